@@ -1,0 +1,112 @@
+//! Flows: the kernel's cached verdicts.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use vlan::frame::Header;
+use vlan::tag::Tag;
+use vlan::time::Instant;
+use vlan::verdict::Consulted;
+
+use crate::port::VportNo;
+
+/// A flow's identity, chosen by whoever puts it: unique within a datapath (openvswitch.h OVS_FLOW_ATTR_UFID, 128 bits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FlowId(pub u128);
+
+/// What a flow matches before its mask is laid over it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FlowKey {
+    /// The arrival vport.
+    pub vport: VportNo,
+    /// The fields that the forwarding plane reads.
+    pub header: Header,
+    /// Recirculation id, 0 for a frame from the wire.
+    pub recirc: u32,
+    /// The backend's own form of the whole key, as it came in an upcall or a dump; sent back verbatim, never read by others.
+    pub opaque: Bytes,
+}
+
+/// One step that the datapath takes with a frame. An empty list drops it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Action {
+    /// Send it, as it is now, out of a vport.
+    Output(VportNo),
+    /// Put a tag on the front.
+    PushTag(Tag),
+    /// Take the first tag off.
+    PopTag,
+    /// Go on only within the meter's rate.
+    Meter(MeterId),
+    /// Take these steps with a copy; the frame itself stays as it is.
+    Clone(Vec<Action>),
+}
+
+/// A flow to be put or withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FlowChange {
+    /// Put a flow; one with the same id or the same masked key is replaced in place, without a gap.
+    Put {
+        /// Its identity.
+        id: FlowId,
+        /// Its key.
+        key: FlowKey,
+        /// Which fields of the key count.
+        mask: Consulted,
+        /// What it does.
+        actions: Vec<Action>,
+    },
+    /// Withdraw a flow; one that is not there is no error.
+    Delete {
+        /// Its identity.
+        id: FlowId,
+    },
+}
+
+/// A flow as the datapath has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Its identity.
+    pub id: FlowId,
+    /// Its key.
+    pub key: FlowKey,
+    /// Which fields of the key count; `None` if the mask is not one that this program makes.
+    pub mask: Option<Consulted>,
+    /// What it does; `None` if it has an action that this program does not make.
+    pub actions: Option<Vec<Action>>,
+    /// How often and when it was hit.
+    pub stats: FlowStats,
+}
+
+/// How often and when a flow was hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FlowStats {
+    /// Frames.
+    pub packets: u64,
+    /// Bytes, tags included, FCS not.
+    pub bytes: u64,
+    /// When last; `None` if never.
+    pub used: Option<Instant>,
+}
+
+/// A meter of the datapath.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MeterId(pub u32);
+
+/// A meter's rate. What exceeds it is dropped and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MeterRate {
+    /// Packets per second, at least 1.
+    pub packets_per_second: u32,
+    /// Packets that may come at once, at least 1.
+    pub burst: u32,
+}
+
+/// What passed a meter and what did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MeterStats {
+    /// Frames that reached the meter.
+    pub packets: u64,
+    /// Frames that it dropped.
+    pub dropped: u64,
+}

@@ -1,0 +1,232 @@
+//! The kernel switch behind traits.
+//!
+//! A [`Datapath`] has vports on links, sends frames (`execute`), reports frames that no rule matched ([`Upcall`]) and
+//! counts. There are two ways to tell it what to do, and a backend has at least one of them:
+//!
+//! - [`FlowTable`]: rules are cached verdicts, put when the first frame of a kind was judged. A rule is a key, the fields of
+//!   it that count, and a list of actions. openvswitch.ko works like this.
+//! - `SwitchTables`: the tables of a bridge are pushed whenever they change, before any frame comes.
+//!
+//! Every call that changes something takes a batch and answers for each of its elements: one refused flow does not
+//! undo the others. A [`Refusal`] says whether trying again can help.
+
+pub mod flow;
+pub mod port;
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, MeterId, MeterRate, MeterStats};
+use crate::port::{Vport, VportNo, VportStats};
+
+/// The kernel switch of one host.
+pub trait Datapath: Send {
+    /// What this backend can and cannot do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Makes the link a port of the datapath; one that already is keeps its number.
+    ///
+    /// # Errors
+    /// No such link, a link that cannot be a port or is another datapath's, no permission.
+    fn attach(&mut self, link: &str) -> impl Future<Output = Result<Vport, Refusal>> + Send;
+
+    /// Releases a link; a port that is gone is no error.
+    ///
+    /// # Errors
+    /// No permission, datapath gone.
+    fn detach(&mut self, vport: VportNo) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// The ports there are, the datapath's own internal one not among them.
+    ///
+    /// # Errors
+    /// Datapath gone, no permission.
+    fn vports(&mut self) -> impl Future<Output = Result<Vec<Vport>, Refusal>> + Send;
+
+    /// Sends frames, in order; an answer for each.
+    fn execute(&mut self, batch: Vec<Execute>) -> impl Future<Output = Vec<Result<(), Refusal>>> + Send;
+
+    /// Waits for frames that no rule matched, at most `most`, a fair share from each port. Cancel-safe.
+    ///
+    /// # Errors
+    /// The channel to the kernel is gone for good; losses are counted, not errors.
+    fn upcalls(&mut self, most: usize) -> impl Future<Output = Result<Vec<Upcall>, Refusal>> + Send;
+
+    /// Sets a meter's rate, new or not.
+    ///
+    /// # Errors
+    /// Too many meters, meters not supported.
+    fn set_meter(&mut self, id: MeterId, rate: MeterRate)
+    -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Removes a meter; one that is not there is no error.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn delete_meter(&mut self, id: MeterId) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// What passed a meter and what did not.
+    ///
+    /// # Errors
+    /// No such meter.
+    fn meter_stats(&mut self, id: MeterId) -> impl Future<Output = Result<MeterStats, Refusal>> + Send;
+
+    /// What the datapath as a whole counted.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn counters(&mut self) -> impl Future<Output = Result<Counters, Refusal>> + Send;
+
+    /// What each port counted.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn vport_stats(&mut self) -> impl Future<Output = Result<Vec<(VportNo, VportStats)>, Refusal>> + Send;
+
+    /// Removes the datapath with all its ports and rules. Dropping the value instead leaves them in force.
+    ///
+    /// # Errors
+    /// No permission, datapath gone.
+    fn teardown(self) -> impl Future<Output = Result<(), Refusal>> + Send;
+}
+
+/// A datapath whose rules are cached verdicts.
+pub trait FlowTable: Datapath {
+    /// Puts and withdraws flows, in order; an answer for each.
+    fn change_flows(
+        &mut self,
+        batch: Vec<FlowChange>,
+    ) -> impl Future<Output = Vec<Result<(), Refusal>>> + Send;
+
+    /// Every flow there is.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn flows(&mut self) -> impl Future<Output = Result<Vec<Flow>, Refusal>> + Send;
+
+    /// Hits of every flow there is.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn flow_stats(&mut self) -> impl Future<Output = Result<Vec<(FlowId, FlowStats)>, Refusal>> + Send;
+}
+
+/// What a backend can do. Tests name these where backends may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// DEI survives the rewriting of a tag.
+    pub keeps_dei: bool,
+    /// Frames that a pop made shorter than 60 bytes are padded with zeros.
+    pub pads: bool,
+    /// It has [`FlowTable`].
+    pub flow_table: bool,
+    /// It has `SwitchTables`.
+    pub switch_tables: bool,
+    /// Meters work.
+    pub meters: bool,
+}
+
+/// A frame that no rule matched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upcall {
+    /// Its key, or why it has none; the arrival port is known either way.
+    pub key: Result<FlowKey, Malformed>,
+    /// The arrival port.
+    pub vport: VportNo,
+    /// Its bytes from the destination address on, without FCS, tags in place.
+    pub frame: Vec<u8>,
+}
+
+/// A frame or message that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Malformed {
+    /// The frame itself.
+    #[error(transparent)]
+    Frame(#[from] vlan::frame::MalformedFrame),
+    /// What the kernel said of it.
+    #[error("kernel message: {0}")]
+    Message(String),
+}
+
+/// A frame to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Execute {
+    /// The port it is taken to have come from; `None` for a frame of our own.
+    pub vport: Option<VportNo>,
+    /// Its bytes.
+    pub frame: Vec<u8>,
+    /// What is done with it.
+    pub actions: Vec<Action>,
+}
+
+/// What a datapath counted as a whole since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// Frames that a rule matched.
+    pub hit: u64,
+    /// Frames that no rule matched.
+    pub missed: u64,
+    /// Frames that no rule matched and whose upcall was lost.
+    pub lost: u64,
+    /// Flows there are.
+    pub flows: u64,
+    /// Different masks there are, where flows have masks.
+    pub masks: u64,
+}
+
+/// Why the datapath did not do as told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{what}: {cause}")]
+pub struct Refusal {
+    /// What was asked, with its object: `attach eth2`, `put flow on vport 7`.
+    pub what: String,
+    /// Why not.
+    pub cause: RefusalCause,
+}
+
+/// The causes that callers tell apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefusalCause {
+    /// There is no such link, port or meter.
+    #[error("there is none")]
+    NotFound,
+    /// The datapath was removed under us.
+    #[error("the datapath is gone")]
+    DatapathGone,
+    /// The link or id belongs to something else.
+    #[error("it is in use by something else")]
+    Busy,
+    /// A table is full.
+    #[error("the table is full")]
+    TableFull,
+    /// The kernel did not answer in time.
+    #[error("no answer within {0} ms")]
+    TimedOut(u64),
+    /// Not allowed.
+    #[error("not permitted, CAP_NET_ADMIN is needed")]
+    NotPermitted,
+    /// Any other errno, with the kernel's extended message where it gave one.
+    #[error("kernel refused with errno {errno}: {message}")]
+    Kernel {
+        /// Positive errno.
+        errno: i32,
+        /// The kernel's words, or the errno's.
+        message: String,
+    },
+    /// The backend cannot do this at all.
+    #[error("not supported by this datapath")]
+    Unsupported,
+}
+
+impl Refusal {
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.cause, RefusalCause::TimedOut(_) | RefusalCause::TableFull | RefusalCause::Busy)
+    }
+
+    /// Whether the object is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.cause, RefusalCause::NotFound)
+    }
+}

@@ -1,0 +1,90 @@
+//! The verbs that read a file and nothing else: `table` and `trace`.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cli::args::TraceRequest;
+use crate::cli::trace::{TraceError, Tracer, from_hex};
+use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE, pcap, table as rows, trace as answers};
+use crate::config::{self, Config};
+
+/// `l2gw table`.
+///
+/// # Errors
+/// The answer cannot be written.
+pub fn table(file: &Path, json: bool, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let Some(config) = load(file, err)? else { return Ok(BAD_CONFIGURATION) };
+    rows::print(&Arc::new(config.topology), json, out)?;
+    Ok(DONE)
+}
+
+/// `l2gw trace`.
+///
+/// # Errors
+/// The answer cannot be written.
+pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let Some(config) = load(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
+    let mut tracer = match tracer(config, request) {
+        Ok(tracer) => tracer,
+        Err(error) => return refuse(&error, err),
+    };
+    if let Some(path) = &request.pcap {
+        return trace_capture(&mut tracer, path, request.json, out, err);
+    }
+    let frame = match from_hex(request.frame.as_deref().unwrap_or_default()) {
+        Ok(frame) => frame,
+        Err(error) => return refuse(&error, err),
+    };
+    answers::print(&tracer.trace(&frame), request.json, out)?;
+    Ok(DONE)
+}
+
+fn tracer(config: Config, request: &TraceRequest) -> Result<Tracer, TraceError> {
+    let mut tracer = Tracer::new(&Arc::new(config.topology), &request.port)?;
+    for text in &request.designated {
+        tracer.designate(text)?;
+    }
+    for text in &request.learn {
+        tracer.learn(text)?;
+    }
+    Ok(tracer)
+}
+
+fn trace_capture(
+    tracer: &mut Tracer,
+    path: &Path,
+    json: bool,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<u8> {
+    let capture = match pcap::read(path) {
+        Ok(capture) => capture,
+        Err(error) => {
+            writeln!(err, "l2gw: {error}")?;
+            return Ok(FAILED);
+        }
+    };
+    for (index, frame) in capture.frames.iter().enumerate() {
+        answers::print_line(index + 1, &tracer.trace(frame), json, out)?;
+    }
+    if let Some(remark) = capture.remark {
+        writeln!(err, "warning: {remark}")?;
+    }
+    Ok(DONE)
+}
+
+fn refuse(error: &TraceError, err: &mut impl Write) -> io::Result<u8> {
+    writeln!(err, "l2gw: {error}")?;
+    Ok(WRONG_USAGE)
+}
+
+fn load(file: &Path, err: &mut impl Write) -> io::Result<Option<Config>> {
+    match config::load(file) {
+        Ok(config) => Ok(Some(config)),
+        Err(problems) => {
+            writeln!(err, "{problems}")?;
+            Ok(None)
+        }
+    }
+}

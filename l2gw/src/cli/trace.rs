@@ -1,0 +1,290 @@
+//! `l2gw trace`: what becomes of a frame, in words, without root and without a daemon.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde::Serialize;
+use vlan::addr::MacAddr;
+use vlan::designation::Designation;
+use vlan::frame::{Header, MalformedFrame, rewrite};
+use vlan::model::id::{HostId, PortId};
+use vlan::model::port::{Mode, Port};
+use vlan::model::topology::Topology;
+use vlan::switch::Switch;
+use vlan::tag::{Pcp, Tag};
+use vlan::time::Instant;
+use vlan::trace::{Silent, reason};
+use vlan::verdict::{Decision, DropReason, Egress, Output, Verdict};
+use vlan::vid::Vid;
+
+/// The answer for one frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// `forward`, `drop` or `consume`.
+    pub verdict: &'static str,
+    /// Why it is dropped, if it is.
+    pub drop: Option<&'static str>,
+    /// Where copies leave, and their bytes.
+    pub outputs: Vec<AnswerOutput>,
+    /// The story.
+    pub steps: Vec<String>,
+}
+
+/// A copy that leaves, with its bytes in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum AnswerOutput {
+    /// By a port of this host.
+    Port {
+        /// The port's name.
+        port: String,
+        /// The frame's bytes.
+        frame: String,
+    },
+    /// To another host.
+    Host {
+        /// The host's name.
+        host: String,
+        /// VXLAN network identifier.
+        vni: u32,
+        /// The inner frame's bytes.
+        frame: String,
+    },
+}
+
+/// Why a trace cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TraceError {
+    /// No such port.
+    #[error("--{option}: {name:?} is no port of this file{}", known(.near))]
+    UnknownPort {
+        /// The command line option.
+        option: &'static str,
+        /// What was given.
+        name: String,
+        /// The nearest name there is.
+        near: Option<String>,
+    },
+    /// Not hexadecimal bytes.
+    #[error(
+        "--frame: {0}; give the frame as pairs of hexadecimal digits, from the destination address on, without FCS"
+    )]
+    Hex(String),
+    /// Not `PORT=MAC[@VID]`.
+    #[error("--learn: {0:?} is not PORT=MAC or PORT=MAC@VID")]
+    Learn(String),
+    /// Not `VID=TRUNK`.
+    #[error("--designated: {0:?} is not VID=TRUNK, with a bridge VID from 1 to 4094")]
+    Designated(String),
+    /// The port has no such VLAN.
+    #[error("--learn: port {port:?} has no VLAN {vid}")]
+    NoVlan {
+        /// The port's name.
+        port: String,
+        /// What was asked for.
+        vid: String,
+    },
+}
+
+fn known(near: &Option<String>) -> String {
+    near.as_ref().map(|near| format!(", did you mean {near:?}?")).unwrap_or_default()
+}
+
+/// Traces frames through one topology.
+pub struct Tracer {
+    switch: Switch,
+    port: PortId,
+}
+
+impl Tracer {
+    /// A switch as it is offline, with the arrival port `port`.
+    ///
+    /// # Errors
+    /// No such port.
+    pub fn new(topology: &Arc<Topology>, port: &str) -> Result<Tracer, TraceError> {
+        let found = find(topology, "port", port)?;
+        let (id, host): (PortId, HostId) = (found.id, found.host);
+        Ok(Tracer { switch: Switch::offline(Arc::clone(topology), host), port: id })
+    }
+
+    /// Says which trunk carries a VLAN: `VID=TRUNK`.
+    ///
+    /// # Errors
+    /// Not of that form, or no such trunk.
+    pub fn designate(&mut self, text: &str) -> Result<(), TraceError> {
+        let refuse = || TraceError::Designated(text.to_owned());
+        let (vid, name) = text.split_once('=').ok_or_else(refuse)?;
+        let vid = vid.parse().ok().and_then(Vid::new).ok_or_else(refuse)?;
+        let topology = Arc::clone(self.switch.topology());
+        let trunk = find(&topology, "designated", name)?;
+        let mut designation = match self.switch.designation() {
+            Designation::Everyone => Designation::among(&topology, |_| true),
+            told => told.clone(),
+        };
+        designation.assign(&topology, trunk.bridge, vid, trunk.id);
+        self.switch.set_designation(designation);
+        Ok(())
+    }
+
+    /// Teaches where an address is: `PORT=MAC`, on a trunk `PORT=MAC@VID` with the bridge VID.
+    ///
+    /// # Errors
+    /// Not of that form, no such port, or not a VLAN of that port.
+    pub fn learn(&mut self, text: &str) -> Result<(), TraceError> {
+        let refuse = || TraceError::Learn(text.to_owned());
+        let (name, rest) = text.split_once('=').ok_or_else(refuse)?;
+        let (mac, vid) = match rest.split_once('@') {
+            Some((mac, vid)) => (mac, Some(vid.parse::<u16>().ok().and_then(Vid::new).ok_or_else(refuse)?)),
+            None => (rest, None),
+        };
+        let src: MacAddr = mac.parse().map_err(|_| refuse())?;
+        let topology = Arc::clone(self.switch.topology());
+        let port = find(&topology, "learn", name)?;
+        let tags = lesson_tags(&topology, port, vid)?;
+        let header =
+            Header { dst: MacAddr::BROADCAST, src, tags: tags.into_iter().collect(), ether_type: 0x0806 };
+        let designation = self.switch.set_designation(Designation::Everyone);
+        self.switch.forward(Instant::ZERO, port.id, &header, &mut Verdict::default(), &mut Silent);
+        self.switch.set_designation(designation);
+        Ok(())
+    }
+
+    /// What becomes of a frame.
+    pub fn trace(&mut self, frame: &[u8]) -> Answer {
+        let header = match Header::parse(frame) {
+            Ok(header) => header,
+            Err(error) => return malformed(error),
+        };
+        let (mut verdict, mut steps) = (Verdict::default(), Vec::new());
+        self.switch.forward(Instant::ZERO, self.port, &header, &mut verdict, &mut steps);
+        let outputs = verdict.outputs.iter().filter_map(|output| self.output(frame, output));
+        let (word, drop) = words(verdict.decision);
+        Answer { verdict: word, drop, outputs: outputs.collect(), steps }
+    }
+
+    fn output(&self, frame: &[u8], output: &Output) -> Option<AnswerOutput> {
+        let bytes = rewrite(frame, usize::from(output.edit.pop), &output.edit.push).ok()?;
+        let topology = self.switch.topology();
+        Some(match output.to {
+            Egress::Port(port) => {
+                AnswerOutput::Port { port: topology.port(port).name.clone(), frame: to_hex(&bytes) }
+            }
+            Egress::Tunnel { host, vni } => AnswerOutput::Host {
+                host: topology.hosts()[host.0 as usize].name.clone(),
+                vni,
+                frame: to_hex(&bytes),
+            },
+        })
+    }
+}
+
+fn words(decision: Decision) -> (&'static str, Option<&'static str>) {
+    match decision {
+        Decision::Forward => ("forward", None),
+        Decision::Consume(_) => ("consume", None),
+        Decision::Drop(reason) => ("drop", Some(reason.name())),
+        Decision::Unjudged => ("drop", Some(DropReason::NoMember.name())),
+    }
+}
+
+fn malformed(error: MalformedFrame) -> Answer {
+    let story = format!("{error}: dropped ({}): {}", DropReason::Malformed, reason(DropReason::Malformed));
+    Answer {
+        verdict: "drop",
+        drop: Some(DropReason::Malformed.name()),
+        outputs: Vec::new(),
+        steps: vec![story],
+    }
+}
+
+fn find<'a>(topology: &'a Topology, option: &'static str, name: &str) -> Result<&'a Port, TraceError> {
+    topology.port_named(name).ok_or_else(|| {
+        let names = topology.ports().iter().map(|port| port.name.as_str());
+        let near = vlan::model::nearest::nearest(name, names).map(str::to_owned);
+        TraceError::UnknownPort { option, name: name.to_owned(), near }
+    })
+}
+
+/// The tags with which a frame arrives at `port` in bridge VLAN `vid`.
+fn lesson_tags(topology: &Topology, port: &Port, vid: Option<Vid>) -> Result<Option<Tag>, TraceError> {
+    let no_vlan = |vid: &str| TraceError::NoVlan { port: port.name.clone(), vid: vid.to_owned() };
+    let tpid = topology.bridge(port.bridge).tpid();
+    match (&port.mode, vid) {
+        (Mode::Trunk(trunk), Some(vid)) => {
+            let wire = trunk.wire_vid(vid).ok_or_else(|| no_vlan(&vid.to_string()))?;
+            Ok(Some(Tag::new(tpid, wire, Pcp::ZERO)))
+        }
+        (Mode::Trunk(trunk), None) if trunk.native.is_none() => Err(no_vlan("(none given; say MAC@VID)")),
+        (Mode::Access { vid: own } | Mode::Qinq { vid: own, .. }, Some(vid)) if *own != vid => {
+            Err(no_vlan(&vid.to_string()))
+        }
+        (Mode::Plain, Some(vid)) => Err(no_vlan(&vid.to_string())),
+        _ => Ok(None),
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Hexadecimal digits as bytes; spaces, colons and line ends between them are passed over.
+///
+/// # Errors
+/// Anything else, or an odd number of digits.
+pub fn from_hex(text: &str) -> Result<Vec<u8>, TraceError> {
+    let digits: Vec<char> = text.chars().filter(|c| !c.is_ascii_whitespace() && *c != ':').collect();
+    if let Some(bad) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
+        return Err(TraceError::Hex(format!("{bad:?} is not a hexadecimal digit")));
+    }
+    if digits.len() % 2 == 1 {
+        return Err(TraceError::Hex(format!("{} digits are no whole number of bytes", digits.len())));
+    }
+    let value = |c: &char| c.to_digit(16).unwrap_or(0) as u8;
+    Ok(digits.chunks(2).map(|pair| value(&pair[0]) << 4 | value(&pair[1])).collect())
+}
+
+/// Prints an answer as text or as JSON on one line.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn print(answer: &Answer, json: bool, out: &mut impl Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer(&mut *out, answer)?;
+        return writeln!(out);
+    }
+    for (number, step) in answer.steps.iter().enumerate() {
+        writeln!(out, "{:2}. {step}", number + 1)?;
+    }
+    for output in &answer.outputs {
+        match output {
+            AnswerOutput::Port { port, frame } => writeln!(out, "    {port}: {frame}")?,
+            AnswerOutput::Host { host, vni, frame } => writeln!(out, "    host {host}, VNI {vni}: {frame}")?,
+        }
+    }
+    Ok(())
+}
+
+/// One line for one frame of a capture.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn print_line(number: usize, answer: &Answer, json: bool, out: &mut impl Write) -> io::Result<()> {
+    if json {
+        return print(answer, true, out);
+    }
+    let copies: Vec<&str> = answer
+        .outputs
+        .iter()
+        .map(|output| match output {
+            AnswerOutput::Port { port, .. } => port.as_str(),
+            AnswerOutput::Host { host, .. } => host.as_str(),
+        })
+        .collect();
+    let end = answer.drop.map_or_else(|| copies.join(" "), str::to_owned);
+    writeln!(out, "{number}: {} {end}", answer.verdict)
+}

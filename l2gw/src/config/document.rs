@@ -1,0 +1,216 @@
+//! The file as a whole: its sections and lists, object by object, in the file's order.
+
+use toml::de::{DeTable, DeValue};
+use vlan::model::description::{BridgeKind, Description};
+use vlan::model::mistake::Table;
+
+use super::draft::Drafts;
+use super::objects;
+use super::places::Places;
+use super::ports::{self, BridgeKinds};
+use super::position::Positions;
+use super::section::{Heading, Section, Value, path_of};
+use super::store::{self, Journal, Nsdb};
+use super::syntax::element_path;
+use super::value;
+use super::words::quoted_with_type;
+
+/// What a file says, as far as it can be read.
+#[derive(Debug, Default)]
+pub(super) struct Document {
+    /// Objects that could be read; peerings that could not are left out.
+    pub(super) description: Description,
+    /// The index in [`Places`] of each of [`Description::vlans`].
+    pub(super) vlans: Vec<usize>,
+    /// Whether an object of `[[vlans]]` could not be read.
+    pub(super) is_peering_missing: bool,
+    /// Lists that could not be read at all, so that references into them say nothing.
+    pub(super) unread: Vec<&'static str>,
+    /// Where everything is.
+    pub(super) places: Places,
+    /// `[nsdb]`.
+    pub(super) nsdb: Nsdb,
+    /// `[journal]`.
+    pub(super) journal: Journal,
+}
+
+/// Reads the tree of a file; mistakes go to `drafts`.
+pub(super) fn read(root: &DeTable<'_>, positions: &Positions<'_>, drafts: &mut Drafts) -> Document {
+    let mut document = Document::default();
+    let top = Section::open(root, heading("", 0, "the file", FILE_KEYS), drafts);
+    document.unread.extend(FILE_KEYS.iter().filter(|key| top.is_misspelt(key)));
+    let mut reader = Reader { root, positions, drafts, document };
+    reader.hosts();
+    reader.bridges();
+    reader.vlans();
+    reader.trunks();
+    reader.ports();
+    reader.stores();
+    reader.document
+}
+
+/// One object of a list.
+struct Entry<'a> {
+    table: &'a DeTable<'a>,
+    heading: Heading,
+    name: &'a str,
+    index: usize,
+}
+
+struct Reader<'r, 'a> {
+    root: &'a DeTable<'a>,
+    positions: &'r Positions<'r>,
+    drafts: &'r mut Drafts,
+    document: Document,
+}
+
+impl<'a> Reader<'_, 'a> {
+    fn hosts(&mut self) {
+        for entry in self.named(Table::Hosts, "[hosts.NAME]", objects::HOST_KEYS) {
+            let host = objects::host(entry.name.to_owned(), &mut self.open(&entry));
+            self.document.description.hosts.push(host);
+        }
+    }
+
+    fn bridges(&mut self) {
+        for entry in self.named(Table::Bridges, "[bridges.NAME]", objects::BRIDGE_KEYS) {
+            let bridge = objects::bridge(entry.name.to_owned(), &mut self.open(&entry));
+            self.document.description.bridges.push(bridge);
+        }
+    }
+
+    fn vlans(&mut self) {
+        for entry in self.listed(Table::Vlans, "[[vlans]]", objects::PEERING_KEYS, &[]) {
+            let Some(peering) = objects::peering(&mut self.open(&entry)) else {
+                self.document.is_peering_missing = true;
+                continue;
+            };
+            self.document.description.vlans.push(peering);
+            self.document.vlans.push(entry.index);
+        }
+    }
+
+    fn trunks(&mut self) {
+        for entry in self.listed(Table::Trunks, "[[trunks]]", ports::TRUNK_KEYS, ports::NOT_OF_TRUNKS) {
+            let trunk = ports::trunk(&mut self.open(&entry));
+            self.document.description.trunks.push(trunk);
+        }
+    }
+
+    fn ports(&mut self) {
+        let kinds = self.bridge_kinds();
+        for entry in self.listed(Table::Ports, "[[ports]]", ports::PORT_KEYS, ports::NOT_OF_PORTS) {
+            let port = ports::port(&mut self.open(&entry), &kinds);
+            self.document.description.ports.push(port);
+        }
+    }
+
+    fn stores(&mut self) {
+        if let Some(mut section) = self.section("nsdb", "[nsdb]", store::NSDB_KEYS) {
+            self.document.nsdb = store::nsdb(&mut section);
+        }
+        if let Some(mut section) = self.section("journal", "[journal]", store::JOURNAL_KEYS) {
+            self.document.journal = store::journal(&mut section);
+        }
+    }
+
+    fn bridge_kinds(&self) -> BridgeKinds {
+        let bridges = self.document.description.bridges.iter().enumerate();
+        let kind = |index, kind: &BridgeKind| {
+            let is_clear = !self.drafts.is_tainted((Table::Bridges, index), &["kind"]);
+            is_clear.then_some(matches!(kind, BridgeKind::VlanAware { .. }))
+        };
+        bridges.map(|(index, bridge)| (bridge.name.clone(), kind(index, &bridge.kind))).collect()
+    }
+
+    fn open(&mut self, entry: &Entry<'a>) -> Section<'_, 'a> {
+        Section::open(entry.table, entry.heading.clone(), self.drafts)
+    }
+
+    /// The tables `[hosts.NAME]` or `[bridges.NAME]` in the file's order.
+    fn named(&mut self, table: Table, title: &'static str, keys: &'static [&'static str]) -> Vec<Entry<'a>> {
+        let Some(value) = self.root.get(table.name()) else { return Vec::new() };
+        let DeValue::Table(objects) = value.get_ref() else {
+            self.unreadable(table, value, table.name(), title);
+            return Vec::new();
+        };
+        let mut objects: Vec<_> = objects.iter().collect();
+        objects.sort_by_key(|(name, _)| name.span().start);
+        let mut entries = Vec::new();
+        for (name, value) in objects {
+            let path = path_of(table.name(), name.get_ref());
+            let offset = value.span().start;
+            let DeValue::Table(object) = value.get_ref() else {
+                self.unreadable(table, value, &path, title);
+                continue;
+            };
+            if let Some(mistake) = value::name_mistake(name.get_ref()) {
+                self.drafts.add(name.span().start, path.clone(), mistake);
+            }
+            let index = entries.len();
+            self.document.places.add(table, &path, offset, object, self.positions);
+            let heading = Heading { path, offset, object: Some((table, index)), title, keys, foreign: &[] };
+            entries.push(Entry { table: object, heading, name: name.get_ref(), index });
+        }
+        entries
+    }
+
+    /// The objects of `[[vlans]]`, `[[trunks]]` or `[[ports]]`.
+    fn listed(
+        &mut self,
+        table: Table,
+        title: &'static str,
+        keys: &'static [&'static str],
+        foreign: &'static [&'static str],
+    ) -> Vec<Entry<'a>> {
+        let Some(value) = self.root.get(table.name()) else { return Vec::new() };
+        let DeValue::Array(objects) = value.get_ref() else {
+            self.unreadable(table, value, table.name(), title);
+            return Vec::new();
+        };
+        let mut entries = Vec::new();
+        for (number, value) in objects.iter().enumerate() {
+            let path = element_path(table.name(), number, value);
+            let offset = value.span().start;
+            let DeValue::Table(object) = value.get_ref() else {
+                self.unreadable(table, value, &path, title);
+                continue;
+            };
+            let index = entries.len();
+            self.document.places.add(table, &path, offset, object, self.positions);
+            let heading = Heading { path, offset, object: Some((table, index)), title, keys, foreign };
+            entries.push(Entry { table: object, heading, name: "", index });
+        }
+        entries
+    }
+
+    fn section(
+        &mut self,
+        key: &'static str,
+        title: &'static str,
+        keys: &'static [&'static str],
+    ) -> Option<Section<'_, 'a>> {
+        let value = self.root.get(key)?;
+        let offset = value.span().start;
+        let DeValue::Table(table) = value.get_ref() else {
+            let text = format!("{}, allowed is {title}", quoted_with_type(value));
+            self.drafts.add(offset, key.to_owned(), text);
+            return None;
+        };
+        Some(Section::open(table, heading(key, offset, title, keys), self.drafts))
+    }
+
+    /// A list, or one of its objects, that is something else altogether.
+    fn unreadable(&mut self, table: Table, value: &Value<'_>, path: &str, title: &str) {
+        self.document.unread.push(table.name());
+        let text = format!("{}, allowed is {title}", quoted_with_type(value));
+        self.drafts.add(value.span().start, path.to_owned(), text);
+    }
+}
+
+fn heading(path: &str, offset: usize, title: &'static str, keys: &'static [&'static str]) -> Heading {
+    Heading { path: path.to_owned(), offset, object: None, title, keys, foreign: &[] }
+}
+
+/// Sections and lists of the file.
+const FILE_KEYS: &[&str] = &["nsdb", "journal", "hosts", "bridges", "vlans", "trunks", "ports"];

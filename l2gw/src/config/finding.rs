@@ -1,0 +1,109 @@
+//! What `l2gw check` says about a file: findings, their order and their two forms, lines and JSON.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One mistake or warning about one place of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Finding {
+    /// Line, from 1; 0 when the mistake is about the file as a whole (missing, a directory, …).
+    pub line: usize,
+    /// Column in characters, from 1; 0 together with line 0.
+    pub column: usize,
+    /// The key with its object's name, `trunks.leaf1.vlans`; empty for the file as a whole.
+    pub key: String,
+    /// Which value and what is allowed, in lower case, without a full stop.
+    pub text: String,
+}
+
+impl Finding {
+    /// A mistake about the file as a whole.
+    pub(super) fn of_file(text: String) -> Finding {
+        Finding { line: 0, column: 0, key: String::new(), text }
+    }
+
+    /// The line that is printed: `FILE:LINE:COLUMN: key: text`; without position and key where there are none.
+    pub fn line_for(&self, file: &str) -> String {
+        let mut line = printable(file);
+        if self.line > 0 {
+            line.push_str(&format!(":{}:{}", self.line, self.column));
+        }
+        line.push_str(": ");
+        if !self.key.is_empty() {
+            line.push_str(&self.key);
+            line.push_str(": ");
+        }
+        line.push_str(&self.text);
+        line
+    }
+}
+
+/// Every mistake of a file, in the file's order. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problems {
+    /// The file's name as it was given.
+    pub file: String,
+    /// The mistakes, sorted by position.
+    pub mistakes: Vec<Finding>,
+}
+
+impl Problems {
+    /// Sorts the mistakes and drops those that are there twice.
+    pub(super) fn new(file: &str, mistakes: Vec<Finding>) -> Problems {
+        Problems { file: file.to_owned(), mistakes: in_order(mistakes) }
+    }
+
+    /// The one mistake of a file that cannot be read.
+    pub(super) fn of_file(file: &str, text: String) -> Problems {
+        Problems { file: file.to_owned(), mistakes: vec![Finding::of_file(text)] }
+    }
+}
+
+impl fmt::Display for Problems {
+    /// One line a mistake, no line end after the last.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.mistakes.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            f.write_str(&mistake.line_for(&self.file))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// By position, then key, then text; each once.
+pub(super) fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// `name` on one line: control characters as escapes, so that a file's name cannot forge a line of output.
+pub(crate) fn printable(name: &str) -> String {
+    name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(line: usize, column: usize) -> Finding {
+        Finding { line, column, key: "k".to_owned(), text: "t".to_owned() }
+    }
+
+    #[test]
+    fn lines_are_sorted_by_position_and_not_repeated() {
+        let problems = Problems::new("f", vec![finding(10, 1), finding(2, 9), finding(2, 1), finding(2, 9)]);
+        assert_eq!(problems.to_string(), "f:2:1: k: t\nf:2:9: k: t\nf:10:1: k: t");
+    }
+
+    #[test]
+    fn a_file_name_cannot_forge_a_line() {
+        let problems = Problems::of_file("a\nb", "does not exist".to_owned());
+        assert_eq!(problems.to_string(), "a\\nb: does not exist");
+    }
+}

@@ -1,0 +1,205 @@
+//! What a file's objects say together: `Topology::build`, without what merely follows from a mistake already told.
+//!
+//! `Topology::build` looks at the peerings' graph only when every object is right by itself. So that one bad VID does not hide a
+//! loop, the objects with mistakes are taken out and what is left is judged again, as to the graph alone.
+
+use std::collections::HashSet;
+
+use vlan::model::description::{BridgeKind, Description, Mode, Port};
+use vlan::model::mistake::{Mistake, Place, Table};
+use vlan::model::topology::Topology;
+
+use super::document::Document;
+use super::draft::{Drafts, Object};
+
+/// The topology, or the mistakes to tell with places in the file's lists. No topology and no mistakes either when
+/// `drafts` explain all that is wrong.
+///
+/// `doubled` are the paths of tables that are in the file twice, of which nothing more is said.
+pub(super) fn judge(
+    document: &Document,
+    drafts: &Drafts,
+    doubled: &HashSet<String>,
+) -> Result<Topology, Vec<Mistake>> {
+    let mistakes = match Topology::build(&document.description) {
+        Ok(topology) if drafts.is_empty() => return Ok(topology),
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes,
+    };
+    let unclear = unclear_bridges(document, drafts, doubled);
+    Err(Judge { document, drafts, doubled, unclear }.all(mistakes))
+}
+
+struct Judge<'a> {
+    document: &'a Document,
+    drafts: &'a Drafts,
+    doubled: &'a HashSet<String>,
+    /// Names of bridges whose kind cannot be told, so that nothing can be told of their ports and peerings.
+    unclear: HashSet<&'a str>,
+}
+
+impl Judge<'_> {
+    /// `mistakes` of the whole description, then those of the graph of what is right.
+    fn all(&self, mistakes: Vec<Mistake>) -> Vec<Mistake> {
+        let mut rest = Rest::new(self.document, self.drafts);
+        let mut all = self.news(&mistakes, &rest.vlans);
+        let mut found = mistakes;
+        for _ in 0..MOST_ROUNDS {
+            rest.remove(&found);
+            let Err(mistakes) = Topology::build(&rest.description) else { break };
+            let (graph, _): (Vec<_>, Vec<_>) =
+                mistakes.iter().cloned().partition(|mistake| mistake.place.table == Table::Vlans);
+            all.extend(self.news(&graph, &rest.vlans));
+            found = mistakes;
+        }
+        all
+    }
+
+    /// Those of `mistakes` that say more than is told already, with places in the file; `vlans` are the peerings' indices there.
+    fn news(&self, mistakes: &[Mistake], vlans: &[usize]) -> Vec<Mistake> {
+        mistakes
+            .iter()
+            .map(|mistake| in_file(mistake, vlans))
+            .filter(|mistake| self.is_news(mistake))
+            .collect()
+    }
+
+    /// Whether `mistake` is more than a consequence of what is told already.
+    fn is_news(&self, mistake: &Mistake) -> bool {
+        let Place { table, index, key } = mistake.place;
+        let object = (table, index);
+        !(self.drafts.is_tainted(object, causes(key))
+            || self.is_doubled(object)
+            || self.leads_to_the_unread(key)
+            || self.is_about_an_unclear_bridge(object, key)
+            || self.misses_a_mapped_vid(object, key))
+    }
+
+    fn is_doubled(&self, (table, index): Object) -> bool {
+        self.document.places.path(table, index).is_some_and(|path| self.doubled.contains(path))
+    }
+
+    fn leads_to_the_unread(&self, key: &str) -> bool {
+        let list = match key {
+            "host" => "hosts",
+            "bridge" | "to" => "bridges",
+            _ => return false,
+        };
+        self.document.unread.contains(&list)
+    }
+
+    fn is_about_an_unclear_bridge(&self, (table, index): Object, key: &str) -> bool {
+        if !matches!(key, "bridge" | "to" | "mode" | "vid") {
+            return false;
+        }
+        let description = &self.document.description;
+        let is_unclear = |name: &str| self.unclear.contains(name);
+        let is_port_unclear = |ports: &[Port]| ports.get(index).is_some_and(|port| is_unclear(&port.bridge));
+        match table {
+            Table::Trunks => is_port_unclear(&description.trunks),
+            Table::Ports => is_port_unclear(&description.ports),
+            Table::Vlans => {
+                let peering = self.document.vlans.binary_search(&index).ok();
+                let peering = peering.and_then(|at| description.vlans.get(at));
+                peering.is_some_and(|peering| is_unclear(&peering.bridge) || is_unclear(&peering.to))
+            }
+            Table::Hosts | Table::Bridges => false,
+        }
+    }
+
+    /// A trunk without `vlans` has the mapped VIDs; while a `[[vlans]]` could not be read they are not known.
+    fn misses_a_mapped_vid(&self, (table, index): Object, key: &str) -> bool {
+        let description = &self.document.description;
+        let port = match table {
+            Table::Trunks => description.trunks.get(index),
+            Table::Ports => description.ports.get(index),
+            _ => None,
+        };
+        let is_mapped =
+            port.is_some_and(|port| matches!(&port.mode, Mode::Trunk(trunk) if trunk.vlans.is_none()));
+        let is_incomplete = self.document.unread.contains(&"vlans") || self.document.is_peering_missing;
+        is_mapped && is_incomplete && matches!(key, "native" | "translate" | "vlans")
+    }
+}
+
+fn unclear_bridges<'a>(
+    document: &'a Document,
+    drafts: &Drafts,
+    doubled: &HashSet<String>,
+) -> HashSet<&'a str> {
+    let is_unclear = |index: usize| {
+        let path = document.places.path(Table::Bridges, index);
+        drafts.is_tainted((Table::Bridges, index), &["kind"])
+            || path.is_some_and(|path| doubled.contains(path))
+    };
+    let bridges = document.description.bridges.iter().enumerate();
+    bridges.filter(|(index, _)| is_unclear(*index)).map(|(_, bridge)| bridge.name.as_str()).collect()
+}
+
+/// The keys whose mistakes explain a mistake told of `key`.
+fn causes(key: &'static str) -> &'static [&'static str] {
+    match key {
+        "native" | "vlans" | "translate" => &["native", "vlans", "translate", "native-tagged", "bridge"],
+        "mode" => &["mode", "bridge"],
+        "vid" => &["vid", "mode", "bridge"],
+        "to" => &["to", "vid", "bridge"],
+        "link" => &["link", "host"],
+        "bridge" => &["bridge", "mode"],
+        "host" => &["host"],
+        "name" => &["name"],
+        "vni" => &["vni", "kind"],
+        _ => &[],
+    }
+}
+
+fn in_file(mistake: &Mistake, vlans: &[usize]) -> Mistake {
+    let mut mistake = mistake.clone();
+    if mistake.place.table == Table::Vlans {
+        mistake.place.index = vlans.get(mistake.place.index).copied().unwrap_or(mistake.place.index);
+    }
+    mistake
+}
+
+/// What is left of a description when objects with mistakes are taken out.
+struct Rest {
+    description: Description,
+    /// Indices in the file of the peerings that are left.
+    vlans: Vec<usize>,
+}
+
+impl Rest {
+    fn new(document: &Document, drafts: &Drafts) -> Rest {
+        let mut description = document.description.clone();
+        for bridge in &mut description.bridges {
+            // Two bridges with one VNI stay bridges.
+            if let BridgeKind::VlanUnaware { vni } = &mut bridge.kind {
+                *vni = None;
+            }
+        }
+        let tainted: HashSet<Object> = drafts.tainted_objects().collect();
+        retain(&mut description.trunks, Table::Trunks, &tainted);
+        retain(&mut description.ports, Table::Ports, &tainted);
+        Rest { description, vlans: document.vlans.clone() }
+    }
+
+    /// Takes out the peerings, trunks and ports that `mistakes` are about.
+    fn remove(&mut self, mistakes: &[Mistake]) {
+        let wrong: HashSet<Object> =
+            mistakes.iter().map(|mistake| (mistake.place.table, mistake.place.index)).collect();
+        retain(&mut self.description.vlans, Table::Vlans, &wrong);
+        retain(&mut self.vlans, Table::Vlans, &wrong);
+        retain(&mut self.description.trunks, Table::Trunks, &wrong);
+        retain(&mut self.description.ports, Table::Ports, &wrong);
+    }
+}
+
+fn retain<T>(list: &mut Vec<T>, table: Table, wrong: &HashSet<Object>) {
+    let mut index = 0;
+    list.retain(|_| {
+        index += 1;
+        !wrong.contains(&(table, index - 1))
+    });
+}
+
+/// Times that the graph is judged again without what was wrong in it.
+const MOST_ROUNDS: usize = 8;

@@ -1,0 +1,98 @@
+//! `[hosts.NAME]`, `[bridges.NAME]` and `[[vlans]]`.
+
+use std::time::Duration;
+
+use vlan::model::description::{
+    Bridge, BridgeKind, DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DatapathKind, Host,
+    Peering, Redundancy,
+};
+use vlan::tag::Tpid;
+
+use super::section::Section;
+use super::value::{self, DurationRange};
+use super::vids;
+
+/// Reads a host.
+pub(super) fn host(name: String, section: &mut Section<'_, '_>) -> Host {
+    let choices = [("auto", DatapathKind::Auto), ("ovs", DatapathKind::Ovs), ("ebpf", DatapathKind::Ebpf)];
+    Host {
+        name,
+        underlay: section.optional("underlay", value::machine_ip),
+        datapath: section.optional("datapath", |v| value::choice(v, &choices)).unwrap_or_default(),
+    }
+}
+
+/// Reads a bridge. Without a readable `kind` it is taken for what its other keys belong to.
+pub(super) fn bridge(name: String, section: &mut Section<'_, '_>) -> Bridge {
+    let kinds = [("vlan-aware", Kind::Aware), ("vlan-unaware", Kind::Unaware)];
+    let kind = section.required("kind", "\"vlan-aware\" or \"vlan-unaware\"", |v| value::choice(v, &kinds));
+    let ageing = section.optional("ageing", |v| value::duration(v, &AGEING));
+    let mac_limit = section.optional("mac-limit", |v| value::whole(v, 1..=MOST_MACS, "addresses"));
+    let aware = aware(kind, section);
+    let vni = section.optional_if(
+        kind != Some(Kind::Aware),
+        "\"vni\" is for kind \"vlan-unaware\", this bridge is \"vlan-aware\"",
+        "vni",
+        |v| value::whole(v, 1..=MOST_VNI, ""),
+    );
+    let is_unaware = kind == Some(Kind::Unaware) || (kind.is_none() && vni.is_some());
+    Bridge {
+        name,
+        ageing: ageing.unwrap_or(DEFAULT_AGEING),
+        mac_limit: mac_limit.unwrap_or(DEFAULT_BRIDGE_MAC_LIMIT),
+        kind: if is_unaware { BridgeKind::VlanUnaware { vni } } else { aware },
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Aware,
+    Unaware,
+}
+
+/// The keys of a VLAN-aware bridge, refused on the other kind.
+fn aware(kind: Option<Kind>, section: &mut Section<'_, '_>) -> BridgeKind {
+    let belongs = kind != Some(Kind::Unaware);
+    let why = |key: &str| format!("\"{key}\" is for kind \"vlan-aware\", this bridge is \"vlan-unaware\"");
+    let redundancies =
+        [("designated", Redundancy::Designated), ("stp", Redundancy::Stp), ("none", Redundancy::None)];
+    let tpids = [("0x8100", Tpid::Customer), ("0x88a8", Tpid::Service)];
+    let fabric = section.optional_if(belongs, &why("fabric"), "fabric", value::name);
+    let redundancy =
+        section.optional_if(belongs, &why("redundancy"), "redundancy", |v| value::choice(v, &redundancies));
+    let tpid = section.optional_if(belongs, &why("tpid"), "tpid", |v| value::choice(v, &tpids));
+    let join_vids = section.optional_if(belongs, &why("join-vids"), "join-vids", value::flag);
+    BridgeKind::VlanAware {
+        fabric: fabric.unwrap_or_else(|| DEFAULT_FABRIC.to_owned()),
+        redundancy: redundancy.unwrap_or_default(),
+        tpid: tpid.unwrap_or_default(),
+        join_vids: join_vids.unwrap_or_default(),
+    }
+}
+
+/// Reads a peering; `None` when a part of it cannot be had.
+pub(super) fn peering(section: &mut Section<'_, '_>) -> Option<Peering> {
+    let bridge = section.required("bridge", "the name of a VLAN-aware bridge", value::reference);
+    let vid = section.required("vid", "a VLAN of the bridge, 1 to 4094", vids::vid);
+    let to = section.required("to", "the name of the bridge that the VLAN leads to", value::reference);
+    Some(Peering { bridge: bridge?, vid: vid?, to: to? })
+}
+
+/// Keys of `[hosts.NAME]`.
+pub(super) const HOST_KEYS: &[&str] = &["underlay", "datapath"];
+/// Keys of `[bridges.NAME]`.
+pub(super) const BRIDGE_KEYS: &[&str] =
+    &["kind", "fabric", "redundancy", "tpid", "join-vids", "vni", "ageing", "mac-limit"];
+/// Keys of `[[vlans]]`.
+pub(super) const PEERING_KEYS: &[&str] = &["bridge", "vid", "to"];
+/// Most addresses that a limit may allow: half a gigabyte of entries.
+pub(super) const MOST_MACS: u32 = 16_000_000;
+/// 24 bits (RFC 7348 5).
+const MOST_VNI: u32 = (1 << 24) - 1;
+/// 802.1Q table 8-6.
+const AGEING: DurationRange = DurationRange {
+    least: ("10s", Duration::from_secs(10)),
+    most: ("1000000s", Duration::from_secs(1_000_000)),
+    zero: Some("never"),
+    example: "\"300s\"",
+};

@@ -1,0 +1,85 @@
+//! Where in the file each object and each of its keys is, so that what is said later about an object can name its line.
+
+use toml::de::DeTable;
+use vlan::model::mistake::{Mistake, Place, Table};
+
+use super::finding::Finding;
+use super::position::{Position, Positions};
+use super::section::path_of;
+
+/// Positions of objects and their keys. Indices are those of the file's lists, which are the
+/// [`vlan::model::description::Description`]'s when the file has no mistake.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    hosts: Vec<ObjectPlace>,
+    bridges: Vec<ObjectPlace>,
+    vlans: Vec<ObjectPlace>,
+    trunks: Vec<ObjectPlace>,
+    ports: Vec<ObjectPlace>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ObjectPlace {
+    path: String,
+    header: Position,
+    keys: Vec<(String, Position)>,
+}
+
+impl Places {
+    /// Notes the next object of `table`.
+    pub(super) fn add(
+        &mut self,
+        table: Table,
+        path: &str,
+        offset: usize,
+        keys: &DeTable<'_>,
+        at: &Positions<'_>,
+    ) {
+        let keys =
+            keys.iter().map(|(key, value)| (key.get_ref().to_string(), at.at(value.span().start))).collect();
+        let object = ObjectPlace { path: path.to_owned(), header: at.at(offset), keys };
+        self.list_mut(table).push(object);
+    }
+
+    /// Where the value of a place's key is; its object's header where the key is absent or empty. `None` for an object
+    /// that is not in the file.
+    pub fn position(&self, place: &Place) -> Option<Position> {
+        let object = self.list(place.table).get(place.index)?;
+        let key = object.keys.iter().find(|(key, _)| key == place.key);
+        Some(key.map_or(object.header, |(_, position)| *position))
+    }
+
+    /// The name by which messages call an object: `trunks.leaf1`, `vlans.2`.
+    pub fn path(&self, table: Table, index: usize) -> Option<&str> {
+        self.list(table).get(index).map(|object| object.path.as_str())
+    }
+
+    /// A mistake or warning of the topology, with its place in the file.
+    pub(super) fn finding(&self, mistake: &Mistake) -> Finding {
+        let Place { table, index, key } = &mistake.place;
+        let position = self.position(&mistake.place).unwrap_or_default();
+        let path = self.path(*table, *index).map_or_else(|| table.name().to_owned(), str::to_owned);
+        let key = if key.is_empty() { path } else { path_of(&path, key) };
+        Finding { line: position.line, column: position.column, key, text: mistake.text.clone() }
+    }
+
+    fn list(&self, table: Table) -> &Vec<ObjectPlace> {
+        match table {
+            Table::Hosts => &self.hosts,
+            Table::Bridges => &self.bridges,
+            Table::Vlans => &self.vlans,
+            Table::Trunks => &self.trunks,
+            Table::Ports => &self.ports,
+        }
+    }
+
+    fn list_mut(&mut self, table: Table) -> &mut Vec<ObjectPlace> {
+        match table {
+            Table::Hosts => &mut self.hosts,
+            Table::Bridges => &mut self.bridges,
+            Table::Vlans => &mut self.vlans,
+            Table::Trunks => &mut self.trunks,
+            Table::Ports => &mut self.ports,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! `[[trunks]]` and `[[ports]]`.
+//!
+//! Which keys an object may have depends on its *shape*: a trunk, or what its `mode` and its bridge make of a port.
+
+use std::collections::HashMap;
+
+use vlan::model::description::{
+    BpduPolicy, DEFAULT_TRUNK_STORM, Mode, NativeInner, OnLimit, Port, Storm, TrunkMode,
+};
+use vlan::tag::Pcp;
+
+use super::objects::MOST_MACS;
+use super::section::{Reading, Section, Value, refuse};
+use super::value;
+use super::vids;
+
+/// Whether each bridge of the file is VLAN-aware, by name; `None` where its kind cannot be told.
+pub(super) type BridgeKinds = HashMap<String, Option<bool>>;
+
+/// Reads an object of `[[trunks]]`.
+pub(super) fn trunk(section: &mut Section<'_, '_>) -> Port {
+    port_of_shape(section, |_, _| Shape::Trunk)
+}
+
+/// Reads an object of `[[ports]]`.
+pub(super) fn port(section: &mut Section<'_, '_>, kinds: &BridgeKinds) -> Port {
+    port_of_shape(section, |section, bridge| shape(section, kinds.get(bridge).copied().flatten()))
+}
+
+/// What decides which keys an object may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Trunk,
+    ModeTrunk,
+    Access,
+    Qinq,
+    Plain,
+    /// Its `mode` is missing or unreadable: no key is held against it.
+    Unclear,
+}
+
+impl Shape {
+    const fn words(self) -> &'static str {
+        match self {
+            Shape::Trunk => "a trunk",
+            Shape::ModeTrunk => "a port with mode \"trunk\"",
+            Shape::Access => "a port with mode \"access\"",
+            Shape::Qinq => "a port with mode \"qinq\"",
+            Shape::Plain => "a port of a VLAN-unaware bridge",
+            Shape::Unclear => "a port",
+        }
+    }
+}
+
+fn shape(section: &mut Section<'_, '_>, is_bridge_aware: Option<bool>) -> Shape {
+    let modes = [("access", Shape::Access), ("trunk", Shape::ModeTrunk), ("qinq", Shape::Qinq)];
+    match section.optional("mode", |v| value::choice(v, &modes)) {
+        Some(shape) => shape,
+        // On a VLAN-aware bridge that is a mistake, which is told with the topology.
+        None if section.is_absent("mode") && is_bridge_aware == Some(false) => Shape::Plain,
+        None => Shape::Unclear,
+    }
+}
+
+fn port_of_shape(
+    section: &mut Section<'_, '_>,
+    shape: impl FnOnce(&mut Section<'_, '_>, &str) -> Shape,
+) -> Port {
+    let name = section.required("name", "a name", value::name);
+    // The path has a '.', so that it is nobody's name.
+    let name = name.unwrap_or_else(|| section.path().to_owned());
+    let bridge = section.required("bridge", "the name of a bridge", value::reference).unwrap_or_default();
+    let host = section.required("host", "the name of a host", value::reference).unwrap_or_default();
+    let link =
+        section.required("link", "a link's name, such as \"enp3s0f0\"", value::link).unwrap_or_default();
+    let shape = shape(section, &bridge);
+    let mut keys = Keys { section, shape };
+    let on_limits = [("evict", OnLimit::Evict), ("drop", OnLimit::Drop), ("flood", OnLimit::Flood)];
+    Port {
+        name,
+        bridge,
+        host,
+        link,
+        mode: keys.mode(),
+        macs: keys.of(MACS, |v| value::distinct(v, "of MAC addresses", value::station)).unwrap_or_default(),
+        ips: keys.of(IPS, |v| value::distinct(v, "of IP addresses", value::machine_ip)).unwrap_or_default(),
+        mac_limit: keys.section.optional("mac-limit", |v| value::whole(v, 1..=MOST_MACS, "addresses")),
+        on_limit: keys.section.optional("on-limit", |v| value::choice(v, &on_limits)).unwrap_or_default(),
+        priority_tags: keys.section.optional("priority-tags", value::flag).unwrap_or_default(),
+        bpdu: keys.of(BPDU, bpdu).unwrap_or_default(),
+        storm: keys.storm(),
+        mtu: keys.section.optional("mtu", |v| value::whole(v, 68..=65_535, "bytes")),
+    }
+}
+
+/// The keys of an object whose shape is known.
+struct Keys<'k, 's, 'a> {
+    section: &'k mut Section<'s, 'a>,
+    shape: Shape,
+}
+
+impl<'a> Keys<'_, '_, 'a> {
+    /// Reads a key that not every shape has.
+    fn of<T>(&mut self, owned: Owned, read: impl FnOnce(&'a Value<'a>) -> Reading<T>) -> Option<T> {
+        let belongs = self.shape == Shape::Unclear || owned.shapes.contains(&self.shape);
+        let why = format!("\"{}\" is for {}, this is {}", owned.key, owned.owners, self.shape.words());
+        self.section.optional_if(belongs, &why, owned.key, read)
+    }
+
+    fn mode(&mut self) -> Mode {
+        if self.shape == Shape::Trunk {
+            self.of(MODE, |_| Ok(()));
+        }
+        let vid = self.of(VID, vids::vid);
+        let customer_vlans = self.of(CUSTOMER_VLANS, vids::set);
+        let pcp = self.of(PCP, pcp);
+        let trunk = self.trunk_mode();
+        match self.shape {
+            Shape::Trunk | Shape::ModeTrunk => Mode::Trunk(trunk),
+            Shape::Access => Mode::Access { vid },
+            Shape::Qinq => Mode::Qinq { vid, customer_vlans, pcp },
+            Shape::Plain | Shape::Unclear => Mode::Plain,
+        }
+    }
+
+    fn trunk_mode(&mut self) -> TrunkMode {
+        let inner = [("drop", NativeInner::Drop), ("pass", NativeInner::Pass)];
+        TrunkMode {
+            vlans: self.of(of_trunks("vlans"), vids::set),
+            native: self.of(of_trunks("native"), vids::vid),
+            native_tagged: self.of(of_trunks("native-tagged"), value::flag).unwrap_or_default(),
+            native_inner: self
+                .of(of_trunks("native-inner"), |v| value::choice(v, &inner))
+                .unwrap_or_default(),
+            translate: self.of(of_trunks("translate"), vids::translation).unwrap_or_default(),
+            weight: self.of(WEIGHT, |v| value::whole(v, 1..=1_000, "")).unwrap_or(1),
+        }
+    }
+
+    /// A class that is not named has the default: a ceiling on a trunk, none on a port.
+    fn storm(&mut self) -> Option<Storm> {
+        let default = if self.shape == Shape::Trunk { DEFAULT_TRUNK_STORM } else { 0 };
+        let mut section = self.section.nested("storm", "storm", STORM_KEYS)?;
+        let mut class = |key| {
+            let rate = section.optional(key, |v| value::whole(v, 0..=MOST_PACKETS, "packets per second"));
+            rate.unwrap_or(default)
+        };
+        Some(Storm {
+            broadcast: class("broadcast"),
+            multicast: class("multicast"),
+            unknown: class("unknown"),
+        })
+    }
+}
+
+fn bpdu(value: &Value<'_>) -> Reading<BpduPolicy> {
+    value::choice(value, &[("block", BpduPolicy::Block), ("discard", BpduPolicy::Discard)])
+}
+
+fn pcp(value: &Value<'_>) -> Reading<Pcp> {
+    let number = value::whole(value, 0..=7, "")?;
+    match u8::try_from(number).ok().and_then(Pcp::new) {
+        Some(pcp) => Ok(pcp),
+        None => refuse(value, format!("{number} is out of range, allowed is 0 to 7")),
+    }
+}
+
+/// A key that only some shapes have.
+#[derive(Debug, Clone, Copy)]
+struct Owned {
+    key: &'static str,
+    shapes: &'static [Shape],
+    owners: &'static str,
+}
+
+const fn of_trunks(key: &'static str) -> Owned {
+    Owned { key, shapes: &[Shape::Trunk, Shape::ModeTrunk], owners: "trunks" }
+}
+
+const MODE: Owned = Owned { key: "mode", shapes: PORTS, owners: "[[ports]]" };
+const VID: Owned =
+    Owned { key: "vid", shapes: &[Shape::Access, Shape::Qinq], owners: "mode \"access\" or \"qinq\"" };
+const CUSTOMER_VLANS: Owned =
+    Owned { key: "customer-vlans", shapes: &[Shape::Qinq], owners: "mode \"qinq\"" };
+const PCP: Owned = Owned { key: "pcp", shapes: &[Shape::Qinq], owners: "mode \"qinq\"" };
+const WEIGHT: Owned = Owned { key: "weight", shapes: &[Shape::Trunk], owners: "[[trunks]]" };
+const MACS: Owned = Owned { key: "macs", shapes: PORTS, owners: "[[ports]]" };
+const IPS: Owned = Owned { key: "ips", shapes: PORTS, owners: "[[ports]]" };
+/// The others pass BPDUs or drop them as behaviour.md 6 has it.
+const BPDU: Owned = Owned {
+    key: "bpdu",
+    shapes: &[Shape::Plain, Shape::Access],
+    owners: "ports with mode \"access\" or of a VLAN-unaware bridge",
+};
+const PORTS: &[Shape] = &[Shape::Plain, Shape::Access, Shape::ModeTrunk, Shape::Qinq];
+
+/// Keys of `[[trunks]]`.
+pub(super) const TRUNK_KEYS: &[&str] = &[
+    "name",
+    "bridge",
+    "host",
+    "link",
+    "vlans",
+    "native",
+    "native-tagged",
+    "native-inner",
+    "translate",
+    "weight",
+    "storm",
+    "mtu",
+    "mac-limit",
+    "on-limit",
+    "priority-tags",
+];
+/// Keys of `[[ports]]` that a trunk has not.
+pub(super) const NOT_OF_TRUNKS: &[&str] = &["mode", "vid", "customer-vlans", "pcp", "macs", "ips", "bpdu"];
+/// Keys of `[[ports]]`.
+pub(super) const PORT_KEYS: &[&str] = &[
+    "name",
+    "bridge",
+    "host",
+    "link",
+    "mode",
+    "vid",
+    "customer-vlans",
+    "pcp",
+    "vlans",
+    "native",
+    "native-tagged",
+    "native-inner",
+    "translate",
+    "macs",
+    "ips",
+    "mac-limit",
+    "on-limit",
+    "priority-tags",
+    "bpdu",
+    "storm",
+    "mtu",
+];
+/// Keys of `[[trunks]]` that no port has.
+pub(super) const NOT_OF_PORTS: &[&str] = &["weight"];
+/// Keys of `storm`.
+pub(super) const STORM_KEYS: &[&str] = &["broadcast", "multicast", "unknown"];
+/// More than any link carries: 400 Gbit/s are 595 million frames of 64 bytes a second.
+const MOST_PACKETS: u32 = 1_000_000_000;

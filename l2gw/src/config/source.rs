@@ -1,0 +1,103 @@
+//! A file's text, read so that no file can block, exhaust or confuse the reader.
+
+use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+
+use super::finding::{Finding, Problems};
+use super::position::Positions;
+
+/// Most bytes that a configuration may have.
+pub const MAX_BYTES: u64 = 16 << 20;
+
+/// What is said of a file that declares nothing.
+pub(super) const EMPTY: &str = "is empty, allowed is a configuration such as examples/gateway.example.toml";
+
+/// The text of the file at `path`, without a byte order mark.
+///
+/// # Errors
+/// One problem: missing, unreadable, not a regular file, over [`MAX_BYTES`], empty, or not UTF-8.
+pub(super) fn read(path: &Path) -> Result<String, Problems> {
+    let file = path.display().to_string();
+    let bytes = read_bytes(path).map_err(|text| Problems::of_file(&file, text))?;
+    text_of(bytes).map_err(|mistake| Problems::new(&file, vec![mistake]))
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    // Looked at first, because opening some devices already does something to them.
+    must_be_regular(&path.metadata().map_err(|e| in_words(&e))?)?;
+    let file = OpenOptions::new()
+        .read(true)
+        // If it became a FIFO since, open must not wait for a writer.
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open(path)
+        .map_err(|e| in_words(&e))?;
+    must_be_regular(&file.metadata().map_err(|e| in_words(&e))?)?;
+    read_bounded(file)
+}
+
+fn must_be_regular(metadata: &Metadata) -> Result<(), String> {
+    if !metadata.is_file() {
+        return Err(format!("is {}, allowed is a regular file", kind(metadata.file_type())));
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(too_large(metadata.len()));
+    }
+    Ok(())
+}
+
+/// The size in the inode is not to be trusted: files of /proc say 0, and a file may grow.
+fn read_bounded(file: File) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| in_words(&e))?;
+    if read as u64 > MAX_BYTES { Err(too_large(read as u64)) } else { Ok(bytes) }
+}
+
+fn too_large(bytes: u64) -> String {
+    format!("has {bytes} bytes or more, allowed are {MAX_BYTES} (16 MiB)")
+}
+
+fn kind(file_type: FileType) -> &'static str {
+    match file_type {
+        t if t.is_dir() => "a directory",
+        t if t.is_fifo() => "a named pipe",
+        t if t.is_socket() => "a socket",
+        t if t.is_char_device() || t.is_block_device() => "a device",
+        _ => "not a regular file",
+    }
+}
+
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "cannot be read: permission denied".to_owned(),
+        io::ErrorKind::NotADirectory => "cannot be read: a part of its path is not a directory".to_owned(),
+        _ => format!("cannot be read: {}", error.to_string().to_lowercase()),
+    }
+}
+
+fn text_of(bytes: Vec<u8>) -> Result<String, Finding> {
+    if bytes.is_empty() {
+        return Err(Finding::of_file(EMPTY.to_owned()));
+    }
+    let text = String::from_utf8(bytes).map_err(|e| not_utf8(e.as_bytes(), e.utf8_error().valid_up_to()))?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
+fn not_utf8(bytes: &[u8], valid: usize) -> Finding {
+    let before = String::from_utf8_lossy(&bytes[..valid]);
+    let position = Positions::new(&before).at(valid);
+    let byte = bytes.get(valid).copied().unwrap_or_default();
+    Finding {
+        line: position.line,
+        column: position.column,
+        key: String::new(),
+        text: format!("byte {byte:#04x} at offset {valid} is not UTF-8, allowed is UTF-8 text only"),
+    }
+}

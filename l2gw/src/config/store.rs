@@ -1,0 +1,248 @@
+//! The two sections about the network state database: `[nsdb]` and `[journal]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::section::{Reading, Section, Value, refuse};
+use super::value::{self, DurationRange};
+use super::words::quote;
+
+/// `[nsdb]`: where topology, sessions and addresses are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Nsdb {
+    /// On this host, in a directory.
+    Embedded {
+        /// The directory; absolute. Default [`DEFAULT_PATH`].
+        path: PathBuf,
+    },
+    /// A ZooKeeper ensemble.
+    ZooKeeper {
+        /// Its servers, at least one.
+        servers: Vec<Server>,
+        /// The node under which everything is. Default [`DEFAULT_ROOT`].
+        root: String,
+        /// A file with `user:password`, absolute.
+        auth_file: Option<PathBuf>,
+    },
+}
+
+impl Default for Nsdb {
+    fn default() -> Nsdb {
+        Nsdb::Embedded { path: PathBuf::from(DEFAULT_PATH) }
+    }
+}
+
+/// `[journal]`: where history and counters are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// How long entries are kept, 1 hour to 3 650 days. Default 30 days.
+    pub keep: Duration,
+    /// Where they are.
+    pub backend: JournalBackend,
+}
+
+impl Default for Journal {
+    fn default() -> Journal {
+        Journal { keep: DEFAULT_KEEP, backend: JournalBackend::Embedded }
+    }
+}
+
+/// Where the journal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalBackend {
+    /// On this host, beside the embedded store.
+    Embedded,
+    /// A Cassandra cluster.
+    Cassandra {
+        /// Nodes to ask first, at least one.
+        contact_points: Vec<Server>,
+        /// The keyspace. Default [`DEFAULT_KEYSPACE`].
+        keyspace: String,
+        /// A file with `user:password`, absolute.
+        auth_file: Option<PathBuf>,
+    },
+}
+
+/// A server's address: a host name or an IP address, and a TCP port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// Name or address; an IPv6 address without its brackets.
+    pub host: String,
+    /// TCP port, 1..=65535.
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Here,
+    Cluster,
+}
+
+/// Reads `[nsdb]`.
+pub(super) fn nsdb(section: &mut Section<'_, '_>) -> Nsdb {
+    let choices = [("embedded", Where::Here), ("zookeeper", Where::Cluster)];
+    let backend = section.optional("backend", |v| value::choice(v, &choices));
+    let chosen = if section.is_absent("backend") { Some(Where::Here) } else { backend };
+    let is_here = chosen != Some(Where::Cluster);
+    let is_cluster = chosen != Some(Where::Here);
+    let here = "\"path\" is for backend \"embedded\"";
+    let cluster = |key: &str| format!("\"{key}\" is for backend \"zookeeper\"");
+    let path = section.optional_if(is_here, here, "path", absolute_path);
+    if chosen == Some(Where::Cluster) {
+        section.required("servers", "its servers, such as [\"10.0.0.1:2181\"]", |_| Ok(()));
+    }
+    let servers = section.optional_if(is_cluster, &cluster("servers"), "servers", |v| servers(v, 2181));
+    let root = section.optional_if(is_cluster, &cluster("root"), "root", node_path);
+    let auth_file = section.optional_if(is_cluster, &cluster("auth-file"), "auth-file", absolute_path);
+    if is_here {
+        return Nsdb::Embedded { path: path.unwrap_or_else(|| PathBuf::from(DEFAULT_PATH)) };
+    }
+    let root = root.unwrap_or_else(|| DEFAULT_ROOT.to_owned());
+    Nsdb::ZooKeeper { servers: servers.unwrap_or_default(), root, auth_file }
+}
+
+/// Reads `[journal]`.
+pub(super) fn journal(section: &mut Section<'_, '_>) -> Journal {
+    let choices = [("embedded", Where::Here), ("cassandra", Where::Cluster)];
+    let backend = section.optional("backend", |v| value::choice(v, &choices));
+    let chosen = if section.is_absent("backend") { Some(Where::Here) } else { backend };
+    let is_cluster = chosen != Some(Where::Here);
+    let cluster = |key: &str| format!("\"{key}\" is for backend \"cassandra\"");
+    if chosen == Some(Where::Cluster) {
+        section.required("contact-points", "its nodes, such as [\"10.0.0.1:9042\"]", |_| Ok(()));
+    }
+    let contact_points =
+        section.optional_if(is_cluster, &cluster("contact-points"), "contact-points", |v| servers(v, 9042));
+    let keyspace = section.optional_if(is_cluster, &cluster("keyspace"), "keyspace", keyspace);
+    let auth_file = section.optional_if(is_cluster, &cluster("auth-file"), "auth-file", absolute_path);
+    let keep = section.optional("keep", |v| value::duration(v, &KEEP)).unwrap_or(DEFAULT_KEEP);
+    if chosen != Some(Where::Cluster) {
+        return Journal { keep, backend: JournalBackend::Embedded };
+    }
+    let keyspace = keyspace.unwrap_or_else(|| DEFAULT_KEYSPACE.to_owned());
+    let contact_points = contact_points.unwrap_or_default();
+    Journal { keep, backend: JournalBackend::Cassandra { contact_points, keyspace, auth_file } }
+}
+
+fn absolute_path(value: &Value<'_>) -> Reading<PathBuf> {
+    let path = value::text(value, "an absolute path, in double quotes")?;
+    if path.starts_with('/') && !path.contains('\0') {
+        return Ok(PathBuf::from(path));
+    }
+    refuse(value, format!("{} is not an absolute path, allowed is one that starts with \"/\"", quote(path)))
+}
+
+/// A node's path as ZooKeeper has it (`PathUtils.validatePath`): no empty part, no `.` or `..`, no `/` at the end.
+fn node_path(value: &Value<'_>) -> Reading<String> {
+    let path = value::text(value, "a node's path such as \"/l2gw\"")?;
+    let is_part = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+    if path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part)) {
+        return Ok(path.to_owned());
+    }
+    refuse(value, format!("{} is not a node's path, allowed is one such as \"/l2gw\"", quote(path)))
+}
+
+/// An unquoted keyspace name: 48 letters, digits and `_`, a letter first (CQL 3.4 "identifier", and Cassandra's limit).
+fn keyspace(value: &Value<'_>) -> Reading<String> {
+    let name = value::text(value, "a keyspace's name, in double quotes")?;
+    let is_inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    if starts_well && name.len() <= 48 && name.bytes().all(is_inner) {
+        return Ok(name.to_owned());
+    }
+    let allowed = "1 to 48 letters, digits and '_', a letter first";
+    refuse(value, format!("{} is not a keyspace's name, allowed are {allowed}", quote(name)))
+}
+
+fn servers(value: &Value<'_>, example_port: u16) -> Reading<Vec<Server>> {
+    let allowed = format!("such as [\"10.0.0.1:{example_port}\"]");
+    let servers = value::list(value, &allowed, |element| server(element, example_port))?;
+    if servers.is_empty() {
+        refuse(value, format!("[] names no server, allowed is a list {allowed}"))
+    } else {
+        Ok(servers)
+    }
+}
+
+fn server(value: &Value<'_>, example_port: u16) -> Reading<Server> {
+    let written = value::text(value, "HOST:PORT, in double quotes")?;
+    match parse_server(written) {
+        Some(server) => Ok(server),
+        None => refuse(
+            value,
+            format!(
+                "{} is not HOST:PORT, allowed is a name or address and a port 1 to 65535, such as \"10.0.0.1:{example_port}\" or \"[2001:db8::1]:{example_port}\"",
+                quote(written)
+            ),
+        ),
+    }
+}
+
+fn parse_server(written: &str) -> Option<Server> {
+    let (host, port) = written.rsplit_once(':')?;
+    let is_port = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    let port: u16 = is_port.then(|| port.parse().ok())?.filter(|port| *port > 0)?;
+    let in_brackets = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let host = match in_brackets {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().ok().map(|_| address)?,
+        None => is_host(host).then_some(host)?,
+    };
+    Some(Server { host: host.to_owned(), port })
+}
+
+/// A host name (RFC 1123 2.1) or an IPv4 address, which looks like one.
+fn is_host(host: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(is_inner) && !label.starts_with('-')
+    };
+    let is_numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let is_name = host.len() <= 253 && host.split('.').all(is_label);
+    if is_numeric { host.parse::<std::net::Ipv4Addr>().is_ok() } else { is_name }
+}
+
+/// Where the embedded store is.
+pub const DEFAULT_PATH: &str = "/var/lib/l2gw";
+/// The node under which everything is in ZooKeeper.
+pub const DEFAULT_ROOT: &str = "/l2gw";
+/// The keyspace in Cassandra.
+pub const DEFAULT_KEYSPACE: &str = "l2gw";
+/// How long the journal keeps its entries.
+pub const DEFAULT_KEEP: Duration = Duration::from_secs(30 * DAY);
+/// Keys of `[nsdb]`.
+pub(super) const NSDB_KEYS: &[&str] = &["backend", "path", "servers", "root", "auth-file"];
+/// Keys of `[journal]`.
+pub(super) const JOURNAL_KEYS: &[&str] = &["backend", "contact-points", "keyspace", "keep", "auth-file"];
+const DAY: u64 = 86_400;
+/// The longest is well within a Cassandra TTL (20 years).
+const KEEP: DurationRange = DurationRange {
+    least: ("1h", Duration::from_secs(3_600)),
+    most: ("3650d", Duration::from_secs(3_650 * DAY)),
+    zero: None,
+    example: "\"30d\"",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_host_and_a_port() {
+        for (written, expected) in [
+            ("10.0.0.1:2181", Some(("10.0.0.1", 2181))),
+            ("zk-1.example:1", Some(("zk-1.example", 1))),
+            ("[2001:db8::1]:65535", Some(("2001:db8::1", 65535))),
+            ("2001:db8::1:2181", None),
+            ("10.0.0.300:2181", None),
+            ("10.0.0.1", None),
+            ("10.0.0.1:0", None),
+            ("10.0.0.1:65536", None),
+            ("10.0.0.1:+1", None),
+            (":2181", None),
+            ("a b:2181", None),
+        ] {
+            let expected = expected.map(|(host, port)| Server { host: host.to_owned(), port });
+            assert_eq!(parse_server(written), expected, "{written}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Values of one key: numbers, words, names, times, addresses. Each reader says what is wrong in the words of
+//! the operator: the value, then what is allowed.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::de::DeValue;
+use vlan::addr::MacAddr;
+
+use super::section::{Reading, Value, refuse};
+use super::words::{either, nearest, quote, quoted, quoted_with_type};
+
+/// Text of any content.
+pub(super) fn text<'a>(value: &'a Value<'a>, allowed: &str) -> Reading<&'a str> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(text),
+        _ => refuse(value, format!("{}, allowed is {allowed}", quoted_with_type(value))),
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn flag(value: &Value<'_>) -> Reading<bool> {
+    match value.get_ref() {
+        DeValue::Boolean(flag) => Ok(*flag),
+        _ => refuse(value, format!("{}, allowed is true or false", quoted_with_type(value))),
+    }
+}
+
+/// A whole number in `range`; `unit` follows the range in the refusal, such as `bytes`, or is empty.
+pub(super) fn whole(value: &Value<'_>, range: RangeInclusive<u32>, unit: &str) -> Reading<u32> {
+    let (first, last) = (*range.start(), *range.end());
+    let space = if unit.is_empty() { "" } else { " " };
+    let allowed = format!("allowed is {first} to {last}{space}{unit}");
+    let DeValue::Integer(number) = value.get_ref() else {
+        return refuse(value, format!("{}, {allowed}", quoted_with_type(value)));
+    };
+    match i128::from_str_radix(number.as_str(), number.radix()).map(u32::try_from) {
+        Ok(Ok(number)) if range.contains(&number) => Ok(number),
+        _ => refuse(value, format!("{} is out of range, {allowed}", quoted(value))),
+    }
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(value: &Value<'_>, choices: &[(&'static str, T)]) -> Reading<T> {
+    let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+    let allowed = either(&words);
+    let word = text(value, &allowed)?;
+    match choices.iter().find(|(choice, _)| *choice == word) {
+        Some((_, meant)) => Ok(*meant),
+        None => match nearest(word, &words) {
+            Some(near) => refuse(
+                value,
+                format!("{} is unknown, nearest is \"{near}\", allowed is {allowed}", quote(word)),
+            ),
+            None => refuse(value, format!("{} is unknown, allowed is {allowed}", quote(word))),
+        },
+    }
+}
+
+/// A name of an object.
+pub(super) fn name(value: &Value<'_>) -> Reading<String> {
+    let name = text(value, NAME)?;
+    match name_mistake(name) {
+        None => Ok(name.to_owned()),
+        Some(mistake) => refuse(value, mistake),
+    }
+}
+
+/// What is wrong with a name, if anything.
+pub(super) fn name_mistake(name: &str) -> Option<String> {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if name.len() > LONGEST_NAME {
+        return Some(format!("{} has {} bytes, allowed are {LONGEST_NAME}", quote(name), name.len()));
+    }
+    let is_name = name.bytes().all(is_inner) && !name.is_empty() && !name.starts_with('-');
+    (!is_name).then(|| format!("{} is not a name, allowed is {NAME}", quote(name)))
+}
+
+/// A reference to an object by name. Whether there is such an object is judged across objects, with the nearest one.
+pub(super) fn reference(value: &Value<'_>) -> Reading<String> {
+    text(value, "the name of an object, in double quotes").map(str::to_owned)
+}
+
+/// A netdev's name: 1..=15 bytes (`IFNAMSIZ` of `include/uapi/linux/if.h`, less its end), as `dev_valid_name` of
+/// `net/core/dev.c` has it.
+pub(super) fn link(value: &Value<'_>) -> Reading<String> {
+    let link = text(value, "a link's name, in double quotes")?;
+    let mistake = match link {
+        "" => "is empty",
+        "." | ".." => "is no link's name",
+        _ if link.len() > LONGEST_LINK => "is longer than a link's name can be",
+        // The kernel also forbids ':' (alias names).
+        _ if link.contains(['/', ':']) || link.chars().any(char::is_whitespace) => {
+            "has a character no link has"
+        }
+        _ if link.chars().any(char::is_control) => "has a control character",
+        _ => return Ok(link.to_owned()),
+    };
+    refuse(
+        value,
+        format!(
+            "{} {mistake}, allowed are 1 to {LONGEST_LINK} bytes without '/', ':' and white space",
+            quote(link)
+        ),
+    )
+}
+
+/// A time such as `"300s"`: in `range`, or zero where `zero` says what that means.
+pub(super) fn duration(value: &Value<'_>, range: &DurationRange) -> Reading<Duration> {
+    let written = text(value, &format!("a time such as {}", range.example))?;
+    let Some(duration) = parse_duration(written) else {
+        let forms = "a whole number with ms, s, m, h or d";
+        return refuse(
+            value,
+            format!("{} is not a time, allowed is {forms}, such as {}", quote(written), range.example),
+        );
+    };
+    let is_zero_meant = duration.is_zero() && range.zero.is_some();
+    if is_zero_meant || (range.least.1..=range.most.1).contains(&duration) {
+        return Ok(duration);
+    }
+    let zero = range.zero.map(|meaning| format!(", or \"0s\" for {meaning}")).unwrap_or_default();
+    let (least, most) = (range.least.0, range.most.0);
+    let fault = if duration < range.least.1 { "too short" } else { "too long" };
+    refuse(value, format!("{} is {fault}, allowed is {least} to {most}{zero}", quote(written)))
+}
+
+/// Which times a key allows.
+#[derive(Debug)]
+pub(super) struct DurationRange {
+    /// Shortest, as written and as meant.
+    pub(super) least: (&'static str, Duration),
+    /// Longest, as written and as meant.
+    pub(super) most: (&'static str, Duration),
+    /// What zero means, if it is allowed below `least`.
+    pub(super) zero: Option<&'static str>,
+    /// A value to show, in double quotes.
+    pub(super) example: &'static str,
+}
+
+fn parse_duration(written: &str) -> Option<Duration> {
+    let digits = written.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = written[..digits].parse().ok()?;
+    let milliseconds = match &written[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    // A number too large for the clock is a time all the same, and refused as too long.
+    Some(Duration::from_millis(number.saturating_mul(milliseconds)))
+}
+
+/// A MAC address of a station: individual and not zero.
+pub(super) fn station(value: &Value<'_>) -> Reading<MacAddr> {
+    let written = text(value, "a MAC address such as \"52:54:00:00:00:01\"")?;
+    let refuse = |mistake: &str| refuse(value, format!("{} {mistake}", quote(written)));
+    match written.parse::<MacAddr>() {
+        Err(_) => refuse("is not a MAC address, allowed are six bytes such as \"52:54:00:00:00:01\""),
+        Ok(mac) if mac.is_group() => {
+            refuse("is a group address, allowed are individual ones (lowest bit of the first byte 0)")
+        }
+        Ok(mac) if mac.is_zero() => refuse("is no station's address, allowed are individual ones"),
+        Ok(mac) => Ok(mac),
+    }
+}
+
+/// An IP address that one machine can have on a network.
+pub(super) fn machine_ip(value: &Value<'_>) -> Reading<IpAddr> {
+    let written = text(value, "an IP address such as \"192.0.2.1\" or \"2001:db8::1\"")?;
+    let refuse = |mistake: &str| refuse(value, format!("{} {mistake}", quote(written)));
+    match written.parse::<IpAddr>() {
+        Err(_) => refuse("is not an IP address, allowed is one such as \"192.0.2.1\" or \"2001:db8::1\""),
+        Ok(ip) if is_of_no_machine(ip) => refuse(
+            "is not the address of one machine, allowed is neither multicast, broadcast, loopback nor unspecified",
+        ),
+        Ok(ip) => Ok(ip),
+    }
+}
+
+fn is_of_no_machine(ip: IpAddr) -> bool {
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() || is_broadcast
+}
+
+/// A list: every element is read, all mistakes are kept.
+pub(super) fn list<'a, T>(
+    value: &'a Value<'a>,
+    allowed: &str,
+    mut read: impl FnMut(&'a Value<'a>) -> Reading<T>,
+) -> Reading<Vec<T>> {
+    let DeValue::Array(elements) = value.get_ref() else {
+        return refuse(value, format!("{}, allowed is a list {allowed}", quoted_with_type(value)));
+    };
+    let (mut read_ones, mut refusals) = (Vec::new(), Vec::new());
+    for element in elements.iter() {
+        match read(element) {
+            Ok(one) => read_ones.push(one),
+            Err(more) => refusals.extend(more),
+        }
+    }
+    if refusals.is_empty() { Ok(read_ones) } else { Err(refusals) }
+}
+
+/// A list in which nothing may be twice.
+pub(super) fn distinct<'a, T: Copy + Eq + Hash>(
+    value: &'a Value<'a>,
+    allowed: &str,
+    mut read: impl FnMut(&'a Value<'a>) -> Reading<T>,
+) -> Reading<Vec<T>> {
+    let mut seen = HashSet::new();
+    list(value, allowed, |element| {
+        let one = read(element)?;
+        if seen.insert(one) {
+            Ok(one)
+        } else {
+            refuse(element, format!("{} is in the list twice", quoted(element)))
+        }
+    })
+}
+
+/// Most bytes of a name.
+const LONGEST_NAME: usize = 63;
+/// `IFNAMSIZ` less the terminating zero.
+const LONGEST_LINK: usize = 15;
+/// What a name is made of.
+const NAME: &str = "a-z, 0-9 and '-', not first, at most 63";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        for (written, expected) in [
+            ("300s", Some(300_000)),
+            ("5m", Some(300_000)),
+            ("30d", Some(2_592_000_000)),
+            ("500ms", Some(500)),
+            ("0s", Some(0)),
+            ("99999999999999999d", Some(u64::MAX)),
+            ("300", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("1 s", None),
+            ("", None),
+            ("5é", None),
+        ] {
+            assert_eq!(parse_duration(written), expected.map(Duration::from_millis), "{written}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! VLAN identifiers in the file: one, a list with ranges, a translation.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+use vlan::vid::{Vid, VidSet};
+
+use super::section::{Reading, Refusal, Value, refuse};
+use super::value;
+use super::words::{quote, quoted, quoted_with_type};
+
+/// One VID, an integer.
+pub(super) fn vid(value: &Value<'_>) -> Reading<Vid> {
+    let DeValue::Integer(number) = value.get_ref() else {
+        return refuse(value, format!("{}, allowed is an integer from 1 to 4094", quoted_with_type(value)));
+    };
+    let number = i128::from_str_radix(number.as_str(), number.radix()).ok();
+    match number.and_then(|number| Vid::new(u16::try_from(number).ok()?)) {
+        Some(vid) => Ok(vid),
+        None => refuse(value, unusable(&quoted(value))),
+    }
+}
+
+/// A list of VIDs and ranges: `["5", "8", "100-199"]`; integers do as well.
+pub(super) fn set(value: &Value<'_>) -> Reading<VidSet> {
+    let spans = value::list(value, LIST, |element| match element.get_ref() {
+        DeValue::String(written) => span(written).or_else(|mistake| refuse(element, mistake)),
+        DeValue::Integer(_) => vid(element).map(|vid| (vid.get(), vid.get())),
+        _ => refuse(element, format!("{}, allowed is {ELEMENT}", quoted_with_type(element))),
+    })?;
+    if spans.is_empty() {
+        return refuse(value, "[] allows no VLAN, allowed are one or more".to_owned());
+    }
+    Ok(spans.into_iter().flat_map(|(first, last)| first..=last).filter_map(Vid::new).collect())
+}
+
+/// First and last VID of `"8"` or `"100-199"`.
+fn span(written: &str) -> Result<(u16, u16), String> {
+    let (first, last) = written.split_once('-').unwrap_or((written, written));
+    let (Some(first), Some(last)) = (number(first), number(last)) else {
+        return Err(format!("{} is no VID, allowed is {ELEMENT}", quote(written)));
+    };
+    let is_range = written.contains('-');
+    if !is_range && Vid::new(first).is_none() {
+        return Err(unusable(&quote(written)));
+    }
+    if last > Vid::MAX {
+        return Err(format!("{} ends past {}, the last usable VLAN", quote(written), Vid::MAX));
+    }
+    if first > Vid::MAX {
+        return Err(format!("{} starts past {}, the last usable VLAN", quote(written), Vid::MAX));
+    }
+    if first > last {
+        return Err(format!("{} is reversed, allowed is \"{last}-{first}\"", quote(written)));
+    }
+    if first == 0 {
+        return Err(format!("{} starts before 1, the first usable VLAN", quote(written)));
+    }
+    Ok((first, last))
+}
+
+/// Digits only; what is beyond 16 bits is as far past the last VLAN as 65535 is.
+fn number(digits: &str) -> Option<u16> {
+    let is_number = !digits.is_empty() && digits.len() <= 9 && digits.bytes().all(|b| b.is_ascii_digit());
+    let number: u32 = is_number.then(|| digits.parse().ok())??;
+    Some(u16::try_from(number).unwrap_or(u16::MAX))
+}
+
+fn unusable(quoted: &str) -> String {
+    format!("{quoted} is not a usable VLAN identifier, allowed is 1 to {}", Vid::MAX)
+}
+
+/// `{ 108 = 9 }`: wire VID to bridge VID. Whether it is injective is judged with the trunk as a whole.
+pub(super) fn translation(value: &Value<'_>) -> Reading<BTreeMap<Vid, Vid>> {
+    let DeValue::Table(pairs) = value.get_ref() else {
+        let allowed = "a table of wire VID = bridge VID, such as { 108 = 9 }";
+        return refuse(value, format!("{}, allowed is {allowed}", quoted_with_type(value)));
+    };
+    let (mut translation, mut refusals) = (BTreeMap::new(), Vec::new());
+    for (key, bridge_vid) in pairs.iter() {
+        let wire = wire_vid(key.get_ref());
+        let bridge = vid(bridge_vid);
+        if let Err(text) = &wire {
+            refusals.push(Refusal { offset: key.span().start, text: text.clone() });
+        }
+        match (wire, bridge) {
+            (_, Err(more)) => refusals.extend(more),
+            (Ok(wire), Ok(bridge)) if translation.insert(wire, bridge).is_some() => {
+                let text = format!("{} translates wire VID {wire} again", quote(key.get_ref()));
+                refusals.push(Refusal { offset: key.span().start, text });
+            }
+            _ => {}
+        }
+    }
+    if refusals.is_empty() { Ok(translation) } else { Err(refusals) }
+}
+
+fn wire_vid(key: &str) -> Result<Vid, String> {
+    let number = number(key).ok_or_else(|| format!("{} is no wire VID, allowed is 1 to 4094", quote(key)))?;
+    Vid::new(number).ok_or_else(|| unusable(&quote(key)))
+}
+
+/// What a VID list is.
+const LIST: &str = "such as [\"5\", \"8\", \"100-199\"]";
+/// What an element of a VID list is.
+const ELEMENT: &str = "a VID such as \"8\" or a range such as \"100-199\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_end_at_the_last_usable_vlan() {
+        for (written, expected) in [
+            ("8", Ok((8, 8))),
+            ("008", Ok((8, 8))),
+            ("1-4094", Ok((1, 4094))),
+            ("7-7", Ok((7, 7))),
+            ("0", Err("\"0\" is not a usable VLAN identifier, allowed is 1 to 4094")),
+            ("4095", Err("\"4095\" is not a usable VLAN identifier, allowed is 1 to 4094")),
+            ("100-4095", Err("\"100-4095\" ends past 4094, the last usable VLAN")),
+            ("100-70000", Err("\"100-70000\" ends past 4094, the last usable VLAN")),
+            ("0-10", Err("\"0-10\" starts before 1, the first usable VLAN")),
+            ("70000-100", Err("\"70000-100\" starts past 4094, the last usable VLAN")),
+            ("199-100", Err("\"199-100\" is reversed, allowed is \"100-199\"")),
+        ] {
+            assert_eq!(span(written), expected.map_err(str::to_owned), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_vid() {
+        for written in ["", "-", "5-", "-5", "+5", "5,8", "1-2-3", "a", "5 ", "1000000000", "５"] {
+            let text = span(written).unwrap_err();
+            assert!(text.contains("is no VID, allowed is"), "{written}: {text}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Words for refusals: a value as it is quoted, a list of choices, the nearest known word.
+
+use toml::Spanned;
+use toml::de::{DeArray, DeValue};
+
+/// `value` as it stands in a message: short, on one line, text in double quotes.
+pub(super) fn quoted(value: &Spanned<DeValue<'_>>) -> String {
+    match value.get_ref() {
+        DeValue::String(text) => quote(text),
+        DeValue::Integer(number) => shortened(&number.to_string()),
+        DeValue::Float(number) => shortened(&number.to_string()),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(list) => quoted_list(list),
+        DeValue::Table(_) => "{…}".to_owned(),
+    }
+}
+
+fn quoted_list(list: &DeArray<'_>) -> String {
+    let mut elements: Vec<String> = list.iter().take(LONGEST_LIST).map(quoted).collect();
+    if list.len() > LONGEST_LIST {
+        elements.push("…".to_owned());
+    }
+    shortened(&format!("[{}]", elements.join(", ")))
+}
+
+/// `quoted` and, where that does not show it, the value's type: `"8" is text`.
+pub(super) fn quoted_with_type(value: &Spanned<DeValue<'_>>) -> String {
+    let type_name = match value.get_ref() {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    format!("{} is {type_name}", quoted(value))
+}
+
+/// `text` in double quotes, on one line, at most [`LONGEST_QUOTE`] characters of it.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for (count, c) in text.chars().enumerate() {
+        if count == LONGEST_QUOTE {
+            quoted.push('…');
+            break;
+        }
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.extend(c.escape_default()),
+            // Direction and other format marks would make a terminal show something else than the file has.
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
+                quoted.extend(c.escape_unicode());
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_QUOTE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A part of a key path: bare where TOML allows it bare, else quoted.
+pub(super) fn key_part(name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.is_empty() && name.len() <= LONGEST_QUOTE && name.chars().all(is_bare) {
+        name.to_owned()
+    } else {
+        quote(name)
+    }
+}
+
+/// `"a"`, `"a" or "b"`, `"a", "b" or "c"`.
+pub(super) fn either(words: &[&str]) -> String {
+    joined(words, "or")
+}
+
+/// `"a", "b" and "c"`.
+pub(super) fn all_of(words: &[&str]) -> String {
+    joined(words, "and")
+}
+
+fn joined(words: &[&str], last_with: &str) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} {last_with} {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// The word of `known` that `word` most likely stands for: fewest edits, at most a third of its length (and 1).
+pub(super) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    if word.len() > LONGEST_QUOTE {
+        return None;
+    }
+    let word: Vec<char> = word.to_lowercase().chars().collect();
+    let limit = (word.len() / 3).max(1);
+    known
+        .iter()
+        .map(|candidate| (edits(&word, &candidate.chars().collect::<Vec<_>>()), *candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Fewest insertions, removals, replacements and swaps of neighbours that make `a` into `b`.
+fn edits(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+/// Most characters of a value that a message repeats.
+const LONGEST_QUOTE: usize = 64;
+
+/// Most elements of a list that a message repeats.
+const LONGEST_LIST: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_stays_on_one_line_and_short() {
+        assert_eq!(quote("a\n\"b\"\u{1b}[31m"), r#""a\n\"b\"\u{1b}[31m""#);
+        assert_eq!(quote("\u{202e}x"), "\"\\u{202e}x\"");
+        assert_eq!(quote(&"é".repeat(100)).chars().count(), LONGEST_QUOTE + 3);
+    }
+
+    #[test]
+    fn the_nearest_word_is_a_likely_slip() {
+        let known = ["bridge", "link", "mac-limit", "vlans", "vid"];
+        for (word, expected) in [
+            ("vlan", Some("vlans")),
+            ("lnik", Some("link")),
+            ("mac_limit", Some("mac-limit")),
+            ("Bridge", Some("bridge")),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, &known), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn choices_read_as_a_sentence() {
+        assert_eq!(either(&["a"]), "\"a\"");
+        assert_eq!(either(&["a", "b", "c"]), "\"a\", \"b\" or \"c\"");
+    }
+}

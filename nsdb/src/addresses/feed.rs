@@ -1,0 +1,159 @@
+//! The address tables of all segments behind a lock, with a channel per followed segment.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::broadcast;
+
+use crate::addresses::record::{AddressRecord, HostId, SegmentId};
+use crate::addresses::table::{SegmentTable, Taken};
+use crate::addresses::{FeedBatch, FeedError, FeedSnapshot, MAX_BATCH_RECORDS};
+use crate::error::StoreError;
+
+/// How much a feed keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedLimits {
+    /// Batches that a reader of a segment may be behind, at least 1.
+    pub backlog: usize,
+    /// Addresses per segment.
+    pub addresses: usize,
+    /// Withdrawn addresses remembered per segment.
+    pub tombstones: usize,
+}
+
+impl Default for FeedLimits {
+    /// 256 batches behind, 262 144 addresses (more than the largest FDB asked for, 200 000), 65 536 withdrawn ones.
+    fn default() -> Self {
+        Self { backlog: 256, addresses: 262_144, tombstones: 65_536 }
+    }
+}
+
+/// A snapshot and what comes after it.
+#[derive(Debug)]
+pub struct Following {
+    /// What was known when following began.
+    pub snapshot: FeedSnapshot,
+    /// What came after.
+    pub tail: FeedTail,
+}
+
+/// Reads the batches of one segment, one after the other.
+#[derive(Debug)]
+pub struct FeedTail {
+    segment: SegmentId,
+    batches: broadcast::Receiver<Arc<FeedBatch>>,
+}
+
+impl FeedTail {
+    /// The next batch; waits for it. May be dropped while waiting without losing a batch.
+    ///
+    /// # Errors
+    /// [lagged](FeedError::is_lagged): follow the segment again. [`StoreError::Closed`]: the feed is gone.
+    pub async fn next(&mut self) -> Result<Arc<FeedBatch>, FeedError> {
+        self.batches.recv().await.map_err(|error| match error {
+            broadcast::error::RecvError::Lagged(missed) => {
+                FeedError::Lagged { segment: self.segment, missed }
+            }
+            broadcast::error::RecvError::Closed => StoreError::Closed.into(),
+        })
+    }
+}
+
+/// The feed of one process.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    limits: FeedLimits,
+    segments: Mutex<BTreeMap<SegmentId, Segment>>,
+}
+
+#[derive(Debug, Default)]
+struct Segment {
+    table: SegmentTable,
+    /// Made when somebody follows: most segments of a store have no reader on this host.
+    batches: Option<broadcast::Sender<Arc<FeedBatch>>>,
+}
+
+impl Feed {
+    pub(crate) fn new(limits: FeedLimits) -> Self {
+        Self { limits, segments: Mutex::default() }
+    }
+
+    pub(crate) fn announce(&self, owner: HostId, records: Vec<AddressRecord>) -> Result<(), FeedError> {
+        if let Some(record) = records.iter().find(|record| record.owner != owner) {
+            return Err(FeedError::ForeignRecord { owner, record: *record });
+        }
+        let mut refused: Vec<SegmentId> = Vec::new();
+        self.with(|segments| {
+            for (segment, records) in by_segment(records) {
+                let full = segments.entry(segment).or_default().take(records, &self.limits);
+                refused.extend(std::iter::repeat_n(segment, full));
+            }
+        });
+        match refused.first() {
+            None => Ok(()),
+            Some(&segment) => {
+                let allowed = self.limits.addresses;
+                Err(FeedError::Full { segment, owner, allowed, refused: refused.len() })
+            }
+        }
+    }
+
+    pub(crate) fn withdraw(&self, owner: HostId) -> usize {
+        self.with(|segments| {
+            let mut count = 0;
+            for segment in segments.values_mut() {
+                let farewells = segment.table.farewells(owner);
+                count += farewells.len();
+                segment.take(farewells, &self.limits);
+            }
+            count
+        })
+    }
+
+    pub(crate) fn follow(&self, segment: SegmentId) -> Following {
+        self.with(|segments| {
+            let entry = segments.entry(segment).or_default();
+            let backlog = self.limits.backlog.max(1);
+            let batches = entry.batches.get_or_insert_with(|| broadcast::Sender::new(backlog)).subscribe();
+            Following { snapshot: entry.table.snapshot(segment), tail: FeedTail { segment, batches } }
+        })
+    }
+
+    fn with<T>(&self, step: impl FnOnce(&mut BTreeMap<SegmentId, Segment>) -> T) -> T {
+        step(&mut self.segments.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Segment {
+    /// Takes `records`, passes on those that count, returns how many did not fit.
+    fn take(&mut self, records: Vec<AddressRecord>, limits: &FeedLimits) -> usize {
+        let mut refused = 0;
+        for chunk in records.chunks(MAX_BATCH_RECORDS) {
+            let mut accepted = Vec::new();
+            for record in chunk {
+                match self.table.take(*record, limits.addresses, limits.tombstones) {
+                    Taken::Accepted => accepted.push(*record),
+                    Taken::Outdated => {}
+                    Taken::Refused => refused += 1,
+                }
+            }
+            self.pass_on(accepted);
+        }
+        refused
+    }
+
+    fn pass_on(&self, accepted: Vec<AddressRecord>) {
+        if let (Some(batches), false) = (&self.batches, accepted.is_empty()) {
+            // Nobody listening is no error: who follows later gets it in the snapshot.
+            let _ = batches.send(Arc::new(self.table.batch(accepted)));
+        }
+    }
+}
+
+fn by_segment(records: Vec<AddressRecord>) -> BTreeMap<SegmentId, Vec<AddressRecord>> {
+    let mut sorted: BTreeMap<SegmentId, Vec<AddressRecord>> = BTreeMap::new();
+    for record in records {
+        sorted.entry(record.key.segment).or_default().push(record);
+    }
+    sorted
+}

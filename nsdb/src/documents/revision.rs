@@ -1,0 +1,80 @@
+//! A revision and the root that is its whole content.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::WallTime;
+use crate::documents::shard::{ShardId, ShardName};
+
+/// Number of a state of the documents: 1 for the first that was ever published, one more for each after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The first revision of a store.
+    pub const FIRST: Self = Self(1);
+
+    /// The revision with this number, `None` for 0.
+    pub const fn new(number: u64) -> Option<Self> {
+        if number == 0 { None } else { Some(Self(number)) }
+    }
+
+    /// Its number, at least 1.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The revision after this one.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A whole revision: which content each shard has, who made it, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// Its number.
+    pub revision: Revision,
+    /// Every shard of this revision.
+    pub shards: BTreeMap<ShardName, ShardId>,
+    /// Who published it: a user, a file's origin, a service.
+    pub author: String,
+    /// When, by the author's wall clock.
+    pub at: WallTime,
+    /// Why, in the author's words; may be empty.
+    pub note: String,
+}
+
+impl Root {
+    /// Whether publishing `shards` would change any content.
+    pub fn differs_from(&self, shards: &BTreeMap<ShardName, Vec<u8>>) -> bool {
+        self.shards.len() != shards.len()
+            || shards.iter().any(|(name, content)| self.shards.get(name) != Some(&ShardId::of(content)))
+    }
+}
+
+/// Who publishes, when and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Who, up to 255 bytes.
+    pub author: String,
+    /// When, by the author's wall clock.
+    pub at: WallTime,
+    /// Why, up to 4 096 bytes; may be empty.
+    pub note: String,
+}
+
+impl Change {
+    /// A change by `author` at `at`, because of `note`.
+    pub fn new(author: impl Into<String>, at: WallTime, note: impl Into<String>) -> Self {
+        Self { author: author.into(), at, note: note.into() }
+    }
+}

@@ -1,0 +1,127 @@
+//! A store in one file of a state directory, for one process.
+//!
+//! ```text
+//! callers ──jobs──► writer thread ──one transaction, one flush──► state.redb ──► state.commit
+//!    ▲                    │ answers after the flush
+//!    └────────────────────┘          reads go to the file directly, from any thread
+//! ```
+//!
+//! Sessions and addresses live in memory, as their traits allow: they end with the process. Their numbers grow over
+//! restarts all the same, because each opening is counted in the file and is the upper half of the numbers it gives.
+
+mod directory;
+mod documents;
+mod file;
+mod journal;
+mod local;
+mod mark;
+mod tables;
+mod volatile;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::addresses::feed::{Feed, FeedLimits};
+use crate::clock::{Clock, MonotonicClock};
+use crate::documents::revision::Revision;
+use crate::embedded::documents::stored_root;
+use crate::embedded::file::StateFile;
+use crate::embedded::tables::META;
+use crate::embedded::writer::Writer;
+use crate::error::StoreError;
+use crate::journal::entry::JournalLimits;
+use crate::sessions::book::SessionBook;
+
+/// A crash-safe store in a directory. Implements every trait of this crate.
+///
+/// Reads of the file are done in place, on the calling thread: microseconds, or a disk access if the page is not
+/// cached. Writes wait for the flush without blocking the thread. Dropping it, or [`close`](Self::close), finishes the
+/// writes that were begun and blocks for that long.
+#[derive(Debug)]
+pub struct Embedded {
+    // The writer is dropped first: it finishes its jobs in a file that is still open.
+    writer: Writer,
+    file: Arc<StateFile>,
+    revisions: watch::Sender<Option<Revision>>,
+    journal_limits: JournalLimits,
+    sessions: SessionBook,
+    feed: Feed,
+}
+
+/// What an embedded store keeps, and what time it is there.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// How much journal.
+    pub journal: JournalLimits,
+    /// How many addresses.
+    pub feed: FeedLimits,
+    /// The time of sessions.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        Self {
+            journal: JournalLimits::default(),
+            feed: FeedLimits::default(),
+            clock: Arc::new(MonotonicClock::default()),
+        }
+    }
+}
+
+/// What the writer has done since the store was opened, apart from the opening itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statistics {
+    /// Transactions made durable since the file was made.
+    pub commits: u64,
+    /// Writes carried out by them since the store was opened.
+    pub writes: u64,
+}
+
+impl Embedded {
+    /// Opens the store in `dir`, which is made (mode 0700) if it is missing. Reads and verifies the whole file, so it
+    /// blocks for some milliseconds per MiB.
+    ///
+    /// # Errors
+    /// [held](StoreError::is_held) by another process, [corrupt](StoreError::is_corrupt), of a newer format, no space,
+    /// not writable.
+    pub fn open(dir: impl AsRef<Path>, options: EmbeddedOptions) -> Result<Self, StoreError> {
+        let file = Arc::new(StateFile::open(dir.as_ref())?);
+        let mut opening = 0;
+        file.write(|writing| {
+            let mut meta = writing.table(META)?;
+            opening = meta.load_number(OPENINGS_KEY)?.unwrap_or(0) + 1;
+            meta.save_number(OPENINGS_KEY, opening)
+        })?;
+        let root = file.read(|reading| stored_root(&reading.table(META)?))?;
+        Ok(Self {
+            writer: Writer::start(Arc::clone(&file))?,
+            file,
+            revisions: watch::Sender::new(root.map(|root| root.revision)),
+            journal_limits: options.journal,
+            sessions: SessionBook::new(options.clock, opening << OPENING_SHIFT),
+            feed: Feed::new(options.feed),
+        })
+    }
+
+    /// Finishes the writes that were begun and closes the file.
+    ///
+    /// # Errors
+    /// What the last flush met. Everything acknowledged before is durable all the same.
+    pub fn close(self) -> Result<(), StoreError> {
+        drop(self.writer);
+        self.file.close()
+    }
+
+    /// How much has been written, in how many commits.
+    pub fn statistics(&self) -> Statistics {
+        Statistics { commits: self.file.commits(), writes: self.writer.done() }
+    }
+}
+
+const OPENINGS_KEY: &[u8] = b"openings";
+/// 2^32 sessions and acquisitions per opening, 2^32 openings.
+const OPENING_SHIFT: u32 = 32;

@@ -1,0 +1,264 @@
+//! A store that ends with its process: the honest twin of the others in tests and for `--state` less runs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::addresses::feed::{Feed, FeedLimits, Following};
+use crate::addresses::record::{AddressRecord, HostId, SegmentId};
+use crate::addresses::{AddressFeed, FeedError};
+use crate::clock::{Clock, MonotonicClock, WallTime};
+use crate::documents::publication::Publication;
+use crate::documents::revision::{Change, Revision, Root};
+use crate::documents::shard::{ShardId, ShardName};
+use crate::documents::{Documents, DocumentsError};
+use crate::journal::entry::{ENTRY_OVERHEAD, Entry, EntryId, JournalLimits, NewEntry, Query};
+use crate::journal::{Journal, JournalError, encode_all};
+use crate::local::{self, Local, LocalError};
+use crate::sessions::book::SessionBook;
+use crate::sessions::lease::{Lease, SessionId, SessionInfo};
+use crate::sessions::{Sessions, SessionsError};
+
+/// Everything in memory; nothing survives.
+#[derive(Debug)]
+pub struct Memory {
+    documents: Mutex<Shelf>,
+    revisions: watch::Sender<Option<Revision>>,
+    journal: Mutex<Book>,
+    local: Mutex<BTreeMap<String, Vec<u8>>>,
+    sessions: SessionBook,
+    feed: Feed,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// An empty store with the default limits and the machine's clock.
+    pub fn new() -> Self {
+        let clock = Arc::new(MonotonicClock::default());
+        Self::with(clock, JournalLimits::default(), FeedLimits::default())
+    }
+
+    /// An empty store.
+    pub fn with(clock: Arc<dyn Clock>, journal: JournalLimits, feed: FeedLimits) -> Self {
+        Self {
+            documents: Mutex::default(),
+            revisions: watch::Sender::new(None),
+            journal: Mutex::new(Book { limits: journal, ..Book::default() }),
+            local: Mutex::default(),
+            sessions: SessionBook::new(clock, 0),
+            feed: Feed::new(feed),
+        }
+    }
+}
+
+/// The documents: the newest root, and every shard that was not yet collected.
+#[derive(Debug, Default)]
+struct Shelf {
+    root: Option<Root>,
+    shards: BTreeMap<ShardId, Vec<u8>>,
+    unreferenced: BTreeMap<ShardId, WallTime>,
+}
+
+impl Shelf {
+    fn publish(&mut self, publication: Publication) -> Revision {
+        let Publication { root, contents, unreferenced, .. } = publication;
+        for (id, content) in contents {
+            self.unreferenced.remove(&id);
+            self.shards.insert(id, content);
+        }
+        for id in unreferenced {
+            self.unreferenced.insert(id, root.at);
+        }
+        let revision = root.revision;
+        self.root = Some(root);
+        revision
+    }
+
+    fn collect(&mut self, before: WallTime) -> usize {
+        let old: Vec<_> =
+            self.unreferenced.iter().filter(|(_, since)| **since < before).map(|(id, _)| *id).collect();
+        for id in &old {
+            self.unreferenced.remove(id);
+            self.shards.remove(id);
+        }
+        old.len()
+    }
+}
+
+impl Documents for Memory {
+    async fn root(&self) -> Result<Option<Root>, DocumentsError> {
+        Ok(lock(&self.documents).root.clone())
+    }
+
+    async fn read(&self, shard: ShardId) -> Result<Vec<u8>, DocumentsError> {
+        lock(&self.documents).shards.get(&shard).cloned().ok_or(DocumentsError::Missing { shard })
+    }
+
+    async fn publish(
+        &self,
+        expected: Option<Revision>,
+        shards: BTreeMap<ShardName, Vec<u8>>,
+        change: Change,
+    ) -> Result<Revision, DocumentsError> {
+        let mut shelf = lock(&self.documents);
+        let publication = Publication::after(shelf.root.as_ref(), expected, shards, change)?;
+        let revision = shelf.publish(publication);
+        self.revisions.send_replace(Some(revision));
+        Ok(revision)
+    }
+
+    async fn collect(&self, unreferenced_before: WallTime) -> Result<usize, DocumentsError> {
+        Ok(lock(&self.documents).collect(unreferenced_before))
+    }
+
+    fn watch_root(&self) -> watch::Receiver<Option<Revision>> {
+        self.revisions.subscribe()
+    }
+}
+
+/// The journal.
+#[derive(Debug, Default)]
+struct Book {
+    limits: JournalLimits,
+    last: u64,
+    bytes: u64,
+    entries: VecDeque<(Entry, u64)>,
+}
+
+impl Book {
+    fn append(&mut self, entry: NewEntry, length: usize) -> EntryId {
+        self.last += 1;
+        let (id, weight) = (EntryId(self.last), length as u64 + ENTRY_OVERHEAD);
+        self.entries.push_back((Entry::new(id, entry), weight));
+        self.bytes += weight;
+        while self.bytes > self.limits.max_bytes {
+            self.forget_first();
+        }
+        id
+    }
+
+    fn trim(&mut self, now: WallTime) -> usize {
+        let oldest = now.before(self.limits.keep);
+        let count = self.entries.iter().take_while(|(entry, _)| entry.at < oldest).count();
+        (0..count).for_each(|_| self.forget_first());
+        count
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((_, weight)) = self.entries.pop_front() {
+            self.bytes -= weight;
+        }
+    }
+}
+
+impl Journal for Memory {
+    async fn append(&self, entries: Vec<NewEntry>) -> Result<Vec<EntryId>, JournalError> {
+        let lengths: Vec<_> = encode_all(&entries)?.iter().map(Vec::len).collect();
+        let mut book = lock(&self.journal);
+        Ok(entries.into_iter().zip(lengths).map(|(entry, length)| book.append(entry, length)).collect())
+    }
+
+    async fn query(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
+        let book = lock(&self.journal);
+        let matching = book.entries.iter().rev().map(|(entry, _)| entry);
+        let mut found: Vec<_> = matching
+            .filter(|entry| query.matches(&entry.kind, entry.at))
+            .take(query.newest)
+            .cloned()
+            .collect();
+        found.reverse();
+        Ok(found)
+    }
+
+    async fn trim(&self, now: WallTime) -> Result<usize, JournalError> {
+        Ok(lock(&self.journal).trim(now))
+    }
+}
+
+impl Local for Memory {
+    async fn save(&self, key: &str, value: Vec<u8>) -> Result<(), LocalError> {
+        local::check(key, &value)?;
+        lock(&self.local).insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    async fn load(&self, key: &str) -> Result<Option<Vec<u8>>, LocalError> {
+        local::check(key, &[])?;
+        Ok(lock(&self.local).get(key).cloned())
+    }
+
+    async fn delete(&self, key: &str) -> Result<bool, LocalError> {
+        local::check(key, &[])?;
+        Ok(lock(&self.local).remove(key).is_some())
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>, LocalError> {
+        Ok(lock(&self.local).keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+    }
+}
+
+impl Sessions for Memory {
+    async fn open_session(&self, name: &str, ttl: Duration) -> Result<SessionId, SessionsError> {
+        self.sessions.open(name, ttl)
+    }
+
+    async fn keep_alive(&self, session: SessionId) -> Result<(), SessionsError> {
+        self.sessions.keep_alive(session)
+    }
+
+    async fn close_session(&self, session: SessionId) -> Result<(), SessionsError> {
+        self.sessions.close(session);
+        Ok(())
+    }
+
+    async fn sessions(&self) -> Result<Vec<SessionInfo>, SessionsError> {
+        Ok(self.sessions.sessions())
+    }
+
+    async fn acquire(&self, session: SessionId, name: &str) -> Result<Lease, SessionsError> {
+        self.sessions.acquire(session, name)
+    }
+
+    async fn release(&self, session: SessionId, name: &str) -> Result<(), SessionsError> {
+        self.sessions.release(session, name);
+        Ok(())
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<Lease>, SessionsError> {
+        Ok(self.sessions.holder(name))
+    }
+
+    async fn expire(&self) -> Result<Option<Duration>, SessionsError> {
+        Ok(self.sessions.expire())
+    }
+
+    fn watch_sessions(&self) -> watch::Receiver<u64> {
+        self.sessions.watch()
+    }
+}
+
+impl AddressFeed for Memory {
+    async fn announce(&self, owner: HostId, records: Vec<AddressRecord>) -> Result<(), FeedError> {
+        self.feed.announce(owner, records)
+    }
+
+    async fn withdraw(&self, owner: HostId) -> Result<usize, FeedError> {
+        Ok(self.feed.withdraw(owner))
+    }
+
+    async fn follow(&self, segment: SegmentId) -> Result<Following, FeedError> {
+        Ok(self.feed.follow(segment))
+    }
+}
+
+/// Each step under these locks leaves its data whole, so a panic elsewhere while holding one does no harm.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,176 @@
+//! What only a store in a directory must do: survive, exclude others, share its flushes.
+
+// Clippy sees tests only where it sees #[test]; what these share is test code too.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "support/content.rs"]
+mod content;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nsdb::{Documents, Local, Sessions};
+use tokio::task::JoinSet;
+
+use crate::content::{fill, open, read};
+
+#[tokio::test]
+async fn everything_survives_closing_and_dropping() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    fill(&store).await;
+    let written = read(&store).await.unwrap();
+    assert_eq!((written.shards.len(), written.journal.len(), written.local.len()), (6, 300, 3));
+    store.close().unwrap();
+    let store = open(dir.path()).unwrap();
+    assert_eq!(store.watch_root().borrow().map(|revision| revision.get()), Some(3));
+    assert!(read(&store).await.unwrap() == written, "changed by closing");
+    drop(store);
+    assert!(read(&open(dir.path()).unwrap()).await.unwrap() == written, "changed by dropping");
+}
+
+#[tokio::test]
+async fn sessions_end_and_tokens_grow_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut last = None;
+    for _ in 0..3 {
+        let store = open(dir.path()).unwrap();
+        assert!(store.sessions().await.unwrap().is_empty());
+        let session = store.open_session("gw1", Duration::from_secs(9)).await.unwrap();
+        let lease = store.acquire(session, "compactor").await.unwrap();
+        assert!(last < Some(lease.token));
+        last = Some(lease.token);
+    }
+}
+
+#[tokio::test]
+async fn a_second_opening_is_refused_and_names_the_holder() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path()).unwrap();
+    let error = open(dir.path()).unwrap_err();
+    assert!(error.is_held() && !error.is_retryable());
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "state directory {} is in use by process {}: stop it or choose another directory",
+            dir.path().display(),
+            std::process::id()
+        )
+    );
+    fs::write(dir.path().join("holder"), "who knows").unwrap();
+    assert!(open(dir.path()).unwrap_err().to_string().contains("in use by another process:"));
+    first.save("still", b"here".to_vec()).await.unwrap();
+    drop(first);
+    assert_eq!(open(dir.path()).unwrap().load("still").await.unwrap(), Some(b"here".to_vec()));
+}
+
+#[tokio::test]
+async fn the_directory_and_its_files_are_for_their_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("a/b/state");
+    let _store = open(&state).unwrap();
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(state.clone()), 0o700);
+    let mut names = Vec::new();
+    for file in fs::read_dir(&state).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(path.clone()), 0o600, "{}", path.display());
+        names.push(path.file_name().unwrap().to_string_lossy().into_owned());
+    }
+    names.sort();
+    assert_eq!(names, ["holder", "state.commit", "state.redb"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writers_share_one_flush() {
+    const WRITES: u64 = 600;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(dir.path()).unwrap());
+    let before = store.statistics();
+    let mut writers = JoinSet::new();
+    for n in 0..WRITES {
+        let store = store.clone();
+        writers
+            .spawn(async move { store.save(&format!("key/{n}"), n.to_be_bytes().to_vec()).await.unwrap() });
+    }
+    writers.join_all().await;
+    let after = store.statistics();
+    let commits = after.commits - before.commits;
+    println!("{WRITES} writes in {commits} commits");
+    assert_eq!(after.writes - before.writes, WRITES);
+    assert!(commits <= WRITES / 4, "{commits} commits for {WRITES} writes");
+    assert_eq!(store.keys("key/").await.unwrap().len() as u64, WRITES);
+}
+
+#[tokio::test]
+async fn a_conflict_does_not_disturb_the_others_of_its_group() {
+    use nsdb::{Change, WallTime};
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    let change = || Change::new("alice", WallTime::from_millis(1), "");
+    let (save, lost, won, again) = tokio::join!(
+        store.save("a", vec![1]),
+        store.publish(nsdb::Revision::new(7), Default::default(), change()),
+        store.publish(None, Default::default(), change()),
+        store.save("b", vec![2]),
+    );
+    save.unwrap();
+    again.unwrap();
+    assert!(lost.unwrap_err().is_conflict());
+    assert_eq!(won.unwrap().get(), 1);
+    assert_eq!(store.keys("").await.unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_gave_up_is_carried_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    {
+        let mut save = Box::pin(store.save("key", vec![1]));
+        let once = std::future::poll_fn(|context| std::task::Poll::Ready(save.as_mut().poll(context)));
+        assert!(once.await.is_pending());
+    }
+    drop(store);
+    assert_eq!(open(dir.path()).unwrap().load("key").await.unwrap(), Some(vec![1]));
+}
+
+#[tokio::test]
+async fn a_half_made_file_of_a_crash_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("state.redb.new"), b"half").unwrap();
+    open(dir.path()).unwrap().save("key", vec![1]).await.unwrap();
+    assert!(!dir.path().join("state.redb.new").exists());
+    assert_eq!(open(dir.path()).unwrap().load("key").await.unwrap(), Some(vec![1]));
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused() {
+    use redb::{Database, TableDefinition};
+    use sha2::{Digest, Sha256};
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let mut sealed = 2_u64.to_be_bytes().to_vec();
+    let mut sum = Sha256::new();
+    for part in [&b"meta"[..], b"format", &sealed] {
+        sum.update((part.len() as u64).to_be_bytes());
+        sum.update(part);
+    }
+    sealed.extend_from_slice(&sum.finalize()[..16]);
+    let database = Database::open(dir.path().join("state.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let meta: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
+    transaction.open_table(meta).unwrap().insert(&b"format"[..], sealed.as_slice()).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let error = open(dir.path()).unwrap_err();
+    assert!(!error.is_corrupt() && !error.is_retryable());
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{}/state.redb has format 2, this program knows format 1: start the newer program",
+            dir.path().display()
+        )
+    );
+}

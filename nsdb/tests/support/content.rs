@@ -1,0 +1,78 @@
+//! A store with something of everything in it, and how to read all of it back.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nsdb::{
+    Change, Documents, DocumentsError, Embedded, EmbeddedOptions, Entry, Journal, JournalError, Kind, Local,
+    LocalError, NewEntry, Query, Root, ShardName, StoreError, WallTime,
+};
+
+/// Everything that a store says.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Everything {
+    pub(crate) root: Option<Root>,
+    pub(crate) shards: BTreeMap<ShardName, Vec<u8>>,
+    pub(crate) journal: Vec<Entry>,
+    pub(crate) local: BTreeMap<String, Vec<u8>>,
+}
+
+pub(crate) fn open(dir: &Path) -> Result<Embedded, StoreError> {
+    Embedded::open(dir, EmbeddedOptions::default())
+}
+
+/// Three revisions, 300 journal entries, local values from 1 byte to 100 000.
+pub(crate) async fn fill(store: &Embedded) {
+    let mut revision = None;
+    for number in 1..=3_usize {
+        let shards = (0..6).map(|n| {
+            let name = ShardName::new(format!("bridge/vub{n}")).unwrap();
+            (name, vec![b'0' + number as u8; 10 * 5_usize.pow(n)])
+        });
+        let change = Change::new("alice", WallTime::from_millis(number as u64), "test");
+        revision = Some(store.publish(revision, shards.collect(), change).await.unwrap());
+        let entries = (0..100).map(|n| NewEntry {
+            kind: Kind::new("address-moved").unwrap(),
+            at: WallTime::from_millis(n),
+            body: format!("{{\"mac\":\"02:00:00:00:00:{n:02x}\",\"round\":{number}}}").into_bytes(),
+        });
+        store.append(entries.collect()).await.unwrap();
+        for (key, length) in [("vni", 1), ("fdb/small", 1_000), ("fdb/large", 100_000)] {
+            store.save(key, vec![number as u8; length]).await.unwrap();
+        }
+    }
+}
+
+/// Reads all there is, or says what is wrong with it.
+pub(crate) async fn read(store: &Embedded) -> Result<Everything, StoreError> {
+    let root = store.root().await.map_err(documents)?;
+    let mut shards = BTreeMap::new();
+    if let Some(root) = &root {
+        shards = store.read_shards(root, |_| true).await.map_err(documents)?;
+    }
+    let query = Query { newest: usize::MAX, ..Query::default() };
+    let journal = store.query(query).await.map_err(|error| match error {
+        JournalError::Store(error) => error,
+        other => panic!("{other}"),
+    })?;
+    let mut local = BTreeMap::new();
+    for key in store.keys("").await.map_err(locals)? {
+        let value = store.load(&key).await.map_err(locals)?;
+        local.insert(key, value.expect("a listed key has a value"));
+    }
+    Ok(Everything { root, shards, journal, local })
+}
+
+fn documents(error: DocumentsError) -> StoreError {
+    match error {
+        DocumentsError::Store(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+fn locals(error: LocalError) -> StoreError {
+    match error {
+        LocalError::Store(error) => error,
+        other => panic!("{other}"),
+    }
+}

@@ -1,0 +1,88 @@
+//! Which crate of this workspace may name which: the arrows of the design, and no other.
+//!
+//! ```text
+//! l2gw ──► agent ──► datapath ──► vlan
+//!   │        └────► nsdb ──────────▲
+//!   └─────────────► nsdb, vlan ────┘            tests may name any crate; nothing names tests
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn every_dependency_between_our_crates_is_an_arrow_of_the_design() {
+    let crates = read_workspace();
+    let drawn: BTreeSet<&str> = ARROWS.iter().map(|(from, _)| *from).collect();
+    let ours: BTreeSet<&str> = crates.keys().map(String::as_str).collect();
+    assert_eq!(ours, drawn, "the crates of the workspace and of this table differ");
+    assert_eq!(refused(&crates), Vec::<String>::new(), "an edge needs a note in docs/design/ and a line in this table");
+}
+
+#[test]
+fn an_edge_that_is_not_drawn_is_found() {
+    let edge = |from: &str, to: &str| BTreeMap::from([(from.to_owned(), BTreeSet::from([to.to_owned()]))]);
+    for (from, to) in [("vlan", "nsdb"), ("nsdb", "datapath"), ("datapath", "nsdb"), ("l2gw", "datapath")] {
+        assert_eq!(refused(&edge(from, to)), [format!("{from} -> {to}")]);
+    }
+    for ours in ["vlan", "datapath", "nsdb", "agent", "l2gw"] {
+        assert_eq!(refused(&edge(ours, "tests")), [format!("{ours} -> tests")]);
+        assert_eq!(refused(&edge("tests", ours)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn an_edge_counts_whatever_its_kind() {
+    let package = |name: &str, kind: Value| {
+        serde_json::json!({"name": name, "dependencies": [{"name": "tests", "kind": kind, "path": "/x/tests"}]})
+    };
+    for kind in [Value::Null, "dev".into(), "build".into()] {
+        let crates = read_packages(&[package("vlan", kind.clone()), package("tests", kind)]);
+        assert!(crates["vlan"].contains("tests"), "{crates:?}");
+    }
+}
+
+/// The edges that no arrow allows, as `from -> to`.
+fn refused(crates: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let edges = crates.iter().flat_map(|(from, names)| names.iter().map(move |to| (from.as_str(), to.as_str())));
+    edges.filter(|edge| !is_drawn(*edge)).map(|(from, to)| format!("{from} -> {to}")).collect()
+}
+
+fn is_drawn((from, to): (&str, &str)) -> bool {
+    ARROWS.iter().any(|(crate_name, targets)| *crate_name == from && targets.contains(&to))
+}
+
+/// Each crate of the workspace, and those of them that it names for building, testing or its build script.
+fn read_workspace() -> BTreeMap<String, BTreeSet<String>> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+        .args(["metadata", "--offline", "--no-deps", "--format-version", "1", "--manifest-path"])
+        .arg(manifest)
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    read_packages(metadata["packages"].as_array().expect("metadata has packages"))
+}
+
+fn read_packages(packages: &[Value]) -> BTreeMap<String, BTreeSet<String>> {
+    let name = |value: &Value| value["name"].as_str().expect("everything in metadata has a name").to_owned();
+    let ours: BTreeSet<String> = packages.iter().map(name).collect();
+    let named = |package: &Value| {
+        let all = package["dependencies"].as_array().expect("a package has dependencies");
+        all.iter().map(name).filter(|target| ours.contains(target)).collect()
+    };
+    packages.iter().map(|package| (name(package), named(package))).collect()
+}
+
+/// Each crate and those that it may name.
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("vlan", &[]),
+    ("datapath", &["vlan"]),
+    ("nsdb", &["vlan"]),
+    ("agent", &["datapath", "nsdb", "vlan"]),
+    ("l2gw", &["agent", "nsdb", "vlan"]),
+    ("tests", &["agent", "datapath", "l2gw", "nsdb", "vlan"]),
+];

@@ -1,0 +1,118 @@
+//! Which trunk of a fabric carries a VLAN: static rendezvous hashing over the trunks that can (behaviour.md 7).
+
+use rustc_hash::FxHashMap;
+
+use crate::model::id::{BridgeId, FabricId, PortId};
+use crate::model::port::Port;
+use crate::model::topology::Topology;
+use crate::vid::Vid;
+
+/// The designated trunk of every VLAN of every fabric.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Designation {
+    /// Nobody was told: every trunk carries its VLANs (behaviour.md 9, offline).
+    #[default]
+    Everyone,
+    /// By VLAN of a bridge; a VLAN that is not there has no trunk.
+    Map(FxHashMap<(BridgeId, Vid), PortId>),
+}
+
+/// Whether a trunk carries a VLAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// It does.
+    This,
+    /// Another trunk does.
+    Other(PortId),
+    /// No live trunk can.
+    Nobody,
+}
+
+impl Designation {
+    /// Chooses a trunk for every VLAN among those that are live.
+    pub fn among(topology: &Topology, is_live: impl Fn(&Port) -> bool) -> Designation {
+        let mut chosen = FxHashMap::default();
+        for group in groups(topology) {
+            let best =
+                group.candidates.iter().filter(|(port, _)| is_live(port)).max_by(|(a, vid_a), (b, vid_b)| {
+                    score(a, *vid_a).total_cmp(&score(b, *vid_b)).then_with(|| b.name.cmp(&a.name))
+                });
+            if let Some((port, _)) = best {
+                chosen.extend(group.vlans.iter().map(|vlan| (*vlan, port.id)));
+            }
+        }
+        Designation::Map(chosen)
+    }
+
+    /// Tells one VLAN of a bridge which trunk carries it; the others of `Everyone` stay as they are asked for.
+    pub fn assign(&mut self, topology: &Topology, bridge: BridgeId, vid: Vid, trunk: PortId) {
+        if let Designation::Everyone = self {
+            *self = Designation::Map(FxHashMap::default());
+        }
+        if let Designation::Map(map) = self {
+            let group = groups(topology).into_iter().find(|group| group.vlans.contains(&(bridge, vid)));
+            map.extend(group.iter().flat_map(|group| &group.vlans).map(|vlan| (*vlan, trunk)));
+            map.insert((bridge, vid), trunk);
+        }
+    }
+
+    /// Whether `port` carries VLAN `vid` of its bridge. Ports outside any trunk group always do.
+    pub fn carrier(&self, port: &Port, vid: Option<Vid>) -> Carrier {
+        let (Designation::Map(map), Some(_), Some(vid)) = (self, port.group, vid) else {
+            return Carrier::This;
+        };
+        match map.get(&(port.bridge, vid)) {
+            Some(trunk) if *trunk == port.id => Carrier::This,
+            Some(trunk) => Carrier::Other(*trunk),
+            None => Carrier::Nobody,
+        }
+    }
+}
+
+/// The trunks of one fabric that share a VLAN.
+struct Group<'a> {
+    /// The VLAN, as each bridge of the fabric calls it.
+    vlans: Vec<(BridgeId, Vid)>,
+    candidates: Vec<(&'a Port, Vid)>,
+}
+
+fn groups(topology: &Topology) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut by_key: FxHashMap<(FabricId, u32, Vid), usize> = FxHashMap::default();
+    for port in topology.ports() {
+        let Some(fabric) = port.group else { continue };
+        for vid in port.vids() {
+            let Some(located) = topology.locate(port.bridge, Some(vid), None) else { continue };
+            let index = *by_key.entry((fabric, located.segment.number, vid)).or_insert_with(|| {
+                groups.push(Group { vlans: Vec::new(), candidates: Vec::new() });
+                groups.len() - 1
+            });
+            let group = &mut groups[index];
+            group.candidates.push((port, vid));
+            if !group.vlans.contains(&(port.bridge, vid)) {
+                group.vlans.push((port.bridge, vid));
+            }
+        }
+    }
+    groups
+}
+
+/// Weighted rendezvous hashing: the highest of -weight / ln(u), u uniform in (0, 1) and drawn from trunk and VLAN, wins; each
+/// trunk wins in proportion to its weight, and only the VLANs of a lost trunk move (Thaler and Ravishankar 1998; the weighted
+/// form of Resch 2015).
+fn score(port: &Port, vid: Vid) -> f64 {
+    let weight = f64::from(port.trunk().map_or(1, |trunk| trunk.weight));
+    let draw = (mix(&port.name, vid) >> 11) as f64 + 0.5;
+    -weight / (draw / (1_u64 << 53) as f64).ln()
+}
+
+/// FNV-1a over the name and the VID, then the finaliser of splitmix64: the same on every host and in every version.
+fn mix(name: &str, vid: Vid) -> u64 {
+    let bytes = name.bytes().chain(vid.get().to_be_bytes());
+    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}

@@ -1,0 +1,424 @@
+//! From a description to a topology: checks, then identifiers, then segments.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
+
+use crate::model::bridge::{Bridge, Kind};
+use crate::model::check::{self, Findings};
+use crate::model::description::{
+    self, BridgeKind, DEFAULT_PORT_MAC_LIMIT, DEFAULT_TRUNK_STORM, Description, Redundancy, Storm,
+};
+use crate::model::graph::{Edge, Graph, Tree};
+use crate::model::id::{BridgeId, FabricId, HostId, PortId};
+use crate::model::mistake::{Mistake, Table};
+use crate::model::port::{Mode, Port, Trunk};
+use crate::model::segment::{Domain, Member, Segment};
+use crate::model::topology::{Place, Spot, Topology};
+use crate::vid::VidSet;
+
+pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>> {
+    let mut findings = Findings::default();
+    check::check(description, &mut findings);
+    if !findings.mistakes.is_empty() {
+        return Err(findings.mistakes);
+    }
+    let mut fabrics = Fabrics::default();
+    let bridges = compile_bridges(description, &mut fabrics);
+    let ports = compile_ports(description, &bridges, &mut fabrics);
+    let edges = compile_edges(description, &bridges);
+    check_chains(&bridges, &edges, &mut findings);
+    if !findings.mistakes.is_empty() {
+        return Err(findings.mistakes);
+    }
+    let graph = Graph::new(&known_vids(&bridges, &ports), &edges);
+    let trees = graph.trees();
+    for tree in &trees {
+        check_tree(tree, &bridges, &ports, (&edges, description), &mut findings);
+    }
+    if !findings.mistakes.is_empty() {
+        findings.mistakes.sort_by(|a, b| a.place.cmp(&b.place));
+        findings.mistakes.dedup();
+        return Err(findings.mistakes);
+    }
+    let mut topology = Topology {
+        description: description.clone(),
+        by_name: ports.iter().map(|port| (port.name.clone(), port.id)).collect(),
+        places: bridges
+            .iter()
+            .map(|b| vec![Place::Nowhere; if b.kind == Kind::Unaware { 1 } else { 4096 }])
+            .collect(),
+        bridges,
+        ports,
+        fabrics: fabrics.names,
+        segments: Vec::new(),
+        chained: FxHashMap::default(),
+        warnings: Vec::new(),
+    };
+    add_segments(&mut topology, trees, &graph);
+    topology.warnings = warnings(&topology);
+    Ok(topology)
+}
+
+/// Gives fabrics their numbers; a trunk under `redundancy = "none"` is a fabric by itself.
+#[derive(Default)]
+struct Fabrics {
+    names: Vec<String>,
+}
+
+impl Fabrics {
+    fn number(&mut self, name: &str) -> FabricId {
+        let known = self.names.iter().position(|known| known == name);
+        let index = known.unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        FabricId(index as u32)
+    }
+}
+
+fn compile_bridges(description: &Description, fabrics: &mut Fabrics) -> Vec<Bridge> {
+    let compile = |(index, bridge): (usize, &description::Bridge)| Bridge {
+        id: BridgeId(index as u32),
+        name: bridge.name.clone(),
+        ageing: bridge.ageing,
+        mac_limit: bridge.mac_limit,
+        kind: match &bridge.kind {
+            BridgeKind::VlanAware { fabric, redundancy, tpid, .. } => {
+                Kind::Aware { fabric: fabrics.number(fabric), redundancy: *redundancy, tpid: *tpid }
+            }
+            BridgeKind::VlanUnaware { .. } => Kind::Unaware,
+        },
+    };
+    description.bridges.iter().enumerate().map(compile).collect()
+}
+
+fn compile_ports(description: &Description, bridges: &[Bridge], fabrics: &mut Fabrics) -> Vec<Port> {
+    let declared = description
+        .trunks
+        .iter()
+        .map(|port| (true, port))
+        .chain(description.ports.iter().map(|port| (false, port)));
+    let mut ports = Vec::new();
+    for (index, (is_trunk, port)) in declared.enumerate() {
+        let Some(bridge) = bridges.iter().find(|bridge| bridge.name == port.bridge) else { continue };
+        let Some(host) = description.hosts.iter().position(|host| host.name == port.host) else { continue };
+        let Some(mode) = compile_mode(description, port) else { continue };
+        let mut macs = port.macs.clone();
+        macs.sort_unstable();
+        let default_limit = if is_trunk { bridge.mac_limit } else { DEFAULT_PORT_MAC_LIMIT };
+        ports.push(Port {
+            id: PortId(index as u32),
+            name: port.name.clone(),
+            bridge: bridge.id,
+            host: HostId(host as u32),
+            link: port.link.clone(),
+            mode,
+            is_trunk,
+            group: group_of(is_trunk, port, bridge, fabrics),
+            macs,
+            mac_limit: port.mac_limit.unwrap_or(default_limit),
+            on_limit: port.on_limit,
+            priority_tags: port.priority_tags,
+            bpdu: port.bpdu,
+            storm: port.storm.unwrap_or_else(|| default_storm(is_trunk)),
+            mtu: port.mtu,
+        });
+    }
+    ports
+}
+
+fn group_of(
+    is_trunk: bool,
+    port: &description::Port,
+    bridge: &Bridge,
+    fabrics: &mut Fabrics,
+) -> Option<FabricId> {
+    match bridge.kind {
+        Kind::Aware { fabric, redundancy: Redundancy::Designated, .. } if is_trunk => Some(fabric),
+        Kind::Aware { redundancy: Redundancy::None, .. } if is_trunk => {
+            Some(fabrics.number(&format!("trunk {}", port.name)))
+        }
+        _ => None,
+    }
+}
+
+fn default_storm(is_trunk: bool) -> Storm {
+    let rate = if is_trunk { DEFAULT_TRUNK_STORM } else { 0 };
+    Storm { broadcast: rate, multicast: rate, unknown: rate }
+}
+
+fn compile_mode(description: &Description, port: &description::Port) -> Option<Mode> {
+    Some(match &port.mode {
+        description::Mode::Plain => Mode::Plain,
+        description::Mode::Access { vid } => Mode::Access { vid: (*vid)? },
+        description::Mode::Qinq { vid, customer_vlans, pcp } => {
+            Mode::Qinq { vid: (*vid)?, customer_vlans: customer_vlans.clone(), pcp: *pcp }
+        }
+        description::Mode::Trunk(trunk) => {
+            let wire = check::wire_vids(description, port, trunk);
+            let mut compiled = Trunk::new(&wire, trunk.translate.iter().map(|(a, b)| (*a, *b)));
+            compiled.native = trunk.native;
+            compiled.native_tagged = trunk.native_tagged;
+            compiled.native_inner = trunk.native_inner;
+            compiled.weight = trunk.weight.max(1);
+            Mode::Trunk(Box::new(compiled))
+        }
+    })
+}
+
+fn compile_edges(description: &Description, bridges: &[Bridge]) -> Vec<Edge> {
+    let number = |name: &str| bridges.iter().find(|bridge| bridge.name == name).map(|bridge| bridge.id);
+    let resolve = |(index, peering): (usize, &description::Peering)| {
+        Some(Edge { index, bridge: number(&peering.bridge)?, vid: peering.vid, to: number(&peering.to)? })
+    };
+    description.vlans.iter().enumerate().filter_map(resolve).collect()
+}
+
+fn known_vids(bridges: &[Bridge], ports: &[Port]) -> Vec<Option<VidSet>> {
+    let mut known: Vec<Option<VidSet>> =
+        bridges.iter().map(|bridge| (bridge.kind != Kind::Unaware).then(VidSet::new)).collect();
+    for port in ports {
+        if let Some(vids) = &mut known[port.bridge.0 as usize] {
+            for vid in port.vids() {
+                vids.insert(vid);
+            }
+        }
+    }
+    known
+}
+
+/// A VAB led into by a VAB may not lead into a third: the kernel's key holds two tags. A way back is a loop.
+fn check_chains(bridges: &[Bridge], edges: &[Edge], findings: &mut Findings) {
+    let leads: Vec<&Edge> =
+        edges.iter().filter(|edge| bridges[edge.to.0 as usize].kind != Kind::Unaware).collect();
+    let inner: BTreeMap<BridgeId, &Edge> = leads.iter().map(|edge| (edge.to, *edge)).collect();
+    for edge in &leads {
+        let names = (&bridges[edge.bridge.0 as usize].name, &bridges[edge.to.0 as usize].name);
+        if reaches(edge.to, edge.bridge, &leads) {
+            let text = format!("{:?} leads back to {:?}: peerings may not form a loop", names.1, names.0);
+            findings.add(Table::Vlans, edge.index, "to", text);
+        } else if inner.contains_key(&edge.bridge) {
+            let text = format!(
+                "{:?} is reached through a tag of another bridge already: at most 2 tags are looked at on the way of a frame",
+                names.0
+            );
+            findings.add(Table::Vlans, edge.index, "to", text);
+        }
+    }
+}
+
+fn reaches(from: BridgeId, goal: BridgeId, leads: &[&Edge]) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(here) = open.pop() {
+        if here == goal {
+            return true;
+        }
+        if seen.insert(here) {
+            open.extend(leads.iter().filter(|edge| edge.bridge == here).map(|edge| edge.to));
+        }
+    }
+    false
+}
+
+fn check_tree(
+    tree: &Tree,
+    bridges: &[Bridge],
+    ports: &[Port],
+    (edges, description): (&[Edge], &Description),
+    findings: &mut Findings,
+) {
+    if let Some(index) = tree.loop_at {
+        let to = &description.vlans[index].to;
+        findings.add(
+            Table::Vlans,
+            index,
+            "to",
+            format!("{to:?} closes a loop of peerings, one way between two bridges is allowed"),
+        );
+        return;
+    }
+    if tree.hops > MAX_HOPS {
+        let last = tree.edges.last().copied().unwrap_or(0);
+        let text = format!("{} peerings in a row, at most {MAX_HOPS} are allowed", tree.hops);
+        findings.add(Table::Vlans, last, "to", text);
+    }
+    one_vid_a_fabric(tree, bridges, ports, (edges, description), findings);
+}
+
+/// Two VIDs of one connected physical network on one segment would join them behind the network's back (behaviour.md 1).
+fn one_vid_a_fabric(
+    tree: &Tree,
+    bridges: &[Bridge],
+    ports: &[Port],
+    (edges, description): (&[Edge], &Description),
+    findings: &mut Findings,
+) {
+    let mut seen: BTreeMap<FabricId, &Domain> = BTreeMap::new();
+    for domain in &tree.domains {
+        let bridge = &bridges[domain.bridge.0 as usize];
+        let Kind::Aware { fabric, .. } = bridge.kind else { continue };
+        let Some(other) = seen.insert(fabric, domain) else { continue };
+        let joins = |b: &Bridge| {
+            matches!(description.bridges[b.id.0 as usize].kind, BridgeKind::VlanAware { join_vids: true, .. })
+        };
+        let other_bridge = &bridges[other.bridge.0 as usize];
+        let same = (other.vid, other.inner) == (domain.vid, domain.inner);
+        let wired = |id: BridgeId| ports.iter().any(|port| port.is_trunk && port.bridge == id);
+        let apart = other.bridge != domain.bridge && !(wired(other.bridge) && wired(domain.bridge));
+        if same || apart || joins(bridge) || joins(other_bridge) {
+            continue;
+        }
+        let involved = |edge: &&Edge| {
+            [(domain.bridge, domain.vid), (other.bridge, other.vid)].contains(&(edge.bridge, Some(edge.vid)))
+        };
+        let index = edges
+            .iter()
+            .filter(|edge| tree.edges.contains(&edge.index))
+            .filter(involved)
+            .map(|edge| edge.index)
+            .max();
+        let text = format!(
+            "VIDs {} of {:?} and {} of {:?} are one segment and both on fabric {:?}: name different fabrics, or allow it by join-vids = true on a bridge",
+            tags(other),
+            other_bridge.name,
+            tags(domain),
+            bridge.name,
+            fabric_name(description, bridge)
+        );
+        findings.add(Table::Vlans, index.unwrap_or(0), "vid", text);
+    }
+}
+
+fn fabric_name<'a>(description: &'a Description, bridge: &Bridge) -> &'a str {
+    match &description.bridges[bridge.id.0 as usize].kind {
+        BridgeKind::VlanAware { fabric, .. } => fabric,
+        BridgeKind::VlanUnaware { .. } => "",
+    }
+}
+
+fn tags(domain: &Domain) -> String {
+    domain.stack().iter().map(|vid| vid.to_string()).collect::<Vec<_>>().join(".")
+}
+
+fn add_segments(topology: &mut Topology, trees: Vec<Tree>, graph: &Graph) {
+    let mut vnis = Vnis::new(&topology.description);
+    for tree in trees {
+        let number = topology.segments.len() as u32;
+        let first = tree.domains.first().copied();
+        if let Some(Domain { bridge, vid: Some(vid), inner: None, .. }) = first
+            && let Some(inner) = graph.chains.get(&(bridge, vid))
+        {
+            let otherwise = Spot { segment: number, domain: 0 };
+            topology.places[bridge.0 as usize][usize::from(vid.get())] =
+                Place::Chain { inner: *inner, otherwise };
+        } else {
+            place_domains(topology, &tree, number);
+        }
+        let vni = vnis.vni(&topology.description, &tree.domains);
+        topology.segments.push(Segment { members: Vec::new(), domains: tree.domains, vni });
+    }
+    add_members(topology);
+}
+
+fn place_domains(topology: &mut Topology, tree: &Tree, number: u32) {
+    for (index, domain) in tree.domains.iter().enumerate() {
+        let spot = Spot { segment: number, domain: index as u16 };
+        match (domain.vid, domain.inner) {
+            (Some(vid), Some(inner)) => {
+                topology.chained.insert((domain.bridge, vid, inner), spot);
+            }
+            (vid, _) => {
+                let slot = vid.map_or(0, |vid| usize::from(vid.get()));
+                topology.places[domain.bridge.0 as usize][slot] = Place::Domain(spot);
+            }
+        }
+    }
+}
+
+fn add_members(topology: &mut Topology) {
+    let mut of_bridge: FxHashMap<BridgeId, Vec<&Port>> = FxHashMap::default();
+    for port in &topology.ports {
+        of_bridge.entry(port.bridge).or_default().push(port);
+    }
+    for segment in &mut topology.segments {
+        for (index, domain) in segment.domains.iter().enumerate() {
+            let ports = of_bridge.get(&domain.bridge).map_or(&[][..], Vec::as_slice);
+            let members = ports.iter().filter(|port| domain.vid.is_none_or(|vid| port.is_member(vid)));
+            segment.members.extend(members.map(|port| Member { port: port.id, domain: index as u16 }));
+        }
+        segment.members.sort_unstable();
+    }
+}
+
+/// Gives segments their VXLAN network identifiers: declared ones first, then the lowest that are free.
+struct Vnis {
+    declared: BTreeSet<u32>,
+    next: u32,
+}
+
+impl Vnis {
+    fn new(description: &Description) -> Vnis {
+        let vni = |bridge: &description::Bridge| match bridge.kind {
+            BridgeKind::VlanUnaware { vni } => vni,
+            BridgeKind::VlanAware { .. } => None,
+        };
+        Vnis { declared: description.bridges.iter().filter_map(vni).collect(), next: 1 }
+    }
+
+    fn vni(&mut self, description: &Description, domains: &[Domain]) -> u32 {
+        let declared =
+            domains.iter().find_map(|domain| match description.bridges[domain.bridge.0 as usize].kind {
+                BridgeKind::VlanUnaware { vni } => vni,
+                BridgeKind::VlanAware { .. } => None,
+            });
+        declared.unwrap_or_else(|| {
+            while self.declared.contains(&self.next) {
+                self.next += 1;
+            }
+            self.next += 1;
+            self.next - 1
+        })
+    }
+}
+
+fn warnings(topology: &Topology) -> Vec<Mistake> {
+    let mut findings = Findings::default();
+    for (index, peering) in topology.description.vlans.iter().enumerate() {
+        let carried =
+            |port: &&Port| topology.bridge(port.bridge).name == peering.bridge && port.is_member(peering.vid);
+        if !topology.ports.iter().any(|port| carried(&port)) {
+            let text = format!(
+                "{} of {:?} is mapped, but no trunk or port of that bridge lets it in",
+                peering.vid, peering.bridge
+            );
+            findings.add(Table::Vlans, index, "vid", text);
+        }
+    }
+    several_trunks(topology, &mut findings);
+    findings.mistakes
+}
+
+fn several_trunks(topology: &Topology, findings: &mut Findings) {
+    let mut groups: BTreeMap<FabricId, Vec<&Port>> = BTreeMap::new();
+    for port in &topology.ports {
+        if let Some(fabric) = port.group {
+            groups.entry(fabric).or_default().push(port);
+        }
+    }
+    for (fabric, trunks) in groups.into_iter().filter(|(_, trunks)| trunks.len() > 1) {
+        let names: Vec<&str> = trunks.iter().map(|port| port.name.as_str()).collect();
+        let text = format!(
+            "trunks {} share fabric {:?} with redundancy \"designated\": one of them carries each VLAN, which requires that \
+             their switches are one connected network in every VLAN and do not bundle the links into one LAG",
+            names.join(", "),
+            topology.fabric_name(fabric)
+        );
+        let last = trunks.last().map_or(0, |port| port.id.0 as usize);
+        findings.add(Table::Trunks, last, "bridge", text);
+    }
+}
+
+/// Most peerings in a row (behaviour.md 1).
+const MAX_HOPS: usize = 8;

@@ -1,0 +1,15 @@
+//! The model: what an operator declares ([`description`]), what is wrong with it ([`mistake`]) and what forwarding runs on
+//! ([`topology`]).
+
+pub mod bridge;
+mod build;
+mod check;
+pub mod description;
+mod graph;
+pub mod id;
+pub mod mistake;
+pub mod nearest;
+pub mod port;
+pub(crate) mod renumber;
+pub mod segment;
+pub mod topology;

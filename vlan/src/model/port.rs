@@ -1,0 +1,200 @@
+//! Exterior ports of the compiled topology.
+
+use crate::addr::MacAddr;
+use crate::model::description::{BpduPolicy, NativeInner, OnLimit, Storm};
+use crate::model::id::{BridgeId, FabricId, HostId, PortId};
+use crate::tag::Pcp;
+use crate::vid::{Vid, VidSet};
+
+/// An exterior port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Port {
+    /// Its identifier.
+    pub id: PortId,
+    /// Its name.
+    pub name: String,
+    /// The bridge it is a port of.
+    pub bridge: BridgeId,
+    /// The host its link is on.
+    pub host: HostId,
+    /// The netdev.
+    pub link: String,
+    /// How frames are put into VLANs.
+    pub mode: Mode,
+    /// Whether it is declared as a trunk into a physical switch, not as a port in trunk mode.
+    pub is_trunk: bool,
+    /// The fabric whose trunk groups it belongs to; `None` where it stands for itself.
+    pub group: Option<FabricId>,
+    /// Declared addresses, sorted; empty: any.
+    pub macs: Vec<MacAddr>,
+    /// Most dynamic addresses.
+    pub mac_limit: u32,
+    /// What happens to the address that is one too many.
+    pub on_limit: OnLimit,
+    /// Whether a priority that lost its tag leaves as a VID-0 tag.
+    pub priority_tags: bool,
+    /// What a BPDU does to a port that is no trunk.
+    pub bpdu: BpduPolicy,
+    /// Storm control, packets per second.
+    pub storm: Storm,
+    /// Payload MTU that the link is expected to have.
+    pub mtu: Option<u32>,
+}
+
+/// How a port puts frames into VLANs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mode {
+    /// On a VUB.
+    Plain,
+    /// One VLAN, untagged on the wire.
+    Access {
+        /// The VLAN.
+        vid: Vid,
+    },
+    /// Many VLANs, tagged on the wire.
+    Trunk(Box<Trunk>),
+    /// Customer tags are payload.
+    Qinq {
+        /// The outer VLAN.
+        vid: Vid,
+        /// Which customer VLANs may pass; `None` is all, untagged too.
+        customer_vlans: Option<VidSet>,
+        /// The outer tag's priority; `None` copies the customer's.
+        pcp: Option<Pcp>,
+    },
+}
+
+/// The settings of a trunk, ready to be looked up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trunk {
+    /// Bridge VIDs that may pass.
+    pub allowed: VidSet,
+    /// Bridge VID of untagged frames.
+    pub native: Option<Vid>,
+    /// Whether the native VLAN leaves tagged.
+    pub native_tagged: bool,
+    /// Whether a frame with a further tag may leave untagged by the native VLAN.
+    pub native_inner: NativeInner,
+    /// Share of VLANs, at least 1.
+    pub weight: u32,
+    wire_to_bridge: Box<[u16; 4096]>,
+    bridge_to_wire: Box<[u16; 4096]>,
+}
+
+impl Trunk {
+    /// A trunk that lets the wire VIDs in `wire` pass, each as the bridge VID that `translate` gives or as itself. A wire VID
+    /// that is a value but no key of `translate` does not pass.
+    pub fn new(wire: &VidSet, translate: impl Iterator<Item = (Vid, Vid)> + Clone) -> Trunk {
+        let mut trunk = Trunk {
+            allowed: VidSet::new(),
+            native: None,
+            native_tagged: false,
+            native_inner: NativeInner::Drop,
+            weight: 1,
+            wire_to_bridge: Box::new([0; 4096]),
+            bridge_to_wire: Box::new([0; 4096]),
+        };
+        let values: VidSet = translate.clone().map(|(_, bridge)| bridge).collect();
+        for vid in wire.iter().filter(|vid| !values.contains(*vid)) {
+            trunk.map(vid, vid);
+        }
+        for (on_wire, bridge) in translate.filter(|(on_wire, _)| wire.contains(*on_wire)) {
+            if trunk.bridge_vid(on_wire) == Some(on_wire) {
+                trunk.unmap(on_wire);
+            }
+            trunk.map(on_wire, bridge);
+        }
+        trunk
+    }
+
+    fn map(&mut self, on_wire: Vid, bridge: Vid) {
+        self.allowed.insert(bridge);
+        self.wire_to_bridge[usize::from(on_wire.get())] = bridge.get();
+        self.bridge_to_wire[usize::from(bridge.get())] = on_wire.get();
+    }
+
+    fn unmap(&mut self, on_wire: Vid) {
+        self.allowed.remove(on_wire);
+        self.wire_to_bridge[usize::from(on_wire.get())] = 0;
+        self.bridge_to_wire[usize::from(on_wire.get())] = 0;
+    }
+
+    /// The bridge VID of a VID on the wire, if it may pass.
+    pub fn bridge_vid(&self, on_wire: Vid) -> Option<Vid> {
+        Vid::new(self.wire_to_bridge[usize::from(on_wire.get())])
+    }
+
+    /// The VID on the wire of a bridge VID, if it may pass.
+    pub fn wire_vid(&self, bridge: Vid) -> Option<Vid> {
+        Vid::new(self.bridge_to_wire[usize::from(bridge.get())])
+    }
+
+    /// The wire VIDs that differ from their bridge VIDs.
+    pub fn translated(&self) -> impl Iterator<Item = (Vid, Vid)> + '_ {
+        self.allowed
+            .iter()
+            .filter_map(|bridge| self.wire_vid(bridge).map(|wire| (wire, bridge)))
+            .filter(|(a, b)| a != b)
+    }
+
+    /// Whether the VLAN leaves without a tag.
+    pub fn sends_untagged(&self, vid: Vid) -> bool {
+        self.native == Some(vid) && !self.native_tagged
+    }
+}
+
+impl Port {
+    /// Whether a frame of bridge VID `vid` may leave by this port of a VAB.
+    pub fn is_member(&self, vid: Vid) -> bool {
+        match &self.mode {
+            Mode::Plain => false,
+            Mode::Access { vid: own } | Mode::Qinq { vid: own, .. } => *own == vid,
+            Mode::Trunk(trunk) => trunk.allowed.contains(vid) || trunk.native == Some(vid),
+        }
+    }
+
+    /// The bridge VIDs of which it is a member, in ascending order.
+    pub fn vids(&self) -> Vec<Vid> {
+        match &self.mode {
+            Mode::Plain => Vec::new(),
+            Mode::Access { vid } | Mode::Qinq { vid, .. } => vec![*vid],
+            Mode::Trunk(trunk) => trunk.allowed.iter().collect(),
+        }
+    }
+
+    /// The trunk settings, where it has some.
+    pub fn trunk(&self) -> Option<&Trunk> {
+        match &self.mode {
+            Mode::Trunk(trunk) => Some(trunk),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vid(n: u16) -> Vid {
+        Vid::new(n).unwrap()
+    }
+
+    #[test]
+    fn translation_goes_both_ways_and_hides_the_value() {
+        let trunk = Trunk::new(&VidSet::all(), [(vid(108), vid(9))].into_iter());
+        assert_eq!(trunk.bridge_vid(vid(108)), Some(vid(9)));
+        assert_eq!(trunk.wire_vid(vid(9)), Some(vid(108)));
+        assert_eq!(trunk.bridge_vid(vid(9)), None, "wire 9 would be a second name of bridge 9");
+        assert_eq!(trunk.wire_vid(vid(108)), None, "bridge 108 has no wire VID left");
+        assert_eq!(trunk.bridge_vid(vid(7)), Some(vid(7)));
+    }
+
+    #[test]
+    fn two_vids_may_be_swapped() {
+        let wire: VidSet = [vid(8), vid(9)].into_iter().collect();
+        let trunk = Trunk::new(&wire, [(vid(8), vid(9)), (vid(9), vid(8))].into_iter());
+        assert_eq!(trunk.bridge_vid(vid(8)), Some(vid(9)));
+        assert_eq!(trunk.bridge_vid(vid(9)), Some(vid(8)));
+        assert_eq!(trunk.wire_vid(vid(8)), Some(vid(9)));
+    }
+}

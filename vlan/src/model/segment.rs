@@ -1,0 +1,99 @@
+//! Segments: what users call "the VLAN", compiled from bridges, VLANs and peerings.
+//!
+//! The peerings of a segment form a tree of *domains*: a VUB, a VLAN of a VAB, or a VLAN of an outer VAB together with the
+//! next tag that the inner VAB reads. Each domain holds frames with a number of tags of its own: none in a VUB, the VID's in
+//! a VAB, both in an outer VAB. Going from one domain to a neighbour takes the outermost tag off or puts one on, so
+//! the tags that survive a way through the tree are as many as its lowest domain holds.
+
+use smallvec::SmallVec;
+
+use crate::model::id::{BridgeId, PortId};
+use crate::vid::Vid;
+
+/// A compiled segment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    /// Its domains; the first is the root of the tree.
+    pub domains: Vec<Domain>,
+    /// Its exterior ports in ascending order, each with the domain it is a member of.
+    pub members: Vec<Member>,
+    /// VXLAN network identifier: the VUB's own or an allocated one, 1..2^24-1.
+    pub vni: u32,
+}
+
+/// A broadcast domain of one bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Domain {
+    /// The bridge.
+    pub bridge: BridgeId,
+    /// The VLAN; `None` on a VUB.
+    pub vid: Option<Vid>,
+    /// The next tag's VLAN, where the VLAN leads into another VAB that knows it.
+    pub inner: Option<Vid>,
+    /// The domain one step nearer to the root; the root names itself.
+    pub parent: u16,
+    /// Steps to the root.
+    pub depth: u16,
+}
+
+/// An exterior port as a member of a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    /// The port.
+    pub port: PortId,
+    /// Index of the domain.
+    pub domain: u16,
+}
+
+impl Domain {
+    /// The tags that frames have here, the outermost first.
+    pub fn stack(&self) -> SmallVec<[Vid; 2]> {
+        self.vid.into_iter().chain(self.inner).collect()
+    }
+
+    /// How many tags frames have here.
+    pub fn height(&self) -> usize {
+        usize::from(self.vid.is_some()) + usize::from(self.inner.is_some())
+    }
+}
+
+impl Segment {
+    /// How many of a frame's tags, the innermost ones, survive the way from one domain to another.
+    pub fn kept_tags(&self, from: u16, to: u16) -> usize {
+        let (mut a, mut b) = (from, to);
+        let mut lowest = self.height(a).min(self.height(b));
+        while a != b {
+            let climbs = if self.domain(a).depth >= self.domain(b).depth { &mut a } else { &mut b };
+            *climbs = self.domains[usize::from(*climbs)].parent;
+            lowest = lowest.min(self.domains[usize::from(*climbs)].height());
+        }
+        lowest
+    }
+
+    /// The domains on the way from one to another, both ends included.
+    pub fn path(&self, from: u16, to: u16) -> Vec<u16> {
+        let (mut head, mut tail) = (vec![from], vec![to]);
+        while let (Some(&a), Some(&b)) = (head.last(), tail.last()) {
+            if a == b {
+                tail.pop();
+                break;
+            }
+            if self.domain(a).depth >= self.domain(b).depth {
+                head.push(self.domain(a).parent);
+            } else {
+                tail.push(self.domain(b).parent);
+            }
+        }
+        head.extend(tail.into_iter().rev());
+        head
+    }
+
+    /// The domain with this index.
+    pub fn domain(&self, index: u16) -> &Domain {
+        &self.domains[usize::from(index)]
+    }
+
+    fn height(&self, index: u16) -> usize {
+        self.domain(index).height()
+    }
+}

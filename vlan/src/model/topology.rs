@@ -1,0 +1,170 @@
+//! The compiled topology: what forwarding runs on.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::bridge::Bridge;
+use crate::model::description::Description;
+use crate::model::id::{BridgeId, FabricId, HostId, PortId, SegmentId};
+use crate::model::mistake::Mistake;
+use crate::model::port::Port;
+use crate::model::segment::Segment;
+use crate::model::{build, description};
+use crate::vid::Vid;
+
+/// A checked, immutable topology. Identifiers index its lists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Topology {
+    pub(super) description: Description,
+    pub(super) bridges: Vec<Bridge>,
+    pub(super) ports: Vec<Port>,
+    pub(super) fabrics: Vec<String>,
+    pub(super) segments: Vec<Segment>,
+    /// By bridge; a VUB has one entry, a VAB 4096, by VID.
+    pub(super) places: Vec<Vec<Place>>,
+    /// (outer VAB, VLAN, next tag) → where, for the next tags that the inner VAB knows.
+    pub(super) chained: FxHashMap<(BridgeId, Vid, Vid), Spot>,
+    pub(super) by_name: BTreeMap<String, PortId>,
+    pub(super) warnings: Vec<Mistake>,
+}
+
+/// A domain of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot {
+    /// Number of the segment.
+    pub segment: u32,
+    /// Index of the domain in it.
+    pub domain: u16,
+}
+
+/// What a VLAN of a bridge leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing: no port and no peering has it.
+    Nowhere,
+    /// A domain of its own.
+    Domain(Spot),
+    /// Another VAB: the next tag decides; this is for tags that it does not know.
+    Chain { inner: BridgeId, otherwise: Spot },
+}
+
+/// The segment that a classified frame is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Located {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Index of the domain in it.
+    pub domain: u16,
+    /// Whether the next tag was asked for.
+    pub by_next_tag: bool,
+}
+
+impl Topology {
+    /// Checks a description as a whole and compiles it.
+    ///
+    /// # Errors
+    /// Every mistake there is, in the order of the description.
+    pub fn build(description: &Description) -> Result<Topology, Vec<Mistake>> {
+        build::build(description)
+    }
+
+    /// What is odd but allowed.
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
+    }
+
+    /// What it was compiled from.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// All hosts, by identifier.
+    pub fn hosts(&self) -> &[description::Host] {
+        &self.description.hosts
+    }
+
+    /// All bridges, by identifier.
+    pub fn bridges(&self) -> &[Bridge] {
+        &self.bridges
+    }
+
+    /// All exterior ports, by identifier: trunks first, then ports, each in the order of the description.
+    pub fn ports(&self) -> &[Port] {
+        &self.ports
+    }
+
+    /// All segments, by number.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The port with this identifier.
+    pub fn port(&self, id: PortId) -> &Port {
+        &self.ports[id.0 as usize]
+    }
+
+    /// The bridge with this identifier.
+    pub fn bridge(&self, id: BridgeId) -> &Bridge {
+        &self.bridges[id.0 as usize]
+    }
+
+    /// The segment with this number.
+    pub fn segment(&self, number: u32) -> &Segment {
+        &self.segments[number as usize]
+    }
+
+    /// The name of a fabric.
+    pub fn fabric_name(&self, id: FabricId) -> &str {
+        &self.fabrics[id.0 as usize]
+    }
+
+    /// The fabric with this name.
+    pub fn fabric_named(&self, name: &str) -> Option<FabricId> {
+        self.fabrics.iter().position(|n| n == name).map(|i| FabricId(i as u32))
+    }
+
+    /// The exterior port with this name.
+    pub fn port_named(&self, name: &str) -> Option<&Port> {
+        self.by_name.get(name).map(|id| self.port(*id))
+    }
+
+    /// The bridge with this name.
+    pub fn bridge_named(&self, name: &str) -> Option<&Bridge> {
+        self.bridges.iter().find(|bridge| bridge.name == name)
+    }
+
+    /// The host with this name.
+    pub fn host_named(&self, name: &str) -> Option<HostId> {
+        self.description.hosts.iter().position(|host| host.name == name).map(|i| HostId(i as u32))
+    }
+
+    /// The segment of a VLAN of a bridge (`None` on a VUB); `next` is the VID (0..=4095) of the tag behind the one that chose the
+    /// VLAN. `None` where no port and no peering has the VLAN.
+    pub fn locate(&self, bridge: BridgeId, vid: Option<Vid>, next: Option<u16>) -> Option<Located> {
+        let slot = vid.map_or(0, |vid| usize::from(vid.get()));
+        match *self.places.get(bridge.0 as usize)?.get(slot)? {
+            Place::Nowhere => None,
+            Place::Domain(spot) => Some(located(spot, 0, false)),
+            Place::Chain { otherwise, .. } => {
+                let known = next.and_then(Vid::new).and_then(|next| self.chained.get(&(bridge, vid?, next)));
+                Some(match known {
+                    Some(spot) => located(*spot, 0, true),
+                    None => located(otherwise, next.unwrap_or(0), true),
+                })
+            }
+        }
+    }
+
+    /// The VAB that VLAN `vid` of VAB `bridge` leads into, if it does.
+    pub fn inner_bridge(&self, bridge: BridgeId, vid: Vid) -> Option<BridgeId> {
+        match self.places.get(bridge.0 as usize)?.get(usize::from(vid.get()))? {
+            Place::Chain { inner, .. } => Some(*inner),
+            _ => None,
+        }
+    }
+}
+
+fn located(spot: Spot, inner: u16, by_next_tag: bool) -> Located {
+    Located { segment: SegmentId { number: spot.segment, inner }, domain: spot.domain, by_next_tag }
+}

@@ -1,0 +1,197 @@
+//! One host's whole switching state: topology, port states, designation and addresses, and what a frame does to them.
+
+use std::sync::Arc;
+
+use crate::designation::Designation;
+use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
+use crate::forward::{Arrival, Plane, PortState};
+use crate::frame::Header;
+use crate::model::id::{HostId, Location, PortId};
+use crate::model::topology::Topology;
+use crate::time::Instant;
+use crate::trace::{self, Narrator};
+use crate::verdict::{Decision, DropReason, Verdict};
+
+/// The switching state of one host.
+#[derive(Debug)]
+pub struct Switch {
+    topology: Arc<Topology>,
+    host: HostId,
+    ports: Vec<PortState>,
+    designation: Designation,
+    /// Where addresses are.
+    pub fdb: Fdb,
+}
+
+impl Switch {
+    /// A switch with every port down and no addresses but the declared ones. `seed` varies the address table's hashing.
+    pub fn new(topology: Arc<Topology>, host: HostId, seed: u64) -> Switch {
+        let ports = vec![PortState::Down; topology.ports().len()];
+        let mut switch =
+            Switch { topology, host, ports, designation: Designation::Everyone, fdb: Fdb::with_seed(seed) };
+        switch.declare_addresses();
+        switch
+    }
+
+    /// As for a trace: every port up, every trunk carrying its VLANs.
+    pub fn offline(topology: Arc<Topology>, host: HostId) -> Switch {
+        let mut switch = Switch::new(topology, host, 0);
+        switch.ports.fill(PortState::Up);
+        switch
+    }
+
+    /// The topology.
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
+    }
+
+    /// The host that this is the switch of.
+    pub fn host(&self) -> HostId {
+        self.host
+    }
+
+    /// The state of a port.
+    pub fn port_state(&self, port: PortId) -> PortState {
+        self.ports.get(port.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// Sets the state of a port and returns what it was. Its addresses are the caller's to flush.
+    pub fn set_port_state(&mut self, port: PortId, state: PortState) -> PortState {
+        match self.ports.get_mut(port.0 as usize) {
+            Some(slot) => std::mem::replace(slot, state),
+            None => PortState::Down,
+        }
+    }
+
+    /// Which trunk carries which VLAN.
+    pub fn designation(&self) -> &Designation {
+        &self.designation
+    }
+
+    /// Says which trunk carries which VLAN, and returns what was said before.
+    pub fn set_designation(&mut self, designation: Designation) -> Designation {
+        std::mem::replace(&mut self.designation, designation)
+    }
+
+    /// Judges a frame and learns from it. The verdict is cleared first.
+    pub fn forward(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        header: &Header,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Option<Learned> {
+        verdict.clear();
+        let topology = Arc::clone(&self.topology);
+        let arrival = self.plane(&topology).arrive(port, header, verdict, say)?;
+        let learned = if arrival.teaches(header) { Some(self.learn(now, &arrival, header)) } else { None };
+        if let Some(reason) = learned.as_ref().and_then(refusal) {
+            verdict.depends.push(crate::verdict::Dependency::Address(arrival.located.segment, header.src));
+            verdict.refuse(reason);
+            say.say(|| trace::ending(Decision::Drop(reason)));
+            return learned;
+        }
+        if let Some(learned) = &learned {
+            say.say(|| format!("{} {}", header.src, lesson(learned)));
+        }
+        self.depart(now, &arrival, header, verdict, say);
+        learned
+    }
+
+    /// Judges a frame without learning from it, as when a flow is looked over. The verdict is cleared first.
+    pub fn judge(
+        &self,
+        now: Instant,
+        port: PortId,
+        header: &Header,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) {
+        verdict.clear();
+        if let Some(arrival) = self.plane(&self.topology).arrive(port, header, verdict, say) {
+            self.depart(now, &arrival, header, verdict, say);
+        }
+    }
+
+    fn depart(
+        &self,
+        now: Instant,
+        arrival: &Arrival<'_>,
+        header: &Header,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) {
+        let at = if header.dst.is_group() {
+            None
+        } else {
+            self.fdb.find(now, arrival.located.segment, header.dst)
+        };
+        self.plane(&self.topology).depart(arrival, header, at, verdict, say);
+    }
+
+    fn plane<'t, 's>(&'s self, topology: &'t Topology) -> Plane<'t, 's> {
+        Plane { topology, ports: &self.ports, designation: &self.designation, host: self.host }
+    }
+
+    fn learn(&mut self, now: Instant, arrival: &Arrival<'_>, header: &Header) -> Learned {
+        let location = arrival.location();
+        let policy = self.learn_policy(location, arrival.port.id);
+        self.fdb.learn(now, Learn { segment: arrival.located.segment, mac: header.src, location, policy })
+    }
+
+    /// How addresses at a location are learned; `port` is the port that one was seen at.
+    pub fn learn_policy(&self, location: Location, port: PortId) -> LearnPolicy {
+        let port = self.topology.port(port);
+        let ageing = self.topology.bridge(port.bridge).ageing;
+        let limited_by = match location {
+            Location::Fabric { fabric, .. } => Slot::Fabric(fabric),
+            Location::Port { .. } | Location::Host(_) => Slot::Port(port.id),
+        };
+        LearnPolicy { ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
+    }
+
+    /// Replaces the topology. Port states, designation and the addresses of ports that are still there are kept by name;
+    /// what an address' new segment is follows from where it was seen.
+    pub fn set_topology(&mut self, topology: Arc<Topology>, host: HostId) {
+        let old = std::mem::replace(&mut self.topology, Arc::clone(&topology));
+        self.host = host;
+        let state_of =
+            |name: &str| old.port_named(name).and_then(|port| self.ports.get(port.id.0 as usize).copied());
+        self.ports = topology.ports().iter().map(|port| state_of(&port.name).unwrap_or_default()).collect();
+        self.designation = Designation::Everyone;
+        self.fdb.undeclare_all();
+        self.fdb
+            .remap(|segment, location| crate::model::renumber::renumber(&old, &topology, segment, location));
+        self.declare_addresses();
+    }
+
+    fn declare_addresses(&mut self) {
+        let topology = Arc::clone(&self.topology);
+        for port in topology.ports().iter().filter(|port| !port.macs.is_empty()) {
+            let vids: Vec<_> = match port.vids() {
+                vids if vids.is_empty() => vec![None],
+                vids => vids.into_iter().map(Some).collect(),
+            };
+            for vid in vids {
+                let Some(located) = topology.locate(port.bridge, vid, None) else { continue };
+                let location = match (port.group, vid) {
+                    (Some(fabric), Some(vid)) => Location::Fabric { fabric, vid },
+                    _ if port.host != self.host => Location::Host(port.host),
+                    _ => Location::Port { port: port.id, vid },
+                };
+                for mac in &port.macs {
+                    self.fdb.declare(located.segment, *mac, location);
+                }
+            }
+        }
+    }
+}
+
+fn refusal(learned: &Learned) -> Option<DropReason> {
+    learned.refusal()
+}
+
+fn lesson(learned: &Learned) -> String {
+    learned.to_string()
+}

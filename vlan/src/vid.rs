@@ -1,0 +1,190 @@
+//! VLAN identifiers and sets of them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A usable VLAN identifier, 1..=4094 (802.1Q 9.6: 0 is the priority tag, 4095 is reserved).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub struct Vid(u16);
+
+impl Vid {
+    /// The last usable VLAN identifier.
+    pub const MAX: u16 = 4094;
+
+    /// `None` for 0, 4095 and above.
+    pub const fn new(vid: u16) -> Option<Vid> {
+        if vid >= 1 && vid <= Vid::MAX { Some(Vid(vid)) } else { None }
+    }
+
+    /// The number, 1..=4094.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl TryFrom<u16> for Vid {
+    type Error = VidRangeError;
+
+    fn try_from(vid: u16) -> Result<Vid, VidRangeError> {
+        Vid::new(vid).ok_or(VidRangeError(vid))
+    }
+}
+
+impl From<Vid> for u16 {
+    fn from(vid: Vid) -> u16 {
+        vid.0
+    }
+}
+
+impl fmt::Display for Vid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Vid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A number that is not a usable VLAN identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a usable VLAN identifier, allowed is 1 to 4094")]
+pub struct VidRangeError(u16);
+
+/// A set of VLAN identifiers: one bit each, 512 bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VidSet {
+    words: Box<[u64; 64]>,
+}
+
+impl VidSet {
+    /// The empty set.
+    pub fn new() -> VidSet {
+        VidSet { words: Box::new([0; 64]) }
+    }
+
+    /// Every usable VLAN identifier.
+    pub fn all() -> VidSet {
+        (1..=Vid::MAX).filter_map(Vid::new).collect()
+    }
+
+    /// Puts `vid` in; false when it was there.
+    pub fn insert(&mut self, vid: Vid) -> bool {
+        let (word, bit) = place(vid);
+        let is_new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        is_new
+    }
+
+    /// Takes `vid` out; false when it was not there.
+    pub fn remove(&mut self, vid: Vid) -> bool {
+        let (word, bit) = place(vid);
+        let was_there = self.words[word] & bit != 0;
+        self.words[word] &= !bit;
+        was_there
+    }
+
+    /// Whether `vid` is in the set.
+    pub fn contains(&self, vid: Vid) -> bool {
+        let (word, bit) = place(vid);
+        self.words[word] & bit != 0
+    }
+
+    /// How many identifiers are in the set.
+    pub fn len(&self) -> usize {
+        self.words.iter().map(|w| w.count_ones() as usize).sum()
+    }
+
+    /// Whether no identifier is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|w| *w == 0)
+    }
+
+    /// The identifiers in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = Vid> + '_ {
+        (1..=Vid::MAX).filter_map(Vid::new).filter(|vid| self.contains(*vid))
+    }
+}
+
+fn place(vid: Vid) -> (usize, u64) {
+    (usize::from(vid.0 >> 6), 1 << (vid.0 & 63))
+}
+
+impl Default for VidSet {
+    fn default() -> VidSet {
+        VidSet::new()
+    }
+}
+
+impl FromIterator<Vid> for VidSet {
+    fn from_iter<I: IntoIterator<Item = Vid>>(vids: I) -> VidSet {
+        let mut set = VidSet::new();
+        for vid in vids {
+            set.insert(vid);
+        }
+        set
+    }
+}
+
+impl fmt::Display for VidSet {
+    /// Ranges in ascending order: `5,8,100-199`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut vids = self.iter().map(Vid::get).peekable();
+        let mut separator = "";
+        while let Some(first) = vids.next() {
+            let mut last = first;
+            while vids.peek() == Some(&(last + 1)) {
+                last += 1;
+                vids.next();
+            }
+            write!(f, "{separator}{first}")?;
+            if last > first {
+                write!(f, "-{last}")?;
+            }
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for VidSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{self}}}")
+    }
+}
+
+impl Serialize for VidSet {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for VidSet {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<VidSet, D::Error> {
+        Vec::<Vid>::deserialize(deserializer).map(|vids| vids.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_identifiers_are_refused() {
+        assert_eq!(Vid::new(0), None);
+        assert_eq!(Vid::new(4095), None);
+        assert_eq!(Vid::new(4094).map(Vid::get), Some(4094));
+    }
+
+    #[test]
+    fn a_set_prints_as_ranges() {
+        let set: VidSet = [5, 8, 100, 101, 102, 4094].into_iter().filter_map(Vid::new).collect();
+        assert_eq!(set.to_string(), "5,8,100-102,4094");
+        assert_eq!(set.len(), 6);
+        assert_eq!(VidSet::all().to_string(), "1-4094");
+    }
+}
