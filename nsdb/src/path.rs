@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// The name has no characters, or more than [`MAX_NAME_BYTES`].
+    /// The name has no characters, or more than 255 bytes.
     #[error("{what} name {name:?} has {length} bytes: 1 to {MAX_NAME_BYTES} are allowed")]
     Length {
         /// What was being named.

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use nsdb::{Change, Documents, Embedded, Journal, Kind, Local, NewEntry, ShardName, WallTime};
@@ -38,18 +38,26 @@ fn nothing_acknowledged_is_lost_when_killed_fifty_times() {
     let mut told = Told::default();
     let mut rounds_with_commits = 0;
     for round in 0..ROUNDS {
-        // From before the file exists to dozens of commits later.
+        // Every fifth is killed while it starts and opens the file, the others in the middle of commits.
+        let from = if round % 5 == 0 { From::Start } else { From::FirstAcknowledged };
         let before = told.count;
-        let lines = run_and_kill(dir.path(), round, Duration::from_micros(seeded.below(150_000)));
+        let lines = run_and_kill(dir.path(), round, from, Duration::from_micros(seeded.below(60_000)));
         lines.iter().for_each(|line| told.note(line));
         rounds_with_commits += u64::from(told.count > before);
         told.check(dir.path(), round);
     }
     println!("{} acknowledged in {rounds_with_commits} of {ROUNDS} rounds, none lost", told.count);
-    assert!(rounds_with_commits >= ROUNDS / 3, "too few rounds were killed in the middle of commits");
+    assert!(rounds_with_commits >= ROUNDS * 4 / 5, "too few rounds were killed in the middle of commits");
 }
 
-fn run_and_kill(dir: &Path, round: u64, after: Duration) -> Vec<String> {
+/// From when the time to the kill counts.
+#[derive(Clone, Copy, PartialEq)]
+enum From {
+    Start,
+    FirstAcknowledged,
+}
+
+fn run_and_kill(dir: &Path, round: u64, from: From, after: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "nothing_acknowledged_is_lost_when_killed_fifty_times", "--nocapture"])
         .env(DIRECTORY, dir)
@@ -59,7 +67,19 @@ fn run_and_kill(dir: &Path, round: u64, after: Duration) -> Vec<String> {
         .spawn()
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
-    let reader = std::thread::spawn(move || output.lines().map_while(Result::ok).collect::<Vec<_>>());
+    let (first, acknowledged) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let tell = |line: &String| {
+            if line.contains(ACKNOWLEDGED) {
+                // Only the first is waited for.
+                let _ = first.send(());
+            }
+        };
+        output.lines().map_while(Result::ok).inspect(tell).collect::<Vec<_>>()
+    });
+    if from == From::FirstAcknowledged {
+        acknowledged.recv().expect("the child says what it was told");
+    }
     std::thread::sleep(after);
     child.kill().unwrap();
     let status = child.wait().unwrap();

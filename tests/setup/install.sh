@@ -1,22 +1,38 @@
 #!/usr/bin/env bash
 # Installs what the build and the tests need on a bare Debian 12 machine, and says what. Does nothing where it is there.
 set -euo pipefail
+cd "$(dirname "$0")/../.."
 
 missing=()
-need() { # need COMMAND PACKAGE
-  command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+need() { # need PACKAGE COMMAND-OR-FILE
+  case $2 in
+    /*) [ -e "$2" ] || missing+=("$1") ;;
+    *) command -v "$2" >/dev/null 2>&1 || missing+=("$1") ;;
+  esac
 }
-need cc gcc
-need linux.uml user-mode-linux
-need modprobe kmod
-need ip iproute2
+# kmod and iproute2 put their commands where a plain user's PATH does not look.
+PATH=$PATH:/usr/sbin:/sbin
+need gcc cc
+need libc6-dev /usr/include/stdio.h
+need user-mode-linux linux.uml
+need kmod modprobe
+need iproute2 ip
 
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "install: Debian packages: ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 || {
+      echo "install: as root: apt-get install ${missing[*]}" >&2
+      exit 1
+    }
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -qq </dev/null
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null
 fi
+
 command -v cargo >/dev/null 2>&1 || {
   echo "install: cargo is missing; install Rust $(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml) with rustup" >&2
   exit 1

@@ -18,7 +18,11 @@ fn every_dependency_between_our_crates_is_an_arrow_of_the_design() {
     let drawn: BTreeSet<&str> = ARROWS.iter().map(|(from, _)| *from).collect();
     let ours: BTreeSet<&str> = crates.keys().map(String::as_str).collect();
     assert_eq!(ours, drawn, "the crates of the workspace and of this table differ");
-    assert_eq!(refused(&crates), Vec::<String>::new(), "an edge needs a note in docs/design/ and a line in this table");
+    assert_eq!(
+        refused(&crates),
+        Vec::<String>::new(),
+        "an edge needs a note in docs/design/ and a line in this table"
+    );
 }
 
 #[test]
@@ -35,9 +39,7 @@ fn an_edge_that_is_not_drawn_is_found() {
 
 #[test]
 fn an_edge_counts_whatever_its_kind() {
-    let package = |name: &str, kind: Value| {
-        serde_json::json!({"name": name, "dependencies": [{"name": "tests", "kind": kind, "path": "/x/tests"}]})
-    };
+    let package = |name: &str, kind: Value| serde_json::json!({"name": name, "dependencies": [{"name": "tests", "kind": kind, "path": "/x/tests"}]});
     for kind in [Value::Null, "dev".into(), "build".into()] {
         let crates = read_packages(&[package("vlan", kind.clone()), package("tests", kind)]);
         assert!(crates["vlan"].contains("tests"), "{crates:?}");
@@ -46,7 +48,8 @@ fn an_edge_counts_whatever_its_kind() {
 
 /// The edges that no arrow allows, as `from -> to`.
 fn refused(crates: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
-    let edges = crates.iter().flat_map(|(from, names)| names.iter().map(move |to| (from.as_str(), to.as_str())));
+    let edges =
+        crates.iter().flat_map(|(from, names)| names.iter().map(move |to| (from.as_str(), to.as_str())));
     edges.filter(|edge| !is_drawn(*edge)).map(|(from, to)| format!("{from} -> {to}")).collect()
 }
 

@@ -259,8 +259,16 @@ mod faults {
     }
 
     fn victim(name: &str, patience: Duration) -> Program {
-        let args = ["--exact", name, "--nocapture", "--include-ignored", "--color=never"].map(str::to_owned).to_vec();
-        Program { exec: std::env::current_exe().unwrap(), args, env: vec![], patience, limit: Duration::from_secs(4) }
+        let args = ["--exact", name, "--nocapture", "--include-ignored", "--color=never"]
+            .map(str::to_owned)
+            .to_vec();
+        Program {
+            exec: std::env::current_exe().unwrap(),
+            args,
+            env: vec![],
+            patience,
+            limit: Duration::from_secs(4),
+        }
     }
 
     fn members_of(group: u32) -> usize {

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use vlan::addr::MacAddr;
 
 use super::section::{Reading, Value, refuse};
-use super::words::{either, nearest, quote, quoted, quoted_with_type};
+use super::words::{either, quote, quoted, quoted_with_type};
 
 /// Text of any content.
 pub(super) fn text<'a>(value: &'a Value<'a>, allowed: &str) -> Reading<&'a str> {
@@ -50,13 +50,7 @@ pub(super) fn choice<T: Copy>(value: &Value<'_>, choices: &[(&'static str, T)]) 
     let word = text(value, &allowed)?;
     match choices.iter().find(|(choice, _)| *choice == word) {
         Some((_, meant)) => Ok(*meant),
-        None => match nearest(word, &words) {
-            Some(near) => refuse(
-                value,
-                format!("{} is unknown, nearest is \"{near}\", allowed is {allowed}", quote(word)),
-            ),
-            None => refuse(value, format!("{} is unknown, allowed is {allowed}", quote(word))),
-        },
+        None => refuse(value, format!("{} is unknown, allowed is {allowed}", quote(word))),
     }
 }
 
@@ -229,7 +223,7 @@ const LONGEST_NAME: usize = 63;
 /// `IFNAMSIZ` less the terminating zero.
 const LONGEST_LINK: usize = 15;
 /// What a name is made of.
-const NAME: &str = "a-z, 0-9 and '-', not first, at most 63";
+const NAME: &str = "a-z, 0-9 and '-' (not first), at most 63 bytes";
 
 #[cfg(test)]
 mod tests {

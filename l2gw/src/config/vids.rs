@@ -77,7 +77,9 @@ pub(super) fn translation(value: &Value<'_>) -> Reading<BTreeMap<Vid, Vid>> {
         return refuse(value, format!("{}, allowed is {allowed}", quoted_with_type(value)));
     };
     let (mut translation, mut refusals) = (BTreeMap::new(), Vec::new());
-    for (key, bridge_vid) in pairs.iter() {
+    let mut pairs: Vec<_> = pairs.iter().collect();
+    pairs.sort_by_key(|(key, _)| key.span().start);
+    for (key, bridge_vid) in pairs {
         let wire = wire_vid(key.get_ref());
         let bridge = vid(bridge_vid);
         if let Err(text) = &wire {

@@ -35,7 +35,7 @@ use crate::error::StoreError;
 /// it is a table and a channel.
 pub trait AddressFeed: Send + Sync {
     /// Announces the records of `owner`, in this order. Records of several segments may be mixed; each segment sees
-    /// its own in order, and each batch of at most [`MAX_BATCH_RECORDS`] of one segment arrives whole.
+    /// its own in order, and each batch of at most 1 024 of one segment arrives whole.
     ///
     /// # Errors
     /// [`FeedError::ForeignRecord`] if a record names another owner; then none of them is taken.

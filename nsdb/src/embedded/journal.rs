@@ -1,7 +1,10 @@
 //! [`Journal`] in the file: entries by number without gaps, their extent in `meta`.
 
+use std::sync::Arc;
+
 use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use crate::clock::WallTime;
 use crate::embedded::Embedded;
@@ -20,7 +23,17 @@ impl Journal for Embedded {
     }
 
     async fn query(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
-        Ok(self.file.read(|reading| matching(reading, &query))?)
+        let file = Arc::clone(&self.file);
+        let read = move || file.read(|reading| matching(reading, &query));
+        // A rare kind in a full journal is a scan of tenths of a second: not on a thread that forwards.
+        let found = match Handle::try_current() {
+            Ok(runtime) => runtime
+                .spawn_blocking(read)
+                .await
+                .map_err(|error| StoreError::Unavailable { what: "the journal", why: error.to_string() })?,
+            Err(_) => read(),
+        };
+        Ok(found?)
     }
 
     async fn trim(&self, now: WallTime) -> Result<usize, JournalError> {

@@ -38,7 +38,8 @@ use crate::sessions::book::SessionBook;
 /// A crash-safe store in a directory. Implements every trait of this crate.
 ///
 /// Reads of the file are done in place, on the calling thread: microseconds, or a disk access if the page is not
-/// cached. Writes wait for the flush without blocking the thread. Dropping it, or [`close`](Self::close), finishes the
+/// cached. A query of the journal may be a long scan and goes to a blocking thread of the tokio runtime it is called in.
+/// Writes wait for the flush without blocking the thread. Dropping it, or [`close`](Self::close), finishes the
 /// writes that were begun and blocks for that long.
 #[derive(Debug)]
 pub struct Embedded {

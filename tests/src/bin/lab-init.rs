@@ -49,7 +49,8 @@ fn run_job() -> Result<Status, String> {
     mount_machine().map_err(|e| e.to_string())?;
     let directory = std::env::var(JOB_VARIABLE).map_err(|e| format!("{JOB_VARIABLE}: {e}"))?;
     mount_job(&directory)?;
-    let job = Job::read(Path::new(JOB_MOUNT)).map_err(|e| format!("cannot read the job in {directory}: {e}"))?;
+    let job =
+        Job::read(Path::new(JOB_MOUNT)).map_err(|e| format!("cannot read the job in {directory}: {e}"))?;
     for window in &job.windows {
         open_window(window)?;
     }
@@ -117,7 +118,8 @@ struct ModuleTree {
 
 impl ModuleTree {
     fn of_running_kernel() -> Result<Self, String> {
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").map_err(|e| format!("osrelease: {e}"))?;
+        let release =
+            fs::read_to_string("/proc/sys/kernel/osrelease").map_err(|e| format!("osrelease: {e}"))?;
         let directory = Path::new(MODULES_ROOT).join(release.trim());
         let read = |name: &str| {
             let path = directory.join(name);
@@ -242,7 +244,9 @@ fn wait_for(program: Pid) -> Result<Status, String> {
                 return Ok(Status::Signalled(signal as i32));
             }
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(format!("lost the program, process {program}: {}", io::Error::from(errno))),
+            Err(errno) => {
+                return Err(format!("lost the program, process {program}: {}", io::Error::from(errno)));
+            }
         }
     }
 }

@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn tags_are_written_and_read_outermost_first() {
-        let frame = Frame::new(A, BROADCAST).tag_as(Tpid::Service, 100, 3).tag(4095, 7).payload(EXPERIMENTAL, b"x");
+        let frame =
+            Frame::new(A, BROADCAST).tag_as(Tpid::Service, 100, 3).tag(4095, 7).payload(EXPERIMENTAL, b"x");
         assert_eq!(tags(&frame), [(0x88a8, 0x6064), (0x8100, 0xefff)]);
         assert_eq!(frame[20..], [0x88, 0xb5, b'x']);
         assert_eq!(tags(&Frame::new(A, BROADCAST).payload(EXPERIMENTAL, b"")), []);
@@ -225,7 +226,8 @@ mod tests {
 
     #[test]
     fn an_arp_request_has_28_bytes_and_the_source_as_sender() {
-        let frame = Frame::new(A, BROADCAST).arp_request(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        let frame =
+            Frame::new(A, BROADCAST).arp_request(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
         assert_eq!(frame.len(), 14 + 28);
         assert_eq!(frame[22..28], A);
         assert_eq!(frame[38..42], [10, 0, 0, 2]);

@@ -190,12 +190,14 @@ impl Session {
         let line: Vec<String> = std::env::args().skip(1).collect();
         let wish = Wish::parse(&line);
         let names = group.tests.iter().map(|path| test_name(path));
-        let mut args: Vec<String> = names.filter(|name| *name == first || wish.wants(name)).map(str::to_owned).collect();
+        let mut args: Vec<String> =
+            names.filter(|name| *name == first || wish.wants(name)).map(str::to_owned).collect();
         args.extend(["--exact", "--nocapture", "--test-threads=1", "--color=never"].map(str::to_owned));
         args.extend(wish.ignored.clone());
         let exec = std::env::current_exe().map_err(|e| format!("cannot tell the path of this test: {e}"))?;
         let patience = patience();
-        let machine = Machine::start(&Program { exec, args, env: Vec::new(), patience, limit: patience * 10 })?;
+        let machine =
+            Machine::start(&Program { exec, args, env: Vec::new(), patience, limit: patience * 10 })?;
         let run = machine.wait(|piece| {
             if wish.is_live {
                 // Only a convenience for who watches; the output is kept anyway.
@@ -279,7 +281,8 @@ impl Wish {
     }
 
     fn wants(&self, name: &str) -> bool {
-        let fits = |filter: &String| if self.is_exact { name == filter } else { name.contains(filter.as_str()) };
+        let fits =
+            |filter: &String| if self.is_exact { name == filter } else { name.contains(filter.as_str()) };
         (self.filters.is_empty() || self.filters.iter().any(fits)) && !self.skips.iter().any(fits)
     }
 }
@@ -296,7 +299,8 @@ const PATIENCE_SECS: u64 = 120;
 const LIBTEST_FAILED: i32 = 101;
 
 /// Options of libtest that take the next argument.
-const TAKE_A_VALUE: [&str; 6] = ["--test-threads", "--format", "--color", "--logfile", "--shuffle-seed", "-Z"];
+const TAKE_A_VALUE: [&str; 6] =
+    ["--test-threads", "--format", "--color", "--logfile", "--shuffle-seed", "-Z"];
 
 /// Modules without which no kernel test can run.
 const NEEDED: [&str; 3] = ["openvswitch", "8021q", "bridge"];
@@ -337,10 +341,17 @@ mod tests {
     fn a_crash_is_laid_to_the_test_that_ran() {
         let record = |test: &str, end| Record { test: test.into(), output: Vec::new(), end };
         let records = vec![record("a", Some(End::Passed)), record("b", None)];
-        let run = Run { status: Status::KernelDied, output: Vec::new(), console: String::new(), took: Duration::ZERO };
+        let run = Run {
+            status: Status::KernelDied,
+            output: Vec::new(),
+            console: String::new(),
+            took: Duration::ZERO,
+        };
         let session = Session { run, records: records.clone() };
         assert!(session.judge(records.first()).is_ok());
-        assert!(matches!(session.judge(records.get(1)), Err(Fault::OfTheKernel(why)) if why.starts_with("did not end")));
+        assert!(
+            matches!(session.judge(records.get(1)), Err(Fault::OfTheKernel(why)) if why.starts_with("did not end"))
+        );
         assert!(matches!(session.judge(None), Err(Fault::OfTheKernel(why)) if why.ends_with("during b")));
     }
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
 use rtnetlink::packet_route::link::{
-    BridgePortState, BridgeStpState, BridgeVlanInfoFlags, InfoBridgePort, InfoPortData, LinkAttribute, LinkFlags,
-    LinkInfo, LinkMessage, VlanProtocol,
+    BridgePortState, BridgeStpState, BridgeVlanInfoFlags, InfoBridgePort, InfoPortData, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage, VlanProtocol,
 };
 use rtnetlink::{Handle, LinkBridge, LinkBridgeVlan, LinkMessageBuilder, LinkUnspec, LinkVlan, QosMapping};
 
@@ -110,7 +110,9 @@ impl<'a> Links<'a> {
             Carried::Untagged => BridgeVlanInfoFlags::Pvid | BridgeVlanInfoFlags::Untagged,
         };
         let message = LinkBridgeVlan::new(self.index(port)).vlan(vid, flags).build();
-        self.ask(&format!("add vlan {vid} to port {port}"), async |handle| handle.link().set(message).execute().await);
+        self.ask(&format!("add vlan {vid} to port {port}"), async |handle| {
+            handle.link().set(message).execute().await
+        });
     }
 
     /// Takes a VLAN from a bridge port. Panics if the kernel refuses.
@@ -148,7 +150,8 @@ impl<'a> Links<'a> {
             LinkAttribute::Address(bytes) => bytes.try_into().ok(),
             _ => None,
         });
-        address.unwrap_or_else(|| panic!("{link} in {} has no hardware address of six bytes", self.netns.name()))
+        address
+            .unwrap_or_else(|| panic!("{link} in {} has no hardware address of six bytes", self.netns.name()))
     }
 
     /// Whether a link is up and has a carrier. Panics if there is no such link.
@@ -187,7 +190,11 @@ impl<'a> Links<'a> {
         found.map_err(|e| e.to_string())?.ok_or_else(|| "no answer".to_owned())
     }
 
-    fn ask<R: Send, E: Display + Send>(&self, what: &str, request: impl AsyncFnOnce(Handle) -> Result<R, E> + Send) -> R {
+    fn ask<R: Send, E: Display + Send>(
+        &self,
+        what: &str,
+        request: impl AsyncFnOnce(Handle) -> Result<R, E> + Send,
+    ) -> R {
         self.try_ask(request).unwrap_or_else(|e| panic!("cannot {what} in {}: {e}", self.netns.name()))
     }
 
@@ -226,7 +233,8 @@ impl Channel {
         if tokio::runtime::Handle::try_current().is_err() {
             return drive();
         }
-        std::thread::scope(|scope| scope.spawn(drive).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        std::thread::scope(|scope| scope.spawn(drive).join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

@@ -229,7 +229,8 @@ const KERNEL: &str = "linux.uml";
 const CONSOLE_FILE: &str = "console";
 
 /// Where things are on the host, which is wrong inside.
-const HOST_ONLY: [&str; 6] = ["TMPDIR", "XDG_RUNTIME_DIR", "LD_PRELOAD", "PWD", "OLDPWD", "RUST_TEST_NOCAPTURE"];
+const HOST_ONLY: [&str; 6] =
+    ["TMPDIR", "XDG_RUNTIME_DIR", "LD_PRELOAD", "PWD", "OLDPWD", "RUST_TEST_NOCAPTURE"];
 
 /// Without the initcalls named here, which benchmark checksums and set up file systems, a boot takes twice as long.
 const BOOT_LINE: [&str; 14] = [

@@ -54,7 +54,8 @@ impl Echo {
         if self.socket.send_to(&self.request(sequence), &SocketAddr::new(self.to, 0).into()).is_err() {
             return false;
         }
-        while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        {
             if self.socket.set_read_timeout(Some(left)).is_err() {
                 return false;
             }

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn each_test_gets_the_output_between_its_marks() {
-        let output = b"running 2 tests\ntest a ... \x1elab start a\none\n\x1elab end a passed\nok\ntest b ... \
+        let output =
+            b"running 2 tests\ntest a ... \x1elab start a\none\n\x1elab end a passed\nok\ntest b ... \
                        \x1elab start b\ntwo\n\x1elab end b failed\nFAILED\n";
         assert_eq!(
             read_records(output),

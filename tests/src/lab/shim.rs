@@ -12,7 +12,8 @@ use std::process::Command;
 /// # Errors
 /// It is needed and cannot be compiled.
 pub(super) fn shim_for_this_processor() -> Result<Option<PathBuf>, String> {
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").map_err(|e| format!("cannot read /proc/cpuinfo: {e}"))?;
+    let cpuinfo =
+        std::fs::read_to_string("/proc/cpuinfo").map_err(|e| format!("cannot read /proc/cpuinfo: {e}"))?;
     is_needed(&cpuinfo).then(compile_shim).transpose()
 }
 
@@ -35,7 +36,9 @@ pub(super) fn compile_shim() -> Result<PathBuf, String> {
 }
 
 fn is_needed(cpuinfo: &str) -> bool {
-    cpuinfo.lines().any(|line| line.starts_with("flags") && line.split_whitespace().any(|flag| flag == "amx_tile"))
+    cpuinfo
+        .lines()
+        .any(|line| line.starts_with("flags") && line.split_whitespace().any(|flag| flag == "amx_tile"))
 }
 
 fn run_compiler(library: &Path) -> Result<(), String> {

@@ -60,9 +60,9 @@ impl Slot {
         self.cpu
     }
 
-    /// Writes down which process group runs here, by its `uml_dir`, which tells it from a later group of that number.
-    pub(super) fn occupy(&mut self, group: u32, mark: &str) {
-        self.write(&format!("{group} {mark}\n"));
+    /// Writes down which process group runs here, and its job directory, which tells it from a later group of that number.
+    pub(super) fn occupy(&mut self, group: u32, directory: &str) {
+        self.write(&format!("{group} {directory}\n"));
     }
 
     /// Kills the test kernel that a killed test process left in this slot.
@@ -71,13 +71,14 @@ impl Slot {
         if self.lock.seek(SeekFrom::Start(0)).is_err() || self.lock.read_to_string(&mut text).is_err() {
             return;
         }
-        if let Some((group, mark)) = text.trim().split_once(' ')
+        if let Some((group, directory)) = text.trim().split_once(' ')
             && let Ok(group) = group.parse::<i32>()
-            && is_running(group, mark)
+            && is_running(group, directory)
         {
             eprintln!("lab: ending test kernel {group}, left behind by a killed test");
-            // It may end by itself in between: then there is nothing left to do.
+            // It may end by itself in between, and its directory with it: then there is nothing left to do.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            let _ = std::fs::remove_dir_all(directory);
         }
         self.write("");
     }

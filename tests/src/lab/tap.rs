@@ -132,7 +132,8 @@ impl Tap {
         let (result, statistics) = unsafe {
             let option = statistics.as_mut_ptr().cast::<c_void>();
             let fd = self.socket.as_raw_fd();
-            let result = libc::getsockopt(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS, option, &raw mut length);
+            let result =
+                libc::getsockopt(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS, option, &raw mut length);
             (result, statistics.assume_init())
         };
         assert!(result == 0, "no statistics of {}: {}", self.link, io::Error::last_os_error());
@@ -163,7 +164,8 @@ fn all_frames_of(index: c_int) -> SockAddr {
 fn set_option<T>(socket: &Socket, level: c_int, name: c_int, value: &T) -> io::Result<()> {
     let length = size_of::<T>() as libc::socklen_t;
     // SAFETY: `value` is a plain value of `length` bytes, which the kernel only reads.
-    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const *value).cast(), length) };
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const *value).cast(), length) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -209,7 +211,8 @@ unsafe fn auxdata_of(message: &libc::msghdr) -> Option<libc::tpacket_auxdata> {
 /// The four bytes of the tag that the kernel took off.
 fn tag_of(auxdata: libc::tpacket_auxdata) -> Option<[u8; 4]> {
     let has = |flag: u32| auxdata.tp_status & flag != 0;
-    let tpid = if has(libc::TP_STATUS_VLAN_TPID_VALID) { auxdata.tp_vlan_tpid } else { libc::ETH_P_8021Q as u16 };
+    let tpid =
+        if has(libc::TP_STATUS_VLAN_TPID_VALID) { auxdata.tp_vlan_tpid } else { libc::ETH_P_8021Q as u16 };
     let ([a, b], [c, d]) = (tpid.to_be_bytes(), auxdata.tp_vlan_tci.to_be_bytes());
     has(libc::TP_STATUS_VLAN_VALID).then_some([a, b, c, d])
 }
