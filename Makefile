@@ -16,7 +16,7 @@ test: install
 	@tests/setup/run-tests.sh test
 
 demo: build
-	@"$${CARGO_TARGET_DIR:-target}"/debug/l2gw demo
+	@"$${CARGO_TARGET_DIR:-target}"/debug/lab-run "$${CARGO_TARGET_DIR:-target}"/debug/l2gw demo
 
 fmt:
 	@. tests/setup/toolchain.sh; cargo fmt --all

@@ -17,6 +17,7 @@ need libc6-dev /usr/include/stdio.h
 need user-mode-linux linux.uml
 need kmod modprobe
 need iproute2 ip
+need iputils-ping ping
 
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "install: Debian packages: ${missing[*]}"

@@ -7,6 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,8 +48,12 @@ impl Slot {
             .write(true)
             .create(true)
             .truncate(false)
+            .custom_flags(libc::O_NOFOLLOW)
             .open(&path)
             .unwrap_or_else(|e| panic!("cannot open {}: {e}", path.display()));
+        // What it says is acted on, so nobody else may have written it.
+        let owner = file.metadata().map(|metadata| metadata.uid()).ok();
+        assert_eq!(owner, Some(getuid().as_raw()), "{} belongs to another user", path.display());
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
         let mut slot = Self { cpu, lock };
         slot.end_orphan();
