@@ -3,10 +3,16 @@
 /// The name in `known` with the fewest single-character edits from `given`, if they are few enough to be a slip: at most
 /// a third of the longer name's characters, and at least one allowed. The first of equals wins.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given_len = given.chars().count();
     known
         .into_iter()
-        .map(|name| (edits(given, name), name))
-        .filter(|(count, name)| *count <= (given.chars().count().max(name.chars().count()) / 3).max(1))
+        .filter_map(|name| {
+            let name_len = name.chars().count();
+            let most = (given_len.max(name_len) / 3).max(1);
+            // The length alone tells most strangers apart, without the table.
+            let may_be = given_len.abs_diff(name_len) <= most;
+            may_be.then(|| edits(given, name)).filter(|count| *count <= most).map(|count| (count, name))
+        })
         .min_by_key(|(count, _)| *count)
         .map(|(_, name)| name)
 }
