@@ -13,6 +13,7 @@ check: install
 
 # Everything. A test that cannot run on this machine fails it, unless L2GW_ALLOW_SKIP=1.
 test: install
+	@tests/setup/captures.sh
 	@tests/setup/run-tests.sh test
 
 demo: build

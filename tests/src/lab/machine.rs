@@ -144,7 +144,7 @@ pub fn find_kernel() -> Option<PathBuf> {
 ///
 /// # Errors
 /// This process cannot tell its own path.
-pub(super) fn build_directory() -> Result<PathBuf, String> {
+pub fn build_directory() -> Result<PathBuf, String> {
     let exe = std::env::current_exe().map_err(|e| format!("cannot tell the path of this test: {e}"))?;
     let directory = exe.parent().unwrap_or(Path::new("/"));
     let is_deps = directory.file_name().is_some_and(|name| name == "deps");

@@ -1,0 +1,94 @@
+//! Every Ethernet capture of tcpdump's own test suite, malformed frames and all, through `l2gw trace`: each frame has a verdict, at
+//! every kind of port. `tests/setup/captures.sh` fetches the captures.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use l2gw::cli::pcap::{self, Capture, PcapError};
+use l2gw::cli::trace::{Answer, Tracer};
+use l2gw::config;
+use tests::lab::machine::build_directory;
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/gateway.example.toml");
+
+/// Where `captures.sh` puts them: beside the directory that holds the binaries.
+fn directory() -> PathBuf {
+    let debug = build_directory().unwrap();
+    debug.parent().unwrap_or(&debug).join("captures")
+}
+
+/// The Ethernet captures, by name.
+fn captures() -> Vec<(PathBuf, Capture)> {
+    let directory = directory();
+    let files = std::fs::read_dir(&directory)
+        .unwrap_or_else(|error| panic!("{}: {error}; run tests/setup/captures.sh", directory.display()));
+    let mut captures = Vec::new();
+    for file in files {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "pcap") {
+            continue;
+        }
+        match pcap::read(&path) {
+            Ok(capture) => captures.push((path, capture)),
+            Err(PcapError::LinkType { .. } | PcapError::Format { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    captures.sort_by(|a, b| a.0.cmp(&b.0));
+    captures
+}
+
+fn is_whole(answer: &Answer) -> bool {
+    let is_ended = match answer.verdict {
+        "forward" => answer.drop.is_none() && !answer.outputs.is_empty(),
+        "drop" => answer.drop.is_some() && answer.outputs.is_empty(),
+        "consume" => answer.drop.is_none() && answer.outputs.is_empty(),
+        _ => false,
+    };
+    is_ended && !answer.steps.is_empty()
+}
+
+#[test]
+fn every_captured_frame_has_a_verdict_at_every_kind_of_port() {
+    let topology = Arc::new(config::load(Path::new(EXAMPLE)).unwrap().topology);
+    let captures = captures();
+    let (mut frames, mut verdicts) = (0, BTreeMap::new());
+    for (path, capture) in &captures {
+        for port in ["leaf1", "vm1", "printer", "customer-a"] {
+            let mut tracer = Tracer::new(&topology, port).unwrap();
+            for (index, frame) in capture.frames.iter().enumerate() {
+                let answer = tracer.trace(frame);
+                assert!(is_whole(&answer), "{} frame {} at {port}: {answer:?}", path.display(), index + 1);
+                *verdicts.entry((port, answer.verdict, answer.drop)).or_insert(0_u32) += 1;
+            }
+        }
+        frames += capture.frames.len();
+    }
+    for ((port, verdict, drop), count) in &verdicts {
+        println!("{port:12} {verdict:8} {:24} {count}", drop.unwrap_or_default());
+    }
+    println!("{} captures, {frames} frames", captures.len());
+    assert!(
+        captures.len() >= 330 && frames >= 7_700,
+        "{} captures, {frames} frames are too few",
+        captures.len()
+    );
+}
+
+#[test]
+fn the_command_prints_one_line_a_frame() {
+    let l2gw = build_directory().unwrap().join("l2gw");
+    for (path, capture) in captures() {
+        let output = Command::new(&l2gw)
+            .args(["trace", EXAMPLE, "--port", "leaf1", "--pcap"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}", path.display());
+        let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+        assert_eq!(lines, capture.frames.len(), "{}", path.display());
+    }
+}
