@@ -88,7 +88,8 @@ impl Passage<'_> {
             }
         }
         let mut edit = self.edit(&wanted, consulted);
-        if port.priority_tags && vid.is_none_or(|vid| wire_form(port, vid).is_none()) {
+        let is_own_tag_off = vid.is_none_or(|vid| wire_form(port, vid).is_none());
+        if port.priority_tags && is_own_tag_off && wanted.is_empty() {
             self.add_priority_tag(port, priority, &mut edit, consulted);
         }
         Ok(edit)
@@ -98,13 +99,12 @@ impl Passage<'_> {
     fn wanted(&self, to: u16) -> (SmallVec<[Wanted; 2]>, Priority) {
         let (from, goal) = (self.domain(), self.segment.domain(to));
         let kept = self.segment.kept_tags(self.from, to);
-        let mut priority = self.admitted.priority;
-        if kept < from.height() && self.admitted.is_tagged {
-            priority = Priority::OfTag(0);
-        }
-        if kept == 0 && from.inner.is_some() {
-            priority = Priority::OfTag(self.admitted.taken);
-        }
+        // A bridge takes the tag that it classifies by off and puts it on again, so a kept tag too hands its priority on.
+        let priority = match (from.inner.is_some() && kept < from.height(), self.admitted.is_tagged) {
+            (true, _) => Priority::OfTag(self.admitted.taken),
+            (false, true) => Priority::OfTag(0),
+            (false, false) => self.admitted.priority,
+        };
         let stack = goal.stack();
         let tags = stack.iter().enumerate().map(|(depth, vid)| {
             let from_below = stack.len() - depth;
@@ -192,10 +192,18 @@ impl Passage<'_> {
         self.header.type_after(self.read_tags())
     }
 
+    /// A frame that is sent with no tag may keep its priority in one of VID 0; the customer of a qinq port reads 0x8100.
     fn add_priority_tag(&self, port: &Port, priority: Priority, edit: &mut Edit, consulted: &mut Consulted) {
+        if is_tag_type(self.payload_type(consulted)) {
+            return;
+        }
         let pcp = priority.read(self.header, consulted);
         if pcp != Pcp::ZERO {
-            edit.push.insert(0, Tag::priority(self.topology.bridge(port.bridge).tpid(), pcp));
+            let tpid = match port.mode {
+                Mode::Qinq { .. } => Tpid::Customer,
+                _ => self.topology.bridge(port.bridge).tpid(),
+            };
+            edit.push.insert(0, Tag::priority(tpid, pcp));
         }
     }
 }

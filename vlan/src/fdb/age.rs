@@ -1,0 +1,56 @@
+//! Ageing: removing addresses that were not heard for their ageing time, and letting frozen ones go.
+
+use super::Fdb;
+use super::entry::Gone;
+use crate::addr::MacAddr;
+use crate::model::id::SegmentId;
+use crate::time::Instant;
+
+/// What time has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aged {
+    /// Addresses that are known no longer.
+    pub expired: Vec<Gone>,
+    /// Addresses that are where they were, but may move again: frames refused until now may be let in.
+    pub thawed: Vec<(SegmentId, MacAddr)>,
+}
+
+impl Fdb {
+    /// Removes addresses past their age and thaws frozen ones, in at most `budget` steps of one address each, some of which
+    /// only find that an address was heard since. [`Fdb::next_due`] is still in the past if there was more to do.
+    pub fn age(&mut self, now: Instant, budget: usize) -> Aged {
+        let mut aged = Aged::default();
+        for _ in 0..budget {
+            if !self.thaw_next(now, &mut aged) && !self.expire_next(now, &mut aged) {
+                break;
+            }
+        }
+        aged
+    }
+
+    /// When [`Fdb::age`] may have something to do; `None` if never, as things are.
+    pub fn next_due(&self) -> Option<Instant> {
+        let thaws = self.frozen.first().map(|(until, _)| *until);
+        [thaws, self.queues.next_due()].into_iter().flatten().min()
+    }
+
+    fn thaw_next(&mut self, now: Instant, aged: &mut Aged) -> bool {
+        let Some((until, place)) = self.frozen.first().copied() else { return false };
+        if now < until {
+            return false;
+        }
+        self.release(place);
+        let key = self.table[place].key;
+        aged.thawed.push((key.segment(), key.mac()));
+        true
+    }
+
+    fn expire_next(&mut self, now: Instant, aged: &mut Aged) -> bool {
+        let Some(place) = self.queues.due(now) else { return false };
+        if !self.queues.requeue(&mut self.table, place) {
+            aged.expired.push(self.remove(place));
+            self.counters.expired += 1;
+        }
+        true
+    }
+}

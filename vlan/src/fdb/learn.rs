@@ -1,0 +1,236 @@
+//! What a frame's source address teaches, and what it may not.
+
+use super::damping::Arrival;
+use super::entry::{Gone, Kind};
+use super::key::Key;
+use super::refusal::{NotLearned, Refused};
+use super::table::{Node, Place};
+use super::{Fdb, Learn, LearnPolicy, Learned, Slot};
+use crate::addr::MacAddr;
+use crate::model::description::OnLimit;
+use crate::model::id::{Location, SegmentId};
+use crate::time::Instant;
+
+impl Fdb {
+    /// Learns where an address is from a frame that has it as its source. Whether the frame may go on is said by
+    /// [`Learned::refusal`].
+    pub fn learn(&mut self, now: Instant, learn: Learn) -> Learned {
+        let learned = self.judge(now, &learn);
+        self.counters.note(&learned);
+        learned
+    }
+
+    /// Says that the data plane saw a frame from an address at `used`, not after `now`, where the address is known to be.
+    pub fn touch(&mut self, now: Instant, segment: SegmentId, mac: MacAddr, used: Instant) -> Touched {
+        let Some(place) = self.table.find(Key::new(segment, mac)) else { return Touched::Unknown };
+        let was_live = self.is_live(now, place);
+        self.hear(place, used.min(now));
+        match (was_live, self.is_live(now, place)) {
+            (true, _) => Touched::Refreshed,
+            (false, true) => Touched::Revived,
+            (false, false) => Touched::Unknown,
+        }
+    }
+
+    fn judge(&mut self, now: Instant, learn: &Learn) -> Learned {
+        if let Some(why) = not_a_station(learn.mac) {
+            return Learned::NotLearned(why);
+        }
+        let Some(place) = self.table.find(Key::new(learn.segment, learn.mac)) else {
+            return self.learn_new(now, learn);
+        };
+        let is_here = self.table[place].location == learn.location;
+        match (self.is_live(now, place), is_here) {
+            (true, true) => self.refresh(now, place, &learn.policy),
+            (true, false) => self.hear_elsewhere(now, place, learn),
+            (false, _) => self.replace(now, place, learn),
+        }
+    }
+
+    fn learn_new(&mut self, now: Instant, learn: &Learn) -> Learned {
+        let slot = slot_for(learn.location, &learn.policy);
+        match self.make_room(now, slot, &learn.policy) {
+            Err(Full) => self.not_learned(learn.policy.on_limit, None),
+            Ok(evicted) => {
+                let key = Key::new(learn.segment, learn.mac);
+                let node = Node::new(key, learn.location, Kind::Dynamic, now);
+                self.enter(node, Some(slot), learn.policy.ageing);
+                self.queues.set_limit(slot, learn.policy.limit);
+                Learned::New { evicted }
+            }
+        }
+    }
+
+    fn refresh(&mut self, now: Instant, place: Place, policy: &LearnPolicy) -> Learned {
+        self.hear(place, now);
+        let queue = self.queues.of(&self.table[place]);
+        if let Some(slot) = queue.filter(|queue| queue.ageing != policy.ageing).map(|queue| queue.slot) {
+            self.queues.unlink(&mut self.table, place);
+            self.queues.link(&mut self.table, place, slot, policy.ageing);
+        }
+        Learned::Refreshed
+    }
+
+    /// An address past its age is no evidence of a move: it is learned as if it had not been known.
+    fn replace(&mut self, now: Instant, place: Place, learn: &Learn) -> Learned {
+        let arrival = Arrival::new(learn);
+        let evicted = match self.make_room_for(now, place, &arrival, &learn.policy) {
+            Ok(evicted) => evicted,
+            Err(Full) => return self.not_learned(learn.policy.on_limit, Some(place)),
+        };
+        if let Some(moved) = self.moved.get_mut(&place) {
+            moved.stays.clear();
+        }
+        if self.is_other_group(place, &arrival) {
+            self.count_move(place);
+        }
+        self.settle(now, place, &arrival);
+        self.queues.set_limit(slot_for(learn.location, &learn.policy), learn.policy.limit);
+        Learned::New { evicted }
+    }
+
+    fn hear_elsewhere(&mut self, now: Instant, place: Place, learn: &Learn) -> Learned {
+        let node = &self.table[place];
+        let at = node.location;
+        if self.sent.is_echo(now, node.key, at, learn.location) {
+            return Learned::Refused(Refused::Reflected { at });
+        }
+        if let Some(refused) = self.fixed(now, place) {
+            return Learned::Refused(refused);
+        }
+        let arrival = Arrival::new(learn);
+        if self.is_one_too_many(now, place, &arrival) {
+            return self.freeze(now, place, learn.location);
+        }
+        match self.make_room_for(now, place, &arrival, &learn.policy) {
+            Err(Full) => self.not_learned(learn.policy.on_limit, Some(place)),
+            Ok(evicted) => {
+                let from = self.relocate(now, place, &arrival);
+                self.queues.set_limit(slot_for(learn.location, &learn.policy), learn.policy.limit);
+                Learned::Moved { from, evicted }
+            }
+        }
+    }
+
+    /// Why a live address stays where it is, wherever it is heard or claimed.
+    pub(super) fn fixed(&mut self, now: Instant, place: Place) -> Option<Refused> {
+        let at = self.table[place].location;
+        if self.table[place].kind == Kind::Declared {
+            return Some(Refused::Pinned { at });
+        }
+        let until = self.moved_of(place)?.freeze.as_ref()?.until;
+        if now < until {
+            return Some(Refused::Frozen { at, until });
+        }
+        self.release(place);
+        None
+    }
+
+    /// Moves an address and remembers that it did. Returns where it was.
+    pub(super) fn relocate(&mut self, now: Instant, place: Place, arrival: &Arrival) -> Location {
+        let from = self.table[place].location;
+        if self.is_other_group(place, arrival) {
+            self.note_stay(now, place);
+            self.count_move(place);
+        }
+        self.settle(now, place, arrival);
+        from
+    }
+
+    /// Puts an address where it has arrived.
+    pub(super) fn settle(&mut self, now: Instant, place: Place, arrival: &Arrival) {
+        self.detach(place);
+        let node = &mut self.table[place];
+        (node.location, node.kind, node.learned) = (arrival.location, arrival.kind, now);
+        node.used = node.used.max(now);
+        self.attach(place, arrival.slot, arrival.ageing);
+    }
+
+    /// Puts in an address that is not known.
+    pub(super) fn enter(&mut self, node: Node, slot: Option<Slot>, ageing: std::time::Duration) -> Place {
+        let place = self.table.insert(node);
+        self.attach(place, slot, ageing);
+        place
+    }
+
+    fn hear(&mut self, place: Place, used: Instant) {
+        let node = &mut self.table[place];
+        node.used = node.used.max(used);
+    }
+
+    fn make_room_for(
+        &mut self,
+        now: Instant,
+        place: Place,
+        arrival: &Arrival,
+        policy: &LearnPolicy,
+    ) -> Result<Option<Gone>, Full> {
+        match arrival.slot {
+            Some(slot) if self.slot_of(place) != Some(slot) => self.make_room(now, slot, policy),
+            _ => Ok(None),
+        }
+    }
+
+    /// Makes room for one address more. A slot evicts from itself only, or one port could push out every other's.
+    fn make_room(&mut self, now: Instant, slot: Slot, policy: &LearnPolicy) -> Result<Option<Gone>, Full> {
+        self.queues.set_limit(slot, policy.limit);
+        if self.count(slot) < policy.limit {
+            return Ok(None);
+        }
+        let victim = match policy.on_limit {
+            _ if policy.limit == 0 => None,
+            OnLimit::Evict => self.queues.oldest(&mut self.table, now, slot),
+            OnLimit::Drop | OnLimit::Flood => self.queues.past(&mut self.table, now, slot),
+        };
+        victim.map(|place| Some(self.evict(now, place))).ok_or(Full)
+    }
+
+    pub(super) fn evict(&mut self, now: Instant, place: Place) -> Gone {
+        if self.is_live(now, place) {
+            self.counters.evicted += 1;
+        } else {
+            self.counters.expired += 1;
+        }
+        self.remove(place)
+    }
+
+    /// An address seen at a full slot is not where it was known to be: only if its frame is dropped may it stay there.
+    fn not_learned(&mut self, on_limit: OnLimit, known: Option<Place>) -> Learned {
+        match on_limit {
+            OnLimit::Drop => Learned::Refused(Refused::AtLimitDrop),
+            OnLimit::Evict | OnLimit::Flood => Learned::NotLearned(NotLearned::AtLimit {
+                forgotten: known.map(|place| self.remove(place).location),
+            }),
+        }
+    }
+}
+
+/// What a data-plane hit meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touched {
+    /// The address is not known, or the hit itself is past its age.
+    Unknown,
+    /// It is as it was, and fresh.
+    Refreshed,
+    /// It was past its age and no longer found, and is found again: what depended on it is to be withdrawn.
+    Revived,
+}
+
+/// A slot has no room and gives none up.
+struct Full;
+
+/// The slot that a dynamic address counts in.
+pub(super) fn slot_for(location: Location, policy: &LearnPolicy) -> Slot {
+    Slot::of(location).unwrap_or(policy.limited_by)
+}
+
+/// Why an address is no station's.
+pub(super) fn not_a_station(mac: MacAddr) -> Option<NotLearned> {
+    if mac.is_group() {
+        Some(NotLearned::Group)
+    } else if mac.is_zero() {
+        Some(NotLearned::Zero)
+    } else {
+        None
+    }
+}

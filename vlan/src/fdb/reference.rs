@@ -1,0 +1,293 @@
+//! A slow database that is easy to believe; `stories` tells the same to both.
+//!
+//! The reference keeps a plain map and looks through all of it for each answer. Where the database may choose, which is only
+//! *which* address is evicted or removed within the second that it may take, the reference checks the choice and
+//! follows it; everything else has to be equal.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::damping::{FREEZE, MOVES, WINDOW};
+use super::declare::Claim;
+use super::entry::{Gone, Kind};
+use super::refusal::{NotLearned, Refused};
+use super::{LearnPolicy, Learned, Slot};
+use crate::model::description::OnLimit;
+use crate::model::id::{Location, PortId};
+use crate::time::Instant;
+
+/// A segment's number and the last byte of an address.
+pub(super) type Name = (u32, u8);
+
+/// Each slot has another way to be full, each segment another age.
+pub(super) fn policy(name: Name, location: Location) -> LearnPolicy {
+    let (limit, on_limit) = match location {
+        Location::Port { port: PortId(1), .. } => (2, OnLimit::Evict),
+        Location::Port { port: PortId(2), .. } => (2, OnLimit::Drop),
+        Location::Port { .. } => (3, OnLimit::Flood),
+        Location::Fabric { .. } => (4, OnLimit::Evict),
+        Location::Host(_) => (1, OnLimit::Evict),
+    };
+    let ageing = Duration::from_secs(if name.0 == 1 { 10 } else { 40 });
+    LearnPolicy { ageing, limit, on_limit, limited_by: Slot::Port(PortId(6)) }
+}
+
+pub(super) fn slot(location: Location) -> Slot {
+    Slot::of(location).unwrap_or(Slot::Port(PortId(6)))
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Known {
+    pub(super) location: Location,
+    pub(super) kind: Kind,
+    pub(super) used: Instant,
+    pub(super) learned: Instant,
+    pub(super) ageing: Duration,
+    pub(super) mobility: u64,
+    /// Location, kind, ageing, since, left.
+    pub(super) stays: Vec<(Location, Kind, Duration, Instant, Instant)>,
+    pub(super) frozen: Option<Instant>,
+}
+
+impl Known {
+    pub(super) fn is_live(&self, now: Instant) -> bool {
+        let ages = self.kind == Kind::Dynamic && !self.ageing.is_zero();
+        !ages || now < self.used + self.ageing || self.frozen.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn slot(&self) -> Option<Slot> {
+        (self.kind == Kind::Dynamic).then(|| slot(self.location))
+    }
+
+    pub(super) fn second(&self) -> u64 {
+        self.used.as_nanos() / 1_000_000_000
+    }
+
+    fn longest(&self) -> (Location, Kind, Duration) {
+        let total = |at: Location| -> Duration {
+            self.stays.iter().filter(|stay| stay.0 == at).map(|stay| stay.4.since(stay.3)).sum()
+        };
+        let most = self.stays.iter().map(|stay| total(stay.0)).max().unwrap();
+        let home = self.stays.iter().find(|stay| total(stay.0) == most).unwrap().0;
+        let stay = self.stays.iter().rfind(|stay| stay.0 == home).unwrap();
+        (stay.0, stay.1, stay.2)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Reference {
+    pub(super) known: BTreeMap<Name, Known>,
+    pub(super) sent: BTreeMap<(Name, u32), Instant>,
+}
+
+impl Reference {
+    pub(super) fn count(&self, slot: Slot) -> u32 {
+        self.known.values().filter(|known| known.slot() == Some(slot)).count() as u32
+    }
+
+    /// Follows an eviction if there had to be one, and fails if it was the wrong one.
+    fn make_room(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        policy: &LearnPolicy,
+        evicted: Option<Gone>,
+    ) -> Result<(), ()> {
+        if self.count(slot) < policy.limit {
+            return Ok(());
+        }
+        let movable: Vec<&Known> =
+            self.known.values().filter(|k| k.slot() == Some(slot) && k.frozen.is_none()).collect();
+        let Some(gone) = evicted else {
+            let second_past = |k: &&Known| now >= Instant::from_secs(k.second() + 1) + k.ageing;
+            assert!(!movable.iter().any(second_past), "one is past its age, and none made room");
+            assert!(policy.on_limit != OnLimit::Evict || movable.is_empty(), "none was evicted");
+            return Err(());
+        };
+        let name = (gone.segment.number, gone.mac.0[5]);
+        let victim = &self.known[&name];
+        assert_eq!(victim.location, gone.location);
+        assert!(victim.slot() == Some(slot) && victim.frozen.is_none(), "{victim:?} is not of the slot");
+        let oldest = movable.iter().map(|k| k.second()).min().unwrap();
+        let is_oldest = policy.on_limit == OnLimit::Evict && victim.second() == oldest;
+        assert!(is_oldest || !victim.is_live(now), "{victim:?} is not the oldest");
+        self.known.remove(&name);
+        Ok(())
+    }
+
+    pub(super) fn learn(&mut self, now: Instant, name: Name, to: Location, got: &Learned) -> Learned {
+        let policy = policy(name, to);
+        let arrival = Known {
+            location: to,
+            kind: Kind::Dynamic,
+            used: now,
+            learned: now,
+            ageing: policy.ageing,
+            mobility: 0,
+            stays: Vec::new(),
+            frozen: None,
+        };
+        let evicted = got.evicted();
+        let Some(known) = self.known.get(&name).cloned() else {
+            if self.make_room(now, slot(to), &policy, evicted).is_err() {
+                return self.full(name, &policy);
+            }
+            self.known.insert(name, arrival);
+            return Learned::New { evicted };
+        };
+        let at = known.location;
+        let is_live = known.is_live(now);
+        if at == to && is_live {
+            let known = self.known.get_mut(&name).unwrap();
+            known.used = now;
+            if known.kind == Kind::Dynamic && known.frozen.is_none() {
+                known.ageing = policy.ageing;
+            }
+            return Learned::Refreshed;
+        }
+        if is_live && let Some(refused) = self.refused(now, name, Some(to)) {
+            return Learned::Refused(refused);
+        }
+        if is_live && let Some(frozen) = self.freeze(now, name, to, evicted) {
+            return frozen;
+        }
+        if known.slot() != Some(slot(to)) && self.make_room(now, slot(to), &policy, evicted).is_err() {
+            return self.full(name, &policy);
+        }
+        self.arrive(now, name, arrival, is_live);
+        if is_live { Learned::Moved { from: at, evicted } } else { Learned::New { evicted } }
+    }
+
+    fn full(&mut self, name: Name, policy: &LearnPolicy) -> Learned {
+        if policy.on_limit == OnLimit::Drop {
+            return Learned::Refused(Refused::AtLimitDrop);
+        }
+        let forgotten = self.known.remove(&name).map(|known| known.location);
+        Learned::NotLearned(NotLearned::AtLimit { forgotten })
+    }
+
+    fn refused(&mut self, now: Instant, name: Name, to: Option<Location>) -> Option<Refused> {
+        let known = self.known.get_mut(&name).unwrap();
+        let at = known.location;
+        if let Some(Location::Fabric { fabric, .. }) = to
+            && !matches!(at, Location::Fabric { .. })
+            && self.sent.get(&(name, fabric.0)).is_some_and(|sent| now.since(*sent) <= Duration::from_secs(1))
+        {
+            return Some(Refused::Reflected { at });
+        }
+        if known.kind == Kind::Declared {
+            return Some(Refused::Pinned { at });
+        }
+        let until = known.frozen?;
+        if now < until {
+            return Some(Refused::Frozen { at, until });
+        }
+        known.frozen = None;
+        None
+    }
+
+    /// `None` if this is not the move that freezes.
+    fn freeze(&mut self, now: Instant, name: Name, seen: Location, evicted: Option<Gone>) -> Option<Learned> {
+        let mut known = self.known[&name].clone();
+        let from = known.location;
+        known.stays.retain(|stay| now.since(stay.4) <= WINDOW);
+        if !is_other_group(from, seen) || known.stays.len() + 1 < MOVES {
+            return None;
+        }
+        known.stays.push((from, known.kind, known.ageing, known.learned, now));
+        let (mut at, kind, ageing) = known.longest();
+        let returns_to = (kind == Kind::Dynamic).then(|| slot(at)).filter(|to| known.slot() != Some(*to));
+        if let Some(to) = returns_to {
+            let any = policy(name, at);
+            if self.make_room(now, to, &LearnPolicy { on_limit: OnLimit::Evict, ..any }, evicted).is_err() {
+                at = from;
+            }
+        }
+        if at != from {
+            (known.location, known.kind, known.ageing, known.learned) = (at, kind, ageing, now);
+        }
+        if at == seen {
+            known.used = now;
+        }
+        let until = now + FREEZE;
+        known.mobility += 1;
+        known.stays.clear();
+        known.frozen = Some(until);
+        self.known.insert(name, known);
+        Some(Learned::Frozen { at, from, seen, until, evicted })
+    }
+
+    fn arrive(&mut self, now: Instant, name: Name, mut arrival: Known, is_move: bool) {
+        let before = self.known.remove(&name).unwrap();
+        arrival.mobility = before.mobility;
+        arrival.stays = if is_move { before.stays } else { Vec::new() };
+        if is_other_group(before.location, arrival.location) {
+            arrival.mobility += 1;
+            if is_move {
+                arrival.stays.retain(|stay| now.since(stay.4) <= WINDOW);
+                let stay = (before.location, before.kind, before.ageing, before.learned, now);
+                arrival.stays.push(stay);
+            }
+        }
+        self.known.insert(name, arrival);
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        now: Instant,
+        name: Name,
+        claim: &Claim,
+        evicted: Option<Gone>,
+    ) -> Learned {
+        let to = Location::Host(claim.host);
+        let mut arrival = Known {
+            location: to,
+            kind: Kind::Remote,
+            used: now,
+            learned: now,
+            ageing: Duration::ZERO,
+            mobility: claim.mobility,
+            stays: Vec::new(),
+            frozen: None,
+        };
+        let Some(known) = self.known.get(&name).cloned() else {
+            self.known.insert(name, arrival);
+            return Learned::New { evicted: None };
+        };
+        let highest = known.mobility.max(claim.mobility);
+        if !known.is_live(now) {
+            (arrival.mobility, arrival.stays) = (highest, known.stays);
+            self.known.insert(name, arrival);
+            return Learned::New { evicted: None };
+        }
+        if known.location == to {
+            let known = self.known.get_mut(&name).unwrap();
+            if known.kind == Kind::Dynamic {
+                (arrival.mobility, arrival.stays) = (highest, known.stays.clone());
+                *known = arrival;
+            }
+            known.mobility = highest;
+            return Learned::Refreshed;
+        }
+        if let Some(refused) = self.refused(now, name, None) {
+            return Learned::Refused(refused);
+        }
+        let at = known.location;
+        let holder = if let Location::Host(host) = at { host } else { claim.own };
+        if (claim.mobility, std::cmp::Reverse(claim.host)) <= (known.mobility, std::cmp::Reverse(holder)) {
+            return Learned::Refused(Refused::Stale { at });
+        }
+        if let Some(frozen) = self.freeze(now, name, to, evicted) {
+            let known = self.known.get_mut(&name).unwrap();
+            known.mobility = known.mobility.max(claim.mobility);
+            return frozen;
+        }
+        self.arrive(now, name, arrival, true);
+        self.known.get_mut(&name).unwrap().mobility = claim.mobility;
+        Learned::Moved { from: at, evicted: None }
+    }
+}
+
+fn is_other_group(from: Location, to: Location) -> bool {
+    from != to && (Slot::of(from).is_none() || Slot::of(from) != Slot::of(to))
+}

@@ -1,0 +1,89 @@
+//! Why an address is not learned where it was seen.
+
+use std::fmt;
+
+use super::entry::Named;
+use crate::model::id::Location;
+use crate::time::Instant;
+use crate::verdict::DropReason;
+
+/// Why an address was not learned though its frame goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotLearned {
+    /// Its slot is full.
+    AtLimit {
+        /// Where it was known to be: it is there no longer, and is known nowhere now.
+        forgotten: Option<Location>,
+    },
+    /// It is all zeros.
+    Zero,
+    /// It is a group address, which no station has (802-2014 8.2.2).
+    Group,
+}
+
+impl fmt::Display for NotLearned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotLearned::AtLimit { .. } => "the port has as many addresses as it may have",
+            NotLearned::Zero => "no station has the null address",
+            NotLearned::Group => "no station has a group address",
+        })
+    }
+}
+
+/// Why an address was not believed to be where it was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It is declared elsewhere.
+    Pinned {
+        /// Where it is declared.
+        at: Location,
+    },
+    /// It is frozen elsewhere after too many moves.
+    Frozen {
+        /// Where it is kept.
+        at: Location,
+        /// When it thaws.
+        until: Instant,
+    },
+    /// We sent a frame with this source into the fabric that it comes back from.
+    Reflected {
+        /// Where the address is.
+        at: Location,
+    },
+    /// Its slot is full and `on-limit` is `drop`.
+    AtLimitDrop,
+    /// A host claims it with a mobility counter that another claim has overtaken (RFC 7432 7.7). Never said of a frame.
+    Stale {
+        /// Where the address is.
+        at: Location,
+    },
+}
+
+impl Refused {
+    /// The reason that the frame's drop is counted by.
+    pub fn reason(self) -> DropReason {
+        match self {
+            Refused::Pinned { .. } | Refused::Stale { .. } => DropReason::Pinned,
+            Refused::Frozen { .. } => DropReason::Frozen,
+            Refused::Reflected { .. } => DropReason::Reflected,
+            Refused::AtLimitDrop => DropReason::AddressLimit,
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Pinned { at } => write!(f, "it is declared behind {}", Named(*at)),
+            Refused::Frozen { at, .. } => {
+                write!(f, "it moved too often and is kept behind {}", Named(*at))
+            }
+            Refused::Reflected { at } => {
+                write!(f, "our own frame came back, the address is behind {}", Named(*at))
+            }
+            Refused::AtLimitDrop => f.write_str("the port has as many addresses as it may have"),
+            Refused::Stale { at } => write!(f, "a later claim says it is behind {}", Named(*at)),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Carrying addresses over to a topology with other identifiers.
+
+use std::time::Duration;
+
+use super::damping::{Freeze, Moved};
+use super::entry::Kind;
+use super::key::Key;
+use super::table::{Node, Place};
+use super::{Fdb, Slot};
+use crate::model::id::{Location, SegmentId};
+
+impl Fdb {
+    /// Renames every address' segment and location. `to` is given the old ones and returns the new ones, or `None` where there
+    /// is no such place any more. Returns how many addresses were lost. Where two addresses become one, a declared one
+    /// stays, else the one heard last. Addresses learned behind another host are lost: their slot has no location to go
+    /// by. Limits are not enforced: see [`Fdb::trim`]. Everything that depended on an old identifier is to be withdrawn.
+    pub fn remap(
+        &mut self,
+        mut to: impl FnMut(SegmentId, Location) -> Option<(SegmentId, Location)>,
+    ) -> usize {
+        let before = self.len();
+        let places: Vec<Place> = self.table.places().collect();
+        let mut lifted = Vec::new();
+        for place in places {
+            let node = self.table[place];
+            let target = to(node.key.segment(), node.location).filter(|_| has_place_of_its_own(&node));
+            match target {
+                Some(same) if same == (node.key.segment(), node.location) && !node.has_moved => {}
+                Some((segment, location)) => {
+                    let mut lift = self.lift(place);
+                    lift.rename(segment, location, &mut to);
+                    lifted.push(lift);
+                }
+                None => drop(self.remove(place)),
+            }
+        }
+        for lift in lifted {
+            self.lower(lift);
+        }
+        self.sent.clear();
+        before - self.len()
+    }
+
+    fn lift(&mut self, place: Place) -> Lifted {
+        let (slot, ageing, node) = (self.slot_of(place), self.ageing_of(place), self.table[place]);
+        let moved = self.moved_of(place).cloned();
+        let limit = slot.and_then(|slot| self.queues.limit(slot));
+        self.remove(place);
+        Lifted { key: node.key, node, slot, limit, ageing, moved }
+    }
+
+    fn lower(&mut self, lifted: Lifted) {
+        if let Some(other) = self.table.find(lifted.key) {
+            let rank = |node: &Node| (node.kind == Kind::Declared, node.used);
+            if rank(&self.table[other]) >= rank(&lifted.node) {
+                return;
+            }
+            self.remove(other);
+        }
+        let Node { location, kind, used, learned, .. } = lifted.node;
+        let mut node = Node::new(lifted.key, location, kind, used);
+        node.learned = learned;
+        let place = self.enter(node, lifted.slot, lifted.ageing);
+        if let (Some(slot), Some(limit)) = (lifted.slot, lifted.limit) {
+            self.queues.set_limit(slot, limit);
+        }
+        if let Some(mut moved) = lifted.moved {
+            let freeze = moved.freeze.take();
+            *self.moved_mut(place) = moved;
+            if let Some(freeze) = freeze {
+                self.hold(place, Freeze { slot: lifted.slot, ..freeze });
+            }
+        }
+    }
+}
+
+/// An address between two topologies.
+struct Lifted {
+    key: Key,
+    node: Node,
+    slot: Option<Slot>,
+    limit: Option<u32>,
+    ageing: Duration,
+    moved: Option<Moved>,
+}
+
+impl Lifted {
+    fn rename(
+        &mut self,
+        segment: SegmentId,
+        location: Location,
+        to: &mut impl FnMut(SegmentId, Location) -> Option<(SegmentId, Location)>,
+    ) {
+        let before = self.key.segment();
+        self.key = Key::new(segment, self.key.mac());
+        self.node.location = location;
+        self.slot = self.slot.and(Slot::of(location));
+        let Some(moved) = &mut self.moved else { return };
+        moved.stays.retain_mut(|stay| match to(before, stay.location) {
+            Some((now_in, at)) if now_in == segment && (stay.slot.is_none() || Slot::of(at).is_some()) => {
+                stay.location = at;
+                stay.slot = stay.slot.and(Slot::of(at));
+                true
+            }
+            _ => false,
+        });
+    }
+}
+
+/// Whether the slot of an address follows from where it is.
+fn has_place_of_its_own(node: &Node) -> bool {
+    node.kind != Kind::Dynamic || Slot::of(node.location).is_some()
+}

@@ -1,0 +1,159 @@
+//! Where addresses are kept: one array of nodes, and an index from key to node.
+//!
+//! A node keeps its [`Place`] while its address is known, so queues link nodes by 4-byte places instead of pointers.
+
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut};
+
+use super::entry::{Gone, Kind};
+use super::key::{Key, Seed};
+use crate::model::id::Location;
+use crate::time::Instant;
+
+/// Nodes by place and by key.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    index: HashMap<Key, Place, Seed>,
+    nodes: Vec<Node>,
+    /// The first of the vacant nodes, which are linked by `next`.
+    vacant: Place,
+}
+
+impl Table {
+    pub(super) fn new(seed: Seed) -> Table {
+        Table { index: HashMap::with_hasher(seed), nodes: Vec::new(), vacant: Place::NONE }
+    }
+
+    pub(super) fn find(&self, key: Key) -> Option<Place> {
+        self.index.get(&key).copied()
+    }
+
+    /// Puts in a node whose key is not in the table.
+    pub(super) fn insert(&mut self, node: Node) -> Place {
+        let place = self.vacant;
+        let place = if place == Place::NONE {
+            self.nodes.push(node);
+            // 2^32 nodes are 256 GiB: memory ends first.
+            Place((self.nodes.len() - 1) as u32)
+        } else {
+            self.vacant = self[place].next;
+            self[place] = node;
+            place
+        };
+        self.index.insert(node.key, place);
+        place
+    }
+
+    /// Takes out a node that is in no queue.
+    pub(super) fn remove(&mut self, place: Place) -> Gone {
+        let vacant = self.vacant;
+        let node = &mut self[place];
+        let (key, location) = (node.key, node.location);
+        node.is_vacant = true;
+        node.next = vacant;
+        self.vacant = place;
+        self.index.remove(&key);
+        Gone { segment: key.segment(), mac: key.mac(), location }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// The places of all nodes, in the order of the array.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        (0..).map(Place).zip(&self.nodes).filter(|(_, node)| !node.is_vacant).map(|(place, _)| place)
+    }
+}
+
+impl Index<Place> for Table {
+    type Output = Node;
+
+    fn index(&self, place: Place) -> &Node {
+        &self.nodes[place.0 as usize]
+    }
+}
+
+impl IndexMut<Place> for Table {
+    fn index_mut(&mut self, place: Place) -> &mut Node {
+        &mut self.nodes[place.0 as usize]
+    }
+}
+
+/// What is kept of an address: one cache line. What only few addresses have is kept beside, see `Moved`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) learned: Instant,
+    pub(super) used: Instant,
+    pub(super) key: Key,
+    pub(super) location: Location,
+    pub(super) generation: u32,
+    /// The queue it is in, [`NO_QUEUE`] if none.
+    pub(super) queue: u32,
+    /// The second of the bucket it is in: not after `used`.
+    pub(super) second: u32,
+    pub(super) previous: Place,
+    pub(super) next: Place,
+    pub(super) kind: Kind,
+    /// Whether there is a `Moved` for it.
+    pub(super) has_moved: bool,
+    is_vacant: bool,
+}
+
+impl Node {
+    /// A node in no queue, learned and last heard at `used`.
+    pub(super) fn new(key: Key, location: Location, kind: Kind, used: Instant) -> Node {
+        Node {
+            learned: used,
+            used,
+            key,
+            location,
+            generation: 0,
+            queue: NO_QUEUE,
+            second: 0,
+            previous: Place::NONE,
+            next: Place::NONE,
+            kind,
+            has_moved: false,
+            is_vacant: false,
+        }
+    }
+}
+
+/// The index of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place(pub(super) u32);
+
+impl Place {
+    /// No node.
+    pub(super) const NONE: Place = Place(u32::MAX);
+}
+
+/// The queue of a node that is in none.
+pub(super) const NO_QUEUE: u32 = u32::MAX;
+
+const _: () = assert!(size_of::<Node>() == 64, "a node is one cache line");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::MacAddr;
+    use crate::model::id::{HostId, SegmentId};
+
+    fn node(last: u8) -> Node {
+        let key = Key::new(SegmentId { number: 1, inner: 0 }, MacAddr([2, 0, 0, 0, 0, last]));
+        Node::new(key, Location::Host(HostId(1)), Kind::Remote, Instant::ZERO)
+    }
+
+    #[test]
+    fn a_vacant_place_is_used_again_and_not_listed_meanwhile() {
+        let mut table = Table::new(Seed::new(1));
+        let places: Vec<Place> = (0..3).map(|i| table.insert(node(i))).collect();
+        table.remove(places[1]);
+        assert_eq!(table.places().collect::<Vec<_>>(), [places[0], places[2]]);
+        assert_eq!(table.find(node(1).key), None);
+        assert_eq!(table.insert(node(9)), places[1]);
+        assert_eq!(table.insert(node(10)), Place(3));
+        assert_eq!(table.len(), 4);
+    }
+}
