@@ -5,13 +5,17 @@
 //!
 //! - [`FlowTable`]: rules are cached verdicts, put when the first frame of a kind was judged. A rule is a key, the fields of
 //!   it that count, and a list of actions. openvswitch.ko works like this.
-//! - `SwitchTables`: the tables of a bridge are pushed whenever they change, before any frame comes.
+//! - [`tables::SwitchTables`]: the tables of a bridge are pushed whenever they change, before any frame comes.
 //!
 //! Every call that changes something takes a batch and answers for each of its elements: one refused flow does not
 //! undo the others. A [`Refusal`] says whether trying again can help.
 
+pub mod fake;
 pub mod flow;
+pub mod link;
+pub mod ovs;
 pub mod port;
+pub mod tables;
 
 use std::future::Future;
 
@@ -120,7 +124,7 @@ pub struct Capabilities {
     pub pads: bool,
     /// It has [`FlowTable`].
     pub flow_table: bool,
-    /// It has `SwitchTables`.
+    /// It has [`tables::SwitchTables`].
     pub switch_tables: bool,
     /// Meters work.
     pub meters: bool,

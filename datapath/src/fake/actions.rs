@@ -1,0 +1,92 @@
+//! Actions on real bytes.
+
+use vlan::frame::{Header, rewrite};
+use vlan::tag::Tag;
+
+use super::host::Host;
+use crate::flow::Action;
+use crate::port::VportNo;
+
+/// A frame between two ports.
+#[derive(Debug, Clone)]
+pub(super) struct InFlight {
+    bytes: Vec<u8>,
+    /// DEI of the tags that came off and were not replaced, the last on top.
+    popped_dei: Vec<bool>,
+    was_popped: bool,
+    is_padded: bool,
+}
+
+impl InFlight {
+    pub(super) fn new(frame: &[u8]) -> InFlight {
+        InFlight { bytes: frame.to_vec(), popped_dei: Vec::new(), was_popped: false, is_padded: false }
+    }
+
+    /// One that is padded whatever the datapath does with others.
+    pub(super) fn padded(self) -> InFlight {
+        InFlight { is_padded: true, ..self }
+    }
+
+    /// Takes the first tag off; false if there is none.
+    pub(super) fn pop(&mut self) -> bool {
+        let Some(tag) = Header::parse(&self.bytes).ok().and_then(|header| header.tag(0)) else {
+            return false;
+        };
+        let Ok(bytes) = rewrite(&self.bytes, 1, &[]) else { return false };
+        self.bytes = bytes;
+        self.was_popped = true;
+        self.popped_dei.push(tag.dei());
+        true
+    }
+
+    /// Puts a tag on the front; with `keeps_dei` it takes over the DEI of the tag it replaces.
+    pub(super) fn push(&mut self, tag: Tag, keeps_dei: bool) {
+        let replaced = self.popped_dei.pop().filter(|_| keeps_dei).unwrap_or(false);
+        let tci = if replaced { tag.tci() | DEI } else { tag.tci() };
+        if let Ok(bytes) = rewrite(&self.bytes, 0, &[Tag::from_wire(tag.tpid(), tci)]) {
+            self.bytes = bytes;
+        }
+    }
+
+    /// The bytes that go onto the wire.
+    pub(super) fn finish(&self, pads: bool) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        if self.was_popped && (pads || self.is_padded) && bytes.len() < MIN_FRAME {
+            bytes.resize(MIN_FRAME, 0);
+        }
+        bytes
+    }
+}
+
+impl Host {
+    /// Carries out actions, in order, until a meter stops them.
+    pub(super) fn act(&mut self, mut frame: InFlight, actions: &[Action]) {
+        for action in actions {
+            match action {
+                Action::Output(vport) => self.output(*vport, &frame),
+                Action::PushTag(tag) => frame.push(*tag, self.options.keeps_dei),
+                Action::PopTag => {
+                    if !frame.pop() {
+                        self.faults.push("pop of a tag that is not there".to_owned());
+                    }
+                }
+                Action::Meter(id) => {
+                    if !self.passes(*id) {
+                        return;
+                    }
+                }
+                Action::Clone(actions) => self.act(frame.clone(), actions),
+            }
+        }
+    }
+
+    pub(super) fn output(&mut self, vport: VportNo, frame: &InFlight) {
+        let bytes = frame.finish(self.options.pads);
+        self.transmit(vport, bytes);
+    }
+}
+
+/// Drop eligible indicator in tag control information (802.1Q 9.6).
+const DEI: u16 = 0x1000;
+/// Shortest frame without FCS (802.3 4A.4.2: minFrameSize 64 with it).
+const MIN_FRAME: usize = 60;

@@ -1,0 +1,166 @@
+//! The part of a host that outlives the program: ports, rules, meters, counters.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use vlan::frame::Header;
+use vlan::time::Instant;
+
+use super::flows::{Flows, opaque};
+use super::host::ETHERNET_HEADER;
+use super::learn::Learning;
+use super::meter::Meter;
+use crate::flow::{Action, FlowKey, MeterId};
+use crate::port::{Link, Vport, VportNo, VportStats};
+use crate::tables::TableStats;
+use crate::{Counters, Malformed, Upcall};
+
+#[derive(Debug, Default)]
+pub(super) struct Kernel {
+    pub(super) flows: Flows,
+    pub(super) learning: Learning,
+    pub(super) meters: BTreeMap<MeterId, Meter>,
+    ports: BTreeMap<VportNo, Port>,
+    counters: Counters,
+    /// The opening whose reader gets upcalls; `None`: they are lost.
+    listener: Option<u64>,
+    /// The port whose upcall was taken last.
+    last_served: Option<VportNo>,
+}
+
+/// A port, its counters, and its frames that wait for a verdict.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) vport: Vport,
+    pub(super) stats: VportStats,
+    pub(super) table_stats: TableStats,
+    upcalls: VecDeque<Upcall>,
+}
+
+impl Kernel {
+    pub(super) fn listen(&mut self, opening: u64) {
+        self.unlisten_all();
+        self.listener = Some(opening);
+    }
+
+    pub(super) fn unlisten(&mut self, opening: u64) {
+        if self.listener == Some(opening) {
+            self.unlisten_all();
+        }
+    }
+
+    fn unlisten_all(&mut self) {
+        self.listener = None;
+        for port in self.ports.values_mut() {
+            self.counters.lost += port.upcalls.drain(..).len() as u64;
+        }
+    }
+
+    pub(super) fn attach(&mut self, link: &Link) -> Vport {
+        if let Some(port) = self.ports.values().find(|port| port.vport.link == link.name) {
+            return port.vport.clone();
+        }
+        let no = (1..).map(VportNo).find(|no| !self.ports.contains_key(no)).unwrap_or(VportNo(u32::MAX));
+        let vport = Vport { no, link: link.name.clone(), index: Some(link.index) };
+        let port = Port {
+            vport: vport.clone(),
+            stats: VportStats::default(),
+            table_stats: TableStats::default(),
+            upcalls: VecDeque::new(),
+        };
+        self.ports.insert(no, port);
+        vport
+    }
+
+    pub(super) fn detach(&mut self, vport: VportNo) {
+        if let Some(port) = self.ports.remove(&vport) {
+            self.counters.lost += port.upcalls.len() as u64;
+        }
+    }
+
+    pub(super) fn vports(&self) -> Vec<Vport> {
+        self.ports.values().map(|port| port.vport.clone()).collect()
+    }
+
+    pub(super) fn vport_on(&self, link: &str) -> Option<VportNo> {
+        self.ports.values().find(|port| port.vport.link == link).map(|port| port.vport.no)
+    }
+
+    pub(super) fn port_mut(&mut self, vport: VportNo) -> Option<&mut Port> {
+        self.ports.get_mut(&vport)
+    }
+
+    pub(super) fn vport_stats(&self) -> Vec<(VportNo, VportStats)> {
+        self.ports.iter().map(|(no, port)| (*no, port.stats)).collect()
+    }
+
+    pub(super) fn table_stats(&self) -> Vec<(VportNo, TableStats)> {
+        self.ports.iter().map(|(no, port)| (*no, port.table_stats.clone())).collect()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        Counters { flows: self.flows.len() as u64, masks: self.flows.masks() as u64, ..self.counters }
+    }
+
+    /// Counts a frame from the wire; false if it is too short for a link to take it.
+    pub(super) fn count_arrival(&mut self, vport: VportNo, frame: &[u8]) -> bool {
+        let Some(port) = self.ports.get_mut(&vport) else { return false };
+        if frame.len() < ETHERNET_HEADER {
+            port.stats.rx_dropped += 1;
+            return false;
+        }
+        port.stats.rx_packets += 1;
+        port.stats.rx_bytes += frame.len() as u64;
+        true
+    }
+
+    /// The actions of the flow that matches a frame. Without one the frame becomes an upcall.
+    pub(super) fn look_up(
+        &mut self,
+        now: Instant,
+        vport: VportNo,
+        frame: &[u8],
+        limit: usize,
+        faults: &mut Vec<String>,
+    ) -> Option<Arc<[Action]>> {
+        let key = flow_key(vport, frame);
+        let matching = key.as_ref().ok().and_then(|key| self.flows.hit(now, key, frame.len(), faults));
+        if matching.is_some() {
+            self.counters.hit += 1;
+        } else {
+            self.counters.missed += 1;
+            self.upcall(Upcall { key, vport, frame: frame.to_vec() }, limit);
+        }
+        matching
+    }
+
+    /// Hands a frame to whoever listens; without a listener, or with `limit` waiting already, it is lost.
+    pub(super) fn upcall(&mut self, upcall: Upcall, limit: usize) {
+        let has_listener = self.listener.is_some();
+        match self.ports.get_mut(&upcall.vport) {
+            Some(port) if has_listener && port.upcalls.len() < limit => port.upcalls.push_back(upcall),
+            _ => self.counters.lost += 1,
+        }
+    }
+
+    /// One upcall of each port in turn, beginning behind the port that was served last.
+    pub(super) fn take_upcalls(&mut self, most: usize) -> Vec<Upcall> {
+        let mut taken = Vec::new();
+        while taken.len() < most {
+            let has_upcall = |(_, port): &(&VportNo, &Port)| !port.upcalls.is_empty();
+            let after = (self.last_served.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+            let next =
+                self.ports.range(after).find(has_upcall).or_else(|| self.ports.iter().find(has_upcall));
+            let Some(no) = next.map(|(no, _)| *no) else { break };
+            self.last_served = Some(no);
+            taken.extend(self.ports.get_mut(&no).and_then(|port| port.upcalls.pop_front()));
+        }
+        taken
+    }
+}
+
+pub(super) fn flow_key(vport: VportNo, frame: &[u8]) -> Result<FlowKey, Malformed> {
+    let header = Header::parse(frame)?;
+    Ok(FlowKey { vport, header, recirc: 0, opaque: opaque(vport, frame) })
+}

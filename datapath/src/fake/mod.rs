@@ -1,0 +1,187 @@
+//! The datapath's in-memory twin: real bytes, masks, meters and tables, a virtual clock and no kernel.
+//!
+//! [`FakeWire`] is the host: its links, its clock, and its one datapath. It is a cheap handle, so that a test or a simulation can
+//! inject frames and look at what was sent while the runtime owns the [`FakeDatapath`]. As with a kernel, the datapath
+//! outlives whoever opened it: dropping a `FakeDatapath` leaves ports and rules in force, and opening another adopts them.
+//!
+//! ```text
+//! FakeWire::inject ─► link ─► vport ─► flows (or tables) ─► actions ─► vport ─► link ─► FakeWire::sent
+//!                                        └─ no match ─► upcalls ─► FakeDatapath::upcalls
+//! ```
+//!
+//! Where it is like openvswitch.ko, on purpose: port numbers are the lowest free ones, so they are used again; rules outlive
+//! the port that they name; an upcall that nobody reads is lost; a meter that is not there lets pass; one tag is free
+//! of the MTU. Where it is stricter: a frame that two flows match which do different things, a pop of a tag that is not
+//! there, and an output to no port are noted in [`FakeWire::faults`].
+
+mod actions;
+mod flows;
+mod host;
+mod kernel;
+mod learn;
+mod meter;
+mod walk;
+mod wire;
+
+pub use self::host::{Limits, Options, Switching};
+pub use self::wire::FakeWire;
+
+use crate::flow::{Flow, FlowChange, FlowId, FlowStats, MeterId, MeterRate, MeterStats};
+use crate::port::{Vport, VportNo, VportStats};
+use crate::tables::{Generation, SwitchTables, TableChange, TableReports, TableStats, Tables};
+use crate::{Capabilities, Counters, Datapath, Execute, FlowTable, Refusal, RefusalCause, Upcall};
+
+/// The datapath of a [`FakeWire`], as whoever drives it sees it.
+#[derive(Debug)]
+pub struct FakeDatapath {
+    wire: FakeWire,
+    opening: u64,
+}
+
+impl FakeDatapath {
+    /// Makes the datapath of a wire, or adopts the one there is; from then on upcalls and reports come to this value alone.
+    /// How it switches is the wire's [`Options`].
+    pub fn open(wire: &FakeWire) -> FakeDatapath {
+        let opening = wire.host().open();
+        FakeDatapath { wire: wire.clone(), opening }
+    }
+
+    /// The wire it is on.
+    pub fn wire(&self) -> &FakeWire {
+        &self.wire
+    }
+}
+
+impl Drop for FakeDatapath {
+    fn drop(&mut self) {
+        self.wire.host().close(self.opening);
+    }
+}
+
+impl Datapath for FakeDatapath {
+    fn capabilities(&self) -> Capabilities {
+        let options = self.wire.host().options;
+        Capabilities {
+            keeps_dei: options.keeps_dei,
+            pads: options.pads,
+            flow_table: options.switching == Switching::Flows,
+            switch_tables: options.switching == Switching::Tables,
+            meters: options.meters,
+        }
+    }
+
+    async fn attach(&mut self, link: &str) -> Result<Vport, Refusal> {
+        let what = || format!("attach {link}");
+        self.wire.host().attach(link).map_err(|cause| Refusal { what: what(), cause })
+    }
+
+    async fn detach(&mut self, vport: VportNo) -> Result<(), Refusal> {
+        let mut host = self.wire.host();
+        host.kernel(|| format!("detach {vport}"))?.detach(vport);
+        Ok(())
+    }
+
+    async fn vports(&mut self) -> Result<Vec<Vport>, Refusal> {
+        Ok(self.wire.host().kernel(|| "list vports".to_owned())?.vports())
+    }
+
+    async fn execute(&mut self, batch: Vec<Execute>) -> Vec<Result<(), Refusal>> {
+        let mut host = self.wire.host();
+        batch.into_iter().map(|execute| host.execute(execute)).collect()
+    }
+
+    async fn upcalls(&mut self, most: usize) -> Result<Vec<Upcall>, Refusal> {
+        loop {
+            let news = self.wire.news();
+            let upcalls = self.wire.host().take_upcalls(most);
+            if !upcalls.is_empty() {
+                return Ok(upcalls);
+            }
+            news.await;
+        }
+    }
+
+    async fn set_meter(&mut self, id: MeterId, rate: MeterRate) -> Result<(), Refusal> {
+        self.wire.host().set_meter(id, rate)
+    }
+
+    async fn delete_meter(&mut self, id: MeterId) -> Result<(), Refusal> {
+        self.wire.host().kernel(|| format!("delete meter {}", id.0))?.meters.remove(&id);
+        Ok(())
+    }
+
+    async fn meter_stats(&mut self, id: MeterId) -> Result<MeterStats, Refusal> {
+        let what = || format!("read meter {}", id.0);
+        let mut host = self.wire.host();
+        let meter = host.kernel(what)?.meters.get(&id).map(meter::Meter::stats);
+        meter.ok_or_else(|| Refusal { what: what(), cause: RefusalCause::NotFound })
+    }
+
+    async fn counters(&mut self) -> Result<Counters, Refusal> {
+        Ok(self.wire.host().kernel(|| "read counters".to_owned())?.counters())
+    }
+
+    async fn vport_stats(&mut self) -> Result<Vec<(VportNo, VportStats)>, Refusal> {
+        Ok(self.wire.host().kernel(|| "read vport statistics".to_owned())?.vport_stats())
+    }
+
+    async fn teardown(self) -> Result<(), Refusal> {
+        let mut host = self.wire.host();
+        host.kernel(|| "remove the datapath".to_owned())?;
+        host.delete_datapath();
+        Ok(())
+    }
+}
+
+impl FlowTable for FakeDatapath {
+    async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<Result<(), Refusal>> {
+        let mut host = self.wire.host();
+        batch.into_iter().map(|change| host.change_flow(change)).collect()
+    }
+
+    async fn flows(&mut self) -> Result<Vec<Flow>, Refusal> {
+        let mut host = self.wire.host();
+        host.is_switching_by(Switching::Flows, "list flows")?;
+        Ok(host.kernel(|| "list flows".to_owned())?.flows.all())
+    }
+
+    async fn flow_stats(&mut self) -> Result<Vec<(FlowId, FlowStats)>, Refusal> {
+        let mut host = self.wire.host();
+        host.is_switching_by(Switching::Flows, "read flow statistics")?;
+        Ok(host.kernel(|| "read flow statistics".to_owned())?.flows.stats())
+    }
+}
+
+impl SwitchTables for FakeDatapath {
+    async fn change_tables(
+        &mut self,
+        generation: Generation,
+        batch: Vec<TableChange>,
+    ) -> Vec<Result<(), Refusal>> {
+        let mut host = self.wire.host();
+        batch.into_iter().map(|change| host.change_table(generation, change)).collect()
+    }
+
+    async fn read_tables(&mut self) -> Result<Tables, Refusal> {
+        let mut host = self.wire.host();
+        host.is_switching_by(Switching::Tables, "read tables")?;
+        Ok(host.kernel(|| "read tables".to_owned())?.learning.tables.clone())
+    }
+
+    async fn table_reports(&mut self, most: usize) -> Result<TableReports, Refusal> {
+        loop {
+            let news = self.wire.news();
+            let reports = self.wire.host().take_reports(most);
+            if !reports.reports.is_empty() || reports.lost > 0 {
+                return Ok(reports);
+            }
+            news.await;
+        }
+    }
+
+    async fn table_stats(&mut self) -> Result<Vec<(VportNo, TableStats)>, Refusal> {
+        let mut host = self.wire.host();
+        host.is_switching_by(Switching::Tables, "read table statistics")?;
+        Ok(host.kernel(|| "read table statistics".to_owned())?.table_stats())
+    }
+}

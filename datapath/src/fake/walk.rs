@@ -1,0 +1,228 @@
+//! What a datapath does with a frame by its tables alone, step by step as the tables' essay has them.
+
+use vlan::frame::Header;
+use vlan::verdict::{Decision, DropReason, Protocol, StormClass};
+
+use super::actions::InFlight;
+use super::host::{Host, Limits};
+use super::kernel::{Kernel, flow_key};
+use super::learn::{Learning, Sighting};
+use crate::Upcall;
+use crate::flow::MeterId;
+use crate::port::VportNo;
+use crate::tables::{
+    Admission, Arrives, AttachmentRule, ControlClass, ControlFlood, ControlRule, Exit, Ingress, PortGate,
+    PortRule, Route, TableEvent,
+};
+
+/// The end of a frame's walk.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Drop(DropReason),
+    Consume(Protocol),
+    Send { exits: Vec<Exit>, meter: Option<MeterId> },
+}
+
+/// A walk that ends early does so with an `Err`.
+type Step<T> = Result<T, End>;
+
+impl Host {
+    pub(super) fn receive_by_tables(&mut self, vport: VportNo, frame: &[u8]) {
+        let (now, limits) = (self.now, self.limits);
+        let Some(kernel) = self.kernel_mut() else { return };
+        let end = match Header::parse(frame) {
+            Ok(header) => {
+                let mut walk = Walk { learning: &mut kernel.learning, limits, now, vport, header: &header };
+                let end = walk.run_to_end();
+                Some((header, end))
+            }
+            Err(_) => None,
+        };
+        match end {
+            None => count(kernel, vport, Decision::Drop(DropReason::Malformed)),
+            Some((_, End::Drop(reason))) => count(kernel, vport, Decision::Drop(reason)),
+            Some((_, End::Consume(protocol))) => {
+                count(kernel, vport, Decision::Consume(protocol));
+                let upcall = Upcall { key: flow_key(vport, frame), vport, frame: frame.to_vec() };
+                kernel.upcall(upcall, limits.upcalls);
+            }
+            Some((header, End::Send { exits, meter })) => self.send(vport, &header, frame, exits, meter),
+        }
+    }
+
+    fn send(
+        &mut self,
+        vport: VportNo,
+        header: &Header,
+        frame: &[u8],
+        exits: Vec<Exit>,
+        meter: Option<MeterId>,
+    ) {
+        if meter.is_some_and(|meter| !self.passes(meter)) {
+            if let Some(port) = self.kernel_mut().and_then(|kernel| kernel.port_mut(vport)) {
+                port.table_stats.metered += 1;
+            }
+            return;
+        }
+        for exit in exits {
+            let mut copy = InFlight::new(frame);
+            for _ in 0..exit.pop {
+                if !copy.pop() {
+                    self.faults.push(format!("exit to {} pops a tag that is not there", exit.vport));
+                }
+            }
+            for tag in exit.tags(header).into_iter().rev() {
+                copy.push(tag, self.options.keeps_dei);
+            }
+            self.output(exit.vport, &copy);
+        }
+        if let Some(kernel) = self.kernel_mut() {
+            count(kernel, vport, Decision::Forward);
+        }
+    }
+}
+
+fn count(kernel: &mut Kernel, vport: VportNo, decision: Decision) {
+    let Some(port) = kernel.port_mut(vport) else { return };
+    match decision {
+        Decision::Forward => port.table_stats.forwarded += 1,
+        Decision::Consume(_) => port.table_stats.consumed += 1,
+        Decision::Drop(reason) => port.table_stats.count_drop(reason),
+        Decision::Unjudged => {}
+    }
+}
+
+/// A frame on its way through the tables.
+struct Walk<'a> {
+    learning: &'a mut Learning,
+    limits: Limits,
+    now: vlan::time::Instant,
+    vport: VportNo,
+    header: &'a Header,
+}
+
+impl Walk<'_> {
+    fn run_to_end(&mut self) -> End {
+        self.walk().unwrap_or_else(|end| end)
+    }
+
+    fn walk(&mut self) -> Step<End> {
+        let port = self.open_port()?;
+        let control = ControlClass::of(self.header);
+        if let Some(class) = control {
+            self.control(&port, class)?;
+        }
+        let admission = self.admission()?;
+        let attachment =
+            self.learning.tables.attachments.get(&admission.attachment).cloned().unwrap_or_default();
+        let control_exits = control.map(|class| self.control_exits(class, &attachment)).transpose()?;
+        admission.closed.map_or(Ok(()), |reason| Err(End::Drop(reason)))?;
+        self.check_source(&port)?;
+        if let Some(exits) = control_exits {
+            return Ok(self.flood(exits, None));
+        }
+        self.learn(&admission)?;
+        Ok(self.to_destination(&admission, attachment))
+    }
+
+    fn open_port(&self) -> Step<PortRule> {
+        let port = self.learning.tables.ports.get(&self.vport);
+        let port = port.ok_or(End::Drop(DropReason::PortDown))?;
+        match port.gate {
+            PortGate::Open => Ok(port.clone()),
+            PortGate::Closed(reason) => Err(End::Drop(reason)),
+        }
+    }
+
+    fn control(&mut self, port: &PortRule, class: ControlClass) -> Step<()> {
+        match port.control(class) {
+            ControlRule::Classify => Ok(()),
+            ControlRule::Consume(protocol) => Err(End::Consume(protocol)),
+            ControlRule::Pass(exits) => Err(self.flood(exits, None)),
+            ControlRule::Drop { reason, is_reported } => {
+                self.report_control(class, is_reported);
+                Err(End::Drop(reason))
+            }
+        }
+    }
+
+    fn report_control(&mut self, class: ControlClass, is_reported: bool) {
+        if is_reported {
+            self.learning.report(TableEvent::Control { vport: self.vport, class }, self.limits.reports);
+        }
+    }
+
+    fn admission(&self) -> Step<Admission> {
+        let ingress = &self.learning.tables.ingress;
+        let found = Arrives::keys(self.header).find_map(|key| ingress.get(&(self.vport, key)));
+        match found {
+            Some(Ingress::Admit(admission)) => Ok(*admission),
+            Some(Ingress::Drop(reason)) => Err(End::Drop(*reason)),
+            None => Err(End::Drop(Arrives::absent(self.header))),
+        }
+    }
+
+    fn control_exits(&mut self, class: ControlClass, attachment: &AttachmentRule) -> Step<Vec<Exit>> {
+        match &attachment.control {
+            ControlFlood::To(exits) => Ok(exits.clone()),
+            ControlFlood::Drop { reason, is_reported } => {
+                let is_tree = matches!(class, ControlClass::Bpdu | ControlClass::Pvst);
+                self.report_control(class, *is_reported && is_tree);
+                Err(End::Drop(*reason))
+            }
+        }
+    }
+
+    fn check_source(&self, port: &PortRule) -> Step<()> {
+        if self.header.src.is_group() {
+            return Err(End::Drop(DropReason::GroupSource));
+        }
+        if !port.macs.is_empty() && port.macs.binary_search(&self.header.src).is_err() {
+            return Err(End::Drop(DropReason::AntiSpoof));
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, admission: &Admission) -> Step<()> {
+        if self.header.src.is_zero() {
+            return Ok(());
+        }
+        let segment = admission.segment_of(self.header);
+        let seen = Sighting { segment, mac: self.header.src, place: admission.place };
+        self.learning.learn(self.now, seen, &self.limits).map_err(End::Drop)
+    }
+
+    fn to_destination(&self, admission: &Admission, attachment: AttachmentRule) -> End {
+        let dst = self.header.dst;
+        let flood = |class| self.flood(attachment.flood.clone(), admission.storm.of(class));
+        if dst.is_broadcast() {
+            return flood(StormClass::Broadcast);
+        }
+        if dst.is_group() {
+            return flood(StormClass::Multicast);
+        }
+        let Some(place) = self.learning.find(self.now, admission.segment_of(self.header), dst) else {
+            return flood(StormClass::Unknown);
+        };
+        match self.learning.tables.routes.get(&(admission.attachment, place)) {
+            Some(Route::By(exit)) => self.unicast(exit),
+            Some(Route::Drop(reason)) => End::Drop(*reason),
+            None => End::Drop(DropReason::NotMember),
+        }
+    }
+
+    fn unicast(&self, exit: &Exit) -> End {
+        if exit.vport == self.vport {
+            return End::Drop(DropReason::SamePort);
+        }
+        match exit.guard.check(self.header) {
+            Ok(()) => End::Send { exits: vec![exit.clone()], meter: None },
+            Err(reason) => End::Drop(reason),
+        }
+    }
+
+    fn flood(&self, mut exits: Vec<Exit>, meter: Option<MeterId>) -> End {
+        exits.retain(|exit| exit.vport != self.vport && exit.guard.check(self.header).is_ok());
+        if exits.is_empty() { End::Drop(DropReason::NoMember) } else { End::Send { exits, meter } }
+    }
+}

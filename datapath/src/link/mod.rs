@@ -1,0 +1,275 @@
+//! Links (netdevs) of this host, watched by rtnetlink.
+//!
+//! ```text
+//!   kernel ──► rtnetlink's connection ──► Watch ──► bounded channel ──► the caller
+//!                 (unbounded queue,         │ overrun, or no room:
+//!                  always drained)          └── asks for every link anew: LinkEvent::All
+//! ```
+//! The first event is [`LinkEvent::All`]. Events are told in the kernel's order, so the last one about a link is how it is. When
+//! events were lost, by the kernel or because the caller did not keep up, another `All` takes their place.
+
+use std::ffi::c_int;
+use std::io;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::stream::StreamExt;
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::sys::{AsyncSocket, SocketAddr};
+use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::JoinHandle;
+use vlan::addr::MacAddr;
+
+use crate::port::{Link, LinkEvent, LinkIndex};
+
+/// The links of one network namespace. Dropping it ends the events.
+#[derive(Debug)]
+pub struct Links {
+    handle: Handle,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Links {
+    /// Begins to watch the links of the calling thread's network namespace, and goes on watching that one whatever thread
+    /// reads the events. A tokio runtime is to be around.
+    ///
+    /// # Errors
+    /// No rtnetlink socket to be had.
+    pub fn open() -> io::Result<(Links, mpsc::Receiver<LinkEvent>)> {
+        let (mut connection, handle, messages) = new_multicast_connection(&[MulticastGroup::Link])?;
+        connection.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER)?;
+        let (events, receiver) = mpsc::channel(ROOM);
+        let watch = Watch { handle: handle.clone(), events, has_lost: true };
+        let tasks = [tokio::spawn(connection), tokio::spawn(watch.run(messages))];
+        Ok((Links { handle, tasks }, receiver))
+    }
+
+    /// Every link there is now.
+    ///
+    /// # Errors
+    /// The kernel does not answer, or refuses.
+    pub async fn list(&self) -> io::Result<Vec<Link>> {
+        list(&self.handle).await
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The task between the kernel and the caller.
+struct Watch {
+    handle: Handle,
+    events: mpsc::Sender<LinkEvent>,
+    /// What was told so far is not how things are.
+    has_lost: bool,
+}
+
+impl Watch {
+    /// Runs until nobody listens any more, or the socket is gone.
+    async fn run(mut self, mut messages: Messages) {
+        loop {
+            let goes_on = if self.has_lost {
+                self.tell_all(&mut messages).await
+            } else {
+                match messages.next().await {
+                    Some((message, _)) => self.tell(&message),
+                    None => false,
+                }
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Waits for room, then tells every link there is. Whether there is still someone to tell.
+    async fn tell_all(&mut self, messages: &mut Messages) -> bool {
+        let permit = loop {
+            tokio::select! {
+                biased;
+                permit = self.events.reserve() => break permit,
+                // Thrown away: the list that is made when there is room says more.
+                message = messages.next() => if message.is_none() { return false },
+            }
+        };
+        let Ok(permit) = permit else { return false };
+        match list(&self.handle).await {
+            Ok(links) => {
+                permit.send(LinkEvent::All(links));
+                self.has_lost = false;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot list links, trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        true
+    }
+
+    /// Tells one event. Whether there is still someone to tell.
+    fn tell(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
+        let event = match &message.payload {
+            NetlinkPayload::InnerMessage(message) => read_event(message),
+            NetlinkPayload::Overrun(_) => {
+                tracing::debug!("the kernel lost link events, reading all links anew");
+                self.has_lost = true;
+                None
+            }
+            _ => None,
+        };
+        match event.map(|event| self.events.try_send(event)) {
+            Some(Err(TrySendError::Closed(_))) => return false,
+            Some(Err(TrySendError::Full(_))) => self.has_lost = true,
+            Some(Ok(())) | None => {}
+        }
+        true
+    }
+}
+
+async fn list(handle: &Handle) -> io::Result<Vec<Link>> {
+    let links = handle.link().get().execute().try_collect::<Vec<_>>().await.map_err(io::Error::other)?;
+    Ok(links.iter().filter(|message| is_of_the_link(message)).filter_map(read_link).collect())
+}
+
+fn read_event(message: &RouteNetlinkMessage) -> Option<LinkEvent> {
+    match message {
+        RouteNetlinkMessage::NewLink(link) if is_of_the_link(link) => read_link(link).map(LinkEvent::Changed),
+        // Also comes when the link moves to another namespace; here it is gone.
+        RouteNetlinkMessage::DelLink(link) if is_of_the_link(link) => {
+            Some(LinkEvent::Gone(LinkIndex(link.header.index)))
+        }
+        _ => None,
+    }
+}
+
+/// A message of another family is about a part of the link: AF_BRIDGE's DelLink says that it left its bridge.
+fn is_of_the_link(message: &LinkMessage) -> bool {
+    message.header.interface_family == AddressFamily::Unspec
+}
+
+fn read_link(message: &LinkMessage) -> Option<Link> {
+    let mut link = Link {
+        index: LinkIndex(message.header.index),
+        name: String::new(),
+        is_up: message.header.flags.contains(LinkFlags::Up),
+        has_carrier: message.header.flags.contains(LinkFlags::LowerUp),
+        mtu: 0,
+        mac: None,
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Address(bytes) => link.mac = bytes.as_slice().try_into().ok().map(MacAddr),
+            _ => {}
+        }
+    }
+    (!link.name.is_empty()).then_some(link)
+}
+
+/// What rtnetlink's connection hears without having asked.
+type Messages = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>;
+
+/// Events that may wait for the caller; beyond, they are replaced by one `All`.
+const ROOM: usize = 1_024;
+
+/// Bytes of receive buffer asked for; the kernel gives what net.core.rmem_max allows.
+const RECEIVE_BUFFER: c_int = 4 << 20;
+
+/// Before the links are asked for again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(family: AddressFamily, name: &str) -> LinkMessage {
+        let mut message = LinkMessage::default();
+        message.header.interface_family = family;
+        message.header.index = 7;
+        message.header.flags = LinkFlags::Up | LinkFlags::LowerUp;
+        message.attributes = vec![
+            LinkAttribute::IfName(name.into()),
+            LinkAttribute::Mtu(1_500),
+            LinkAttribute::Address(vec![2, 0, 0, 0, 0, 1]),
+        ];
+        message
+    }
+
+    fn link(name: &str) -> Link {
+        let mac = Some(MacAddr([2, 0, 0, 0, 0, 1]));
+        Link { index: LinkIndex(7), name: name.into(), is_up: true, has_carrier: true, mtu: 1_500, mac }
+    }
+
+    #[test]
+    fn a_link_is_read_with_its_state() {
+        let new = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
+        assert_eq!(read_event(&new), Some(LinkEvent::Changed(link("eth2"))));
+        let gone = RouteNetlinkMessage::DelLink(message(AddressFamily::Unspec, "eth2"));
+        assert_eq!(read_event(&gone), Some(LinkEvent::Gone(LinkIndex(7))));
+    }
+
+    #[test]
+    fn a_link_that_leaves_its_bridge_is_still_there() {
+        let left = RouteNetlinkMessage::DelLink(message(AddressFamily::Bridge, "eth2"));
+        assert_eq!(read_event(&left), None);
+        let changed = RouteNetlinkMessage::NewLink(message(AddressFamily::Bridge, "eth2"));
+        assert_eq!(read_event(&changed), None);
+    }
+
+    #[test]
+    fn an_address_of_another_length_is_none() {
+        let mut tunnel = message(AddressFamily::Unspec, "gre0");
+        tunnel.attributes.retain(|attribute| !matches!(attribute, LinkAttribute::Address(_)));
+        tunnel.attributes.push(LinkAttribute::Address(vec![10, 0, 0, 1]));
+        assert_eq!(read_link(&tunnel).unwrap().mac, None);
+    }
+
+    #[tokio::test]
+    async fn the_first_event_is_every_link() {
+        let (links, mut events) = Links::open().unwrap();
+        let Some(LinkEvent::All(all)) = events.recv().await else { panic!("the first event was another") };
+        assert!(all.iter().any(|link| link.name == "lo"), "{all:?}");
+        assert_eq!(links.list().await.unwrap(), all);
+        drop(links);
+        assert_eq!(events.recv().await, None, "events go on without their owner");
+    }
+
+    #[tokio::test]
+    async fn events_beyond_the_room_are_replaced_by_all() {
+        let (links, events) = Links::open().unwrap();
+        drop(events);
+        let (events, mut receiver) = mpsc::channel(1);
+        let mut watch = Watch { handle: links.handle.clone(), events, has_lost: false };
+        let event = || {
+            let new = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
+            NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(new))
+        };
+        assert!(watch.tell(&event()) && !watch.has_lost);
+        assert!(watch.tell(&event()) && watch.has_lost, "there is room for one");
+        let (sender, mut messages) = futures::channel::mpsc::unbounded();
+        let told = tokio::spawn(async move { watch.tell_all(&mut messages).await && !watch.has_lost });
+        sender.unbounded_send((event(), SocketAddr::new(0, 0))).unwrap();
+        assert_eq!(receiver.recv().await, Some(LinkEvent::Changed(link("eth2"))));
+        assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
+        assert!(told.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_overrun_asks_for_all() {
+        let (links, events) = Links::open().unwrap();
+        drop(events);
+        let (events, _receiver) = mpsc::channel(1);
+        let mut watch = Watch { handle: links.handle.clone(), events, has_lost: false };
+        let overrun = NetlinkMessage::new(Default::default(), NetlinkPayload::Overrun(Vec::new()));
+        assert!(watch.tell(&overrun) && watch.has_lost);
+    }
+}

@@ -1,0 +1,129 @@
+//! Actions (enum ovs_action_attr).
+
+use vlan::tag::{Tag, Tpid};
+
+use super::nla::{HEADER_LEN, Nla, NlaIter, NlaWriter};
+use super::transact::Denial;
+use super::{Action, MeterId, VportNo};
+
+/// Appends the actions as an attribute of this type.
+pub(super) fn encode(message: &mut NlaWriter, kind: u16, actions: &[Action]) {
+    message.nest(kind, |list| actions.iter().for_each(|action| encode_one(list, action)));
+}
+
+/// Refuses a list that openvswitch.ko cannot hold; it would answer EMSGSIZE or, past 64 KiB, misread it.
+pub(super) fn check_len(actions: &[Action]) -> Result<(), Denial> {
+    let len = kernel_len(actions);
+    if len <= MAX_ACTIONS_BUFSIZE {
+        return Ok(());
+    }
+    let message = format!("list of actions of {len} bytes, allowed are up to {MAX_ACTIONS_BUFSIZE}");
+    Err(Denial::Errno { errno: libc::EMSGSIZE, message: Some(message) })
+}
+
+/// Reads a list of actions; none if it has one that this program does not make.
+pub(super) fn decode(list: NlaIter<'_>) -> Option<Vec<Action>> {
+    list.map(|nla| decode_one(nla.ok()?)).collect()
+}
+
+fn encode_one(list: &mut NlaWriter, action: &Action) {
+    match action {
+        Action::Output(vport) => list.put_u32(OVS_ACTION_ATTR_OUTPUT, vport.0),
+        Action::PushTag(tag) => list.put(OVS_ACTION_ATTR_PUSH_VLAN, &push_vlan(*tag)),
+        Action::PopTag => list.put(OVS_ACTION_ATTR_POP_VLAN, &[]),
+        Action::Meter(meter) => list.put_u32(OVS_ACTION_ATTR_METER, meter.0),
+        Action::Clone(steps) => encode(list, OVS_ACTION_ATTR_CLONE, steps),
+    }
+}
+
+fn decode_one(nla: Nla<'_>) -> Option<Action> {
+    match nla.kind {
+        OVS_ACTION_ATTR_OUTPUT => Some(Action::Output(VportNo(nla.u32().ok()?))),
+        OVS_ACTION_ATTR_PUSH_VLAN => {
+            let [a, b, c, d] = nla.bytes().ok()?;
+            let tpid = Tpid::from_ether_type(u16::from_be_bytes([a, b]))?;
+            Some(Action::PushTag(Tag::from_wire(tpid, u16::from_be_bytes([c, d]) & !VLAN_CFI_MASK)))
+        }
+        OVS_ACTION_ATTR_POP_VLAN => Some(Action::PopTag),
+        OVS_ACTION_ATTR_METER => Some(Action::Meter(MeterId(nla.u32().ok()?))),
+        OVS_ACTION_ATTR_CLONE => decode(nla.nested()).map(Action::Clone),
+        _ => None,
+    }
+}
+
+/// struct ovs_action_push_vlan. The kernel wants VLAN_CFI_MASK set and takes it off before it pushes, so DEI is not kept.
+fn push_vlan(tag: Tag) -> [u8; 4] {
+    let [a, b] = tag.tpid().ether_type().to_be_bytes();
+    let [c, d] = (tag.tci() | VLAN_CFI_MASK).to_be_bytes();
+    [a, b, c, d]
+}
+
+/// Bytes that the list takes in the kernel: as on the wire, and an attribute of 8 bytes more in each clone
+/// (OVS_CLONE_ATTR_EXEC, `net/openvswitch/flow_netlink.c`).
+fn kernel_len(actions: &[Action]) -> usize {
+    let len = |action: &Action| match action {
+        Action::PopTag => HEADER_LEN,
+        Action::Output(_) | Action::PushTag(_) | Action::Meter(_) => HEADER_LEN + 4,
+        Action::Clone(steps) => 2 * HEADER_LEN + 4 + kernel_len(steps),
+    };
+    actions.iter().map(len).sum()
+}
+
+/// MAX_ACTIONS_BUFSIZE of `net/openvswitch/flow_netlink.c`; kernels from 6.14 on allow more.
+const MAX_ACTIONS_BUFSIZE: usize = 32 << 10;
+
+/// linux/if_vlan.h; in openvswitch.ko's TCIs the bit says that there is a tag.
+pub(super) const VLAN_CFI_MASK: u16 = 0x1000;
+
+/// enum ovs_action_attr.
+const OVS_ACTION_ATTR_OUTPUT: u16 = 1;
+const OVS_ACTION_ATTR_PUSH_VLAN: u16 = 4;
+const OVS_ACTION_ATTR_POP_VLAN: u16 = 5;
+const OVS_ACTION_ATTR_METER: u16 = 19;
+const OVS_ACTION_ATTR_CLONE: u16 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_as_it_was_written() {
+        let tag = Tag::from_wire(Tpid::Service, 0xa008);
+        let actions = vec![
+            Action::Meter(MeterId(3)),
+            Action::Clone(vec![Action::PopTag, Action::PushTag(tag), Action::Output(VportNo(7))]),
+            Action::Output(VportNo(8)),
+        ];
+        let mut writer = NlaWriter::default();
+        encode(&mut writer, 1, &actions);
+        let bytes = writer.finish().unwrap();
+        assert_eq!(bytes.len(), 4 + kernel_len(&actions) - 8);
+        let list = NlaIter::new(&bytes).next().unwrap().unwrap();
+        assert_eq!(decode(list.nested()), Some(actions));
+    }
+
+    #[test]
+    fn a_pushed_tag_has_the_kernels_bit_and_no_dei() {
+        assert_eq!(push_vlan(Tag::from_wire(Tpid::Customer, 0xb008)), [0x81, 0, 0xb0, 8]);
+        assert_eq!(push_vlan(Tag::from_wire(Tpid::Customer, 0)), [0x81, 0, 0x10, 0]);
+    }
+
+    #[test]
+    fn an_action_of_others_makes_the_list_unknown() {
+        let mut writer = NlaWriter::default();
+        writer.put_u32(OVS_ACTION_ATTR_OUTPUT, 1);
+        writer.put_u32(7, 1);
+        assert_eq!(decode(NlaIter::new(&writer.finish().unwrap())), None);
+    }
+
+    #[test]
+    fn what_the_kernel_cannot_hold_is_refused_with_both_lengths() {
+        let flood = vec![Action::Output(VportNo(1)); 4_096];
+        assert_eq!(check_len(&flood), Ok(()));
+        let Err(Denial::Errno { errno, message }) = check_len(&[flood, vec![Action::PopTag]].concat()) else {
+            panic!("32772 bytes were let through")
+        };
+        assert_eq!(errno, libc::EMSGSIZE);
+        assert_eq!(message.unwrap(), "list of actions of 32772 bytes, allowed are up to 32768");
+    }
+}

@@ -1,0 +1,188 @@
+//! Putting and withdrawing flows, in order, with as few datagrams as can be.
+//!
+//! ```text
+//!   create ──ok──► done                                     (the usual case: one message)
+//!     │ EEXIST
+//!     ▼
+//!   describe id ── same key and mask ──► replace ──► done   (in place, without a gap, counts go on)
+//!     ├── another key or mask ──► delete, create ──► done   (counts begin at zero)
+//!     └── no such id: something overlaps
+//!           ▼
+//!         replace by key ── tells the other's id ──► delete it, create ──► done
+//!           └── ENOENT: it overlaps, but is not the same ──► busy
+//! ```
+//! Between "delete" and "create", which travel in one datagram, a frame of the flow is an upcall.
+
+use std::collections::HashSet;
+
+use super::family::{DpIndex, Family, refuse};
+use super::flow::{self, Dumped, Wanted};
+use super::transact::{Denial, OnReply, Outcome, Request, Transactor};
+use super::{FlowChange, FlowId, Refusal};
+
+/// Flow changes on their way to the kernel.
+pub(super) struct Changes<'a> {
+    pub(super) transactor: &'a mut Transactor,
+    pub(super) family: Family,
+    pub(super) dp: DpIndex,
+}
+
+impl Changes<'_> {
+    /// Carries out a batch, in order; an answer for each.
+    pub(super) async fn carry_out(&mut self, batch: &[FlowChange]) -> Vec<Result<(), Refusal>> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        while outcomes.len() < batch.len() {
+            let rest = &batch[outcomes.len()..];
+            outcomes.extend(self.carry_out_run(&rest[..run_len(rest)]).await);
+        }
+        let named = outcomes.into_iter().zip(batch);
+        named.map(|(outcome, change)| outcome.map_err(|denial| refuse(name(change), denial))).collect()
+    }
+
+    /// Carries out changes of different flows, so that what is settled after its turn meets no other change of its flow.
+    async fn carry_out_run(&mut self, run: &[FlowChange]) -> Vec<Outcome> {
+        let first = |change: &FlowChange| match Wanted::of(change) {
+            Some(wanted) => wanted.create(self.family, self.dp),
+            None => flow::delete(self.family, self.dp, id_of(change)),
+        };
+        let requests = run.iter().map(first).collect();
+        let mut outcomes = exchange_each(self.transactor, requests, &mut |_, _: &[u8]| {}).await;
+        let mut taken = Vec::new();
+        for (index, (outcome, change)) in outcomes.iter_mut().zip(run).enumerate() {
+            match (Wanted::of(change), &*outcome) {
+                (Some(wanted), Err(denial)) if denial.is(libc::EEXIST) => taken.push((index, wanted)),
+                (None, Err(denial)) if denial.is(libc::ENOENT) => *outcome = Ok(()),
+                _ => {}
+            }
+        }
+        self.settle(taken, &mut outcomes).await;
+        outcomes
+    }
+
+    /// Second round, for flows that something is in the way of.
+    async fn settle(&mut self, taken: Vec<(usize, Wanted<'_>)>, outcomes: &mut [Outcome]) {
+        if taken.is_empty() {
+            return;
+        }
+        let asks = taken.iter().map(|(_, wanted)| flow::describe(self.family, self.dp, wanted.id)).collect();
+        let mut found = vec![None; taken.len()];
+        let mut note = |index: usize, reply: &[u8]| found[index] = flow::read(reply).ok();
+        let described = exchange_each(self.transactor, asks, &mut note).await;
+        let (mut round, mut overlapped) = (Round::default(), Vec::new());
+        for (((index, wanted), found), described) in taken.into_iter().zip(found).zip(described) {
+            match (found, described) {
+                (Some(Dumped::Flow(flow)), Ok(())) if wanted.is_kept_as(&flow) => {
+                    round.add(index, wanted.replace(self.family, self.dp));
+                }
+                (_, Ok(())) => {
+                    round.add(index, flow::delete(self.family, self.dp, wanted.id));
+                    round.add(index, wanted.create(self.family, self.dp));
+                }
+                (_, Err(denial)) if denial.is(libc::ENOENT) => overlapped.push((index, wanted)),
+                (_, Err(denial)) => outcomes[index] = Err(denial),
+            }
+        }
+        round.carry_out(self.transactor, outcomes).await;
+        self.take_over(overlapped, outcomes).await;
+    }
+
+    /// Third round, for flows whose masked key another id may have.
+    async fn take_over(&mut self, overlapped: Vec<(usize, Wanted<'_>)>, outcomes: &mut [Outcome]) {
+        if overlapped.is_empty() {
+            return;
+        }
+        let asks = overlapped.iter().map(|(_, wanted)| wanted.replace_by_key(self.family, self.dp)).collect();
+        let mut others = vec![None; overlapped.len()];
+        let mut note = |index: usize, reply: &[u8]| others[index] = flow::read_echo(reply);
+        let replaced = exchange_each(self.transactor, asks, &mut note).await;
+        let mut round = Round::default();
+        for (((index, wanted), other), replaced) in overlapped.into_iter().zip(others).zip(replaced) {
+            outcomes[index] = replaced;
+            match (other, &outcomes[index]) {
+                (_, Err(denial)) if denial.is(libc::ENOENT) => outcomes[index] = Err(overlap()),
+                (Some(other), Ok(())) if other != wanted.id => {
+                    round.add(index, flow::delete(self.family, self.dp, other));
+                    round.add(index, wanted.create(self.family, self.dp));
+                }
+                _ => {}
+            }
+        }
+        round.carry_out(self.transactor, outcomes).await;
+    }
+}
+
+/// Requests of one round, each with the place of the change it is for.
+#[derive(Default)]
+struct Round {
+    owners: Vec<usize>,
+    requests: Vec<Result<Request, Denial>>,
+}
+
+impl Round {
+    fn add(&mut self, owner: usize, request: Result<Request, Denial>) {
+        self.owners.push(owner);
+        self.requests.push(request);
+    }
+
+    /// Sends them; of the requests for one change the last counts.
+    async fn carry_out(self, transactor: &mut Transactor, outcomes: &mut [Outcome]) {
+        let answers = exchange_each(transactor, self.requests, &mut |_, _: &[u8]| {}).await;
+        self.owners.into_iter().zip(answers).for_each(|(owner, answer)| outcomes[owner] = answer);
+    }
+}
+
+/// Sends those requests that could be written; an outcome for each, written or not.
+pub(super) async fn exchange_each(
+    transactor: &mut Transactor,
+    requests: Vec<Result<Request, Denial>>,
+    on_reply: OnReply<'_>,
+) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = Vec::with_capacity(requests.len());
+    let (mut written, mut places) = (Vec::new(), Vec::new());
+    for (place, request) in requests.into_iter().enumerate() {
+        outcomes.push(request.map(|request| {
+            written.push(request);
+            places.push(place);
+        }));
+    }
+    let mut placed = |index: usize, reply: &[u8]| on_reply(places[index], reply);
+    let answers = transactor.exchange(&written, &mut placed).await;
+    places.iter().zip(answers).for_each(|(place, answer)| outcomes[*place] = answer);
+    outcomes
+}
+
+/// How many changes from the front are of different flows.
+fn run_len(batch: &[FlowChange]) -> usize {
+    let mut seen = HashSet::new();
+    batch.iter().take_while(|change| seen.insert(id_of(change))).count()
+}
+
+fn id_of(change: &FlowChange) -> FlowId {
+    match change {
+        FlowChange::Put { id, .. } | FlowChange::Delete { id } => *id,
+    }
+}
+
+fn overlap() -> Denial {
+    Denial::Errno { errno: libc::EBUSY, message: None }
+}
+
+fn name(change: &FlowChange) -> String {
+    match change {
+        FlowChange::Put { id, key, .. } => format!("put flow {:032x} on {}", id.0, key.vport),
+        FlowChange::Delete { id } => format!("delete flow {:032x}", id.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_where_a_flow_comes_again() {
+        let delete = |id| FlowChange::Delete { id: FlowId(id) };
+        assert_eq!(run_len(&[delete(1), delete(2), delete(1)]), 2);
+        assert_eq!(run_len(&[delete(1), delete(1)]), 1);
+        assert_eq!(run_len(&[delete(1), delete(2)]), 2);
+    }
+}

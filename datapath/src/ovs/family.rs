@@ -1,0 +1,147 @@
+//! The generic netlink families of openvswitch.ko and requests to them.
+
+use super::nla::{Nla, NlaIter, NlaWriter};
+use super::transact::{Denial, Request, Transactor};
+use super::{Malformed, Refusal, RefusalCause};
+
+/// Family numbers, which the kernel gives out when the module is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Families {
+    pub(super) datapath: Family,
+    pub(super) vport: Family,
+    pub(super) flow: Family,
+    pub(super) packet: Family,
+    /// None before Linux 4.15.
+    pub(super) meter: Option<Family>,
+}
+
+impl Families {
+    /// Asks the kernel, which loads the module if it has one.
+    ///
+    /// # Errors
+    /// No openvswitch.ko: [`RefusalCause::Unsupported`].
+    pub(super) async fn resolve(transactor: &mut Transactor) -> Result<Families, Refusal> {
+        let datapath = resolve(transactor, "ovs_datapath", OVS_DATAPATH_VERSION).await?;
+        Ok(Families {
+            datapath,
+            vport: resolve(transactor, "ovs_vport", OVS_VERSION).await?,
+            flow: resolve(transactor, "ovs_flow", OVS_VERSION).await?,
+            packet: resolve(transactor, "ovs_packet", OVS_VERSION).await?,
+            meter: resolve(transactor, "ovs_meter", OVS_VERSION).await.ok(),
+        })
+    }
+}
+
+/// One family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Family {
+    id: u16,
+    version: u8,
+}
+
+impl Family {
+    /// Whether a message of this type is the family's.
+    pub(super) fn is(&self, kind: u16) -> bool {
+        self.id == kind
+    }
+
+    /// A request about a datapath. The index is 0 where the kernel looks the datapath up by a name.
+    ///
+    /// # Errors
+    /// An attribute is longer than 65 535 bytes.
+    pub(super) fn request(
+        &self,
+        command: u8,
+        flags: u16,
+        dp: DpIndex,
+        fill: impl FnOnce(&mut NlaWriter),
+    ) -> Result<Request, Denial> {
+        let mut writer = NlaWriter::behind(&dp.0.to_ne_bytes());
+        fill(&mut writer);
+        let body = writer.finish().map_err(too_long)?;
+        Ok(Request { family: self.id, command, version: self.version, flags, body })
+    }
+}
+
+/// The interface index of a datapath's own link, by which its namespace knows it (struct ovs_header).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DpIndex(pub(super) u32);
+
+/// The datapath that a reply is about, and its attributes.
+pub(super) fn split_reply(reply: &[u8]) -> Result<(DpIndex, NlaIter<'_>), Malformed> {
+    let header = Nla { kind: 0, payload: reply };
+    Ok((DpIndex(header.u32()?), NlaIter::behind(OVS_HEADER_LEN, reply)))
+}
+
+/// The refusal that stands for a denial; ENODEV means that the datapath is gone wherever the caller does not say otherwise.
+pub(super) fn refuse(what: impl Into<String>, denial: Denial) -> Refusal {
+    let cause = match denial {
+        Denial::TimedOut(ms) => RefusalCause::TimedOut(ms),
+        Denial::Lost => RefusalCause::Kernel {
+            errno: libc::ENOBUFS,
+            message: "the kernel's answer was lost in a full socket buffer".into(),
+        },
+        Denial::Errno { errno, message } => cause_of(errno, message),
+    };
+    Refusal { what: what.into(), cause }
+}
+
+/// A reply that cannot be read, as a refusal.
+pub(super) fn unreadable(what: impl Into<String>, why: &Malformed) -> Refusal {
+    let cause = RefusalCause::Kernel { errno: libc::EBADMSG, message: format!("unreadable answer: {why}") };
+    Refusal { what: what.into(), cause }
+}
+
+fn cause_of(errno: i32, message: Option<String>) -> RefusalCause {
+    match errno {
+        libc::ENOENT => RefusalCause::NotFound,
+        libc::ENODEV => RefusalCause::DatapathGone,
+        libc::EBUSY | libc::EEXIST => RefusalCause::Busy,
+        libc::EPERM | libc::EACCES => RefusalCause::NotPermitted,
+        libc::ENOSPC | libc::EFBIG => RefusalCause::TableFull,
+        libc::EOPNOTSUPP => RefusalCause::Unsupported,
+        _ => RefusalCause::Kernel { errno, message: message.unwrap_or_else(|| words(errno)) },
+    }
+}
+
+fn words(errno: i32) -> String {
+    std::io::Error::from_raw_os_error(errno).to_string()
+}
+
+fn too_long(len: usize) -> Denial {
+    let message = format!("an attribute of {len} bytes, allowed are up to 65535");
+    Denial::Errno { errno: libc::EMSGSIZE, message: Some(message) }
+}
+
+async fn resolve(transactor: &mut Transactor, name: &str, version: u8) -> Result<Family, Refusal> {
+    let mut writer = NlaWriter::default();
+    writer.put_str(CTRL_ATTR_FAMILY_NAME, name);
+    let body = writer.finish().map_err(too_long).map_err(|denial| refuse(name, denial))?;
+    let request = Request { family: GENL_ID_CTRL, command: CTRL_CMD_GETFAMILY, version: 1, flags: 0, body };
+    let what = || format!("look up {name} of openvswitch.ko");
+    let replies = transactor.ask(request).await.map_err(|denial| match denial.is(libc::ENOENT) {
+        true => Refusal { what: what(), cause: RefusalCause::Unsupported },
+        false => refuse(what(), denial),
+    })?;
+    let id = replies.iter().find_map(|reply| read_family_id(reply));
+    let id = id.ok_or_else(|| unreadable(what(), &Malformed::Message("no family id".into())))?;
+    Ok(Family { id, version })
+}
+
+fn read_family_id(reply: &[u8]) -> Option<u16> {
+    let nla = NlaIter::new(reply).flatten().find(|nla| nla.kind == CTRL_ATTR_FAMILY_ID)?;
+    nla.u16().ok()
+}
+
+/// struct ovs_header of linux/openvswitch.h.
+pub(super) const OVS_HEADER_LEN: usize = 4;
+
+/// Versions of linux/openvswitch.h: OVS_DATAPATH_VERSION, and the one of all other families.
+const OVS_DATAPATH_VERSION: u8 = 2;
+const OVS_VERSION: u8 = 1;
+
+/// linux/genetlink.h.
+const GENL_ID_CTRL: u16 = 16;
+const CTRL_CMD_GETFAMILY: u8 = 3;
+const CTRL_ATTR_FAMILY_ID: u16 = 1;
+const CTRL_ATTR_FAMILY_NAME: u16 = 2;

@@ -1,0 +1,231 @@
+//! Flows (enum ovs_flow_cmd), and how one is put.
+//!
+//! What openvswitch.ko does with a new flow, seen on 6.1 and in `ovs_flow_cmd_new`:
+//! - With NLM_F_CREATE it refuses (EEXIST) a flow whose id is taken, and one whose key some flow matches already, whatever that
+//!   one's mask.
+//! - Without it, it replaces the actions of the flow with that id, or else of the flow with that masked key, and leaves id *and mask*
+//!   of what it found as they were, without a word. A masked key that differs is ENOENT.
+//!
+//! So a flow is put as new first. If that is refused, `change.rs` looks at what is there: the same flow gets its new actions in
+//! place; a flow with another mask or another id is taken away and put anew in one datagram; what overlaps with neither is refused as
+//! busy.
+
+use vlan::time::Instant;
+use vlan::verdict::Consulted;
+
+use super::family::{DpIndex, Family, split_reply};
+use super::key::{self, Layers};
+use super::nla::{Nla, NlaIter, NlaWriter, malformed};
+use super::transact::{CREATE, DUMP, Denial, ECHO, Request};
+use super::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Malformed, VportNo, action};
+
+/// A flow to be put.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) id: FlowId,
+    pub(super) key: &'a FlowKey,
+    pub(super) mask: &'a Consulted,
+    pub(super) actions: &'a [Action],
+}
+
+impl<'a> Wanted<'a> {
+    /// What a change asks for; none if it withdraws a flow.
+    pub(super) fn of(change: &'a FlowChange) -> Option<Wanted<'a>> {
+        match change {
+            FlowChange::Put { id, key, mask, actions } => Some(Wanted { id: *id, key, mask, actions }),
+            FlowChange::Delete { .. } => None,
+        }
+    }
+
+    /// Whether a flow of the kernel is this one, its actions aside.
+    pub(super) fn is_kept_as(&self, flow: &Flow) -> bool {
+        let mask = key::widen(self.mask);
+        flow.mask == Some(mask)
+            && flow.key.vport == self.key.vport
+            && flow.key.recirc == self.key.recirc
+            && mask.agree(&flow.key.header, &self.key.header)
+    }
+
+    /// Puts it if nothing is in its way.
+    pub(super) fn create(&self, family: Family, dp: DpIndex) -> Result<Request, Denial> {
+        self.write(family, OVS_FLOW_CMD_NEW, CREATE, dp)
+    }
+
+    /// Gives the flow of its id its actions.
+    pub(super) fn replace(&self, family: Family, dp: DpIndex) -> Result<Request, Denial> {
+        self.write(family, OVS_FLOW_CMD_SET, 0, dp)
+    }
+
+    /// Gives the flow of its masked key its actions, and tells that one's id by way of [`read_echo`].
+    pub(super) fn replace_by_key(&self, family: Family, dp: DpIndex) -> Result<Request, Denial> {
+        self.write(family, OVS_FLOW_CMD_NEW, ECHO, dp)
+    }
+
+    fn write(&self, family: Family, command: u8, flags: u16, dp: DpIndex) -> Result<Request, Denial> {
+        action::check_len(self.actions)?;
+        let layers = Layers::read(&self.key.opaque).map_err(|why| not_a_key(&why))?;
+        family.request(command, flags, dp, |message| {
+            put_id(message, self.id);
+            message.put(OVS_FLOW_ATTR_KEY, &self.key.opaque);
+            key::encode_mask(message, OVS_FLOW_ATTR_MASK, layers.tags(), self.mask);
+            action::encode(message, OVS_FLOW_ATTR_ACTIONS, self.actions);
+        })
+    }
+}
+
+/// Removes the flow of this id.
+pub(super) fn delete(family: Family, dp: DpIndex, id: FlowId) -> Result<Request, Denial> {
+    family.request(OVS_FLOW_CMD_DEL, 0, dp, |message| put_id(message, id))
+}
+
+/// Removes a flow that another program made.
+pub(super) fn delete_alien(family: Family, dp: DpIndex, alien: &Alien) -> Result<Request, Denial> {
+    family.request(OVS_FLOW_CMD_DEL, 0, dp, |message| match alien.id {
+        Some(id) => put_id(message, id),
+        None => message.put(OVS_FLOW_ATTR_KEY, &alien.key),
+    })
+}
+
+/// Asks for the flow of this id, its actions left out.
+pub(super) fn describe(family: Family, dp: DpIndex, id: FlowId) -> Result<Request, Denial> {
+    family.request(OVS_FLOW_CMD_GET, 0, dp, |message| {
+        put_id(message, id);
+        message.put_u32(OVS_FLOW_ATTR_UFID_FLAGS, OVS_UFID_F_OMIT_ACTIONS);
+    })
+}
+
+/// Asks for all flows.
+pub(super) fn list(family: Family, dp: DpIndex) -> Result<Request, Denial> {
+    family.request(OVS_FLOW_CMD_GET, DUMP, dp, |_| {})
+}
+
+/// Asks for the counts of all flows.
+pub(super) fn list_stats(family: Family, dp: DpIndex) -> Result<Request, Denial> {
+    let omit = OVS_UFID_F_OMIT_KEY | OVS_UFID_F_OMIT_MASK | OVS_UFID_F_OMIT_ACTIONS;
+    family.request(OVS_FLOW_CMD_GET, DUMP, dp, |message| message.put_u32(OVS_FLOW_ATTR_UFID_FLAGS, omit))
+}
+
+/// A flow of a dump.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Dumped {
+    Flow(Flow),
+    Alien(Alien),
+}
+
+/// A flow that another program made: without an id of 16 bytes, or with a key that this program does not understand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Alien {
+    id: Option<FlowId>,
+    key: Vec<u8>,
+}
+
+/// Reads one answer to [`list`] or [`describe`].
+pub(super) fn read(reply: &[u8]) -> Result<Dumped, Malformed> {
+    let parts = Parts::read(reply)?;
+    let key = parts.key.ok_or_else(|| malformed("flow without key".into()))?;
+    let Some((id, (key, mask))) = parts.id.zip(key::read_masked(key, parts.mask).ok()) else {
+        return Ok(Dumped::Alien(Alien { id: parts.id, key: key.to_vec() }));
+    };
+    let actions = parts.actions.and_then(|list| action::decode(NlaIter::new(list)));
+    Ok(Dumped::Flow(Flow { id, key, mask, actions, stats: parts.stats }))
+}
+
+/// Reads one answer to [`list_stats`]; none for a flow without an id.
+pub(super) fn read_stats(reply: &[u8]) -> Result<Option<(FlowId, FlowStats)>, Malformed> {
+    let parts = Parts::read(reply)?;
+    Ok(parts.id.map(|id| (id, parts.stats)))
+}
+
+/// The id of the flow that [`Wanted::replace_by_key`] has changed.
+pub(super) fn read_echo(reply: &[u8]) -> Option<FlowId> {
+    Parts::read(reply).ok()?.id
+}
+
+/// Every port that a flow names.
+pub(super) fn vports_of(flow: &Flow) -> Vec<VportNo> {
+    let mut vports = vec![flow.key.vport];
+    collect_outputs(flow.actions.as_deref().unwrap_or_default(), &mut vports);
+    vports
+}
+
+fn collect_outputs(actions: &[Action], vports: &mut Vec<VportNo>) {
+    for action in actions {
+        match action {
+            Action::Output(vport) => vports.push(*vport),
+            Action::Clone(steps) => collect_outputs(steps, vports),
+            Action::PushTag(_) | Action::PopTag | Action::Meter(_) => {}
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Parts<'a> {
+    id: Option<FlowId>,
+    key: Option<&'a [u8]>,
+    mask: Option<&'a [u8]>,
+    actions: Option<&'a [u8]>,
+    stats: FlowStats,
+}
+
+impl<'a> Parts<'a> {
+    fn read(reply: &'a [u8]) -> Result<Parts<'a>, Malformed> {
+        let (_, attributes) = split_reply(reply)?;
+        let mut parts = Parts::default();
+        for nla in attributes {
+            parts.take(nla?)?;
+        }
+        Ok(parts)
+    }
+
+    fn take(&mut self, nla: Nla<'a>) -> Result<(), Malformed> {
+        match nla.kind {
+            OVS_FLOW_ATTR_UFID => self.id = read_id(nla.payload),
+            OVS_FLOW_ATTR_KEY => self.key = Some(nla.payload),
+            OVS_FLOW_ATTR_MASK => self.mask = Some(nla.payload),
+            OVS_FLOW_ATTR_ACTIONS => self.actions = Some(nla.payload),
+            // struct ovs_flow_stats: packets, bytes.
+            OVS_FLOW_ATTR_STATS => {
+                self.stats.packets = nla.u64_at(0)?;
+                self.stats.bytes = nla.u64_at(8)?;
+            }
+            OVS_FLOW_ATTR_USED => self.stats.used = Some(Instant::from_millis(nla.u64()?)),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// An id is 16 bytes, the first of them most significant; one of another length was not given by this program.
+fn read_id(bytes: &[u8]) -> Option<FlowId> {
+    bytes.try_into().ok().map(|bytes| FlowId(u128::from_be_bytes(bytes)))
+}
+
+/// A deletion without an id would remove every flow, so an id always goes out whole.
+fn put_id(message: &mut NlaWriter, id: FlowId) {
+    message.put(OVS_FLOW_ATTR_UFID, &id.0.to_be_bytes());
+}
+
+fn not_a_key(why: &Malformed) -> Denial {
+    let message = format!("flow key is not as the kernel gave it: {why}");
+    Denial::Errno { errno: libc::EINVAL, message: Some(message) }
+}
+
+/// enum ovs_flow_cmd.
+const OVS_FLOW_CMD_NEW: u8 = 1;
+const OVS_FLOW_CMD_DEL: u8 = 2;
+const OVS_FLOW_CMD_GET: u8 = 3;
+const OVS_FLOW_CMD_SET: u8 = 4;
+
+/// enum ovs_flow_attr.
+const OVS_FLOW_ATTR_KEY: u16 = 1;
+const OVS_FLOW_ATTR_ACTIONS: u16 = 2;
+const OVS_FLOW_ATTR_STATS: u16 = 3;
+const OVS_FLOW_ATTR_USED: u16 = 5;
+const OVS_FLOW_ATTR_MASK: u16 = 7;
+const OVS_FLOW_ATTR_UFID: u16 = 9;
+const OVS_FLOW_ATTR_UFID_FLAGS: u16 = 10;
+
+/// OVS_UFID_F_*.
+const OVS_UFID_F_OMIT_KEY: u32 = 1;
+const OVS_UFID_F_OMIT_MASK: u32 = 2;
+const OVS_UFID_F_OMIT_ACTIONS: u32 = 4;

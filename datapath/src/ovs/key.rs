@@ -1,0 +1,245 @@
+//! Flow keys and masks (enum ovs_key_attr).
+//!
+//! A key is a list of attributes. A tag is three of them: ETHERTYPE (its TPID), VLAN (its TCI, where the DEI bit says that there
+//! is a tag) and ENCAP, a nested list that goes on behind the tag; two tags at most. A missing ETHERTYPE stands for an 802.3
+//! length field. A mask has the same attributes in the same places.
+//!
+//! What the kernel makes of a mask (`net/openvswitch/flow_netlink.c`):
+//! - Whether there is a first and a second tag, and their TPIDs, are always matched ("always match on tci"), consulted or not.
+//!   [`widen`] says what a mask comes to, so a dumped mask can be compared with one that was asked for.
+//! - ETHERTYPE behind the tags is matched exactly as soon as the mask has the attribute, whatever its value, and not at all
+//!   without it. A dump shows a wildcarded type as 0 in the key, which the kernel refuses to take back; [`resendable`] mends that.
+//! - DEI cannot be matched, and is lost in a dumped key.
+//! - A frame that ends inside its second tag looks like one with a single tag whose type is not masked; the kernel that receives
+//!   it drops it.
+
+use std::iter::zip;
+
+use bytes::Bytes;
+use vlan::addr::MacAddr;
+use vlan::frame::{Header, MAX_TAGS};
+use vlan::tag::{Tag, Tpid};
+use vlan::verdict::{Consulted, TagFields};
+
+use super::action::VLAN_CFI_MASK;
+use super::nla::{Nla, NlaIter, NlaWriter, malformed};
+use super::{FlowKey, Malformed, VportNo};
+
+/// What a key or a mask says, its nesting undone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layers<'a> {
+    in_port: Option<u32>,
+    recirc: Option<u32>,
+    /// Source, then destination (struct ovs_key_ethernet).
+    ethernet: Option<[u8; 12]>,
+    /// TPID and TCI of each tag.
+    tags: [Option<(u16, u16)>; MAX_TAGS],
+    ether_type: Option<u16>,
+    /// Everything else.
+    others: Vec<Nla<'a>>,
+}
+
+impl<'a> Layers<'a> {
+    /// Reads a list of key attributes.
+    ///
+    /// # Errors
+    /// An attribute is broken, or there are more than two tags.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Layers<'a>, Malformed> {
+        let mut layers = Layers::default();
+        layers.read_level(NlaIter::new(bytes), 0)?;
+        Ok(layers)
+    }
+
+    /// The arrival port.
+    pub(super) fn vport(&self) -> Option<VportNo> {
+        self.in_port.map(VportNo)
+    }
+
+    /// How many tags there are.
+    pub(super) fn tags(&self) -> usize {
+        self.tags.iter().flatten().count()
+    }
+
+    /// The key as a header; a field that the flow's mask leaves out reads as zero, and DEI always does.
+    ///
+    /// # Errors
+    /// No arrival port or addresses; a tag with a TPID that we do not speak.
+    pub(super) fn header(&self) -> Result<Header, Malformed> {
+        let ethernet = self.ethernet.ok_or_else(|| malformed("key without addresses".into()))?;
+        let [a, b, c, d, e, f, dst @ ..] = ethernet;
+        let mut header = Header {
+            dst: MacAddr(dst),
+            src: MacAddr([a, b, c, d, e, f]),
+            tags: Default::default(),
+            ether_type: self.ether_type.unwrap_or(0),
+        };
+        for (tpid, tci) in self.tags.iter().flatten() {
+            let tpid = Tpid::from_ether_type(*tpid)
+                .ok_or_else(|| malformed(format!("tag with TPID {tpid:#06x} in a key")))?;
+            // `tags` has as many places here as there.
+            let _ = header.tags.try_push(Tag::from_wire(tpid, tci & !VLAN_CFI_MASK));
+        }
+        Ok(header)
+    }
+
+    fn read_level(&mut self, list: NlaIter<'a>, depth: usize) -> Result<(), Malformed> {
+        let (mut ether_type, mut tci, mut encap) = (None, None, None);
+        for nla in list {
+            let nla = nla?;
+            match nla.kind {
+                OVS_KEY_ATTR_IN_PORT => self.in_port = Some(nla.u32()?),
+                OVS_KEY_ATTR_RECIRC_ID => self.recirc = Some(nla.u32()?),
+                OVS_KEY_ATTR_ETHERNET => self.ethernet = Some(nla.bytes()?),
+                OVS_KEY_ATTR_ETHERTYPE => ether_type = Some(nla.be16()?),
+                OVS_KEY_ATTR_VLAN => tci = Some(nla.be16()?),
+                OVS_KEY_ATTR_ENCAP => encap = Some(nla),
+                _ => self.others.push(nla),
+            }
+        }
+        let Some((tci, encap)) = tci.zip(encap) else {
+            self.ether_type = ether_type;
+            return Ok(());
+        };
+        let place = self.tags.get_mut(depth);
+        let place = place.ok_or_else(|| malformed(format!("key with more than {MAX_TAGS} tags")))?;
+        *place = Some((ether_type.unwrap_or(0), tci));
+        self.read_level(encap.nested(), depth + 1)
+    }
+
+    /// The mask as fields, if it is one that [`encode_mask`] makes for a key with these many tags.
+    pub(super) fn consulted(&self, tags: usize) -> Option<Consulted> {
+        let ethernet = self.ethernet?;
+        let (src, dst) = ethernet.split_at(6);
+        let is_ours = self.in_port == Some(u32::MAX)
+            && self.recirc == Some(u32::MAX)
+            && src.iter().all(|byte| *byte == 0xff)
+            && self.tags() == tags
+            && self.others.iter().all(is_zero);
+        if !is_ours {
+            return None;
+        }
+        let mut consulted = widen(&Consulted::default());
+        consulted.dst = all_or_none(dst, 0xff)?;
+        consulted.ether_type = match self.ether_type {
+            None | Some(0) => false,
+            Some(0xffff) => true,
+            Some(_) => return None,
+        };
+        for (fields, tag) in zip(&mut consulted.tags, &self.tags) {
+            let Some((_, tci)) = tag else { continue };
+            *fields = tag_fields(*tci)?;
+        }
+        Some(consulted)
+    }
+}
+
+/// The key of a flow in a dump: the part of it that its mask lets through.
+pub(super) fn read_masked(
+    key: &[u8],
+    mask: Option<&[u8]>,
+) -> Result<(FlowKey, Option<Consulted>), Malformed> {
+    let layers = Layers::read(key)?;
+    let mask = mask.map(Layers::read).transpose()?;
+    let is_type_open = mask.as_ref().is_some_and(|mask| mask.ether_type.is_none_or(|bits| bits == 0));
+    let vport = layers.vport().ok_or_else(|| malformed("flow key without arrival port".into()))?;
+    let flow_key = FlowKey {
+        vport,
+        header: layers.header()?,
+        recirc: layers.recirc.unwrap_or(0),
+        opaque: if is_type_open { resendable(key).into() } else { Bytes::copy_from_slice(key) },
+    };
+    Ok((flow_key, mask.and_then(|mask| mask.consulted(layers.tags()))))
+}
+
+/// The key of an upcall, sent back verbatim.
+pub(super) fn of_upcall(vport: VportNo, header: Header, key: &[u8], layers: &Layers<'_>) -> FlowKey {
+    FlowKey { vport, header, recirc: layers.recirc.unwrap_or(0), opaque: Bytes::copy_from_slice(key) }
+}
+
+/// Appends the mask for a key with `tags` tags. Arrival port, source address and recirculation id are always exact.
+pub(super) fn encode_mask(message: &mut NlaWriter, kind: u16, tags: usize, consulted: &Consulted) {
+    message.nest(kind, |mask| {
+        mask.put_u32(OVS_KEY_ATTR_IN_PORT, u32::MAX);
+        mask.put_u32(OVS_KEY_ATTR_RECIRC_ID, u32::MAX);
+        let mut ethernet = [0xff; 12];
+        ethernet[6..].fill(if consulted.dst { 0xff } else { 0 });
+        mask.put(OVS_KEY_ATTR_ETHERNET, &ethernet);
+        encode_level(mask, &consulted.tags[..tags.min(MAX_TAGS)], consulted.ether_type);
+    });
+}
+
+/// What the kernel makes of a mask: it always matches how many tags there are and their TPIDs.
+pub(super) fn widen(consulted: &Consulted) -> Consulted {
+    let mut wide = *consulted;
+    wide.tags.iter_mut().for_each(|tag| tag.presence = true);
+    wide
+}
+
+/// A dumped key whose EtherType is wildcarded, without the type 0 that the kernel shows and does not take back.
+fn resendable(key: &[u8]) -> Vec<u8> {
+    let mut writer = NlaWriter::default();
+    copy_without_type(&mut writer, NlaIter::new(key));
+    // Shorter than the key, so no attribute is too long.
+    writer.finish().unwrap_or_default()
+}
+
+fn copy_without_type(writer: &mut NlaWriter, list: NlaIter<'_>) {
+    let has_tag = list.clone().flatten().any(|nla| nla.kind == OVS_KEY_ATTR_VLAN);
+    for nla in list.flatten() {
+        match nla.kind {
+            OVS_KEY_ATTR_ENCAP => writer.nest(nla.kind, |inner| copy_without_type(inner, nla.nested())),
+            OVS_KEY_ATTR_ETHERTYPE if !has_tag => {}
+            _ => writer.put(nla.kind, nla.payload),
+        }
+    }
+}
+
+fn encode_level(mask: &mut NlaWriter, tags: &[TagFields], has_type: bool) {
+    let Some((tag, inner)) = tags.split_first() else {
+        if has_type {
+            mask.put_be16(OVS_KEY_ATTR_ETHERTYPE, 0xffff);
+        }
+        return;
+    };
+    mask.put_be16(OVS_KEY_ATTR_ETHERTYPE, 0xffff);
+    mask.put_be16(OVS_KEY_ATTR_VLAN, tci_mask(*tag));
+    mask.nest(OVS_KEY_ATTR_ENCAP, |mask| encode_level(mask, inner, has_type));
+}
+
+fn tci_mask(tag: TagFields) -> u16 {
+    VLAN_CFI_MASK | if tag.vid { VID_MASK } else { 0 } | if tag.pcp { PCP_MASK } else { 0 }
+}
+
+fn tag_fields(tci: u16) -> Option<TagFields> {
+    let all_or_none = |mask: u16| (tci & mask == mask || tci & mask == 0).then_some(tci & mask != 0);
+    all_or_none(VLAN_CFI_MASK)?.then_some(())?;
+    Some(TagFields { presence: true, vid: all_or_none(VID_MASK)?, pcp: all_or_none(PCP_MASK)? })
+}
+
+fn all_or_none(bytes: &[u8], all: u8) -> Option<bool> {
+    let first = *bytes.first()?;
+    (bytes.iter().all(|byte| *byte == first) && (first == all || first == 0)).then_some(first == all)
+}
+
+/// Whether a mask attribute lets everything through. The kernel shows a tunnel's mask even where there is none.
+fn is_zero(nla: &Nla<'_>) -> bool {
+    if nla.kind == OVS_KEY_ATTR_TUNNEL {
+        return nla
+            .nested()
+            .all(|inner| inner.is_ok_and(|inner| inner.payload.iter().all(|byte| *byte == 0)));
+    }
+    nla.payload.iter().all(|byte| *byte == 0)
+}
+
+/// enum ovs_key_attr.
+const OVS_KEY_ATTR_ENCAP: u16 = 1;
+pub(super) const OVS_KEY_ATTR_IN_PORT: u16 = 3;
+const OVS_KEY_ATTR_ETHERNET: u16 = 4;
+const OVS_KEY_ATTR_VLAN: u16 = 5;
+const OVS_KEY_ATTR_ETHERTYPE: u16 = 6;
+const OVS_KEY_ATTR_TUNNEL: u16 = 16;
+const OVS_KEY_ATTR_RECIRC_ID: u16 = 20;
+
+/// 802.1Q 9.6.
+const VID_MASK: u16 = 0x0fff;
+const PCP_MASK: u16 = 0xe000;

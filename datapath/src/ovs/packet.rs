@@ -1,0 +1,82 @@
+//! Frames up from the kernel and down to it (enum ovs_packet_cmd).
+//!
+//! The kernel keeps an arriving frame's outermost tag beside its bytes; for an upcall it puts the tag back before it copies
+//! them (`queue_userspace_packet`), so the bytes are those of the wire, DEI included.
+
+use vlan::frame::Header;
+
+use super::action;
+use super::family::{DpIndex, Family, OVS_HEADER_LEN};
+use super::key::{self, Layers, OVS_KEY_ATTR_IN_PORT};
+use super::nla::{NlaIter, NlaWriter, malformed};
+use super::transact::{Denial, Message, Request};
+use super::{Execute, FlowKey, Malformed, Upcall, VportNo};
+
+/// Sends a frame through a list of actions.
+pub(super) fn execute(family: Family, dp: DpIndex, order: &Execute) -> Result<Request, Denial> {
+    action::check_len(&order.actions)?;
+    family.request(OVS_PACKET_CMD_EXECUTE, 0, dp, |message: &mut NlaWriter| {
+        message.put(OVS_PACKET_ATTR_PACKET, &order.frame);
+        // Without an arrival port the kernel takes the frame for one of the datapath's own link.
+        message.nest(OVS_PACKET_ATTR_KEY, |key| {
+            if let Some(vport) = order.vport {
+                key.put_u32(OVS_KEY_ATTR_IN_PORT, vport.0);
+            }
+        });
+        action::encode(message, OVS_PACKET_ATTR_ACTIONS, &order.actions);
+    })
+}
+
+/// Reads the upcalls in a datagram that came to the socket of `vport`; what is not a missed frame is skipped.
+pub(super) fn read_upcalls(family: Family, vport: VportNo, datagram: &[u8], upcalls: &mut Vec<Upcall>) {
+    let mut rest = datagram;
+    while let Some((message, behind)) = Message::split(rest) {
+        rest = behind;
+        let Some((OVS_PACKET_CMD_MISS, body)) = message.command() else { continue };
+        if family.is(message.kind) {
+            upcalls.push(read_upcall(vport, body));
+        }
+    }
+}
+
+fn read_upcall(vport: VportNo, body: &[u8]) -> Upcall {
+    match split_upcall(body) {
+        Ok((frame, key)) => Upcall { key: read_key(vport, frame, key), vport, frame: frame.to_vec() },
+        Err(why) => Upcall { key: Err(why), vport, frame: Vec::new() },
+    }
+}
+
+/// The frame, and its key as the kernel writes it.
+fn split_upcall(body: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let (mut frame, mut key) = (None, None);
+    for nla in NlaIter::behind(OVS_HEADER_LEN, body) {
+        let nla = nla?;
+        match nla.kind {
+            OVS_PACKET_ATTR_PACKET => frame = Some(nla.payload),
+            OVS_PACKET_ATTR_KEY => key = Some(nla.payload),
+            _ => {}
+        }
+    }
+    frame.zip(key).ok_or_else(|| malformed("upcall without frame or key".into()))
+}
+
+fn read_key(vport: VportNo, frame: &[u8], key: &[u8]) -> Result<FlowKey, Malformed> {
+    let header = Header::parse(frame)?;
+    let layers = Layers::read(key)?;
+    match layers.vport() {
+        Some(arrival) if arrival == vport => Ok(key::of_upcall(vport, header, key, &layers)),
+        arrival => {
+            let arrival = arrival.map_or("no port".to_owned(), |vport| vport.to_string());
+            Err(malformed(format!("key of {arrival} on the upcall socket of {vport}")))
+        }
+    }
+}
+
+/// enum ovs_packet_cmd.
+const OVS_PACKET_CMD_MISS: u8 = 1;
+const OVS_PACKET_CMD_EXECUTE: u8 = 3;
+
+/// enum ovs_packet_attr.
+const OVS_PACKET_ATTR_PACKET: u16 = 1;
+const OVS_PACKET_ATTR_KEY: u16 = 2;
+const OVS_PACKET_ATTR_ACTIONS: u16 = 3;

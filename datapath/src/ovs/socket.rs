@@ -1,0 +1,152 @@
+//! Generic netlink sockets, and the namespace they are opened in.
+//!
+//! A netlink socket belongs for ever to the network namespace of the thread that opened it. A datapath, too, belongs to one; so
+//! a backend remembers the namespace in which it was opened and opens its later sockets there, whichever thread it is driven by.
+// setsockopt with options of netlink(7) and SO_RCVBUFFORCE have no safe wrapper that takes neli's socket; tokio's registration of a
+// descriptor asks its caller to vouch for it.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+
+use neli::consts::socket::{Msg, NlFamily};
+use neli::socket::NlSocket;
+use neli::utils::Groups;
+use nix::sched::{CloneFlags, setns};
+use tokio::io::unix::AsyncFd;
+
+/// A network namespace, kept open.
+#[derive(Debug)]
+pub(super) struct Home {
+    file: File,
+}
+
+impl Home {
+    /// The calling thread's.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted.
+    pub(super) fn here() -> io::Result<Home> {
+        File::open(THIS_THREAD).map(|file| Home { file })
+    }
+
+    /// A non-blocking socket in it, bound to a port id of the kernel's choice.
+    ///
+    /// # Errors
+    /// Out of descriptors; in another namespace also: CAP_SYS_ADMIN is missing.
+    pub(super) fn open_socket(&self, receive_buffer: usize) -> io::Result<NlSocket> {
+        if self.is_here()? {
+            return open_socket(receive_buffer);
+        }
+        // A thread can leave its namespace only for good, so a thread of its own goes there.
+        std::thread::scope(|scope| {
+            let there = scope.spawn(|| {
+                setns(&self.file, CloneFlags::CLONE_NEWNET)?;
+                open_socket(receive_buffer)
+            });
+            there.join().unwrap_or_else(|_| Err(io::Error::other("the thread that opens sockets panicked")))
+        })
+    }
+
+    fn is_here(&self) -> io::Result<bool> {
+        let (home, here) = (self.file.metadata()?, std::fs::metadata(THIS_THREAD)?);
+        Ok((home.dev(), home.ino()) == (here.dev(), here.ino()))
+    }
+}
+
+/// A netlink socket that the runtime watches.
+pub(super) struct Watched(AsyncFd<NlSocket>);
+
+impl Watched {
+    /// Registers a non-blocking socket with the runtime around.
+    ///
+    /// # Errors
+    /// Out of memory in the kernel's event queue.
+    pub(super) fn new(socket: NlSocket) -> io::Result<Watched> {
+        // SAFETY: an NlSocket owns its descriptor and closes it only when dropped, behind the registration.
+        let registered = unsafe { AsyncFd::register(socket) };
+        Ok(Watched(registered?))
+    }
+}
+
+impl Deref for Watched {
+    type Target = AsyncFd<NlSocket>;
+
+    fn deref(&self) -> &AsyncFd<NlSocket> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watched").field(&self.0.as_raw_fd()).finish()
+    }
+}
+
+/// Receives one datagram into `buffer`; its whole length, also where the buffer was shorter.
+///
+/// # Errors
+/// As of recv(2): `WouldBlock` when there is none, ENOBUFS when datagrams were lost.
+pub(super) fn receive(socket: &NlSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    socket.recv(buffer, Msg::TRUNC).map(|(len, _)| len)
+}
+
+/// Sends one datagram, waiting until the socket takes it.
+///
+/// # Errors
+/// As of send(2).
+pub(super) async fn send(socket: &Watched, bytes: &[u8]) -> io::Result<()> {
+    loop {
+        let mut guard = socket.writable().await?;
+        if let Ok(sent) = guard.try_io(|socket| socket.get_ref().send(bytes, Msg::empty())) {
+            return sent.map(|_| ());
+        }
+    }
+}
+
+fn open_socket(receive_buffer: usize) -> io::Result<NlSocket> {
+    let socket = NlSocket::connect(NlFamily::Generic, None, Groups::empty())?;
+    socket.nonblock()?;
+    socket.enable_ext_ack(true)?;
+    set_option(&socket, libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1)?;
+    let size = libc::c_int::try_from(receive_buffer).unwrap_or(libc::c_int::MAX);
+    // Past net.core.rmem_max, which takes CAP_NET_ADMIN in the first namespace; in a container it stays at what is allowed.
+    if set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size).is_err() {
+        set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, size)?;
+    }
+    Ok(socket)
+}
+
+fn set_option(
+    socket: &NlSocket,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes of `value`, which outlives the call.
+    match unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+const THIS_THREAD: &str = "/proc/thread-self/ns/net";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_opened_at_home_is_non_blocking_and_has_a_port_id() {
+        let socket = Home::here().unwrap().open_socket(1 << 16).unwrap();
+        assert!(!socket.is_blocking().unwrap());
+        assert_ne!(socket.pid().unwrap(), 0);
+        let nothing = receive(&socket, &mut [0; 16]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    }
+}

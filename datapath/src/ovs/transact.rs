@@ -1,0 +1,418 @@
+//! Requests and their answers, many at a time.
+//!
+//! The kernel works a netlink request off inside `send`, so a window of requests goes out in one datagram and its answers are
+//! there when `send` returns. Answers are matched by sequence number; what belongs to no request of the window is left over
+//! from a call that was given up, and ignored.
+//!
+//! ```text
+//!   request … request ──► one send ──► kernel ──► (reply … ack) (ack) (ack: errno, words) … ──► one outcome for each
+//! ```
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::nla::{NlaIter, align};
+use super::socket::{Home, Watched, receive, send};
+
+/// One generic netlink request.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    /// The number of its family.
+    pub(super) family: u16,
+    /// The family's command.
+    pub(super) command: u8,
+    /// The version of the family that it is written for.
+    pub(super) version: u8,
+    /// Flags besides NLM_F_REQUEST. With [`DUMP`] the answer is many replies, else an acknowledgement behind any reply.
+    pub(super) flags: u16,
+    /// What follows the generic netlink header.
+    pub(super) body: Vec<u8>,
+}
+
+/// Why a request was not carried out, or is not known to have been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Denial {
+    /// The kernel says no.
+    Errno {
+        /// Positive errno.
+        errno: i32,
+        /// Its extended message.
+        message: Option<String>,
+    },
+    /// No answer within so many milliseconds.
+    TimedOut(u64),
+    /// The answer was lost in a full socket buffer; the request may have been carried out.
+    Lost,
+}
+
+impl Denial {
+    /// Whether it is this errno.
+    pub(super) fn is(&self, wanted: i32) -> bool {
+        matches!(self, Denial::Errno { errno, .. } if *errno == wanted)
+    }
+}
+
+impl From<io::Error> for Denial {
+    fn from(error: io::Error) -> Denial {
+        Denial::Errno { errno: error.raw_os_error().unwrap_or(libc::EIO), message: Some(error.to_string()) }
+    }
+}
+
+/// What came of one request.
+pub(super) type Outcome = Result<(), Denial>;
+
+/// Takes each reply: the index of its request, and what follows its generic netlink header.
+pub(super) type OnReply<'a> = &'a mut (dyn FnMut(usize, &[u8]) + Send);
+
+/// A socket with one exchange under way at most.
+#[derive(Debug)]
+pub(super) struct Transactor {
+    socket: Watched,
+    next_seq: u32,
+    buffer: Box<[u8]>,
+    /// An exchange was given up halfway; what it left in the socket is to be thrown away.
+    is_dirty: bool,
+}
+
+impl Transactor {
+    /// A transactor on a socket of its own.
+    ///
+    /// # Errors
+    /// No socket to be had, or no runtime around.
+    pub(super) fn open(home: &Home) -> io::Result<Transactor> {
+        let socket = Watched::new(home.open_socket(RECEIVE_BUFFER)?)?;
+        Ok(Transactor { socket, next_seq: 1, buffer: vec![0; LONGEST_ANSWER].into(), is_dirty: false })
+    }
+
+    /// Sends all requests, in order, and waits for the outcome of each.
+    pub(super) async fn exchange(&mut self, requests: &[Request], on_reply: OnReply<'_>) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(requests.len());
+        while outcomes.len() < requests.len() {
+            let first = outcomes.len();
+            let (bytes, count) = self.write_window(&requests[first..]);
+            let mut shifted = |index: usize, reply: &[u8]| on_reply(first + index, reply);
+            outcomes.extend(self.exchange_window(&bytes, count, &mut shifted).await);
+        }
+        outcomes
+    }
+
+    /// Sends one request, collects its replies, and waits for its outcome.
+    ///
+    /// # Errors
+    /// The kernel refuses, or does not answer.
+    pub(super) async fn ask(&mut self, request: Request) -> Result<Vec<Vec<u8>>, Denial> {
+        let mut replies = Vec::new();
+        let mut outcomes =
+            self.exchange(&[request], &mut |_, reply: &[u8]| replies.push(reply.to_vec())).await;
+        outcomes.pop().unwrap_or(Err(Denial::Lost)).map(|()| replies)
+    }
+
+    /// As many requests as fit into one datagram, at least one, with the next sequence numbers.
+    fn write_window(&mut self, requests: &[Request]) -> (Vec<u8>, usize) {
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        for request in requests.iter().take(WINDOW) {
+            if count > 0 && bytes.len() + HEADERS_LEN + request.body.len() > WINDOW_BYTES {
+                break;
+            }
+            write_request(&mut bytes, request, self.next_seq.wrapping_add(count as u32));
+            count += 1;
+        }
+        (bytes, count)
+    }
+
+    async fn exchange_window(&mut self, bytes: &[u8], count: usize, on_reply: OnReply<'_>) -> Vec<Outcome> {
+        if self.is_dirty {
+            self.drain();
+        }
+        let mut window = Window { first_seq: self.next_seq, outcomes: vec![None; count], has_lost: false };
+        self.next_seq = self.next_seq.wrapping_add(count as u32);
+        self.is_dirty = true;
+        let gathered = match send(&self.socket, bytes).await {
+            Ok(()) => self.gather(&mut window, on_reply).await,
+            Err(error) => Err(error.into()),
+        };
+        self.is_dirty = gathered.is_err();
+        let missing = gathered.err().unwrap_or(Denial::Lost);
+        window.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing.clone()))).collect()
+    }
+
+    /// Reads until each request of the window has its outcome, or answers were lost and no more are there.
+    async fn gather(&mut self, window: &mut Window, on_reply: OnReply<'_>) -> Result<(), Denial> {
+        let mut deadline = Instant::now() + PATIENCE;
+        while !window.is_complete() {
+            match receive(self.socket.get_ref(), &mut self.buffer) {
+                Ok(len) if len <= self.buffer.len() => {
+                    window.read(&self.buffer[..len], on_reply);
+                    deadline = Instant::now() + PATIENCE;
+                }
+                Ok(_) => window.has_lost = true,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => window.has_lost = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if window.has_lost {
+                        return Err(Denial::Lost);
+                    }
+                    self.wait_readable(deadline).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait_readable(&self, deadline: Instant) -> Result<(), Denial> {
+        let mut guard = timeout_at(deadline, self.socket.readable())
+            .await
+            .map_err(|_| Denial::TimedOut(PATIENCE.as_millis() as u64))?
+            .map_err(Denial::from)?;
+        // The caller has just seen the socket empty; if something came since, it is readable again at once.
+        guard.clear_ready();
+        Ok(())
+    }
+
+    /// Throws away what is in the socket; reading is also what ends a dump that was given up.
+    fn drain(&mut self) {
+        loop {
+            match receive(self.socket.get_ref(), &mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if !is_passing(&error) => return,
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Requests sent together, and what is known of each.
+struct Window {
+    first_seq: u32,
+    outcomes: Vec<Option<Outcome>>,
+    has_lost: bool,
+}
+
+impl Window {
+    fn is_complete(&self) -> bool {
+        self.outcomes.iter().all(Option::is_some)
+    }
+
+    fn read(&mut self, mut datagram: &[u8], on_reply: OnReply<'_>) {
+        while let Some((message, rest)) = Message::split(datagram) {
+            datagram = rest;
+            let index = message.seq.wrapping_sub(self.first_seq) as usize;
+            let Some(slot) = self.outcomes.get_mut(index).filter(|slot| slot.is_none()) else { continue };
+            match message.kind {
+                NLMSG_ERROR | NLMSG_DONE => {
+                    let outcome = if self.has_lost && message.kind == NLMSG_DONE {
+                        Err(Denial::Lost)
+                    } else {
+                        message.outcome()
+                    };
+                    *slot = Some(outcome);
+                }
+                NLMSG_NOOP | NLMSG_OVERRUN => {}
+                _ => on_reply(index, message.payload.get(GENL_HEADER_LEN..).unwrap_or_default()),
+            }
+        }
+    }
+}
+
+/// One netlink message of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Message<'a> {
+    pub(super) kind: u16,
+    flags: u16,
+    seq: u32,
+    /// What follows struct nlmsghdr.
+    pub(super) payload: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// The first message of a datagram and what follows it; none if it is cut short or its length is wrong.
+    pub(super) fn split(datagram: &'a [u8]) -> Option<(Message<'a>, &'a [u8])> {
+        let header = datagram.first_chunk::<NLMSG_HEADER_LEN>()?;
+        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = *header;
+        let len = u32::from_ne_bytes([a, b, c, d]) as usize;
+        let payload = datagram.get(NLMSG_HEADER_LEN..len)?;
+        let message = Message {
+            kind: u16::from_ne_bytes([e, f]),
+            flags: u16::from_ne_bytes([g, h]),
+            seq: u32::from_ne_bytes([i, j, k, l]),
+            payload,
+        };
+        Some((message, datagram.get(align(len)..).unwrap_or_default()))
+    }
+
+    /// The generic netlink command and what follows its header.
+    pub(super) fn command(&self) -> Option<(u8, &'a [u8])> {
+        Some((*self.payload.first()?, self.payload.get(GENL_HEADER_LEN..)?))
+    }
+
+    /// What an acknowledgement, or the end of a dump, says.
+    fn outcome(&self) -> Outcome {
+        let errno = self.payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+        if errno == 0 {
+            return Ok(());
+        }
+        Err(Denial::Errno { errno: errno.saturating_neg(), message: self.words() })
+    }
+
+    /// The kernel's extended message, NLMSGERR_ATTR_MSG.
+    fn words(&self) -> Option<String> {
+        if self.flags & NLM_F_ACK_TLVS == 0 {
+            return None;
+        }
+        // After the error number comes the header of the request, and its payload too unless the kernel was told to cap it.
+        let request =
+            self.payload.get(4..8)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes) as usize)?;
+        let echoed = match (self.kind, self.flags & NLM_F_CAPPED) {
+            (NLMSG_DONE, _) => 0,
+            (_, 0) => align(request),
+            _ => NLMSG_HEADER_LEN,
+        };
+        let mut attributes = NlaIter::behind(4 + echoed, self.payload).flatten();
+        attributes.find(|nla| nla.kind == NLMSGERR_ATTR_MSG).map(|nla| nla.text())
+    }
+}
+
+fn write_request(bytes: &mut Vec<u8>, request: &Request, seq: u32) {
+    let len = HEADERS_LEN + request.body.len();
+    let ack = if request.flags & DUMP == DUMP { 0 } else { NLM_F_ACK };
+    bytes.extend_from_slice(&(len as u32).to_ne_bytes());
+    bytes.extend_from_slice(&request.family.to_ne_bytes());
+    bytes.extend_from_slice(&(NLM_F_REQUEST | ack | request.flags).to_ne_bytes());
+    bytes.extend_from_slice(&seq.to_ne_bytes());
+    // Port id 0: the kernel knows whose socket it is.
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&[request.command, request.version, 0, 0]);
+    bytes.extend_from_slice(&request.body);
+    bytes.resize(align(bytes.len()), 0);
+}
+
+/// Whether reading again may go well.
+fn is_passing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted || error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+/// Flags of linux/netlink.h.
+const NLM_F_REQUEST: u16 = 0x01;
+const NLM_F_ACK: u16 = 0x04;
+/// NLM_F_ECHO: tell the requester what it told everyone.
+pub(super) const ECHO: u16 = 0x08;
+const NLM_F_CAPPED: u16 = 0x100;
+const NLM_F_ACK_TLVS: u16 = 0x200;
+/// NLM_F_ROOT | NLM_F_MATCH: every object there is.
+pub(super) const DUMP: u16 = 0x300;
+/// NLM_F_CREATE; openvswitch.ko takes it as "only if there is none".
+pub(super) const CREATE: u16 = 0x400;
+
+/// Message types below NLMSG_MIN_TYPE (linux/netlink.h).
+const NLMSG_NOOP: u16 = 1;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLMSG_OVERRUN: u16 = 4;
+
+/// enum nlmsgerr_attrs.
+const NLMSGERR_ATTR_MSG: u16 = 1;
+
+/// struct nlmsghdr.
+const NLMSG_HEADER_LEN: usize = 16;
+/// struct genlmsghdr.
+pub(super) const GENL_HEADER_LEN: usize = 4;
+const HEADERS_LEN: usize = NLMSG_HEADER_LEN + GENL_HEADER_LEN;
+
+/// Requests in one datagram. Their acknowledgements, under 1 KiB of kernel memory each, fit into any receive buffer.
+const WINDOW: usize = 32;
+/// Bytes in one datagram, well below the default send buffer of 212 992 even with one request of 64 KiB on top.
+const WINDOW_BYTES: usize = 96 << 10;
+/// Bytes of receive buffer asked for.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// The kernel dumps in pieces of at most 32 KiB; one flow with the longest list of actions has under 72 KiB.
+const LONGEST_ANSWER: usize = 128 << 10;
+/// The kernel answers within `send`; this is for one that does not.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(kind: u16, flags: u16, seq: u32, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = ((NLMSG_HEADER_LEN + payload.len()) as u32).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(seq.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    fn window(count: usize) -> Window {
+        Window { first_seq: 10, outcomes: vec![None; count], has_lost: false }
+    }
+
+    #[test]
+    fn answers_are_matched_by_sequence_number() {
+        let mut datagram = message(NLMSG_ERROR, 0, 11, &(-libc::ENOENT).to_ne_bytes());
+        datagram.extend(message(30, 0, 10, &[1, 0, 0, 0, 0xaa]));
+        datagram.resize(align(datagram.len()), 0);
+        datagram.extend(message(NLMSG_ERROR, 0, 10, &0_i32.to_ne_bytes()));
+        datagram.extend(message(NLMSG_ERROR, 0, 9, &(-libc::EPERM).to_ne_bytes()));
+        let mut window = window(2);
+        let mut replies = Vec::new();
+        window.read(&datagram, &mut |index, reply: &[u8]| replies.push((index, reply.to_vec())));
+        assert_eq!(replies, [(0, vec![0xaa])]);
+        assert!(window.is_complete());
+        assert_eq!(window.outcomes[0], Some(Ok(())));
+        assert_eq!(
+            window.outcomes[1],
+            Some(Err(Denial::Errno { errno: libc::ENOENT, message: None })),
+            "what belongs to an earlier window is ignored"
+        );
+    }
+
+    #[test]
+    fn the_kernels_words_follow_a_capped_or_a_whole_request() {
+        let words = [&[9, 0, 1, 0][..], b"nope\0\0\0\0"].concat();
+        for (flags, echoed) in [(NLM_F_ACK_TLVS | NLM_F_CAPPED, 16), (NLM_F_ACK_TLVS, 24)] {
+            let mut payload = (-libc::EINVAL).to_ne_bytes().to_vec();
+            let mut request = vec![0; echoed];
+            request[..4].copy_from_slice(&24_u32.to_ne_bytes());
+            payload.extend(request);
+            payload.extend(&words);
+            let bytes = message(NLMSG_ERROR, flags, 1, &payload);
+            let (message, _) = Message::split(&bytes).unwrap();
+            let expected = Denial::Errno { errno: libc::EINVAL, message: Some("nope".into()) };
+            assert_eq!(message.outcome(), Err(expected), "flags {flags:#x}");
+        }
+    }
+
+    #[test]
+    fn a_dump_that_lost_a_part_is_not_taken_for_whole() {
+        let mut window = window(1);
+        window.has_lost = true;
+        window.read(&message(NLMSG_DONE, 2, 10, &0_i32.to_ne_bytes()), &mut |_, _: &[u8]| {});
+        assert_eq!(window.outcomes, [Some(Err(Denial::Lost))]);
+    }
+
+    #[test]
+    fn requests_are_padded_and_numbered() {
+        let request = |len| Request { family: 30, command: 1, version: 2, flags: DUMP, body: vec![7; len] };
+        let mut bytes = Vec::new();
+        write_request(&mut bytes, &request(5), 1);
+        assert_eq!(bytes.len(), 28);
+        write_request(&mut bytes, &request(4), 2);
+        let (first, rest) = Message::split(&bytes).unwrap();
+        assert_eq!((first.seq, first.flags, first.payload.len()), (1, NLM_F_REQUEST | DUMP, 9));
+        assert_eq!(Message::split(rest).unwrap().0.seq, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn any_datagram_is_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0_u16..40) {
+            window(3).read(&bytes, &mut |_, _: &[u8]| {});
+            window(3).read(&message(kind, bytes.len() as u16 * 64, 10, &bytes), &mut |_, _: &[u8]| {});
+        }
+    }
+}

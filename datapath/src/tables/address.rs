@@ -1,0 +1,133 @@
+//! Where addresses are, and what the datapath tells of them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use vlan::addr::MacAddr;
+use vlan::model::description::OnLimit;
+use vlan::model::id::SegmentId;
+use vlan::time::Instant;
+use vlan::verdict::DropReason;
+
+use super::ingress::ControlClass;
+use crate::port::VportNo;
+
+/// Where an address can be: a port as a member of a segment, a trunk group, another host. Addresses name the place and not the vport, so
+/// that a trunk group moves to another trunk by its routes alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PlaceId(pub u32);
+
+/// The number of a batch of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Generation(pub u64);
+
+/// What several places have a limit together by (the VLANs of one port).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LimitId(pub u32);
+
+/// How addresses are learned at a place. Nothing is learned at a place without a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceRule {
+    /// Time after which an address that was not heard is forgotten; zero is never.
+    pub ageing: Duration,
+    /// What the limit counts by.
+    pub limited_by: LimitId,
+    /// Most dynamic addresses of all places with the same `limited_by`.
+    pub limit: u32,
+    /// What happens to one too many.
+    pub on_limit: OnLimit,
+}
+
+/// An entry of the address table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// Where it is.
+    pub place: PlaceId,
+    /// Whose it is.
+    pub kind: AddressKind,
+    /// The last batch before it came or moved.
+    pub generation: Generation,
+    /// When it was last heard; `None`: never.
+    pub used: Option<Instant>,
+}
+
+/// Who may change an entry of the address table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AddressKind {
+    /// The datapath too. One that the writer puts without `used` counts as heard when it was put.
+    Dynamic,
+    /// The writer alone. A frame from elsewhere with this source is dropped for the reason (`pinned`, `frozen`) and reported.
+    Held(DropReason),
+}
+
+/// Something the datapath tells, and the last batch before it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableReport {
+    /// The batch.
+    pub generation: Generation,
+    /// What.
+    pub event: TableEvent,
+}
+
+/// Something the datapath tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TableEvent {
+    /// An address that was not known.
+    Learned {
+        /// Its segment.
+        segment: SegmentId,
+        /// The address.
+        mac: MacAddr,
+        /// Where it is.
+        place: PlaceId,
+    },
+    /// An address that was elsewhere.
+    Moved {
+        /// Its segment.
+        segment: SegmentId,
+        /// The address.
+        mac: MacAddr,
+        /// Where it was.
+        from: PlaceId,
+        /// Where it is.
+        to: PlaceId,
+    },
+    /// A dynamic address is gone.
+    Forgotten {
+        /// Its segment.
+        segment: SegmentId,
+        /// The address.
+        mac: MacAddr,
+        /// Where it was.
+        place: PlaceId,
+        /// Why.
+        cause: ForgetCause,
+    },
+    /// An address that was not learned: it is held elsewhere, or its place has as many as it may.
+    Refused {
+        /// Its segment.
+        segment: SegmentId,
+        /// The address.
+        mac: MacAddr,
+        /// Where it was seen.
+        place: PlaceId,
+        /// Why: the held entry's reason, or `address-limit`. A frame over the limit is dropped only where the place says so.
+        reason: DropReason,
+    },
+    /// A control frame whose rule asks for a report.
+    Control {
+        /// Where it arrived.
+        vport: VportNo,
+        /// Its class.
+        class: ControlClass,
+    },
+}
+
+/// Why a dynamic address went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ForgetCause {
+    /// It was not heard for its place's ageing time.
+    Aged,
+    /// Another address came to a place that was full.
+    Evicted,
+}

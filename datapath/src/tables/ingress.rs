@@ -1,0 +1,214 @@
+//! The way in: what a port lets pass, and which VLAN a frame is in.
+
+use serde::{Deserialize, Serialize};
+use vlan::addr::MacAddr;
+use vlan::frame::Header;
+use vlan::model::id::SegmentId;
+use vlan::policy;
+use vlan::tag::{Tag, Tpid};
+use vlan::verdict::{DropReason, Protocol, StormClass};
+
+use super::address::PlaceId;
+use super::exit::{AttachmentId, Exit};
+use crate::flow::MeterId;
+
+/// What holds for every frame that arrives at a vport.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRule {
+    /// Whether it takes part.
+    pub gate: PortGate,
+    /// The only source addresses that may arrive, sorted; empty: any.
+    pub macs: Vec<MacAddr>,
+    /// What is done with control frames, at most one rule for each class. Without a rule a probe is dropped as `probe`,
+    /// any other as `reserved`.
+    pub controls: Vec<(ControlClass, ControlRule)>,
+}
+
+/// Whether a port takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PortGate {
+    /// It does.
+    Open,
+    /// Every frame is dropped for this reason: `port-down` or `port-blocked`.
+    Closed(DropReason),
+}
+
+/// The classes of control frames (802.1Q table 8-1; behaviour.md 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlClass {
+    /// Spanning tree: 01:80:c2:00:00:00.
+    Bpdu,
+    /// Per-VLAN spanning tree: 01:00:0c:cc:cc:cd.
+    Pvst,
+    /// 802.1X: 01:80:c2:00:00:03.
+    PortAccess,
+    /// Provider bridge protocols: 01:80:c2:00:00:0b to 0d, and 0f.
+    ProviderBridge,
+    /// LLDP: 01:80:c2:00:00:0e with EtherType 0x88cc.
+    Lldp,
+    /// PAUSE, LACP, PTP peer delay, CDP, ERPS and the rest that no bridge passes on.
+    Local,
+    /// Our own probes: EtherType 0x88b5 behind at most two tags, to any address.
+    Probe,
+}
+
+impl ControlClass {
+    /// The class of a frame; `None` for data. A probe is a probe whatever its destination.
+    pub fn of(header: &Header) -> Option<ControlClass> {
+        if policy::is_probe(header) {
+            return Some(ControlClass::Probe);
+        }
+        policy::class(header).map(|class| match class {
+            policy::Class::Bpdu => ControlClass::Bpdu,
+            policy::Class::Pvst => ControlClass::Pvst,
+            policy::Class::PortAccess => ControlClass::PortAccess,
+            policy::Class::ProviderBridge => ControlClass::ProviderBridge,
+            policy::Class::Lldp => ControlClass::Lldp,
+            policy::Class::Local => ControlClass::Local,
+        })
+    }
+}
+
+/// What is done with a class of control frames, before any VLAN is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlRule {
+    /// It is dropped.
+    Drop {
+        /// Why.
+        reason: DropReason,
+        /// Whether each such frame is reported ([`super::TableEvent::Control`]).
+        is_reported: bool,
+    },
+    /// It is for us: it comes out of [`crate::Datapath::upcalls`].
+    Consume(Protocol),
+    /// It leaves by these exits, whatever its tags.
+    Pass(Vec<Exit>),
+    /// It is admitted like data; where it leaves is in [`super::AttachmentRule::control`].
+    Classify,
+}
+
+impl PortRule {
+    /// The rule for a class of control frames.
+    pub fn control(&self, class: ControlClass) -> ControlRule {
+        let rule = self.controls.iter().find(|(c, _)| *c == class).map(|(_, rule)| rule.clone());
+        let reason = if class == ControlClass::Probe { DropReason::Probe } else { DropReason::Reserved };
+        rule.unwrap_or(ControlRule::Drop { reason, is_reported: false })
+    }
+}
+
+/// How a frame begins, as a key of the admission table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Arrives {
+    /// With no tag of TPID 0x8100 or 0x88a8.
+    Untagged,
+    /// With a tag of this TPID for which there is no entry by VID.
+    AnyTag(Tpid),
+    /// With this tag, whatever follows. VID 0 is the priority tag.
+    Tag(WireTag),
+    /// With these two tags, the outermost first.
+    TwoTags(WireTag, WireTag),
+}
+
+/// A tag's TPID and VID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WireTag {
+    /// Its TPID.
+    pub tpid: Tpid,
+    /// Its VID, 0..=4095.
+    pub vid: u16,
+}
+
+impl From<Tag> for WireTag {
+    fn from(tag: Tag) -> WireTag {
+        WireTag { tpid: tag.tpid(), vid: tag.raw_vid() }
+    }
+}
+
+impl Arrives {
+    /// The keys that a frame has, the most specific first.
+    pub fn keys(header: &Header) -> impl Iterator<Item = Arrives> {
+        let (first, second) = (header.tag(0).map(WireTag::from), header.tag(1).map(WireTag::from));
+        let both = first.zip(second).map(|(first, second)| Arrives::TwoTags(first, second));
+        let bare = first.is_none().then_some(Arrives::Untagged);
+        let any = first.map(|first| Arrives::AnyTag(first.tpid));
+        both.into_iter().chain(first.map(Arrives::Tag)).chain(any).chain(bare)
+    }
+
+    /// Why a frame without an entry is dropped: `untagged-on-trunk` without a tag or with a priority tag, `vlan-reserved` with VID
+    /// 4095, `vlan-not-allowed` otherwise.
+    pub fn absent(header: &Header) -> DropReason {
+        match header.tag(0) {
+            None => DropReason::UntaggedOnTrunk,
+            Some(tag) if tag.is_priority() => DropReason::UntaggedOnTrunk,
+            Some(tag) if tag.vid().is_none() => DropReason::VlanReserved,
+            Some(_) => DropReason::VlanNotAllowed,
+        }
+    }
+}
+
+/// What becomes of frames that arrive at a port in this way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Ingress {
+    /// They are dropped.
+    Drop(DropReason),
+    /// They are in a VLAN.
+    Admit(Admission),
+}
+
+/// The VLAN that a frame is in, and by which way it came there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Admission {
+    /// The segment in which addresses are looked up.
+    pub segment: SegmentId,
+    /// A tag whose VID goes into `segment.inner` (a VLAN of an outer VAB where one entry stands for many next tags).
+    pub inner: Option<InnerKey>,
+    /// The way in.
+    pub attachment: AttachmentId,
+    /// Where its source address is.
+    pub place: PlaceId,
+    /// Data is dropped for this reason, unlearned; `None`: it is not.
+    pub closed: Option<DropReason>,
+    /// The storm meters.
+    pub storm: StormMeters,
+}
+
+impl Admission {
+    /// The segment of a frame: with the VID of the inner tag, where that is asked for and there.
+    pub fn segment_of(&self, header: &Header) -> SegmentId {
+        let Some(key) = self.inner else { return self.segment };
+        let tag = header.tag(usize::from(key.depth)).filter(|tag| tag.tpid() == key.tpid);
+        SegmentId { inner: tag.map_or(0, Tag::raw_vid), ..self.segment }
+    }
+}
+
+/// A tag of the arriving frame by which one segment's addresses are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InnerKey {
+    /// Which tag, 0 is the outermost.
+    pub depth: u8,
+    /// Its TPID; one of another does not count.
+    pub tpid: Tpid,
+}
+
+/// The meters that flooded frames pass; `None`: no limit. Several admissions may share a meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct StormMeters {
+    /// For broadcast.
+    pub broadcast: Option<MeterId>,
+    /// For multicast.
+    pub multicast: Option<MeterId>,
+    /// For unknown unicast.
+    pub unknown: Option<MeterId>,
+}
+
+impl StormMeters {
+    /// The meter of a class.
+    pub fn of(&self, class: StormClass) -> Option<MeterId> {
+        match class {
+            StormClass::Broadcast => self.broadcast,
+            StormClass::Multicast => self.multicast,
+            StormClass::Unknown => self.unknown,
+        }
+    }
+}
