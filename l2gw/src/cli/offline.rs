@@ -79,7 +79,7 @@ fn refuse(error: &TraceError, err: &mut impl Write) -> io::Result<u8> {
     Ok(WRONG_USAGE)
 }
 
-fn load(file: &Path, err: &mut impl Write) -> io::Result<Option<Config>> {
+pub(crate) fn load(file: &Path, err: &mut impl Write) -> io::Result<Option<Config>> {
     match config::load(file) {
         Ok(config) => Ok(Some(config)),
         Err(problems) => {

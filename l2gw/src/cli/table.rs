@@ -130,7 +130,7 @@ pub fn print(topology: &Arc<Topology>, json: bool, out: &mut impl Write) -> io::
     Ok(())
 }
 
-fn fate(row: &Row) -> String {
+pub(crate) fn fate(row: &Row) -> String {
     if let Some(reason) = row.drop {
         return format!("drop {reason}");
     }
@@ -139,7 +139,7 @@ fn fate(row: &Row) -> String {
     format!("-> {}", copies.join(", "))
 }
 
-fn tags_text(tags: &[(u16, u8)]) -> String {
+pub(crate) fn tags_text(tags: &[(u16, u8)]) -> String {
     if tags.is_empty() {
         return "untagged".to_owned();
     }
