@@ -1,5 +1,7 @@
 //! What the tests of this project stand on, for every test that needs more than one crate.
 //!
-//! [`lab`] is the real thing in small: test kernels, namespaces, links, frames on a wire, physical switches and hosts.
+//! [`lab`] is the real thing in small: test kernels, namespaces, links, frames on a wire, physical switches and hosts. [`sim`] is the
+//! forwarding plane against a reference that was written from behaviour.md alone.
 
 pub mod lab;
+pub mod sim;
