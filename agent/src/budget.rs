@@ -1,0 +1,158 @@
+//! How many first frames of conversations a port may bring up to the daemon: token buckets for each port and each (port, VID).
+//!
+//! A port that sends new addresses as fast as it can uses up its own tokens, and one VLAN of a trunk only its share of the trunk's,
+//! so that the conversations of others still get their flows (behaviour.md 9).
+
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use vlan::time::Instant;
+
+use crate::counters::PortKey;
+
+/// Rates of first frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// First frames per second of one port; 0 is no limit at all, for VLANs neither.
+    pub port: u32,
+    /// First frames that a port may bring at once, at least 1.
+    pub port_burst: u32,
+    /// First frames per second of one VID at one port.
+    pub vlan: u32,
+    /// First frames that a VID at a port may bring at once, at least 1.
+    pub vlan_burst: u32,
+}
+
+impl Default for Rates {
+    /// One upcall costs the daemon about 30 µs (testbed.md 2 has 85 000 instructions for ovs-vswitchd): a port gets about 6 % of a CPU,
+    /// and a VLAN half of that.
+    fn default() -> Rates {
+        Rates { port: 2_000, port_burst: 500, vlan: 1_000, vlan_burst: 250 }
+    }
+}
+
+/// The buckets of all ports. There is at most one for each port and first tag's VID: 4 097 a port.
+#[derive(Debug)]
+pub struct Budget {
+    rates: Rates,
+    ports: FxHashMap<PortKey, Bucket>,
+    vlans: FxHashMap<(PortKey, u16), Bucket>,
+}
+
+impl Budget {
+    /// Full buckets of these rates.
+    pub fn new(rates: Rates) -> Budget {
+        Budget { rates, ports: FxHashMap::default(), vlans: FxHashMap::default() }
+    }
+
+    /// Whether a first frame at `port` whose first tag has VID `vid` (0..=4095, [`UNTAGGED`] for none) may be handled. If it may,
+    /// it is taken from the budget.
+    pub fn admit(&mut self, now: Instant, port: PortKey, vid: u16) -> bool {
+        let Rates { port: rate, port_burst, vlan, vlan_burst } = self.rates;
+        if rate == 0 {
+            return true;
+        }
+        let whole = self.ports.entry(port).or_insert_with(|| Bucket::full(now, port_burst));
+        let share = self.vlans.entry((port, vid)).or_insert_with(|| Bucket::full(now, vlan_burst));
+        whole.refill(now, rate, port_burst);
+        share.refill(now, vlan, vlan_burst);
+        // Both or none: a VLAN over its share must not use up what is left for the others.
+        let is_admitted = whole.has_token() && share.has_token();
+        if is_admitted {
+            whole.take();
+            share.take();
+        }
+        is_admitted
+    }
+
+    /// Forgets buckets that are full again.
+    pub fn forget_full(&mut self, now: Instant) {
+        let Rates { port, port_burst, vlan, vlan_burst } = self.rates;
+        self.ports.retain(|_, bucket| !bucket.is_full_by(now, port, port_burst));
+        self.vlans.retain(|_, bucket| !bucket.is_full_by(now, vlan, vlan_burst));
+    }
+}
+
+/// Tokens in billionths, so that any rate fills evenly by nanoseconds.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    level: u64,
+    filled: Instant,
+}
+
+impl Bucket {
+    fn full(now: Instant, burst: u32) -> Bucket {
+        Bucket { level: u64::from(burst.max(1)) * TOKEN, filled: now }
+    }
+
+    fn refill(&mut self, now: Instant, rate: u32, burst: u32) {
+        let since = u64::try_from(now.since(self.filled).as_nanos()).unwrap_or(u64::MAX);
+        let level = self.level.saturating_add(since.saturating_mul(u64::from(rate)));
+        self.level = level.min(u64::from(burst.max(1)) * TOKEN);
+        self.filled = now;
+    }
+
+    fn has_token(&self) -> bool {
+        self.level >= TOKEN
+    }
+
+    fn take(&mut self) {
+        self.level -= TOKEN;
+    }
+
+    fn is_full_by(mut self, now: Instant, rate: u32, burst: u32) -> bool {
+        self.refill(now, rate, burst);
+        self.level == u64::from(burst.max(1)) * TOKEN
+    }
+}
+
+/// Stands for a frame without a tag where a first tag's VID (0..=4095) is asked for.
+pub const UNTAGGED: u16 = 4096;
+/// How often [`Budget::forget_full`] is worth calling.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
+const TOKEN: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATES: Rates = Rates { port: 100, port_burst: 10, vlan: 50, vlan_burst: 5 };
+
+    fn admitted(budget: &mut Budget, now: Instant, port: u32, vid: u16, tries: usize) -> usize {
+        (0..tries).filter(|_| budget.admit(now, PortKey(port), vid)).count()
+    }
+
+    #[test]
+    fn one_vlan_leaves_the_other_its_share() {
+        let (mut budget, now) = (Budget::new(RATES), Instant::from_secs(1));
+        assert_eq!(admitted(&mut budget, now, 1, 7, 1000), 5);
+        assert_eq!(admitted(&mut budget, now, 1, 8, 1000), 5);
+        assert_eq!(admitted(&mut budget, now, 1, 9, 1000), 0, "the port has ten");
+        assert_eq!(admitted(&mut budget, now, 2, 9, 1000), 5, "another port has its own");
+    }
+
+    #[test]
+    fn tokens_come_back_at_the_rate() {
+        let mut budget = Budget::new(RATES);
+        admitted(&mut budget, Instant::from_secs(1), 1, 7, 100);
+        assert_eq!(admitted(&mut budget, Instant::from_millis(1_040), 1, 7, 100), 2);
+        assert_eq!(admitted(&mut budget, Instant::from_secs(90), 1, 7, 100), 5, "never more than the burst");
+    }
+
+    #[test]
+    fn rate_zero_is_no_limit() {
+        let mut budget = Budget::new(Rates { port: 0, ..RATES });
+        assert_eq!(admitted(&mut budget, Instant::ZERO, 1, 7, 1000), 1000);
+    }
+
+    #[test]
+    fn full_buckets_are_forgotten_and_others_are_not() {
+        let mut budget = Budget::new(RATES);
+        admitted(&mut budget, Instant::from_secs(1), 1, 7, 5);
+        budget.forget_full(Instant::from_millis(1_040));
+        assert_eq!((budget.ports.len(), budget.vlans.len()), (1, 1));
+        budget.forget_full(Instant::from_secs(2));
+        assert_eq!((budget.ports.len(), budget.vlans.len()), (0, 0));
+    }
+}

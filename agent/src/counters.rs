@@ -1,0 +1,231 @@
+//! What the engine counts. Ports are counted by name for as long as the daemon runs, whatever becomes of their identifiers.
+//!
+//! For each port, between two moments in which all statistics were read: frames forwarded by flows + frames executed + frames
+//! consumed + frames dropped, by whatever reason + upcalls lost by the kernel = frames received. Frames of a flow that
+//! is withdrawn between two readings are missing from the first term.
+
+use std::collections::BTreeMap;
+
+use datapath::Malformed;
+use rustc_hash::FxHashMap;
+use vlan::frame::MalformedFrame;
+use vlan::verdict::DropReason;
+
+use crate::event::Event;
+use crate::view::CounterView;
+
+/// A port as counters know it: stays the same through every change of the topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortKey(pub u32);
+
+/// Why a frame that came up to the daemon went nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Loss {
+    /// By its verdict; with the VID that was not allowed, where that is the reason.
+    Verdict(DropReason, Option<u16>),
+    /// The port was over its budget of first frames.
+    OverBudget,
+    /// It could not be read.
+    Malformed(Flaw),
+    /// The datapath refused to send it.
+    Refused,
+}
+
+/// What was wrong with a malformed frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Flaw {
+    /// It ends inside its addresses or EtherType.
+    ShortHeader,
+    /// It ends inside a tag.
+    ShortTag,
+    /// The kernel's message about it.
+    Message,
+}
+
+impl From<&Malformed> for Flaw {
+    fn from(malformed: &Malformed) -> Flaw {
+        match malformed {
+            Malformed::Frame(MalformedFrame::ShortHeader { .. }) => Flaw::ShortHeader,
+            Malformed::Frame(MalformedFrame::ShortTag { .. }) => Flaw::ShortTag,
+            Malformed::Message(_) => Flaw::Message,
+        }
+    }
+}
+
+impl Loss {
+    /// The `reason` label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::Verdict(reason, _) => reason.name(),
+            Loss::OverBudget => "over-budget",
+            Loss::Malformed(Flaw::ShortHeader) => "malformed-short-header",
+            Loss::Malformed(Flaw::ShortTag) => "malformed-short-tag",
+            Loss::Malformed(Flaw::Message) => "malformed-message",
+            Loss::Refused => "refused-by-datapath",
+        }
+    }
+
+    fn vid(self) -> Option<u16> {
+        match self {
+            Loss::Verdict(_, vid) => vid,
+            _ => None,
+        }
+    }
+}
+
+/// The counts of one port.
+#[derive(Debug, Clone, Default)]
+pub struct PortCounts {
+    name: String,
+    /// Frames that came up to the daemon.
+    pub upcalls: u64,
+    /// Frames that the daemon sent on.
+    pub executed: u64,
+    /// Frames that were for us.
+    pub consumed: u64,
+    /// Frames that the daemon sent to a whole segment.
+    pub floods: u64,
+    /// Frames that flows of this arrival port forwarded.
+    pub flow_frames: u64,
+    /// Their bytes, tags included, FCS not.
+    pub flow_bytes: u64,
+    losses: BTreeMap<Loss, u64>,
+}
+
+impl PortCounts {
+    /// Counts frames that went nowhere.
+    pub fn lose(&mut self, loss: Loss, frames: u64) {
+        *self.losses.entry(loss).or_default() += frames;
+    }
+
+    /// How many went nowhere for one reason.
+    pub fn lost(&self, loss: Loss) -> u64 {
+        self.losses.get(&loss).copied().unwrap_or_default()
+    }
+}
+
+/// All counts.
+#[derive(Debug, Default)]
+pub struct Counts {
+    ports: Vec<PortCounts>,
+    by_name: FxHashMap<String, PortKey>,
+    refusals: BTreeMap<(&'static str, &'static str), u64>,
+    events: BTreeMap<&'static str, u64>,
+    /// Frames that came from a vport that is no port of ours (any more).
+    pub strangers: u64,
+}
+
+impl Counts {
+    /// The key of the port with this name, new or not.
+    pub fn key(&mut self, name: &str) -> PortKey {
+        if let Some(key) = self.by_name.get(name) {
+            return *key;
+        }
+        let key = PortKey(self.ports.len() as u32);
+        self.ports.push(PortCounts { name: name.to_owned(), ..PortCounts::default() });
+        self.by_name.insert(name.to_owned(), key);
+        key
+    }
+
+    /// The name of a port.
+    pub fn name(&self, key: PortKey) -> &str {
+        self.ports.get(key.0 as usize).map_or("", |port| port.name.as_str())
+    }
+
+    /// The counts of a port.
+    pub fn port(&mut self, key: PortKey) -> &mut PortCounts {
+        let missing = (key.0 as usize + 1).saturating_sub(self.ports.len());
+        self.ports.extend((0..missing).map(|_| PortCounts::default()));
+        &mut self.ports[key.0 as usize]
+    }
+
+    /// The counts of the port with this name, if it ever was one.
+    pub fn port_named(&self, name: &str) -> Option<&PortCounts> {
+        self.by_name.get(name).and_then(|key| self.ports.get(key.0 as usize))
+    }
+
+    /// Counts something that the datapath refused.
+    pub fn refuse(&mut self, what: &'static str, cause: &'static str) {
+        *self.refusals.entry((what, cause)).or_default() += 1;
+    }
+
+    /// Counts an event.
+    pub fn tell(&mut self, event: &Event) {
+        *self.events.entry(event.kind()).or_default() += 1;
+    }
+
+    /// All of them as an operator sees them.
+    pub fn views(&self) -> Vec<CounterView> {
+        let mut views = Vec::new();
+        for port in &self.ports {
+            port.views(&mut views);
+        }
+        for ((what, cause), value) in &self.refusals {
+            views.push(counter("l2gw_refusals_total", &[("what", what), ("cause", cause)], *value));
+        }
+        for (kind, value) in &self.events {
+            views.push(counter("l2gw_events_total", &[("event", kind)], *value));
+        }
+        views.push(counter("l2gw_unknown_vport_upcalls_total", &[], self.strangers));
+        views
+    }
+}
+
+impl PortCounts {
+    fn views(&self, views: &mut Vec<CounterView>) {
+        for (name, value) in [
+            ("l2gw_upcalls_total", self.upcalls),
+            ("l2gw_executes_total", self.executed),
+            ("l2gw_consumed_total", self.consumed),
+            ("l2gw_floods_total", self.floods),
+            ("l2gw_flow_frames_total", self.flow_frames),
+            ("l2gw_flow_bytes_total", self.flow_bytes),
+        ] {
+            views.push(counter(name, &[("port", &self.name)], value));
+        }
+        for (loss, value) in &self.losses {
+            let vid = loss.vid().map(|vid| vid.to_string());
+            let mut labels = vec![("port", self.name.as_str()), ("reason", loss.name())];
+            labels.extend(vid.as_deref().map(|vid| ("vid", vid)));
+            views.push(counter("l2gw_drops_total", &labels, *value));
+        }
+    }
+}
+
+/// A counter as an operator sees it.
+pub fn counter(name: &str, labels: &[(&str, &str)], value: u64) -> CounterView {
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    CounterView { name: name.to_owned(), labels, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_keeps_its_counts_by_name() {
+        let mut counts = Counts::default();
+        let key = counts.key("leaf1");
+        counts.port(key).upcalls += 2;
+        assert_eq!(counts.key("leaf1"), key);
+        assert_ne!(counts.key("leaf2"), key);
+        assert_eq!(counts.port_named("leaf1").map(|port| port.upcalls), Some(2));
+    }
+
+    #[test]
+    fn drops_are_told_apart_by_reason_and_vid() {
+        let mut counts = Counts::default();
+        let key = counts.key("leaf1");
+        for vid in [300, 300, 301] {
+            counts.port(key).lose(Loss::Verdict(DropReason::VlanNotAllowed, Some(vid)), 1);
+        }
+        counts.port(key).lose(Loss::OverBudget, 4);
+        let views = counts.views();
+        let drops: Vec<_> = views.iter().filter(|view| view.name == "l2gw_drops_total").collect();
+        let text: Vec<String> =
+            drops.iter().map(|view| format!("{:?} {}", view.labels, view.value)).collect();
+        assert_eq!(text.len(), 3, "{text:?}");
+        assert!(text[0].contains("300") && text[0].ends_with(" 2"), "{text:?}");
+        assert!(text[2].contains("over-budget") && text[2].ends_with(" 4"), "{text:?}");
+    }
+}

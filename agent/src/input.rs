@@ -1,0 +1,102 @@
+//! Everything that can happen to a host.
+
+use datapath::flow::{Flow, FlowId, FlowStats, MeterId, MeterStats};
+use datapath::port::{LinkEvent, Vport, VportNo, VportStats};
+use datapath::{Counters, Refusal, Upcall};
+use serde::{Deserialize, Serialize};
+use vlan::addr::MacAddr;
+use vlan::model::description::Description;
+use vlan::vid::Vid;
+
+/// Something that happened. Inputs serialise, so that any run can be recorded and replayed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// What the datapath had when the daemon started: its ports and flows, left by an earlier run or empty. Comes once, first.
+    Observed {
+        /// Its ports.
+        vports: Vec<Vport>,
+        /// Its flows.
+        flows: Vec<Flow>,
+    },
+    /// The addresses that an earlier run saved. Comes at most once, before the first topology.
+    Saved(Vec<SavedAddress>),
+    /// A revision of the topology. One that does not build is refused with an event and changes nothing.
+    Topology {
+        /// Its number.
+        revision: u64,
+        /// What it declares.
+        description: Box<Description>,
+    },
+    /// Links of this host changed.
+    Link(LinkEvent),
+    /// Frames that no flow matched.
+    Upcalls(Vec<Upcall>),
+    /// Hits of every flow the datapath has; a flow that is not named is gone.
+    FlowStats(Vec<(FlowId, FlowStats)>),
+    /// What meters dropped.
+    MeterStats(Vec<(MeterId, MeterStats)>),
+    /// What the datapath and its ports counted.
+    Counted {
+        /// As a whole.
+        datapath: Counters,
+        /// Each port.
+        vports: Vec<(VportNo, VportStats)>,
+    },
+    /// The ports that the datapath really has (asked for now and then, since others can remove one).
+    Vports(Vec<Vport>),
+    /// An operator wants something.
+    Operator(Command),
+    /// An output was carried out, or not: one answer for each of its elements.
+    Done {
+        /// The output's number.
+        id: u64,
+        /// The answers.
+        answers: Vec<Answer>,
+    },
+    /// Time went by.
+    Tick,
+}
+
+/// The answer for one element of an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// It was done.
+    Done,
+    /// A link became a port.
+    Attached(Vport),
+    /// It was not done.
+    Refused(Refusal),
+}
+
+/// What an operator can ask of a running host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Forget learned addresses: all, or those of one port.
+    FlushAddresses {
+        /// The port's name.
+        port: Option<String>,
+    },
+    /// Let a blocked port forward again.
+    Unblock {
+        /// The port's name.
+        port: String,
+    },
+}
+
+/// A learned address as it is saved: by names, so that it survives a change of the topology.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedAddress {
+    /// The address.
+    pub mac: MacAddr,
+    /// The exterior port it was learned at; of a trunk group, any trunk of it.
+    pub port: String,
+    /// The VLAN of the port's bridge; `None` on a VUB.
+    pub vid: Option<Vid>,
+    /// The next tag's VID where the VLAN leads into another VAB; 0 where there is none.
+    pub inner: u16,
+    /// Age when it was saved, in milliseconds since last heard.
+    pub age_ms: u64,
+    /// Mobility counter (RFC 7432 7.7).
+    pub mobility: u64,
+}

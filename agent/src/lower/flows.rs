@@ -1,0 +1,124 @@
+//! A verdict as a list of actions for a datapath whose rules are cached verdicts.
+//!
+//! Copies that leave with the same change of tags form a group, so that tags change once for all of them. Each group but the last
+//! works on a clone of the frame: what one group does to the tags must not show in the next.
+
+use std::collections::BTreeMap;
+
+use datapath::flow::{Action, MeterId};
+use datapath::port::VportNo;
+use vlan::model::id::PortId;
+use vlan::verdict::{Edit, Egress, Output};
+
+/// The actions that send a frame out by `outputs`, within the rate of `meter` if there is one. A port without vport is left out,
+/// and so is a copy to another host: a datapath has no tunnels yet. What leaves by nothing is dropped: the list is empty.
+pub fn lower(
+    outputs: &[Output],
+    meter: Option<MeterId>,
+    vport_of: impl Fn(PortId) -> Option<VportNo>,
+) -> Vec<Action> {
+    let mut groups: BTreeMap<&Edit, Vec<VportNo>> = BTreeMap::new();
+    for output in outputs {
+        if let Egress::Port(port) = output.to
+            && let Some(vport) = vport_of(port)
+        {
+            groups.entry(&output.edit).or_default().push(vport);
+        }
+    }
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let mut actions: Vec<Action> = meter.map(Action::Meter).into_iter().collect();
+    // The empty edit is the least of all: unedited copies come first and need no clone.
+    let last = groups.len() - 1;
+    for (number, (edit, vports)) in groups.into_iter().enumerate() {
+        let steps = steps(edit, vports);
+        if edit.is_none() || number == last {
+            actions.extend(steps);
+        } else {
+            actions.push(Action::Clone(steps));
+        }
+    }
+    actions
+}
+
+/// Tags come off, then on: the outermost is put on last.
+fn steps(edit: &Edit, vports: Vec<VportNo>) -> Vec<Action> {
+    let pops = (0..edit.pop).map(|_| Action::PopTag);
+    let pushes = edit.push.iter().rev().map(|tag| Action::PushTag(*tag));
+    pops.chain(pushes).chain(vports.into_iter().map(Action::Output)).collect()
+}
+
+/// Every vport that a list of actions sends to.
+pub fn vports(actions: &[Action]) -> Vec<VportNo> {
+    let mut found = Vec::new();
+    for action in actions {
+        match action {
+            Action::Output(vport) => found.push(*vport),
+            Action::Clone(steps) => found.extend(vports(steps)),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use vlan::tag::{Pcp, Tag, Tpid};
+    use vlan::vid::Vid;
+
+    use super::*;
+
+    fn tag(vid: u16) -> Tag {
+        Tag::new(Tpid::Customer, Vid::new(vid).unwrap(), Pcp::ZERO)
+    }
+
+    fn copy(port: u32, pop: u8, push: &[Tag]) -> Output {
+        Output { to: Egress::Port(PortId(port)), edit: Edit { pop, push: push.iter().copied().collect() } }
+    }
+
+    fn same_number(port: PortId) -> Option<VportNo> {
+        Some(VportNo(port.0))
+    }
+
+    #[test]
+    fn unedited_copies_come_first_and_the_last_group_needs_no_clone() {
+        let outputs = [copy(1, 1, &[]), copy(2, 0, &[]), copy(3, 1, &[tag(9)]), copy(4, 1, &[])];
+        let expected = [
+            Action::Output(VportNo(2)),
+            Action::Clone(vec![Action::PopTag, Action::Output(VportNo(1)), Action::Output(VportNo(4))]),
+            Action::PopTag,
+            Action::PushTag(tag(9)),
+            Action::Output(VportNo(3)),
+        ];
+        assert_eq!(lower(&outputs, None, same_number), expected);
+    }
+
+    #[test]
+    fn the_innermost_tag_is_put_on_first() {
+        let expected = [Action::PushTag(tag(8)), Action::PushTag(tag(100)), Action::Output(VportNo(1))];
+        assert_eq!(lower(&[copy(1, 0, &[tag(100), tag(8)])], None, same_number), expected);
+    }
+
+    #[test]
+    fn the_meter_comes_before_everything() {
+        let actions = lower(&[copy(1, 0, &[])], Some(MeterId(7)), same_number);
+        assert_eq!(actions, [Action::Meter(MeterId(7)), Action::Output(VportNo(1))]);
+    }
+
+    #[test]
+    fn what_leaves_by_nothing_is_dropped_without_a_meter() {
+        assert_eq!(lower(&[copy(1, 0, &[])], Some(MeterId(7)), |_| None), []);
+        let tunnel =
+            Output { to: Egress::Tunnel { host: vlan::model::id::HostId(1), vni: 8 }, edit: Edit::default() };
+        assert_eq!(lower(&[tunnel], None, same_number), []);
+    }
+
+    #[test]
+    fn vports_inside_clones_are_found() {
+        let actions = lower(&[copy(1, 1, &[]), copy(3, 0, &[tag(9)])], None, same_number);
+        let mut found = vports(&actions);
+        found.sort();
+        assert_eq!(found, [VportNo(1), VportNo(3)]);
+    }
+}

@@ -1,0 +1,146 @@
+//! What `l2gw show` and the socket answer with: snapshots of the engine in the field's words.
+
+use serde::{Deserialize, Serialize};
+use vlan::addr::MacAddr;
+use vlan::vid::Vid;
+
+/// One exterior port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortView {
+    /// Its name.
+    pub port: String,
+    /// Its bridge.
+    pub bridge: String,
+    /// `plain`, `access`, `trunk` or `qinq`.
+    pub mode: String,
+    /// The VLANs of its bridge that it is a member of, as ranges; empty on a VUB.
+    pub vlans: String,
+    /// Its link.
+    pub link: String,
+    /// `up`, `down` or `blocked`.
+    pub state: String,
+    /// Why it is not up; empty if it is.
+    pub why: String,
+    /// Its vport, if it has one.
+    pub vport: Option<u32>,
+    /// Its learned and declared addresses.
+    pub addresses: usize,
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Upcalls handled.
+    pub upcalls: u64,
+    /// Upcalls dropped because the port was over its budget.
+    pub over_budget: u64,
+}
+
+/// One trunk and what it carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrunkView {
+    /// Its name.
+    pub trunk: String,
+    /// Its bridge.
+    pub bridge: String,
+    /// Its fabric.
+    pub fabric: String,
+    /// Its link.
+    pub link: String,
+    /// `up`, `down` or `blocked`.
+    pub state: String,
+    /// Bridge VIDs that it may carry, as ranges.
+    pub allowed: String,
+    /// Bridge VIDs that it carries now, as ranges.
+    pub carries: String,
+}
+
+/// One bridge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeView {
+    /// Its name.
+    pub bridge: String,
+    /// `vlan-aware` or `vlan-unaware`.
+    pub kind: String,
+    /// Its exterior ports.
+    pub ports: Vec<String>,
+    /// Its peerings: `8 > vub8` on a VAB, `dc1.8` on a VUB.
+    pub peerings: Vec<String>,
+    /// Addresses known on its segments.
+    pub addresses: usize,
+    /// Ageing time in seconds; 0 is never.
+    pub ageing_s: u64,
+}
+
+/// One address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacView {
+    /// The address.
+    pub mac: MacAddr,
+    /// The bridge it was learned on.
+    pub bridge: String,
+    /// The VLAN of that bridge; `None` on a VUB.
+    pub vid: Option<Vid>,
+    /// The port, or `trunks of FABRIC`.
+    pub location: String,
+    /// `dynamic`, `declared` or `remote`.
+    pub kind: String,
+    /// Milliseconds since it was last heard; 0 for a declared one.
+    pub age_ms: u64,
+}
+
+/// One flow of the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowView {
+    /// The arrival port.
+    pub port: String,
+    /// The source address.
+    pub src: MacAddr,
+    /// The destination address, if it counts.
+    pub dst: Option<MacAddr>,
+    /// The tags as far as they count: `untagged`, `[8]`, `[8 pcp 3]`, `any`.
+    pub tags: String,
+    /// What it does: `leaf1 [8]`, `vm1 untagged`, `drop not-designated`.
+    pub actions: String,
+    /// Frames.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Milliseconds since it was last hit; `None` if never.
+    pub idle_ms: Option<u64>,
+}
+
+/// A counter. Names are stable and end in `_total` (Prometheus text format).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterView {
+    /// Its name: `l2gw_drops_total`.
+    pub name: String,
+    /// Its labels: `port`, `reason`, `vid`, …
+    pub labels: Vec<(String, String)>,
+    /// Its value.
+    pub value: u64,
+}
+
+/// The whole at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The host's name.
+    pub host: String,
+    /// The revision in force; 0 before the first.
+    pub revision: u64,
+    /// The datapath: `ovs`, `fake`.
+    pub datapath: String,
+    /// Ports that are up, and all.
+    pub ports_up: usize,
+    /// All ports of this host.
+    pub ports: usize,
+    /// Addresses known.
+    pub addresses: usize,
+    /// Flows in the datapath that are ours.
+    pub flows: usize,
+    /// Outputs not yet answered.
+    pub outstanding: usize,
+}
