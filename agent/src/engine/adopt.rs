@@ -69,12 +69,13 @@ impl Engine {
         self.heritage.tally = Some(tally);
     }
 
-    /// Where the source of a flow that was used is, and when it was last heard.
+    /// Where the source of a flow that was used is, and when it was last heard. Frames that were dropped teach nothing: their port may
+    /// have been blocked.
     fn lesson_of(&self, now: Instant, flow: &Flow) -> Option<Saved> {
+        flow.actions.as_ref().filter(|actions| !actions.is_empty())?;
         let (port, used) = (self.links.port_of(flow.key.vport)?, flow.stats.used?);
         let mut verdict = Verdict::default();
         self.switch.judge(now, port, &flow.key.header, &mut verdict, &mut Silent);
-        // What is dropped at the way in teaches nothing, and has no source here.
         let seen = verdict.source?;
         let idle = now.since(used);
         Some(Saved {

@@ -159,8 +159,7 @@ impl Engine {
         let (bridge, vid) = match entry.location {
             Location::Port { port, vid } => (topology.port(port).bridge, vid),
             Location::Fabric { fabric, vid } => {
-                let is_its = |port: &&Port| port.group == Some(fabric) && port.is_member(vid);
-                (topology.ports().iter().find(is_its).map_or(root.bridge, |port| port.bridge), Some(vid))
+                (topology.bridge_on(entry.segment.number, fabric, vid).unwrap_or(root.bridge), Some(vid))
             }
             Location::Host(_) => (root.bridge, root.vid),
         };
@@ -187,7 +186,11 @@ impl Engine {
         let topology = self.switch.topology();
         match location {
             Location::Port { port, .. } => topology.port(port).name.clone(),
-            Location::Fabric { fabric, .. } => format!("trunks of {}", topology.fabric_name(fabric)),
+            Location::Fabric { fabric, .. } => match topology.fabric_name(fabric) {
+                // Where trunks stand for themselves, the group of one is called after it.
+                trunk if trunk.starts_with("trunk ") => trunk["trunk ".len()..].to_owned(),
+                fabric => format!("trunks of {fabric}"),
+            },
             Location::Host(host) => format!("host {}", topology.hosts()[host.0 as usize].name),
         }
     }

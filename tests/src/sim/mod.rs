@@ -12,6 +12,8 @@
 pub mod cases;
 pub mod duel;
 pub mod egress;
+pub mod gateway;
+pub mod oracle;
 pub mod reference;
 pub mod reserved;
 pub mod rng;
