@@ -69,6 +69,21 @@ impl Topology {
         build::build(description)
     }
 
+    /// The topology that declares nothing.
+    pub fn empty() -> Topology {
+        Topology {
+            description: Description::default(),
+            bridges: Vec::new(),
+            ports: Vec::new(),
+            fabrics: Vec::new(),
+            segments: Vec::new(),
+            places: Vec::new(),
+            chained: FxHashMap::default(),
+            by_name: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// What is odd but allowed.
     pub fn warnings(&self) -> &[Mistake] {
         &self.warnings
