@@ -17,7 +17,7 @@ use crate::engine::{Engine, Settings};
 use crate::event::Event;
 use crate::input::SavedAddress;
 use crate::record::Recorder;
-use crate::runtime::{Runtime, Wiring};
+use crate::runtime::{Opener, Runtime, Wiring};
 use crate::topology;
 
 /// What a daemon is started with.
@@ -65,7 +65,7 @@ pub enum DaemonError {
 pub async fn run<D: FlowTable>(
     options: Options,
     store: Arc<Store>,
-    datapath: D,
+    opener: impl Opener<D>,
     links: mpsc::Receiver<LinkEvent>,
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
@@ -87,8 +87,9 @@ pub async fn run<D: FlowTable>(
     let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
     let engine = Engine::new(options.settings);
     let before = load_addresses(&store).await;
+    let runtime = Runtime::new(engine, opener, wiring).await?;
     ready();
-    let ended = Runtime::new(engine, datapath, wiring).run(before).await;
+    let ended = runtime.run(before).await;
     serving.abort();
     following.abort();
     collecting.abort();

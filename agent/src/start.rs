@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options as FakeOptions};
 use datapath::link::Links;
 use datapath::ovs::Ovs;
@@ -15,6 +16,7 @@ use vlan::model::description::Description;
 use crate::clock;
 use crate::daemon::{self, DaemonError, Options};
 use crate::engine::Settings;
+use crate::runtime::Opener;
 use crate::topology::{self, TopologyError};
 
 /// The datapath to be driven.
@@ -73,16 +75,35 @@ pub async fn run(
         let wire = fake_wire(&description, &start.host);
         let ticking = tokio::spawn(keep_clock(wire.clone()));
         let ended =
-            daemon::run(options, store, FakeDatapath::open(&wire), wire.watch_links(), stop, ready).await;
+            daemon::run(options, store, InMemory(wire.clone()), wire.watch_links(), stop, ready).await;
         ticking.abort();
         return ended;
     }
-    let datapath = Ovs::open(&start.device).await?;
     let (links, events) = Links::open().map_err(DaemonError::Links)?;
-    info!(device = start.device, "openvswitch.ko is driven");
-    let ended = daemon::run(options, store, datapath, events, stop, ready).await;
+    let ended = daemon::run(options, store, Kernel { device: start.device }, events, stop, ready).await;
     drop(links);
     ended
+}
+
+/// Opens openvswitch.ko.
+struct Kernel {
+    device: String,
+}
+
+impl Opener<Ovs> for Kernel {
+    async fn open(&mut self) -> Result<Ovs, Refusal> {
+        info!(device = self.device, "openvswitch.ko is driven");
+        Ovs::open(&self.device).await
+    }
+}
+
+/// Opens the datapath of a wire in memory.
+struct InMemory(FakeWire);
+
+impl Opener<FakeDatapath> for InMemory {
+    async fn open(&mut self) -> Result<FakeDatapath, Refusal> {
+        Ok(FakeDatapath::open(&self.0))
+    }
 }
 
 async fn newest_description(store: &Store) -> Description {
