@@ -12,7 +12,7 @@
 //! Errors are `{"error": "…"}` with a fitting status.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,6 +100,12 @@ pub enum SocketError {
         /// The socket.
         path: PathBuf,
     },
+    /// Something else than a socket is there.
+    #[error("{path}: this is no socket, so it is not replaced; give the daemon another path by --socket")]
+    NoSocket {
+        /// The path.
+        path: PathBuf,
+    },
     /// The system refused.
     #[error("{path}: cannot listen: {source}")]
     Refused {
@@ -110,33 +116,72 @@ pub enum SocketError {
     },
 }
 
-/// Opens the socket, mode 0660. A socket file that nobody answers on, left by a killed daemon, is replaced.
-///
-/// # Errors
-/// Somebody answers on it, or the system refuses.
-pub async fn open(path: &Path) -> Result<UnixListener, SocketError> {
+/// The daemon's socket. Its file goes when this is dropped, unless another daemon has made it anew.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+impl Socket {
+    /// Opens the socket, mode 0660, and its directory if it is missing. A socket file that nobody answers on, left by a killed
+    /// daemon, is replaced. Who connects now is answered once the socket is served.
+    ///
+    /// # Errors
+    /// Somebody answers on it, something else is in its place, or the system refuses.
+    pub async fn open(path: &Path) -> Result<Socket, SocketError> {
+        let refused = |source| SocketError::Refused { path: path.to_owned(), source };
+        if UnixStream::connect(path).await.is_ok() {
+            return Err(SocketError::InUse { path: path.to_owned() });
+        }
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(refused)?;
+        }
+        remove_left_over(path)?;
+        let listener = UnixListener::bind(path).map_err(refused)?;
+        let inode = std::fs::metadata(path).map_err(refused)?.ino();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(refused)?;
+        Ok(Socket { listener, file: SocketFile { path: path.to_owned(), inode } })
+    }
+}
+
+/// Removes a socket file; anything else that is there stays.
+fn remove_left_over(path: &Path) -> Result<(), SocketError> {
     let refused = |source| SocketError::Refused { path: path.to_owned(), source };
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(SocketError::InUse { path: path.to_owned() });
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            Err(SocketError::NoSocket { path: path.to_owned() })
+        }
+        Ok(_) => std::fs::remove_file(path).map_err(refused),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(refused(error)),
     }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(refused)?;
+}
+
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let is_ours = std::fs::metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode);
+        if is_ours {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(refused(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(refused)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(refused)?;
-    Ok(listener)
 }
 
 /// Answers on a socket until the task is dropped.
 ///
 /// # Errors
 /// The socket itself fails.
-pub async fn serve(listener: UnixListener, admin: Admin) -> std::io::Result<()> {
-    axum::serve(listener, router(admin)).await
+pub async fn serve(socket: Socket, admin: Admin) -> std::io::Result<()> {
+    let Socket { listener, file } = socket;
+    let ended = axum::serve(listener, router(admin)).await;
+    drop(file);
+    ended
 }
 
 fn router(admin: Admin) -> Router {
@@ -204,6 +249,17 @@ async fn trace(State(admin): State<Admin>, Json(question): Json<TraceQuestion>) 
 }
 
 async fn command(State(admin): State<Admin>, Json(command): Json<Command>) -> Response {
+    let named = match &command {
+        Command::FlushAddresses { port } => port.clone(),
+        Command::Unblock { port } => Some(port.clone()),
+    };
+    let is_known =
+        move |engine: &Engine, _: Instant| named.map_or(Ok(()), |port| engine.find_port(&port).map(|_| ()));
+    match ask(&admin.requests, is_known).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => return failure(StatusCode::NOT_FOUND, error),
+        None => return stopping(),
+    }
     match admin.requests.send(Request::Command(command)).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(_) => stopping(),

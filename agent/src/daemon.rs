@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, SocketError};
+use crate::admin::{self, Admin, Socket, SocketError};
 use crate::clock;
 use crate::engine::{Engine, Settings};
 use crate::event::Event;
@@ -21,12 +21,12 @@ use crate::runtime::{Opener, Runtime, Wiring};
 use crate::topology;
 
 /// What a daemon is started with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Options {
     /// The engine's settings.
     pub settings: Settings,
-    /// The socket.
-    pub socket: PathBuf,
+    /// The socket, open.
+    pub socket: Socket,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Record every input to this file.
@@ -58,7 +58,7 @@ pub enum DaemonError {
     },
 }
 
-/// Runs until `stop` becomes true. `ready` is called when the socket answers and the datapath is open.
+/// Runs until `stop` becomes true. `ready` is called when the socket answers.
 ///
 /// # Errors
 /// Whatever keeps it from starting. Once it runs, faults are events and counters.
@@ -70,7 +70,6 @@ pub async fn run<D: FlowTable>(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), DaemonError> {
-    let listener = admin::open(&options.socket).await?;
     let recorder = options.record.as_ref().map(|path| Recorder::create(path)).transpose();
     let recorder = recorder
         .map_err(|source| DaemonError::Record { path: options.record.clone().unwrap_or_default(), source })?;
@@ -79,12 +78,13 @@ pub async fn run<D: FlowTable>(
     let (saves, saved) = watch::channel(Vec::new());
     let (events, told) = mpsc::channel(QUEUE);
     let tasks = TaskTracker::new();
-    let serving = tokio::spawn(admin::serve(listener, Admin { requests, store: Arc::clone(&store) }));
+    let serving = tokio::spawn(admin::serve(options.socket, Admin { requests, store: Arc::clone(&store) }));
     let following = tokio::spawn(topology::follow(Arc::clone(&store), arrivals));
     tasks.spawn(keep_journal(Arc::clone(&store), told));
     tasks.spawn(keep_addresses(Arc::clone(&store), saved));
     let collecting = tokio::spawn(collect_shards(Arc::clone(&store)));
     let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
+    let outlives = options.settings.datapath != "fake";
     let engine = Engine::new(options.settings);
     let before = load_addresses(&store).await;
     let runtime = Runtime::new(engine, opener, wiring).await?;
@@ -93,7 +93,6 @@ pub async fn run<D: FlowTable>(
     serving.abort();
     following.abort();
     collecting.abort();
-    let _ = std::fs::remove_file(&options.socket);
     let (datapath, addresses) = ended?;
     tasks.close();
     tasks.wait().await;
@@ -101,8 +100,10 @@ pub async fn run<D: FlowTable>(
     if options.teardown {
         datapath.teardown().await?;
         info!("the datapath is removed");
-    } else {
+    } else if outlives {
         info!("stopped; the kernel goes on forwarding by the flows it has");
+    } else {
+        info!("stopped");
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tracing::info;
 use vlan::model::description::Description;
 
+use crate::admin::Socket;
 use crate::clock;
 use crate::daemon::{self, DaemonError, Options};
 use crate::engine::Settings;
@@ -32,7 +33,7 @@ pub enum Choice {
 }
 
 /// What a daemon is started with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Start {
     /// Which host of the topology this is.
     pub host: String,
@@ -40,8 +41,8 @@ pub struct Start {
     pub datapath: Choice,
     /// Name of the kernel's datapath and of its own link, 1 to 15 bytes.
     pub device: String,
-    /// The socket.
-    pub socket: PathBuf,
+    /// The socket, open.
+    pub socket: Socket,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Record every input to this file.
