@@ -15,6 +15,7 @@
 //! yardstick for `vlan`, so it shares no code with it.
 
 pub mod frames;
+pub mod genl;
 pub mod host;
 pub mod job;
 pub mod kernel;
