@@ -86,7 +86,7 @@ pub struct MacView {
     pub vid: Option<Vid>,
     /// The port, or `trunks of FABRIC`.
     pub location: String,
-    /// `dynamic`, `declared` or `remote`.
+    /// `dynamic`, `frozen` (moved too often), `declared` or `remote`.
     pub kind: String,
     /// Milliseconds since it was last heard; 0 for a declared one.
     pub age_ms: u64,
@@ -103,7 +103,9 @@ pub struct FlowView {
     pub dst: Option<MacAddr>,
     /// The tags as far as they count: `untagged`, `[8]`, `[8 pcp 3]`, `any`.
     pub tags: String,
-    /// What it does: `leaf1 [8]`, `vm1 untagged`, `drop not-designated`.
+    /// EtherType behind its tags, of the frame that it was made for. openvswitch.ko always matches it.
+    pub ether_type: u16,
+    /// What it does: `push 8, leaf1`, `pop, vm1`, `drop not-designated`.
     pub actions: String,
     /// Frames.
     pub packets: u64,
@@ -131,6 +133,8 @@ pub struct StatusView {
     pub host: String,
     /// The revision in force; 0 before the first.
     pub revision: u64,
+    /// Whether every flow is as that revision has it; false while those of the one before are still looked over.
+    pub settled: bool,
     /// The datapath: `ovs`, `fake`.
     pub datapath: String,
     /// Ports that are up, and all.
@@ -143,4 +147,39 @@ pub struct StatusView {
     pub flows: usize,
     /// Outputs not yet answered.
     pub outstanding: usize,
+}
+
+/// What would become of a frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceView {
+    /// `forward`, `drop` or `consume`.
+    pub verdict: String,
+    /// Why it is dropped, if it is.
+    pub drop: Option<String>,
+    /// Where copies leave, and their bytes.
+    pub outputs: Vec<TraceOutput>,
+    /// The story, a sentence a step.
+    pub steps: Vec<String>,
+}
+
+/// A copy that leaves, with its bytes in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TraceOutput {
+    /// By a port of this host.
+    Port {
+        /// The port's name.
+        port: String,
+        /// The frame's bytes.
+        frame: String,
+    },
+    /// To another host.
+    Host {
+        /// The host's name.
+        host: String,
+        /// VXLAN network identifier.
+        vni: u32,
+        /// The inner frame's bytes.
+        frame: String,
+    },
 }

@@ -179,10 +179,16 @@ impl Passage<'_> {
         next: Option<&Wanted>,
         consulted: &mut Consulted,
     ) -> Result<(), DropReason> {
-        let customer = next.map(|tag| tag.vid).or_else(|| {
-            consulted.tag_vid(self.read_tags());
-            self.header.tag(self.read_tags()).filter(|tag| tag.tpid() == Tpid::Customer).and_then(Tag::vid)
-        });
+        let depth = self.read_tags();
+        let (tpid, vid) = match next {
+            Some(tag) => (Some(tag.tpid), Some(tag.vid)),
+            None => {
+                consulted.tag_vid(depth);
+                let tag = self.header.tag(depth);
+                (tag.map(Tag::tpid), tag.and_then(Tag::vid))
+            }
+        };
+        let customer = vid.filter(|_| tpid == Some(Tpid::Customer));
         let is_allowed = customer.is_some_and(|vid| allowed.contains(vid));
         if is_allowed { Ok(()) } else { Err(DropReason::CustomerVlanNotAllowed) }
     }

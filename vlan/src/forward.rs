@@ -121,7 +121,8 @@ impl<'t> Plane<'t, '_> {
             .locate(port.bridge, admitted.vid, next)
             .ok_or(Decision::Drop(DropReason::NoMember))?;
         say.say(|| trace::admitted(self.topology, port, admitted, located));
-        if class.is_some_and(|_| port.is_trunk) && !self.has_qinq_member(port, located) {
+        let is_customers = admitted.is_tagged && self.has_qinq_member(port, admitted.vid, located);
+        if class.is_some() && port.is_trunk && !is_customers {
             let effect = matches!(class, Some(Class::Bpdu | Class::Pvst)).then_some(Effect::Watch(port.id));
             verdict.effect = effect;
             return Err(Decision::Drop(DropReason::Reserved));
@@ -178,13 +179,15 @@ impl<'t> Plane<'t, '_> {
         policy::is_tunnelled_by_qinq(class) && self.topology.ports().iter().any(has_qinq)
     }
 
-    fn has_qinq_member(&self, port: &Port, located: Located) -> bool {
-        let members = &self.topology.segment(located.segment.number).members;
+    /// Whether the VLAN is a customer's outer VLAN: a qinq port of the same bridge is in it.
+    fn has_qinq_member(&self, port: &Port, vid: Option<Vid>, located: Located) -> bool {
+        let segment = self.topology.segment(located.segment.number);
         let is_qinq = |member: &Member| {
             let other = self.topology.port(member.port);
-            other.bridge == port.bridge && matches!(other.mode, Mode::Qinq { .. })
+            let is_here = other.bridge == port.bridge && segment.domain(member.domain).vid == vid;
+            is_here && matches!(other.mode, Mode::Qinq { .. })
         };
-        members.iter().any(is_qinq)
+        segment.members.iter().any(is_qinq)
     }
 
     /// Spanning tree frames of the switches pass between the trunks of a bridge as they are.
@@ -262,7 +265,7 @@ impl<'t> Plane<'t, '_> {
         }
         let walk = Walk { plane: *self, arrival, passage: self.passage(arrival, header) };
         let decision = if arrival.class.is_some() {
-            walk.flood(|port| walk.takes_tunnelled(port), verdict, say)
+            walk.flood(|member| walk.takes_tunnelled(member), verdict, say)
         } else if header.dst.is_group() {
             let class = if header.dst.is_broadcast() { StormClass::Broadcast } else { StormClass::Multicast };
             walk.meter(class, verdict);
@@ -337,14 +340,13 @@ impl Walk<'_> {
         if port == self.arrival.port.id {
             return Decision::Drop(DropReason::SamePort);
         }
-        let members = self.passage.segment.members.iter();
-        let member =
-            members.copied().find(|m| m.port == port && self.passage.segment.domain(m.domain).vid == vid);
-        let Some(member) = member else { return Decision::Drop(DropReason::NotMember) };
-        match self.leave(member, verdict, say) {
-            Ok(()) => Decision::Forward,
-            Err(reason) => Decision::Drop(reason),
+        let mut reason = DropReason::NotMember;
+        for member in self.members_in(vid).filter(|member| member.port == port) {
+            if let Err(why) = self.leave(member, verdict, say) {
+                reason = why;
+            }
         }
+        if verdict.outputs.is_empty() { Decision::Drop(reason) } else { Decision::Forward }
     }
 
     /// To whichever trunk of the group carries the VLAN.
@@ -360,32 +362,39 @@ impl Walk<'_> {
             return Decision::Drop(DropReason::SameGroup);
         }
         let mut reason = DropReason::NoTrunk;
-        for member in &self.passage.segment.members {
-            let port = self.plane.topology.port(member.port);
-            let here = self.passage.segment.domain(member.domain).vid;
-            if port.group != Some(fabric) || here != Some(vid) {
+        let mut carrier = None;
+        for member in self.members_in(Some(vid)) {
+            let is_of_group = self.plane.topology.port(member.port).group == Some(fabric);
+            if !is_of_group || carrier.is_some_and(|carrier| carrier != member.port) {
                 continue;
             }
-            match self.leave(*member, verdict, say) {
-                Ok(()) => return Decision::Forward,
+            match self.leave(member, verdict, say) {
+                Ok(()) => carrier = Some(member.port),
                 Err(DropReason::NotDesignated) => {}
                 Err(other) => reason = other,
             }
         }
-        Decision::Drop(reason)
+        if carrier.is_some() { Decision::Forward } else { Decision::Drop(reason) }
+    }
+
+    /// The members in a VLAN of their bridge. A port is there twice where the VLAN leads into a VAB that joins two of the next
+    /// tags: an address behind it may have either.
+    fn members_in(&self, vid: Option<Vid>) -> impl Iterator<Item = Member> {
+        let segment = self.passage.segment;
+        segment.members.iter().copied().filter(move |member| segment.domain(member.domain).vid == vid)
     }
 
     /// One copy to every member port but those behind the arrival, and one to every other host.
     fn flood(
         &self,
-        is_wanted: impl Fn(&Port) -> bool,
+        is_wanted: impl Fn(Member) -> bool,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Decision {
         verdict.depends.push(Dependency::Segment(self.arrival.located.segment.number));
         for member in &self.passage.segment.members {
             let port = self.plane.topology.port(member.port);
-            if member.port == self.arrival.port.id || !is_wanted(port) {
+            if member.port == self.arrival.port.id || !is_wanted(*member) {
                 continue;
             }
             if let Err(reason) = self.leave(*member, verdict, say) {
@@ -396,9 +405,18 @@ impl Walk<'_> {
         if verdict.outputs.is_empty() { Decision::Drop(DropReason::NoMember) } else { Decision::Forward }
     }
 
-    /// Whether a tunnelled control frame goes out by a port: within the outer VLAN of the same bridge only.
-    fn takes_tunnelled(&self, port: &Port) -> bool {
-        port.bridge == self.arrival.port.bridge && (port.is_trunk || matches!(port.mode, Mode::Qinq { .. }))
+    /// Whether a tunnelled control frame goes out by a member: by the qinq ports and trunks of its outer VLAN only, and by a trunk
+    /// only tagged. Untagged it would be taken for the provider's own.
+    fn takes_tunnelled(&self, member: Member) -> bool {
+        let port = self.plane.topology.port(member.port);
+        let vid = self.passage.segment.domain(member.domain).vid;
+        let is_outer_vlan = port.bridge == self.arrival.port.bridge && vid == self.arrival.admitted.vid;
+        is_outer_vlan
+            && match &port.mode {
+                Mode::Qinq { .. } => true,
+                Mode::Trunk(trunk) => port.is_trunk && !vid.is_some_and(|vid| trunk.sends_untagged(vid)),
+                Mode::Plain | Mode::Access { .. } => false,
+            }
     }
 
     /// Adds the copy that leaves by a member port, if it may.

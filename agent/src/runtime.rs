@@ -1,0 +1,301 @@
+//! The task that owns the engine and the datapath: it feeds the engine with what happens and carries out what it wants.
+//!
+//! ```text
+//! upcalls ─┐                        ┌─► datapath (flows, execute, ports, meters)
+//! links   ─┼─► Engine::handle ─► outputs ─► store (addresses), journal, log
+//! store   ─┤        ▲                └─► answers come back as Input::Done
+//! socket  ─┘        └── timer
+//! ```
+//!
+//! One task, so that nothing needs a lock. Nothing it awaits between two inputs can wait for ever: datapath calls have time
+//! limits of their own.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::time::Duration;
+
+use datapath::flow::FlowChange;
+use datapath::port::LinkEvent;
+use datapath::{FlowTable, Refusal, RefusalCause};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant as TokioInstant, sleep_until};
+use tracing::{debug, info, warn};
+use vlan::model::description::Description;
+use vlan::time::Instant;
+
+use crate::clock;
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::input::{Answer, Command, Input, SavedAddress};
+use crate::output::Output;
+use crate::record::Recorder;
+
+/// A look at the engine at a moment.
+pub type Look = Box<dyn FnOnce(&Engine, Instant) + Send>;
+
+/// What the socket's handlers ask the task that owns the engine.
+pub enum Request {
+    /// Look at the engine and answer by the given function.
+    Look(Look),
+    /// Carry out an operator's command.
+    Command(Command),
+}
+
+/// A revision of the topology, as the store's follower passes it on.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    /// Its number.
+    pub revision: u64,
+    /// What it declares.
+    pub description: Box<Description>,
+}
+
+/// Where a runtime gets its inputs and sends what is not for the datapath.
+pub struct Wiring {
+    /// Changes of this host's links.
+    pub links: mpsc::Receiver<LinkEvent>,
+    /// Revisions of the topology.
+    pub topology: mpsc::Receiver<Arrived>,
+    /// The socket's questions and commands.
+    pub requests: mpsc::Receiver<Request>,
+    /// Learned addresses to be saved.
+    pub saves: watch::Sender<Vec<SavedAddress>>,
+    /// Events for the journal.
+    pub events: mpsc::Sender<Event>,
+    /// Becomes true when the daemon is to stop.
+    pub stop: watch::Receiver<bool>,
+    /// Records every input, if wanted.
+    pub recorder: Option<Recorder>,
+}
+
+/// Makes the datapath, or adopts the one there is: at the start, and again when somebody has removed it under the daemon.
+pub trait Opener<D>: Send {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Not permitted, not supported, the name is taken.
+    fn open(&mut self) -> impl Future<Output = Result<D, Refusal>> + Send;
+}
+
+/// The engine and the datapath that it drives.
+pub struct Runtime<D, O> {
+    engine: Engine,
+    datapath: D,
+    opener: O,
+    wiring: Wiring,
+    is_gone: bool,
+    statistics_at: TokioInstant,
+}
+
+impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
+    /// Opens the datapath and puts them together.
+    ///
+    /// # Errors
+    /// The datapath cannot be opened.
+    pub async fn new(engine: Engine, mut opener: O, wiring: Wiring) -> Result<Runtime<D, O>, Refusal> {
+        let datapath = opener.open().await?;
+        let statistics_at = TokioInstant::now() + STATISTICS_EVERY;
+        Ok(Runtime { engine, datapath, opener, wiring, is_gone: false, statistics_at })
+    }
+
+    /// Runs until told to stop. The datapath comes back as it is, with all its flows in force, and with it the addresses
+    /// that are to be saved.
+    ///
+    /// # Errors
+    /// The datapath cannot be read at the start.
+    pub async fn run(mut self, saved: Vec<SavedAddress>) -> Result<(D, Vec<SavedAddress>), Refusal> {
+        let observed = self.observe().await?;
+        self.handle(observed).await;
+        self.handle(Input::Saved(saved)).await;
+        while !*self.wiring.stop.borrow() {
+            for input in self.next_input().await {
+                self.handle(input).await;
+            }
+        }
+        Ok((self.datapath, self.engine.save(clock::now())))
+    }
+
+    async fn observe(&mut self) -> Result<Input, Refusal> {
+        let vports = self.datapath.vports().await?;
+        let flows = self.datapath.flows().await?;
+        info!(vports = vports.len(), flows = flows.len(), "datapath is open");
+        Ok(Input::Observed { vports, flows })
+    }
+
+    async fn next_input(&mut self) -> Vec<Input> {
+        let wake_at = self.engine.poll_timeout().map_or_else(far_away, tokio_instant);
+        tokio::select! {
+            _ = self.wiring.stop.changed() => Vec::new(),
+            Some(request) = self.wiring.requests.recv() => self.answer(request),
+            Some(arrived) = self.wiring.topology.recv() => {
+                vec![Input::Topology { revision: arrived.revision, description: arrived.description }]
+            }
+            Some(event) = self.wiring.links.recv() => vec![Input::Link(event)],
+            _ = sleep_until(self.statistics_at) => self.statistics().await,
+            _ = sleep_until(wake_at) => vec![Input::Tick],
+            upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE) => match upcalls {
+                Ok(upcalls) => vec![Input::Upcalls(upcalls)],
+                Err(refusal) => {
+                    warn!(%refusal, "upcalls cannot be read");
+                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                    Vec::new()
+                }
+            },
+        }
+    }
+
+    fn answer(&mut self, request: Request) -> Vec<Input> {
+        match request {
+            Request::Look(look) => {
+                look(&self.engine, clock::now());
+                Vec::new()
+            }
+            Request::Command(command) => vec![Input::Operator(command)],
+        }
+    }
+
+    /// Reads what was counted. A table of 200 000 flows takes a while to read, so the pause after grows with it.
+    async fn statistics(&mut self) -> Vec<Input> {
+        let begun = TokioInstant::now();
+        let read = match self.is_gone {
+            true => self.reopen().await.map(|observed| vec![observed]),
+            false => self.read_statistics().await,
+        };
+        let inputs = read.unwrap_or_else(|refusal| {
+            self.is_gone |= refusal.cause == RefusalCause::DatapathGone;
+            warn!(%refusal, "the datapath cannot be read");
+            Vec::new()
+        });
+        let now = TokioInstant::now();
+        self.statistics_at = now + STATISTICS_EVERY.max((now - begun) * STATISTICS_SHARE);
+        inputs
+    }
+
+    async fn read_statistics(&mut self) -> Result<Vec<Input>, Refusal> {
+        let mut inputs = vec![Input::FlowStats(self.datapath.flow_stats().await?)];
+        inputs.push(Input::Vports(self.datapath.vports().await?));
+        let (datapath, vports) = (self.datapath.counters().await?, self.datapath.vport_stats().await?);
+        inputs.push(Input::Counted { datapath, vports });
+        let mut meters = Vec::new();
+        for meter in self.engine.meters(METERS_AT_ONCE) {
+            // One that went meanwhile counts no more.
+            if let Ok(stats) = self.datapath.meter_stats(meter).await {
+                meters.push((meter, stats));
+            }
+        }
+        inputs.push(Input::MeterStats(meters));
+        Ok(inputs)
+    }
+
+    /// Somebody removed the datapath: it is made anew, and the engine told that nothing is in it.
+    async fn reopen(&mut self) -> Result<Input, Refusal> {
+        self.datapath = self.opener.open().await?;
+        self.is_gone = false;
+        self.observe().await
+    }
+
+    /// Gives an input to the engine and carries out all that follows from it.
+    async fn handle(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = clock::now();
+            if let Some(recorder) = &mut self.wiring.recorder {
+                recorder.record(now, &input);
+            }
+            self.engine.handle(now, input);
+            while let Some(output) = self.engine.poll_output() {
+                inputs.extend(self.carry_out(output).await);
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Attach { id, link } => {
+                let answer = self.datapath.attach(&link).await.map_or_else(Answer::Refused, Answer::Attached);
+                Some(Input::Done { id, answers: vec![answer] })
+            }
+            Output::Detach { id, vport } => {
+                let answers = vec![answer(self.datapath.detach(vport).await)];
+                Some(Input::Done { id, answers })
+            }
+            Output::Flows { id, changes } => Some(self.change_flows(id, changes).await),
+            Output::Execute { id, frames } => {
+                let answers = self.datapath.execute(frames).await.into_iter().map(answer).collect();
+                Some(Input::Done { id, answers })
+            }
+            Output::Meters { id, meters } => {
+                let mut answers = Vec::new();
+                for (meter, rate) in meters {
+                    answers.push(answer(match rate {
+                        Some(rate) => self.datapath.set_meter(meter, rate).await,
+                        None => self.datapath.delete_meter(meter).await,
+                    }));
+                }
+                Some(Input::Done { id, answers })
+            }
+            Output::Event(event) => {
+                self.tell(event);
+                None
+            }
+            Output::Save(addresses) => {
+                self.wiring.saves.send_replace(addresses);
+                None
+            }
+        }
+    }
+
+    async fn change_flows(&mut self, id: u64, changes: Vec<FlowChange>) -> Input {
+        debug!(count = changes.len(), "changing flows");
+        let answers = self.datapath.change_flows(changes).await.into_iter().map(answer).collect();
+        Input::Done { id, answers }
+    }
+
+    fn tell(&mut self, event: Event) {
+        match &event {
+            Event::Applied { .. }
+            | Event::PortUp { .. }
+            | Event::PortUnblocked { .. }
+            | Event::Adopted { .. } => info!("{event}"),
+            _ => warn!("{event}"),
+        }
+        if self.wiring.events.try_send(event).is_err() {
+            debug!("the journal does not keep up, an event was not kept");
+        }
+    }
+}
+
+fn answer(result: Result<(), Refusal>) -> Answer {
+    result.map_or_else(Answer::Refused, |()| Answer::Done)
+}
+
+fn tokio_instant(at: Instant) -> TokioInstant {
+    TokioInstant::now() + at.since(clock::now())
+}
+
+fn far_away() -> TokioInstant {
+    TokioInstant::now() + Duration::from_secs(3600)
+}
+
+/// Asks the task that owns the engine a question; `None` when it is gone.
+pub async fn ask<T: Send + 'static>(
+    requests: &mpsc::Sender<Request>,
+    question: impl FnOnce(&Engine, Instant) -> T + Send + 'static,
+) -> Option<T> {
+    let (answer, answered) = oneshot::channel();
+    let look = move |engine: &Engine, now: Instant| {
+        let _ = answer.send(question(engine, now));
+    };
+    requests.send(Request::Look(Box::new(look))).await.ok()?;
+    answered.await.ok()
+}
+
+/// A source that the kernel sent into a fabric must be known of within the second in which its frame may come back (behaviour.md 4).
+const STATISTICS_EVERY: Duration = Duration::from_millis(500);
+/// Reading takes at most one part in so many of the daemon's time.
+const STATISTICS_SHARE: u32 = 10;
+/// Meters whose counters are read at once; each is a question of its own.
+const METERS_AT_ONCE: usize = 64;
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
+/// Upcalls taken from the kernel at once; small enough that a link event never waits long behind them.
+const UPCALLS_AT_ONCE: usize = 256;
