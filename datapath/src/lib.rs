@@ -236,6 +236,7 @@ impl RefusalCause {
         match self {
             RefusalCause::NotFound => "not-found",
             RefusalCause::DatapathGone => "datapath-gone",
+            RefusalCause::TakenOver => "taken-over",
             RefusalCause::Busy => "busy",
             RefusalCause::TableFull => "table-full",
             RefusalCause::TimedOut(_) => "timed-out",

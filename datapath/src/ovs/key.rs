@@ -170,12 +170,14 @@ pub(super) fn encode_mask(message: &mut NlaWriter, kind: u16, tags: usize, consu
 }
 
 /// What the kernel makes of a mask for a key with `tags` tags: it always matches how many there are and their TPIDs. Of a tag
-/// that is not there nothing else can be matched.
+/// that is not there, there is nothing else to know.
 pub(super) fn widen(consulted: &Consulted, tags: usize) -> Consulted {
     let mut wide = *consulted;
     for (depth, fields) in wide.tags.iter_mut().enumerate() {
-        let is_there = depth < tags;
-        *fields = TagFields { presence: true, vid: fields.vid && is_there, pcp: fields.pcp && is_there };
+        *fields = match depth < tags {
+            true => TagFields { presence: true, ..*fields },
+            false => TagFields { presence: true, vid: true, pcp: true },
+        };
     }
     wide
 }

@@ -124,7 +124,7 @@ impl Ovs {
     }
 
     /// What a mask comes to in the kernel, and what [`FlowTable::flows`] reports of it: openvswitch.ko always matches whether there
-    /// is a first and a second tag, and their TPIDs, and nothing else of a tag that the flow's key does not have.
+    /// is a first and a second tag, and their TPIDs, and a tag that the flow's key does not have is known in every field by that.
     pub fn effective_mask(consulted: &Consulted, key: &Header) -> Consulted {
         key::widen(consulted, key.tags.len())
     }
