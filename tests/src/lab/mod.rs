@@ -17,6 +17,7 @@
 pub mod bench;
 pub mod frames;
 pub mod gateway;
+pub mod genl;
 pub mod host;
 pub mod job;
 pub mod kernel;
