@@ -89,7 +89,7 @@ fn kind(port: &str, tags: &str) -> Kind {
         "0" => Kind::Priority,
         "4095" => Kind::Reserved,
         _ if is_own => Kind::Own,
-        _ if listed.clone().any(|set| in_set(set)) => Kind::Allowed,
+        _ if listed.clone().any(in_set) => Kind::Allowed,
         _ => Kind::Other,
     }
 }
