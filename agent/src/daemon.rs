@@ -11,13 +11,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, Socket, SocketError};
+use crate::admin::{self, Admin};
 use crate::clock;
 use crate::engine::{Engine, Settings};
 use crate::event::Event;
 use crate::input::SavedAddress;
 use crate::record::Recorder;
 use crate::runtime::{Opener, Runtime, Wiring};
+use crate::socket::Socket;
 use crate::topology;
 
 /// What a daemon is started with.
@@ -39,12 +40,23 @@ pub enum DaemonError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The socket cannot be opened.
-    #[error(transparent)]
-    Socket(#[from] SocketError),
     /// The datapath refused something that nothing works without.
     #[error("datapath: {0}")]
     Datapath(#[from] Refusal),
+    /// Another daemon drives it.
+    #[error("datapath {device}: another daemon drives it; stop it, or give this one another by --device")]
+    Held {
+        /// The datapath.
+        device: String,
+    },
+    /// It cannot be found out whether another daemon drives it.
+    #[error("datapath {device} cannot be claimed: {source}")]
+    Claim {
+        /// The datapath.
+        device: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Links cannot be watched.
     #[error("links cannot be watched: {0}")]
     Links(#[source] std::io::Error),
