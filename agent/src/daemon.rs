@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::port::LinkEvent;
-use datapath::{FlowTable, Refusal};
+use datapath::{FlowTable, Refusal, RefusalCause};
 use nsdb::{Documents, Journal, Kind, Local, NewEntry, Store, StoreError, WallTime};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
@@ -41,7 +41,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The datapath refused something that nothing works without.
-    #[error("datapath: {0}")]
+    #[error("datapath: {refusal}{advice}", refusal = .0, advice = advice(.0))]
     Datapath(#[from] Refusal),
     /// Another daemon drives it.
     #[error("datapath {device}: another daemon drives it; stop it, or give this one another by --device")]
@@ -68,6 +68,14 @@ pub enum DaemonError {
         /// Why not.
         source: std::io::Error,
     },
+}
+
+fn advice(refusal: &Refusal) -> &'static str {
+    if refusal.cause == RefusalCause::Unsupported {
+        "; `modprobe openvswitch` loads it where the kernel has it, --datapath fake tries a file without it"
+    } else {
+        ""
+    }
 }
 
 /// Runs until `stop` becomes true. `ready` is called when the socket answers.

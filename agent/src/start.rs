@@ -99,8 +99,9 @@ struct Kernel {
 
 impl Opener<Ovs> for Kernel {
     async fn open(&mut self) -> Result<Ovs, Refusal> {
+        let datapath = Ovs::open(&self.device).await?;
         info!(device = self.device, "openvswitch.ko is driven");
-        Ovs::open(&self.device).await
+        Ok(datapath)
     }
 }
 
