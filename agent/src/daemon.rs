@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::port::LinkEvent;
-use datapath::{FlowTable, Refusal};
+use datapath::{FlowTable, Refusal, RefusalCause};
 use nsdb::{Documents, Journal, Kind, Local, NewEntry, Store, StoreError, WallTime};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, Socket, SocketError};
+use crate::admin::{self, Admin};
 use crate::clock;
 use crate::engine::{Engine, Settings};
 use crate::event::Event;
 use crate::input::SavedAddress;
 use crate::record::Recorder;
 use crate::runtime::{Opener, Runtime, Wiring};
+use crate::socket::Socket;
 use crate::topology;
 
 /// What a daemon is started with.
@@ -39,12 +40,23 @@ pub enum DaemonError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The socket cannot be opened.
-    #[error(transparent)]
-    Socket(#[from] SocketError),
     /// The datapath refused something that nothing works without.
-    #[error("datapath: {0}")]
+    #[error("datapath: {refusal}{advice}", refusal = .0, advice = advice(.0))]
     Datapath(#[from] Refusal),
+    /// Another daemon drives it.
+    #[error("datapath {device}: another daemon drives it; stop it, or give this one another by --device")]
+    Held {
+        /// The datapath.
+        device: String,
+    },
+    /// It cannot be found out whether another daemon drives it.
+    #[error("datapath {device} cannot be claimed: {source}")]
+    Claim {
+        /// The datapath.
+        device: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Links cannot be watched.
     #[error("links cannot be watched: {0}")]
     Links(#[source] std::io::Error),
@@ -56,6 +68,14 @@ pub enum DaemonError {
         /// Why not.
         source: std::io::Error,
     },
+}
+
+fn advice(refusal: &Refusal) -> &'static str {
+    if refusal.cause == RefusalCause::Unsupported {
+        "; `modprobe openvswitch` loads it where the kernel has it, --datapath fake tries a file without it"
+    } else {
+        ""
+    }
 }
 
 /// Runs until `stop` becomes true. `ready` is called when the socket answers.
