@@ -51,7 +51,7 @@ impl Case {
 pub fn own_designation(topology: &Topology, down: &[String]) -> Designated {
     match Designation::among(topology, |port| !down.contains(&port.name)) {
         Designation::Everyone => Designated::Everyone,
-        Designation::Map(map) => Designated::Map(
+        Designation::Told(map) | Designation::Map(map) => Designated::Map(
             map.iter()
                 .map(|((bridge, vid), trunk)| {
                     let bridge = topology.bridge(*bridge).name.clone();
@@ -132,7 +132,7 @@ fn peerings(rng: &mut Rng, made: &mut Description, aware: usize) {
         let outer = rng.below(aware);
         let inner = (outer + rng.between(1, aware - 1)) % aware;
         join(made, &mut taken, (outer, SERVICE_VID), &format!("a{inner}"));
-        if aware > 2 && rng.chance(30) {
+        if aware > 2 && rng.chance(10) {
             join(made, &mut taken, ((inner + 1) % aware, SERVICE_VID), &format!("a{inner}"));
         }
     }
