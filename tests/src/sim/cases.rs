@@ -20,7 +20,7 @@ use super::rng::Rng;
 /// A topology, what is designated in it and what is down.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// Accepted by `Topology::build`.
+    /// Accepted by `Topology::build`, with at least one port.
     pub description: Description,
     /// Which trunk carries which VLAN.
     pub designation: Designated,
@@ -35,6 +35,9 @@ impl Case {
     pub fn random(rng: &mut Rng) -> Case {
         loop {
             let description = description(rng);
+            if description.trunks.is_empty() && description.ports.is_empty() {
+                continue;
+            }
             let Ok(topology) = Topology::build(&description) else { continue };
             let down = down(rng, &description);
             let (designation, is_own_designation) = match rng.below(4) {
