@@ -1,13 +1,14 @@
 //! One host's whole switching state: topology, port states, designation and addresses, and what a frame does to them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::designation::Designation;
 use crate::fdb::refusal::Refused;
 use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
 use crate::forward::{Arrival, Plane, PortState};
 use crate::frame::Header;
-use crate::model::id::{HostId, Location, PortId};
+use crate::model::id::{HostId, Location, PortId, SegmentId};
 use crate::model::topology::Topology;
 use crate::time::Instant;
 use crate::trace::{self, Narrator};
@@ -187,6 +188,7 @@ impl Switch {
         self.fdb.undeclare_all();
         self.fdb
             .remap(|segment, location| crate::model::renumber::renumber(&old, &topology, segment, location));
+        self.fdb.set_ageing(|segment, location| ageing_at(&topology, segment, location));
         self.declare_addresses();
     }
 
@@ -210,4 +212,14 @@ impl Switch {
             }
         }
     }
+}
+
+/// The ageing time of the bridge by which an address was learned.
+fn ageing_at(topology: &Topology, segment: SegmentId, location: Location) -> Option<Duration> {
+    let bridge = match location {
+        Location::Port { port, .. } => topology.port(port).bridge,
+        Location::Fabric { fabric, vid } => topology.bridge_on(segment.number, fabric, vid)?,
+        Location::Host(_) => return None,
+    };
+    Some(topology.bridge(bridge).ageing)
 }

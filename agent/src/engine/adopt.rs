@@ -40,9 +40,17 @@ struct Tally {
 }
 
 impl Engine {
-    pub(super) fn observe(&mut self, vports: Vec<Vport>, flows: Vec<Flow>) {
+    /// What the datapath has at the start; later, what it has after somebody removed it and it was made anew: nothing that is ours.
+    pub(super) fn observe(&mut self, now: Instant, vports: Vec<Vport>, flows: Vec<Flow>) {
         self.links.note_vports(vports);
-        self.heritage.flows = flows;
+        if !self.heritage.has_begun {
+            self.heritage.flows = flows;
+            return;
+        }
+        self.meters.make_again();
+        let there: Vec<_> = flows.iter().map(|flow| (flow.id, flow.stats)).collect();
+        self.read_flow_stats(now, &there);
+        self.tell(Event::DatapathAnew);
     }
 
     /// Once ports and topology are known: learns from the flows, writes them into the book, and has them looked over.
@@ -69,12 +77,13 @@ impl Engine {
         self.heritage.tally = Some(tally);
     }
 
-    /// Where the source of a flow that was used is, and when it was last heard.
+    /// Where the source of a flow that was used is, and when it was last heard. Frames that were dropped teach nothing: their port may
+    /// have been blocked.
     fn lesson_of(&self, now: Instant, flow: &Flow) -> Option<Saved> {
+        flow.actions.as_ref().filter(|actions| !actions.is_empty())?;
         let (port, used) = (self.links.port_of(flow.key.vport)?, flow.stats.used?);
         let mut verdict = Verdict::default();
         self.switch.judge(now, port, &flow.key.header, &mut verdict, &mut Silent);
-        // What is dropped at the way in teaches nothing, and has no source here.
         let seen = verdict.source?;
         let idle = now.since(used);
         Some(Saved {

@@ -322,7 +322,8 @@ impl Engine {
             if old.get(&vlan) == new.get(&vlan) {
                 continue;
             }
-            if let vlan::model::bridge::Kind::Aware { fabric, .. } = topology.bridge(bridge).kind {
+            let trunk = new.get(&vlan).or_else(|| old.get(&vlan));
+            if let Some(fabric) = trunk.and_then(|trunk| topology.port(*trunk).group) {
                 self.spoil(Dependency::Designation(fabric, vid));
             }
             if !new.contains_key(&vlan) {

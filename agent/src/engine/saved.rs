@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use vlan::fdb::saved::Saved;
 use vlan::model::id::{Location, SegmentId};
+use vlan::model::port::Port;
 use vlan::model::topology::Topology;
 use vlan::time::Instant;
 use vlan::vid::Vid;
@@ -16,12 +17,12 @@ impl Engine {
     pub fn save(&self, now: Instant) -> Vec<SavedAddress> {
         let topology = self.switch.topology();
         let named = self.switch.fdb.save(now).filter_map(|saved| {
-            let (port, vid) = witness(topology, saved.location)?;
-            let inner = inner_vid(topology, saved.segment, vid);
+            let (port, vid) = witness(topology, saved.segment, saved.location)?;
+            let inner = topology.next_vid(saved.segment, port.bridge, vid).unwrap_or(0);
             let age_ms = u64::try_from(saved.idle.as_millis()).unwrap_or(u64::MAX);
             Some(SavedAddress {
                 mac: saved.mac,
-                port: port.to_owned(),
+                port: port.name.clone(),
                 vid,
                 inner,
                 age_ms,
@@ -67,23 +68,15 @@ impl Engine {
 }
 
 /// A port that an address is behind, and the VLAN of its bridge; of a trunk group, any trunk.
-fn witness(topology: &Topology, location: Location) -> Option<(&str, Option<Vid>)> {
+fn witness(topology: &Topology, segment: SegmentId, location: Location) -> Option<(&Port, Option<Vid>)> {
     match location {
-        Location::Port { port, vid } => Some((&topology.port(port).name, vid)),
+        Location::Port { port, vid } => Some((topology.port(port), vid)),
         Location::Fabric { fabric, vid } => {
-            let is_its = |port: &&vlan::model::port::Port| port.group == Some(fabric) && port.is_member(vid);
-            topology.ports().iter().find(is_its).map(|port| (port.name.as_str(), Some(vid)))
+            let bridge = topology.bridge_on(segment.number, fabric, vid)?;
+            let is_its =
+                |port: &&Port| port.bridge == bridge && port.group == Some(fabric) && port.is_member(vid);
+            topology.ports().iter().find(is_its).map(|port| (port, Some(vid)))
         }
         Location::Host(_) => None,
     }
-}
-
-/// The next tag's VID where a VLAN leads into another VAB, 0 where it does not.
-fn inner_vid(topology: &Topology, segment: SegmentId, vid: Option<Vid>) -> u16 {
-    if segment.inner != 0 {
-        return segment.inner;
-    }
-    let domains = &topology.segment(segment.number).domains;
-    let its = domains.iter().find(|domain| domain.vid == vid);
-    its.and_then(|domain| domain.inner).map_or(0, Vid::get)
 }

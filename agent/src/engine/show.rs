@@ -30,6 +30,7 @@ impl Engine {
         StatusView {
             host: self.settings.host.clone(),
             revision: self.revision,
+            settled: self.revision > 0 && self.heritage.in_force.is_none(),
             datapath: self.settings.datapath.clone(),
             ports_up: ours.iter().filter(is_up).count(),
             ports: ours.len(),
@@ -159,8 +160,7 @@ impl Engine {
         let (bridge, vid) = match entry.location {
             Location::Port { port, vid } => (topology.port(port).bridge, vid),
             Location::Fabric { fabric, vid } => {
-                let is_its = |port: &&Port| port.group == Some(fabric) && port.is_member(vid);
-                (topology.ports().iter().find(is_its).map_or(root.bridge, |port| port.bridge), Some(vid))
+                (topology.bridge_on(entry.segment.number, fabric, vid).unwrap_or(root.bridge), Some(vid))
             }
             Location::Host(_) => (root.bridge, root.vid),
         };
@@ -187,7 +187,11 @@ impl Engine {
         let topology = self.switch.topology();
         match location {
             Location::Port { port, .. } => topology.port(port).name.clone(),
-            Location::Fabric { fabric, .. } => format!("trunks of {}", topology.fabric_name(fabric)),
+            Location::Fabric { fabric, .. } => match topology.fabric_name(fabric) {
+                // Where trunks stand for themselves, the group of one is called after it.
+                trunk if trunk.starts_with("trunk ") => trunk["trunk ".len()..].to_owned(),
+                fabric => format!("trunks of {fabric}"),
+            },
             Location::Host(host) => format!("host {}", topology.hosts()[host.0 as usize].name),
         }
     }
@@ -207,6 +211,7 @@ impl Engine {
             src: record.key.header.src,
             dst: Some(record.key.header.dst).filter(|_| record.mask.dst),
             tags: tags_text(&record.key.header, &record.mask),
+            ether_type: record.key.header.ether_type,
             actions: match record.purpose {
                 Purpose::Forward => self.actions_text(&record.actions),
                 Purpose::Drop(reason, _) => format!("drop {reason}"),
@@ -302,13 +307,7 @@ impl Engine {
     /// # Errors
     /// No port of that name, with the nearest one there is.
     pub fn trace(&self, now: Instant, port: &str, frame: &[u8]) -> Result<TraceView, String> {
-        let topology = self.switch.topology();
-        let Some(port) = topology.port_named(port) else {
-            let names = topology.ports().iter().map(|port| port.name.as_str());
-            let near = vlan::model::nearest::nearest(port, names);
-            let hint = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
-            return Err(format!("{port:?} is no port of the topology in force{hint}"));
-        };
+        let port = self.find_port(port)?;
         let header = match Header::parse(frame) {
             Ok(header) => header,
             Err(error) => return Ok(malformed(&error.to_string())),
@@ -327,6 +326,20 @@ impl Engine {
             drop: drop.map(|reason| reason.name().to_owned()),
             outputs,
             steps,
+        })
+    }
+
+    /// The port of that name.
+    ///
+    /// # Errors
+    /// There is none, with the nearest one there is.
+    pub fn find_port(&self, name: &str) -> Result<&Port, String> {
+        let topology = self.switch.topology();
+        topology.port_named(name).ok_or_else(|| {
+            let names = topology.ports().iter().map(|port| port.name.as_str());
+            let near = vlan::model::nearest::nearest(name, names);
+            let hint = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
+            format!("{name:?} is no port of the topology in force{hint}")
         })
     }
 

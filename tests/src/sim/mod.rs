@@ -13,6 +13,8 @@ mod brief;
 pub mod cases;
 pub mod duel;
 pub mod egress;
+pub mod gateway;
+pub mod oracle;
 pub mod reference;
 pub mod reserved;
 pub mod rng;
