@@ -16,6 +16,7 @@ pub mod documents;
 pub mod engine;
 pub mod event;
 pub mod input;
+pub mod journal;
 pub mod lower;
 pub mod output;
 pub mod reconcile;

@@ -115,7 +115,7 @@ fn serve(request: &RunRequest, plan: Plan, config: &Config) -> Result<(), String
 
 async fn serve_on(request: &RunRequest, plan: Plan, config: &Config) -> Result<(), String> {
     let signals = Signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let store = start::open_store(&plan.state).map_err(|error| error.to_string())?;
+    let store = start::open_store(&plan.state, config.journal.keep).map_err(|error| error.to_string())?;
     let socket = Socket::open(&request.socket).await.map_err(|error| error.to_string())?;
     let publisher =
         Publisher { file: request.file.clone(), host: plan.host.clone(), store: Arc::clone(&store) };

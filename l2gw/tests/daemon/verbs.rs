@@ -75,6 +75,24 @@ fn every_subject_is_shown_as_json() {
 }
 
 #[test]
+fn events_are_shown_also_those_of_an_earlier_run() {
+    let mut gateway = Gateway::running();
+    let events = gateway.ask(&["show", "events"]).done();
+    let lines: Vec<&str> = events.lines().collect();
+    assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["TIME", "EVENT", "WHAT"], "{events}");
+    assert!(lines.iter().any(|line| line.contains("  port-up  port leaf1 is up on eth2")), "{events}");
+    let (day, _) = lines[1].split_once('T').unwrap();
+    assert_eq!(day.len(), 10, "{events}");
+    gateway.stop();
+    gateway.start(&[]);
+    let all = gateway.ask(&["show", "events", "--json"]).json();
+    let kinds = all.as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap());
+    assert_eq!(kinds.filter(|kind| *kind == "applied").count(), 2, "{all}");
+    let last = gateway.ask(&["show", "events", "--json", "--newest", "1"]).json();
+    assert_eq!(last, json!([all.as_array().unwrap().last().unwrap()]));
+}
+
+#[test]
 fn a_plan_says_what_would_change_and_changes_nothing() {
     let gateway = Gateway::running();
     assert_eq!(gateway.ask_about_file("plan", &[]).done(), "nothing to do: revision 1 is as the file says\n");
