@@ -4,7 +4,6 @@ use crate::designation::{Carrier, Designation};
 use crate::egress::Passage;
 use crate::frame::Header;
 use crate::ingress::{self, Admitted};
-use crate::model::description::Redundancy;
 use crate::model::id::{FabricId, HostId, Location, PortId, SegmentId};
 use crate::model::port::{Mode, Port};
 use crate::model::segment::Member;
@@ -41,6 +40,17 @@ pub enum PortState {
     Up,
     /// It was blocked after a BPDU or a loop.
     Blocked,
+}
+
+/// What becomes of a control frame before its VLAN is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// It goes no further; perhaps something else is to happen.
+    End(Decision, Option<Effect>),
+    /// It passes unchanged between the trunks of its bridge.
+    PassBetweenTrunks,
+    /// It is admitted like data. On a trunk it may belong to a customer's outer VLAN; that is decided when the VLAN is known.
+    Classify,
 }
 
 /// A frame that was let in and belongs to a segment.
@@ -108,10 +118,14 @@ impl<'t> Plane<'t, '_> {
         let class = policy::class(header);
         if let Some(class) = class {
             say.say(|| format!("the destination {} marks {}", header.dst, policy::name(class)));
-            self.handle_control(port, class, verdict)?;
-        }
-        if class.is_some_and(|class| passes_between_trunks(class, port, bridge.redundancy())) {
-            return Err(self.tunnel_between_trunks(port, verdict, say));
+            match self.control(port, class) {
+                Control::Classify => {}
+                Control::PassBetweenTrunks => return Err(self.tunnel_between_trunks(port, verdict, say)),
+                Control::End(decision, effect) => {
+                    verdict.effect = effect;
+                    return Err(decision);
+                }
+            }
         }
         let admitted =
             ingress::admit(port, bridge.tpid(), header, &mut verdict.consulted).map_err(Decision::Drop)?;
@@ -121,9 +135,10 @@ impl<'t> Plane<'t, '_> {
             .locate(port.bridge, admitted.vid, next)
             .ok_or(Decision::Drop(DropReason::NoMember))?;
         say.say(|| trace::admitted(self.topology, port, admitted, located));
-        if class.is_some_and(|_| port.is_trunk) && !self.has_qinq_member(port, located) {
-            let effect = matches!(class, Some(Class::Bpdu | Class::Pvst)).then_some(Effect::Watch(port.id));
-            verdict.effect = effect;
+        if let Some(class) = class
+            && !self.takes_control(port, admitted, located.segment.number)
+        {
+            verdict.effect = is_tree(class).then_some(Effect::Watch(port.id));
             return Err(Decision::Drop(DropReason::Reserved));
         }
         self.is_designated(port, admitted, verdict).map_err(Decision::Drop)?;
@@ -131,7 +146,11 @@ impl<'t> Plane<'t, '_> {
         Ok(Arrival { port, admitted, located, class })
     }
 
-    fn is_forwarding(&self, port: &Port) -> Result<(), DropReason> {
+    /// Whether a port takes part.
+    ///
+    /// # Errors
+    /// `port-down` or `port-blocked`.
+    pub fn is_forwarding(&self, port: &Port) -> Result<(), DropReason> {
         match self.state(port.id) {
             PortState::Up => Ok(()),
             PortState::Down => Err(DropReason::PortDown),
@@ -151,25 +170,23 @@ impl<'t> Plane<'t, '_> {
         }
     }
 
-    /// Ends the story of a control frame, unless it is to be tunnelled. On a trunk a tagged one may belong to a customer's
-    /// outer VLAN; that is decided when the VLAN is known.
-    fn handle_control(&self, port: &Port, class: Class, verdict: &mut Verdict) -> Result<(), Decision> {
+    /// What becomes of a class of control frames at a port, before any VLAN is looked for.
+    pub fn control(&self, port: &Port, class: Class) -> Control {
         let redundancy = self.topology.bridge(port.bridge).redundancy();
         match policy::handling(class, port, redundancy) {
-            Handling::Tunnel => Ok(()),
+            Handling::Tunnel if port.is_trunk => Control::PassBetweenTrunks,
+            Handling::Tunnel => Control::Classify,
             Handling::Discard | Handling::Watch if port.is_trunk && self.may_be_customers(port, class) => {
-                Ok(())
+                Control::Classify
             }
-            Handling::Discard => Err(Decision::Drop(DropReason::Reserved)),
+            Handling::Discard => Control::End(Decision::Drop(DropReason::Reserved), None),
             Handling::Watch => {
-                verdict.effect = Some(Effect::Watch(port.id));
-                Err(Decision::Drop(DropReason::Reserved))
+                Control::End(Decision::Drop(DropReason::Reserved), Some(Effect::Watch(port.id)))
             }
             Handling::Block => {
-                verdict.effect = Some(Effect::BlockPort(port.id));
-                Err(Decision::Drop(DropReason::Bpdu))
+                Control::End(Decision::Drop(DropReason::Bpdu), Some(Effect::BlockPort(port.id)))
             }
-            Handling::Consume(protocol) => Err(Decision::Consume(protocol)),
+            Handling::Consume(protocol) => Control::End(Decision::Consume(protocol), None),
         }
     }
 
@@ -178,24 +195,96 @@ impl<'t> Plane<'t, '_> {
         policy::is_tunnelled_by_qinq(class) && self.topology.ports().iter().any(has_qinq)
     }
 
-    fn has_qinq_member(&self, port: &Port, located: Located) -> bool {
-        let members = &self.topology.segment(located.segment.number).members;
+    /// Whether control frames that were admitted go on in a segment: those of qinq ports do, those of trunks only if they are tagged
+    /// and a qinq port of the same bridge is a member, since others are the physical network's own.
+    pub fn takes_control(&self, port: &Port, admitted: Admitted, segment: u32) -> bool {
         let is_qinq = |member: &Member| {
             let other = self.topology.port(member.port);
             other.bridge == port.bridge && matches!(other.mode, Mode::Qinq { .. })
         };
-        members.iter().any(is_qinq)
+        !port.is_trunk || admitted.is_tagged && self.topology.segment(segment).members.iter().any(is_qinq)
+    }
+
+    /// Whether a control frame that `port` admitted to a VLAN of its bridge goes out by a member: by the qinq ports and trunks of its outer
+    /// VLAN only, and by a trunk only tagged. Untagged it would be taken for the provider's own.
+    pub fn takes_tunnelled(&self, port: &Port, vid: Option<Vid>, segment: u32, member: Member) -> bool {
+        let to = self.topology.port(member.port);
+        let is_outer_vlan =
+            to.bridge == port.bridge && self.topology.segment(segment).domain(member.domain).vid == vid;
+        is_outer_vlan
+            && match &to.mode {
+                Mode::Qinq { .. } => true,
+                Mode::Trunk(trunk) => to.is_trunk && !vid.is_some_and(|vid| trunk.sends_untagged(vid)),
+                Mode::Plain | Mode::Access { .. } => false,
+            }
+    }
+
+    /// The other trunks of a port's bridge on this host.
+    pub fn other_trunks(&self, port: &Port) -> impl Iterator<Item = &'t Port> {
+        let (bridge, id, host) = (port.bridge, port.id, self.host);
+        let is_other = move |other: &&Port| {
+            other.is_trunk && other.bridge == bridge && other.id != id && other.host == host
+        };
+        self.topology.ports().iter().filter(is_other)
+    }
+
+    /// Where frames to a location may leave: by all members of the first port of them by which one does. A port is a member twice
+    /// where its VLAN leads into a VAB that joins two of the next tags: an address behind it may have either.
+    pub fn members_at(&self, segment: u32, at: Location) -> impl Iterator<Item = Member> + use<'t> {
+        let (topology, segment) = (self.topology, self.topology.segment(segment));
+        let is_there = move |member: &Member| {
+            let vid = segment.domain(member.domain).vid;
+            match at {
+                Location::Port { port, vid: its } => member.port == port && vid == its,
+                Location::Fabric { fabric, vid: its } => {
+                    topology.port(member.port).group == Some(fabric) && vid == Some(its)
+                }
+                Location::Host(_) => false,
+            }
+        };
+        segment.members.iter().copied().filter(is_there)
+    }
+
+    /// Whether frames that came in by a trunk group, or by none, may leave by a port in a VLAN of its bridge, as far as that depends on
+    /// states and not on frames. Notes what was looked at.
+    ///
+    /// # Errors
+    /// Why they may not.
+    pub fn may_leave(
+        &self,
+        group: Option<FabricId>,
+        port: &Port,
+        vid: Option<Vid>,
+        depends: &mut impl Extend<Dependency>,
+    ) -> Result<(), DropReason> {
+        depends.extend([Dependency::Port(port.id)]);
+        self.is_forwarding(port)?;
+        if port.group.is_some() && port.group == group {
+            return Err(DropReason::SameGroup);
+        }
+        if let (Some(fabric), Some(vid)) = (port.group, vid) {
+            depends.extend([Dependency::Designation(fabric, vid)]);
+        }
+        self.is_carrier(port, vid)
+    }
+
+    /// Whether a port carries a VLAN of its bridge now.
+    ///
+    /// # Errors
+    /// `not-designated`.
+    pub fn is_carrier(&self, port: &Port, vid: Option<Vid>) -> Result<(), DropReason> {
+        match self.designation.carrier(port, vid) {
+            Carrier::This => Ok(()),
+            Carrier::Other(_) | Carrier::Nobody => Err(DropReason::NotDesignated),
+        }
     }
 
     /// Spanning tree frames of the switches pass between the trunks of a bridge as they are.
     fn tunnel_between_trunks(&self, port: &Port, verdict: &mut Verdict, say: &mut impl Narrator) -> Decision {
-        for other in self.topology.ports() {
-            if other.is_trunk && other.bridge == port.bridge && other.id != port.id && other.host == self.host
-            {
-                verdict.depends.push(Dependency::Port(other.id));
-                if self.state(other.id) == PortState::Up {
-                    verdict.outputs.push(Output { to: Egress::Port(other.id), edit: Edit::default() });
-                }
+        for other in self.other_trunks(port) {
+            verdict.depends.push(Dependency::Port(other.id));
+            if self.is_forwarding(other).is_ok() {
+                verdict.outputs.push(Output { to: Egress::Port(other.id), edit: Edit::default() });
             }
         }
         say.say(|| {
@@ -230,10 +319,7 @@ impl<'t> Plane<'t, '_> {
         if let (Some(fabric), Some(vid)) = (port.group, admitted.vid) {
             verdict.depends.push(Dependency::Designation(fabric, vid));
         }
-        match self.designation.carrier(port, admitted.vid) {
-            Carrier::This => Ok(()),
-            Carrier::Other(_) | Carrier::Nobody => Err(DropReason::NotDesignated),
-        }
+        self.is_carrier(port, admitted.vid)
     }
 
     fn has_good_source(&self, port: &Port, header: &Header) -> Result<(), DropReason> {
@@ -262,7 +348,7 @@ impl<'t> Plane<'t, '_> {
         }
         let walk = Walk { plane: *self, arrival, passage: self.passage(arrival, header) };
         let decision = if arrival.class.is_some() {
-            walk.flood(|port| walk.takes_tunnelled(port), verdict, say)
+            walk.flood(|member| walk.takes_tunnelled(member), verdict, say)
         } else if header.dst.is_group() {
             let class = if header.dst.is_broadcast() { StormClass::Broadcast } else { StormClass::Multicast };
             walk.meter(class, verdict);
@@ -291,8 +377,9 @@ impl<'t> Plane<'t, '_> {
     }
 }
 
-fn passes_between_trunks(class: Class, port: &Port, redundancy: Option<Redundancy>) -> bool {
-    port.is_trunk && policy::handling(class, port, redundancy) == Handling::Tunnel
+/// Whether a class of control frames tells of loops.
+fn is_tree(class: Class) -> bool {
+    matches!(class, Class::Bpdu | Class::Pvst)
 }
 
 /// A frame on its segment, looking for ways out.
@@ -317,8 +404,20 @@ impl Walk<'_> {
         };
         say.say(|| trace::found(self.plane.topology, header.dst, at));
         match at {
-            Location::Port { port, vid } => self.to_port(port, vid, verdict, say),
-            Location::Fabric { fabric, vid } => self.to_fabric(fabric, vid, verdict, say),
+            Location::Port { port, .. } => {
+                verdict.depends.push(Dependency::Port(port));
+                if port == self.arrival.port.id {
+                    return Decision::Drop(DropReason::SamePort);
+                }
+                self.to_first_of(at, DropReason::NotMember, verdict, say)
+            }
+            Location::Fabric { fabric, vid } => {
+                verdict.depends.push(Dependency::Designation(fabric, vid));
+                if self.arrival.port.group == Some(fabric) {
+                    return Decision::Drop(DropReason::SameGroup);
+                }
+                self.to_first_of(at, DropReason::NoTrunk, verdict, say)
+            }
             Location::Host(host) => {
                 self.to_host(host, verdict);
                 Decision::Forward
@@ -326,66 +425,39 @@ impl Walk<'_> {
         }
     }
 
-    fn to_port(
+    /// To the port that the destination is behind, or to whichever trunk of the group carries the VLAN.
+    fn to_first_of(
         &self,
-        port: PortId,
-        vid: Option<Vid>,
+        at: Location,
+        otherwise: DropReason,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Decision {
-        verdict.depends.push(Dependency::Port(port));
-        if port == self.arrival.port.id {
-            return Decision::Drop(DropReason::SamePort);
-        }
-        let members = self.passage.segment.members.iter();
-        let member =
-            members.copied().find(|m| m.port == port && self.passage.segment.domain(m.domain).vid == vid);
-        let Some(member) = member else { return Decision::Drop(DropReason::NotMember) };
-        match self.leave(member, verdict, say) {
-            Ok(()) => Decision::Forward,
-            Err(reason) => Decision::Drop(reason),
-        }
-    }
-
-    /// To whichever trunk of the group carries the VLAN.
-    fn to_fabric(
-        &self,
-        fabric: FabricId,
-        vid: Vid,
-        verdict: &mut Verdict,
-        say: &mut impl Narrator,
-    ) -> Decision {
-        verdict.depends.push(Dependency::Designation(fabric, vid));
-        if self.arrival.port.group == Some(fabric) {
-            return Decision::Drop(DropReason::SameGroup);
-        }
-        let mut reason = DropReason::NoTrunk;
-        for member in &self.passage.segment.members {
-            let port = self.plane.topology.port(member.port);
-            let here = self.passage.segment.domain(member.domain).vid;
-            if port.group != Some(fabric) || here != Some(vid) {
+        let (mut chosen, mut reason) = (None, otherwise);
+        for member in self.plane.members_at(self.arrival.located.segment.number, at) {
+            if chosen.is_some_and(|chosen| chosen != member.port) {
                 continue;
             }
-            match self.leave(*member, verdict, say) {
-                Ok(()) => return Decision::Forward,
+            match self.leave(member, verdict, say) {
+                Ok(()) => chosen = Some(member.port),
                 Err(DropReason::NotDesignated) => {}
                 Err(other) => reason = other,
             }
         }
-        Decision::Drop(reason)
+        if chosen.is_some() { Decision::Forward } else { Decision::Drop(reason) }
     }
 
     /// One copy to every member port but those behind the arrival, and one to every other host.
     fn flood(
         &self,
-        is_wanted: impl Fn(&Port) -> bool,
+        is_wanted: impl Fn(Member) -> bool,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Decision {
         verdict.depends.push(Dependency::Segment(self.arrival.located.segment.number));
         for member in &self.passage.segment.members {
             let port = self.plane.topology.port(member.port);
-            if member.port == self.arrival.port.id || !is_wanted(port) {
+            if member.port == self.arrival.port.id || !is_wanted(*member) {
                 continue;
             }
             if let Err(reason) = self.leave(*member, verdict, say) {
@@ -396,9 +468,9 @@ impl Walk<'_> {
         if verdict.outputs.is_empty() { Decision::Drop(DropReason::NoMember) } else { Decision::Forward }
     }
 
-    /// Whether a tunnelled control frame goes out by a port: within the outer VLAN of the same bridge only.
-    fn takes_tunnelled(&self, port: &Port) -> bool {
-        port.bridge == self.arrival.port.bridge && (port.is_trunk || matches!(port.mode, Mode::Qinq { .. }))
+    fn takes_tunnelled(&self, member: Member) -> bool {
+        let Arrival { port, admitted, located, .. } = self.arrival;
+        self.plane.takes_tunnelled(port, admitted.vid, located.segment.number, member)
     }
 
     /// Adds the copy that leaves by a member port, if it may.
@@ -413,18 +485,8 @@ impl Walk<'_> {
             self.to_host(port.host, verdict);
             return Ok(());
         }
-        verdict.depends.push(Dependency::Port(port.id));
-        self.plane.is_forwarding(port)?;
-        if port.group.is_some() && port.group == self.arrival.port.group {
-            return Err(DropReason::SameGroup);
-        }
         let vid = self.passage.segment.domain(member.domain).vid;
-        if let (Some(fabric), Some(vid)) = (port.group, vid) {
-            verdict.depends.push(Dependency::Designation(fabric, vid));
-        }
-        if self.plane.designation.carrier(port, vid) != Carrier::This {
-            return Err(DropReason::NotDesignated);
-        }
+        self.plane.may_leave(self.arrival.port.group, port, vid, &mut verdict.depends)?;
         let edit = self.passage.leave(member, &mut verdict.consulted)?;
         say.say(|| trace::leaves(self.plane.topology, &self.passage, member, &edit));
         verdict.outputs.push(Output { to: Egress::Port(port.id), edit });

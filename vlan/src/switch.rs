@@ -130,6 +130,11 @@ impl Switch {
         self.plane(&self.topology).depart(arrival, header, at, verdict, say);
     }
 
+    /// What forwarding looks at besides frames and addresses, as it is now.
+    pub fn state(&self) -> Plane<'_, '_> {
+        self.plane(&self.topology)
+    }
+
     fn plane<'t, 's>(&'s self, topology: &'t Topology) -> Plane<'t, 's> {
         Plane { topology, ports: &self.ports, designation: &self.designation, host: self.host }
     }
