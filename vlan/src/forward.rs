@@ -45,8 +45,10 @@ pub enum PortState {
 /// What becomes of a control frame before its VLAN is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
-    /// It goes no further; perhaps something else is to happen.
-    End(Decision, Option<Effect>),
+    /// It is dropped; perhaps something else is to happen.
+    Drop(DropReason, Option<Effect>),
+    /// It is for us.
+    Consume(Protocol),
     /// It passes unchanged between the trunks of its bridge.
     PassBetweenTrunks,
     /// It is admitted like data. On a trunk it may belong to a customer's outer VLAN; that is decided when the VLAN is known.
@@ -68,10 +70,7 @@ pub struct Arrival<'a> {
 impl Arrival<'_> {
     /// Where its source address is, as far as learning goes.
     pub fn location(&self) -> Location {
-        match (self.port.group, self.admitted.vid) {
-            (Some(fabric), Some(vid)) => Location::Fabric { fabric, vid },
-            (_, vid) => Location::Port { port: self.port.id, vid },
-        }
+        self.port.location(self.admitted.vid)
     }
 
     /// Whether its source address is learned: not that of a control frame, and not the null address.
@@ -121,9 +120,10 @@ impl<'t> Plane<'t, '_> {
             match self.control(port, class) {
                 Control::Classify => {}
                 Control::PassBetweenTrunks => return Err(self.tunnel_between_trunks(port, verdict, say)),
-                Control::End(decision, effect) => {
+                Control::Consume(protocol) => return Err(Decision::Consume(protocol)),
+                Control::Drop(reason, effect) => {
                     verdict.effect = effect;
-                    return Err(decision);
+                    return Err(Decision::Drop(reason));
                 }
             }
         }
@@ -179,14 +179,10 @@ impl<'t> Plane<'t, '_> {
             Handling::Discard | Handling::Watch if port.is_trunk && self.may_be_customers(port, class) => {
                 Control::Classify
             }
-            Handling::Discard => Control::End(Decision::Drop(DropReason::Reserved), None),
-            Handling::Watch => {
-                Control::End(Decision::Drop(DropReason::Reserved), Some(Effect::Watch(port.id)))
-            }
-            Handling::Block => {
-                Control::End(Decision::Drop(DropReason::Bpdu), Some(Effect::BlockPort(port.id)))
-            }
-            Handling::Consume(protocol) => Control::End(Decision::Consume(protocol), None),
+            Handling::Discard => Control::Drop(DropReason::Reserved, None),
+            Handling::Watch => Control::Drop(DropReason::Reserved, Some(Effect::Watch(port.id))),
+            Handling::Block => Control::Drop(DropReason::Bpdu, Some(Effect::BlockPort(port.id))),
+            Handling::Consume(protocol) => Control::Consume(protocol),
         }
     }
 

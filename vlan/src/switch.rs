@@ -147,13 +147,7 @@ impl Switch {
 
     /// How addresses at a location are learned; `port` is the port that one was seen at.
     pub fn learn_policy(&self, location: Location, port: PortId) -> LearnPolicy {
-        let port = self.topology.port(port);
-        let ageing = self.topology.bridge(port.bridge).ageing;
-        let limited_by = match location {
-            Location::Fabric { fabric, .. } => Slot::Fabric(fabric),
-            Location::Port { .. } | Location::Host(_) => Slot::Port(port.id),
-        };
-        LearnPolicy { ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
+        learn_policy(&self.topology, location, port)
     }
 
     /// Replaces the topology. Port states, designation and the addresses of ports that are still there are kept by name;
@@ -191,6 +185,17 @@ impl Switch {
             }
         }
     }
+}
+
+/// How addresses at a location are learned; `port` is the port that one was seen at.
+pub fn learn_policy(topology: &Topology, location: Location, port: PortId) -> LearnPolicy {
+    let port = topology.port(port);
+    let ageing = topology.bridge(port.bridge).ageing;
+    let limited_by = match location {
+        Location::Fabric { fabric, .. } => Slot::Fabric(fabric),
+        Location::Port { .. } | Location::Host(_) => Slot::Port(port.id),
+    };
+    LearnPolicy { ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
 }
 
 fn refusal(learned: &Learned) -> Option<DropReason> {

@@ -188,7 +188,8 @@ impl Walk<'_> {
             return Ok(());
         }
         let segment = admission.segment_of(self.header);
-        let seen = Sighting { segment, mac: self.header.src, place: admission.place };
+        let Admission { place, learn, .. } = *admission;
+        let seen = Sighting { segment, mac: self.header.src, place, learn };
         self.learning.learn(self.now, seen, &self.limits).map_err(End::Drop)
     }
 
@@ -205,20 +206,26 @@ impl Walk<'_> {
             return flood(StormClass::Unknown);
         };
         match self.learning.tables.routes.get(&(admission.attachment, place)) {
-            Some(Route::By(exit)) => self.unicast(exit),
+            Some(Route::By(exits)) => self.unicast(exits),
             Some(Route::Drop(reason)) => End::Drop(*reason),
             None => End::Drop(DropReason::NotMember),
         }
     }
 
-    fn unicast(&self, exit: &Exit) -> End {
-        if exit.vport == self.vport {
+    fn unicast(&self, exits: &[Exit]) -> End {
+        if exits.iter().any(|exit| exit.vport == self.vport) {
             return End::Drop(DropReason::SamePort);
         }
-        match exit.guard.check(self.header) {
-            Ok(()) => End::Send { exits: vec![exit.clone()], meter: None },
-            Err(reason) => End::Drop(reason),
+        let mut reason = DropReason::NotMember;
+        let mut chosen: Vec<Exit> = Vec::new();
+        for exit in exits {
+            match exit.guard.check(self.header) {
+                Err(refused) => reason = refused,
+                Ok(()) if chosen.iter().all(|other| other.vport == exit.vport) => chosen.push(exit.clone()),
+                Ok(()) => {}
+            }
         }
+        if chosen.is_empty() { End::Drop(reason) } else { End::Send { exits: chosen, meter: None } }
     }
 
     fn flood(&self, mut exits: Vec<Exit>, meter: Option<MeterId>) -> End {

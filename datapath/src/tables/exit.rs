@@ -46,8 +46,8 @@ impl Default for ControlFlood {
 /// What becomes of unicast frames from an attachment to a place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Route {
-    /// They leave here.
-    By(Exit),
+    /// They leave by the first of these whose guard lets them, and by those after it that have the same vport and let them.
+    By(Vec<Exit>),
     /// They are dropped: `same-group`, `no-trunk`, `port-down`, `native-hop` and the like.
     Drop(DropReason),
 }
@@ -73,7 +73,9 @@ impl Exit {
 
     /// The tags to be put on a frame that arrived with this header, the outermost first.
     pub fn tags(&self, header: &Header) -> Vec<Tag> {
-        self.push.iter().filter_map(|push| push.tag(header)).collect()
+        let is_still_tagged = is_tag_type(header.type_after(usize::from(self.pop)));
+        let is_put = |push: &&PushTag| !(is_still_tagged && matches!(push, PushTag::Priority { .. }));
+        self.push.iter().filter(is_put).filter_map(|push| push.tag(header)).collect()
     }
 }
 
@@ -89,7 +91,7 @@ pub enum PushTag {
         /// Its priority.
         pcp: PcpSource,
     },
-    /// VID 0, and only if the priority is not 0.
+    /// VID 0, and only if the priority is not 0 and no tag of TPID 0x8100, 0x88a8 or 0x9100 follows those that came off.
     Priority {
         /// Its TPID.
         tpid: Tpid,

@@ -8,7 +8,7 @@ use vlan::policy;
 use vlan::tag::{Tag, Tpid};
 use vlan::verdict::{DropReason, Protocol, StormClass};
 
-use super::address::PlaceId;
+use super::address::{LearnId, PlaceId};
 use super::exit::{AttachmentId, Exit};
 use crate::flow::MeterId;
 
@@ -59,14 +59,20 @@ impl ControlClass {
         if policy::is_probe(header) {
             return Some(ControlClass::Probe);
         }
-        policy::class(header).map(|class| match class {
+        policy::class(header).map(ControlClass::from)
+    }
+}
+
+impl From<policy::Class> for ControlClass {
+    fn from(class: policy::Class) -> ControlClass {
+        match class {
             policy::Class::Bpdu => ControlClass::Bpdu,
             policy::Class::Pvst => ControlClass::Pvst,
             policy::Class::PortAccess => ControlClass::PortAccess,
             policy::Class::ProviderBridge => ControlClass::ProviderBridge,
             policy::Class::Lldp => ControlClass::Lldp,
             policy::Class::Local => ControlClass::Local,
-        })
+        }
     }
 }
 
@@ -167,6 +173,8 @@ pub struct Admission {
     pub attachment: AttachmentId,
     /// Where its source address is.
     pub place: PlaceId,
+    /// How that is learned.
+    pub learn: LearnId,
     /// Data is dropped for this reason, unlearned; `None`: it is not.
     pub closed: Option<DropReason>,
     /// The storm meters.

@@ -17,15 +17,18 @@
 //! 8. **Destination.** A control frame goes to the exits of `control`. A group address: [`AttachmentRule::flood`], metered as broadcast
 //!    or multicast. An address of the table that is not over its age: the [`Route`] from this attachment to its place; none
 //!    there: drop `not-member`. Any other: `flood`, metered as unknown.
-//! 9. **Exits.** Never by the arrival vport: an exit there is left out of a flood, and drops a unicast frame as
-//!    `same-port`. An exit whose [`Guard`] refuses is left out of a flood, and drops a unicast frame for the guard's reason. No exit
-//!    left: drop `no-member`. Otherwise the meter is asked, once for all copies; then each copy is edited and sent.
+//! 9. **Exits.** Never by the arrival vport: an exit there is left out of a flood, and a route that has one drops the frame as
+//!    `same-port`. An exit whose [`Guard`] refuses is left out; if a route has no other, it drops the frame for the last guard's reason.
+//!    A flood without an exit left: drop `no-member`. Otherwise the meter is asked, once for all copies; then each is edited and sent.
 //!
 //! Every frame counts once in [`TableStats`]: as forwarded, as consumed, as metered, or as dropped with its reason.
 //!
 //! # Who owns an address
-//! The writer's entries are its own: [`AddressKind::Held`] is never touched by the datapath. The datapath inserts dynamic addresses, moves
-//! and refreshes them and lets them go when they are over their place's age, and reports each but the refreshing. Every batch of
+//! The writer's entries are its own: [`AddressKind::Held`] is never touched by the datapath. The datapath inserts dynamic addresses by the
+//! [`LearnRule`] of the admission (none there: it does not learn), moves and refreshes them, which may give them another rule, and
+//! lets them go when they are over its age, and reports each but the refreshing. One that would be too many evicts the one heard
+//! longest ago under the same limit, or its frame is dropped, or it is not learned; then, if it was elsewhere before, it is
+//! known nowhere. One that moves under the same limit is never too many. Every batch of
 //! changes has a [`Generation`], higher than the one before, and every report has that of the last batch before it. Whoever changed an
 //! address in generation *g* ignores reports about it that are older than *g*. When reports were lost, [`SwitchTables::read_tables`]
 //! tells what there is.
@@ -44,7 +47,8 @@ use serde::{Deserialize, Serialize};
 use vlan::verdict::DropReason;
 
 pub use self::address::{
-    Address, AddressKind, ForgetCause, Generation, LimitId, PlaceId, PlaceRule, TableEvent, TableReport,
+    Address, AddressKind, ForgetCause, Generation, LearnId, LearnRule, LimitId, PlaceId, TableEvent,
+    TableReport,
 };
 pub use self::entry::{Entry, EntryKey, TableChange, Tables};
 pub use self::exit::{AttachmentId, AttachmentRule, ControlFlood, Exit, Guard, PcpSource, PushTag, Route};
