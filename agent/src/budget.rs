@@ -38,12 +38,18 @@ pub struct Budget {
     rates: Rates,
     ports: FxHashMap<PortKey, Bucket>,
     vlans: FxHashMap<(PortKey, u16), Bucket>,
+    control: FxHashMap<PortKey, Bucket>,
 }
 
 impl Budget {
     /// Full buckets of these rates.
     pub fn new(rates: Rates) -> Budget {
-        Budget { rates, ports: FxHashMap::default(), vlans: FxHashMap::default() }
+        Budget {
+            rates,
+            ports: FxHashMap::default(),
+            vlans: FxHashMap::default(),
+            control: FxHashMap::default(),
+        }
     }
 
     /// Whether a first frame at `port` whose first tag has VID `vid` (0..=4095, [`UNTAGGED`] for none) may be handled. If it may,
@@ -66,11 +72,26 @@ impl Budget {
         is_admitted
     }
 
+    /// Whether a control frame at `port` may be handled: a budget apart from that of the data.
+    pub fn admit_control(&mut self, now: Instant, port: PortKey) -> bool {
+        if self.rates.port == 0 {
+            return true;
+        }
+        let bucket = self.control.entry(port).or_insert_with(|| Bucket::full(now, CONTROL_BURST));
+        bucket.refill(now, CONTROL_RATE, CONTROL_BURST);
+        let is_admitted = bucket.has_token();
+        if is_admitted {
+            bucket.take();
+        }
+        is_admitted
+    }
+
     /// Forgets buckets that are full again.
     pub fn forget_full(&mut self, now: Instant) {
         let Rates { port, port_burst, vlan, vlan_burst } = self.rates;
         self.ports.retain(|_, bucket| !bucket.is_full_by(now, port, port_burst));
         self.vlans.retain(|_, bucket| !bucket.is_full_by(now, vlan, vlan_burst));
+        self.control.retain(|_, bucket| !bucket.is_full_by(now, CONTROL_RATE, CONTROL_BURST));
     }
 }
 
@@ -112,6 +133,10 @@ pub const UNTAGGED: u16 = 4096;
 /// How often [`Budget::forget_full`] is worth calling.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const TOKEN: u64 = 1_000_000_000;
+/// Control frames per second of one port: a switch sends a BPDU every 2 s (802.1Q 13.25.7), per-VLAN spanning tree one for each VLAN.
+const CONTROL_RATE: u32 = 3_000;
+/// Control frames at once: one for each VLAN.
+const CONTROL_BURST: u32 = 4_096;
 
 #[cfg(test)]
 mod tests {

@@ -144,3 +144,38 @@ pub struct StatusView {
     /// Outputs not yet answered.
     pub outstanding: usize,
 }
+
+/// What would become of a frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceView {
+    /// `forward`, `drop` or `consume`.
+    pub verdict: String,
+    /// Why it is dropped, if it is.
+    pub drop: Option<String>,
+    /// Where copies leave, and their bytes.
+    pub outputs: Vec<TraceOutput>,
+    /// The story, a sentence a step.
+    pub steps: Vec<String>,
+}
+
+/// A copy that leaves, with its bytes in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TraceOutput {
+    /// By a port of this host.
+    Port {
+        /// The port's name.
+        port: String,
+        /// The frame's bytes.
+        frame: String,
+    },
+    /// To another host.
+    Host {
+        /// The host's name.
+        host: String,
+        /// VXLAN network identifier.
+        vni: u32,
+        /// The inner frame's bytes.
+        frame: String,
+    },
+}

@@ -223,6 +223,22 @@ pub enum RefusalCause {
     Unsupported,
 }
 
+impl RefusalCause {
+    /// The stable text form, as in `cause` labels.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            RefusalCause::NotFound => "not-found",
+            RefusalCause::DatapathGone => "datapath-gone",
+            RefusalCause::Busy => "busy",
+            RefusalCause::TableFull => "table-full",
+            RefusalCause::TimedOut(_) => "timed-out",
+            RefusalCause::NotPermitted => "not-permitted",
+            RefusalCause::Kernel { .. } => "kernel",
+            RefusalCause::Unsupported => "unsupported",
+        }
+    }
+}
+
 impl Refusal {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {

@@ -1,6 +1,9 @@
 //! Which trunk of a fabric carries a VLAN: static rendezvous hashing over the trunks that can (behaviour.md 7).
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::model::id::{BridgeId, FabricId, PortId};
 use crate::model::port::Port;
@@ -70,31 +73,64 @@ impl Designation {
 }
 
 /// The trunks of one fabric that share a VLAN.
+#[derive(Default)]
 struct Group<'a> {
     /// The VLAN, as each bridge of the fabric calls it.
     vlans: Vec<(BridgeId, Vid)>,
     candidates: Vec<(&'a Port, Vid)>,
 }
 
+/// VLANs with one VID of one fabric are one group if they meet on any segment: behind a VLAN that leads into another VAB there is
+/// one for each next tag.
 fn groups(topology: &Topology) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut by_key: FxHashMap<(FabricId, u32, Vid), usize> = FxHashMap::default();
-    for port in topology.ports() {
-        let Some(fabric) = port.group else { continue };
+    let mut trunks: BTreeMap<(BridgeId, Vid), Vec<&Port>> = BTreeMap::new();
+    for port in topology.ports().iter().filter(|port| port.group.is_some()) {
         for vid in port.vids() {
-            let Some(located) = topology.locate(port.bridge, Some(vid), None) else { continue };
-            let index = *by_key.entry((fabric, located.segment.number, vid)).or_insert_with(|| {
-                groups.push(Group { vlans: Vec::new(), candidates: Vec::new() });
-                groups.len() - 1
-            });
-            let group = &mut groups[index];
-            group.candidates.push((port, vid));
-            if !group.vlans.contains(&(port.bridge, vid)) {
-                group.vlans.push((port.bridge, vid));
+            trunks.entry((port.bridge, vid)).or_default().push(port);
+        }
+    }
+    let mut met = Meetings::default();
+    for segment in topology.segments() {
+        let mut here: SmallVec<[(FabricId, (BridgeId, Vid)); 4]> = SmallVec::new();
+        for domain in &segment.domains {
+            let Some(vid) = domain.vid else { continue };
+            let vlan = (domain.bridge, vid);
+            let Some(fabric) = trunks.get(&vlan).and_then(|trunks| trunks[0].group) else { continue };
+            match here.iter().find(|(other, (_, other_vid))| (*other, *other_vid) == (fabric, vid)) {
+                Some((_, other)) => met.join(*other, vlan),
+                None => here.push((fabric, vlan)),
             }
         }
     }
-    groups
+    let mut groups: BTreeMap<(BridgeId, Vid), Group<'_>> = BTreeMap::new();
+    for (vlan, trunks) in &trunks {
+        let group = groups.entry(met.first(*vlan)).or_default();
+        group.vlans.push(*vlan);
+        group.candidates.extend(trunks.iter().map(|port| (*port, vlan.1)));
+    }
+    groups.into_values().collect()
+}
+
+/// Which VLANs have met: a forest whose roots stand for the rest.
+#[derive(Default)]
+struct Meetings {
+    leads: FxHashMap<(BridgeId, Vid), (BridgeId, Vid)>,
+}
+
+impl Meetings {
+    fn join(&mut self, a: (BridgeId, Vid), b: (BridgeId, Vid)) {
+        let (a, b) = (self.first(a), self.first(b));
+        if a != b {
+            self.leads.insert(a.max(b), a.min(b));
+        }
+    }
+
+    fn first(&self, mut vlan: (BridgeId, Vid)) -> (BridgeId, Vid) {
+        while let Some(next) = self.leads.get(&vlan) {
+            vlan = *next;
+        }
+        vlan
+    }
 }
 
 /// Weighted rendezvous hashing: the highest of -weight / ln(u), u uniform in (0, 1) and drawn from trunk and VLAN, wins; each

@@ -167,7 +167,7 @@ impl<'a> Passage<'a> {
             Mode::Plain | Mode::Qinq { customer_vlans: None, .. } => Ok(Guard::Any),
             Mode::Qinq { customer_vlans: Some(allowed), .. } => match next {
                 None => Ok(Guard::CustomerTagAt(self.read_tags(), allowed)),
-                Some(customer) if allowed.contains(customer.vid) => Ok(Guard::Any),
+                Some(next) if next.tpid == Tpid::Customer && allowed.contains(next.vid) => Ok(Guard::Any),
                 Some(_) => Err(DropReason::CustomerVlanNotAllowed),
             },
             Mode::Trunk(trunk) if trunk.native_inner == NativeInner::Pass => Ok(Guard::Any),

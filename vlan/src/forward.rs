@@ -192,13 +192,15 @@ impl<'t> Plane<'t, '_> {
     }
 
     /// Whether control frames that were admitted go on in a segment: those of qinq ports do, those of trunks only if they are tagged
-    /// and a qinq port of the same bridge is a member, since others are the physical network's own.
+    /// with a customer's outer VLAN, one that a qinq port of the same bridge is in. Others are the physical network's own.
     pub fn takes_control(&self, port: &Port, admitted: Admitted, segment: u32) -> bool {
+        let segment = self.topology.segment(segment);
         let is_qinq = |member: &Member| {
             let other = self.topology.port(member.port);
-            other.bridge == port.bridge && matches!(other.mode, Mode::Qinq { .. })
+            let is_here = other.bridge == port.bridge && segment.domain(member.domain).vid == admitted.vid;
+            is_here && matches!(other.mode, Mode::Qinq { .. })
         };
-        !port.is_trunk || admitted.is_tagged && self.topology.segment(segment).members.iter().any(is_qinq)
+        !port.is_trunk || admitted.is_tagged && segment.members.iter().any(is_qinq)
     }
 
     /// Whether a control frame that `port` admitted to a VLAN of its bridge goes out by a member: by the qinq ports and trunks of its outer

@@ -1,16 +1,18 @@
 //! One host's whole switching state: topology, port states, designation and addresses, and what a frame does to them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::designation::Designation;
+use crate::fdb::refusal::Refused;
 use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
 use crate::forward::{Arrival, Plane, PortState};
 use crate::frame::Header;
-use crate::model::id::{HostId, Location, PortId};
+use crate::model::id::{HostId, Location, PortId, SegmentId};
 use crate::model::topology::Topology;
 use crate::time::Instant;
 use crate::trace::{self, Narrator};
-use crate::verdict::{Decision, DropReason, Verdict};
+use crate::verdict::{Decision, Dependency, DropReason, Verdict};
 
 /// The switching state of one host.
 #[derive(Debug)]
@@ -86,14 +88,16 @@ impl Switch {
         let topology = Arc::clone(&self.topology);
         let arrival = self.plane(&topology).arrive(port, header, verdict, say)?;
         let learned = if arrival.teaches(header) { Some(self.learn(now, &arrival, header)) } else { None };
-        if let Some(reason) = learned.as_ref().and_then(refusal) {
-            verdict.depends.push(crate::verdict::Dependency::Address(arrival.located.segment, header.src));
-            verdict.refuse(reason);
-            say.say(|| trace::ending(Decision::Drop(reason)));
+        let refusal = match &learned {
+            Some(learned) => learned.refusal(),
+            None => self.keeps_out(now, &arrival, header),
+        };
+        if let Some(reason) = refusal {
+            self.refuse(&arrival, header, reason, verdict, say);
             return learned;
         }
         if let Some(learned) = &learned {
-            say.say(|| format!("{} {}", header.src, lesson(learned)));
+            say.say(|| format!("{} {learned}", header.src));
         }
         self.depart(now, &arrival, header, verdict, say);
         learned
@@ -109,9 +113,30 @@ impl Switch {
         say: &mut impl Narrator,
     ) {
         verdict.clear();
-        if let Some(arrival) = self.plane(&self.topology).arrive(port, header, verdict, say) {
-            self.depart(now, &arrival, header, verdict, say);
+        let Some(arrival) = self.plane(&self.topology).arrive(port, header, verdict, say) else { return };
+        match self.keeps_out(now, &arrival, header) {
+            Some(reason) => self.refuse(&arrival, header, reason, verdict, say),
+            None => self.depart(now, &arrival, header, verdict, say),
         }
+    }
+
+    /// Why the source may not be here, whatever is learned. Of a control frame nothing is, but it must not borrow an address.
+    fn keeps_out(&self, now: Instant, arrival: &Arrival<'_>, header: &Header) -> Option<DropReason> {
+        let refused = self.fdb.keeps_out(now, arrival.located.segment, header.src, arrival.location());
+        refused.map(Refused::reason)
+    }
+
+    fn refuse(
+        &self,
+        arrival: &Arrival<'_>,
+        header: &Header,
+        reason: DropReason,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) {
+        verdict.depends.push(Dependency::Address(arrival.located.segment, header.src));
+        verdict.refuse(reason);
+        say.say(|| trace::ending(Decision::Drop(reason)));
     }
 
     fn depart(
@@ -162,6 +187,7 @@ impl Switch {
         self.fdb.undeclare_all();
         self.fdb
             .remap(|segment, location| crate::model::renumber::renumber(&old, &topology, segment, location));
+        self.fdb.set_ageing(|segment, location| ageing_at(&topology, segment, location));
         self.declare_addresses();
     }
 
@@ -198,10 +224,12 @@ pub fn learn_policy(topology: &Topology, location: Location, port: PortId) -> Le
     LearnPolicy { ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
 }
 
-fn refusal(learned: &Learned) -> Option<DropReason> {
-    learned.refusal()
-}
-
-fn lesson(learned: &Learned) -> String {
-    learned.to_string()
+/// The ageing time of the bridge by which an address was learned.
+fn ageing_at(topology: &Topology, segment: SegmentId, location: Location) -> Option<Duration> {
+    let bridge = match location {
+        Location::Port { port, .. } => topology.port(port).bridge,
+        Location::Fabric { fabric, vid } => topology.bridge_on(segment.number, fabric, vid)?,
+        Location::Host(_) => return None,
+    };
+    Some(topology.bridge(bridge).ageing)
 }

@@ -10,11 +10,11 @@ use datapath::port::VportNo;
 use vlan::model::id::PortId;
 use vlan::verdict::{Edit, Egress, Output};
 
-/// The actions that send a frame out by `outputs`, within the rate of `meter` if there is one. A port without vport is left out,
+/// The actions that send a frame out by `outputs`, within the rates of `meters`, in their order. A port without vport is left out,
 /// and so is a copy to another host: a datapath has no tunnels yet. What leaves by nothing is dropped: the list is empty.
 pub fn lower(
     outputs: &[Output],
-    meter: Option<MeterId>,
+    meters: &[MeterId],
     vport_of: impl Fn(PortId) -> Option<VportNo>,
 ) -> Vec<Action> {
     let mut groups: BTreeMap<&Edit, Vec<VportNo>> = BTreeMap::new();
@@ -28,7 +28,7 @@ pub fn lower(
     if groups.is_empty() {
         return Vec::new();
     }
-    let mut actions: Vec<Action> = meter.map(Action::Meter).into_iter().collect();
+    let mut actions: Vec<Action> = meters.iter().copied().map(Action::Meter).collect();
     // The empty edit is the least of all: unedited copies come first and need no clone.
     let last = groups.len() - 1;
     for (number, (edit, vports)) in groups.into_iter().enumerate() {
@@ -91,32 +91,32 @@ mod tests {
             Action::PushTag(tag(9)),
             Action::Output(VportNo(3)),
         ];
-        assert_eq!(lower(&outputs, None, same_number), expected);
+        assert_eq!(lower(&outputs, &[], same_number), expected);
     }
 
     #[test]
     fn the_innermost_tag_is_put_on_first() {
         let expected = [Action::PushTag(tag(8)), Action::PushTag(tag(100)), Action::Output(VportNo(1))];
-        assert_eq!(lower(&[copy(1, 0, &[tag(100), tag(8)])], None, same_number), expected);
+        assert_eq!(lower(&[copy(1, 0, &[tag(100), tag(8)])], &[], same_number), expected);
     }
 
     #[test]
     fn the_meter_comes_before_everything() {
-        let actions = lower(&[copy(1, 0, &[])], Some(MeterId(7)), same_number);
+        let actions = lower(&[copy(1, 0, &[])], &[MeterId(7)], same_number);
         assert_eq!(actions, [Action::Meter(MeterId(7)), Action::Output(VportNo(1))]);
     }
 
     #[test]
     fn what_leaves_by_nothing_is_dropped_without_a_meter() {
-        assert_eq!(lower(&[copy(1, 0, &[])], Some(MeterId(7)), |_| None), []);
+        assert_eq!(lower(&[copy(1, 0, &[])], &[MeterId(7)], |_| None), []);
         let tunnel =
             Output { to: Egress::Tunnel { host: vlan::model::id::HostId(1), vni: 8 }, edit: Edit::default() };
-        assert_eq!(lower(&[tunnel], None, same_number), []);
+        assert_eq!(lower(&[tunnel], &[], same_number), []);
     }
 
     #[test]
     fn vports_inside_clones_are_found() {
-        let actions = lower(&[copy(1, 1, &[]), copy(3, 0, &[tag(9)])], None, same_number);
+        let actions = lower(&[copy(1, 1, &[]), copy(3, 0, &[tag(9)])], &[], same_number);
         let mut found = vports(&actions);
         found.sort();
         assert_eq!(found, [VportNo(1), VportNo(3)]);

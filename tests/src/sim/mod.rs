@@ -9,9 +9,12 @@
 //! `vlan` the description's types and nothing of its forwarding. A test of a kernel can take a case from [`cases`] and ask the
 //! reference what must come out.
 
+mod brief;
 pub mod cases;
 pub mod duel;
 pub mod egress;
+pub mod gateway;
+pub mod oracle;
 pub mod reference;
 pub mod reserved;
 pub mod rng;

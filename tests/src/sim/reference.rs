@@ -259,7 +259,8 @@ impl Reference {
         let bridge = domain.bridge;
         let mut sent = self.send(now, port, walk.exits);
         if matches!(known, Some(Place::Group { .. })) {
-            sent.truncate(1);
+            let carrier = sent.first().map(|(name, _)| name.clone());
+            sent.retain(|(name, _)| Some(name) == carrier.as_ref());
         }
         let left = |name: &str| self.wiring.port_named(name).map(|port| self.wiring.bridge_of[port]);
         travel.through_chain = sent.iter().any(|(name, _)| left(name) != Some(bridge));

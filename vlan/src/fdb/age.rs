@@ -1,9 +1,12 @@
 //! Ageing: removing addresses that were not heard for their ageing time, and letting frozen ones go.
 
+use std::time::Duration;
+
 use super::Fdb;
 use super::entry::Gone;
+use super::table::Place;
 use crate::addr::MacAddr;
-use crate::model::id::SegmentId;
+use crate::model::id::{Location, SegmentId};
 use crate::time::Instant;
 
 /// What time has changed.
@@ -32,6 +35,23 @@ impl Fdb {
     pub fn next_due(&self) -> Option<Instant> {
         let thaws = self.frozen.first().map(|(until, _)| *until);
         [thaws, self.queues.next_due()].into_iter().flatten().min()
+    }
+
+    /// Gives every dynamic address the ageing time of where it is; `None` leaves it as it is. For ageing times that were changed:
+    /// learning alone would do so with an address' next frame, which a flow of the kernel keeps from being seen.
+    pub fn set_ageing(&mut self, of: impl Fn(SegmentId, Location) -> Option<Duration>) {
+        let places: Vec<Place> = self.table.places().collect();
+        for place in places {
+            let node = &self.table[place];
+            let Some(ageing) = of(node.key.segment(), node.location) else { continue };
+            let queue = self.queues.of(node).map(|queue| (queue.slot, queue.ageing));
+            if let Some((slot, _)) = queue.filter(|(_, old)| *old != ageing) {
+                self.queues.unlink(&mut self.table, place);
+                self.queues.link(&mut self.table, place, slot, ageing);
+            } else if let Some(freeze) = self.moved.get_mut(&place).and_then(|moved| moved.freeze.as_mut()) {
+                freeze.ageing = ageing;
+            }
+        }
     }
 
     fn thaw_next(&mut self, now: Instant, aged: &mut Aged) -> bool {

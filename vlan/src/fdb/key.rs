@@ -42,13 +42,14 @@ impl Hash for Key {
 
 /// The secret start and factor of the hash.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seed {
+pub struct Seed {
     start: u64,
     factor: u64,
 }
 
 impl Seed {
-    pub(super) fn new(seed: u64) -> Seed {
+    /// A start and a factor from a number, which is to be random and secret where keys come from a network.
+    pub fn new(seed: u64) -> Seed {
         // An even factor would lose bits at each multiplication.
         Seed { start: spread(seed), factor: spread(seed.wrapping_add(GOLDEN)) | 1 }
     }
@@ -63,7 +64,7 @@ impl BuildHasher for Seed {
 }
 
 /// A hash under way.
-pub(super) struct Folding {
+pub struct Folding {
     state: u64,
     factor: u64,
 }

@@ -20,6 +20,28 @@ impl Fdb {
         learned
     }
 
+    /// Why a frame with this source is dropped at `location` whatever else happens: the address is declared or frozen elsewhere.
+    /// Learns nothing; what only learning finds out (a full slot, an echo, one move too many) is not foreseen.
+    pub fn keeps_out(
+        &self,
+        now: Instant,
+        segment: SegmentId,
+        mac: MacAddr,
+        location: Location,
+    ) -> Option<Refused> {
+        let place = self.table.find(Key::new(segment, mac))?;
+        let node = &self.table[place];
+        let at = node.location;
+        if at == location {
+            return None;
+        }
+        if node.kind == Kind::Declared {
+            return Some(Refused::Pinned { at });
+        }
+        let until = self.moved_of(place)?.freeze.as_ref()?.until;
+        (now < until).then_some(Refused::Frozen { at, until })
+    }
+
     /// Says that the data plane saw a frame from an address at `used`, not after `now`, where the address is known to be.
     pub fn touch(&mut self, now: Instant, segment: SegmentId, mac: MacAddr, used: Instant) -> Touched {
         let Some(place) = self.table.find(Key::new(segment, mac)) else { return Touched::Unknown };

@@ -43,7 +43,7 @@ mod damping;
 pub mod declare;
 pub mod entry;
 mod flush;
-mod key;
+pub mod key;
 pub mod learn;
 mod queue;
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
     }
     let mut fabrics = Fabrics::default();
     let bridges = compile_bridges(description, &mut fabrics);
-    let ports = compile_ports(description, &bridges, &mut fabrics);
+    let ports = compile_ports(description, &bridges);
     let edges = compile_edges(description, &bridges);
     check_chains(&bridges, &edges, &mut findings);
     if !findings.mistakes.is_empty() {
@@ -60,7 +60,7 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
     Ok(topology)
 }
 
-/// Gives fabrics their numbers; a trunk under `redundancy = "none"` is a fabric by itself.
+/// Gives fabrics their numbers.
 #[derive(Default)]
 struct Fabrics {
     names: Vec<String>,
@@ -93,7 +93,7 @@ fn compile_bridges(description: &Description, fabrics: &mut Fabrics) -> Vec<Brid
     description.bridges.iter().enumerate().map(compile).collect()
 }
 
-fn compile_ports(description: &Description, bridges: &[Bridge], fabrics: &mut Fabrics) -> Vec<Port> {
+fn compile_ports(description: &Description, bridges: &[Bridge]) -> Vec<Port> {
     let declared = description
         .trunks
         .iter()
@@ -115,7 +115,7 @@ fn compile_ports(description: &Description, bridges: &[Bridge], fabrics: &mut Fa
             link: port.link.clone(),
             mode,
             is_trunk,
-            group: group_of(is_trunk, port, bridge, fabrics),
+            group: group_of(is_trunk, bridge),
             macs,
             mac_limit: port.mac_limit.unwrap_or(default_limit),
             on_limit: port.on_limit,
@@ -128,17 +128,10 @@ fn compile_ports(description: &Description, bridges: &[Bridge], fabrics: &mut Fa
     ports
 }
 
-fn group_of(
-    is_trunk: bool,
-    port: &description::Port,
-    bridge: &Bridge,
-    fabrics: &mut Fabrics,
-) -> Option<FabricId> {
+/// Only where we say which trunk carries a VLAN do the trunks of a fabric stand for one; otherwise each is an ordinary port.
+fn group_of(is_trunk: bool, bridge: &Bridge) -> Option<FabricId> {
     match bridge.kind {
         Kind::Aware { fabric, redundancy: Redundancy::Designated, .. } if is_trunk => Some(fabric),
-        Kind::Aware { redundancy: Redundancy::None, .. } if is_trunk => {
-            Some(fabrics.number(&format!("trunk {}", port.name)))
-        }
         _ => None,
     }
 }
@@ -245,6 +238,34 @@ fn check_tree(
         findings.add(Table::Vlans, last, "to", text);
     }
     one_vid_a_fabric(tree, bridges, ports, (edges, description), findings);
+    third_tags(tree, bridges, ports, description, findings);
+}
+
+/// Where frames come behind two tags that bridges have looked at, a customer's tag would be the third.
+fn third_tags(
+    tree: &Tree,
+    bridges: &[Bridge],
+    ports: &[Port],
+    description: &Description,
+    findings: &mut Findings,
+) {
+    let Some(deep) = tree.domains.iter().find(|domain| domain.inner.is_some()) else { return };
+    for domain in tree.domains.iter().filter(|domain| domain.inner.is_none()) {
+        let Some(vid) = domain.vid else { continue };
+        for port in ports.iter().filter(|port| port.bridge == domain.bridge && port.is_member(vid)) {
+            if !matches!(port.mode, Mode::Qinq { customer_vlans: Some(_), .. }) {
+                continue;
+            }
+            let text = format!(
+                "frames come here behind tags {} of {:?}, the customer's would be the third: at most 2 tags are looked at on the \
+                 way of a frame",
+                tags(deep),
+                bridges[deep.bridge.0 as usize].name
+            );
+            let index = port.id.0 as usize - description.trunks.len();
+            findings.add(Table::Ports, index, "customer-vlans", text);
+        }
+    }
 }
 
 /// Two VIDs of one connected physical network on one segment would join them behind the network's back (behaviour.md 1).
@@ -255,21 +276,24 @@ fn one_vid_a_fabric(
     (edges, description): (&[Edge], &Description),
     findings: &mut Findings,
 ) {
-    let mut seen: BTreeMap<FabricId, &Domain> = BTreeMap::new();
+    let wired: BTreeSet<BridgeId> =
+        ports.iter().filter(|port| port.is_trunk).map(|port| port.bridge).collect();
+    let joins = |id: BridgeId| {
+        matches!(description.bridges[id.0 as usize].kind, BridgeKind::VlanAware { join_vids: true, .. })
+    };
+    let clash = |a: &Domain, b: &Domain| {
+        let may_join = joins(a.bridge) || joins(b.bridge);
+        let meet = a.bridge == b.bridge || (wired.contains(&a.bridge) && wired.contains(&b.bridge));
+        !may_join && (a.vid, a.inner) != (b.vid, b.inner) && meet
+    };
+    let mut seen: BTreeMap<FabricId, Vec<&Domain>> = BTreeMap::new();
     for domain in &tree.domains {
         let bridge = &bridges[domain.bridge.0 as usize];
         let Kind::Aware { fabric, .. } = bridge.kind else { continue };
-        let Some(other) = seen.insert(fabric, domain) else { continue };
-        let joins = |b: &Bridge| {
-            matches!(description.bridges[b.id.0 as usize].kind, BridgeKind::VlanAware { join_vids: true, .. })
-        };
-        let other_bridge = &bridges[other.bridge.0 as usize];
-        let same = (other.vid, other.inner) == (domain.vid, domain.inner);
-        let wired = |id: BridgeId| ports.iter().any(|port| port.is_trunk && port.bridge == id);
-        let apart = other.bridge != domain.bridge && !(wired(other.bridge) && wired(domain.bridge));
-        if same || apart || joins(bridge) || joins(other_bridge) {
-            continue;
-        }
+        let others = seen.entry(fabric).or_default();
+        let clashing = others.iter().copied().find(|other| clash(other, domain));
+        others.push(domain);
+        let Some(other) = clashing else { continue };
         let involved = |edge: &&Edge| {
             [(domain.bridge, domain.vid), (other.bridge, other.vid)].contains(&(edge.bridge, Some(edge.vid)))
         };
@@ -282,7 +306,7 @@ fn one_vid_a_fabric(
         let text = format!(
             "VIDs {} of {:?} and {} of {:?} are one segment and both on fabric {:?}: name different fabrics, or allow it by join-vids = true on a bridge",
             tags(other),
-            other_bridge.name,
+            bridges[other.bridge.0 as usize].name,
             tags(domain),
             bridge.name,
             fabric_name(description, bridge)

@@ -47,6 +47,11 @@ impl Graph {
             Graph { nodes: BTreeSet::new(), neighbours: FxHashMap::default(), chains: FxHashMap::default() };
         let mut known: Vec<Option<VidSet>> = aware.to_vec();
         for edge in edges {
+            let is_led_to_again = edges.iter().any(|other| other.index < edge.index && other.to == edge.to);
+            if let (true, Some(vids)) = (is_led_to_again, &mut known[edge.to.0 as usize]) {
+                // Two outer VLANs meet in it, in each of its VLANs, whether a port of its own has that VLAN or not.
+                *vids = VidSet::all();
+            }
             if let Some(vids) = &mut known[edge.bridge.0 as usize] {
                 vids.insert(edge.vid);
             }

@@ -9,7 +9,7 @@ use crate::model::description::Description;
 use crate::model::id::{BridgeId, FabricId, HostId, PortId, SegmentId};
 use crate::model::mistake::Mistake;
 use crate::model::port::Port;
-use crate::model::segment::Segment;
+use crate::model::segment::{Member, Segment};
 use crate::model::{build, description};
 use crate::vid::Vid;
 
@@ -67,6 +67,21 @@ impl Topology {
     /// Every mistake there is, in the order of the description.
     pub fn build(description: &Description) -> Result<Topology, Vec<Mistake>> {
         build::build(description)
+    }
+
+    /// The topology that declares nothing.
+    pub fn empty() -> Topology {
+        Topology {
+            description: Description::default(),
+            bridges: Vec::new(),
+            ports: Vec::new(),
+            fabrics: Vec::new(),
+            segments: Vec::new(),
+            places: Vec::new(),
+            chained: FxHashMap::default(),
+            by_name: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// What is odd but allowed.
@@ -154,6 +169,26 @@ impl Topology {
                 })
             }
         }
+    }
+
+    /// The bridge whose trunks of group `fabric` are members of a segment by VLAN `vid`: several bridges may speak to one fabric, and
+    /// VLAN 9 of each may be another segment.
+    pub fn bridge_on(&self, segment: u32, fabric: FabricId, vid: Vid) -> Option<BridgeId> {
+        let segment = self.segments.get(segment as usize)?;
+        let is_its = |member: &&Member| {
+            self.port(member.port).group == Some(fabric) && segment.domain(member.domain).vid == Some(vid)
+        };
+        segment.members.iter().find(is_its).map(|member| self.port(member.port).bridge)
+    }
+
+    /// The other way from [`Topology::locate`]: the VID of the tag that comes next in VLAN `vid` of `bridge`, for frames of a segment.
+    pub fn next_vid(&self, segment: SegmentId, bridge: BridgeId, vid: Option<Vid>) -> Option<u16> {
+        if segment.inner != 0 {
+            return Some(segment.inner);
+        }
+        let domains = &self.segments.get(segment.number as usize)?.domains;
+        let its = domains.iter().find(|domain| domain.bridge == bridge && domain.vid == vid)?;
+        its.inner.map(Vid::get)
     }
 
     /// The VAB that VLAN `vid` of VAB `bridge` leads into, if it does.

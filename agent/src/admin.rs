@@ -1,0 +1,266 @@
+//! The daemon's socket: HTTP and JSON under `/v1/` on a Unix socket, and metrics in Prometheus text format.
+//!
+//! | method and path | answer |
+//! |---|---|
+//! | GET `/v1/status`, `/v1/ports`, `/v1/trunks`, `/v1/bridges`, `/v1/macs`, `/v1/flows`, `/v1/counters` | snapshots ([`crate::view`]) |
+//! | GET `/v1/topology` | the newest revision and its description |
+//! | POST `/v1/topology` | publishes a revision; 409 if another came first, 422 if it does not build |
+//! | POST `/v1/trace` | what the running switch would do with a frame; nothing is learned |
+//! | POST `/v1/command` | an operator's command |
+//! | GET `/metrics` | counters |
+//!
+//! Errors are `{"error": "…"}` with a fitting status.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use nsdb::Store;
+use serde::{Deserialize, Serialize};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use vlan::model::description::Description;
+use vlan::model::topology::Topology;
+use vlan::time::Instant;
+
+use crate::engine::Engine;
+use crate::input::Command;
+use crate::runtime::{Request, ask};
+use crate::topology::{self, Authorship, TopologyError};
+use crate::view::CounterView;
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct Admin {
+    /// To the task that owns the engine.
+    pub requests: mpsc::Sender<Request>,
+    /// The shared store.
+    pub store: Arc<Store>,
+}
+
+/// The newest revision, as the socket gives it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Published {
+    /// Its number; 0 for an empty store.
+    pub revision: u64,
+    /// What it declares.
+    pub description: Description,
+}
+
+/// A revision to be published.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The revision that it was planned against; `None` publishes over whatever is there.
+    pub expected: Option<u64>,
+    /// What it declares.
+    pub description: Description,
+    /// Who publishes it.
+    pub author: String,
+    /// What it is about.
+    pub note: String,
+}
+
+/// What became of a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The revision that is there now.
+    pub revision: u64,
+    /// False if it was there before.
+    pub is_new: bool,
+}
+
+/// A frame to be traced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceQuestion {
+    /// The arrival port.
+    pub port: String,
+    /// The frame's bytes.
+    pub frame: Vec<u8>,
+}
+
+/// An error, as the socket gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What, which value, where, what is allowed.
+    pub error: String,
+}
+
+/// Why the socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// A daemon answers there.
+    #[error("{path}: another daemon answers on this socket; stop it, or give this one another by --socket")]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("{path}: cannot listen: {source}")]
+    Refused {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Opens the socket, mode 0660. A socket file that nobody answers on, left by a killed daemon, is replaced.
+///
+/// # Errors
+/// Somebody answers on it, or the system refuses.
+pub async fn open(path: &Path) -> Result<UnixListener, SocketError> {
+    let refused = |source| SocketError::Refused { path: path.to_owned(), source };
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(SocketError::InUse { path: path.to_owned() });
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(refused)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(refused(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(refused)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(refused)?;
+    Ok(listener)
+}
+
+/// Answers on a socket until the task is dropped.
+///
+/// # Errors
+/// The socket itself fails.
+pub async fn serve(listener: UnixListener, admin: Admin) -> std::io::Result<()> {
+    axum::serve(listener, router(admin)).await
+}
+
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/v1/status", get(|state| look(state, Engine::status)))
+        .route("/v1/ports", get(|state| look(state, Engine::ports)))
+        .route("/v1/trunks", get(|state| look(state, Engine::trunks)))
+        .route("/v1/bridges", get(|state| look(state, Engine::bridges)))
+        .route("/v1/macs", get(|state| look(state, Engine::macs)))
+        .route("/v1/flows", get(|state| look(state, Engine::flows)))
+        .route("/v1/counters", get(|state| look(state, Engine::counters)))
+        .route("/v1/topology", get(newest).post(publish))
+        .route("/v1/trace", post(trace))
+        .route("/v1/command", post(command))
+        .route("/metrics", get(metrics))
+        .fallback(|| async {
+            failure(StatusCode::NOT_FOUND, "there is nothing here; see /v1/status".to_owned())
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(admin)
+}
+
+async fn look<T, F>(State(admin): State<Admin>, view: F) -> Response
+where
+    T: Serialize + Send + 'static,
+    F: FnOnce(&Engine, Instant) -> T + Send + 'static,
+{
+    match ask(&admin.requests, view).await {
+        Some(view) => Json(view).into_response(),
+        None => stopping(),
+    }
+}
+
+async fn newest(State(admin): State<Admin>) -> Response {
+    match topology::newest(&admin.store).await {
+        Ok(Some((revision, description))) => {
+            Json(Published { revision: revision.get(), description }).into_response()
+        }
+        Ok(None) => Json(Published { revision: 0, description: Description::default() }).into_response(),
+        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+async fn publish(State(admin): State<Admin>, Json(proposal): Json<Proposal>) -> Response {
+    if let Err(mistakes) = Topology::build(&proposal.description) {
+        let lines: Vec<String> = mistakes.iter().map(|mistake| mistake.text.clone()).collect();
+        return failure(StatusCode::UNPROCESSABLE_ENTITY, lines.join("; "));
+    }
+    let by = Authorship { author: proposal.author, note: proposal.note };
+    match topology::publish(&admin.store, &proposal.description, proposal.expected, &by).await {
+        Ok((revision, is_new)) => Json(Accepted { revision: revision.get(), is_new }).into_response(),
+        Err(error @ TopologyError::Conflict { .. }) => failure(StatusCode::CONFLICT, error.to_string()),
+        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+async fn trace(State(admin): State<Admin>, Json(question): Json<TraceQuestion>) -> Response {
+    let answer =
+        ask(&admin.requests, move |engine, now| engine.trace(now, &question.port, &question.frame)).await;
+    match answer {
+        Some(Ok(answer)) => Json(answer).into_response(),
+        Some(Err(error)) => failure(StatusCode::NOT_FOUND, error),
+        None => stopping(),
+    }
+}
+
+async fn command(State(admin): State<Admin>, Json(command): Json<Command>) -> Response {
+    match admin.requests.send(Request::Command(command)).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(_) => stopping(),
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    match ask(&admin.requests, Engine::counters).await {
+        Some(counters) => prometheus(&counters).into_response(),
+        None => stopping(),
+    }
+}
+
+/// Counters in the Prometheus text exposition format 0.0.4.
+pub fn prometheus(counters: &[CounterView]) -> String {
+    let mut sorted: Vec<&CounterView> = counters.iter().collect();
+    sorted.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
+    let (mut text, mut family) = (String::new(), "");
+    for counter in sorted {
+        if counter.name != family {
+            family = &counter.name;
+            let _ = writeln!(text, "# TYPE {family} counter");
+        }
+        let labels: Vec<String> =
+            counter.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(text, "{}{labels} {}", counter.name, counter.value);
+    }
+    text
+}
+
+fn stopping() -> Response {
+    failure(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned())
+}
+
+fn failure(status: StatusCode, error: String) -> Response {
+    (status, Json(ErrorBody { error })).into_response()
+}
+
+/// Longest body of a request: a description of 4 094 VLANs is about 1 MiB.
+const MAX_BODY: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_grouped_by_family() {
+        let counter = |name: &str, port: &str, value| CounterView {
+            name: name.to_owned(),
+            labels: vec![("port".to_owned(), port.to_owned())],
+            value,
+        };
+        let text =
+            prometheus(&[counter("b_total", "x", 1), counter("a_total", "y", 2), counter("b_total", "a", 3)]);
+        let expected = "# TYPE a_total counter\na_total{port=\"y\"} 2\n# TYPE b_total counter\n\
+                        b_total{port=\"a\"} 3\nb_total{port=\"x\"} 1\n";
+        assert_eq!(text, expected);
+    }
+}

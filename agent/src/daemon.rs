@@ -1,0 +1,182 @@
+//! The daemon: opens store, datapath and socket, starts the tasks, and ends them in order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datapath::port::LinkEvent;
+use datapath::{FlowTable, Refusal};
+use nsdb::{Documents, Journal, Kind, Local, NewEntry, Store, StoreError, WallTime};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::admin::{self, Admin, SocketError};
+use crate::clock;
+use crate::engine::{Engine, Settings};
+use crate::event::Event;
+use crate::input::SavedAddress;
+use crate::record::Recorder;
+use crate::runtime::{Runtime, Wiring};
+use crate::topology;
+
+/// What a daemon is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The engine's settings.
+    pub settings: Settings,
+    /// The socket.
+    pub socket: PathBuf,
+    /// Remove the datapath at the end; otherwise it goes on forwarding.
+    pub teardown: bool,
+    /// Record every input to this file.
+    pub record: Option<PathBuf>,
+}
+
+/// Why a daemon ended or did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The socket cannot be opened.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The datapath refused something that nothing works without.
+    #[error("datapath: {0}")]
+    Datapath(#[from] Refusal),
+    /// Links cannot be watched.
+    #[error("links cannot be watched: {0}")]
+    Links(#[source] std::io::Error),
+    /// The record cannot be made.
+    #[error("--record {path}: {source}")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Runs until `stop` becomes true. `ready` is called when the socket answers and the datapath is open.
+///
+/// # Errors
+/// Whatever keeps it from starting. Once it runs, faults are events and counters.
+pub async fn run<D: FlowTable>(
+    options: Options,
+    store: Arc<Store>,
+    datapath: D,
+    links: mpsc::Receiver<LinkEvent>,
+    stop: watch::Receiver<bool>,
+    ready: impl FnOnce(),
+) -> Result<(), DaemonError> {
+    let listener = admin::open(&options.socket).await?;
+    let recorder = options.record.as_ref().map(|path| Recorder::create(path)).transpose();
+    let recorder = recorder
+        .map_err(|source| DaemonError::Record { path: options.record.clone().unwrap_or_default(), source })?;
+    let (requests, asked) = mpsc::channel(QUEUE);
+    let (arrivals, arrived) = mpsc::channel(1);
+    let (saves, saved) = watch::channel(Vec::new());
+    let (events, told) = mpsc::channel(QUEUE);
+    let tasks = TaskTracker::new();
+    let serving = tokio::spawn(admin::serve(listener, Admin { requests, store: Arc::clone(&store) }));
+    let following = tokio::spawn(topology::follow(Arc::clone(&store), arrivals));
+    tasks.spawn(keep_journal(Arc::clone(&store), told));
+    tasks.spawn(keep_addresses(Arc::clone(&store), saved));
+    let collecting = tokio::spawn(collect_shards(Arc::clone(&store)));
+    let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
+    let engine = Engine::new(options.settings);
+    let before = load_addresses(&store).await;
+    ready();
+    let ended = Runtime::new(engine, datapath, wiring).run(before).await;
+    serving.abort();
+    following.abort();
+    collecting.abort();
+    let _ = std::fs::remove_file(&options.socket);
+    let (datapath, addresses) = ended?;
+    tasks.close();
+    tasks.wait().await;
+    save_addresses(&store, &addresses).await;
+    if options.teardown {
+        datapath.teardown().await?;
+        info!("the datapath is removed");
+    } else {
+        info!("stopped; the kernel goes on forwarding by the flows it has");
+    }
+    Ok(())
+}
+
+async fn keep_journal(store: Arc<Store>, mut told: mpsc::Receiver<Event>) {
+    let Ok(kind) = Kind::new("event") else { return };
+    while let Some(event) = told.recv().await {
+        let Ok(body) = serde_json::to_vec(&event) else { continue };
+        let entry = NewEntry { kind: kind.clone(), at: WallTime::from_millis(clock::wall_ms()), body };
+        if let Err(error) = store.append(vec![entry]).await {
+            warn!(%error, "the journal cannot be written");
+        }
+    }
+}
+
+async fn keep_addresses(store: Arc<Store>, mut saved: watch::Receiver<Vec<SavedAddress>>) {
+    while saved.changed().await.is_ok() {
+        let addresses = saved.borrow_and_update().clone();
+        save_addresses(&store, &addresses).await;
+    }
+}
+
+/// Kept in pieces, since one record of the store has a limit.
+async fn save_addresses(store: &Store, addresses: &[SavedAddress]) {
+    let pieces: Vec<&[SavedAddress]> = addresses.chunks(ADDRESSES_A_PIECE).collect();
+    for (number, piece) in pieces.iter().enumerate() {
+        let saved = match nsdb::schema::encode(ADDRESS_VERSION, piece) {
+            Ok(bytes) => store.save(&piece_key(number), bytes).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = saved {
+            warn!(error, "learned addresses cannot be saved");
+            return;
+        }
+    }
+    let mut number = pieces.len();
+    while matches!(store.delete(&piece_key(number)).await, Ok(true)) {
+        number += 1;
+    }
+}
+
+async fn load_addresses(store: &Store) -> Vec<SavedAddress> {
+    let mut addresses = Vec::new();
+    for number in 0.. {
+        let piece = match store.load(&piece_key(number)).await {
+            Ok(Some(bytes)) => {
+                nsdb::schema::decode::<Vec<SavedAddress>>(ADDRESS_VERSION, &bytes).map_err(|e| e.to_string())
+            }
+            Ok(None) => break,
+            Err(error) => Err(error.to_string()),
+        };
+        match piece {
+            Ok(piece) => addresses.extend(piece),
+            Err(error) => warn!(error, "saved addresses cannot be read, they are learned anew"),
+        }
+    }
+    addresses
+}
+
+async fn collect_shards(store: Arc<Store>) {
+    loop {
+        tokio::time::sleep(SHARDS_KEPT).await;
+        let before = WallTime::from_millis(clock::wall_ms()).before(SHARDS_KEPT);
+        if let Err(error) = store.collect(before).await {
+            warn!(%error, "shards that are out of use cannot be collected");
+        }
+    }
+}
+
+fn piece_key(number: usize) -> String {
+    format!("addresses/{number}")
+}
+
+const QUEUE: usize = 1024;
+const ADDRESSES_A_PIECE: usize = 10_000;
+const ADDRESS_VERSION: u8 = 1;
+/// How long a shard that no revision names any more stays.
+const SHARDS_KEPT: Duration = Duration::from_secs(3600);

@@ -1,0 +1,135 @@
+//! What an earlier run left behind: its flows, still in force in the kernel, and the addresses that it saved.
+//!
+//! Flows say where addresses are, and when they were last heard. Then each is looked over like any flow whose ground has shifted:
+//! what it would be under the topology in force decides whether it stays.
+
+use datapath::flow::Flow;
+use datapath::port::Vport;
+use smallvec::SmallVec;
+use vlan::fdb::saved::Saved;
+use vlan::time::Instant;
+use vlan::trace::Silent;
+use vlan::verdict::Verdict;
+
+use super::Engine;
+use super::book::{Purpose, Record};
+use super::renew::Renewed;
+use super::upcall::kernel_mask;
+use crate::event::Event;
+use crate::input::SavedAddress;
+
+/// What was found at the start and is not settled yet.
+#[derive(Debug, Default)]
+pub(super) struct Heritage {
+    flows: Vec<Flow>,
+    /// Addresses that an earlier run saved.
+    pub(super) saved: Vec<SavedAddress>,
+    has_begun: bool,
+    /// Counts flows as they are looked over; `None` when the event was told.
+    tally: Option<Tally>,
+    /// A revision that is in force when no stale flow is left.
+    pub(super) in_force: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    kept: usize,
+    replaced: usize,
+    deleted: usize,
+    addresses: usize,
+}
+
+impl Engine {
+    pub(super) fn observe(&mut self, vports: Vec<Vport>, flows: Vec<Flow>) {
+        self.links.note_vports(vports);
+        self.heritage.flows = flows;
+    }
+
+    /// Once ports and topology are known: learns from the flows, writes them into the book, and has them looked over.
+    pub(super) fn begin_with_heritage(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.heritage.has_begun, true) {
+            return;
+        }
+        let flows = std::mem::take(&mut self.heritage.flows);
+        let mut addresses: Vec<Saved> = flows.iter().filter_map(|flow| self.lesson_of(now, flow)).collect();
+        let saved = std::mem::take(&mut self.heritage.saved);
+        addresses.extend(saved.iter().filter_map(|one| self.located(one)));
+        let mut tally = Tally { addresses: self.restore(now, addresses), ..Tally::default() };
+        for flow in flows {
+            let id = flow.id;
+            match self.record_of(now, flow) {
+                Some(record) => self.enter(record),
+                None => {
+                    self.changes.delete_flow(id);
+                    tally.deleted += 1;
+                }
+            }
+        }
+        self.book.spoil_all();
+        self.heritage.tally = Some(tally);
+    }
+
+    /// Where the source of a flow that was used is, and when it was last heard. Frames that were dropped teach nothing: their port may
+    /// have been blocked.
+    fn lesson_of(&self, now: Instant, flow: &Flow) -> Option<Saved> {
+        flow.actions.as_ref().filter(|actions| !actions.is_empty())?;
+        let (port, used) = (self.links.port_of(flow.key.vport)?, flow.stats.used?);
+        let mut verdict = Verdict::default();
+        self.switch.judge(now, port, &flow.key.header, &mut verdict, &mut Silent);
+        let seen = verdict.source?;
+        let idle = now.since(used);
+        Some(Saved {
+            segment: seen.segment,
+            mac: seen.mac,
+            location: seen.location,
+            idle,
+            known: idle,
+            mobility: 0,
+        })
+    }
+
+    /// A flow of the kernel as the book has it; `None` if it is not one that we would make.
+    fn record_of(&self, now: Instant, flow: Flow) -> Option<Record> {
+        let port = self.links.port_of(flow.key.vport)?;
+        let mask = kernel_mask(flow.mask?);
+        Some(Record {
+            id: flow.id,
+            key: flow.key,
+            mask,
+            actions: flow.actions?,
+            port: self.key_of(port),
+            purpose: Purpose::Forward,
+            source: None,
+            depends: SmallVec::new(),
+            into_fabrics: SmallVec::new(),
+            stats: flow.stats,
+            used: flow.stats.used.unwrap_or(now),
+            unanswered: 0,
+            heat: 1,
+        })
+    }
+
+    pub(super) fn note_renewed(&mut self, renewed: Renewed) {
+        let Some(tally) = &mut self.heritage.tally else { return };
+        match renewed {
+            Renewed::Kept => tally.kept += 1,
+            Renewed::Replaced => tally.replaced += 1,
+            Renewed::Withdrawn => tally.deleted += 1,
+        }
+    }
+
+    /// No stale flow is left: what waited for that is told.
+    pub(super) fn tell_of_renewal(&mut self) {
+        if !self.heritage.has_begun {
+            return;
+        }
+        if let Some(Tally { kept, replaced, deleted, addresses }) = self.heritage.tally.take()
+            && kept + replaced + deleted + addresses > 0
+        {
+            self.tell(Event::Adopted { kept, replaced, deleted, addresses });
+        }
+        if let Some(revision) = self.heritage.in_force.take() {
+            self.tell(Event::Applied { revision });
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The flow book: every flow that the datapath is to have, what each rests on, and which of them are to be looked over.
+//!
+//! A flow is found by its id, by the class of frames that it is for, and by each *tag*: a piece of state that it rests on, or a vport
+//! that it names. When state changes, the flows with its tag become *stale*; stale flows are looked over most used first, a bounded
+//! number at a time, so that the loss of a trunk with 200 000 flows keeps nobody waiting.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
+
+use datapath::flow::{Action, FlowId, FlowKey, FlowStats};
+use datapath::port::VportNo;
+use smallvec::SmallVec;
+use vlan::fdb::key::Seed;
+use vlan::frame::Header;
+use vlan::model::id::PortId;
+use vlan::tag::{Pcp, Tag};
+use vlan::time::Instant;
+use vlan::verdict::{Consulted, Dependency, DropReason, Seen};
+
+use crate::counters::PortKey;
+
+/// The flows that the datapath is to have.
+#[derive(Debug)]
+pub(super) struct Book {
+    records: Vec<Slot>,
+    free: Vec<u32>,
+    by_id: HashMap<FlowId, u32, Seed>,
+    by_class: HashMap<Class, u32, Seed>,
+    by_tag: HashMap<Tagged, Dependents, Seed>,
+    stale: [VecDeque<Reference>; HEATS],
+    /// The upper half of new ids, so that an earlier run's are not met again.
+    ids_of_this_run: u64,
+    last_id: u64,
+}
+
+/// The frames that a flow is for: those that agree in every field of `mask`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Class {
+    vport: VportNo,
+    recirc: u32,
+    header: Header,
+    mask: Consulted,
+}
+
+/// What a flow does, as far as counting goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It forwards.
+    Forward,
+    /// It drops, for this reason; with the VID that was not allowed.
+    Drop(DropReason, Option<u16>),
+}
+
+/// A flow of the book.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    /// Its identity.
+    pub(super) id: FlowId,
+    /// Its key as it came from the datapath.
+    pub(super) key: FlowKey,
+    /// Which fields of the key count.
+    pub(super) mask: Consulted,
+    /// What it does.
+    pub(super) actions: Vec<Action>,
+    /// Whom its frames are counted for.
+    pub(super) port: PortKey,
+    /// What its frames are counted as.
+    pub(super) purpose: Purpose,
+    /// Where its source address must be for it to be right.
+    pub(super) source: Option<Seen>,
+    /// What it rests on.
+    pub(super) depends: SmallVec<[Dependency; 6]>,
+    /// Ports by which its frames reach a fabric: their source may come back from there.
+    pub(super) into_fabrics: SmallVec<[PortId; 1]>,
+    /// Hits as last read.
+    pub(super) stats: FlowStats,
+    /// When it was put, or last hit as far as is known.
+    pub(super) used: Instant,
+    /// Changes of it that the datapath has not answered yet.
+    pub(super) unanswered: u16,
+    /// How much it is used: frames between the last two readings, as a power of two.
+    pub(super) heat: u8,
+}
+
+/// A place in the book that holds a record, or held one.
+#[derive(Debug, Default)]
+struct Slot {
+    record: Option<Box<Record>>,
+    /// Differs for each record that the place has held.
+    stamp: u32,
+    is_stale: bool,
+}
+
+/// A record that may be gone by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reference {
+    slot: u32,
+    stamp: u32,
+}
+
+/// What flows are found by besides their own identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Tagged {
+    /// They rest on it.
+    State(Dependency),
+    /// They come in by it or leave by it.
+    Vport(VportNo),
+}
+
+/// Flows with one tag, some of which are gone.
+#[derive(Debug, Default)]
+struct Dependents {
+    list: SmallVec<[Reference; 2]>,
+    live: u32,
+}
+
+impl Book {
+    pub(super) fn new(seed: u64) -> Book {
+        let hashing = Seed::new(seed);
+        Book {
+            records: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::with_hasher(hashing),
+            by_class: HashMap::with_hasher(hashing),
+            by_tag: HashMap::with_hasher(hashing),
+            stale: Default::default(),
+            ids_of_this_run: seed,
+            last_id: 0,
+        }
+    }
+
+    /// How many flows there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// An id that no flow has.
+    pub(super) fn new_id(&mut self) -> FlowId {
+        loop {
+            self.last_id += 1;
+            let id = FlowId(u128::from(self.ids_of_this_run) << 64 | u128::from(self.last_id));
+            if !self.by_id.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// The flow of a class of frames.
+    pub(super) fn find_class(&self, key: &FlowKey, mask: &Consulted) -> Option<FlowId> {
+        let slot = self.by_class.get(&Class::of(key, mask))?;
+        self.records[*slot as usize].record.as_ref().map(|record| record.id)
+    }
+
+    /// The flow with an id.
+    pub(super) fn get(&self, id: FlowId) -> Option<&Record> {
+        self.records[*self.by_id.get(&id)? as usize].record.as_deref()
+    }
+
+    /// The flow with an id, to note what was heard of it. What it is found by must not change: see [`Book::enter`].
+    pub(super) fn get_mut(&mut self, id: FlowId) -> Option<&mut Record> {
+        self.records[*self.by_id.get(&id)? as usize].record.as_deref_mut()
+    }
+
+    /// Every flow.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter_map(|slot| slot.record.as_deref())
+    }
+
+    /// Writes a flow into the book, in the place of the one with its id if there is one.
+    pub(super) fn enter(&mut self, record: Record) {
+        self.remove(record.id);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.records.push(Slot::default());
+            self.records.len() as u32 - 1
+        });
+        let reference = Reference { slot, stamp: self.records[slot as usize].stamp };
+        self.by_id.insert(record.id, slot);
+        self.by_class.insert(Class::of(&record.key, &record.mask), slot);
+        for tag in tags_of(&record) {
+            let dependents = self.by_tag.entry(tag).or_default();
+            dependents.list.push(reference);
+            dependents.live += 1;
+        }
+        self.records[slot as usize].record = Some(Box::new(record));
+    }
+
+    /// Strikes a flow out.
+    pub(super) fn remove(&mut self, id: FlowId) -> Option<Record> {
+        let slot = self.by_id.remove(&id)?;
+        let place = &mut self.records[slot as usize];
+        let record = place.record.take()?;
+        place.stamp = place.stamp.wrapping_add(1);
+        place.is_stale = false;
+        self.free.push(slot);
+        let class = Class::of(&record.key, &record.mask);
+        if self.by_class.get(&class) == Some(&slot) {
+            self.by_class.remove(&class);
+        }
+        for tag in tags_of(&record) {
+            self.untag(tag);
+        }
+        Some(*record)
+    }
+
+    /// Lists are cleared of flows that are gone when these are the greater part: each removal pays for one step of that.
+    fn untag(&mut self, tag: Tagged) {
+        let Entry::Occupied(mut entry) = self.by_tag.entry(tag) else { return };
+        let dependents = entry.get_mut();
+        dependents.live = dependents.live.saturating_sub(1);
+        if dependents.live == 0 {
+            entry.remove();
+        } else if dependents.list.len() > 2 * dependents.live as usize + 8 {
+            let records = &self.records;
+            dependents.list.retain(|reference| is_live(records, *reference));
+        }
+    }
+
+    /// Ids of the flows with a tag.
+    pub(super) fn tagged(&self, tag: Tagged) -> Vec<FlowId> {
+        let list = self.by_tag.get(&tag).map(|dependents| dependents.list.as_slice()).unwrap_or_default();
+        list.iter().filter_map(|reference| self.record_of(*reference)).map(|record| record.id).collect()
+    }
+
+    /// Marks the flows with a tag as stale.
+    pub(super) fn spoil(&mut self, tag: Tagged) {
+        let Some(dependents) = self.by_tag.get(&tag) else { return };
+        for reference in &dependents.list {
+            let slot = &mut self.records[reference.slot as usize];
+            let Some(record) = slot.record.as_ref().filter(|_| slot.stamp == reference.stamp) else {
+                continue;
+            };
+            if !slot.is_stale {
+                slot.is_stale = true;
+                self.stale[heat_of(record)].push_back(*reference);
+            }
+        }
+    }
+
+    /// Marks every flow as stale.
+    pub(super) fn spoil_all(&mut self) {
+        for (number, slot) in self.records.iter_mut().enumerate() {
+            let Some(record) = slot.record.as_ref().filter(|_| !slot.is_stale) else { continue };
+            slot.is_stale = true;
+            self.stale[heat_of(record)].push_back(Reference { slot: number as u32, stamp: slot.stamp });
+        }
+    }
+
+    /// The next stale flow, most used first; it is stale no longer.
+    pub(super) fn next_stale(&mut self) -> Option<FlowId> {
+        for heat in (0..HEATS).rev() {
+            while let Some(reference) = self.stale[heat].pop_front() {
+                let slot = &mut self.records[reference.slot as usize];
+                let is_it = slot.stamp == reference.stamp && std::mem::take(&mut slot.is_stale);
+                if let Some(record) = slot.record.as_ref().filter(|_| is_it) {
+                    return Some(record.id);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether no flow waits to be looked over.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.stale.iter().all(VecDeque::is_empty)
+    }
+
+    fn record_of(&self, reference: Reference) -> Option<&Record> {
+        let slot = &self.records[reference.slot as usize];
+        slot.record.as_deref().filter(|_| slot.stamp == reference.stamp)
+    }
+}
+
+impl Class {
+    fn of(key: &FlowKey, mask: &Consulted) -> Class {
+        let mut header = key.header.clone();
+        if !mask.dst {
+            header.dst = vlan::addr::MacAddr::ZERO;
+        }
+        if !mask.ether_type {
+            header.ether_type = 0;
+        }
+        for (tag, fields) in header.tags.iter_mut().zip(mask.tags) {
+            let raw = if fields.vid { tag.raw_vid() } else { 0 };
+            let pcp = if fields.pcp { tag.pcp() } else { Pcp::ZERO };
+            *tag = Tag::from_wire(tag.tpid(), u16::from(pcp.get()) << 13 | raw);
+        }
+        Class { vport: key.vport, recirc: key.recirc, header, mask: *mask }
+    }
+}
+
+impl Record {
+    /// The vports it names.
+    pub(super) fn vports(&self) -> SmallVec<[VportNo; 4]> {
+        let mut vports: SmallVec<[VportNo; 4]> =
+            crate::lower::flows::vports(&self.actions).into_iter().collect();
+        vports.push(self.key.vport);
+        vports.sort_unstable();
+        vports.dedup();
+        vports
+    }
+}
+
+fn tags_of(record: &Record) -> impl Iterator<Item = Tagged> {
+    let mut states = record.depends.clone();
+    states.sort_unstable();
+    states.dedup();
+    let vports = record.vports();
+    states.into_iter().map(Tagged::State).chain(vports.into_iter().map(Tagged::Vport))
+}
+
+fn is_live(records: &[Slot], reference: Reference) -> bool {
+    let slot = &records[reference.slot as usize];
+    slot.record.is_some() && slot.stamp == reference.stamp
+}
+
+fn heat_of(record: &Record) -> usize {
+    usize::from(record.heat).min(HEATS - 1)
+}
+
+/// Degrees of use: idle, 1 frame between two readings, 2 to 3, … 64 and more.
+const HEATS: usize = 8;
+
+/// The degree of use of a flow that was hit `frames` times between two readings.
+pub(super) fn heat(frames: u64) -> u8 {
+    (u64::BITS - frames.leading_zeros()).min(HEATS as u32 - 1) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use vlan::addr::MacAddr;
+    use vlan::model::id::SegmentId;
+
+    use super::*;
+
+    fn address(last: u8) -> Dependency {
+        Dependency::Address(SegmentId { number: 1, inner: 0 }, MacAddr([2, 0, 0, 0, 0, last]))
+    }
+
+    fn record(book: &mut Book, last: u8, heat: u8, depends: &[Dependency]) -> Record {
+        let header = Header {
+            dst: MacAddr([2, 0, 0, 0, 0, 99]),
+            src: MacAddr([2, 0, 0, 0, 0, last]),
+            tags: Default::default(),
+            ether_type: 0x0800,
+        };
+        Record {
+            id: book.new_id(),
+            key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Bytes::new() },
+            mask: Consulted { dst: true, ..Consulted::default() },
+            actions: vec![Action::Output(VportNo(2))],
+            port: PortKey(0),
+            purpose: Purpose::Forward,
+            source: None,
+            depends: depends.iter().copied().collect(),
+            into_fabrics: SmallVec::new(),
+            stats: FlowStats::default(),
+            used: Instant::ZERO,
+            unanswered: 0,
+            heat,
+        }
+    }
+
+    #[test]
+    fn flows_are_found_by_what_they_rest_on_and_by_vport() {
+        let mut book = Book::new(1);
+        let (a, b) =
+            (record(&mut book, 1, 0, &[address(1)]), record(&mut book, 2, 0, &[address(1), address(2)]));
+        let (a_id, b_id) = (a.id, b.id);
+        book.enter(a);
+        book.enter(b);
+        assert_eq!(book.tagged(Tagged::State(address(1))), [a_id, b_id]);
+        assert_eq!(book.tagged(Tagged::State(address(2))), [b_id]);
+        assert_eq!(book.tagged(Tagged::Vport(VportNo(2))), [a_id, b_id]);
+        book.remove(a_id);
+        assert_eq!(book.tagged(Tagged::State(address(1))), [b_id]);
+        book.remove(b_id);
+        assert!(book.by_tag.is_empty() && book.by_class.is_empty(), "{book:?}");
+    }
+
+    #[test]
+    fn stale_flows_come_most_used_first_and_once() {
+        let mut book = Book::new(1);
+        let records: Vec<Record> =
+            [(1, 0), (2, 7), (3, 3)].iter().map(|(n, h)| record(&mut book, *n, *h, &[address(9)])).collect();
+        let ids: Vec<FlowId> = records.iter().map(|record| record.id).collect();
+        records.into_iter().for_each(|record| book.enter(record));
+        book.spoil(Tagged::State(address(9)));
+        book.spoil_all();
+        book.remove(ids[2]);
+        let order: Vec<FlowId> = std::iter::from_fn(|| book.next_stale()).collect();
+        assert_eq!(order, [ids[1], ids[0]]);
+        assert!(book.is_fresh());
+    }
+
+    #[test]
+    fn a_class_leaves_out_what_was_not_looked_at() {
+        let mut book = Book::new(1);
+        let mut first = record(&mut book, 1, 0, &[]);
+        first.mask.dst = false;
+        let (id, mut other_destination, mask) = (first.id, first.key.clone(), first.mask);
+        book.enter(first);
+        other_destination.header.dst = MacAddr([2, 0, 0, 0, 0, 50]);
+        assert_eq!(book.find_class(&other_destination, &mask), Some(id));
+        other_destination.header.src = MacAddr([2, 0, 0, 0, 0, 51]);
+        assert_eq!(book.find_class(&other_destination, &mask), None, "the source address always counts");
+    }
+
+    #[test]
+    fn a_place_that_is_used_again_is_another_flow() {
+        let mut book = Book::new(1);
+        let old = record(&mut book, 1, 0, &[address(1)]);
+        let old_id = old.id;
+        book.enter(old);
+        book.spoil(Tagged::State(address(1)));
+        book.remove(old_id);
+        let new = record(&mut book, 2, 0, &[]);
+        book.enter(new);
+        assert_eq!(book.next_stale(), None);
+    }
+
+    #[test]
+    fn degrees_of_use_are_powers_of_two() {
+        assert_eq!([0, 1, 2, 3, 4, 63, 64, u64::MAX].map(heat), [0, 1, 2, 2, 3, 6, 7, 7]);
+    }
+}

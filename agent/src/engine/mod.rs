@@ -1,0 +1,293 @@
+//! The engine of one host: everything that happens goes in, everything that is to be done comes out.
+//!
+//! ```text
+//! Input ──► handle ─┬─ links      which link is which port, and whether it forwards        ─┐
+//!                   ├─ upcall     what becomes of a frame that the kernel has no flow for   │
+//!                   ├─ revision   another topology                                         ├─► Output
+//!                   ├─ adopt      what an earlier run left in the kernel                    │
+//!                   ├─ statistics hits refresh addresses, idle flows go                     │
+//!                   └─ time       ageing, blocked ports, and `renew`: stale flows          ─┘
+//! ```
+//! Forwarding itself is `vlan`'s; the engine keeps the kernel's flows (`book`) equal to what `vlan` would say now. A flow rests on
+//! pieces of state; when one of them changes, the flow becomes stale and is looked over again: left, replaced in place, or withdrawn.
+//!
+//! Every output that can fail has a number and is answered. Until then the engine goes by what it asked for, and mends it when the
+//! answer is a refusal.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datapath::flow::MeterId;
+use datapath::{Counters, Execute};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use vlan::fdb::entry::Gone;
+use vlan::model::description::Description;
+use vlan::model::id::{HostId, PortId};
+use vlan::model::mistake::Mistake;
+use vlan::model::topology::Topology;
+use vlan::switch::Switch;
+use vlan::time::Instant;
+use vlan::verdict::{Dependency, Verdict};
+
+use crate::budget::{Budget, Rates};
+use crate::counters::{Counts, PortKey};
+use crate::event::Event;
+use crate::input::{Command, Input};
+use crate::output::Output;
+
+use adopt::Heritage;
+use answer::Asked;
+use book::{Book, Tagged};
+use changes::Changes;
+use links::Links;
+use meters::Meters;
+use time::Clockwork;
+
+mod adopt;
+mod answer;
+mod book;
+mod changes;
+mod links;
+mod meters;
+mod renew;
+mod revision;
+mod saved;
+mod show;
+mod statistics;
+mod time;
+mod upcall;
+
+/// What an engine is told once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Which host of the topology this is.
+    pub host: String,
+    /// What the datapath is called in answers.
+    pub datapath: String,
+    /// Varies hashes and flow ids: random where frames come from a network, fixed in a replay.
+    pub seed: u64,
+    /// Rates of first frames.
+    pub rates: Rates,
+    /// How long a flow stays without a hit, at least 1 s.
+    pub flow_idle: Duration,
+    /// Most flows in the datapath. Past it frames are sent one by one, and idle flows go sooner.
+    pub flow_limit: usize,
+    /// How long a port stays blocked after a BPDU.
+    pub block_for: Duration,
+}
+
+impl Settings {
+    /// The defaults, for a host.
+    pub fn new(host: impl Into<String>) -> Settings {
+        Settings {
+            host: host.into(),
+            datapath: "ovs".to_owned(),
+            seed: 0,
+            rates: Rates::default(),
+            flow_idle: FLOW_IDLE,
+            flow_limit: FLOW_LIMIT,
+            block_for: BLOCK_FOR,
+        }
+    }
+}
+
+/// The engine of one host.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    switch: Switch,
+    revision: u64,
+    links: Links,
+    book: Book,
+    meters: Meters,
+    budget: Budget,
+    counts: Counts,
+    /// By port identifier of the topology in force.
+    keys: Vec<PortKey>,
+    heritage: Heritage,
+    time: Clockwork,
+    changes: Changes,
+    outputs: VecDeque<Output>,
+    asked: FxHashMap<u64, Asked>,
+    last_id: u64,
+    /// What the datapath counted when last asked.
+    datapath: Counters,
+    verdict: Verdict,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(settings: Settings) -> Engine {
+        let (seed, rates) = (settings.seed, settings.rates);
+        Engine {
+            settings,
+            switch: Switch::new(Arc::new(Topology::empty()), NO_HOST, seed),
+            revision: 0,
+            links: Links::default(),
+            book: Book::new(seed),
+            meters: Meters::default(),
+            budget: Budget::new(rates),
+            counts: Counts::default(),
+            keys: Vec::new(),
+            heritage: Heritage::default(),
+            time: Clockwork::default(),
+            changes: Changes::default(),
+            outputs: VecDeque::new(),
+            asked: FxHashMap::default(),
+            last_id: 0,
+            datapath: Counters::default(),
+            verdict: Verdict::default(),
+        }
+    }
+
+    /// Takes in what has happened. What is to be done is then there to be polled, at most a bounded amount of it: the rest follows
+    /// with the next input, at the latest with a [`Input::Tick`] at [`Engine::poll_timeout`].
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Observed { vports, flows } => self.observe(vports, flows),
+            Input::Saved(addresses) => self.heritage.saved = addresses,
+            Input::Topology { revision, description } => self.change_topology(now, revision, &description),
+            Input::Link(event) => self.links.note_link(event),
+            Input::Upcalls(upcalls) => self.judge_upcalls(now, upcalls),
+            Input::FlowStats(stats) => self.read_flow_stats(now, &stats),
+            Input::MeterStats(stats) => self.meters.note(&stats),
+            Input::Counted { datapath, vports } => {
+                self.datapath = datapath;
+                self.links.note_stats(vports);
+            }
+            Input::Vports(vports) => self.links.note_vports(vports),
+            Input::Operator(command) => self.obey(now, command),
+            Input::Done { id, answers } => self.note_answers(now, id, answers),
+            Input::Tick => {}
+        }
+        self.reconcile_links(now);
+        self.keep_time(now);
+        self.renew_stale(now, RENEWALS_AT_ONCE);
+        self.sweep(now);
+        self.flush();
+    }
+
+    /// The next thing to be done.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When the engine wants a [`Input::Tick`], if nothing else happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.book.is_fresh() {
+            return Some(Instant::ZERO);
+        }
+        [self.switch.fdb.next_due(), self.time.next_due(), self.links.next_due()].into_iter().flatten().min()
+    }
+
+    fn obey(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::FlushAddresses { port: None } => {
+                let gone = self.switch.fdb.retain(|entry| entry.kind == vlan::fdb::entry::Kind::Declared);
+                self.spoil_addresses(&gone);
+            }
+            Command::FlushAddresses { port: Some(name) } => {
+                let port = self.switch.topology().port_named(&name).map(|port| (port.id, port.group));
+                let gone = match port {
+                    Some((_, Some(fabric))) => self.switch.fdb.flush_fabric(fabric),
+                    Some((port, None)) => self.switch.fdb.flush_port(port),
+                    None => Vec::new(),
+                };
+                self.spoil_addresses(&gone);
+            }
+            Command::Unblock { port } => self.unblock(now, &port),
+        }
+    }
+
+    /// The flows that rest on the whereabouts of addresses are to be looked over.
+    fn spoil_addresses(&mut self, gone: &[Gone]) {
+        for gone in gone {
+            self.spoil(Dependency::Address(gone.segment, gone.mac));
+        }
+    }
+
+    fn spoil(&mut self, state: Dependency) {
+        self.book.spoil(Tagged::State(state));
+    }
+
+    fn key_of(&self, port: PortId) -> PortKey {
+        self.keys.get(port.0 as usize).copied().unwrap_or(PortKey(0))
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.counts.tell(&event);
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Sends off what one input led to, in the order in which it must happen: meters before the flows that name them, flows before
+    /// the frames that led to them, and all that before a vport goes.
+    fn flush(&mut self) {
+        let changes = std::mem::take(&mut self.changes);
+        let (set, unset) = self.meters.take_changes();
+        self.ask_all(set, |id, meters| Output::Meters { id, meters });
+        self.ask_all(changes.flows, |id, changes| Output::Flows { id, changes });
+        self.ask_all(changes.frames, |id, sendings: Vec<Sending>| {
+            let frames = sendings.into_iter().map(|sending| sending.frame).collect();
+            Output::Execute { id, frames }
+        });
+        self.ask_all(unset, |id, meters| Output::Meters { id, meters });
+        for vport in changes.detach {
+            let id = self.ask(Asked::Detach);
+            self.outputs.push_back(Output::Detach { id, vport });
+        }
+        for link in changes.attach {
+            let id = self.ask(Asked::Attach(link.clone()));
+            self.outputs.push_back(Output::Attach { id, link });
+        }
+        if let Some(addresses) = changes.save {
+            self.outputs.push_back(Output::Save(addresses));
+        }
+    }
+
+    /// Sends off a list in pieces of at most [`BATCH`].
+    fn ask_all<T: changes::Asking>(&mut self, list: Vec<T>, output: impl Fn(u64, Vec<T>) -> Output) {
+        let mut rest = list.into_iter().peekable();
+        while rest.peek().is_some() {
+            let batch: Vec<T> = rest.by_ref().take(BATCH).collect();
+            let id = self.ask(T::asked(&batch));
+            self.outputs.push_back(output(id, batch));
+        }
+    }
+
+    fn ask(&mut self, asked: Asked) -> u64 {
+        self.last_id += 1;
+        self.asked.insert(self.last_id, asked);
+        self.last_id
+    }
+}
+
+/// A frame to be sent, and for whom it is counted.
+#[derive(Debug, Clone, PartialEq)]
+struct Sending {
+    port: PortKey,
+    frame: Execute,
+}
+
+/// Builds a topology for a host; its mistakes in words.
+fn build(description: &Description) -> Result<Topology, Vec<String>> {
+    Topology::build(description)
+        .map_err(|mistakes| mistakes.iter().map(|Mistake { text, .. }| text.clone()).collect())
+}
+
+/// A meter and its rate; `None` removes it.
+type MeterChange = (MeterId, Option<datapath::flow::MeterRate>);
+
+/// No host of any topology.
+const NO_HOST: HostId = HostId(u32::MAX);
+/// Elements of an output, at most.
+const BATCH: usize = 1024;
+/// Stale flows looked over for one input.
+const RENEWALS_AT_ONCE: usize = 2_000;
+/// As long as ovs-vswitchd keeps an idle flow (max-idle).
+const FLOW_IDLE: Duration = Duration::from_secs(10);
+/// As many as ovs-vswitchd's flow-limit.
+const FLOW_LIMIT: usize = 200_000;
+/// How long a BPDU blocks a port (behaviour.md 6).
+const BLOCK_FOR: Duration = Duration::from_secs(300);

@@ -1,0 +1,131 @@
+//! Looking over flows whose ground has shifted: what would be said of their frames now?
+
+use datapath::flow::{FlowChange, FlowId};
+use vlan::time::Instant;
+use vlan::trace::Silent;
+use vlan::verdict::{Consulted, Decision, Seen, Verdict};
+
+use super::Engine;
+use super::book::{Purpose, Record, Tagged};
+use super::upcall::{into_fabrics, kernel_mask, purpose};
+
+/// What became of a flow that was looked over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewed {
+    /// It was right.
+    Kept,
+    /// It does something else now, without a gap.
+    Replaced,
+    /// It is gone; the next of its frames is judged anew.
+    Withdrawn,
+}
+
+impl Engine {
+    /// Looks over stale flows, most used first, at most `most`.
+    pub(super) fn renew_stale(&mut self, now: Instant, most: usize) {
+        for _ in 0..most {
+            let Some(id) = self.book.next_stale() else { break };
+            let renewed = self.renew(now, id);
+            self.note_renewed(renewed);
+        }
+        if self.book.is_fresh() {
+            self.tell_of_renewal();
+        }
+    }
+
+    fn renew(&mut self, now: Instant, id: FlowId) -> Renewed {
+        let mut verdict = std::mem::take(&mut self.verdict);
+        let renewed = self.renew_by(now, id, &mut verdict).unwrap_or_else(|| {
+            self.withdraw(id);
+            Renewed::Withdrawn
+        });
+        self.verdict = verdict;
+        renewed
+    }
+
+    /// `None` where the flow cannot stay, whatever it does.
+    fn renew_by(&mut self, now: Instant, id: FlowId, verdict: &mut Verdict) -> Option<Renewed> {
+        let record = self.book.get(id)?;
+        let (vport, mask) = (record.key.vport, record.mask);
+        let port = self.links.port_of(vport)?;
+        self.switch.judge(now, port, &record.key.header, verdict, &mut Silent);
+        let must_be_seen = verdict.effect.is_some() || matches!(verdict.decision, Decision::Consume(_));
+        if must_be_seen
+            || !self.is_source_there(now, verdict.source)
+            || !covers(&mask, &kernel_mask(verdict.consulted))
+        {
+            return None;
+        }
+        let actions = self.actions_of(verdict);
+        let record = self.book.get(id)?;
+        let is_refusal_of_source =
+            matches!(record.purpose, Purpose::Drop(reason, _) if reason.is_of_source());
+        if is_refusal_of_source {
+            return None;
+        }
+        let purpose = purpose(verdict, &record.key.header, &actions)?;
+        let is_same = record.actions == actions;
+        let renewed = Record {
+            port: self.key_of(port),
+            purpose,
+            source: verdict.source,
+            depends: verdict.depends.clone(),
+            into_fabrics: into_fabrics(self.switch.topology(), verdict).collect(),
+            unanswered: record.unanswered + u16::from(!is_same),
+            actions: actions.clone(),
+            ..record.clone()
+        };
+        if !is_same {
+            let key = record.key.clone();
+            self.changes.flows.push(FlowChange::Put { id, key, mask, actions });
+        }
+        self.enter(renewed);
+        Some(if is_same { Renewed::Kept } else { Renewed::Replaced })
+    }
+
+    /// A flow lets frames of its source pass unseen, so its source must be known to be where they come in.
+    fn is_source_there(&self, now: Instant, source: Option<Seen>) -> bool {
+        source.is_none_or(|seen| self.switch.fdb.find(now, seen.segment, seen.mac) == Some(seen.location))
+    }
+
+    /// Withdraws a flow.
+    pub(super) fn withdraw(&mut self, id: FlowId) {
+        if let Some(record) = self.book.remove(id) {
+            self.meters.release(&record.actions);
+            self.changes.delete_flow(id);
+        }
+    }
+
+    /// Withdraws every flow with a tag.
+    pub(super) fn withdraw_all(&mut self, tag: Tagged) {
+        for id in self.book.tagged(tag) {
+            self.withdraw(id);
+        }
+    }
+}
+
+/// Whether frames that agree in the fields of `mask` agree in those of `other`.
+fn covers(mask: &Consulted, other: &Consulted) -> bool {
+    let implies = |narrow: bool, wide: bool| narrow || !wide;
+    let tags = mask.tags.iter().zip(&other.tags);
+    implies(mask.dst, other.dst)
+        && implies(mask.ether_type, other.ether_type)
+        && tags
+            .into_iter()
+            .all(|(a, b)| implies(a.presence, b.presence) && implies(a.vid, b.vid) && implies(a.pcp, b.pcp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrower_flow_covers_what_a_wider_verdict_asks() {
+        let wide = kernel_mask(Consulted::default());
+        let narrow = Consulted { dst: true, ..wide };
+        assert!(covers(&narrow, &wide) && covers(&wide, &wide) && !covers(&wide, &narrow));
+        let mut with_priority = wide;
+        with_priority.tag_pcp(1);
+        assert!(!covers(&wide, &with_priority) && covers(&with_priority, &wide));
+    }
+}

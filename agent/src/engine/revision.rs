@@ -1,0 +1,49 @@
+//! Another topology.
+//!
+//! Identifiers change with it, names stay. Every flow is looked over, most used first; only those that would do something else now
+//! are touched in the kernel. The revision is in force when none is left.
+
+use std::sync::Arc;
+
+use vlan::fdb::Slot;
+use vlan::model::description::Description;
+use vlan::time::Instant;
+
+use super::{Engine, NO_HOST, build};
+use crate::event::Event;
+
+impl Engine {
+    pub(super) fn change_topology(&mut self, now: Instant, revision: u64, description: &Description) {
+        let topology = match build(description) {
+            Ok(topology) => Arc::new(topology),
+            Err(mistakes) => {
+                self.tell(Event::RevisionRefused { revision, mistakes });
+                return;
+            }
+        };
+        let host = topology.host_named(&self.settings.host).unwrap_or(NO_HOST);
+        self.switch.set_topology(Arc::clone(&topology), host);
+        self.revision = revision;
+        self.keys = topology.ports().iter().map(|port| self.counts.key(&port.name)).collect();
+        self.forget_blocked();
+        self.links.forget_ports();
+        self.book.spoil_all();
+        self.trim_addresses();
+        self.heritage.in_force = Some(revision);
+        if self.links.is_known() {
+            // Without links there are no ports yet, and every flow would be withdrawn for nothing.
+            self.links.mark_dirty();
+            self.reconcile_links(now);
+        }
+    }
+
+    /// Limits may have been lowered.
+    fn trim_addresses(&mut self) {
+        let topology = Arc::clone(self.switch.topology());
+        for port in topology.ports() {
+            let slot = port.group.map_or(Slot::Port(port.id), Slot::Fabric);
+            let gone = self.switch.fdb.trim(slot, port.mac_limit);
+            self.spoil_addresses(&gone);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Hits of flows: they are counted for their ports, refresh addresses, and say which flows are idle.
+
+use std::time::Duration;
+
+use datapath::flow::{FlowId, FlowStats};
+use rustc_hash::FxHashSet;
+use vlan::fdb::learn::Touched;
+use vlan::time::Instant;
+use vlan::verdict::{Dependency, Seen};
+
+use super::Engine;
+use super::book::{Purpose, heat};
+use crate::counters::{Loss, PortKey};
+
+impl Engine {
+    pub(super) fn read_flow_stats(&mut self, now: Instant, all: &[(FlowId, FlowStats)]) {
+        let idle_for = self.idle_limit();
+        let mut idle = Vec::new();
+        for (id, stats) in all {
+            match self.read_flow(*id, stats) {
+                // A flow that we do not know, such as one whose withdrawal was lost.
+                None => self.changes.delete_flow(*id),
+                Some(read) => {
+                    self.refresh(now, *id, &read);
+                    if now.since(read.used) >= idle_for {
+                        idle.push(*id);
+                    }
+                }
+            }
+        }
+        self.strike_out_missing(all);
+        idle.into_iter().for_each(|id| self.withdraw(id));
+    }
+
+    /// The fuller the table, the less idleness is put up with.
+    fn idle_limit(&self) -> Duration {
+        let (len, limit) = (self.book.len() as u64, self.settings.flow_limit.max(1) as u64);
+        match len * 100 / limit {
+            0..80 => self.settings.flow_idle,
+            80..100 => self.settings.flow_idle / 4,
+            _ => self.settings.flow_idle / 20,
+        }
+    }
+
+    fn read_flow(&mut self, id: FlowId, stats: &FlowStats) -> Option<Read> {
+        let record = self.book.get_mut(id)?;
+        let packets = stats.packets.saturating_sub(record.stats.packets);
+        let bytes = stats.bytes.saturating_sub(record.stats.bytes);
+        record.stats = *stats;
+        record.heat = heat(packets);
+        record.used = record.used.max(stats.used.unwrap_or(Instant::ZERO));
+        let read = Read { used: record.used, is_hit: packets > 0, source: record.source };
+        let (port, purpose) = (record.port, record.purpose);
+        self.count_flow(port, purpose, packets, bytes);
+        Some(read)
+    }
+
+    fn count_flow(&mut self, port: PortKey, purpose: Purpose, packets: u64, bytes: u64) {
+        if packets == 0 {
+            return;
+        }
+        let counts = self.counts.port(port);
+        match purpose {
+            Purpose::Forward => {
+                counts.flow_frames += packets;
+                counts.flow_bytes += bytes;
+            }
+            Purpose::Drop(reason, vid) => counts.lose(Loss::Verdict(reason, vid), packets),
+        }
+    }
+
+    /// A hit is as good as a frame that was seen: the source is there, and may come back from where it was sent.
+    fn refresh(&mut self, now: Instant, id: FlowId, read: &Read) {
+        let Some(seen) = read.source.filter(|_| read.is_hit) else { return };
+        match self.switch.fdb.touch(now, seen.segment, seen.mac, read.used) {
+            Touched::Refreshed => {}
+            Touched::Revived => self.spoil(Dependency::Address(seen.segment, seen.mac)),
+            // It passes unlearned: the next frame is to be seen.
+            Touched::Unknown => self.withdraw(id),
+        }
+        self.note_flow_sent(id, seen, read.used);
+    }
+
+    fn note_flow_sent(&mut self, id: FlowId, seen: Seen, used: Instant) {
+        let Some(record) = self.book.get(id) else { return };
+        for port in record.into_fabrics.clone() {
+            if let Some(fabric) = self.switch.topology().port(port).group {
+                self.switch.fdb.note_sent(used, seen.segment, seen.mac, fabric);
+            }
+        }
+    }
+
+    /// Flows that the datapath does not have any more: somebody else removed them.
+    fn strike_out_missing(&mut self, all: &[(FlowId, FlowStats)]) {
+        if all.len() >= self.book.len() && all.iter().all(|(id, _)| self.book.get(*id).is_some()) {
+            return;
+        }
+        let there: FxHashSet<FlowId> = all.iter().map(|(id, _)| *id).collect();
+        let is_missing =
+            |record: &&super::book::Record| record.unanswered == 0 && !there.contains(&record.id);
+        let missing: Vec<FlowId> = self.book.records().filter(is_missing).map(|record| record.id).collect();
+        for id in missing {
+            if let Some(record) = self.book.remove(id) {
+                self.meters.release(&record.actions);
+                self.counts.refuse("keep-flow", "not-found");
+            }
+        }
+    }
+}
+
+/// What a reading said of a flow.
+struct Read {
+    used: Instant,
+    is_hit: bool,
+    source: Option<Seen>,
+}

@@ -1,0 +1,160 @@
+//! What happens because time goes by: addresses age, blocked ports are let go, things are saved, swept and told again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use datapath::flow::FlowId;
+use vlan::model::id::PortId;
+use vlan::time::Instant;
+use vlan::verdict::Dependency;
+
+use super::Engine;
+use crate::counters::PortKey;
+use crate::event::Event;
+
+/// Times at which something is due.
+#[derive(Debug, Default)]
+pub(super) struct Clockwork {
+    /// Blocked ports by name, and until when.
+    blocked: BTreeMap<String, Instant>,
+    /// When an event of a kind may be told again.
+    told: BTreeMap<(&'static str, String), Instant>,
+    /// First frames dropped over budget, not told yet.
+    over_budget: BTreeMap<PortKey, u64>,
+    report_at: Option<Instant>,
+    deletions: BTreeSet<FlowId>,
+    delete_at: Option<Instant>,
+    sweep_at: Option<Instant>,
+    save_at: Option<Instant>,
+}
+
+impl Clockwork {
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let unblock = self.blocked.values().min().copied();
+        [unblock, self.report_at, self.delete_at, self.sweep_at, self.save_at].into_iter().flatten().min()
+    }
+
+    pub(super) fn is_blocked(&self, port: &str) -> bool {
+        self.blocked.contains_key(port)
+    }
+
+    /// Whether an event of this kind and about this was not told within the last [`TELL_EVERY`]; if not, it is now.
+    pub(super) fn may_tell(&mut self, now: Instant, what: (&'static str, String)) -> bool {
+        match self.told.get(&what) {
+            Some(again_at) if now < *again_at => false,
+            _ => {
+                self.told.insert(what, now + TELL_EVERY);
+                true
+            }
+        }
+    }
+
+    pub(super) fn note_over_budget(&mut self, now: Instant, port: PortKey) {
+        *self.over_budget.entry(port).or_default() += 1;
+        self.report_at.get_or_insert(now + REPORT_EVERY);
+    }
+
+    /// A flow whose deletion was refused for now.
+    pub(super) fn delete_later(&mut self, now: Instant, id: FlowId) {
+        self.deletions.insert(id);
+        self.delete_at.get_or_insert(now + REPORT_EVERY);
+    }
+}
+
+impl Engine {
+    pub(super) fn keep_time(&mut self, now: Instant) {
+        let aged = self.switch.fdb.age(now, AGEING_AT_ONCE);
+        self.spoil_addresses(&aged.expired);
+        for (segment, mac) in aged.thawed {
+            self.spoil(Dependency::Address(segment, mac));
+        }
+        self.let_go(now);
+        self.report_budgets(now);
+        if take_due(&mut self.time.delete_at, now) {
+            for id in std::mem::take(&mut self.time.deletions) {
+                if self.book.get(id).is_none() {
+                    self.changes.delete_flow(id);
+                }
+            }
+        }
+        let saved_at = *self.time.save_at.get_or_insert(now + SAVE_EVERY);
+        if saved_at <= now {
+            self.changes.save = Some(self.save(now));
+            let pause = SAVE_EVERY * (1 + self.switch.fdb.len() as u32 / ADDRESSES_A_PAUSE);
+            self.time.save_at = Some(now + pause);
+        }
+    }
+
+    /// Forgets what is not needed any more, at the end of an input: a meter removed in its middle might be wanted again before the end.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        let sweep_at = *self.time.sweep_at.get_or_insert(now + crate::budget::SWEEP_EVERY);
+        if sweep_at <= now {
+            self.time.sweep_at = Some(now + crate::budget::SWEEP_EVERY);
+            self.budget.forget_full(now);
+            self.meters.sweep();
+            self.time.told.retain(|_, again_at| now < *again_at);
+        }
+    }
+
+    /// Blocks a port that a BPDU came in by, or blocks it for longer.
+    pub(super) fn block(&mut self, now: Instant, port: PortId, why: &str) {
+        let name = self.switch.topology().port(port).name.clone();
+        let pause = self.settings.block_for;
+        if self.time.blocked.insert(name.clone(), now + pause).is_none() {
+            self.tell(Event::PortBlocked { port: name, why: why.to_owned(), seconds: pause.as_secs() });
+            self.refresh_ports(now);
+        }
+    }
+
+    /// Lets one port forward again.
+    pub(super) fn unblock(&mut self, now: Instant, port: &str) {
+        if self.time.blocked.remove(port).is_some() {
+            self.tell(Event::PortUnblocked { port: port.to_owned() });
+            self.refresh_ports(now);
+        }
+    }
+
+    /// Ports that are no more are blocked no longer.
+    pub(super) fn forget_blocked(&mut self) {
+        let topology = self.switch.topology();
+        self.time.blocked.retain(|name, _| topology.port_named(name).is_some());
+    }
+
+    fn let_go(&mut self, now: Instant) {
+        let due: Vec<String> = self
+            .time
+            .blocked
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for port in due {
+            self.unblock(now, &port);
+        }
+    }
+
+    fn report_budgets(&mut self, now: Instant) {
+        if !take_due(&mut self.time.report_at, now) {
+            return;
+        }
+        for (port, dropped) in std::mem::take(&mut self.time.over_budget) {
+            let port = self.counts.name(port).to_owned();
+            self.tell(Event::OverBudget { port, dropped });
+        }
+    }
+}
+
+/// Whether a time has come; if so it is taken away.
+fn take_due(at: &mut Option<Instant>, now: Instant) -> bool {
+    at.take_if(|at| *at <= now).is_some()
+}
+
+/// Addresses aged for one input.
+const AGEING_AT_ONCE: usize = 2_000;
+/// The same about the same is told once in this time.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Ports over their budget are told once in this time.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How often learned addresses are saved, for each [`ADDRESSES_A_PAUSE`] of them.
+const SAVE_EVERY: Duration = Duration::from_secs(3);
+const ADDRESSES_A_PAUSE: u32 = 20_000;

@@ -1,0 +1,298 @@
+//! What becomes of a frame that the kernel has no flow for: it is judged, learned from, sent on, and a flow put for those like it.
+
+use datapath::flow::{Action, FlowChange, FlowKey, FlowStats};
+use datapath::{Execute, Upcall};
+use vlan::fdb::Learned;
+use vlan::fdb::refusal::Refused;
+use vlan::frame::Header;
+use vlan::model::id::PortId;
+use vlan::policy;
+use vlan::time::Instant;
+use vlan::trace::Silent;
+use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Verdict};
+
+use super::book::{Purpose, Record};
+use super::{Engine, Sending};
+use crate::budget::UNTAGGED;
+use crate::counters::{Flaw, Loss, PortKey};
+use crate::event::Event;
+use crate::lower::flows::lower;
+
+impl Engine {
+    pub(super) fn judge_upcalls(&mut self, now: Instant, upcalls: Vec<Upcall>) {
+        for upcall in upcalls {
+            self.judge_upcall(now, upcall);
+        }
+    }
+
+    fn judge_upcall(&mut self, now: Instant, upcall: Upcall) {
+        let Some(port) = self.links.port_of(upcall.vport) else {
+            self.counts.strangers += 1;
+            return;
+        };
+        let key = self.key_of(port);
+        self.counts.port(key).upcalls += 1;
+        match upcall.key {
+            Err(malformed) => self.counts.port(key).lose(Loss::Malformed(Flaw::from(&malformed)), 1),
+            Ok(flow_key) if self.is_within_budget(now, key, &flow_key.header) => {
+                self.judge_frame(now, port, flow_key, upcall.frame);
+            }
+            Ok(_) => {
+                self.counts.port(key).lose(Loss::OverBudget, 1);
+                self.time.note_over_budget(now, key);
+            }
+        }
+    }
+
+    /// Control frames have a budget of their own: a port that floods must not silence its spanning tree, nor the other way round.
+    fn is_within_budget(&mut self, now: Instant, key: PortKey, header: &Header) -> bool {
+        if policy::class(header).is_some() || policy::is_probe(header) {
+            return self.budget.admit_control(now, key);
+        }
+        let vid = header.tag(0).map_or(UNTAGGED, vlan::tag::Tag::raw_vid);
+        self.budget.admit(now, key, vid)
+    }
+
+    fn judge_frame(&mut self, now: Instant, port: PortId, flow_key: FlowKey, frame: Vec<u8>) {
+        let mut verdict = std::mem::take(&mut self.verdict);
+        let learned = self.switch.forward(now, port, &flow_key.header, &mut verdict, &mut Silent);
+        if let Some(learned) = &learned {
+            self.note_learned(now, port, &verdict, &flow_key.header, learned);
+        }
+        self.note_effect(now, verdict.effect);
+        let actions = self.actions_of(&verdict);
+        self.count_judged(now, port, &verdict, &flow_key.header, &actions);
+        if is_cacheable(&verdict, learned.as_ref()) {
+            self.put_flow(now, port, &flow_key, &verdict, &actions);
+        }
+        if !actions.is_empty() {
+            let frame = padded(frame, &actions);
+            let frame = Execute { vport: Some(flow_key.vport), frame, actions };
+            self.changes.frames.push(Sending { port: self.key_of(port), frame });
+        }
+        self.verdict = verdict;
+    }
+
+    fn note_learned(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        verdict: &Verdict,
+        header: &Header,
+        learned: &Learned,
+    ) {
+        if let Some(gone) = learned.evicted() {
+            self.spoil(Dependency::Address(gone.segment, gone.mac));
+        }
+        if learned.is_change() {
+            let addresses = verdict.depends.iter().copied();
+            let own = addresses.filter(|d| matches!(d, Dependency::Address(_, mac) if *mac == header.src));
+            own.collect::<Vec<_>>().into_iter().for_each(|state| self.spoil(state));
+        }
+        let seen = self.switch.topology().port(port).name.clone();
+        match learned {
+            Learned::Frozen { at, .. } => {
+                let held = self.place_name(*at);
+                self.tell(Event::AddressFrozen { mac: header.src, held, seen });
+            }
+            Learned::Refused(Refused::Reflected { .. })
+                if self.time.may_tell(now, (REFLECTED, seen.clone())) =>
+            {
+                self.tell(Event::Reflected { mac: header.src, port: seen });
+            }
+            _ => {}
+        }
+    }
+
+    fn note_effect(&mut self, now: Instant, effect: Option<Effect>) {
+        match effect {
+            Some(Effect::BlockPort(port)) => {
+                self.block(now, port, "a BPDU came in: a bridge is behind this port")
+            }
+            Some(Effect::Watch(_)) | None => {}
+        }
+    }
+
+    /// The actions that a verdict comes to; none for a drop.
+    pub(super) fn actions_of(&mut self, verdict: &Verdict) -> Vec<Action> {
+        if verdict.decision != Decision::Forward {
+            return Vec::new();
+        }
+        let meters = match verdict.meter {
+            Some(meter) => {
+                let (key, topology) = (self.key_of(meter.port), self.switch.topology());
+                self.meters.of(key, topology.port(meter.port), meter)
+            }
+            None => Vec::new(),
+        };
+        lower(&verdict.outputs, &meters, |port| self.links.vport_of(port))
+    }
+
+    fn count_judged(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        verdict: &Verdict,
+        header: &Header,
+        actions: &[Action],
+    ) {
+        let counts = self.counts.port(self.key_of(port));
+        match purpose(verdict, header, actions) {
+            None => counts.consumed += 1,
+            Some(Purpose::Drop(reason, vid)) => counts.lose(Loss::Verdict(reason, vid), 1),
+            Some(Purpose::Forward) => {
+                counts.executed += 1;
+                counts.floods +=
+                    u64::from(verdict.depends.iter().any(|d| matches!(d, Dependency::Segment(_))));
+                self.note_sent(now, verdict);
+            }
+        }
+    }
+
+    /// A source that goes out into a fabric now may come back from there within a second, and is no move then.
+    fn note_sent(&mut self, now: Instant, verdict: &Verdict) {
+        let Some(source) = verdict.source else { return };
+        let topology = std::sync::Arc::clone(self.switch.topology());
+        for port in into_fabrics(&topology, verdict) {
+            if let Some(fabric) = topology.port(port).group {
+                self.switch.fdb.note_sent(now, source.segment, source.mac, fabric);
+            }
+        }
+    }
+
+    fn put_flow(&mut self, now: Instant, port: PortId, key: &FlowKey, verdict: &Verdict, actions: &[Action]) {
+        let mask = kernel_mask(verdict.consulted);
+        let known = self.book.find_class(key, &mask);
+        if let Some(record) = known.and_then(|id| self.book.get(id)) {
+            // It came up before the flow was there, as did others like it.
+            if record.actions == actions {
+                return;
+            }
+        } else if self.book.len() >= self.settings.flow_limit {
+            self.counts.refuse("put-flow", "flow-limit");
+            return;
+        }
+        let id = known.unwrap_or_else(|| self.book.new_id());
+        let Some(purpose) = purpose(verdict, &key.header, actions) else { return };
+        self.enter(Record {
+            id,
+            key: key.clone(),
+            mask,
+            actions: actions.to_vec(),
+            port: self.key_of(port),
+            purpose,
+            source: verdict.source,
+            depends: verdict.depends.clone(),
+            into_fabrics: into_fabrics(self.switch.topology(), verdict).collect(),
+            stats: FlowStats::default(),
+            used: now,
+            unanswered: 1,
+            heat: 1,
+        });
+        self.changes.flows.push(FlowChange::Put { id, key: key.clone(), mask, actions: actions.to_vec() });
+    }
+
+    /// Writes a flow into the book, or over the one of its id.
+    pub(super) fn enter(&mut self, record: Record) {
+        self.meters.hold(&record.actions);
+        if let Some(before) = self.book.get(record.id) {
+            self.meters.release(&before.actions);
+        }
+        self.book.enter(record);
+    }
+}
+
+/// What frames of a verdict are counted as; `None` if they are for us. A frame whose every way out is to a vport that is gone, or to
+/// another host, has no member to go to.
+pub(super) fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) -> Option<Purpose> {
+    match verdict.decision {
+        Decision::Forward if !actions.is_empty() => Some(Purpose::Forward),
+        Decision::Forward | Decision::Unjudged => Some(Purpose::Drop(DropReason::NoMember, None)),
+        Decision::Consume(_) => None,
+        Decision::Drop(reason) => {
+            let vid =
+                header.tag(0).map(vlan::tag::Tag::raw_vid).filter(|_| reason == DropReason::VlanNotAllowed);
+            Some(Purpose::Drop(reason, vid))
+        }
+    }
+}
+
+/// The trunks of a group by which the frame leaves.
+pub(super) fn into_fabrics<'a>(
+    topology: &'a vlan::model::topology::Topology,
+    verdict: &'a Verdict,
+) -> impl Iterator<Item = PortId> + 'a {
+    verdict.outputs.iter().filter_map(move |output| match output.to {
+        Egress::Port(port) => topology.port(port).group.map(|_| port),
+        Egress::Tunnel { .. } => None,
+    })
+}
+
+/// Whether the same is true of every frame of the class, until state that the verdict rests on changes. Not so where something
+/// happens with each frame, where time decides (a reflection), or where it hangs on how many addresses others have.
+fn is_cacheable(verdict: &Verdict, learned: Option<&Learned>) -> bool {
+    let by_moment = match learned {
+        Some(Learned::Refused(refused)) => {
+            matches!(refused, Refused::Reflected { .. } | Refused::AtLimitDrop)
+        }
+        Some(Learned::NotLearned(_)) => true,
+        _ => false,
+    };
+    verdict.effect.is_none() && !by_moment && !matches!(verdict.decision, Decision::Consume(_))
+}
+
+/// openvswitch.ko always tells apart how many tags there are, and what type is behind them.
+pub(super) fn kernel_mask(consulted: Consulted) -> Consulted {
+    let mut mask = consulted;
+    mask.tag_presence(vlan::frame::MAX_TAGS);
+    mask
+}
+
+/// A frame of which a pop leaves less than an Ethernet frame has to have (802.3 3.2.8, 60 bytes without FCS) gets zeros behind.
+fn padded(mut frame: Vec<u8>, actions: &[Action]) -> Vec<u8> {
+    let pops = deepest_pop(actions);
+    let least = MIN_FRAME + pops * vlan::tag::Tag::LEN;
+    if pops > 0 && frame.len() < least {
+        frame.resize(least, 0);
+    }
+    frame
+}
+
+fn deepest_pop(actions: &[Action]) -> usize {
+    let own = actions.iter().filter(|action| matches!(action, Action::PopTag)).count();
+    let inside = actions.iter().map(|action| match action {
+        Action::Clone(steps) => deepest_pop(steps),
+        _ => 0,
+    });
+    inside.max().unwrap_or(0).max(own)
+}
+
+/// Shortest Ethernet frame without FCS, bytes.
+const MIN_FRAME: usize = 60;
+/// The kind of telling that our own frame came back.
+const REFLECTED: &str = "reflected";
+
+#[cfg(test)]
+mod tests {
+    use datapath::port::VportNo;
+
+    use super::*;
+
+    #[test]
+    fn a_short_frame_is_padded_for_its_deepest_pop() {
+        let out = Action::Output(VportNo(1));
+        let twice = [Action::Clone(vec![Action::PopTag, Action::PopTag, out.clone()]), out.clone()];
+        assert_eq!(padded(vec![1; 60], &twice).len(), 68);
+        assert_eq!(padded(vec![1; 60], &twice)[60..], [0; 8]);
+        assert_eq!(padded(vec![1; 60], &[out]).len(), 60, "nothing is popped");
+        assert_eq!(padded(vec![1; 90], &twice).len(), 90);
+    }
+
+    #[test]
+    fn the_kernel_always_tells_tags_apart() {
+        let mask = kernel_mask(Consulted::default());
+        assert!(
+            mask.tags.iter().all(|tag| tag.presence && !tag.vid && !tag.pcp) && mask.ether_type && !mask.dst
+        );
+    }
+}

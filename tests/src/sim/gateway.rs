@@ -1,0 +1,217 @@
+//! The engine of a host on the datapath's in-memory twin: what a running daemon is, without tasks, kernel or clock.
+//!
+//! ```text
+//!   send ─► FakeWire ─► upcalls ─► Engine ─► outputs ─► FakeDatapath ─► FakeWire ─► what left by each port
+//! ```
+
+use std::time::Duration;
+
+use agent::engine::{Engine, Settings};
+use agent::event::Event;
+use agent::input::{Answer, Input, SavedAddress};
+use agent::output::Output;
+use datapath::fake::{FakeDatapath, FakeWire, Options};
+use datapath::port::{Link, LinkEvent};
+use datapath::{Datapath, FlowTable, Refusal};
+use futures::FutureExt;
+use tokio::sync::mpsc::Receiver;
+use vlan::model::description::Description;
+use vlan::time::Instant;
+
+/// A gateway on a wire.
+pub struct Gateway {
+    /// Its engine.
+    pub engine: Engine,
+    /// What it has told since it was last asked.
+    pub events: Vec<Event>,
+    /// The addresses it had saved last.
+    pub saved: Vec<SavedAddress>,
+    datapath: FakeDatapath,
+    wire: FakeWire,
+    links: Receiver<LinkEvent>,
+    names: Vec<(String, String)>,
+}
+
+impl Gateway {
+    /// A wire with every link of the description.
+    pub fn wire(description: &Description, start: Instant) -> FakeWire {
+        let wire = FakeWire::new(Options::default());
+        wire.advance(start.since(Instant::ZERO));
+        for (_, link) in names(description) {
+            wire.add_link(&link);
+        }
+        wire
+    }
+
+    /// Starts on a wire with whatever is in its datapath, as a daemon does: revision `revision` comes from the store.
+    pub fn start(
+        wire: &FakeWire,
+        settings: Settings,
+        (revision, description): (u64, &Description),
+        saved: Vec<SavedAddress>,
+    ) -> Gateway {
+        let mut gateway = Gateway {
+            engine: Engine::new(settings),
+            events: Vec::new(),
+            saved: Vec::new(),
+            datapath: FakeDatapath::open(wire),
+            wire: wire.clone(),
+            links: wire.watch_links(),
+            names: names(description),
+        };
+        let vports = at_once(gateway.datapath.vports()).expect("vports of a fake");
+        let flows = at_once(gateway.datapath.flows()).expect("flows of a fake");
+        gateway.handle(Input::Observed { vports, flows });
+        gateway.handle(Input::Saved(saved));
+        gateway.handle(Input::Topology { revision, description: Box::new(description.clone()) });
+        gateway.settle();
+        gateway
+    }
+
+    /// Puts another revision in force. Links that it names and that are missing are added.
+    pub fn change(&mut self, revision: u64, description: &Description) {
+        self.names = names(description);
+        for (_, link) in &self.names {
+            self.wire.add_link(link);
+        }
+        self.handle(Input::Topology { revision, description: Box::new(description.clone()) });
+        self.settle();
+    }
+
+    /// Sends a frame into a port and returns what left by which port, in the order of ports.
+    pub fn send(&mut self, port: &str, frame: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let link = self.link_of(port).to_owned();
+        self.wire.inject(&link, frame);
+        self.settle();
+        self.read_statistics();
+        self.settle();
+        let mut sent = Vec::new();
+        for (port, link) in &self.names {
+            sent.extend(self.wire.sent(link).into_iter().map(|frame| (port.clone(), frame)));
+        }
+        sent.sort();
+        sent
+    }
+
+    /// Sets a port's carrier.
+    pub fn set_carrier(&mut self, port: &str, carrier: bool) {
+        let link = self.link_of(port).to_owned();
+        self.wire.change_link(&link, |link: &mut Link| link.has_carrier = carrier);
+        self.settle();
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, span: Duration) {
+        self.wire.advance(span);
+        self.handle(Input::Tick);
+        self.settle();
+        self.read_statistics();
+        self.settle();
+    }
+
+    /// Gives the engine something and carries out all that follows.
+    pub fn handle(&mut self, input: Input) {
+        let now = self.wire.now();
+        self.engine.handle(now, input);
+        while let Some(output) = self.engine.poll_output() {
+            if let Some((id, answers)) = self.carry_out(output) {
+                self.engine.handle(now, Input::Done { id, answers });
+            }
+        }
+    }
+
+    /// Carries on until nothing more is to be done now.
+    pub fn settle(&mut self) {
+        loop {
+            let mut has_news = false;
+            while let Ok(event) = self.links.try_recv() {
+                self.handle(Input::Link(event));
+                has_news = true;
+            }
+            if let Some(Ok(upcalls)) = self.datapath.upcalls(64).now_or_never() {
+                self.handle(Input::Upcalls(upcalls));
+                has_news = true;
+            }
+            if self.engine.poll_timeout().is_some_and(|due| due <= self.wire.now()) {
+                self.handle(Input::Tick);
+                has_news = true;
+            }
+            if !has_news {
+                return;
+            }
+        }
+    }
+
+    /// The datapath it drives.
+    pub fn datapath(&mut self) -> &mut FakeDatapath {
+        &mut self.datapath
+    }
+
+    /// Tells the engine what the datapath counted.
+    pub fn read_statistics(&mut self) {
+        let stats = at_once(self.datapath.flow_stats()).expect("flow statistics of a fake");
+        self.handle(Input::FlowStats(stats));
+        let vports = at_once(self.datapath.vports()).expect("vports of a fake");
+        self.handle(Input::Vports(vports));
+        let datapath = at_once(self.datapath.counters()).expect("counters of a fake");
+        let vports = at_once(self.datapath.vport_stats()).expect("vport statistics of a fake");
+        self.handle(Input::Counted { datapath, vports });
+    }
+
+    fn carry_out(&mut self, output: Output) -> Option<(u64, Vec<Answer>)> {
+        match output {
+            Output::Attach { id, link } => {
+                let answer =
+                    at_once(self.datapath.attach(&link)).map_or_else(Answer::Refused, Answer::Attached);
+                Some((id, vec![answer]))
+            }
+            Output::Detach { id, vport } => Some((id, vec![answer(at_once(self.datapath.detach(vport)))])),
+            Output::Flows { id, changes } => {
+                Some((id, answers(at_once(self.datapath.change_flows(changes)))))
+            }
+            Output::Execute { id, frames } => Some((id, answers(at_once(self.datapath.execute(frames))))),
+            Output::Meters { id, meters } => {
+                let set = meters.into_iter().map(|(meter, rate)| match rate {
+                    Some(rate) => at_once(self.datapath.set_meter(meter, rate)),
+                    None => at_once(self.datapath.delete_meter(meter)),
+                });
+                Some((id, answers(set.collect())))
+            }
+            Output::Event(event) => {
+                self.events.push(event);
+                None
+            }
+            Output::Save(addresses) => {
+                self.saved = addresses;
+                None
+            }
+        }
+    }
+
+    fn link_of(&self, port: &str) -> &str {
+        self.names
+            .iter()
+            .find(|(name, _)| name == port)
+            .map(|(_, link)| link.as_str())
+            .expect("a port of the description")
+    }
+}
+
+/// Ports and their links.
+fn names(description: &Description) -> Vec<(String, String)> {
+    let ports = description.trunks.iter().chain(&description.ports);
+    ports.map(|port| (port.name.clone(), port.link.clone())).collect()
+}
+
+/// The twin answers at once.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("the fake datapath answers at once")
+}
+
+fn answers(results: Vec<Result<(), Refusal>>) -> Vec<Answer> {
+    results.into_iter().map(answer).collect()
+}
+
+fn answer(result: Result<(), Refusal>) -> Answer {
+    result.map_or_else(Answer::Refused, |()| Answer::Done)
+}

@@ -1,0 +1,276 @@
+//! The engine on the datapath's in-memory twin against the forwarding plane alone: whatever flows are in force, whatever changed
+//! before, a frame does what it would do if it were judged now.
+//!
+//! Each case is a random topology, and steps: frames (new ones, and old ones again, which meet flows), carriers that come and go, time
+//! that passes, other topologies, a daemon killed and started again. `L2GW_SEED` repeats one case by its printed seed, `L2GW_CASES`
+//! says how many.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use agent::budget::Rates;
+use agent::engine::Settings;
+use tests::sim::cases::Case;
+use tests::sim::duel::hex;
+use tests::sim::gateway::Gateway;
+use tests::sim::oracle::{Oracle, Said};
+use tests::sim::rng::Rng;
+use tests::sim::traffic::{Sent, Traffic};
+use vlan::model::description::Description;
+use vlan::time::Instant;
+
+#[test]
+fn flows_do_what_the_forwarding_plane_says() {
+    let first = number("L2GW_SEED").unwrap_or(FIRST_SEED);
+    let cases = number("L2GW_CASES").unwrap_or(CASES);
+    let mut counts = Counts::default();
+    for seed in first..first + cases {
+        if let Err(story) = Play::new(seed).to_its_end(&mut counts) {
+            panic!("seed {seed} (L2GW_SEED={seed} L2GW_CASES=1): {story}");
+        }
+    }
+    println!("seeds {first}..{}: {counts:?}", first + cases);
+    if cases >= 1_000 {
+        counts.check();
+    }
+}
+
+/// One case on its way.
+struct Play {
+    rng: Rng,
+    description: Description,
+    gateway: Gateway,
+    oracle: Oracle,
+    wire: datapath::fake::FakeWire,
+    revision: u64,
+    down: Vec<String>,
+    sent: Vec<Sent>,
+    settings: Settings,
+    story: String,
+}
+
+impl Play {
+    fn new(seed: u64) -> Play {
+        let mut rng = Rng::new(seed);
+        let description = Case::random(&mut rng).description;
+        let wire = Gateway::wire(&description, Instant::from_secs(2_000_000));
+        let mut settings = Settings::new("h");
+        settings.rates = Rates { port: 0, ..Rates::default() };
+        settings.flow_idle = Duration::from_secs(*rng.pick(&[10, 10_000]));
+        settings.seed = seed;
+        let gateway = Gateway::start(&wire, settings.clone(), (1, &description), Vec::new());
+        Play {
+            oracle: Oracle::new(&description),
+            rng,
+            gateway,
+            wire,
+            revision: 1,
+            down: Vec::new(),
+            sent: Vec::new(),
+            settings,
+            story: String::new(),
+            description,
+        }
+    }
+
+    fn to_its_end(mut self, counts: &mut Counts) -> Result<(), String> {
+        let description = self.description.clone();
+        let mut traffic = Traffic::new(&description);
+        counts.cases += 1;
+        for step in 0..self.rng.between(10, 60) {
+            let outcome = match self.rng.below(100) {
+                0..8 => self.let_time_pass(),
+                8..14 => self.flap(),
+                14..17 => self.restart(counts),
+                17..19 => {
+                    counts.changes += 1;
+                    self.change()
+                }
+                19..55 if !self.sent.is_empty() => self.send_again(counts),
+                _ => match &mut traffic {
+                    Some(traffic) => self.send(traffic, counts),
+                    None => Ok(()),
+                },
+            };
+            outcome.map_err(|difference| {
+                format!("step {step}: {difference}\n{}\n{:#?}", self.story, self.description)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, traffic: &mut Traffic<'_>, counts: &mut Counts) -> Result<(), String> {
+        let sent = traffic.next(&mut self.rng);
+        let outputs = self.compare(&sent, counts)?;
+        if !outputs.is_empty() {
+            traffic.hear(&outputs);
+        }
+        self.sent.push(sent);
+        Ok(())
+    }
+
+    fn send_again(&mut self, counts: &mut Counts) -> Result<(), String> {
+        let sent = self.rng.pick(&self.sent).clone();
+        counts.again += 1;
+        self.compare(&sent, counts).map(drop)
+    }
+
+    /// What left, if both sides agree.
+    fn compare(&mut self, (port, frame): &Sent, counts: &mut Counts) -> Result<Vec<Sent>, String> {
+        let exists =
+            self.description.trunks.iter().chain(&self.description.ports).any(|one| one.name == *port);
+        if !exists {
+            return Ok(Vec::new());
+        }
+        let _ = writeln!(self.story, "  {port} {}", hex(frame));
+        let said = if self.down.contains(port) {
+            Said::default()
+        } else {
+            self.oracle.send(self.wire.now(), port, frame)
+        };
+        let got = self.gateway.send(port, frame);
+        if !is_same(&got, &said.outputs) {
+            return Err(format!(
+                "into {port} {}\nexpected {} {}\n     got {}\nmacs {:#?}\nflows {:#?}",
+                hex(frame),
+                said.decision,
+                show(&said.outputs),
+                show(&got),
+                self.gateway.engine.macs(self.wire.now()),
+                self.gateway.engine.flows(self.wire.now())
+            ));
+        }
+        if let Some(fault) = self.wire.faults().first() {
+            return Err(fault.clone());
+        }
+        counts.add(&said);
+        Ok(said.outputs)
+    }
+
+    fn let_time_pass(&mut self) -> Result<(), String> {
+        let seconds = *self.rng.pick(&[1, 2, 5, 20, 100, 400]);
+        let _ = writeln!(self.story, "  {seconds} s pass");
+        self.gateway.pass(Duration::from_secs(seconds));
+        self.oracle.pass(self.wire.now());
+        Ok(())
+    }
+
+    fn flap(&mut self) -> Result<(), String> {
+        let ports: Vec<String> =
+            self.description.trunks.iter().chain(&self.description.ports).map(|p| p.name.clone()).collect();
+        if ports.is_empty() {
+            return Ok(());
+        }
+        let port = self.rng.pick(&ports).clone();
+        let is_down = self.down.contains(&port);
+        let _ = writeln!(self.story, "  {port} {}", if is_down { "up" } else { "down" });
+        match is_down {
+            true => self.down.retain(|other| *other != port),
+            false => self.down.push(port.clone()),
+        }
+        self.gateway.set_carrier(&port, is_down);
+        self.oracle.set_carrier(&port, is_down);
+        Ok(())
+    }
+
+    /// Killed: its saved addresses are those of a moment before, its flows are in force.
+    fn restart(&mut self, counts: &mut Counts) -> Result<(), String> {
+        let _ = writeln!(self.story, "  restart");
+        counts.restarts += 1;
+        // Time for what was sent to have come back: a new engine does not know of it.
+        self.gateway.pass(Duration::from_secs(2));
+        self.oracle.pass(self.wire.now());
+        let saved = self.gateway.engine.save(self.wire.now());
+        self.oracle.restart(self.wire.now());
+        self.gateway =
+            Gateway::start(&self.wire, self.settings.clone(), (self.revision, &self.description), saved);
+        Ok(())
+    }
+
+    /// A topology of other objects, or the same one with something left out.
+    fn change(&mut self) -> Result<(), String> {
+        let next = match self.rng.below(3) {
+            0 => Case::random(&mut self.rng).description,
+            1 => without_a_port(&mut self.rng, &self.description),
+            _ => self.description.clone(),
+        };
+        if vlan::model::topology::Topology::build(&next).is_err() {
+            return Ok(());
+        }
+        let _ = writeln!(self.story, "  another topology");
+        for port in std::mem::take(&mut self.down) {
+            self.oracle.set_carrier(&port, true);
+            self.gateway.set_carrier(&port, true);
+        }
+        self.revision += 1;
+        self.description = next;
+        self.oracle.change(&self.description);
+        self.gateway.change(self.revision, &self.description);
+        Ok(())
+    }
+}
+
+fn without_a_port(rng: &mut Rng, description: &Description) -> Description {
+    let mut next = description.clone();
+    if !next.ports.is_empty() && rng.chance(50) {
+        next.ports.remove(rng.below(next.ports.len()));
+    } else if !next.trunks.is_empty() {
+        next.trunks.remove(rng.below(next.trunks.len()));
+    }
+    next
+}
+
+/// Frames that the daemon sent itself may have zeros behind, where a pop would have left too little.
+fn is_same(got: &[Sent], expected: &[Sent]) -> bool {
+    got.len() == expected.len()
+        && got.iter().zip(expected).all(|((port, frame), (other, wanted))| {
+            let (head, tail) = frame.split_at(wanted.len().min(frame.len()));
+            port == other
+                && head == wanted
+                && tail.iter().all(|byte| *byte == 0)
+                && (tail.is_empty() || wanted.len() < 60)
+        })
+}
+
+fn show(outputs: &[Sent]) -> String {
+    let lines: Vec<String> =
+        outputs.iter().map(|(port, frame)| format!("\n      {port} {}", hex(frame))).collect();
+    format!("{} copies{}", outputs.len(), lines.concat())
+}
+
+/// What the cases were made of.
+#[derive(Debug, Default)]
+struct Counts {
+    cases: u64,
+    frames: u64,
+    again: u64,
+    forwarded: u64,
+    known: u64,
+    chained: u64,
+    changes: u64,
+    restarts: u64,
+}
+
+impl Counts {
+    fn add(&mut self, said: &Said) {
+        self.frames += 1;
+        self.forwarded += u64::from(!said.outputs.is_empty());
+        self.known += u64::from(said.is_known);
+        self.chained += u64::from(said.through_chain);
+    }
+
+    fn check(&self) {
+        assert!(self.forwarded * 10 >= self.frames * 4, "at least 40 % forward: {self:?}");
+        assert!(self.known * 10 >= self.frames, "at least 10 % to known addresses: {self:?}");
+        assert!(self.chained * 10 >= self.frames, "at least 10 % through chains: {self:?}");
+        assert!(self.restarts > self.cases / 4 && self.changes > self.cases / 8, "{self:?}");
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}: {text:?} is not a number")))
+}
+
+const FIRST_SEED: u64 = 1;
+const CASES: u64 = 10_000;
