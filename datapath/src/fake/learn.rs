@@ -1,8 +1,9 @@
 //! The tables of a datapath that switches by them, and how their addresses come and go.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use vlan::addr::MacAddr;
+use vlan::fdb::ECHO;
 use vlan::model::description::OnLimit;
 use vlan::model::id::SegmentId;
 use vlan::time::Instant;
@@ -11,8 +12,8 @@ use vlan::verdict::DropReason;
 use super::host::Limits;
 use crate::RefusalCause;
 use crate::tables::{
-    Address, AddressKind, Entry, EntryKey, ForgetCause, Generation, LearnId, LearnRule, LimitId, PlaceId,
-    TableChange, TableEvent, TableReport, TableReports, Tables,
+    Address, AddressKind, Entry, EntryKey, ForgetCause, Generation, GroupId, LearnId, LearnRule, LimitId,
+    PlaceId, TableChange, TableEvent, TableReport, TableReports, Tables,
 };
 
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub(super) struct Learning {
     counts: HashMap<LearnId, u32>,
     reports: VecDeque<TableReport>,
     lost: u64,
+    /// When a frame with a source last left by a trunk group.
+    sent: BTreeMap<((SegmentId, MacAddr), GroupId), Instant>,
 }
 
 /// A source address that a frame came with.
@@ -33,6 +36,7 @@ pub(super) struct Sighting {
     pub(super) mac: MacAddr,
     pub(super) place: PlaceId,
     pub(super) learn: LearnId,
+    pub(super) group: Option<GroupId>,
 }
 
 impl Learning {
@@ -71,7 +75,7 @@ impl Learning {
     /// # Errors
     /// Why its frame is dropped.
     pub(super) fn learn(&mut self, now: Instant, seen: Sighting, limits: &Limits) -> Result<(), DropReason> {
-        let Sighting { segment, mac, place, learn } = seen;
+        let Sighting { segment, mac, place, learn, group } = seen;
         let known = self.tables.addresses.get(&(segment, mac)).copied();
         match known.filter(|known| !self.is_over_age(now, known)) {
             Some(known) if known.place == place => {
@@ -79,6 +83,11 @@ impl Learning {
                 let kind = if is_dynamic { AddressKind::Dynamic(learn) } else { known.kind };
                 self.put((segment, mac), Address { kind, used: Some(now), ..known });
                 Ok(())
+            }
+            Some(_) if group.is_some_and(|group| self.is_echo(now, (segment, mac), group)) => {
+                let reason = DropReason::Reflected;
+                self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
+                Err(reason)
             }
             Some(Address { kind: AddressKind::Held(reason), .. }) => {
                 self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
@@ -99,7 +108,7 @@ impl Learning {
         event: TableEvent,
         limits: &Limits,
     ) -> Result<(), DropReason> {
-        let Sighting { segment, mac, place, learn } = seen;
+        let Sighting { segment, mac, place, learn, group } = seen;
         let Some(rule) = self.tables.learns.get(&learn).copied() else { return Ok(()) };
         if !self.has_room(seen, &rule, limits) && !self.makes_room(&rule, limits) {
             let reason = DropReason::AddressLimit;
@@ -110,10 +119,30 @@ impl Learning {
             self.forget((segment, mac), ForgetCause::Left, limits.reports);
             return Ok(());
         }
+        if group.is_some() {
+            self.sent.retain(|(key, _), _| *key != (segment, mac));
+        }
         let (generation, used) = (self.generation, Some(now));
         self.put((segment, mac), Address { place, kind: AddressKind::Dynamic(learn), generation, used });
         self.report(event, limits.reports);
         Ok(())
+    }
+
+    /// Why a source that is not learned from may not be at a place: the address is held elsewhere.
+    pub(super) fn keeps_out(&self, seen: Sighting) -> Option<DropReason> {
+        match self.tables.addresses.get(&(seen.segment, seen.mac))? {
+            Address { kind: AddressKind::Held(reason), place, .. } if *place != seen.place => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// Notes that a frame with this source leaves by a trunk group.
+    pub(super) fn note_sent(&mut self, now: Instant, source: (SegmentId, MacAddr), group: GroupId) {
+        self.sent.insert((source, group), now);
+    }
+
+    fn is_echo(&self, now: Instant, source: (SegmentId, MacAddr), group: GroupId) -> bool {
+        self.sent.get(&(source, group)).is_some_and(|sent| now.since(*sent) <= ECHO)
     }
 
     fn has_room(&self, seen: Sighting, rule: &LearnRule, limits: &Limits) -> bool {
@@ -152,6 +181,7 @@ impl Learning {
 
     /// Forgets what was not heard for its rule's ageing time.
     pub(super) fn age(&mut self, now: Instant, reports: usize) {
+        self.sent.retain(|_, sent| now.since(*sent) <= ECHO);
         let all = self.tables.addresses.iter();
         let old: Vec<_> =
             all.filter(|(_, address)| self.is_over_age(now, address)).map(|(key, _)| *key).collect();

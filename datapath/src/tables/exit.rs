@@ -14,6 +14,10 @@ use crate::port::VportNo;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttachmentId(pub u32);
 
+/// The trunks of a fabric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupId(pub u32);
+
 /// Where frames go that came in by an attachment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AttachmentRule {
@@ -57,6 +61,8 @@ pub enum Route {
 pub struct Exit {
     /// The vport.
     pub vport: VportNo,
+    /// The trunk group that it is of, if it is of one: what leaves here may come back by another trunk.
+    pub group: Option<GroupId>,
     /// How many tags come off the front, 0..=2.
     pub pop: u8,
     /// Tags put on then, the outermost first; at most 2.
@@ -68,7 +74,7 @@ pub struct Exit {
 impl Exit {
     /// An exit by which frames leave as they came.
     pub fn unchanged(vport: VportNo) -> Exit {
-        Exit { vport, pop: 0, push: Vec::new(), guard: Guard::Any }
+        Exit { vport, group: None, pop: 0, push: Vec::new(), guard: Guard::Any }
     }
 
     /// The tags to be put on a frame that arrived with this header, the outermost first.

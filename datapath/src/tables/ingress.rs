@@ -9,7 +9,7 @@ use vlan::tag::{Tag, Tpid};
 use vlan::verdict::{DropReason, Protocol, StormClass};
 
 use super::address::{LearnId, PlaceId};
-use super::exit::{AttachmentId, Exit};
+use super::exit::{AttachmentId, Exit, GroupId};
 use crate::flow::MeterId;
 
 /// What holds for every frame that arrives at a vport.
@@ -175,6 +175,8 @@ pub struct Admission {
     pub place: PlaceId,
     /// How that is learned.
     pub learn: LearnId,
+    /// The trunk group that it came in by, if by one.
+    pub group: Option<GroupId>,
     /// Data is dropped for this reason, unlearned; `None`: it is not.
     pub closed: Option<DropReason>,
     /// The storm meters.
@@ -203,16 +205,25 @@ pub struct InnerKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct StormMeters {
     /// For broadcast.
-    pub broadcast: Option<MeterId>,
+    pub broadcast: Option<StormMeter>,
     /// For multicast.
-    pub multicast: Option<MeterId>,
+    pub multicast: Option<StormMeter>,
     /// For unknown unicast.
-    pub unknown: Option<MeterId>,
+    pub unknown: Option<StormMeter>,
+}
+
+/// The meters of one class. What the first does not let pass is not taken from the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StormMeter {
+    /// The VLAN's at its port.
+    pub vlan: MeterId,
+    /// The port's, of all VLANs together.
+    pub port: MeterId,
 }
 
 impl StormMeters {
-    /// The meter of a class.
-    pub fn of(&self, class: StormClass) -> Option<MeterId> {
+    /// The meters of a class.
+    pub fn of(&self, class: StormClass) -> Option<StormMeter> {
         match class {
             StormClass::Broadcast => self.broadcast,
             StormClass::Multicast => self.multicast,

@@ -13,13 +13,14 @@
 //! 4. **Control on its VLAN.** A control frame whose [`AttachmentRule::control`] is [`ControlFlood::Drop`] ends here.
 //! 5. **Closed.** [`Admission::closed`]: drop (a trunk that does not carry the VLAN).
 //! 6. **Source.** A group address: drop `group-source`. Not among the port's `macs`, if it has any: drop `anti-spoof`.
-//! 7. **Learning**, see below, unless it is a control frame or the source is all zeros. It may refuse the frame.
+//! 7. **Learning**, see below, unless it is a control frame or the source is all zeros. It may refuse the frame. So may, of a control frame,
+//!    an address that is held elsewhere.
 //! 8. **Destination.** A control frame goes to the exits of `control`. A group address: [`AttachmentRule::flood`], metered as broadcast
 //!    or multicast. An address of the table that is not over its age: the [`Route`] from this attachment to its place; none
 //!    there: drop `not-member`. Any other: `flood`, metered as unknown.
 //! 9. **Exits.** Never by the arrival vport: an exit there is left out of a flood, and a route that has one drops the frame as
 //!    `same-port`. An exit whose [`Guard`] refuses is left out; if a route has no other, it drops the frame for the last guard's reason.
-//!    A flood without an exit left: drop `no-member`. Otherwise the meter is asked, once for all copies; then each is edited and sent.
+//!    A flood without an exit left: drop `no-member`. Otherwise the meters are asked, once for all copies; then each is edited and sent.
 //!
 //! Every frame counts once in [`TableStats`]: as forwarded, as consumed, as metered, or as dropped with its reason.
 //!
@@ -33,8 +34,13 @@
 //! address in generation *g* ignores reports about it that are older than *g*. When reports were lost, [`SwitchTables::read_tables`]
 //! tells what there is.
 //!
+//! # Frames that come back
+//! When a frame that came in by no trunk group and was not of a control class leaves by an exit of a group, that is noted: its segment,
+//! its source, the group, when. For [`vlan::fdb::ECHO`] from then on a frame with that source which comes in by that group is no move
+//! of the address: it is dropped as `reflected`, and reported as refused. When the address moves to a group, what was noted of it goes.
+//!
 //! # What is absent on purpose
-//! Reflected frames, move damping and mobility counters: the writer judges those by the reports, and answers with held addresses.
+//! Move damping and mobility counters: the writer judges those by the reports, and answers with held addresses.
 
 mod address;
 mod entry;
@@ -51,10 +57,12 @@ pub use self::address::{
     TableReport,
 };
 pub use self::entry::{Entry, EntryKey, TableChange, Tables};
-pub use self::exit::{AttachmentId, AttachmentRule, ControlFlood, Exit, Guard, PcpSource, PushTag, Route};
+pub use self::exit::{
+    AttachmentId, AttachmentRule, ControlFlood, Exit, GroupId, Guard, PcpSource, PushTag, Route,
+};
 pub use self::ingress::{
-    Admission, Arrives, ControlClass, ControlRule, Ingress, InnerKey, PortGate, PortRule, StormMeters,
-    WireTag,
+    Admission, Arrives, ControlClass, ControlRule, Ingress, InnerKey, PortGate, PortRule, StormMeter,
+    StormMeters, WireTag,
 };
 use crate::port::VportNo;
 use crate::{Datapath, Refusal};

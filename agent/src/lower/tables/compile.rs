@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use datapath::flow::{MeterId, MeterRate};
 use datapath::port::VportNo;
 use datapath::tables::{
-    Admission, Arrives, AttachmentId, ControlClass, ControlRule, Entry, Exit, Ingress, LearnId, LearnRule,
-    LimitId, PlaceId, PortGate, PortRule, StormMeters, Tables,
+    Admission, Arrives, AttachmentId, ControlClass, ControlRule, Entry, Exit, GroupId, Ingress, LearnId,
+    LearnRule, LimitId, PlaceId, PortGate, PortRule, StormMeter, StormMeters, Tables,
 };
 use vlan::fdb::{LearnPolicy, Slot};
 use vlan::forward::{Control, Plane};
@@ -19,9 +19,10 @@ use vlan::switch::learn_policy;
 use vlan::verdict::{Protocol, StormClass};
 use vlan::vid::Vid;
 
-use super::names::{AttachmentName, DomainName, LimitName, MeterName, Names, PlaceName};
+use super::names::{AttachmentName, DomainName, LimitName, MeterName, Names, PlaceName, Scope};
 use super::ways_in::{Entered, NextTags, WayIn, next_tags, ways_in};
-use super::ways_out::{Vports, WaysOut};
+use super::ways_out::{Vports, WaysOut, Wire};
+use crate::lower::storm::{StormRates, rates};
 
 /// Tables without addresses, and their words.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +100,10 @@ impl Numbered {
             Location::Fabric { fabric, vid } => PlaceName::Fabric { fabric: self.fabrics[&fabric], vid },
             Location::Host(host) => PlaceName::Host(self.hosts[host.0 as usize]),
         }
+    }
+
+    fn group(&self, fabric: FabricId) -> GroupId {
+        GroupId(self.fabrics[&fabric])
     }
 
     fn bridge(&self, id: BridgeId) -> u32 {
@@ -205,6 +210,7 @@ impl<V: Vports> Compiler<'_, V> {
             attachment,
             place: self.place(port.location(entered.admitted.vid)),
             learn: LearnId(self.numbered.port(port.id)),
+            group: port.group.map(|fabric| self.numbered.group(fabric)),
             closed: self.plane.is_carrier(port, entered.admitted.vid).err(),
             storm: self.storm(port, entered.admitted.vid),
         }
@@ -232,7 +238,7 @@ impl<V: Vports> Compiler<'_, V> {
     }
 
     fn add_attachment(&mut self, id: AttachmentId, port: &Port, entered: &Entered, header: &Header) {
-        let ways = WaysOut::new(self.plane, self.vport_of, port, entered, header);
+        let ways = WaysOut::new(self.plane, &|port| self.wire_of(port), port, entered, header);
         self.made.tables.put(Entry::Attachment(id, ways.attachment(self.plane, port, entered)));
         let number = entered.located.segment.number;
         let segment = self.plane.topology.segment(number);
@@ -244,6 +250,12 @@ impl<V: Vports> Compiler<'_, V> {
                 self.made.tables.put(Entry::Route(id, place, route));
             }
         }
+    }
+
+    /// The vport of a port and the group that it is of.
+    fn wire_of(&self, port: &Port) -> Option<Wire> {
+        let vport = (self.vport_of)(port.id)?;
+        Some(Wire { vport, group: port.group.map(|fabric| self.numbered.group(fabric)) })
     }
 
     /// Only what differs from having no rule.
@@ -270,20 +282,22 @@ impl<V: Vports> Compiler<'_, V> {
     }
 
     fn storm(&mut self, port: &Port, vid: Option<Vid>) -> StormMeters {
-        let (storm, number) = (port.storm, self.numbered.port(port.id));
-        let mut meter = |class, packets_per_second| {
-            if packets_per_second == 0 {
-                return None;
-            }
-            let id = MeterId(self.names.meters.of(MeterName { port: number, vid, class }));
-            self.made.meters.insert(id, MeterRate { packets_per_second, burst: packets_per_second });
-            Some(id)
-        };
         StormMeters {
-            broadcast: meter(StormClass::Broadcast, storm.broadcast),
-            multicast: meter(StormClass::Multicast, storm.multicast),
-            unknown: meter(StormClass::Unknown, storm.unknown),
+            broadcast: self.storm_meter(port, vid, StormClass::Broadcast),
+            multicast: self.storm_meter(port, vid, StormClass::Multicast),
+            unknown: self.storm_meter(port, vid, StormClass::Unknown),
         }
+    }
+
+    fn storm_meter(&mut self, port: &Port, vid: Option<Vid>, class: StormClass) -> Option<StormMeter> {
+        let StormRates { vlan, port: whole } = rates(port, class)?;
+        let number = self.numbered.port(port.id);
+        let mut meter = |scope, rate| {
+            let id = MeterId(self.names.meters.of(MeterName { port: number, scope, class }));
+            self.made.meters.insert(id, rate);
+            id
+        };
+        Some(StormMeter { vlan: meter(Scope::Vlan(vid), vlan), port: meter(Scope::Port, whole) })
     }
 }
 

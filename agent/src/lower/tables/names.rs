@@ -81,8 +81,15 @@ pub(super) enum LimitName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct MeterName {
     pub(super) port: u32,
-    pub(super) vid: Option<Vid>,
+    pub(super) scope: Scope,
     pub(super) class: StormClass,
+}
+
+/// How much of a port a storm meter is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scope {
+    Vlan(Option<Vid>),
+    Port,
 }
 
 /// A number for each name.

@@ -40,6 +40,8 @@ pub enum Lesson {
     Forgotten(Option<Gone>),
     /// An address was not learned at a port because there are as many as there may be.
     Full(PortId),
+    /// A frame of ours came back by a trunk and was dropped; its address has not moved.
+    Reflected(PortId),
     /// A control frame arrived.
     Control {
         /// At this port.
@@ -93,8 +95,10 @@ impl TableWriter {
                 self.forget(switch, (segment, mac), place)
             }
             TableEvent::Refused { learn, reason: DropReason::AddressLimit, .. } => {
-                let full = |port: &PortId| Heard { lesson: Lesson::Full(*port), changed: smallvec![] };
-                self.words.learns.get(&learn).map_or_else(stale, full)
+                self.at_port(learn, Lesson::Full)
+            }
+            TableEvent::Refused { learn, reason: DropReason::Reflected, .. } => {
+                self.at_port(learn, Lesson::Reflected)
             }
             TableEvent::Refused { segment, mac, place, learn, .. } => {
                 self.see(now, switch, Sighting { key: (segment, mac), place, learn })
@@ -143,6 +147,11 @@ impl TableWriter {
             switch.fdb.forget(*segment, *mac);
         }
         missing
+    }
+
+    fn at_port(&self, learn: LearnId, lesson: impl Fn(PortId) -> Lesson) -> Heard {
+        let heard = |port: &PortId| Heard { lesson: lesson(*port), changed: smallvec![] };
+        self.words.learns.get(&learn).map_or_else(stale, heard)
     }
 
     fn see(&self, now: Instant, switch: &mut Switch, seen: Sighting) -> Heard {

@@ -4,7 +4,7 @@
 //! puts their answers into the tables' words.
 
 use datapath::port::VportNo;
-use datapath::tables::{AttachmentRule, ControlFlood, Exit, Guard, PcpSource, PushTag, Route};
+use datapath::tables::{AttachmentRule, ControlFlood, Exit, GroupId, Guard, PcpSource, PushTag, Route};
 use vlan::egress::{self, Departure, Passage};
 use vlan::forward::Plane;
 use vlan::frame::Header;
@@ -26,11 +26,18 @@ pub(super) struct WaysOut {
 pub(super) trait Vports: Fn(PortId) -> Option<VportNo> {}
 impl<F: Fn(PortId) -> Option<VportNo>> Vports for F {}
 
+/// What an exit to a port leads to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wire {
+    pub(super) vport: VportNo,
+    pub(super) group: Option<GroupId>,
+}
+
 impl WaysOut {
     /// The ways out for frames that came in by `port`, as `entered`; `header` is one of them.
     pub(super) fn new(
         plane: &Plane<'_, '_>,
-        vport_of: &impl Vports,
+        wire_of: &impl Fn(&Port) -> Option<Wire>,
         port: &Port,
         entered: &Entered,
         header: &Header,
@@ -47,8 +54,8 @@ impl WaysOut {
             let to = plane.topology.port(member.port);
             let vid = segment.domain(member.domain).vid;
             plane.may_leave(port.group, to, vid, &mut Vec::new())?;
-            let vport = vport_of(to.id).ok_or(DropReason::PortDown)?;
-            Ok(exit(vport, &passage.departure(member)?))
+            let wire = wire_of(to).ok_or(DropReason::PortDown)?;
+            Ok(exit(wire, &passage.departure(member)?))
         };
         let is_here = |member: &Member| plane.topology.port(member.port).host == plane.host;
         let here = segment.members.iter().copied().filter(is_here);
@@ -98,12 +105,13 @@ fn is_reachable(before: &[Exit], exit: &Exit) -> bool {
     before.iter().all(|other| other.vport == exit.vport || other.guard != Guard::Any)
 }
 
-fn exit(vport: VportNo, departure: &Departure<'_>) -> Exit {
+fn exit(wire: Wire, departure: &Departure<'_>) -> Exit {
     let vlan = |new: &egress::NewTag| PushTag::Vlan { tpid: new.tpid, vid: new.vid, pcp: pcp(new.priority) };
     let priority_tag =
         departure.priority_tag.map(|(tpid, priority)| PushTag::Priority { tpid, pcp: pcp(priority) });
     Exit {
-        vport,
+        vport: wire.vport,
+        group: wire.group,
         pop: departure.pop,
         push: departure.push.iter().map(vlan).chain(priority_tag).collect(),
         guard: guard(&departure.guard),
