@@ -154,7 +154,7 @@ impl Learning {
     }
 
     fn makes_room(&mut self, rule: &LearnRule, limits: &Limits) -> bool {
-        rule.on_limit == OnLimit::Evict && self.evict(rule.limited_by, limits.reports)
+        rule.limit > 0 && rule.on_limit == OnLimit::Evict && self.evict(rule.limited_by, limits.reports)
     }
 
     fn rule_of(&self, address: &Address) -> Option<&LearnRule> {

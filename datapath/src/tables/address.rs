@@ -37,7 +37,7 @@ pub struct LearnRule {
     pub ageing: Duration,
     /// What the limit counts by.
     pub limited_by: LimitId,
-    /// Most dynamic addresses of all rules with the same `limited_by`.
+    /// Most dynamic addresses of all rules with the same `limited_by`; with 0 none is learned, and none is evicted for it.
     pub limit: u32,
     /// What happens to one too many.
     pub on_limit: OnLimit,

@@ -32,17 +32,19 @@ pub(super) struct Mirror {
 pub(super) struct Known {
     /// `None`: somewhere. It should be nowhere and could not be deleted.
     pub(super) place: Option<PlaceId>,
-    pub(super) held: Held,
+    pub(super) kind: AddressKind,
     /// The last batch that wrote it.
     written: Generation,
 }
 
-/// Who may move an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
-    ByNobody,
-    /// The writer alone; others' frames are dropped for this reason.
-    ByWriter(DropReason),
+impl Known {
+    /// The rule by which the datapath has learned it.
+    pub(super) fn learn(&self) -> Option<LearnId> {
+        match self.kind {
+            AddressKind::Dynamic(learn) => Some(learn),
+            AddressKind::Held(_) => None,
+        }
+    }
 }
 
 impl Mirror {
@@ -70,9 +72,10 @@ impl Mirror {
     }
 
     /// The datapath has learned an address, or moved it, by itself.
-    pub(super) fn learn(&mut self, key: Key, place: PlaceId) {
+    pub(super) fn learn(&mut self, key: Key, place: PlaceId, learn: LearnId) {
         let written = self.known.get(&key).map_or(Generation::default(), |known| known.written);
-        self.known.insert(key, Known { place: Some(place), held: Held::ByNobody, written });
+        let kind = AddressKind::Dynamic(learn);
+        self.known.insert(key, Known { place: Some(place), kind, written });
     }
 
     /// The datapath has forgotten an address by itself.
@@ -84,7 +87,7 @@ impl Mirror {
     pub(super) fn replace(&mut self, tables: &Tables) {
         let known = |address: &Address| Known {
             place: Some(address.place),
-            held: held(address.kind),
+            kind: address.kind,
             written: address.generation,
         };
         self.known = tables.addresses.iter().map(|(key, address)| (*key, known(address))).collect();
@@ -106,11 +109,11 @@ impl Mirror {
             self.deletions.push_back((generation, key));
             return Some(TableChange::Delete(EntryKey::Address(segment, mac)));
         };
-        let held = held(address.kind);
-        if self.get(key).is_some_and(|known| (known.place, known.held) == (Some(address.place), held)) {
+        let kind = address.kind;
+        if self.get(key).is_some_and(|known| (known.place, known.kind) == (Some(address.place), kind)) {
             return None;
         }
-        self.known.insert(key, Known { place: Some(address.place), held, written: generation });
+        self.known.insert(key, Known { place: Some(address.place), kind, written: generation });
         Some(TableChange::Put(Entry::Address(segment, mac, Address { generation, ..address })))
     }
 
@@ -120,7 +123,7 @@ impl Mirror {
             TableChange::Put(Entry::Address(segment, mac, _)) => drop(self.known.remove(&(*segment, *mac))),
             TableChange::Delete(EntryKey::Address(segment, mac)) => {
                 let written = self.deleted.remove(&(*segment, *mac)).unwrap_or_default();
-                let known = Known { place: None, held: Held::ByNobody, written };
+                let known = Known { place: None, kind: AddressKind::Held(DropReason::NotMember), written };
                 self.known.insert((*segment, *mac), known);
             }
             _ => {}
@@ -128,14 +131,8 @@ impl Mirror {
     }
 }
 
-fn held(kind: AddressKind) -> Held {
-    match kind {
-        AddressKind::Dynamic(_) => Held::ByNobody,
-        AddressKind::Held(reason) => Held::ByWriter(reason),
-    }
-}
-
-/// An entry of the engine's table in the datapath's. `None` if the datapath should not have it: it is nowhere in the tables.
+/// An entry of the engine's table in the datapath's, where it is `known` so far. `None` if the datapath should not have it: it is nowhere
+/// in the tables.
 ///
 /// What is declared, remote or frozen is held: the datapath may not move it, and reports who tries.
 pub(super) fn lower(
@@ -143,6 +140,7 @@ pub(super) fn lower(
     words: &Words,
     now: Instant,
     entry: &entry::Entry,
+    known: Option<Known>,
 ) -> Option<Address> {
     let place = *words.places.get(&entry.location)?;
     let kind = match entry.kind {
@@ -150,7 +148,10 @@ pub(super) fn lower(
         Kind::Dynamic if entry.frozen_until.is_some_and(|until| now < until) => {
             AddressKind::Held(DropReason::Frozen)
         }
-        Kind::Dynamic => AddressKind::Dynamic(rule(topology, words, entry)?),
+        Kind::Dynamic => {
+            let learned_by = known.and_then(|known| known.learn());
+            AddressKind::Dynamic(rule(topology, words, entry, learned_by)?)
+        }
     };
     let used = (entry.used > Instant::ZERO).then_some(entry.used);
     Some(Address { place, kind, generation: Generation::default(), used })
@@ -162,16 +163,24 @@ pub(super) fn is_over_age(now: Instant, entry: &entry::Entry) -> bool {
     is_learned && !entry.ageing.is_zero() && now.since(entry.used) >= entry.ageing
 }
 
-/// The rule by which an address was learned: its port's, or that of a trunk of the group, with the same ageing if there is one.
-fn rule(topology: &Topology, words: &Words, entry: &entry::Entry) -> Option<LearnId> {
+/// The rule of a learned address: that of its port, or of a trunk of its group. Of several the one by which it was learned, if that has
+/// its ageing time, else another that has.
+fn rule(
+    topology: &Topology,
+    words: &Words,
+    entry: &entry::Entry,
+    learned_by: Option<LearnId>,
+) -> Option<LearnId> {
     let is_its = |port: &Port| match entry.location {
         Location::Port { port: id, .. } => port.id == id,
         Location::Fabric { fabric, vid } => port.group == Some(fabric) && port.is_member(vid),
         Location::Host(_) => false,
     };
-    let of_rules = words.learns.iter().map(|(learn, port)| (*learn, topology.port(*port)));
-    let mut able = of_rules.filter(|(_, port)| is_its(port)).peekable();
-    let first = able.peek().map(|(learn, _)| *learn);
-    let same = able.find(|(_, port)| topology.bridge(port.bridge).ageing == entry.ageing);
-    same.map(|(learn, _)| learn).or(first)
+    let rules = words.learns.iter().map(|(learn, port)| (*learn, topology.port(*port)));
+    let able = rules.filter(|(_, port)| is_its(port));
+    let rank = |(learn, port): &(LearnId, &Port)| {
+        let has_its_ageing = topology.bridge(port.bridge).ageing == entry.ageing;
+        (!has_its_ageing, Some(*learn) != learned_by, *learn)
+    };
+    able.min_by_key(rank).map(|(learn, _)| learn)
 }

@@ -95,7 +95,8 @@ impl TableWriter {
         self.finish(batch)
     }
 
-    /// What is to be written at the start, and after the topology changed: rules and addresses.
+    /// What is to be written at the start, and after the topology changed: rules and addresses. An address that is on another segment
+    /// now is written with the age that the engine knows, so before the topology is changed, the datapath is [walked](Self::walk).
     pub fn everything(
         &mut self,
         now: Instant,
@@ -141,6 +142,11 @@ impl TableWriter {
     /// Setting a meter was refused: the next difference has it again.
     pub fn refused_meter(&mut self, meter: MeterId) {
         self.meters.remove(&meter);
+    }
+
+    /// What was written, but for addresses: what the datapath has too, if all of it was done.
+    pub fn written(&self) -> &Tables {
+        &self.rules
     }
 
     /// The port that a vport was when rules were last made.
@@ -209,8 +215,8 @@ impl TableWriter {
     ) -> Option<Address> {
         // At time zero nothing is over its age.
         let entry = fdb.entry(Instant::ZERO, segment, mac)?;
-        let address = addresses::lower(topology, &self.words, now, &entry)?;
         let known = self.mirror.get((self.words.in_tables(segment)?, mac));
+        let address = addresses::lower(topology, &self.words, now, &entry, known)?;
         let is_there = known.is_some_and(|known| known.place == Some(address.place));
         (is_there || !addresses::is_over_age(now, &entry)).then_some(address)
     }

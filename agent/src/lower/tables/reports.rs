@@ -8,7 +8,7 @@ use datapath::tables::{AddressKind, ControlClass, LearnId, PlaceId, TableEvent, 
 use smallvec::{SmallVec, smallvec};
 use vlan::addr::MacAddr;
 use vlan::fdb::entry::{Gone, Kind};
-use vlan::fdb::{Learn, Learned};
+use vlan::fdb::{Learn, Learned, Slot};
 use vlan::forward::Control;
 use vlan::model::id::{Location, PortId, SegmentId};
 use vlan::policy::Class;
@@ -17,7 +17,7 @@ use vlan::time::Instant;
 use vlan::verdict::{DropReason, Effect};
 
 use super::TableWriter;
-use super::addresses::{Held, Key};
+use super::addresses::Key;
 use super::compile::CLASSES;
 
 /// What came of a report, and which addresses may now differ from what the datapath has.
@@ -79,11 +79,11 @@ impl TableWriter {
                 stale()
             }
             TableEvent::Learned { segment, mac, place, learn } => {
-                self.mirror.learn((segment, mac), place);
+                self.mirror.learn((segment, mac), place, learn);
                 self.see(now, switch, Sighting { key: (segment, mac), place, learn })
             }
             TableEvent::Moved { segment, mac, to, learn, .. } => {
-                self.mirror.learn((segment, mac), to);
+                self.mirror.learn((segment, mac), to, learn);
                 if let Some(segment) = self.words.in_topology(segment) {
                     // It was not over its age in the datapath, whose hits are not told one by one.
                     switch.fdb.touch(now, segment, mac, now);
@@ -124,21 +124,23 @@ impl TableWriter {
         changed
     }
 
-    /// Whether the engine has learned an address where the datapath has it.
+    /// Whether the engine has learned an address where the datapath has it, and by the same rule.
     fn is_known(&self, switch: &Switch, seen: Sighting) -> bool {
         let (segment, mac) = seen.key;
         let entry =
             self.words.in_topology(segment).and_then(|segment| switch.fdb.entry(Instant::ZERO, segment, mac));
-        entry.is_some_and(|entry| {
-            entry.kind == Kind::Dynamic && self.words.locations.get(&seen.place) == Some(&entry.location)
-        })
+        let location = self.words.locations.get(&seen.place).copied();
+        let port = self.words.learns.get(&seen.learn).copied();
+        let (Some(entry), Some(location), Some(port)) = (entry, location, port) else { return false };
+        let ageing = switch.learn_policy(location, port).ageing;
+        (entry.kind, entry.location, entry.ageing) == (Kind::Dynamic, location, ageing)
     }
 
     /// Forgets what the engine has learned and the datapath does not have.
     fn forget_missing(&self, switch: &mut Switch) -> Vec<(SegmentId, MacAddr)> {
         let has = |segment, mac| {
             let key = self.words.in_tables(segment).map(|segment| (segment, mac));
-            key.and_then(|key| self.mirror.get(key)).is_some_and(|known| known.held == Held::ByNobody)
+            key.and_then(|key| self.mirror.get(key)).is_some_and(|known| known.learn().is_some())
         };
         let learned = switch.fdb.entries().filter(|entry| entry.kind == Kind::Dynamic);
         let missing = learned.filter(|entry| !has(entry.segment, entry.mac));
@@ -163,7 +165,10 @@ impl TableWriter {
             // The datapath has it where nothing is any more.
             return Heard { lesson: Lesson::Stale, changed: smallvec![(segment, mac)] };
         };
-        let policy = switch.learn_policy(location, port);
+        let mut policy = switch.learn_policy(location, port);
+        // The datapath has counted already, and has let another go where it must.
+        let slot = Slot::of(location).unwrap_or(policy.limited_by);
+        policy.limit = policy.limit.max(switch.fdb.count(slot).saturating_add(1));
         let learned = switch.fdb.learn(now, Learn { segment, mac, location, policy });
         let evicted = learned.evicted().map(|gone| (gone.segment, gone.mac));
         let changed = std::iter::once((segment, mac)).chain(evicted).collect();
