@@ -12,18 +12,16 @@
 //! Errors are `{"error": "…"}` with a fitting status.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request as AxumRequest, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use nsdb::Store;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use vlan::model::description::Description;
 use vlan::model::topology::Topology;
@@ -32,6 +30,7 @@ use vlan::time::Instant;
 use crate::engine::Engine;
 use crate::input::Command;
 use crate::runtime::{Request, ask};
+use crate::socket::Socket;
 use crate::topology::{self, Authorship, TopologyError};
 use crate::view::CounterView;
 
@@ -91,52 +90,12 @@ pub struct ErrorBody {
     pub error: String,
 }
 
-/// Why the socket cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum SocketError {
-    /// A daemon answers there.
-    #[error("{path}: another daemon answers on this socket; stop it, or give this one another by --socket")]
-    InUse {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The system refused.
-    #[error("{path}: cannot listen: {source}")]
-    Refused {
-        /// The socket.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-/// Opens the socket, mode 0660. A socket file that nobody answers on, left by a killed daemon, is replaced.
-///
-/// # Errors
-/// Somebody answers on it, or the system refuses.
-pub async fn open(path: &Path) -> Result<UnixListener, SocketError> {
-    let refused = |source| SocketError::Refused { path: path.to_owned(), source };
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(SocketError::InUse { path: path.to_owned() });
-    }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(refused)?;
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(refused(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(refused)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(refused)?;
-    Ok(listener)
-}
-
 /// Answers on a socket until the task is dropped.
 ///
 /// # Errors
 /// The socket itself fails.
-pub async fn serve(listener: UnixListener, admin: Admin) -> std::io::Result<()> {
-    axum::serve(listener, router(admin)).await
+pub async fn serve(socket: Socket, admin: Admin) -> std::io::Result<()> {
+    axum::serve(socket, router(admin)).await
 }
 
 fn router(admin: Admin) -> Router {
@@ -154,6 +113,9 @@ fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .fallback(|| async {
             failure(StatusCode::NOT_FOUND, "there is nothing here; see /v1/status".to_owned())
+        })
+        .method_not_allowed_fallback(|| async {
+            failure(StatusCode::METHOD_NOT_ALLOWED, "this is read by GET, or written by POST".to_owned())
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(admin)
@@ -180,7 +142,7 @@ async fn newest(State(admin): State<Admin>) -> Response {
     }
 }
 
-async fn publish(State(admin): State<Admin>, Json(proposal): Json<Proposal>) -> Response {
+async fn publish(State(admin): State<Admin>, Body(proposal): Body<Proposal>) -> Response {
     if let Err(mistakes) = Topology::build(&proposal.description) {
         let lines: Vec<String> = mistakes.iter().map(|mistake| mistake.text.clone()).collect();
         return failure(StatusCode::UNPROCESSABLE_ENTITY, lines.join("; "));
@@ -193,7 +155,7 @@ async fn publish(State(admin): State<Admin>, Json(proposal): Json<Proposal>) -> 
     }
 }
 
-async fn trace(State(admin): State<Admin>, Json(question): Json<TraceQuestion>) -> Response {
+async fn trace(State(admin): State<Admin>, Body(question): Body<TraceQuestion>) -> Response {
     let answer =
         ask(&admin.requests, move |engine, now| engine.trace(now, &question.port, &question.frame)).await;
     match answer {
@@ -203,7 +165,18 @@ async fn trace(State(admin): State<Admin>, Json(question): Json<TraceQuestion>) 
     }
 }
 
-async fn command(State(admin): State<Admin>, Json(command): Json<Command>) -> Response {
+async fn command(State(admin): State<Admin>, Body(command): Body<Command>) -> Response {
+    let named = match &command {
+        Command::FlushAddresses { port } => port.clone(),
+        Command::Unblock { port } => Some(port.clone()),
+    };
+    let is_known =
+        move |engine: &Engine, _: Instant| named.map_or(Ok(()), |port| engine.find_port(&port).map(|_| ()));
+    match ask(&admin.requests, is_known).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => return failure(StatusCode::NOT_FOUND, error),
+        None => return stopping(),
+    }
     match admin.requests.send(Request::Command(command)).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(_) => stopping(),
@@ -233,6 +206,23 @@ pub fn prometheus(counters: &[CounterView]) -> String {
         let _ = writeln!(text, "{}{labels} {}", counter.name, counter.value);
     }
     text
+}
+
+/// The JSON body of a request; what is wrong with it is told like every other error.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: AxumRequest, state: &S) -> Result<Body<T>, Response> {
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Body(body)),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(failure(rejection.status(), format!("the body is longer than {MAX_BODY} bytes")))
+            }
+            Err(rejection) => Err(failure(StatusCode::BAD_REQUEST, rejection.body_text())),
+        }
+    }
 }
 
 fn stopping() -> Response {

@@ -5,28 +5,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::port::LinkEvent;
-use datapath::{FlowTable, Refusal};
+use datapath::{FlowTable, Refusal, RefusalCause};
 use nsdb::{Documents, Journal, Kind, Local, NewEntry, Store, StoreError, WallTime};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, SocketError};
+use crate::admin::{self, Admin};
 use crate::clock;
 use crate::engine::{Engine, Settings};
 use crate::event::Event;
 use crate::input::SavedAddress;
 use crate::record::Recorder;
-use crate::runtime::{Runtime, Wiring};
+use crate::runtime::{Opener, Runtime, Wiring};
+use crate::socket::Socket;
 use crate::topology;
 
 /// What a daemon is started with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Options {
     /// The engine's settings.
     pub settings: Settings,
-    /// The socket.
-    pub socket: PathBuf,
+    /// The socket, open.
+    pub socket: Socket,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Record every input to this file.
@@ -39,12 +40,23 @@ pub enum DaemonError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The socket cannot be opened.
-    #[error(transparent)]
-    Socket(#[from] SocketError),
     /// The datapath refused something that nothing works without.
-    #[error("datapath: {0}")]
+    #[error("datapath: {refusal}{advice}", refusal = .0, advice = advice(.0))]
     Datapath(#[from] Refusal),
+    /// Another daemon drives it.
+    #[error("datapath {device}: another daemon drives it; stop it, or give this one another by --device")]
+    Held {
+        /// The datapath.
+        device: String,
+    },
+    /// It cannot be found out whether another daemon drives it.
+    #[error("datapath {device} cannot be claimed: {source}")]
+    Claim {
+        /// The datapath.
+        device: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Links cannot be watched.
     #[error("links cannot be watched: {0}")]
     Links(#[source] std::io::Error),
@@ -58,19 +70,26 @@ pub enum DaemonError {
     },
 }
 
-/// Runs until `stop` becomes true. `ready` is called when the socket answers and the datapath is open.
+fn advice(refusal: &Refusal) -> &'static str {
+    if refusal.cause == RefusalCause::Unsupported {
+        "; `modprobe openvswitch` loads it where the kernel has it, --datapath fake tries a file without it"
+    } else {
+        ""
+    }
+}
+
+/// Runs until `stop` becomes true. `ready` is called when the socket answers.
 ///
 /// # Errors
 /// Whatever keeps it from starting. Once it runs, faults are events and counters.
 pub async fn run<D: FlowTable>(
     options: Options,
     store: Arc<Store>,
-    datapath: D,
+    opener: impl Opener<D>,
     links: mpsc::Receiver<LinkEvent>,
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), DaemonError> {
-    let listener = admin::open(&options.socket).await?;
     let recorder = options.record.as_ref().map(|path| Recorder::create(path)).transpose();
     let recorder = recorder
         .map_err(|source| DaemonError::Record { path: options.record.clone().unwrap_or_default(), source })?;
@@ -79,20 +98,21 @@ pub async fn run<D: FlowTable>(
     let (saves, saved) = watch::channel(Vec::new());
     let (events, told) = mpsc::channel(QUEUE);
     let tasks = TaskTracker::new();
-    let serving = tokio::spawn(admin::serve(listener, Admin { requests, store: Arc::clone(&store) }));
+    let serving = tokio::spawn(admin::serve(options.socket, Admin { requests, store: Arc::clone(&store) }));
     let following = tokio::spawn(topology::follow(Arc::clone(&store), arrivals));
     tasks.spawn(keep_journal(Arc::clone(&store), told));
     tasks.spawn(keep_addresses(Arc::clone(&store), saved));
     let collecting = tokio::spawn(collect_shards(Arc::clone(&store)));
     let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
+    let outlives = options.settings.datapath != "fake";
     let engine = Engine::new(options.settings);
     let before = load_addresses(&store).await;
+    let runtime = Runtime::new(engine, opener, wiring).await?;
     ready();
-    let ended = Runtime::new(engine, datapath, wiring).run(before).await;
+    let ended = runtime.run(before).await;
     serving.abort();
     following.abort();
     collecting.abort();
-    let _ = std::fs::remove_file(&options.socket);
     let (datapath, addresses) = ended?;
     tasks.close();
     tasks.wait().await;
@@ -100,8 +120,10 @@ pub async fn run<D: FlowTable>(
     if options.teardown {
         datapath.teardown().await?;
         info!("the datapath is removed");
-    } else {
+    } else if outlives {
         info!("stopped; the kernel goes on forwarding by the flows it has");
+    } else {
+        info!("stopped");
     }
     Ok(())
 }

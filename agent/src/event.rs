@@ -99,6 +99,8 @@ pub enum Event {
         /// Addresses learned from them or from the saved ones.
         addresses: usize,
     },
+    /// Somebody removed the datapath under the daemon; it was made anew, and every conversation begins again.
+    DatapathAnew,
     /// The MTU of a link is not what the file expects.
     MtuDiffers {
         /// The port.
@@ -126,6 +128,7 @@ impl Event {
             Event::OverBudget { .. } => "over-budget",
             Event::Refused { .. } => "refused",
             Event::Adopted { .. } => "adopted",
+            Event::DatapathAnew => "datapath-anew",
             Event::MtuDiffers { .. } => "mtu-differs",
         }
     }
@@ -165,6 +168,7 @@ impl fmt::Display for Event {
                     "adopted: {kept} flows kept, {replaced} replaced, {deleted} deleted, {addresses} addresses known"
                 )
             }
+            Event::DatapathAnew => f.write_str("the datapath was removed by somebody else and is made anew"),
             Event::MtuDiffers { port, link, expected } => {
                 write!(f, "port {port}: the link's MTU is {link}, the file expects {expected}")
             }

@@ -11,7 +11,8 @@ use vlan::vid::Vid;
 /// Something that happened. Inputs serialise, so that any run can be recorded and replayed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Input {
-    /// What the datapath had when the daemon started: its ports and flows, left by an earlier run or empty. Comes once, first.
+    /// What the datapath had when the daemon started: its ports and flows, left by an earlier run or empty. Comes first,
+    /// and again if somebody removed the datapath and it was made anew.
     Observed {
         /// Its ports.
         vports: Vec<Vport>,

@@ -21,6 +21,7 @@ pub mod output;
 pub mod reconcile;
 pub mod record;
 pub mod runtime;
+pub mod socket;
 pub mod start;
 pub mod topology;
 pub mod view;

@@ -11,11 +11,12 @@
 //! limits of their own.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::time::Duration;
 
 use datapath::flow::FlowChange;
 use datapath::port::LinkEvent;
-use datapath::{FlowTable, Refusal};
+use datapath::{FlowTable, Refusal, RefusalCause};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tracing::{debug, info, warn};
@@ -67,17 +68,34 @@ pub struct Wiring {
     pub recorder: Option<Recorder>,
 }
 
-/// The engine and the datapath that it drives.
-pub struct Runtime<D> {
-    engine: Engine,
-    datapath: D,
-    wiring: Wiring,
+/// Makes the datapath, or adopts the one there is: at the start, and again when somebody has removed it under the daemon.
+pub trait Opener<D>: Send {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Not permitted, not supported, the name is taken.
+    fn open(&mut self) -> impl Future<Output = Result<D, Refusal>> + Send;
 }
 
-impl<D: FlowTable> Runtime<D> {
-    /// Puts them together.
-    pub fn new(engine: Engine, datapath: D, wiring: Wiring) -> Runtime<D> {
-        Runtime { engine, datapath, wiring }
+/// The engine and the datapath that it drives.
+pub struct Runtime<D, O> {
+    engine: Engine,
+    datapath: D,
+    opener: O,
+    wiring: Wiring,
+    is_gone: bool,
+    statistics_at: TokioInstant,
+}
+
+impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
+    /// Opens the datapath and puts them together.
+    ///
+    /// # Errors
+    /// The datapath cannot be opened.
+    pub async fn new(engine: Engine, mut opener: O, wiring: Wiring) -> Result<Runtime<D, O>, Refusal> {
+        let datapath = opener.open().await?;
+        let statistics_at = TokioInstant::now() + STATISTICS_EVERY;
+        Ok(Runtime { engine, datapath, opener, wiring, is_gone: false, statistics_at })
     }
 
     /// Runs until told to stop. The datapath comes back as it is, with all its flows in force, and with it the addresses
@@ -86,22 +104,25 @@ impl<D: FlowTable> Runtime<D> {
     /// # Errors
     /// The datapath cannot be read at the start.
     pub async fn run(mut self, saved: Vec<SavedAddress>) -> Result<(D, Vec<SavedAddress>), Refusal> {
-        let vports = self.datapath.vports().await?;
-        let flows = self.datapath.flows().await?;
-        info!(vports = vports.len(), flows = flows.len(), "datapath is open");
-        self.handle(Input::Observed { vports, flows }).await;
+        let observed = self.observe().await?;
+        self.handle(observed).await;
         self.handle(Input::Saved(saved)).await;
-        let mut statistics = tokio::time::interval(STATISTICS_EVERY);
         while !*self.wiring.stop.borrow() {
-            let input = self.next_input(&mut statistics).await;
-            for input in input {
+            for input in self.next_input().await {
                 self.handle(input).await;
             }
         }
         Ok((self.datapath, self.engine.save(clock::now())))
     }
 
-    async fn next_input(&mut self, statistics: &mut tokio::time::Interval) -> Vec<Input> {
+    async fn observe(&mut self) -> Result<Input, Refusal> {
+        let vports = self.datapath.vports().await?;
+        let flows = self.datapath.flows().await?;
+        info!(vports = vports.len(), flows = flows.len(), "datapath is open");
+        Ok(Input::Observed { vports, flows })
+    }
+
+    async fn next_input(&mut self) -> Vec<Input> {
         let wake_at = self.engine.poll_timeout().map_or_else(far_away, tokio_instant);
         tokio::select! {
             _ = self.wiring.stop.changed() => Vec::new(),
@@ -110,7 +131,7 @@ impl<D: FlowTable> Runtime<D> {
                 vec![Input::Topology { revision: arrived.revision, description: arrived.description }]
             }
             Some(event) = self.wiring.links.recv() => vec![Input::Link(event)],
-            _ = statistics.tick() => self.statistics().await,
+            _ = sleep_until(self.statistics_at) => self.statistics().await,
             _ = sleep_until(wake_at) => vec![Input::Tick],
             upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE) => match upcalls {
                 Ok(upcalls) => vec![Input::Upcalls(upcalls)],
@@ -133,22 +154,44 @@ impl<D: FlowTable> Runtime<D> {
         }
     }
 
+    /// Reads what was counted. A table of 200 000 flows takes a while to read, so the pause after grows with it.
     async fn statistics(&mut self) -> Vec<Input> {
-        let mut inputs = Vec::new();
-        match self.datapath.flow_stats().await {
-            Ok(stats) => inputs.push(Input::FlowStats(stats)),
-            Err(refusal) => warn!(%refusal, "flow statistics cannot be read"),
-        }
-        match self.datapath.vports().await {
-            Ok(vports) => inputs.push(Input::Vports(vports)),
-            Err(refusal) => warn!(%refusal, "ports of the datapath cannot be read"),
-        }
-        if let (Ok(datapath), Ok(vports)) =
-            (self.datapath.counters().await, self.datapath.vport_stats().await)
-        {
-            inputs.push(Input::Counted { datapath, vports });
-        }
+        let begun = TokioInstant::now();
+        let read = match self.is_gone {
+            true => self.reopen().await.map(|observed| vec![observed]),
+            false => self.read_statistics().await,
+        };
+        let inputs = read.unwrap_or_else(|refusal| {
+            self.is_gone |= refusal.cause == RefusalCause::DatapathGone;
+            warn!(%refusal, "the datapath cannot be read");
+            Vec::new()
+        });
+        let now = TokioInstant::now();
+        self.statistics_at = now + STATISTICS_EVERY.max((now - begun) * STATISTICS_SHARE);
         inputs
+    }
+
+    async fn read_statistics(&mut self) -> Result<Vec<Input>, Refusal> {
+        let mut inputs = vec![Input::FlowStats(self.datapath.flow_stats().await?)];
+        inputs.push(Input::Vports(self.datapath.vports().await?));
+        let (datapath, vports) = (self.datapath.counters().await?, self.datapath.vport_stats().await?);
+        inputs.push(Input::Counted { datapath, vports });
+        let mut meters = Vec::new();
+        for meter in self.engine.meters(METERS_AT_ONCE) {
+            // One that went meanwhile counts no more.
+            if let Ok(stats) = self.datapath.meter_stats(meter).await {
+                meters.push((meter, stats));
+            }
+        }
+        inputs.push(Input::MeterStats(meters));
+        Ok(inputs)
+    }
+
+    /// Somebody removed the datapath: it is made anew, and the engine told that nothing is in it.
+    async fn reopen(&mut self) -> Result<Input, Refusal> {
+        self.datapath = self.opener.open().await?;
+        self.is_gone = false;
+        self.observe().await
     }
 
     /// Gives an input to the engine and carries out all that follows from it.
@@ -247,7 +290,12 @@ pub async fn ask<T: Send + 'static>(
     answered.await.ok()
 }
 
-const STATISTICS_EVERY: Duration = Duration::from_secs(1);
+/// A source that the kernel sent into a fabric must be known of within the second in which its frame may come back (behaviour.md 4).
+const STATISTICS_EVERY: Duration = Duration::from_millis(500);
+/// Reading takes at most one part in so many of the daemon's time.
+const STATISTICS_SHARE: u32 = 10;
+/// Meters whose counters are read at once; each is a question of its own.
+const METERS_AT_ONCE: usize = 64;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 /// Upcalls taken from the kernel at once; small enough that a link event never waits long behind them.
 const UPCALLS_AT_ONCE: usize = 256;

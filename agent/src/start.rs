@@ -1,20 +1,25 @@
 //! Starts a daemon on the datapath that it is told to drive.
 
+use std::collections::HashSet;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options as FakeOptions};
 use datapath::link::Links;
 use datapath::ovs::Ovs;
-use nsdb::{Embedded, EmbeddedOptions, Store, StoreError};
+use nsdb::{Documents, Embedded, EmbeddedOptions, Store, StoreError};
 use tokio::sync::watch;
 use tracing::info;
-use vlan::model::description::Description;
 
 use crate::clock;
 use crate::daemon::{self, DaemonError, Options};
 use crate::engine::Settings;
+use crate::runtime::Opener;
+use crate::socket::Socket;
 use crate::topology::{self, TopologyError};
 
 /// The datapath to be driven.
@@ -30,7 +35,7 @@ pub enum Choice {
 }
 
 /// What a daemon is started with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Start {
     /// Which host of the topology this is.
     pub host: String,
@@ -38,8 +43,8 @@ pub struct Start {
     pub datapath: Choice,
     /// Name of the kernel's datapath and of its own link, 1 to 15 bytes.
     pub device: String,
-    /// The socket.
-    pub socket: PathBuf,
+    /// The socket, open.
+    pub socket: Socket,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Record every input to this file.
@@ -69,34 +74,76 @@ pub async fn run(
     settings.datapath = if start.datapath == Choice::Fake { "fake" } else { "ovs" }.to_owned();
     let options = Options { settings, socket: start.socket, teardown: start.teardown, record: start.record };
     if start.datapath == Choice::Fake {
-        let description = newest_description(&store).await;
-        let wire = fake_wire(&description, &start.host);
+        let wire = FakeWire::new(FakeOptions::default());
+        let mut links = FakeLinks { wire: wire.clone(), host: start.host, made: HashSet::new() };
+        links.make(&store).await;
         let ticking = tokio::spawn(keep_clock(wire.clone()));
+        let making = tokio::spawn(links.follow(Arc::clone(&store)));
         let ended =
-            daemon::run(options, store, FakeDatapath::open(&wire), wire.watch_links(), stop, ready).await;
+            daemon::run(options, store, InMemory(wire.clone()), wire.watch_links(), stop, ready).await;
         ticking.abort();
+        making.abort();
         return ended;
     }
-    let datapath = Ovs::open(&start.device).await?;
+    let _claim = claim(&start.device)?;
     let (links, events) = Links::open().map_err(DaemonError::Links)?;
-    info!(device = start.device, "openvswitch.ko is driven");
-    let ended = daemon::run(options, store, datapath, events, stop, ready).await;
+    let ended = daemon::run(options, store, Kernel { device: start.device }, events, stop, ready).await;
     drop(links);
     ended
 }
 
-async fn newest_description(store: &Store) -> Description {
-    let newest: Result<_, TopologyError> = topology::newest(store).await;
-    newest.ok().flatten().map(|(_, description)| description).unwrap_or_default()
+/// Opens openvswitch.ko.
+struct Kernel {
+    device: String,
 }
 
-/// A wire with every link that the topology names for the host.
-fn fake_wire(description: &Description, host: &str) -> FakeWire {
-    let wire = FakeWire::new(FakeOptions::default());
-    for port in description.trunks.iter().chain(&description.ports).filter(|port| port.host == host) {
-        wire.add_link(&port.link);
+impl Opener<Ovs> for Kernel {
+    async fn open(&mut self) -> Result<Ovs, Refusal> {
+        let datapath = Ovs::open(&self.device).await?;
+        info!(device = self.device, "openvswitch.ko is driven");
+        Ok(datapath)
     }
-    wire
+}
+
+/// Opens the datapath of a wire in memory.
+struct InMemory(FakeWire);
+
+impl Opener<FakeDatapath> for InMemory {
+    async fn open(&mut self) -> Result<FakeDatapath, Refusal> {
+        Ok(FakeDatapath::open(&self.0))
+    }
+}
+
+/// Every link that the topology names for a host, on a wire in memory.
+struct FakeLinks {
+    wire: FakeWire,
+    host: String,
+    made: HashSet<String>,
+}
+
+impl FakeLinks {
+    /// Makes the links that the newest revision names and that are not there yet.
+    async fn make(&mut self, store: &Store) {
+        let newest: Result<_, TopologyError> = topology::newest(store).await;
+        let Some((_, description)) = newest.ok().flatten() else { return };
+        let ports = description.trunks.iter().chain(&description.ports);
+        for port in ports.filter(|port| port.host == self.host) {
+            if self.made.insert(port.link.clone()) {
+                self.wire.add_link(&port.link);
+            }
+        }
+    }
+
+    async fn follow(mut self, store: Arc<Store>) {
+        let mut changes = store.watch_root();
+        loop {
+            changes.borrow_and_update();
+            self.make(&store).await;
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 /// Its clock is virtual: keeps it at the running one.
@@ -105,6 +152,17 @@ async fn keep_clock(wire: FakeWire) {
         wire.advance(clock::now().since(wire.now()));
         tokio::time::sleep(CLOCK_STEP).await;
     }
+}
+
+/// Keeps a second daemon from the datapath `device`, by a name in the abstract socket namespace: like the datapath it belongs to the
+/// network namespace, and it goes with the process, however that ends.
+fn claim(device: &str) -> Result<UnixListener, DaemonError> {
+    let claimed = SocketAddr::from_abstract_name(format!("l2gw/datapath/{device}"))
+        .and_then(|name| UnixListener::bind_addr(&name));
+    claimed.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => DaemonError::Held { device: device.to_owned() },
+        _ => DaemonError::Claim { device: device.to_owned(), source: error },
+    })
 }
 
 /// From the kernel's random numbers, by way of the standard library's hash keys.

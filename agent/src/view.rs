@@ -86,7 +86,7 @@ pub struct MacView {
     pub vid: Option<Vid>,
     /// The port, or `trunks of FABRIC`.
     pub location: String,
-    /// `dynamic`, `declared` or `remote`.
+    /// `dynamic`, `frozen` (moved too often), `declared` or `remote`.
     pub kind: String,
     /// Milliseconds since it was last heard; 0 for a declared one.
     pub age_ms: u64,
@@ -103,7 +103,9 @@ pub struct FlowView {
     pub dst: Option<MacAddr>,
     /// The tags as far as they count: `untagged`, `[8]`, `[8 pcp 3]`, `any`.
     pub tags: String,
-    /// What it does: `leaf1 [8]`, `vm1 untagged`, `drop not-designated`.
+    /// EtherType behind its tags, of the frame that it was made for. openvswitch.ko always matches it.
+    pub ether_type: u16,
+    /// What it does: `push 8, leaf1`, `pop, vm1`, `drop not-designated`.
     pub actions: String,
     /// Frames.
     pub packets: u64,
@@ -131,6 +133,8 @@ pub struct StatusView {
     pub host: String,
     /// The revision in force; 0 before the first.
     pub revision: u64,
+    /// Whether every flow is as that revision has it; false while those of the one before are still looked over.
+    pub settled: bool,
     /// The datapath: `ovs`, `fake`.
     pub datapath: String,
     /// Ports that are up, and all.

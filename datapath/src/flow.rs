@@ -98,7 +98,8 @@ pub struct MeterId(pub u32);
 pub struct MeterRate {
     /// Packets per second, at least 1.
     pub packets_per_second: u32,
-    /// Packets that may come at once, at least 1.
+    /// Packets that may come at once, at least 1. A backend whose clock ticks in milliseconds takes what passes in one for it if
+    /// that is more.
     pub burst: u32,
 }
 

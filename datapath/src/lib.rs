@@ -14,6 +14,7 @@ pub mod fake;
 pub mod flow;
 pub mod link;
 pub mod ovs;
+mod padding;
 pub mod port;
 pub mod tables;
 
@@ -47,7 +48,8 @@ pub trait Datapath: Send {
     /// Datapath gone, no permission.
     fn vports(&mut self) -> impl Future<Output = Result<Vec<Vport>, Refusal>> + Send;
 
-    /// Sends frames, in order; an answer for each.
+    /// Sends frames, in order; an answer for each. A frame of which a copy would go out shorter than 60 bytes after a pop gets as
+    /// many zeros behind it before, whatever the backend's flows do; all its copies carry them.
     fn execute(&mut self, batch: Vec<Execute>) -> impl Future<Output = Vec<Result<(), Refusal>>> + Send;
 
     /// Waits for frames that no rule matched, at most `most`, a fair share from each port. Cancel-safe.
@@ -120,8 +122,10 @@ pub trait FlowTable: Datapath {
 pub struct Capabilities {
     /// DEI survives the rewriting of a tag.
     pub keeps_dei: bool,
-    /// Frames that a pop made shorter than 60 bytes are padded with zeros.
+    /// Frames that a pop by a flow or table made shorter than 60 bytes are padded with zeros; those of `execute` always are.
     pub pads: bool,
+    /// What a link did not take because it was over the MTU is in `tx_dropped` of its port.
+    pub counts_over_mtu: bool,
     /// It has [`FlowTable`].
     pub flow_table: bool,
     /// It has [`tables::SwitchTables`].
@@ -198,6 +202,9 @@ pub enum RefusalCause {
     /// The datapath was removed under us.
     #[error("the datapath is gone")]
     DatapathGone,
+    /// Another program has the upcalls; they come back when this one opens the datapath again.
+    #[error("another program has taken its upcalls")]
+    TakenOver,
     /// The link or id belongs to something else.
     #[error("it is in use by something else")]
     Busy,
@@ -229,6 +236,7 @@ impl RefusalCause {
         match self {
             RefusalCause::NotFound => "not-found",
             RefusalCause::DatapathGone => "datapath-gone",
+            RefusalCause::TakenOver => "taken-over",
             RefusalCause::Busy => "busy",
             RefusalCause::TableFull => "table-full",
             RefusalCause::TimedOut(_) => "timed-out",

@@ -42,7 +42,7 @@ pub struct VportStats {
     pub tx_bytes: u64,
     /// Frames received and dropped by the link.
     pub rx_dropped: u64,
-    /// Frames not sent (over the MTU, queue full, link down).
+    /// Frames not sent: queue full, and over the MTU where the backend `counts_over_mtu`. Those for a link that is down may be missing.
     pub tx_dropped: u64,
 }
 

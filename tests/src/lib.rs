@@ -1,7 +1,8 @@
 //! What the tests of this project stand on, for every test that needs more than one crate.
 //!
 //! [`lab`] is the real thing in small: test kernels, namespaces, links, frames on a wire, physical switches and hosts. [`sim`] is the
-//! forwarding plane against a reference that was written from behaviour.md alone.
+//! forwarding plane against a reference that was written from behaviour.md alone. [`suite`] is what every datapath must do, run on each.
 
 pub mod lab;
 pub mod sim;
+pub mod suite;

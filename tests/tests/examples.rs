@@ -104,9 +104,9 @@ impl Example {
         let code = match cli.verb {
             Verb::Check { file, json } => check::check(&self.folder.join(file), json, &mut out, &mut err),
             Verb::Table { file, json } => offline::table(&self.folder.join(file), json, &mut out, &mut err),
-            Verb::Trace(mut request) => {
-                request.file = self.folder.join(request.file);
-                offline::trace(&request, &mut out, &mut err)
+            Verb::Trace(request) => {
+                let file = request.file.as_ref().unwrap_or_else(|| panic!("{command}: names no file"));
+                offline::trace(&self.folder.join(file), &request, &mut out, &mut err)
             }
             _ => panic!("{command}: allowed here are check, table and trace"),
         };

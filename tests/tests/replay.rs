@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use agent::view::TraceView;
 use l2gw::cli::pcap::{self, Capture, PcapError};
-use l2gw::cli::trace::{Answer, Tracer};
+use l2gw::cli::trace::Tracer;
 use l2gw::config;
 use tests::lab::machine::build_directory;
 
@@ -40,8 +41,8 @@ fn captures() -> Vec<(PathBuf, Capture)> {
     captures
 }
 
-fn is_whole(answer: &Answer) -> bool {
-    let is_ended = match answer.verdict {
+fn is_whole(answer: &TraceView) -> bool {
+    let is_ended = match answer.verdict.as_str() {
         "forward" => answer.drop.is_none() && !answer.outputs.is_empty(),
         "drop" => answer.drop.is_some() && answer.outputs.is_empty(),
         "consume" => answer.drop.is_none() && answer.outputs.is_empty(),
@@ -67,7 +68,7 @@ fn every_captured_frame_has_a_verdict_at_every_kind_of_port() {
         frames += capture.frames.len();
     }
     for ((port, verdict, drop), count) in &verdicts {
-        println!("{port:12} {verdict:8} {:24} {count}", drop.unwrap_or_default());
+        println!("{port:12} {verdict:8} {:24} {count}", drop.as_deref().unwrap_or_default());
     }
     println!("{} captures, {frames} frames", captures.len());
     assert!(

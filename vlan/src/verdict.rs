@@ -33,6 +33,28 @@ pub struct Verdict {
     pub effect: Option<Effect>,
 }
 
+impl Verdict {
+    /// Clears it for the next frame, keeping its memory.
+    pub fn clear(&mut self) {
+        self.outputs.clear();
+        self.withheld.clear();
+        self.depends.clear();
+        *self = Verdict {
+            outputs: std::mem::take(&mut self.outputs),
+            withheld: std::mem::take(&mut self.withheld),
+            depends: std::mem::take(&mut self.depends),
+            ..Verdict::default()
+        };
+    }
+
+    /// Turns it into a drop after all, with nothing sent.
+    pub fn refuse(&mut self, reason: DropReason) {
+        self.outputs.clear();
+        self.meter = None;
+        self.decision = Decision::Drop(reason);
+    }
+}
+
 /// The three ends a frame can come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Decision {
@@ -93,6 +115,12 @@ impl Edit {
     /// Whether the frame leaves as it came.
     pub fn is_none(&self) -> bool {
         self.pop == 0 && self.push.is_empty()
+    }
+
+    /// The first tags of a frame after the change: those put on, and what is left of the two that a header holds.
+    pub fn applied_to(&self, header: &Header) -> Vec<Tag> {
+        let left = header.tags.iter().skip(usize::from(self.pop));
+        self.push.iter().chain(left).copied().collect()
     }
 }
 

@@ -40,9 +40,17 @@ struct Tally {
 }
 
 impl Engine {
-    pub(super) fn observe(&mut self, vports: Vec<Vport>, flows: Vec<Flow>) {
+    /// What the datapath has at the start; later, what it has after somebody removed it and it was made anew: nothing that is ours.
+    pub(super) fn observe(&mut self, now: Instant, vports: Vec<Vport>, flows: Vec<Flow>) {
         self.links.note_vports(vports);
-        self.heritage.flows = flows;
+        if !self.heritage.has_begun {
+            self.heritage.flows = flows;
+            return;
+        }
+        self.meters.make_again();
+        let there: Vec<_> = flows.iter().map(|flow| (flow.id, flow.stats)).collect();
+        self.read_flow_stats(now, &there);
+        self.tell(Event::DatapathAnew);
     }
 
     /// Once ports and topology are known: learns from the flows, writes them into the book, and has them looked over.

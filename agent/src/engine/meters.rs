@@ -81,6 +81,11 @@ impl Meters {
         id
     }
 
+    /// The datapath is another one, without any meter.
+    pub(super) fn make_again(&mut self) {
+        self.set.extend(self.made.iter().map(|(id, made)| (*id, Some(made.rate))));
+    }
+
     /// A flow with these actions is in the book.
     pub(super) fn hold(&mut self, actions: &[Action]) {
         for id in named(actions) {

@@ -146,7 +146,7 @@ impl Engine {
     /// with the next input, at the latest with a [`Input::Tick`] at [`Engine::poll_timeout`].
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Observed { vports, flows } => self.observe(vports, flows),
+            Input::Observed { vports, flows } => self.observe(now, vports, flows),
             Input::Saved(addresses) => self.heritage.saved = addresses,
             Input::Topology { revision, description } => self.change_topology(now, revision, &description),
             Input::Link(event) => self.links.note_link(event),
@@ -180,6 +180,11 @@ impl Engine {
             return Some(Instant::ZERO);
         }
         [self.switch.fdb.next_due(), self.time.next_due(), self.links.next_due()].into_iter().flatten().min()
+    }
+
+    /// Meters whose counters are worth reading, the narrowest first, at most `most`.
+    pub fn meters(&self, most: usize) -> Vec<MeterId> {
+        self.meters.all().into_iter().take(most).map(|(id, ..)| id).collect()
     }
 
     fn obey(&mut self, now: Instant, command: Command) {

@@ -30,6 +30,7 @@ impl Engine {
         StatusView {
             host: self.settings.host.clone(),
             revision: self.revision,
+            settled: self.revision > 0 && self.heritage.in_force.is_none(),
             datapath: self.settings.datapath.clone(),
             ports_up: ours.iter().filter(is_up).count(),
             ports: ours.len(),
@@ -210,6 +211,7 @@ impl Engine {
             src: record.key.header.src,
             dst: Some(record.key.header.dst).filter(|_| record.mask.dst),
             tags: tags_text(&record.key.header, &record.mask),
+            ether_type: record.key.header.ether_type,
             actions: match record.purpose {
                 Purpose::Forward => self.actions_text(&record.actions),
                 Purpose::Drop(reason, _) => format!("drop {reason}"),
@@ -305,13 +307,7 @@ impl Engine {
     /// # Errors
     /// No port of that name, with the nearest one there is.
     pub fn trace(&self, now: Instant, port: &str, frame: &[u8]) -> Result<TraceView, String> {
-        let topology = self.switch.topology();
-        let Some(port) = topology.port_named(port) else {
-            let names = topology.ports().iter().map(|port| port.name.as_str());
-            let near = vlan::model::nearest::nearest(port, names);
-            let hint = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
-            return Err(format!("{port:?} is no port of the topology in force{hint}"));
-        };
+        let port = self.find_port(port)?;
         let header = match Header::parse(frame) {
             Ok(header) => header,
             Err(error) => return Ok(malformed(&error.to_string())),
@@ -330,6 +326,20 @@ impl Engine {
             drop: drop.map(|reason| reason.name().to_owned()),
             outputs,
             steps,
+        })
+    }
+
+    /// The port of that name.
+    ///
+    /// # Errors
+    /// There is none, with the nearest one there is.
+    pub fn find_port(&self, name: &str) -> Result<&Port, String> {
+        let topology = self.switch.topology();
+        topology.port_named(name).ok_or_else(|| {
+            let names = topology.ports().iter().map(|port| port.name.as_str());
+            let near = vlan::model::nearest::nearest(name, names);
+            let hint = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
+            format!("{name:?} is no port of the topology in force{hint}")
         })
     }
 

@@ -5,6 +5,7 @@ use vlan::tag::Tag;
 
 use super::host::Host;
 use crate::flow::Action;
+use crate::padding::MIN_FRAME;
 use crate::port::VportNo;
 
 /// A frame between two ports.
@@ -14,17 +15,11 @@ pub(super) struct InFlight {
     /// DEI of the tags that came off and were not replaced, the last on top.
     popped_dei: Vec<bool>,
     was_popped: bool,
-    is_padded: bool,
 }
 
 impl InFlight {
     pub(super) fn new(frame: &[u8]) -> InFlight {
-        InFlight { bytes: frame.to_vec(), popped_dei: Vec::new(), was_popped: false, is_padded: false }
-    }
-
-    /// One that is padded whatever the datapath does with others.
-    pub(super) fn padded(self) -> InFlight {
-        InFlight { is_padded: true, ..self }
+        InFlight { bytes: frame.to_vec(), popped_dei: Vec::new(), was_popped: false }
     }
 
     /// Takes the first tag off; false if there is none.
@@ -51,7 +46,7 @@ impl InFlight {
     /// The bytes that go onto the wire.
     pub(super) fn finish(&self, pads: bool) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
-        if self.was_popped && (pads || self.is_padded) && bytes.len() < MIN_FRAME {
+        if self.was_popped && pads && bytes.len() < MIN_FRAME {
             bytes.resize(MIN_FRAME, 0);
         }
         bytes
@@ -88,5 +83,3 @@ impl Host {
 
 /// Drop eligible indicator in tag control information (802.1Q 9.6).
 const DEI: u16 = 0x1000;
-/// Shortest frame without FCS (802.3 4A.4.2: minFrameSize 64 with it).
-const MIN_FRAME: usize = 60;

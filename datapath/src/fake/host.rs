@@ -11,6 +11,7 @@ use super::actions::InFlight;
 use super::kernel::Kernel;
 use super::meter::Meter;
 use crate::flow::{FlowChange, MeterId, MeterRate};
+use crate::padding::pad_for;
 use crate::port::{Link, LinkEvent, LinkIndex, Vport, VportNo};
 use crate::tables::{Generation, TableChange, TableReports};
 use crate::{Execute, Refusal, RefusalCause, Upcall};
@@ -103,6 +104,10 @@ impl Host {
         self.last_opening
     }
 
+    pub(super) fn has_listener(&self) -> bool {
+        self.kernel.as_ref().is_some_and(Kernel::has_listener)
+    }
+
     pub(super) fn close(&mut self, opening: u64) {
         if let Some(kernel) = &mut self.kernel {
             kernel.unlisten(opening);
@@ -151,6 +156,17 @@ impl Host {
             kernel.detach(vport);
         }
         self.tell(&LinkEvent::Gone(plug.link.index));
+    }
+
+    pub(super) fn rename_link(&mut self, name: &str, new: &str) {
+        assert!(!self.links.contains_key(new), "there is a link {new} already");
+        let mut plug = self.links.remove(name).unwrap_or_else(|| panic!("there is no link {name}"));
+        plug.link.name = new.to_owned();
+        if let Some(kernel) = &mut self.kernel {
+            kernel.rename(name, new);
+        }
+        self.tell(&LinkEvent::Changed(plug.link.clone()));
+        self.links.insert(new.to_owned(), plug);
     }
 
     pub(super) fn change_link(&mut self, name: &str, change: impl FnOnce(&mut Link)) {
@@ -221,13 +237,20 @@ impl Host {
     }
 
     pub(super) fn execute(&mut self, execute: Execute) -> Result<(), Refusal> {
-        self.kernel(|| format!("execute a frame of {} bytes", execute.frame.len()))?;
-        if execute.frame.len() < ETHERNET_HEADER {
-            let message = "frame is shorter than its header".to_owned();
-            let cause = RefusalCause::Kernel { errno: libc::EINVAL, message };
-            return Err(Refusal { what: format!("execute a frame of {} bytes", execute.frame.len()), cause });
+        let len = execute.frame.len();
+        let what = || match execute.vport {
+            Some(vport) => format!("execute frame of {len} bytes of {vport}"),
+            None => format!("execute frame of {len} bytes of our own"),
+        };
+        self.kernel(what)?;
+        if !(ETHERNET_HEADER..=LONGEST_EXECUTED).contains(&len) {
+            let message = format!("allowed are {ETHERNET_HEADER} to {LONGEST_EXECUTED} bytes");
+            return Err(Refusal {
+                what: what(),
+                cause: RefusalCause::Kernel { errno: libc::EINVAL, message },
+            });
         }
-        self.act(InFlight::new(&execute.frame).padded(), &execute.actions);
+        self.act(InFlight::new(&pad_for(&execute.frame, &execute.actions)), &execute.actions);
         Ok(())
     }
 
@@ -250,8 +273,14 @@ impl Host {
         }
     }
 
-    pub(super) fn take_upcalls(&mut self, most: usize) -> Vec<Upcall> {
-        self.kernel.as_mut().map(|kernel| kernel.take_upcalls(most)).unwrap_or_default()
+    /// Upcalls for whoever opened the datapath as this opening.
+    pub(super) fn take_upcalls(&mut self, opening: u64, most: usize) -> Result<Vec<Upcall>, Refusal> {
+        let what = || "wait for upcalls".to_owned();
+        let kernel = self.kernel(what)?;
+        if !kernel.is_heard_by(opening) {
+            return Err(Refusal { what: what(), cause: RefusalCause::TakenOver });
+        }
+        Ok(kernel.take_upcalls(most))
     }
 
     pub(super) fn take_reports(&mut self, most: usize) -> TableReports {
@@ -260,8 +289,8 @@ impl Host {
 
     pub(super) fn change_flow(&mut self, change: FlowChange) -> Result<(), Refusal> {
         let what = match &change {
-            FlowChange::Put { id, key, .. } => format!("put flow {:#x} on {}", id.0, key.vport),
-            FlowChange::Delete { id } => format!("delete flow {:#x}", id.0),
+            FlowChange::Put { id, key, .. } => format!("put flow {:032x} on {}", id.0, key.vport),
+            FlowChange::Delete { id } => format!("delete flow {:032x}", id.0),
         };
         self.is_switching_by(Switching::Flows, &what)?;
         let limit = self.limits.flows;
@@ -333,6 +362,8 @@ fn wire_payload(frame: &[u8]) -> usize {
 
 /// Destination, source and EtherType (802.3 3.1.1).
 pub(super) const ETHERNET_HEADER: usize = 14;
+/// What fits into one netlink attribute with its header.
+const LONGEST_EXECUTED: usize = 65_531;
 /// Frames that wait to be looked at on one link; more are dropped, as by a full queue.
 const SENT_DEPTH: usize = 65_536;
 const WATCH_DEPTH: usize = 1_024;

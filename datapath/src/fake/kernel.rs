@@ -50,6 +50,14 @@ impl Kernel {
         }
     }
 
+    pub(super) fn has_listener(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    pub(super) fn is_heard_by(&self, opening: u64) -> bool {
+        self.listener == Some(opening)
+    }
+
     fn unlisten_all(&mut self) {
         self.listener = None;
         for port in self.ports.values_mut() {
@@ -85,6 +93,12 @@ impl Kernel {
 
     pub(super) fn vport_on(&self, link: &str) -> Option<VportNo> {
         self.ports.values().find(|port| port.vport.link == link).map(|port| port.vport.no)
+    }
+
+    pub(super) fn rename(&mut self, link: &str, new: &str) {
+        if let Some(port) = self.ports.values_mut().find(|port| port.vport.link == link) {
+            port.vport.link = new.to_owned();
+        }
     }
 
     pub(super) fn port_mut(&mut self, vport: VportNo) -> Option<&mut Port> {

@@ -39,11 +39,23 @@ pub struct FakeDatapath {
 }
 
 impl FakeDatapath {
-    /// Makes the datapath of a wire, or adopts the one there is; from then on upcalls and reports come to this value alone.
-    /// How it switches is the wire's [`Options`].
+    /// Makes the datapath of a wire, or adopts the one there is; from then on upcalls and reports come to this value alone, and
+    /// another one that waits for them is told so ([`RefusalCause::TakenOver`]). How it switches is the wire's [`Options`].
     pub fn open(wire: &FakeWire) -> FakeDatapath {
         let opening = wire.host().open();
+        wire.tell_news();
         FakeDatapath { wire: wire.clone(), opening }
+    }
+
+    /// As [`open`](Self::open), unless another value has it open.
+    ///
+    /// # Errors
+    /// [`RefusalCause::Busy`].
+    pub fn adopt(wire: &FakeWire) -> Result<FakeDatapath, Refusal> {
+        if wire.host().has_listener() {
+            return Err(Refusal { what: "open the datapath".to_owned(), cause: RefusalCause::Busy });
+        }
+        Ok(FakeDatapath::open(wire))
     }
 
     /// The wire it is on.
@@ -64,6 +76,7 @@ impl Datapath for FakeDatapath {
         Capabilities {
             keeps_dei: options.keeps_dei,
             pads: options.pads,
+            counts_over_mtu: true,
             flow_table: options.switching == Switching::Flows,
             switch_tables: options.switching == Switching::Tables,
             meters: options.meters,
@@ -91,9 +104,12 @@ impl Datapath for FakeDatapath {
     }
 
     async fn upcalls(&mut self, most: usize) -> Result<Vec<Upcall>, Refusal> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
         loop {
             let news = self.wire.news();
-            let upcalls = self.wire.host().take_upcalls(most);
+            let upcalls = self.wire.host().take_upcalls(self.opening, most)?;
             if !upcalls.is_empty() {
                 return Ok(upcalls);
             }

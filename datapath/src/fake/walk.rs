@@ -12,8 +12,8 @@ use super::learn::{Learning, Sighting};
 use crate::Upcall;
 use crate::port::VportNo;
 use crate::tables::{
-    Admission, Arrives, AttachmentRule, ControlClass, ControlFlood, ControlRule, Exit, GroupId, Ingress,
-    PortGate, PortRule, Route, StormMeter, TableEvent,
+    Admission, Arrives, AttachmentRule, ControlClass, ControlFlood, ControlRule, Discard, Exit, GroupId,
+    Ingress, PortGate, PortRule, Route, StormMeter, TableEvent,
 };
 
 /// The end of a frame's walk.
@@ -121,10 +121,15 @@ impl Walk<'_> {
     fn walk(&mut self) -> Step<End> {
         let port = self.open_port()?;
         let control = ControlClass::of(self.header);
+        let mut unadmitted = None;
         if let Some(class) = control {
-            self.control(&port, class)?;
+            unadmitted = self.control(&port, class)?.map(|discard| (class, discard));
         }
-        let admission = self.admission()?;
+        let admission = match (self.admission(), unadmitted) {
+            (Ok(admission), _) => admission,
+            (Err(_), Some((class, discard))) => return Err(self.discard(class, discard)),
+            (Err(end), None) => return Err(end),
+        };
         let attachment =
             self.learning.tables.attachments.get(&admission.attachment).cloned().unwrap_or_default();
         let control_exits = control.map(|class| self.control_exits(class, &attachment)).transpose()?;
@@ -155,22 +160,21 @@ impl Walk<'_> {
         }
     }
 
-    fn control(&mut self, port: &PortRule, class: ControlClass) -> Step<()> {
+    /// Goes on with a frame that is to be admitted, and says what to do with it if it is not.
+    fn control(&mut self, port: &PortRule, class: ControlClass) -> Step<Option<Discard>> {
         match port.control(class) {
-            ControlRule::Classify => Ok(()),
+            ControlRule::Classify { unadmitted } => Ok(unadmitted),
             ControlRule::Consume(protocol) => Err(End::Consume(protocol)),
             ControlRule::Pass(exits) => Err(self.flood(exits, None, None)),
-            ControlRule::Drop { reason, is_reported } => {
-                self.report_control(class, is_reported);
-                Err(End::Drop(reason))
-            }
+            ControlRule::Drop(discard) => Err(self.discard(class, discard)),
         }
     }
 
-    fn report_control(&mut self, class: ControlClass, is_reported: bool) {
-        if is_reported {
+    fn discard(&mut self, class: ControlClass, discard: Discard) -> End {
+        if discard.is_reported {
             self.learning.report(TableEvent::Control { vport: self.vport, class }, self.limits.reports);
         }
+        End::Drop(discard.reason)
     }
 
     fn admission(&self) -> Step<Admission> {
@@ -186,10 +190,10 @@ impl Walk<'_> {
     fn control_exits(&mut self, class: ControlClass, attachment: &AttachmentRule) -> Step<Vec<Exit>> {
         match &attachment.control {
             ControlFlood::To(exits) => Ok(exits.clone()),
-            ControlFlood::Drop { reason, is_reported } => {
+            ControlFlood::Drop(discard) => {
                 let is_tree = matches!(class, ControlClass::Bpdu | ControlClass::Pvst);
-                self.report_control(class, *is_reported && is_tree);
-                Err(End::Drop(*reason))
+                let is_reported = discard.is_reported && is_tree;
+                Err(self.discard(class, Discard { is_reported, ..*discard }))
             }
         }
     }

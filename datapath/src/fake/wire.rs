@@ -33,6 +33,14 @@ impl FakeWire {
         self.host().remove_link(name);
     }
 
+    /// Gives a link another name; its port stays its port.
+    ///
+    /// # Panics
+    /// There is no such link, or one of the new name.
+    pub fn rename_link(&self, link: &str, name: &str) {
+        self.host().rename_link(link, name);
+    }
+
     /// Changes a link: carrier, admin state, MTU.
     ///
     /// # Panics
@@ -87,6 +95,7 @@ impl FakeWire {
     /// Removes the datapath by hand, as an operator might under a running daemon.
     pub fn delete_datapath(&self) {
         self.host().delete_datapath();
+        self.news.notify_waiters();
     }
 
     /// What no program should do and a kernel would not tell (the module says which things), the oldest first.
@@ -98,7 +107,12 @@ impl FakeWire {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Done when something is injected, or time passes, after this call.
+    /// Wakes whoever waits for [`news`](Self::news).
+    pub(super) fn tell_news(&self) {
+        self.news.notify_waiters();
+    }
+
+    /// Done when something is injected, time passes or the datapath changes hands, after this call.
     pub(super) fn news(&self) -> OwnedNotified {
         Arc::clone(&self.news).notified_owned()
     }

@@ -8,17 +8,20 @@
 //!     ├── another key or mask ──► delete, create ──► done   (counts begin at zero)
 //!     └── no such id: something overlaps
 //!           ▼
-//!         replace by key ── tells the other's id ──► delete it, create ──► done
-//!           └── ENOENT: it overlaps, but is not the same ──► busy
+//!         list all ── same key and mask under another id ──► delete it, create ──► done
+//!           └── it overlaps, but is not the same ──► busy
 //! ```
-//! Between "delete" and "create", which travel in one datagram, a frame of the flow is an upcall.
+//! Between "delete" and "create", which travel in one datagram, a frame of the flow is an upcall. Listing all flows, once
+//! for all changes of a batch that need it, is for the rare case: who gives the same masked key the same id never comes there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use vlan::addr::MacAddr;
 
 use super::family::{DpIndex, Family, refuse};
 use super::flow::{self, Dumped, Wanted};
 use super::transact::{Denial, OnReply, Outcome, Request, Transactor};
-use super::{FlowChange, FlowId, Refusal};
+use super::{FlowChange, FlowId, Refusal, VportNo};
 
 /// Flow changes on their way to the kernel.
 pub(super) struct Changes<'a> {
@@ -91,23 +94,50 @@ impl Changes<'_> {
         if overlapped.is_empty() {
             return;
         }
-        let asks = overlapped.iter().map(|(_, wanted)| wanted.replace_by_key(self.family, self.dp)).collect();
-        let mut others = vec![None; overlapped.len()];
-        let mut note = |index: usize, reply: &[u8]| others[index] = flow::read_echo(reply);
-        let replaced = exchange_each(self.transactor, asks, &mut note).await;
+        let mut others = Others::of(&overlapped);
+        let list = flow::list_keys(self.family, self.dp);
+        let listed =
+            exchange_each(self.transactor, vec![list], &mut |_, reply: &[u8]| others.see(reply)).await;
+        let listed: Outcome = listed.into_iter().collect();
         let mut round = Round::default();
-        for (((index, wanted), other), replaced) in overlapped.into_iter().zip(others).zip(replaced) {
-            outcomes[index] = replaced;
-            match (other, &outcomes[index]) {
-                (_, Err(denial)) if denial.is(libc::ENOENT) => outcomes[index] = Err(overlap()),
-                (Some(other), Ok(())) if other != wanted.id => {
-                    round.add(index, flow::delete(self.family, self.dp, other));
-                    round.add(index, wanted.create(self.family, self.dp));
+        for (place, (index, wanted)) in overlapped.iter().enumerate() {
+            match (others.found[place], &listed) {
+                (_, Err(denial)) => outcomes[*index] = Err(denial.clone()),
+                (None, Ok(())) => outcomes[*index] = Err(overlap()),
+                (Some(other), Ok(())) => {
+                    round.add(*index, flow::delete(self.family, self.dp, other));
+                    round.add(*index, wanted.create(self.family, self.dp));
                 }
-                _ => {}
             }
         }
         round.carry_out(self.transactor, outcomes).await;
+    }
+}
+
+/// Finds the ids under which flows are already there.
+struct Others<'a> {
+    wanted: &'a [(usize, Wanted<'a>)],
+    /// Arrival port and source address, which every mask has, to the places in `wanted`.
+    places: HashMap<(VportNo, MacAddr), Vec<usize>>,
+    found: Vec<Option<FlowId>>,
+}
+
+impl<'a> Others<'a> {
+    fn of(wanted: &'a [(usize, Wanted<'a>)]) -> Others<'a> {
+        let mut places: HashMap<_, Vec<_>> = HashMap::new();
+        for (place, (_, wanted)) in wanted.iter().enumerate() {
+            places.entry((wanted.key.vport, wanted.key.header.src)).or_default().push(place);
+        }
+        Others { wanted, places, found: vec![None; wanted.len()] }
+    }
+
+    fn see(&mut self, reply: &[u8]) {
+        let Ok(Dumped::Flow(flow)) = flow::read(reply) else { return };
+        for place in self.places.get(&(flow.key.vport, flow.key.header.src)).into_iter().flatten() {
+            if self.wanted[*place].1.is_kept_as(&flow) {
+                self.found[*place] = Some(flow.id);
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::nla::{Nla, NlaIter, NlaWriter};
 use super::transact::{Denial, Request, Transactor};
-use super::{Malformed, Refusal, RefusalCause};
+use super::{Malformed, Refusal, RefusalCause, dp};
 
 /// Family numbers, which the kernel gives out when the module is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,10 @@ pub(super) struct Families {
     pub(super) packet: Family,
     /// None before Linux 4.15.
     pub(super) meter: Option<Family>,
+    /// The multicast groups in which the kernel tells what becomes of datapaths and ports.
+    pub(super) notices: [Option<u32>; 2],
+    /// Whether upcalls can go by CPU (since Linux 5.15).
+    pub(super) dispatches_by_cpu: bool,
 }
 
 impl Families {
@@ -22,12 +26,15 @@ impl Families {
     /// No openvswitch.ko: [`RefusalCause::Unsupported`].
     pub(super) async fn resolve(transactor: &mut Transactor) -> Result<Families, Refusal> {
         let datapath = resolve(transactor, "ovs_datapath", OVS_DATAPATH_VERSION).await?;
+        let vport = resolve(transactor, "ovs_vport", OVS_VERSION).await?;
         Ok(Families {
-            datapath,
-            vport: resolve(transactor, "ovs_vport", OVS_VERSION).await?,
-            flow: resolve(transactor, "ovs_flow", OVS_VERSION).await?,
-            packet: resolve(transactor, "ovs_packet", OVS_VERSION).await?,
-            meter: resolve(transactor, "ovs_meter", OVS_VERSION).await.ok(),
+            datapath: datapath.family,
+            vport: vport.family,
+            flow: resolve(transactor, "ovs_flow", OVS_VERSION).await?.family,
+            packet: resolve(transactor, "ovs_packet", OVS_VERSION).await?.family,
+            meter: resolve(transactor, "ovs_meter", OVS_VERSION).await.ok().map(|found| found.family),
+            notices: [datapath.group, vport.group],
+            dispatches_by_cpu: datapath.attributes >= u32::from(dp::OVS_DP_ATTR_PER_CPU_PIDS),
         })
     }
 }
@@ -113,7 +120,16 @@ fn too_long(len: usize) -> Denial {
     Denial::Errno { errno: libc::EMSGSIZE, message: Some(message) }
 }
 
-async fn resolve(transactor: &mut Transactor, name: &str, version: u8) -> Result<Family, Refusal> {
+/// What the kernel says of a family.
+struct Resolved {
+    family: Family,
+    /// Its first multicast group.
+    group: Option<u32>,
+    /// The highest attribute that it knows.
+    attributes: u32,
+}
+
+async fn resolve(transactor: &mut Transactor, name: &str, version: u8) -> Result<Resolved, Refusal> {
     let mut writer = NlaWriter::default();
     writer.put_str(CTRL_ATTR_FAMILY_NAME, name);
     let body = writer.finish().map_err(too_long).map_err(|denial| refuse(name, denial))?;
@@ -123,14 +139,18 @@ async fn resolve(transactor: &mut Transactor, name: &str, version: u8) -> Result
         true => Refusal { what: what(), cause: RefusalCause::Unsupported },
         false => refuse(what(), denial),
     })?;
-    let id = replies.iter().find_map(|reply| read_family_id(reply));
-    let id = id.ok_or_else(|| unreadable(what(), &Malformed::Message("no family id".into())))?;
-    Ok(Family { id, version })
+    let found = replies.iter().find_map(|reply| read_family(reply, version));
+    found.ok_or_else(|| unreadable(what(), &Malformed::Message("no family id".into())))
 }
 
-fn read_family_id(reply: &[u8]) -> Option<u16> {
-    let nla = NlaIter::new(reply).flatten().find(|nla| nla.kind == CTRL_ATTR_FAMILY_ID)?;
-    nla.u16().ok()
+fn read_family(reply: &[u8], version: u8) -> Option<Resolved> {
+    let find = |wanted| NlaIter::new(reply).flatten().find(|nla| nla.kind == wanted);
+    let id = find(CTRL_ATTR_FAMILY_ID)?.u16().ok()?;
+    let first_group = find(CTRL_ATTR_MCAST_GROUPS).and_then(|groups| groups.nested().flatten().next());
+    let mut fields = first_group.into_iter().flat_map(|group| group.nested().flatten());
+    let group = fields.find(|nla| nla.kind == CTRL_ATTR_MCAST_GRP_ID).and_then(|nla| nla.u32().ok());
+    let attributes = find(CTRL_ATTR_MAXATTR).and_then(|nla| nla.u32().ok()).unwrap_or(0);
+    Some(Resolved { family: Family { id, version }, group, attributes })
 }
 
 /// struct ovs_header of linux/openvswitch.h.
@@ -145,3 +165,6 @@ const GENL_ID_CTRL: u16 = 16;
 const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+const CTRL_ATTR_MAXATTR: u16 = 5;
+const CTRL_ATTR_MCAST_GROUPS: u16 = 7;
+const CTRL_ATTR_MCAST_GRP_ID: u16 = 2;

@@ -3,8 +3,9 @@
 //! What openvswitch.ko does with a new flow, seen on 6.1 and in `ovs_flow_cmd_new`:
 //! - With NLM_F_CREATE it refuses (EEXIST) a flow whose id is taken, and one whose key some flow matches already, whatever that
 //!   one's mask.
-//! - Without it, it replaces the actions of the flow with that id, or else of the flow with that masked key, and leaves id *and mask*
-//!   of what it found as they were, without a word. A masked key that differs is ENOENT.
+//! - Without it, it replaces the actions of the flow with that id, and leaves key *and mask* of what it found as they were,
+//!   without a word. It compares the masked key of what it found with the unmasked one that it was given, so a flow
+//!   of another id is found only where nothing is masked. A request by key alone finds no flow that has an id.
 //!
 //! So a flow is put as new first. If that is refused, `change.rs` looks at what is there: the same flow gets its new actions in
 //! place; a flow with another mask or another id is taken away and put anew in one datagram; what overlaps with neither is refused as
@@ -16,7 +17,7 @@ use vlan::verdict::Consulted;
 use super::family::{DpIndex, Family, split_reply};
 use super::key::{self, Layers};
 use super::nla::{Nla, NlaIter, NlaWriter, malformed};
-use super::transact::{CREATE, DUMP, Denial, ECHO, Request};
+use super::transact::{CREATE, DUMP, Denial, Request};
 use super::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Malformed, VportNo, action};
 
 /// A flow to be put.
@@ -39,7 +40,7 @@ impl<'a> Wanted<'a> {
 
     /// Whether a flow of the kernel is this one, its actions aside.
     pub(super) fn is_kept_as(&self, flow: &Flow) -> bool {
-        let mask = key::widen(self.mask);
+        let mask = key::widen(self.mask, self.key.header.tags.len());
         flow.mask == Some(mask)
             && flow.key.vport == self.key.vport
             && flow.key.recirc == self.key.recirc
@@ -54,11 +55,6 @@ impl<'a> Wanted<'a> {
     /// Gives the flow of its id its actions.
     pub(super) fn replace(&self, family: Family, dp: DpIndex) -> Result<Request, Denial> {
         self.write(family, OVS_FLOW_CMD_SET, 0, dp)
-    }
-
-    /// Gives the flow of its masked key its actions, and tells that one's id by way of [`read_echo`].
-    pub(super) fn replace_by_key(&self, family: Family, dp: DpIndex) -> Result<Request, Denial> {
-        self.write(family, OVS_FLOW_CMD_NEW, ECHO, dp)
     }
 
     fn write(&self, family: Family, command: u8, flags: u16, dp: DpIndex) -> Result<Request, Denial> {
@@ -92,6 +88,12 @@ pub(super) fn describe(family: Family, dp: DpIndex, id: FlowId) -> Result<Reques
         put_id(message, id);
         message.put_u32(OVS_FLOW_ATTR_UFID_FLAGS, OVS_UFID_F_OMIT_ACTIONS);
     })
+}
+
+/// Asks for all flows, their actions left out.
+pub(super) fn list_keys(family: Family, dp: DpIndex) -> Result<Request, Denial> {
+    let omit = OVS_UFID_F_OMIT_ACTIONS;
+    family.request(OVS_FLOW_CMD_GET, DUMP, dp, |message| message.put_u32(OVS_FLOW_ATTR_UFID_FLAGS, omit))
 }
 
 /// Asks for all flows.
@@ -134,11 +136,6 @@ pub(super) fn read(reply: &[u8]) -> Result<Dumped, Malformed> {
 pub(super) fn read_stats(reply: &[u8]) -> Result<Option<(FlowId, FlowStats)>, Malformed> {
     let parts = Parts::read(reply)?;
     Ok(parts.id.map(|id| (id, parts.stats)))
-}
-
-/// The id of the flow that [`Wanted::replace_by_key`] has changed.
-pub(super) fn read_echo(reply: &[u8]) -> Option<FlowId> {
-    Parts::read(reply).ok()?.id
 }
 
 /// Every port that a flow names.

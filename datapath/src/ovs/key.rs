@@ -9,6 +9,8 @@
 //!   [`widen`] says what a mask comes to, so a dumped mask can be compared with one that was asked for.
 //! - ETHERTYPE behind the tags is matched exactly as soon as the mask has the attribute, whatever its value, and not at all
 //!   without it. A dump shows a wildcarded type as 0 in the key, which the kernel refuses to take back; [`resendable`] mends that.
+//! - A mask attribute whose bytes are all zero counts as absent, and an ENCAP without content has no bytes but zeros; its VLAN would
+//!   then be refused as unexpected. The kernel gathers attributes of all levels, so RECIRC_ID stands in the innermost one.
 //! - DEI cannot be matched, and is lost in a dumped key.
 //! - A frame that ends inside its second tag looks like one with a single tag whose type is not masked; the kernel that receives
 //!   it drops it.
@@ -118,7 +120,7 @@ impl<'a> Layers<'a> {
         if !is_ours {
             return None;
         }
-        let mut consulted = widen(&Consulted::default());
+        let mut consulted = widen(&Consulted::default(), tags);
         consulted.dst = all_or_none(dst, 0xff)?;
         consulted.ether_type = match self.ether_type {
             None | Some(0) => false,
@@ -160,7 +162,6 @@ pub(super) fn of_upcall(vport: VportNo, header: Header, key: &[u8], layers: &Lay
 pub(super) fn encode_mask(message: &mut NlaWriter, kind: u16, tags: usize, consulted: &Consulted) {
     message.nest(kind, |mask| {
         mask.put_u32(OVS_KEY_ATTR_IN_PORT, u32::MAX);
-        mask.put_u32(OVS_KEY_ATTR_RECIRC_ID, u32::MAX);
         let mut ethernet = [0xff; 12];
         ethernet[6..].fill(if consulted.dst { 0xff } else { 0 });
         mask.put(OVS_KEY_ATTR_ETHERNET, &ethernet);
@@ -168,10 +169,16 @@ pub(super) fn encode_mask(message: &mut NlaWriter, kind: u16, tags: usize, consu
     });
 }
 
-/// What the kernel makes of a mask: it always matches how many tags there are and their TPIDs.
-pub(super) fn widen(consulted: &Consulted) -> Consulted {
+/// What the kernel makes of a mask for a key with `tags` tags: it always matches how many there are and their TPIDs. Of a tag
+/// that is not there, there is nothing else to know.
+pub(super) fn widen(consulted: &Consulted, tags: usize) -> Consulted {
     let mut wide = *consulted;
-    wide.tags.iter_mut().for_each(|tag| tag.presence = true);
+    for (depth, fields) in wide.tags.iter_mut().enumerate() {
+        *fields = match depth < tags {
+            true => TagFields { presence: true, ..*fields },
+            false => TagFields { presence: true, vid: true, pcp: true },
+        };
+    }
     wide
 }
 
@@ -196,6 +203,7 @@ fn copy_without_type(writer: &mut NlaWriter, list: NlaIter<'_>) {
 
 fn encode_level(mask: &mut NlaWriter, tags: &[TagFields], has_type: bool) {
     let Some((tag, inner)) = tags.split_first() else {
+        mask.put_u32(OVS_KEY_ATTR_RECIRC_ID, u32::MAX);
         if has_type {
             mask.put_be16(OVS_KEY_ATTR_ETHERTYPE, 0xffff);
         }

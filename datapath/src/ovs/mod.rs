@@ -5,10 +5,12 @@
 //! ```text
 //!   attach, flows, meters, execute ──► Transactor ──► one socket ──► openvswitch.ko
 //!                                                                       │ a frame without a flow
-//!   upcalls ◄── Ears ◄── one socket a port ◄────────────────────────────┘
+//!   upcalls ◄── Ears ◄── one socket a port, or a CPU ◄──────────────────┤
+//!          ◄── Watch ◄── one socket ◄───────────────────────────────────┘ the datapath or a port changed
 //! ```
 //! Rooms: `nla` attributes, `transact` requests and answers, `family` numbers and refusals, `dp` `vport` `flow` `packet` `meter`
-//! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `upcall` the ears.
+//! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `ports` how ports are made,
+//! `upcall` the ears, `watch` what else the kernel tells, `owner` who has the datapath.
 //!
 //! The datapath, its ports and its flows outlive the process. A port's number is not used again as long as there are others (65 534
 //! in all), so a flow that still names a port that is gone cannot send to another link.
@@ -21,15 +23,19 @@ mod flow;
 mod key;
 mod meter;
 mod nla;
+mod owner;
 mod packet;
+mod ports;
 mod socket;
 mod transact;
 mod upcall;
 mod vport;
+mod watch;
 
 use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 
+use vlan::frame::Header;
 use vlan::verdict::Consulted;
 
 use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, MeterId, MeterRate, MeterStats};
@@ -39,9 +45,11 @@ use crate::{Capabilities, Counters, Datapath, Execute, FlowTable, Malformed, Ref
 use self::change::{Changes, exchange_each};
 use self::family::{DpIndex, Families, Family, refuse, unreadable};
 use self::flow::Dumped;
+use self::owner::open_of;
 use self::socket::Home;
 use self::transact::{Denial, Request, Transactor};
-use self::upcall::{Ear, Ears};
+use self::upcall::Ears;
+use self::watch::Watch;
 
 /// A datapath of openvswitch.ko.
 ///
@@ -50,14 +58,34 @@ use self::upcall::{Ear, Ears};
 #[derive(Debug)]
 pub struct Ovs {
     name: String,
+    options: Options,
     home: Home,
     families: Families,
     dp: DpIndex,
     transactor: Transactor,
+    watch: Watch,
     ears: Ears,
     /// Numbers that a port must not get: in use, or named by a flow when this value was opened.
     taken: HashSet<VportNo>,
     last_no: VportNo,
+    /// Something was heard that may mean that upcalls no longer come here.
+    is_in_doubt: bool,
+    /// Why upcalls no longer come here, for good.
+    loss: Option<RefusalCause>,
+}
+
+/// How upcalls reach this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// So many ports have an upcall socket each. With more, all ports share one socket for each CPU until the datapath is opened
+    /// again (docs/design/0002-upcall-sockets.md); before Linux 5.15, however many there are, each has its own.
+    pub ports_with_own_socket: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { ports_with_own_socket: 256 }
+    }
 }
 
 impl Ovs {
@@ -68,13 +96,25 @@ impl Ovs {
     /// a tokio runtime is around there.
     ///
     /// # Errors
-    /// No openvswitch.ko ([`RefusalCause::Unsupported`]), not permitted, the name is another link's.
+    /// No openvswitch.ko ([`RefusalCause::Unsupported`]), not permitted, the name is another link's, or somebody hears the upcalls
+    /// of the datapath: another program, or another value in this one ([`RefusalCause::Busy`]).
     pub fn open(name: &str) -> impl Future<Output = Result<Ovs, Refusal>> + Send + use<> {
+        Ovs::open_with(name, Options::default())
+    }
+
+    /// As [`open`](Self::open), with other options than the default ones.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        name: &str,
+        options: Options,
+    ) -> impl Future<Output = Result<Ovs, Refusal>> + Send + use<> {
         let name = name.to_owned();
         let opened = Home::here().and_then(|home| Ok((Transactor::open(&home)?, home)));
         async move {
             let (transactor, home) = opened.map_err(|error| refuse(open_of(&name), error.into()))?;
-            Ovs::set_up(name, transactor, home).await
+            Ovs::set_up(name, options, transactor, home).await
         }
     }
 
@@ -84,96 +124,9 @@ impl Ovs {
     }
 
     /// What a mask comes to in the kernel, and what [`FlowTable::flows`] reports of it: openvswitch.ko always matches whether there
-    /// is a first and a second tag, and their TPIDs.
-    pub fn effective_mask(consulted: &Consulted) -> Consulted {
-        key::widen(consulted)
-    }
-
-    async fn set_up(name: String, mut transactor: Transactor, home: Home) -> Result<Ovs, Refusal> {
-        let families = Families::resolve(&mut transactor).await?;
-        let (dp, is_new) = find_or_create(&mut transactor, families.datapath, &name).await?;
-        let ears = Ears::new(families.packet);
-        let taken = HashSet::from([vport::LOCAL]);
-        let mut ovs = Ovs { name, home, families, dp, transactor, ears, taken, last_no: vport::LOCAL };
-        if !is_new {
-            ovs.adopt().await?;
-        }
-        Ok(ovs)
-    }
-
-    async fn adopt(&mut self) -> Result<(), Refusal> {
-        let what = || open_of(&self.name);
-        let reset = dp::reset_features(self.families.datapath, self.dp);
-        self.transactor.ask_written(reset).await.map_err(|denial| refuse(what(), denial))?;
-        for port in Datapath::vports(self).await? {
-            match self.listen(&port).await {
-                // It may go away while we look.
-                Err(refusal) if refusal.is_not_found() => {}
-                other => other?,
-            }
-        }
-        let (flows, aliens) = self.dump().await?;
-        self.taken.extend(flows.iter().flat_map(flow::vports_of));
-        let deletions =
-            aliens.iter().map(|alien| flow::delete_alien(self.families.flow, self.dp, alien)).collect();
-        if !aliens.is_empty() {
-            tracing::warn!(datapath = self.name, flows = aliens.len(), "removing flows of another program");
-        }
-        exchange_each(&mut self.transactor, deletions, &mut |_, _: &[u8]| {}).await;
-        self.last_no = self.taken.iter().copied().max().unwrap_or(vport::LOCAL);
-        Ok(())
-    }
-
-    /// Has a port's upcalls sent to a new socket.
-    async fn listen(&mut self, port: &Vport) -> Result<(), Refusal> {
-        let what = || format!("attach {}", port.link);
-        let (ear, pid) = Ear::open(&self.home, port.no).map_err(|error| refuse(what(), error.into()))?;
-        let redirect = vport::redirect(self.families.vport, self.dp, port.no, pid);
-        if let Err(denial) = self.transactor.ask_written(redirect).await {
-            return Err(self.refuse_vport(what(), denial).await);
-        }
-        self.taken.insert(port.no);
-        self.ears.add(ear);
-        Ok(())
-    }
-
-    /// Makes a link a port under a number of our choice; none if the number is taken.
-    async fn create_vport(&mut self, link: &str) -> Result<(), Denial> {
-        let no = self.next_no()?;
-        let (ear, pid) = Ear::open(&self.home, no)?;
-        let create = vport::create(self.families.vport, self.dp, no, link, pid);
-        self.transactor.ask_written(create).await?;
-        self.taken.insert(no);
-        self.last_no = no;
-        self.ears.add(ear);
-        Ok(())
-    }
-
-    /// The port of a link, if it is one of this datapath.
-    async fn find_vport(&mut self, link: &str) -> Result<Vport, Denial> {
-        let replies = self.transactor.ask_written(vport::find(self.families.vport, self.dp, link)).await?;
-        let found = replies.iter().find_map(|reply| vport::read(reply).ok());
-        found.map(|(port, _)| port).ok_or(Denial::Errno { errno: libc::ENODEV, message: None })
-    }
-
-    /// The number after the last one given, skipping those taken; after the highest it begins again at 1.
-    fn next_no(&self) -> Result<VportNo, Denial> {
-        let above = self.last_no.0 + 1..=vport::LAST.0;
-        let free = above.chain(1..=self.last_no.0).map(VportNo).find(|no| !self.taken.contains(no));
-        free.ok_or(Denial::Errno { errno: libc::EFBIG, message: None })
-    }
-
-    async fn list_vports(&mut self, what: &str) -> Result<Vec<(Vport, VportStats)>, Refusal> {
-        let list = vport::list(self.families.vport, self.dp);
-        let replies = self.transactor.ask_written(list).await.map_err(|denial| refuse(what, denial))?;
-        if replies.is_empty() {
-            // A dump of a datapath that is gone is empty, and each datapath has its own port.
-            return Err(refuse(what, Denial::Errno { errno: libc::ENODEV, message: None }));
-        }
-        let ports = replies.iter().map(|reply| vport::read(reply)).collect::<Result<Vec<_>, _>>();
-        let mut ports = ports.map_err(|why| unreadable(what, &why))?;
-        ports.retain(|(port, _)| port.no != vport::LOCAL);
-        Ok(ports)
+    /// is a first and a second tag, and their TPIDs, and a tag that the flow's key does not have is known in every field by that.
+    pub fn effective_mask(consulted: &Consulted, key: &Header) -> Consulted {
+        key::widen(consulted, key.tags.len())
     }
 
     /// Every flow, and those of other programs.
@@ -193,19 +146,6 @@ impl Ovs {
         }
     }
 
-    /// ENODEV about a port means that the port, or its link, or the datapath is not there: asks which.
-    async fn refuse_vport(&mut self, what: String, denial: Denial) -> Refusal {
-        if denial.is(libc::ENODEV) && self.is_there().await {
-            return Refusal { what, cause: RefusalCause::NotFound };
-        }
-        refuse(what, denial)
-    }
-
-    async fn is_there(&mut self) -> bool {
-        let describe = dp::describe(self.families.datapath, self.dp);
-        self.transactor.ask_written(describe).await.is_ok()
-    }
-
     fn meter_family(&self, what: &str) -> Result<Family, Refusal> {
         let none = || Refusal { what: what.to_owned(), cause: RefusalCause::Unsupported };
         self.families.meter.ok_or_else(none)
@@ -217,6 +157,8 @@ impl Datapath for Ovs {
         Capabilities {
             keeps_dei: false,
             pads: false,
+            // The kernel counts them as errors of the link, where those that keep their own statistics (veth) do not show them.
+            counts_over_mtu: false,
             flow_table: true,
             switch_tables: false,
             meters: self.families.meter.is_some(),
@@ -224,51 +166,31 @@ impl Datapath for Ovs {
     }
 
     async fn attach(&mut self, link: &str) -> Result<Vport, Refusal> {
-        let what = || format!("attach {link}");
-        let denial = loop {
-            match self.create_vport(link).await {
-                Ok(()) => break None,
-                Err(denial) if denial.is(libc::EBUSY) || denial.is(libc::EEXIST) => {
-                    // Is it the link that is a port already, or the number that another program gave out?
-                    match self.find_vport(link).await {
-                        Ok(port) => return self.listen(&port).await.map(|()| port),
-                        Err(_) if self.learn_taken_numbers().await? => {}
-                        Err(_) => break Some(denial),
-                    }
-                }
-                Err(denial) => break Some(denial),
+        match &self.loss {
+            // Listening for one port would take it back from the program that has them all.
+            Some(RefusalCause::TakenOver) => {
+                Err(Refusal { what: format!("attach {link}"), cause: RefusalCause::TakenOver })
             }
-        };
-        if let Some(denial) = denial {
-            return Err(self.refuse_vport(what(), denial).await);
-        }
-        match self.find_vport(link).await {
-            Ok(port) => Ok(port),
-            Err(denial) => Err(self.refuse_vport(what(), denial).await),
+            _ => self.attach_link(link).await,
         }
     }
 
     async fn detach(&mut self, vport: VportNo) -> Result<(), Refusal> {
-        let what = format!("detach {vport}");
-        self.ears.remove(vport);
         let delete = vport::delete(self.families.vport, self.dp, vport);
         if let Err(denial) = self.transactor.ask_written(delete).await {
-            let refusal = self.refuse_vport(what, denial).await;
+            let refusal = self.refuse_vport(format!("detach {vport}"), denial).await;
             if !refusal.is_not_found() {
                 return Err(refusal);
             }
         }
-        self.taken.remove(&vport);
+        self.forget(vport);
         Ok(())
     }
 
     async fn vports(&mut self) -> Result<Vec<Vport>, Refusal> {
-        let ports: Vec<_> =
-            self.list_vports("list vports").await?.into_iter().map(|(port, _)| port).collect();
-        for gone in self.ears.keep(|vport| ports.iter().any(|port| port.no == vport)) {
-            self.taken.remove(&gone);
-        }
-        Ok(ports)
+        let ports = self.describe_vports("list vports").await?;
+        self.keep_listed(&ports);
+        Ok(ports.into_iter().map(|port| port.port).collect())
     }
 
     async fn execute(&mut self, batch: Vec<Execute>) -> Vec<Result<(), Refusal>> {
@@ -287,8 +209,17 @@ impl Datapath for Ovs {
         if most == 0 {
             return Ok(Vec::new());
         }
-        let upcalls = poll_fn(|context| self.ears.poll(context, most)).await;
-        upcalls.map_err(|error| refuse("wait for upcalls", error.into()))
+        loop {
+            if let Some(cause) = &self.loss {
+                return Err(Refusal { what: "wait for upcalls".to_owned(), cause: cause.clone() });
+            }
+            let upcalls = poll_fn(|context| self.poll_upcalls(context, most)).await;
+            let upcalls = upcalls.map_err(|error| refuse("wait for upcalls", error.into()))?;
+            if !upcalls.is_empty() {
+                return Ok(upcalls);
+            }
+            self.settle_doubt().await;
+        }
     }
 
     async fn set_meter(&mut self, id: MeterId, rate: MeterRate) -> Result<(), Refusal> {
@@ -316,15 +247,14 @@ impl Datapath for Ovs {
     }
 
     async fn counters(&mut self) -> Result<Counters, Refusal> {
-        let what = "read counters";
-        let describe = dp::describe(self.families.datapath, self.dp);
-        let replies = self.transactor.ask_written(describe).await.map_err(|denial| refuse(what, denial))?;
-        first(&replies, dp::read).map(|(_, counters)| counters).map_err(|why| unreadable(what, &why))
+        let mut counters = self.describe().await?.counters;
+        counters.lost = counters.lost.saturating_add(self.ears.overflowed());
+        Ok(counters)
     }
 
     async fn vport_stats(&mut self) -> Result<Vec<(VportNo, VportStats)>, Refusal> {
-        let ports = self.list_vports("read counters of vports").await?;
-        Ok(ports.into_iter().map(|(port, stats)| (port.no, stats)).collect())
+        let ports = self.describe_vports("read counters of vports").await?;
+        Ok(ports.into_iter().map(|port| (port.port.no, port.stats)).collect())
     }
 
     async fn teardown(mut self) -> Result<(), Refusal> {
@@ -359,16 +289,6 @@ impl FlowTable for Ovs {
     }
 }
 
-impl Ovs {
-    /// Notes the numbers of ports that other programs made; whether there was a new one.
-    async fn learn_taken_numbers(&mut self) -> Result<bool, Refusal> {
-        let ports = self.list_vports("list vports").await?;
-        let before = self.taken.len();
-        self.taken.extend(ports.iter().map(|(port, _)| port.no));
-        Ok(self.taken.len() > before)
-    }
-}
-
 impl Transactor {
     /// Asks, if the request could be written.
     async fn ask_written(&mut self, request: Result<Request, Denial>) -> Result<Vec<Vec<u8>>, Denial> {
@@ -376,32 +296,7 @@ impl Transactor {
     }
 }
 
-async fn find_or_create(
-    transactor: &mut Transactor,
-    family: Family,
-    name: &str,
-) -> Result<(DpIndex, bool), Refusal> {
-    let what = || open_of(name);
-    let created = transactor.ask_written(dp::create(family, name)).await;
-    let is_new = created.is_ok();
-    if let Err(denial) = created
-        && !denial.is(libc::EEXIST)
-    {
-        return Err(refuse(what(), denial));
-    }
-    let replies = transactor.ask_written(dp::find(family, name)).await.map_err(|denial| match is_new {
-        true => refuse(what(), denial),
-        // The name is taken, but not by a datapath.
-        false => Refusal { what: what(), cause: RefusalCause::Busy },
-    })?;
-    first(&replies, dp::read).map(|(dp, _)| (dp, is_new)).map_err(|why| unreadable(what(), &why))
-}
-
 fn first<T>(replies: &[Vec<u8>], read: impl Fn(&[u8]) -> Result<T, Malformed>) -> Result<T, Malformed> {
     let reply = replies.first().ok_or_else(|| nla::malformed("acknowledged without an answer".into()))?;
     read(reply)
-}
-
-fn open_of(name: &str) -> String {
-    format!("open datapath {name}")
 }

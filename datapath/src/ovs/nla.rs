@@ -115,6 +115,11 @@ impl<'a> Nla<'a> {
         Ok(u64::from_ne_bytes(self.bytes()?))
     }
 
+    /// Numbers in host order, as many as there are.
+    pub(super) fn u32s(&self) -> Vec<u32> {
+        self.payload.as_chunks().0.iter().map(|bytes| u32::from_ne_bytes(*bytes)).collect()
+    }
+
     /// A number in network order.
     pub(super) fn be16(&self) -> Result<u16, Malformed> {
         Ok(u16::from_be_bytes(self.bytes()?))

@@ -10,13 +10,15 @@ use super::family::{DpIndex, Family, OVS_HEADER_LEN};
 use super::key::{self, Layers, OVS_KEY_ATTR_IN_PORT};
 use super::nla::{NlaIter, NlaWriter, malformed};
 use super::transact::{Denial, Message, Request};
+use crate::padding::pad_for;
+
 use super::{Execute, FlowKey, Malformed, Upcall, VportNo};
 
 /// Sends a frame through a list of actions.
 pub(super) fn execute(family: Family, dp: DpIndex, order: &Execute) -> Result<Request, Denial> {
     action::check_len(&order.actions)?;
     family.request(OVS_PACKET_CMD_EXECUTE, 0, dp, |message: &mut NlaWriter| {
-        message.put(OVS_PACKET_ATTR_PACKET, &order.frame);
+        message.put(OVS_PACKET_ATTR_PACKET, &pad_for(&order.frame, &order.actions));
         // Without an arrival port the kernel takes the frame for one of the datapath's own link.
         message.nest(OVS_PACKET_ATTR_KEY, |key| {
             if let Some(vport) = order.vport {
@@ -27,23 +29,35 @@ pub(super) fn execute(family: Family, dp: DpIndex, order: &Execute) -> Result<Re
     })
 }
 
-/// Reads the upcalls in a datagram that came to the socket of `vport`; what is not a missed frame is skipped.
-pub(super) fn read_upcalls(family: Family, vport: VportNo, datagram: &[u8], upcalls: &mut Vec<Upcall>) {
+/// Reads the upcalls in a datagram; what is not a missed frame is skipped. `port` is the one whose socket it came to; none if the
+/// socket is of many, then the key alone says which port it was.
+pub(super) fn read_upcalls(
+    family: Family,
+    port: Option<VportNo>,
+    datagram: &[u8],
+    keep: &mut dyn FnMut(Upcall),
+) {
     let mut rest = datagram;
     while let Some((message, behind)) = Message::split(rest) {
         rest = behind;
         let Some((OVS_PACKET_CMD_MISS, body)) = message.command() else { continue };
         if family.is(message.kind) {
-            upcalls.push(read_upcall(vport, body));
+            match read_upcall(port, body) {
+                Some(upcall) => keep(upcall),
+                None => tracing::warn!(bytes = body.len(), "an upcall of no port"),
+            }
         }
     }
 }
 
-fn read_upcall(vport: VportNo, body: &[u8]) -> Upcall {
-    match split_upcall(body) {
+fn read_upcall(port: Option<VportNo>, body: &[u8]) -> Option<Upcall> {
+    let parts = split_upcall(body);
+    let arrival = parts.as_ref().ok().and_then(|(_, key)| Layers::read(key).ok()?.vport());
+    let vport = port.or(arrival)?;
+    Some(match parts {
         Ok((frame, key)) => Upcall { key: read_key(vport, frame, key), vport, frame: frame.to_vec() },
         Err(why) => Upcall { key: Err(why), vport, frame: Vec::new() },
-    }
+    })
 }
 
 /// The frame, and its key as the kernel writes it.

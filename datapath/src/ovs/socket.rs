@@ -39,14 +39,35 @@ impl Home {
     /// # Errors
     /// Out of descriptors; in another namespace also: CAP_SYS_ADMIN is missing.
     pub(super) fn open_socket(&self, receive_buffer: usize) -> io::Result<NlSocket> {
+        self.run(|| open_socket(receive_buffer))
+    }
+
+    /// The first of these port ids that a generic netlink socket of some program has: the one that hears what is sent there.
+    ///
+    /// # Errors
+    /// As [`open_socket`](Self::open_socket).
+    pub(super) fn first_taken(&self, port_ids: &[u32]) -> io::Result<Option<u32>> {
+        self.run(|| {
+            for port_id in port_ids.iter().copied().filter(|port_id| *port_id != 0) {
+                match NlSocket::connect(NlFamily::Generic, Some(port_id), Groups::empty()) {
+                    Ok(_probe) => {}
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(Some(port_id)),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         if self.is_here()? {
-            return open_socket(receive_buffer);
+            return work();
         }
         // A thread can leave its namespace only for good, so a thread of its own goes there.
         std::thread::scope(|scope| {
             let there = scope.spawn(|| {
                 setns(&self.file, CloneFlags::CLONE_NEWNET)?;
-                open_socket(receive_buffer)
+                work()
             });
             there.join().unwrap_or_else(|_| Err(io::Error::other("the thread that opens sockets panicked")))
         })
@@ -108,6 +129,15 @@ pub(super) async fn send(socket: &Watched, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Has a socket hear what is told to a multicast group. neli's own call knows the first 32 groups only, and the numbers of generic
+/// netlink's go beyond.
+///
+/// # Errors
+/// As of setsockopt(2).
+pub(super) fn join(socket: &NlSocket, group: u32) -> io::Result<()> {
+    set_option(socket, libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group.cast_signed())
+}
+
 fn open_socket(receive_buffer: usize) -> io::Result<NlSocket> {
     let socket = NlSocket::connect(NlFamily::Generic, None, Groups::empty())?;
     socket.nonblock()?;
@@ -148,5 +178,15 @@ mod tests {
         assert_ne!(socket.pid().unwrap(), 0);
         let nothing = receive(&socket, &mut [0; 16]).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_port_id_is_taken_while_its_socket_is_open() {
+        let home = Home::here().unwrap();
+        let socket = home.open_socket(1 << 16).unwrap();
+        let port_id = socket.pid().unwrap();
+        assert_eq!(home.first_taken(&[0, port_id]).unwrap(), Some(port_id));
+        drop(socket);
+        assert_eq!(home.first_taken(&[0, port_id]).unwrap(), None);
     }
 }

@@ -1,9 +1,18 @@
-//! One socket for the upcalls of each port, read in turn.
+//! Sockets that hear upcalls, and a fair share of each port.
 //!
-//! A port's storm fills the port's own socket only. In a turn each socket gives at most [`SHARE`] frames, and the next call
-//! starts behind the socket that was served last. See docs/design/0002-upcall-sockets.md.
+//! ```text
+//!   few ports:    port ──► socket of the port ─┐
+//!                 port ──► socket of the port ─┴─► in turn, some of each ──► caller
+//!
+//!   many ports:   port ─┐  ┌─► socket of CPU 0 ─┐
+//!                 port ─┴──┴─► socket of CPU 1 ─┴─► a queue a port ──► in turn, one of each ──► caller
+//! ```
+//! With a socket of its own a port's storm fills that socket only. Sockets that ports share are emptied faster than their frames are
+//! worked off, and a storm overflows its port's queue. When each is used, docs/design/0002-upcall-sockets.md says.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::ops::Bound;
 use std::task::{Context, Poll, ready};
 
 use super::family::Family;
@@ -18,29 +27,52 @@ pub(super) struct Ears {
     ears: Vec<Ear>,
     /// The ear that is asked first.
     next: usize,
+    is_shared: bool,
+    /// The ports that are listened to.
+    ports: BTreeSet<VportNo>,
+    sorted: Sorted,
     buffer: Box<[u8]>,
     overruns: u64,
 }
 
-/// The upcall socket of one port.
+/// One upcall socket.
 #[derive(Debug)]
 pub(super) struct Ear {
-    vport: VportNo,
+    /// The port whose upcalls come, if of one alone.
+    port: Option<VportNo>,
+    port_id: u32,
     socket: Watched,
 }
 
 impl Ear {
-    /// Opens a socket whose port id is to be told to the kernel as the port's.
+    /// Opens a socket for one port; the kernel is to be told its port id as the port's.
     ///
     /// # Errors
     /// No socket to be had.
-    pub(super) fn open(home: &Home, vport: VportNo) -> io::Result<(Ear, u32)> {
-        let socket = home.open_socket(RECEIVE_BUFFER)?;
-        let pid = socket.pid()?;
-        Ok((Ear { vport, socket: Watched::new(socket)? }, pid))
+    pub(super) fn of_port(home: &Home, port: VportNo) -> io::Result<Ear> {
+        Ear::open(home, Some(port), OWN_BUFFER)
     }
 
-    /// Frames out of the socket, at most `most`; pending when it is empty.
+    /// Opens a socket for each possible CPU.
+    ///
+    /// # Errors
+    /// No socket to be had.
+    pub(super) fn of_cpus(home: &Home) -> io::Result<Vec<Ear>> {
+        let cpus = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_CONF)?.unwrap_or(1);
+        (0..cpus).map(|_| Ear::open(home, None, SHARED_BUFFER)).collect()
+    }
+
+    /// The netlink port id of the socket.
+    pub(super) fn port_id(&self) -> u32 {
+        self.port_id
+    }
+
+    fn open(home: &Home, port: Option<VportNo>, buffer: usize) -> io::Result<Ear> {
+        let socket = home.open_socket(buffer)?;
+        Ok(Ear { port, port_id: socket.pid()?, socket: Watched::new(socket)? })
+    }
+
+    /// Datagrams out of the socket, at most `most`; pending when it is empty.
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -51,9 +83,9 @@ impl Ear {
         for _ in 0..most {
             let mut guard = ready!(self.socket.poll_read_ready(context))?;
             match guard.try_io(|socket| receive(socket.get_ref(), buffer)) {
-                Ok(Ok(len)) => take(self.vport, buffer.get(..len).ok_or(Lost)),
+                Ok(Ok(len)) => take(buffer.get(..len).ok_or(Lost)),
                 // Frames were lost and counted by the kernel, as `lost` of the datapath; the socket goes on.
-                Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => take(self.vport, Err(Lost)),
+                Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => take(Err(Lost)),
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(Err(error)) => return Poll::Ready(Err(error)),
                 // Registers for the wake-up, or finds that something came just now.
@@ -64,8 +96,8 @@ impl Ear {
     }
 }
 
-/// Takes each datagram of a port.
-type OnDatagram<'a> = &'a mut dyn FnMut(VportNo, Result<&[u8], Lost>);
+/// Takes each datagram of a socket.
+type OnDatagram<'a> = &'a mut dyn FnMut(Result<&[u8], Lost>);
 
 /// A datagram that was lost or did not fit.
 #[derive(Debug)]
@@ -73,24 +105,79 @@ struct Lost;
 
 impl Ears {
     pub(super) fn new(family: Family) -> Ears {
-        Ears { family, ears: Vec::new(), next: 0, buffer: vec![0; LONGEST_UPCALL].into(), overruns: 0 }
+        Ears {
+            family,
+            ears: Vec::new(),
+            next: 0,
+            is_shared: false,
+            ports: BTreeSet::new(),
+            sorted: Sorted::default(),
+            buffer: vec![0; LONGEST_UPCALL].into(),
+            overruns: 0,
+        }
     }
 
-    /// Listens for a port; what listened for it before is closed.
-    pub(super) fn add(&mut self, ear: Ear) {
-        self.remove(ear.vport);
+    /// Listens for a port by a socket of its own; what listened for it before is closed.
+    pub(super) fn add(&mut self, port: VportNo, ear: Ear) {
+        self.remove(port);
+        self.ports.insert(port);
         self.ears.push(ear);
     }
 
+    /// Notes that a port is listened to by the sockets that all share.
+    pub(super) fn add_shared(&mut self, port: VportNo) {
+        self.ports.insert(port);
+    }
+
+    /// Listens for all ports by these sockets. What waits in the ports' own, which are closed, is kept.
+    pub(super) fn share(&mut self, shared: Vec<Ear>) {
+        for own in std::mem::replace(&mut self.ears, shared) {
+            let (family, sorted) = (self.family, &mut self.sorted);
+            let mut take = |datagram: Result<&[u8], Lost>| {
+                if let Ok(datagram) = datagram {
+                    packet::read_upcalls(family, own.port, datagram, &mut |upcall| sorted.push(upcall));
+                }
+            };
+            while let Ok(len) = receive(own.socket.get_ref(), &mut self.buffer) {
+                take(self.buffer.get(..len).ok_or(Lost));
+            }
+        }
+        self.is_shared = true;
+        self.next = 0;
+    }
+
     /// Stops listening for a port.
-    pub(super) fn remove(&mut self, vport: VportNo) {
-        self.ears.retain(|ear| ear.vport != vport);
+    pub(super) fn remove(&mut self, port: VportNo) {
+        self.ears.retain(|ear| ear.port != Some(port));
+        self.sorted.forget(port);
+        self.ports.remove(&port);
     }
 
     /// Stops listening for ports that are no more, and tells which.
     pub(super) fn keep(&mut self, is_there: impl Fn(VportNo) -> bool) -> Vec<VportNo> {
-        let gone = self.ears.extract_if(.., |ear| !is_there(ear.vport));
-        gone.map(|ear| ear.vport).collect()
+        let gone: Vec<_> = self.ports.iter().copied().filter(|port| !is_there(*port)).collect();
+        gone.iter().for_each(|port| self.remove(*port));
+        gone
+    }
+
+    /// How many ports are listened to.
+    pub(super) fn ports(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// Whether the ports share their sockets.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// The port id of the socket that a port has for itself.
+    pub(super) fn port_id_of(&self, port: VportNo) -> Option<u32> {
+        self.ears.iter().find(|ear| ear.port == Some(port)).map(Ear::port_id)
+    }
+
+    /// The port ids of all sockets.
+    pub(super) fn port_ids(&self) -> Vec<u32> {
+        self.ears.iter().map(Ear::port_id).collect()
     }
 
     /// How often a socket was found to have lost frames; the number of frames is in the datapath's `lost`.
@@ -98,7 +185,12 @@ impl Ears {
         self.overruns
     }
 
-    /// Frames of all ports, at most `most`, at least one. What was taken from a socket is returned by the same call.
+    /// Frames that a port's queue had no room for, of which the kernel does not know.
+    pub(super) fn overflowed(&self) -> u64 {
+        self.sorted.overflowed
+    }
+
+    /// Frames of all ports, at most `most`, at least one. What was taken from a socket is returned by this or the next call.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<Vec<Upcall>>> {
         let mut upcalls = Vec::new();
         let mut is_any_ready = true;
@@ -108,23 +200,29 @@ impl Ears {
                 let room = most.saturating_sub(upcalls.len()).min(SHARE);
                 is_any_ready |= self.poll_next(context, room, &mut upcalls)?.is_ready();
             }
+            self.sorted.take(most, &mut upcalls);
         }
         if upcalls.is_empty() { Poll::Pending } else { Poll::Ready(Ok(upcalls)) }
     }
 
-    /// One turn of one port; pending when its socket is empty and the task will be woken for it.
+    /// One turn of one socket; pending when it is empty and the task will be woken for it.
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
-        most: usize,
+        room: usize,
         upcalls: &mut Vec<Upcall>,
     ) -> io::Result<Poll<()>> {
         let index = self.next % self.ears.len().max(1);
+        let most = if self.is_shared { GULP } else { room };
         let Some(ear) = self.ears.get_mut(index).filter(|_| most > 0) else { return Ok(Poll::Pending) };
         self.next = index + 1;
-        let (family, overruns) = (self.family, &mut self.overruns);
-        let mut take = |vport, datagram: Result<&[u8], Lost>| match datagram {
-            Ok(datagram) => packet::read_upcalls(family, vport, datagram, upcalls),
+        let (family, port, overruns) = (self.family, ear.port, &mut self.overruns);
+        let mut keep = |upcall: Upcall| match port {
+            Some(_) => upcalls.push(upcall),
+            None => self.sorted.push(upcall),
+        };
+        let mut take = |datagram: Result<&[u8], Lost>| match datagram {
+            Ok(datagram) => packet::read_upcalls(family, port, datagram, &mut keep),
             Err(Lost) => *overruns += 1,
         };
         match ear.poll_read(context, &mut self.buffer, most, &mut take) {
@@ -134,11 +232,101 @@ impl Ears {
     }
 }
 
-/// Frames from one socket in one turn.
+/// Frames from sockets that ports share, by port.
+#[derive(Debug, Default)]
+struct Sorted {
+    /// None of them empty.
+    queues: BTreeMap<VportNo, VecDeque<Upcall>>,
+    last_served: Option<VportNo>,
+    overflowed: u64,
+}
+
+impl Sorted {
+    fn push(&mut self, upcall: Upcall) {
+        let queue = self.queues.entry(upcall.vport).or_default();
+        if queue.len() < QUEUE {
+            queue.push_back(upcall);
+        } else {
+            self.overflowed += 1;
+        }
+    }
+
+    /// One of each port in turn, beginning behind the port that was served last, until there are `most`.
+    fn take(&mut self, most: usize, upcalls: &mut Vec<Upcall>) {
+        while upcalls.len() < most {
+            let after = (self.last_served.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+            let next = self.queues.range(after).next().or_else(|| self.queues.iter().next());
+            let Some(port) = next.map(|(port, _)| *port) else { return };
+            self.last_served = Some(port);
+            let queue = self.queues.get_mut(&port);
+            let is_last = queue.is_some_and(|queue| {
+                upcalls.extend(queue.pop_front());
+                queue.is_empty()
+            });
+            if is_last {
+                self.queues.remove(&port);
+            }
+        }
+    }
+
+    fn forget(&mut self, port: VportNo) {
+        self.queues.remove(&port);
+    }
+}
+
+/// Frames from a port's own socket in one turn.
 const SHARE: usize = 16;
 
+/// Frames from a socket that ports share in one turn: its whole buffer if they are short.
+const GULP: usize = 8_192;
+
+/// Frames of one port that wait beside the sockets that ports share.
+const QUEUE: usize = 256;
+
 /// Bytes of receive buffer asked for, a port; about 1 500 short frames as the kernel counts them.
-const RECEIVE_BUFFER: usize = 1 << 20;
+const OWN_BUFFER: usize = 1 << 20;
+
+/// Bytes of receive buffer asked for, a CPU.
+const SHARED_BUFFER: usize = 8 << 20;
 
 /// A frame is at most 64 KiB (the kernel splits super-frames before), its key under 1 KiB.
 const LONGEST_UPCALL: usize = 72 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Malformed;
+
+    fn upcall(port: u32, number: u8) -> Upcall {
+        let key = Err(Malformed::Message("not under test".into()));
+        Upcall { key, vport: VportNo(port), frame: vec![number] }
+    }
+
+    fn taken(sorted: &mut Sorted, most: usize) -> Vec<(u32, u8)> {
+        let mut upcalls = Vec::new();
+        sorted.take(most, &mut upcalls);
+        upcalls.iter().map(|upcall| (upcall.vport.0, upcall.frame[0])).collect()
+    }
+
+    #[test]
+    fn ports_are_served_in_turn_and_each_in_its_order() {
+        let mut sorted = Sorted::default();
+        (0..4).for_each(|number| sorted.push(upcall(1, number)));
+        sorted.push(upcall(2, 0));
+        (0..2).for_each(|number| sorted.push(upcall(7, number)));
+        assert_eq!(taken(&mut sorted, 4), [(1, 0), (2, 0), (7, 0), (1, 1)]);
+        assert_eq!(taken(&mut sorted, 9), [(7, 1), (1, 2), (1, 3)]);
+        assert_eq!(taken(&mut sorted, 9), []);
+    }
+
+    #[test]
+    fn a_storm_overflows_its_own_queue_only() {
+        let mut sorted = Sorted::default();
+        (0..1_000).for_each(|_| sorted.push(upcall(1, 0)));
+        sorted.push(upcall(2, 9));
+        assert_eq!(sorted.overflowed, 1_000 - QUEUE as u64);
+        assert_eq!(taken(&mut sorted, 2), [(1, 0), (2, 9)]);
+        sorted.forget(VportNo(1));
+        assert_eq!(taken(&mut sorted, 9), []);
+    }
+}

@@ -29,9 +29,10 @@ pub(super) fn redirect(family: Family, dp: DpIndex, no: VportNo, upcalls_to: u32
     })
 }
 
-/// Asks for a port by its link.
-pub(super) fn find(family: Family, dp: DpIndex, link: &str) -> Result<Request, Denial> {
-    family.request(OVS_VPORT_CMD_GET, 0, dp, |message| message.put_str(OVS_VPORT_ATTR_NAME, link))
+/// Asks for a port. By its number: the kernel looks a name up where it put the port when it was made, which after a renaming
+/// is the wrong place.
+pub(super) fn describe(family: Family, dp: DpIndex, no: VportNo) -> Result<Request, Denial> {
+    family.request(OVS_VPORT_CMD_GET, 0, dp, |message| message.put_u32(OVS_VPORT_ATTR_PORT_NO, no.0))
 }
 
 /// Asks for all ports.
@@ -44,15 +45,28 @@ pub(super) fn delete(family: Family, dp: DpIndex, no: VportNo) -> Result<Request
     family.request(OVS_VPORT_CMD_DEL, 0, dp, |message| message.put_u32(OVS_VPORT_ATTR_PORT_NO, no.0))
 }
 
-/// Reads the answer to [`find`] or one of the answers to [`list`].
-pub(super) fn read(reply: &[u8]) -> Result<(Vport, VportStats), Malformed> {
+/// A port as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Description {
+    pub(super) port: Vport,
+    pub(super) stats: VportStats,
+    /// The port id of the socket that its upcalls go to.
+    pub(super) upcalls_to: Option<u32>,
+}
+
+/// Reads the answer to [`describe`] or one of the answers to [`list`].
+pub(super) fn read(reply: &[u8]) -> Result<Description, Malformed> {
     let (_, attributes) = split_reply(reply)?;
     let (mut no, mut link, mut index, mut stats) = (None, None, None, VportStats::default());
+    let mut upcalls_to = None;
     for nla in attributes {
         let nla = nla?;
         match nla.kind {
             OVS_VPORT_ATTR_PORT_NO => no = Some(VportNo(nla.u32()?)),
             OVS_VPORT_ATTR_NAME => link = Some(nla.text()),
+            OVS_VPORT_ATTR_UPCALL_PID => {
+                upcalls_to = nla.u32s().first().copied().filter(|port_id| *port_id != 0)
+            }
             OVS_VPORT_ATTR_IFINDEX => index = Some(LinkIndex(nla.u32()?)),
             OVS_VPORT_ATTR_STATS => {
                 // struct ovs_vport_stats: packets, bytes, errors, dropped, each rx before tx.
@@ -61,15 +75,15 @@ pub(super) fn read(reply: &[u8]) -> Result<(Vport, VportStats), Malformed> {
                     tx_packets: nla.u64_at(8)?,
                     rx_bytes: nla.u64_at(16)?,
                     tx_bytes: nla.u64_at(24)?,
-                    rx_dropped: nla.u64_at(48)?,
-                    tx_dropped: nla.u64_at(56)?,
+                    rx_dropped: nla.u64_at(32)?.saturating_add(nla.u64_at(48)?),
+                    tx_dropped: nla.u64_at(40)?.saturating_add(nla.u64_at(56)?),
                 };
             }
             _ => {}
         }
     }
     let (no, link) = no.zip(link).ok_or_else(|| malformed("port without number or name".into()))?;
-    Ok((Vport { no, link, index }, stats))
+    Ok(Description { port: Vport { no, link, index }, stats, upcalls_to })
 }
 
 /// OVSP_LOCAL, the port of the datapath's own link.
@@ -80,7 +94,7 @@ pub(super) const LAST: VportNo = VportNo(0xffff - 1);
 
 /// enum ovs_vport_cmd.
 const OVS_VPORT_CMD_NEW: u8 = 1;
-const OVS_VPORT_CMD_DEL: u8 = 2;
+pub(super) const OVS_VPORT_CMD_DEL: u8 = 2;
 const OVS_VPORT_CMD_GET: u8 = 3;
 const OVS_VPORT_CMD_SET: u8 = 4;
 

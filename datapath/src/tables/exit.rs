@@ -6,6 +6,7 @@ use vlan::tag::{Pcp, Tag, Tpid, is_tag_type};
 use vlan::verdict::DropReason;
 use vlan::vid::{Vid, VidSet};
 
+use super::ingress::Discard;
 use crate::port::VportNo;
 
 /// One way into a segment. Arrivals may share one if every frame among them leaves in the same way by every exit: the same
@@ -32,18 +33,13 @@ pub struct AttachmentRule {
 pub enum ControlFlood {
     /// By these exits.
     To(Vec<Exit>),
-    /// Nowhere.
-    Drop {
-        /// Why.
-        reason: DropReason,
-        /// Whether spanning tree frames (`Bpdu`, `Pvst`) are reported ([`super::TableEvent::Control`]).
-        is_reported: bool,
-    },
+    /// Nowhere. Only spanning tree frames (`Bpdu`, `Pvst`) are reported.
+    Drop(Discard),
 }
 
 impl Default for ControlFlood {
     fn default() -> ControlFlood {
-        ControlFlood::Drop { reason: DropReason::Reserved, is_reported: false }
+        ControlFlood::Drop(Discard { reason: DropReason::Reserved, is_reported: false })
     }
 }
 

@@ -80,18 +80,25 @@ impl From<policy::Class> for ControlClass {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlRule {
     /// It is dropped.
-    Drop {
-        /// Why.
-        reason: DropReason,
-        /// Whether each such frame is reported ([`super::TableEvent::Control`]).
-        is_reported: bool,
-    },
+    Drop(Discard),
     /// It is for us: it comes out of [`crate::Datapath::upcalls`].
     Consume(Protocol),
     /// It leaves by these exits, whatever its tags.
     Pass(Vec<Exit>),
     /// It is admitted like data; where it leaves is in [`super::AttachmentRule::control`].
-    Classify,
+    Classify {
+        /// What is done with one that is not admitted; `None`: what is done with data.
+        unadmitted: Option<Discard>,
+    },
+}
+
+/// How control frames are dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Discard {
+    /// Why.
+    pub reason: DropReason,
+    /// Whether each such frame is reported ([`super::TableEvent::Control`]).
+    pub is_reported: bool,
 }
 
 impl PortRule {
@@ -99,7 +106,7 @@ impl PortRule {
     pub fn control(&self, class: ControlClass) -> ControlRule {
         let rule = self.controls.iter().find(|(c, _)| *c == class).map(|(_, rule)| rule.clone());
         let reason = if class == ControlClass::Probe { DropReason::Probe } else { DropReason::Reserved };
-        rule.unwrap_or(ControlRule::Drop { reason, is_reported: false })
+        rule.unwrap_or(ControlRule::Drop(Discard { reason, is_reported: false }))
     }
 }
 

@@ -9,7 +9,8 @@
 //! 2. **Control.** [`ControlClass::of`] the header. If it has one, the port's [`ControlRule`] for it is carried out; only with
 //!    [`ControlRule::Classify`] the frame goes on.
 //! 3. **Admission.** [`Arrives`] names the front tags; the most specific key with an entry decides: both tags, then the
-//!    first tag, then its TPID alone. No entry: drop, see [`Arrives::absent`]. [`Ingress::Drop`]: drop.
+//!    first tag, then its TPID alone. No entry: drop, see [`Arrives::absent`]. [`Ingress::Drop`]: drop. A control frame that is dropped here
+//!    may be so for another reason and be reported, as its rule says.
 //! 4. **Control on its VLAN.** A control frame whose [`AttachmentRule::control`] is [`ControlFlood::Drop`] ends here.
 //! 5. **Closed.** [`Admission::closed`]: drop (a trunk that does not carry the VLAN).
 //! 6. **Source.** A group address: drop `group-source`. Not among the port's `macs`, if it has any: drop `anti-spoof`.
@@ -61,8 +62,8 @@ pub use self::exit::{
     AttachmentId, AttachmentRule, ControlFlood, Exit, GroupId, Guard, PcpSource, PushTag, Route,
 };
 pub use self::ingress::{
-    Admission, Arrives, ControlClass, ControlRule, Ingress, InnerKey, PortGate, PortRule, StormMeter,
-    StormMeters, WireTag,
+    Admission, Arrives, ControlClass, ControlRule, Discard, Ingress, InnerKey, PortGate, PortRule,
+    StormMeter, StormMeters, WireTag,
 };
 use crate::port::VportNo;
 use crate::{Datapath, Refusal};

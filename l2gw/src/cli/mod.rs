@@ -1,9 +1,16 @@
 //! The verbs of the command line.
 
 pub mod args;
+pub mod change;
 pub mod check;
+pub mod client;
+pub mod demo;
+pub mod difference;
+pub mod live;
 pub mod offline;
 pub mod pcap;
+pub mod run;
+pub mod show;
 pub mod table;
 pub mod trace;
 
@@ -33,8 +40,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return code;
         }
     };
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    match carry_out(cli.verb, &mut out, &mut err) {
+    // Standard error is not locked: while `run` runs, other threads log to it.
+    let (mut out, mut err) = (io::BufWriter::new(io::stdout()), io::stderr());
+    let code = carry_out(cli.verb, &mut out, &mut err).and_then(|code| out.flush().map(|()| code));
+    match code {
         Ok(code) => code,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
         Err(error) => {
@@ -48,7 +57,17 @@ fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Resu
     match verb {
         Verb::Check { file, json } => check::check(&file, json, out, err),
         Verb::Table { file, json } => offline::table(&file, json, out, err),
-        Verb::Trace(request) => offline::trace(&request, out, err),
+        Verb::Trace(request) => match &request.file {
+            Some(file) => offline::trace(file, &request, out, err),
+            None => live::trace(&request, out, err),
+        },
+        Verb::Run(request) => run::run(&request, err),
+        Verb::Show { subject, at } => show::show(subject, &at, out, err),
+        Verb::Plan { file, at } => change::plan(&file, &at, out, err),
+        Verb::Apply { file, against, at } => change::apply(&file, against, &at, out, err),
+        Verb::Flush { what, port, at } => live::flush(what, port, &at, out, err),
+        Verb::Unblock { port, at } => live::unblock(port, &at, out, err),
+        Verb::Demo { json } => demo::demo(json, out, err),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "l2gw", out);
             Ok(DONE)

@@ -1,4 +1,4 @@
-//! The verbs that read a file and nothing else: `table` and `trace`.
+//! The verbs that read a file and nothing else: `table`, and `trace` with a file.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -19,24 +19,29 @@ pub fn table(file: &Path, json: bool, out: &mut impl Write, err: &mut impl Write
     Ok(DONE)
 }
 
-/// `l2gw trace`.
+/// `l2gw trace FILE`.
 ///
 /// # Errors
 /// The answer cannot be written.
-pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
-    let Some(config) = load(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
+pub fn trace(
+    file: &Path,
+    request: &TraceRequest,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<u8> {
+    let Some(config) = load(file, err)? else { return Ok(BAD_CONFIGURATION) };
     let mut tracer = match tracer(config, request) {
         Ok(tracer) => tracer,
         Err(error) => return refuse(&error, err),
     };
     if let Some(path) = &request.pcap {
-        return trace_capture(&mut tracer, path, request.json, out, err);
+        return trace_capture(&mut tracer, path, request.at.json, out, err);
     }
     let frame = match from_hex(request.frame.as_deref().unwrap_or_default()) {
         Ok(frame) => frame,
         Err(error) => return refuse(&error, err),
     };
-    answers::print(&tracer.trace(&frame), request.json, out)?;
+    answers::print(&tracer.trace(&frame), request.at.json, out)?;
     Ok(DONE)
 }
 

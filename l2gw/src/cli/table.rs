@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use vlan::addr::MacAddr;
-use vlan::forward::edited_tags;
 use vlan::frame::Header;
 use vlan::model::port::{Mode, Port};
 use vlan::model::topology::Topology;
@@ -41,7 +40,13 @@ pub struct RowOutput {
 
 /// Every row of a topology: for each port untagged, VID 0, every VID that any port mentions and one that none does.
 pub fn rows(topology: &Arc<Topology>) -> Vec<Row> {
-    let vids = vids_of_interest(topology);
+    let mut vids = vids_mentioned(topology);
+    vids.extend(vid_not_in(&vids));
+    rows_of(topology, &vids)
+}
+
+/// The rows of a topology for these VIDs: for each port untagged, VID 0 and each of them.
+pub(crate) fn rows_of(topology: &Arc<Topology>, vids: &BTreeSet<Vid>) -> Vec<Row> {
     let mut rows = Vec::new();
     for port in topology.ports() {
         let mut switch = Switch::offline(Arc::clone(topology), port.host);
@@ -70,7 +75,7 @@ fn row(switch: &mut Switch, port: &Port, vid: Option<u16>) -> Row {
         port: port.name.clone(),
         tags: pairs(&header.tags),
         outputs: outputs
-            .map(|out| RowOutput { port: name(out.to), tags: pairs(&edited_tags(&header, &out.edit)) })
+            .map(|out| RowOutput { port: name(out.to), tags: pairs(&out.edit.applied_to(&header)) })
             .collect(),
         drop: match verdict.decision {
             Decision::Drop(reason) => Some(reason.name()),
@@ -91,7 +96,8 @@ fn pairs(tags: &[Tag]) -> Vec<(u16, u8)> {
     tags.iter().map(|tag| (tag.raw_vid(), tag.pcp().get())).collect()
 }
 
-fn vids_of_interest(topology: &Topology) -> BTreeSet<Vid> {
+/// Every VID that any port or peering mentions.
+pub(crate) fn vids_mentioned(topology: &Topology) -> BTreeSet<Vid> {
     let mut vids: BTreeSet<Vid> = topology.description().vlans.iter().map(|peering| peering.vid).collect();
     for port in topology.ports() {
         vids.extend(port.vids());
@@ -103,8 +109,12 @@ fn vids_of_interest(topology: &Topology) -> BTreeSet<Vid> {
             vids.extend(customer.iter());
         }
     }
-    vids.extend((1..=Vid::MAX).rev().filter_map(Vid::new).find(|vid| !vids.contains(vid)));
     vids
+}
+
+/// The highest VID that is not among these.
+pub(crate) fn vid_not_in(vids: &BTreeSet<Vid>) -> Option<Vid> {
+    (1..=Vid::MAX).rev().filter_map(Vid::new).find(|vid| !vids.contains(vid))
 }
 
 /// Prints the rows as lines of text or as one JSON list.
@@ -134,9 +144,14 @@ pub(crate) fn fate(row: &Row) -> String {
     if let Some(reason) = row.drop {
         return format!("drop {reason}");
     }
+    format!("-> {}", copies_text(row))
+}
+
+/// Where copies leave, and their tags.
+pub(crate) fn copies_text(row: &Row) -> String {
     let copies: Vec<String> =
         row.outputs.iter().map(|out| format!("{} {}", out.port, tags_text(&out.tags))).collect();
-    format!("-> {}", copies.join(", "))
+    copies.join(", ")
 }
 
 pub(crate) fn tags_text(tags: &[(u16, u8)]) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use serde::Serialize;
+use agent::view::{TraceOutput, TraceView};
 use vlan::addr::MacAddr;
 use vlan::designation::Designation;
 use vlan::frame::{Header, MalformedFrame, rewrite};
@@ -17,41 +17,6 @@ use vlan::time::Instant;
 use vlan::trace::{Silent, reason};
 use vlan::verdict::{Decision, DropReason, Egress, Output, Verdict};
 use vlan::vid::Vid;
-
-/// The answer for one frame.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
-    /// `forward`, `drop` or `consume`.
-    pub verdict: &'static str,
-    /// Why it is dropped, if it is.
-    pub drop: Option<&'static str>,
-    /// Where copies leave, and their bytes.
-    pub outputs: Vec<AnswerOutput>,
-    /// The story.
-    pub steps: Vec<String>,
-}
-
-/// A copy that leaves, with its bytes in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum AnswerOutput {
-    /// By a port of this host.
-    Port {
-        /// The port's name.
-        port: String,
-        /// The frame's bytes.
-        frame: String,
-    },
-    /// To another host.
-    Host {
-        /// The host's name.
-        host: String,
-        /// VXLAN network identifier.
-        vni: u32,
-        /// The inner frame's bytes.
-        frame: String,
-    },
-}
 
 /// Why a trace cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -151,7 +116,7 @@ impl Tracer {
     }
 
     /// What becomes of a frame.
-    pub fn trace(&mut self, frame: &[u8]) -> Answer {
+    pub fn trace(&mut self, frame: &[u8]) -> TraceView {
         let header = match Header::parse(frame) {
             Ok(header) => header,
             Err(error) => return malformed(error),
@@ -160,17 +125,22 @@ impl Tracer {
         self.switch.forward(Instant::ZERO, self.port, &header, &mut verdict, &mut steps);
         let outputs = verdict.outputs.iter().filter_map(|output| self.output(frame, output));
         let (word, drop) = words(verdict.decision);
-        Answer { verdict: word, drop, outputs: outputs.collect(), steps }
+        TraceView {
+            verdict: word.to_owned(),
+            drop: drop.map(str::to_owned),
+            outputs: outputs.collect(),
+            steps,
+        }
     }
 
-    fn output(&self, frame: &[u8], output: &Output) -> Option<AnswerOutput> {
+    fn output(&self, frame: &[u8], output: &Output) -> Option<TraceOutput> {
         let bytes = rewrite(frame, usize::from(output.edit.pop), &output.edit.push).ok()?;
         let topology = self.switch.topology();
         Some(match output.to {
             Egress::Port(port) => {
-                AnswerOutput::Port { port: topology.port(port).name.clone(), frame: to_hex(&bytes) }
+                TraceOutput::Port { port: topology.port(port).name.clone(), frame: to_hex(&bytes) }
             }
-            Egress::Tunnel { host, vni } => AnswerOutput::Host {
+            Egress::Tunnel { host, vni } => TraceOutput::Host {
                 host: topology.hosts()[host.0 as usize].name.clone(),
                 vni,
                 frame: to_hex(&bytes),
@@ -188,11 +158,11 @@ fn words(decision: Decision) -> (&'static str, Option<&'static str>) {
     }
 }
 
-fn malformed(error: MalformedFrame) -> Answer {
+fn malformed(error: MalformedFrame) -> TraceView {
     let story = format!("{error}: dropped ({}): {}", DropReason::Malformed, reason(DropReason::Malformed));
-    Answer {
-        verdict: "drop",
-        drop: Some(DropReason::Malformed.name()),
+    TraceView {
+        verdict: "drop".to_owned(),
+        drop: Some(DropReason::Malformed.name().to_owned()),
         outputs: Vec::new(),
         steps: vec![story],
     }
@@ -252,7 +222,7 @@ pub fn from_hex(text: &str) -> Result<Vec<u8>, TraceError> {
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn print(answer: &Answer, json: bool, out: &mut impl Write) -> io::Result<()> {
+pub fn print(answer: &TraceView, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
         serde_json::to_writer(&mut *out, answer)?;
         return writeln!(out);
@@ -262,8 +232,8 @@ pub fn print(answer: &Answer, json: bool, out: &mut impl Write) -> io::Result<()
     }
     for output in &answer.outputs {
         match output {
-            AnswerOutput::Port { port, frame } => writeln!(out, "    {port}: {frame}")?,
-            AnswerOutput::Host { host, vni, frame } => writeln!(out, "    host {host}, VNI {vni}: {frame}")?,
+            TraceOutput::Port { port, frame } => writeln!(out, "    {port}: {frame}")?,
+            TraceOutput::Host { host, vni, frame } => writeln!(out, "    host {host}, VNI {vni}: {frame}")?,
         }
     }
     Ok(())
@@ -273,7 +243,7 @@ pub fn print(answer: &Answer, json: bool, out: &mut impl Write) -> io::Result<()
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn print_line(number: usize, answer: &Answer, json: bool, out: &mut impl Write) -> io::Result<()> {
+pub fn print_line(number: usize, answer: &TraceView, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
         return print(answer, true, out);
     }
@@ -281,10 +251,10 @@ pub fn print_line(number: usize, answer: &Answer, json: bool, out: &mut impl Wri
         .outputs
         .iter()
         .map(|output| match output {
-            AnswerOutput::Port { port, .. } => port.as_str(),
-            AnswerOutput::Host { host, .. } => host.as_str(),
+            TraceOutput::Port { port, .. } => port.as_str(),
+            TraceOutput::Host { host, .. } => host.as_str(),
         })
         .collect();
-    let end = answer.drop.map_or_else(|| copies.join(" "), str::to_owned);
+    let end = answer.drop.clone().unwrap_or_else(|| copies.join(" "));
     writeln!(out, "{number}: {} {end}", answer.verdict)
 }

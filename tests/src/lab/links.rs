@@ -60,6 +60,15 @@ impl<'a> Links<'a> {
         self.change(link, "set the address of", |message| message.address(mac.to_vec()));
     }
 
+    /// Gives a link another name, of at most 15 bytes. It is down in the meantime: kernels before 6.2 rename no link that is up.
+    /// Panics if the kernel refuses.
+    pub fn rename(&self, link: &str, name: &str) {
+        self.set_down(link);
+        self.change(link, "rename", |message| message.name(name));
+        self.set_up(name);
+        self.wait_until_ready(name);
+    }
+
     /// Joins a link to a bridge. Panics if the kernel refuses.
     pub fn attach(&self, link: &str, bridge: &str) {
         let bridge = self.index(bridge);

@@ -14,7 +14,10 @@
 //! VIDs and priorities are plain numbers here on purpose: the lab sends what the gateway must refuse, and it is the
 //! yardstick for `vlan`, so it shares no code with it.
 
+pub mod bench;
 pub mod frames;
+pub mod gateway;
+pub mod genl;
 pub mod host;
 pub mod job;
 pub mod kernel;

@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use datapath::flow::{MeterId, MeterRate};
 use datapath::port::VportNo;
 use datapath::tables::{
-    Admission, Arrives, AttachmentId, ControlClass, ControlRule, Entry, Exit, GroupId, Ingress, LearnId,
-    LearnRule, LimitId, PlaceId, PortGate, PortRule, StormMeter, StormMeters, Tables,
+    Admission, Arrives, AttachmentId, ControlClass, ControlRule, Discard, Entry, Exit, GroupId, Ingress,
+    LearnId, LearnRule, LimitId, PlaceId, PortGate, PortRule, StormMeter, StormMeters, Tables,
 };
+use vlan::control::{Control, watched};
 use vlan::fdb::{LearnPolicy, Slot};
-use vlan::forward::{Control, Plane};
+use vlan::forward::Plane;
 use vlan::frame::Header;
 use vlan::model::id::{BridgeId, FabricId, Location, PortId, SegmentId};
 use vlan::model::port::Port;
 use vlan::model::segment::{Domain, Member, Segment};
 use vlan::policy::Class;
 use vlan::switch::learn_policy;
-use vlan::verdict::{Protocol, StormClass};
+use vlan::verdict::{DropReason, Protocol, StormClass};
 use vlan::vid::Vid;
 
 use super::names::{AttachmentName, DomainName, LimitName, MeterName, Names, PlaceName, Scope};
@@ -178,7 +179,7 @@ impl<V: Vports> Compiler<'_, V> {
     fn add_port(&mut self, vport: VportNo, port: &Port, next_tags: &NextTags) {
         self.made.words.vports.insert(vport, port.id);
         let rule = PortRule {
-            gate: self.plane.is_forwarding(port).map_or_else(PortGate::Closed, |()| PortGate::Open),
+            gate: self.plane.is_forwarding(port.id).map_or_else(PortGate::Closed, |()| PortGate::Open),
             macs: port.macs.clone(),
             controls: self.controls(port),
         };
@@ -268,16 +269,21 @@ impl<V: Vports> Compiler<'_, V> {
 
     fn control(&self, port: &Port, class: Class) -> ControlRule {
         match self.plane.control(port, class) {
-            Control::Classify => ControlRule::Classify,
+            Control::Classify => {
+                let is_reported = watched(port, class).is_some();
+                let unadmitted = Discard { reason: DropReason::Reserved, is_reported };
+                ControlRule::Classify { unadmitted: port.is_trunk.then_some(unadmitted) }
+            }
             Control::PassBetweenTrunks => {
                 let others = self.plane.other_trunks(port);
-                let up = others.filter(|other| self.plane.is_forwarding(other).is_ok());
-                ControlRule::Pass(
-                    up.filter_map(|other| (self.vport_of)(other.id)).map(Exit::unchanged).collect(),
-                )
+                let up = others.filter(|other| self.plane.is_forwarding(other.id).is_ok());
+                let vports = up.filter_map(|other| (self.vport_of)(other.id));
+                ControlRule::Pass(vports.map(Exit::unchanged).collect())
             }
             Control::Consume(protocol) => ControlRule::Consume(protocol),
-            Control::Drop(reason, effect) => ControlRule::Drop { reason, is_reported: effect.is_some() },
+            Control::Drop(reason, effect) => {
+                ControlRule::Drop(Discard { reason, is_reported: effect.is_some() })
+            }
         }
     }
 

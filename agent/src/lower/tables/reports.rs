@@ -7,11 +7,10 @@
 use datapath::tables::{AddressKind, ControlClass, LearnId, PlaceId, TableEvent, TableReport, Tables};
 use smallvec::{SmallVec, smallvec};
 use vlan::addr::MacAddr;
+use vlan::control::{Control, watched};
 use vlan::fdb::entry::{Gone, Kind};
 use vlan::fdb::{Learn, Learned, Slot};
-use vlan::forward::Control;
 use vlan::model::id::{Location, PortId, SegmentId};
-use vlan::policy::Class;
 use vlan::switch::Switch;
 use vlan::time::Instant;
 use vlan::verdict::{DropReason, Effect};
@@ -194,15 +193,12 @@ fn stale() -> Heard {
 /// What the verdict on such a frame would have had as its effect. A class that the port lets in ends where it is reported: in a
 /// VLAN that is no customer's.
 fn control(switch: &Switch, port: PortId, class: ControlClass) -> Heard {
-    let effect =
-        match policy_class(class).map(|class| switch.state().control(switch.topology().port(port), class)) {
-            Some(Control::Drop(_, effect)) => effect,
-            Some(Control::Classify) => Some(Effect::Watch(port)),
-            Some(Control::PassBetweenTrunks | Control::Consume(_)) | None => None,
-        };
+    let policy_class = CLASSES.into_iter().find(|known| ControlClass::from(*known) == class);
+    let at = switch.topology().port(port);
+    let effect = policy_class.and_then(|class| match switch.state().control(at, class) {
+        Control::Drop(_, effect) => effect,
+        Control::Classify => watched(at, class),
+        Control::PassBetweenTrunks | Control::Consume(_) => None,
+    });
     Heard { lesson: Lesson::Control { port, class, effect }, changed: smallvec![] }
-}
-
-fn policy_class(class: ControlClass) -> Option<Class> {
-    CLASSES.into_iter().find(|known| ControlClass::from(*known) == class)
 }

@@ -4,8 +4,11 @@
 //! puts their answers into the tables' words.
 
 use datapath::port::VportNo;
-use datapath::tables::{AttachmentRule, ControlFlood, Exit, GroupId, Guard, PcpSource, PushTag, Route};
+use datapath::tables::{
+    AttachmentRule, ControlFlood, Discard, Exit, GroupId, Guard, PcpSource, PushTag, Route,
+};
 use vlan::egress::{self, Departure, Passage};
+use vlan::exits::{is_telling, unreachable_at};
 use vlan::forward::Plane;
 use vlan::frame::Header;
 use vlan::ingress::Priority;
@@ -69,7 +72,7 @@ impl WaysOut {
             let takes = |member| plane.takes_tunnelled(port, entered.admitted.vid, number, member);
             ControlFlood::To(self.exits(takes))
         } else {
-            ControlFlood::Drop { reason: DropReason::Reserved, is_reported: true }
+            ControlFlood::Drop(Discard { reason: DropReason::Reserved, is_reported: true })
         };
         AttachmentRule { flood: self.exits(|_| true), control }
     }
@@ -81,18 +84,15 @@ impl WaysOut {
 
     /// Where frames to a location go.
     pub(super) fn route(&self, plane: &Plane<'_, '_>, port: &Port, segment: u32, to: Location) -> Route {
-        let mut reason = match to {
-            Location::Fabric { fabric, .. } if port.group == Some(fabric) => {
-                return Route::Drop(DropReason::SameGroup);
-            }
-            Location::Fabric { .. } => DropReason::NoTrunk,
-            Location::Port { .. } | Location::Host(_) => DropReason::NotMember,
-        };
+        if matches!(to, Location::Fabric { fabric, .. } if port.group == Some(fabric)) {
+            return Route::Drop(DropReason::SameGroup);
+        }
+        let mut reason = unreachable_at(to);
         let mut exits: Vec<Exit> = Vec::new();
         for at in plane.members_at(segment, to) {
             match self.members.iter().find(|(member, _)| *member == at) {
                 Some((_, Ok(exit))) if is_reachable(&exits, exit) => exits.push(exit.clone()),
-                Some((_, Err(why))) if *why != DropReason::NotDesignated => reason = *why,
+                Some((_, Err(why))) if is_telling(to, *why) => reason = *why,
                 _ => {}
             }
         }

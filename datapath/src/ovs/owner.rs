@@ -1,0 +1,219 @@
+//! Whose the datapath is: opened, adopted, watched, lost.
+//!
+//! ```text
+//!   open ──► new ───────────────────────────────────────────► in force
+//!     └────► there is one: does a live program hear its upcalls? ──no──► ports and flows read back ──► in force
+//!                     └─yes─► refused: busy
+//!
+//!   in force ── a notice says that it is gone, or that upcalls go elsewhere ──► asked ──► yes: lost for good
+//!                                                                                └──► no: in force
+//! ```
+//! One program at a time has a datapath. The kernel does not enforce that: whoever says last where upcalls go, gets them. So opening
+//! asks whether somebody listens, and an owner whose upcalls are taken all the same (by a program that does not ask, or
+//! in the moment between asking and taking) is told by the call that waits for them. It does not take them back: two programs would do so in
+//! turn for ever.
+
+use std::collections::HashSet;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::change::exchange_each;
+use super::dp::Description;
+use super::family::{Families, Family, refuse, unreadable};
+use super::socket::Home;
+use super::transact::Transactor;
+use super::upcall::Ears;
+use super::watch::{Notice, Watch};
+use super::{Options, Ovs, Refusal, RefusalCause, Upcall, dp, first, flow, vport};
+
+impl Ovs {
+    pub(super) async fn set_up(
+        name: String,
+        options: Options,
+        mut transactor: Transactor,
+        home: Home,
+    ) -> Result<Ovs, Refusal> {
+        let what = open_of(&name);
+        let families = Families::resolve(&mut transactor).await?;
+        // Before anything is looked at, so that no change after the look is missed.
+        let watch = Watch::open(&home, &families).map_err(|error| refuse(&*what, error.into()))?;
+        let (found, is_new) = find_or_create(&mut transactor, families.datapath, &name).await?;
+        let mut ovs = Ovs {
+            name,
+            options,
+            home,
+            families,
+            dp: found.dp,
+            transactor,
+            watch,
+            ears: Ears::new(families.packet),
+            taken: HashSet::from([vport::LOCAL]),
+            last_no: vport::LOCAL,
+            is_in_doubt: false,
+            loss: None,
+        };
+        if !is_new {
+            ovs.adopt(&found).await?;
+        }
+        Ok(ovs)
+    }
+
+    async fn adopt(&mut self, found: &Description) -> Result<(), Refusal> {
+        let what = open_of(&self.name);
+        let ports = self.describe_vports(&what).await?;
+        self.check_unheard(found, &ports)?;
+        self.taken.extend(ports.iter().map(|port| port.port.no));
+        for port in ports {
+            match self.listen(&port.port).await {
+                // It may go away while we look.
+                Err(refusal) if refusal.is_not_found() => {}
+                other => other?,
+            }
+        }
+        if !self.ears.is_shared() {
+            let by_port = dp::dispatch_by_port(self.families.datapath, self.dp);
+            self.transactor.ask_written(by_port).await.map_err(|denial| refuse(what, denial))?;
+        }
+        self.adopt_flows().await
+    }
+
+    /// Refuses a datapath whose upcalls somebody hears.
+    fn check_unheard(&self, found: &Description, ports: &[vport::Description]) -> Result<(), Refusal> {
+        let what = open_of(&self.name);
+        let port_ids = match &found.by_cpu {
+            Some(port_ids) => port_ids.clone(),
+            None => ports.iter().filter_map(|port| port.upcalls_to).collect(),
+        };
+        let taken = self.home.first_taken(&port_ids).map_err(|error| refuse(&*what, error.into()))?;
+        match taken {
+            None => Ok(()),
+            Some(port_id) => {
+                let what = format!("{what}, whose upcalls the socket with netlink port id {port_id} hears");
+                Err(Refusal { what, cause: RefusalCause::Busy })
+            }
+        }
+    }
+
+    async fn adopt_flows(&mut self) -> Result<(), Refusal> {
+        let (flows, aliens) = self.dump().await?;
+        self.taken.extend(flows.iter().flat_map(flow::vports_of));
+        let deletions =
+            aliens.iter().map(|alien| flow::delete_alien(self.families.flow, self.dp, alien)).collect();
+        if !aliens.is_empty() {
+            tracing::warn!(datapath = self.name, flows = aliens.len(), "removing flows of another program");
+        }
+        exchange_each(&mut self.transactor, deletions, &mut |_, _: &[u8]| {}).await;
+        self.last_no = self.taken.iter().copied().max().unwrap_or(vport::LOCAL);
+        Ok(())
+    }
+
+    /// Upcalls, or none if a notice gives reason to ask whether they still come here.
+    pub(super) fn poll_upcalls(
+        &mut self,
+        context: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<std::io::Result<Vec<Upcall>>> {
+        while let Poll::Ready(notices) = self.watch.poll(context, self.dp) {
+            notices?.into_iter().for_each(|notice| self.heed(&notice));
+        }
+        if self.is_in_doubt {
+            return Poll::Ready(Ok(Vec::new()));
+        }
+        let upcalls = ready!(self.ears.poll(context, most));
+        Poll::Ready(upcalls)
+    }
+
+    /// A notice may be older than what we did since, so whatever looks wrong is only a reason to ask.
+    fn heed(&mut self, notice: &Notice) {
+        let is_wrong = match notice {
+            Notice::Vport(port, upcalls_to) => {
+                let ours = self.ears.port_id_of(*port);
+                ours.is_some() && ours != *upcalls_to
+            }
+            Notice::VportGone(port) => {
+                self.forget(*port);
+                false
+            }
+            Notice::Datapath(by_cpu) => !self.is_dispatched_to_us(by_cpu.as_deref()),
+            Notice::DatapathGone | Notice::Lost => true,
+        };
+        self.is_in_doubt |= is_wrong;
+    }
+
+    /// Asks whether the datapath is there and its upcalls come here, until there is an answer; notes the loss if not.
+    pub(super) async fn settle_doubt(&mut self) {
+        while self.is_in_doubt {
+            match self.find_loss().await {
+                Ok(loss) => self.loss = loss,
+                Err(refusal) if refusal.cause == RefusalCause::DatapathGone => {
+                    self.loss = Some(refusal.cause)
+                }
+                Err(refusal) => {
+                    tracing::warn!(datapath = self.name, %refusal, "cannot tell whether upcalls come here, asking again");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            }
+            self.is_in_doubt = false;
+        }
+    }
+
+    async fn find_loss(&mut self) -> Result<Option<RefusalCause>, Refusal> {
+        let found = self.describe().await?;
+        if !self.is_dispatched_to_us(found.by_cpu.as_deref()) {
+            return Ok(Some(RefusalCause::TakenOver));
+        }
+        let ports = self.describe_vports("list vports").await?;
+        self.keep_listed(&ports);
+        let is_stolen = |port: &vport::Description| {
+            let ours = self.ears.port_id_of(port.port.no);
+            ours.is_some() && ours != port.upcalls_to
+        };
+        Ok(ports.iter().any(is_stolen).then_some(RefusalCause::TakenOver))
+    }
+
+    /// Whether upcalls go by port or by CPU as we want it. A kernel that does not tell where they go by CPU is believed.
+    fn is_dispatched_to_us(&self, by_cpu: Option<&[u32]>) -> bool {
+        match by_cpu {
+            None => !self.ears.is_shared(),
+            Some(port_ids) => {
+                self.ears.is_shared() && (port_ids.is_empty() || self.ears.port_ids().starts_with(port_ids))
+            }
+        }
+    }
+
+    pub(super) async fn describe(&mut self) -> Result<Description, Refusal> {
+        let what = format!("describe datapath {}", self.name);
+        let describe = dp::describe(self.families.datapath, self.dp);
+        let replies = self.transactor.ask_written(describe).await.map_err(|denial| refuse(&*what, denial))?;
+        first(&replies, dp::read).map_err(|why| unreadable(what, &why))
+    }
+}
+
+async fn find_or_create(
+    transactor: &mut Transactor,
+    family: Family,
+    name: &str,
+) -> Result<(Description, bool), Refusal> {
+    let what = || open_of(name);
+    let created = transactor.ask_written(dp::create(family, name)).await;
+    let is_new = created.is_ok();
+    if let Err(denial) = created
+        && !denial.is(libc::EEXIST)
+    {
+        return Err(refuse(what(), denial));
+    }
+    let replies = transactor.ask_written(dp::find(family, name)).await.map_err(|denial| match is_new {
+        true => refuse(what(), denial),
+        // The name is taken, but not by a datapath.
+        false => Refusal { what: what(), cause: RefusalCause::Busy },
+    })?;
+    first(&replies, dp::read).map(|found| (found, is_new)).map_err(|why| unreadable(what(), &why))
+}
+
+/// Before the kernel is asked again what it did not answer.
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) fn open_of(name: &str) -> String {
+    format!("open datapath {name}")
+}

@@ -1,0 +1,137 @@
+//! Ports of the datapath: made under numbers of our choice, listened to, listed.
+
+use super::family::{refuse, unreadable};
+use super::transact::Denial;
+use super::upcall::Ear;
+use super::{Ovs, Refusal, RefusalCause, Vport, VportNo, dp, first, vport};
+
+impl Ovs {
+    /// Makes a link a port, or finds that it is one.
+    pub(super) async fn attach_link(&mut self, link: &str) -> Result<Vport, Refusal> {
+        let what = || format!("attach {link}");
+        loop {
+            match self.create_vport(link).await {
+                Ok(port) => return Ok(port),
+                Err(denial) if denial.is(libc::EBUSY) || denial.is(libc::EEXIST) => {
+                    // Is it the link that is a port already, or the number that another program gave out?
+                    let ports = self.describe_vports(&what()).await?;
+                    if let Some(known) = ports.iter().find(|port| port.port.link == link) {
+                        return self.listen(&known.port).await.map(|()| known.port.clone());
+                    }
+                    let before = self.taken.len();
+                    self.taken.extend(ports.iter().map(|port| port.port.no));
+                    if self.taken.len() == before {
+                        return Err(refuse(what(), denial));
+                    }
+                }
+                Err(denial) => return Err(self.refuse_vport(what(), denial).await),
+            }
+        }
+    }
+
+    /// Has a port's upcalls come here, if they do not yet.
+    pub(super) async fn listen(&mut self, port: &Vport) -> Result<(), Refusal> {
+        let what = || format!("attach {}", port.link);
+        if let Err(denial) = self.redirect(port.no).await {
+            return Err(self.refuse_vport(what(), denial).await);
+        }
+        self.taken.insert(port.no);
+        Ok(())
+    }
+
+    async fn redirect(&mut self, no: VportNo) -> Result<(), Denial> {
+        match self.prepare_ear(no).await? {
+            Some(ear) => {
+                let redirect = vport::redirect(self.families.vport, self.dp, no, ear.port_id());
+                self.transactor.ask_written(redirect).await?;
+                self.ears.add(no, ear);
+            }
+            None => self.ears.add_shared(no),
+        }
+        Ok(())
+    }
+
+    /// Makes a link a port under a number of our choice.
+    async fn create_vport(&mut self, link: &str) -> Result<Vport, Denial> {
+        let no = self.next_no()?;
+        let ear = self.prepare_ear(no).await?;
+        let port_id = ear.as_ref().map_or(0, Ear::port_id);
+        let create = vport::create(self.families.vport, self.dp, no, link, port_id);
+        self.transactor.ask_written(create).await?;
+        self.taken.insert(no);
+        self.last_no = no;
+        match ear {
+            Some(ear) => self.ears.add(no, ear),
+            None => self.ears.add_shared(no),
+        }
+        let describe = vport::describe(self.families.vport, self.dp, no);
+        let replies = self.transactor.ask_written(describe).await?;
+        let read = first(&replies, vport::read).map(|description| description.port);
+        read.map_err(|why| Denial::Errno { errno: libc::EBADMSG, message: Some(why.to_string()) })
+    }
+
+    /// A socket for a port's upcalls; none if the port is to share those of all.
+    async fn prepare_ear(&mut self, no: VportNo) -> Result<Option<Ear>, Denial> {
+        let is_new = self.ears.port_id_of(no).is_none();
+        let has_room = self.ears.ports() < self.options.ports_with_own_socket || !is_new;
+        if !self.ears.is_shared() && !has_room && self.families.dispatches_by_cpu {
+            self.share_ears().await?;
+        }
+        if self.ears.is_shared() { Ok(None) } else { Ok(Some(Ear::of_port(&self.home, no)?)) }
+    }
+
+    async fn share_ears(&mut self) -> Result<(), Denial> {
+        let ears = Ear::of_cpus(&self.home)?;
+        let port_ids: Vec<u32> = ears.iter().map(Ear::port_id).collect();
+        let by_cpu = dp::dispatch_by_cpu(self.families.datapath, self.dp, &port_ids);
+        self.transactor.ask_written(by_cpu).await?;
+        tracing::info!(
+            datapath = self.name,
+            sockets = port_ids.len(),
+            "many ports: upcalls come by cpu from now on"
+        );
+        self.ears.share(ears);
+        Ok(())
+    }
+
+    /// The number after the last one given, skipping those taken; after the highest it begins again at 1.
+    fn next_no(&self) -> Result<VportNo, Denial> {
+        let above = self.last_no.0 + 1..=vport::LAST.0;
+        let free = above.chain(1..=self.last_no.0).map(VportNo).find(|no| !self.taken.contains(no));
+        free.ok_or(Denial::Errno { errno: libc::EFBIG, message: None })
+    }
+
+    /// Every port but the datapath's own.
+    pub(super) async fn describe_vports(&mut self, what: &str) -> Result<Vec<vport::Description>, Refusal> {
+        let list = vport::list(self.families.vport, self.dp);
+        let replies = self.transactor.ask_written(list).await.map_err(|denial| refuse(what, denial))?;
+        if replies.is_empty() {
+            // A dump of a datapath that is gone is empty, and each datapath has its own port.
+            return Err(refuse(what, Denial::Errno { errno: libc::ENODEV, message: None }));
+        }
+        let ports = replies.iter().map(|reply| vport::read(reply)).collect::<Result<Vec<_>, _>>();
+        let mut ports = ports.map_err(|why| unreadable(what, &why))?;
+        ports.retain(|port| port.port.no != vport::LOCAL);
+        Ok(ports)
+    }
+
+    /// Forgets ports that are not among these.
+    pub(super) fn keep_listed(&mut self, ports: &[vport::Description]) {
+        for gone in self.ears.keep(|no| ports.iter().any(|port| port.port.no == no)) {
+            self.taken.remove(&gone);
+        }
+    }
+
+    pub(super) fn forget(&mut self, no: VportNo) {
+        self.ears.remove(no);
+        self.taken.remove(&no);
+    }
+
+    /// ENODEV about a port means that the port, or its link, or the datapath is not there: asks which.
+    pub(super) async fn refuse_vport(&mut self, what: String, denial: Denial) -> Refusal {
+        if denial.is(libc::ENODEV) && self.describe().await.is_ok() {
+            return Refusal { what, cause: RefusalCause::NotFound };
+        }
+        refuse(what, denial)
+    }
+}

@@ -1,0 +1,155 @@
+//! `l2gw plan` and `l2gw apply`: the difference to the revision in force, and making it the next one.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent::admin::{Accepted, Proposal, Published};
+use agent::view::StatusView;
+use serde::Serialize;
+
+use crate::cli::args::At;
+use crate::cli::client::{Client, ClientError};
+use crate::cli::difference::Difference;
+use crate::cli::offline::load;
+use crate::cli::{BAD_CONFIGURATION, DONE, FAILED};
+use crate::config::Config;
+
+#[derive(Serialize)]
+struct Plan<'a> {
+    /// The revision it was planned against.
+    revision: u64,
+    #[serde(flatten)]
+    difference: &'a Difference,
+}
+
+#[derive(Serialize)]
+struct Applied {
+    revision: u64,
+    is_new: bool,
+    in_force: bool,
+}
+
+/// `l2gw plan FILE`.
+///
+/// # Errors
+/// The answer cannot be written.
+pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let Some(config) = load(file, err)? else { return Ok(BAD_CONFIGURATION) };
+    match Client::new(&at.socket).read::<Published>("/v1/topology") {
+        Ok(published) => {
+            let difference = Difference::new(&published.description, &Arc::new(config.topology));
+            print_plan(published.revision, &difference, at.json, out)?;
+            Ok(DONE)
+        }
+        Err(error) => fail(&error, err),
+    }
+}
+
+fn print_plan(revision: u64, difference: &Difference, json: bool, out: &mut impl Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &Plan { revision, difference })?;
+        return writeln!(out);
+    }
+    if difference.is_empty() {
+        return writeln!(out, "nothing to do: revision {revision} is as the file says");
+    }
+    writeln!(out, "against revision {revision}:")?;
+    for line in &difference.objects {
+        writeln!(out, "  {line}")?;
+    }
+    if !difference.frames.is_empty() {
+        writeln!(out, "for a broadcast frame:")?;
+    }
+    for line in &difference.frames {
+        writeln!(out, "  {line}")?;
+    }
+    Ok(())
+}
+
+/// `l2gw apply FILE`: publishes, then waits until the daemon has it in force.
+///
+/// # Errors
+/// The answer cannot be written.
+pub fn apply(
+    file: &Path,
+    against: Option<u64>,
+    at: &At,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<u8> {
+    let Some(config) = load(file, err)? else { return Ok(BAD_CONFIGURATION) };
+    match try_apply(file, against, &Client::new(&at.socket), config) {
+        Ok(applied) => {
+            print_applied(&applied, at.json, out)?;
+            if applied.in_force {
+                return Ok(DONE);
+            }
+            let (revision, seconds) = (applied.revision, PATIENCE.as_secs());
+            writeln!(
+                err,
+                "l2gw: revision {revision} is stored, but not in force after {seconds} s; see `l2gw show status` and the log"
+            )?;
+            Ok(FAILED)
+        }
+        Err(error) => fail(&error, err),
+    }
+}
+
+fn print_applied(applied: &Applied, json: bool, out: &mut impl Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer(&mut *out, applied)?;
+        return writeln!(out);
+    }
+    let revision = applied.revision;
+    match (applied.is_new, applied.in_force) {
+        (false, true) => writeln!(out, "nothing to do: revision {revision} is as the file says"),
+        (true, true) => writeln!(out, "revision {revision} is in force"),
+        (_, false) => Ok(()),
+    }
+}
+
+fn try_apply(
+    file: &Path,
+    against: Option<u64>,
+    client: &Client,
+    config: Config,
+) -> Result<Applied, ClientError> {
+    let expected = match against {
+        Some(revision) => revision,
+        None => client.read::<Published>("/v1/topology")?.revision,
+    };
+    let proposal = Proposal {
+        expected: Some(expected),
+        description: config.description,
+        author: std::env::var("SUDO_USER")
+            .or_else(|_| std::env::var("USER"))
+            .unwrap_or_else(|_| "unknown".to_owned()),
+        note: format!("apply {}", file.display()),
+    };
+    let accepted: Accepted = client.send("/v1/topology", &proposal)?;
+    let in_force = wait_for(client, accepted.revision)?;
+    Ok(Applied { revision: accepted.revision, is_new: accepted.is_new, in_force })
+}
+
+fn wait_for(client: &Client, revision: u64) -> Result<bool, ClientError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let status: StatusView = client.read("/v1/status")?;
+        if status.revision >= revision && status.settled {
+            return Ok(true);
+        }
+        if Instant::now() > until {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn fail(error: &ClientError, err: &mut impl Write) -> io::Result<u8> {
+    writeln!(err, "l2gw: {error}")?;
+    Ok(error.exit_code())
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,121 @@
+//! The verbs that ask or tell a running daemon something about itself: `trace` without a file, `flush` and `unblock`.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use agent::admin::TraceQuestion;
+use agent::input::Command;
+use agent::view::TraceView;
+
+use crate::cli::args::{At, Flushed, TraceRequest};
+use crate::cli::client::{Client, ClientError};
+use crate::cli::trace::{self as answers, from_hex};
+use crate::cli::{DONE, FAILED, WRONG_USAGE, pcap};
+
+/// `l2gw trace` without a file: what the daemon would do with a frame, or with each frame of a capture, as it stands.
+///
+/// # Errors
+/// The answer cannot be written.
+pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let client = Client::new(&request.at.socket);
+    if let Some(path) = &request.pcap {
+        return trace_capture(&client, request, path, out, err);
+    }
+    let frame = match from_hex(request.frame.as_deref().unwrap_or_default()) {
+        Ok(frame) => frame,
+        Err(error) => {
+            writeln!(err, "l2gw: {error}")?;
+            return Ok(WRONG_USAGE);
+        }
+    };
+    match ask(&client, &request.port, frame) {
+        Ok(answer) => {
+            answers::print(&answer, request.at.json, out)?;
+            Ok(DONE)
+        }
+        Err(error) => refuse(&error, err),
+    }
+}
+
+fn trace_capture(
+    client: &Client,
+    request: &TraceRequest,
+    path: &Path,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<u8> {
+    let capture = match pcap::read(path) {
+        Ok(capture) => capture,
+        Err(error) => {
+            writeln!(err, "l2gw: {error}")?;
+            return Ok(FAILED);
+        }
+    };
+    for (index, frame) in capture.frames.into_iter().enumerate() {
+        match ask(client, &request.port, frame) {
+            Ok(answer) => answers::print_line(index + 1, &answer, request.at.json, out)?,
+            Err(error) => return refuse(&error, err),
+        }
+    }
+    if let Some(remark) = capture.remark {
+        writeln!(err, "warning: {remark}")?;
+    }
+    Ok(DONE)
+}
+
+fn ask(client: &Client, port: &str, frame: Vec<u8>) -> Result<TraceView, ClientError> {
+    client.send("/v1/trace", &TraceQuestion { port: port.to_owned(), frame })
+}
+
+/// `l2gw flush`.
+///
+/// # Errors
+/// The answer cannot be written.
+pub fn flush(
+    what: Flushed,
+    port: Option<String>,
+    at: &At,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<u8> {
+    let Flushed::Macs = what;
+    let done = match &port {
+        Some(port) => format!("the addresses learned at {port} are forgotten"),
+        None => "all learned addresses are forgotten".to_owned(),
+    };
+    command(&Command::FlushAddresses { port }, &done, at, out, err)
+}
+
+/// `l2gw unblock`.
+///
+/// # Errors
+/// The answer cannot be written.
+pub fn unblock(port: String, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let done = format!("{port} is not blocked any more");
+    command(&Command::Unblock { port }, &done, at, out, err)
+}
+
+fn command(
+    command: &Command,
+    done: &str,
+    at: &At,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<u8> {
+    match Client::new(&at.socket).send::<()>("/v1/command", command) {
+        Ok(()) => {
+            if at.json {
+                writeln!(out, "{}", serde_json::json!({ "done": done }))?;
+            } else {
+                writeln!(out, "{done}")?;
+            }
+            Ok(DONE)
+        }
+        Err(error) => refuse(&error, err),
+    }
+}
+
+fn refuse(error: &ClientError, err: &mut impl Write) -> io::Result<u8> {
+    writeln!(err, "l2gw: {error}")?;
+    Ok(error.exit_code())
+}

@@ -1,0 +1,234 @@
+//! `l2gw run`: the daemon in the foreground.
+//!
+//! The order of its start: the file is checked; the state directory is locked; the socket is opened; the file becomes the newest
+//! revision if it differs; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::socket::Socket;
+use agent::start::{self, Choice, Start};
+use agent::topology::{self, Authorship};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nsdb::Store;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{info, warn};
+use vlan::model::description::DatapathKind;
+
+use crate::cli::args::{Datapath, RunRequest};
+use crate::cli::offline::load;
+use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
+use crate::config::store::{JournalBackend, Nsdb};
+use crate::config::{self, Config};
+
+/// Runs until SIGTERM or SIGINT. Everything in the file is checked before anything is opened.
+///
+/// # Errors
+/// A message cannot be written.
+pub fn run(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
+    let Some(config) = load(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
+    let host = match &request.host {
+        Some(host) => host.clone(),
+        None => {
+            nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        }
+    };
+    if config.topology.host_named(&host).is_none() {
+        writeln!(err, "l2gw: {}", unknown_host(request, &host, &config))?;
+        return Ok(WRONG_USAGE);
+    }
+    let plan = match plan(request, host, &config) {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            writeln!(err, "{}: {refusal}", request.file.display())?;
+            return Ok(BAD_CONFIGURATION);
+        }
+    };
+    for warning in &config.warnings {
+        writeln!(err, "warning: {}", warning.line_for(&config.file))?;
+    }
+    match serve(request, plan, &config) {
+        Ok(()) => Ok(DONE),
+        Err(message) => {
+            writeln!(err, "l2gw: {message}")?;
+            Ok(FAILED)
+        }
+    }
+}
+
+fn unknown_host(request: &RunRequest, host: &str, config: &Config) -> String {
+    let names: Vec<&str> = config.topology.hosts().iter().map(|host| host.name.as_str()).collect();
+    let given = if request.host.is_some() { "--host" } else { "the hostname" };
+    let file = request.file.display();
+    if names.is_empty() {
+        return format!("{given}: {host:?} is no host of {file}: it has no [hosts.NAME]");
+    }
+    format!("{given}: {host:?} is no host of {file}; allowed for --host: {}", names.join(", "))
+}
+
+/// What is to be run, by command line and file.
+struct Plan {
+    host: String,
+    state: PathBuf,
+    datapath: Choice,
+}
+
+fn plan(request: &RunRequest, host: String, config: &Config) -> Result<Plan, String> {
+    let Nsdb::Embedded { path } = &config.nsdb else {
+        return Err(
+            "nsdb.backend: \"zookeeper\" is checked but not run by this version, \"embedded\" is".to_owned()
+        );
+    };
+    if !matches!(config.journal.backend, JournalBackend::Embedded) {
+        return Err("journal.backend: \"cassandra\" is checked but not run by this version, \"embedded\" is"
+            .to_owned());
+    }
+    let state = request.state.clone().unwrap_or_else(|| path.clone());
+    let datapath = datapath(request, &host, config)?;
+    Ok(Plan { host, state, datapath })
+}
+
+fn datapath(request: &RunRequest, host: &str, config: &Config) -> Result<Choice, String> {
+    let declared = config.description.hosts.iter().find(|declared| declared.name == host);
+    match (request.datapath, declared.map(|host| host.datapath).unwrap_or_default()) {
+        (Some(Datapath::Ovs), _) | (None, DatapathKind::Ovs) => Ok(Choice::Ovs),
+        (Some(Datapath::Fake), _) => Ok(Choice::Fake),
+        (Some(Datapath::Auto), _) | (None, DatapathKind::Auto) => Ok(Choice::Auto),
+        (None, DatapathKind::Ebpf) => Err(format!(
+            "hosts.{host}.datapath: \"ebpf\" is checked but not run by this version, \"auto\" and \"ovs\" are"
+        )),
+    }
+}
+
+fn serve(request: &RunRequest, plan: Plan, config: &Config) -> Result<(), String> {
+    start_logging();
+    allow_many_ports();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let ended = runtime.block_on(serve_on(request, plan, config));
+    runtime.shutdown_timeout(PATIENCE);
+    ended
+}
+
+async fn serve_on(request: &RunRequest, plan: Plan, config: &Config) -> Result<(), String> {
+    let signals = Signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let store = start::open_store(&plan.state).map_err(|error| error.to_string())?;
+    let socket = Socket::open(&request.socket).await.map_err(|error| error.to_string())?;
+    let publisher =
+        Publisher { file: request.file.clone(), host: plan.host.clone(), store: Arc::clone(&store) };
+    publisher.publish(config, "run").await.map_err(|error| error.to_string())?;
+    let start = Start {
+        host: plan.host,
+        datapath: plan.datapath,
+        device: request.device.clone(),
+        socket,
+        teardown: request.teardown,
+        record: request.record.clone(),
+    };
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(obey(signals, publisher, stop));
+    start::run(start, store, stopped, tell_ready).await.map_err(|error| error.to_string())
+}
+
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("L2GW_LOG").unwrap_or_else(|_| "info".into());
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).try_init();
+}
+
+/// Every port has an upcall socket, and the usual limit of 1 024 open files is not many ports. The kernel's own limit stays.
+fn allow_many_ports() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+fn tell_ready() {
+    info!("ready");
+    tell_systemd(sd_notify::NotifyState::Ready);
+}
+
+fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "systemd cannot be told");
+    }
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Signals> {
+        Ok(Signals {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// SIGTERM and SIGINT end the daemon; SIGHUP reads the file again and publishes it if it is right.
+async fn obey(mut signals: Signals, publisher: Publisher, stop: watch::Sender<bool>) {
+    loop {
+        tokio::select! {
+            _ = signals.term.recv() => break,
+            _ = signals.int.recv() => break,
+            _ = signals.hup.recv() => publisher.reload().await,
+        }
+    }
+    info!("stopping");
+    tell_systemd(sd_notify::NotifyState::Stopping);
+    let _ = stop.send(true);
+}
+
+/// Makes what the file says the newest revision.
+struct Publisher {
+    file: PathBuf,
+    host: String,
+    store: Arc<Store>,
+}
+
+impl Publisher {
+    async fn publish(&self, config: &Config, occasion: &str) -> Result<(), topology::TopologyError> {
+        let by =
+            Authorship { author: "file".to_owned(), note: format!("{occasion} {}", self.file.display()) };
+        let (revision, is_new) = topology::publish(&self.store, &config.description, None, &by).await?;
+        let (revision, file) = (revision.get(), self.file.display());
+        if is_new {
+            info!(revision, %file, "the file is a new revision");
+        } else {
+            info!(revision, %file, "the file says what the newest revision says");
+        }
+        Ok(())
+    }
+
+    async fn reload(&self) {
+        match self.check(&self.file) {
+            Ok(config) => {
+                if let Err(error) = self.publish(&config, "SIGHUP").await {
+                    warn!(%error, "the file is not applied, the topology in force stays");
+                }
+            }
+            Err(why) => warn!("the file is not applied, the topology in force stays:\n{why}"),
+        }
+    }
+
+    fn check(&self, file: &Path) -> Result<Config, String> {
+        let config = config::load(file).map_err(|problems| problems.to_string())?;
+        match config.topology.host_named(&self.host) {
+            Some(_) => Ok(config),
+            None => Err(format!("{}: {:?}, this host, is no host of it any more", file.display(), self.host)),
+        }
+    }
+}
+
+/// How long tasks that still write may take at the end.
+const PATIENCE: Duration = Duration::from_secs(2);

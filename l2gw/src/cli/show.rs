@@ -1,0 +1,221 @@
+//! `l2gw show`: what a running daemon knows, as aligned columns or as JSON.
+
+use std::io::{self, Write};
+
+use agent::view::{BridgeView, CounterView, FlowView, MacView, PortView, StatusView, TrunkView};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cli::DONE;
+use crate::cli::args::{At, Subject};
+use crate::cli::client::{Client, ClientError};
+
+/// Asks the daemon and prints its answer.
+///
+/// # Errors
+/// The answer cannot be written.
+pub fn show(subject: Subject, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let (client, json) = (&Client::new(&at.socket), at.json);
+    let printed = match subject {
+        Subject::Status => one(client, json, out),
+        Subject::Ports => list::<PortView>(client, "/v1/ports", json, out),
+        Subject::Trunks => list::<TrunkView>(client, "/v1/trunks", json, out),
+        Subject::Bridges => list::<BridgeView>(client, "/v1/bridges", json, out),
+        Subject::Macs => list::<MacView>(client, "/v1/macs", json, out),
+        Subject::Flows => list::<FlowView>(client, "/v1/flows", json, out),
+        Subject::Counters => counters(client, json, out),
+    };
+    match printed {
+        Ok(written) => written.map(|()| DONE),
+        Err(error) => {
+            writeln!(err, "l2gw: {error}")?;
+            Ok(error.exit_code())
+        }
+    }
+}
+
+fn one(client: &Client, json: bool, out: &mut impl Write) -> Result<io::Result<()>, ClientError> {
+    let status: StatusView = client.read("/v1/status")?;
+    Ok(if json { print_json(&status, out) } else { print_status(&status, out) })
+}
+
+fn list<T: Row>(
+    client: &Client,
+    path: &str,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<io::Result<()>, ClientError> {
+    let rows: Vec<T> = client.read(path)?;
+    Ok(if json { print_json(&rows, out) } else { print_columns(&rows, out) })
+}
+
+/// As text without those that are 0, or what matters would be lost among them.
+fn counters(client: &Client, json: bool, out: &mut impl Write) -> Result<io::Result<()>, ClientError> {
+    let mut rows: Vec<CounterView> = client.read("/v1/counters")?;
+    if json {
+        return Ok(print_json(&rows, out));
+    }
+    let all = rows.len();
+    rows.retain(|row| row.value > 0);
+    rows.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
+    let zeros = all - rows.len();
+    Ok(print_columns(&rows, out).and_then(|()| writeln!(out, "({zeros} more are 0; --json has them all)")))
+}
+
+fn print_json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+fn print_status(status: &StatusView, out: &mut impl Write) -> io::Result<()> {
+    let settled = if status.settled { "" } else { " (flows are being looked over)" };
+    let StatusView { host, revision, datapath, .. } = status;
+    writeln!(out, "host {host}, revision {revision}{settled}, datapath {datapath}")?;
+    writeln!(
+        out,
+        "ports {} of {} up, {} addresses, {} flows",
+        status.ports_up, status.ports, status.addresses, status.flows
+    )
+}
+
+/// Something that is shown as a line of columns.
+trait Row: Serialize + DeserializeOwned {
+    const HEADINGS: &'static [&'static str];
+
+    fn cells(&self) -> Vec<String>;
+}
+
+fn print_columns<T: Row>(rows: &[T], out: &mut impl Write) -> io::Result<()> {
+    let lines: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
+    let width = |column: usize| {
+        let cells = lines.iter().map(|line| line[column].chars().count());
+        cells.chain([T::HEADINGS[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..T::HEADINGS.len()).map(width).collect();
+    let headings: Vec<String> = T::HEADINGS.iter().map(|heading| (*heading).to_owned()).collect();
+    for line in std::iter::once(&headings).chain(&lines) {
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+impl Row for PortView {
+    const HEADINGS: &'static [&'static str] = &[
+        "PORT",
+        "STATE",
+        "BRIDGE",
+        "MODE",
+        "VLANS",
+        "LINK",
+        "ADDRESSES",
+        "RX",
+        "TX",
+        "UPCALLS",
+        "OVER-BUDGET",
+        "WHY",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.port.clone(),
+            self.state.clone(),
+            self.bridge.clone(),
+            self.mode.clone(),
+            dash(&self.vlans),
+            self.link.clone(),
+            self.addresses.to_string(),
+            self.rx_packets.to_string(),
+            self.tx_packets.to_string(),
+            self.upcalls.to_string(),
+            self.over_budget.to_string(),
+            self.why.clone(),
+        ]
+    }
+}
+
+impl Row for TrunkView {
+    const HEADINGS: &'static [&'static str] =
+        &["TRUNK", "STATE", "BRIDGE", "FABRIC", "LINK", "ALLOWED", "CARRIES"];
+
+    fn cells(&self) -> Vec<String> {
+        let texts =
+            [&self.trunk, &self.state, &self.bridge, &self.fabric, &self.link, &self.allowed, &self.carries];
+        texts.iter().map(|text| dash(text)).collect()
+    }
+}
+
+impl Row for BridgeView {
+    const HEADINGS: &'static [&'static str] = &["BRIDGE", "KIND", "ADDRESSES", "AGEING", "PORTS", "PEERINGS"];
+
+    fn cells(&self) -> Vec<String> {
+        let ageing = if self.ageing_s == 0 { "never".to_owned() } else { format!("{} s", self.ageing_s) };
+        let (ports, peerings) = (self.ports.join(", "), self.peerings.join(", "));
+        vec![
+            self.bridge.clone(),
+            self.kind.clone(),
+            self.addresses.to_string(),
+            ageing,
+            dash(&ports),
+            dash(&peerings),
+        ]
+    }
+}
+
+impl Row for MacView {
+    const HEADINGS: &'static [&'static str] = &["ADDRESS", "BRIDGE", "VLAN", "LOCATION", "KIND", "IDLE"];
+
+    fn cells(&self) -> Vec<String> {
+        let vid = self.vid.map_or_else(|| "-".to_owned(), |vid| vid.to_string());
+        let idle = if self.kind == "dynamic" { seconds(self.age_ms) } else { "-".to_owned() };
+        vec![self.mac.to_string(), self.bridge.clone(), vid, self.location.clone(), self.kind.clone(), idle]
+    }
+}
+
+impl Row for FlowView {
+    const HEADINGS: &'static [&'static str] =
+        &["PORT", "SOURCE", "DESTINATION", "TAGS", "TYPE", "FRAMES", "IDLE", "ACTIONS"];
+
+    fn cells(&self) -> Vec<String> {
+        let dst = self.dst.map_or_else(|| "any".to_owned(), |dst| dst.to_string());
+        let idle = self.idle_ms.map_or_else(|| "never hit".to_owned(), seconds);
+        vec![
+            self.port.clone(),
+            self.src.to_string(),
+            dst,
+            self.tags.clone(),
+            ether_type(self.ether_type),
+            self.packets.to_string(),
+            idle,
+            self.actions.clone(),
+        ]
+    }
+}
+
+impl Row for CounterView {
+    const HEADINGS: &'static [&'static str] = &["COUNTER", "OF", "VALUE"];
+
+    fn cells(&self) -> Vec<String> {
+        let labels: Vec<String> = self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        vec![self.name.clone(), dash(&labels.join(" ")), self.value.to_string()]
+    }
+}
+
+fn ether_type(number: u16) -> String {
+    match number {
+        0 => "LLC".to_owned(),
+        0x0800 => "IPv4".to_owned(),
+        0x0806 => "ARP".to_owned(),
+        0x86dd => "IPv6".to_owned(),
+        other => format!("{other:#06x}"),
+    }
+}
+
+fn dash(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+}

@@ -1,0 +1,130 @@
+//! Upcalls: what no flow takes comes up whole, fairly, and once.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use datapath::{Datapath, RefusalCause};
+use futures::FutureExt;
+use vlan::frame::Header;
+
+use super::Bench;
+use super::traffic::{FAR, LONG, NEAR, address, from, granted, miss, open, plain, refused, take_upcalls};
+use crate::lab::frames::{BROADCAST, EXPERIMENTAL, Frame, Tpid};
+
+/// Bytes, arrival port and key, for every kind of header that the forwarding plane reads.
+pub async fn a_frame_without_a_flow_comes_up_as_it_was<B: Bench>(bench: &mut B) {
+    let (mut dp, [a]) = open(bench, ["a"]).await;
+    for frame in every_kind() {
+        let upcall = miss(bench, &mut dp, "a", &frame).await;
+        assert_eq!(upcall.vport, a);
+        let key = upcall.key.unwrap_or_else(|why| panic!("{why}: {frame:02x?}"));
+        assert_eq!(Ok(&key.header), Header::parse(&frame).as_ref(), "{frame:02x?}");
+        assert_eq!((key.vport, key.recirc), (a, 0));
+    }
+}
+
+fn every_kind() -> Vec<Vec<u8>> {
+    let (v4, other4) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+    let (v6, other6) =
+        (Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1), Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
+    let bare = || Frame::new(NEAR, FAR);
+    let service = || bare().tag_as(Tpid::Service, 100, 3);
+    let mut kinds = vec![
+        bare().payload(EXPERIMENTAL, b"short"),
+        bare().payload(EXPERIMENTAL, &[7; 1500]),
+        bare().ipv4(v4, other4, 17, b"too short for UDP"),
+        bare().udp4((v4, 1), (other4, 2), b"datagram"),
+        bare().udp6((v6, 1), (other6, 2), b"datagram"),
+        bare().echo4(v4, other4, 1),
+        bare().payload(0x0800, b"no IPv4 at all"),
+        bare().payload(0x9100, b"a tag of others"),
+        Frame::new(NEAR, BROADCAST).arp_request(v4, other4),
+        Frame::new(NEAR, [1, 0x80, 0xc2, 0, 0, 0]).llc(&[0x42, 0x42, 3, 0, 0]),
+        Frame::new(NEAR, [1, 0x80, 0xc2, 0, 0, 0]).tag(8, 7).llc(&[0x42, 0x42, 3, 0, 0]),
+        bare().tag(0, 7).payload(EXPERIMENTAL, b"priority"),
+        bare().tag(4095, 0).payload(EXPERIMENTAL, b"reserved"),
+        bare().tag_raw(0x8100, 0x1008).payload(EXPERIMENTAL, b"drop eligible"),
+        bare().tag(8, 5).udp4((v4, 1), (other4, 2), b"datagram"),
+        bare().tag(8, 5).arp_request(v4, other4),
+        service().payload(EXPERIMENTAL, b"service"),
+        service().tag(8, 5).payload(EXPERIMENTAL, b"two"),
+        service().tag(8, 5).udp6((v6, 1), (other6, 2), b"datagram"),
+        bare().tag(8, 5).tag(9, 6).echo4(v4, other4, 2),
+        service().tag_raw(0x8100, 0x1008).payload(EXPERIMENTAL, b"inner drop eligible"),
+        service().tag(8, 5).tag(9, 6).payload(EXPERIMENTAL, b"three"),
+    ];
+    kinds.extend((0..8).map(|pcp| bare().tag(10, pcp).payload(EXPERIMENTAL, b"priority")));
+    kinds
+}
+
+/// The rest comes with the next call.
+pub async fn no_more_come_than_were_asked_for<B: Bench>(bench: &mut B) {
+    let (mut dp, [_]) = open(bench, ["a"]).await;
+    let frames: Vec<_> = (0..50).map(|n| plain(&n.to_string())).collect();
+    bench.inject("a", &frames);
+    assert_eq!(granted(dp.upcalls(0).await), []);
+    let mut seen = Vec::new();
+    while seen.len() < frames.len() {
+        let upcalls = granted(dp.upcalls(7).await);
+        assert!((1..=7).contains(&upcalls.len()), "{} upcalls, asked for 1 to 7", upcalls.len());
+        seen.extend(upcalls.into_iter().map(|upcall| upcall.frame));
+    }
+    assert_eq!(seen, frames, "in the order of their arrival");
+}
+
+/// A port with one frame waits for a part of a busy port's queue only.
+pub async fn each_port_has_its_share<B: Bench>(bench: &mut B) {
+    let (mut dp, [_, b, c]) = open(bench, ["a", "b", "c"]).await;
+    bench.inject("a", &(0..200).map(|n| plain(&n.to_string())).collect::<Vec<_>>());
+    bench.inject("b", &[plain("one")]);
+    bench.inject("c", &[plain("one")]);
+    let first = take_upcalls(&mut dp, 64).await;
+    for port in [b, c] {
+        assert!(first.iter().any(|upcall| upcall.vport == port), "none of {port} among the first 64");
+    }
+    take_upcalls(&mut dp, 202 - 64).await;
+}
+
+/// However much of a storm is lost, it is counted, and all of another port's frames come.
+pub async fn a_storm_on_one_port_costs_another_nothing<B: Bench>(bench: &mut B) {
+    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
+    for round in 0..100 {
+        bench.inject("a", &(0..100).map(|n| from(address(100 * round + n), "storm")).collect::<Vec<_>>());
+    }
+    bench.inject("b", &(0..20).map(|n| from(address(n), "talk")).collect::<Vec<_>>());
+    let counters = granted(dp.counters().await);
+    assert_eq!(counters.missed, 10_020);
+    assert!(counters.lost > 0, "10 000 frames were kept, so this says nothing");
+    let upcalls = take_upcalls(&mut dp, (counters.missed - counters.lost) as usize).await;
+    let of = |port| upcalls.iter().filter(|upcall| upcall.vport == port).count() as u64;
+    assert_eq!((of(a), of(b)), (10_000 - counters.lost, 20));
+    assert_eq!(miss(bench, &mut dp, "a", &plain("after the storm")).await.vport, a);
+}
+
+/// A caller that stops waiting, as `select!` does, finds what came since in its next call, once.
+pub async fn a_call_that_is_given_up_loses_nothing<B: Bench>(bench: &mut B) {
+    let (mut dp, [_]) = open(bench, ["a"]).await;
+    for round in 0..20 {
+        assert!(dp.upcalls(8).now_or_never().is_none(), "an upcall out of nothing");
+        let waiting = dp.upcalls(8);
+        tokio::select! {
+            biased;
+            _ = waiting => panic!("an upcall out of nothing"),
+            () = tokio::task::yield_now() => {}
+        }
+        miss(bench, &mut dp, "a", &plain(&round.to_string())).await;
+    }
+    assert_eq!(granted(dp.counters().await).lost, 0);
+}
+
+/// Another program that has them sent elsewhere is noticed by the call that waits for them, and it is said for good.
+pub async fn whoever_loses_the_upcalls_is_told<B: Bench>(bench: &mut B) {
+    let (mut dp, [_]) = open(bench, ["a"]).await;
+    miss(bench, &mut dp, "a", &plain("before")).await;
+    bench.steal_upcalls("a").await;
+    for _ in 0..2 {
+        let heard = tokio::time::timeout(LONG, dp.upcalls(8)).await;
+        let refusal = refused(heard.unwrap_or_else(|_| panic!("nothing within {LONG:?}")));
+        assert_eq!(refusal.cause, RefusalCause::TakenOver);
+        assert!(!refusal.is_retryable());
+    }
+}
