@@ -3,6 +3,7 @@
 //! | method and path | answer |
 //! |---|---|
 //! | GET `/v1/status`, `/v1/ports`, `/v1/trunks`, `/v1/bridges`, `/v1/macs`, `/v1/flows`, `/v1/counters` | snapshots ([`crate::view`]) |
+//! | GET `/v1/events?newest=100` | the newest events of the journal, the oldest of them first |
 //! | GET `/v1/topology` | the newest revision and its description |
 //! | POST `/v1/topology` | publishes a revision; 409 if another came first, 422 if it does not build |
 //! | POST `/v1/trace` | what the running switch would do with a frame; nothing is learned |
@@ -12,18 +13,17 @@
 //! Errors are `{"error": "…"}` with a fitting status.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request as AxumRequest, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use nsdb::Store;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use vlan::model::description::Description;
 use vlan::model::topology::Topology;
@@ -31,7 +31,9 @@ use vlan::time::Instant;
 
 use crate::engine::Engine;
 use crate::input::Command;
+use crate::journal;
 use crate::runtime::{Request, ask};
+use crate::socket::Socket;
 use crate::topology::{self, Authorship, TopologyError};
 use crate::view::CounterView;
 
@@ -91,97 +93,12 @@ pub struct ErrorBody {
     pub error: String,
 }
 
-/// Why the socket cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum SocketError {
-    /// A daemon answers there.
-    #[error("{path}: another daemon answers on this socket; stop it, or give this one another by --socket")]
-    InUse {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// Something else than a socket is there.
-    #[error("{path}: this is no socket, so it is not replaced; give the daemon another path by --socket")]
-    NoSocket {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The system refused.
-    #[error("{path}: cannot listen: {source}")]
-    Refused {
-        /// The socket.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-/// The daemon's socket. Its file goes when this is dropped, unless another daemon has made it anew.
-#[derive(Debug)]
-pub struct Socket {
-    listener: UnixListener,
-    file: SocketFile,
-}
-
-impl Socket {
-    /// Opens the socket, mode 0660, and its directory if it is missing. A socket file that nobody answers on, left by a killed
-    /// daemon, is replaced. Who connects now is answered once the socket is served.
-    ///
-    /// # Errors
-    /// Somebody answers on it, something else is in its place, or the system refuses.
-    pub async fn open(path: &Path) -> Result<Socket, SocketError> {
-        let refused = |source| SocketError::Refused { path: path.to_owned(), source };
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(SocketError::InUse { path: path.to_owned() });
-        }
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(refused)?;
-        }
-        remove_left_over(path)?;
-        let listener = UnixListener::bind(path).map_err(refused)?;
-        let inode = std::fs::metadata(path).map_err(refused)?.ino();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(refused)?;
-        Ok(Socket { listener, file: SocketFile { path: path.to_owned(), inode } })
-    }
-}
-
-/// Removes a socket file; anything else that is there stays.
-fn remove_left_over(path: &Path) -> Result<(), SocketError> {
-    let refused = |source| SocketError::Refused { path: path.to_owned(), source };
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            Err(SocketError::NoSocket { path: path.to_owned() })
-        }
-        Ok(_) => std::fs::remove_file(path).map_err(refused),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(refused(error)),
-    }
-}
-
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    inode: u64,
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let is_ours = std::fs::metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode);
-        if is_ours {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
 /// Answers on a socket until the task is dropped.
 ///
 /// # Errors
 /// The socket itself fails.
 pub async fn serve(socket: Socket, admin: Admin) -> std::io::Result<()> {
-    let Socket { listener, file } = socket;
-    let ended = axum::serve(listener, router(admin)).await;
-    drop(file);
-    ended
+    axum::serve(socket, router(admin)).await
 }
 
 fn router(admin: Admin) -> Router {
@@ -193,12 +110,16 @@ fn router(admin: Admin) -> Router {
         .route("/v1/macs", get(|state| look(state, Engine::macs)))
         .route("/v1/flows", get(|state| look(state, Engine::flows)))
         .route("/v1/counters", get(|state| look(state, Engine::counters)))
+        .route("/v1/events", get(events))
         .route("/v1/topology", get(newest).post(publish))
         .route("/v1/trace", post(trace))
         .route("/v1/command", post(command))
         .route("/metrics", get(metrics))
         .fallback(|| async {
             failure(StatusCode::NOT_FOUND, "there is nothing here; see /v1/status".to_owned())
+        })
+        .method_not_allowed_fallback(|| async {
+            failure(StatusCode::METHOD_NOT_ALLOWED, "this is read by GET, or written by POST".to_owned())
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(admin)
@@ -215,6 +136,29 @@ where
     }
 }
 
+/// What is asked of the journal.
+#[derive(Debug, Deserialize)]
+struct Newest {
+    /// How many.
+    #[serde(default = "usual_number")]
+    newest: usize,
+}
+
+fn usual_number() -> usize {
+    nsdb::Query::default().newest
+}
+
+async fn events(State(admin): State<Admin>, asked: Result<Query<Newest>, QueryRejection>) -> Response {
+    let Query(Newest { newest }) = match asked {
+        Ok(asked) => asked,
+        Err(rejection) => return failure(StatusCode::BAD_REQUEST, rejection.body_text()),
+    };
+    match journal::read(&admin.store, newest.min(MAX_EVENTS)).await {
+        Ok(events) => Json(events).into_response(),
+        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
 async fn newest(State(admin): State<Admin>) -> Response {
     match topology::newest(&admin.store).await {
         Ok(Some((revision, description))) => {
@@ -225,7 +169,7 @@ async fn newest(State(admin): State<Admin>) -> Response {
     }
 }
 
-async fn publish(State(admin): State<Admin>, Json(proposal): Json<Proposal>) -> Response {
+async fn publish(State(admin): State<Admin>, Body(proposal): Body<Proposal>) -> Response {
     if let Err(mistakes) = Topology::build(&proposal.description) {
         let lines: Vec<String> = mistakes.iter().map(|mistake| mistake.text.clone()).collect();
         return failure(StatusCode::UNPROCESSABLE_ENTITY, lines.join("; "));
@@ -238,7 +182,7 @@ async fn publish(State(admin): State<Admin>, Json(proposal): Json<Proposal>) -> 
     }
 }
 
-async fn trace(State(admin): State<Admin>, Json(question): Json<TraceQuestion>) -> Response {
+async fn trace(State(admin): State<Admin>, Body(question): Body<TraceQuestion>) -> Response {
     let answer =
         ask(&admin.requests, move |engine, now| engine.trace(now, &question.port, &question.frame)).await;
     match answer {
@@ -248,7 +192,7 @@ async fn trace(State(admin): State<Admin>, Json(question): Json<TraceQuestion>) 
     }
 }
 
-async fn command(State(admin): State<Admin>, Json(command): Json<Command>) -> Response {
+async fn command(State(admin): State<Admin>, Body(command): Body<Command>) -> Response {
     let named = match &command {
         Command::FlushAddresses { port } => port.clone(),
         Command::Unblock { port } => Some(port.clone()),
@@ -291,6 +235,23 @@ pub fn prometheus(counters: &[CounterView]) -> String {
     text
 }
 
+/// The JSON body of a request; what is wrong with it is told like every other error.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: AxumRequest, state: &S) -> Result<Body<T>, Response> {
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Body(body)),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(failure(rejection.status(), format!("the body is longer than {MAX_BODY} bytes")))
+            }
+            Err(rejection) => Err(failure(StatusCode::BAD_REQUEST, rejection.body_text())),
+        }
+    }
+}
+
 fn stopping() -> Response {
     failure(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned())
 }
@@ -301,6 +262,8 @@ fn failure(status: StatusCode, error: String) -> Response {
 
 /// Longest body of a request: a description of 4 094 VLANs is about 1 MiB.
 const MAX_BODY: usize = 16 << 20;
+/// Events in one answer.
+const MAX_EVENTS: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::port::LinkEvent;
-use datapath::{FlowTable, Refusal};
-use nsdb::{Documents, Journal, Kind, Local, NewEntry, Store, StoreError, WallTime};
+use datapath::{FlowTable, Refusal, RefusalCause};
+use nsdb::{Documents, Local, Store, StoreError, WallTime};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, Socket, SocketError};
+use crate::admin::{self, Admin};
 use crate::clock;
 use crate::engine::{Engine, Settings};
-use crate::event::Event;
 use crate::input::SavedAddress;
+use crate::journal;
 use crate::record::Recorder;
 use crate::runtime::{Opener, Runtime, Wiring};
+use crate::socket::Socket;
 use crate::topology;
 
 /// What a daemon is started with.
@@ -39,12 +40,23 @@ pub enum DaemonError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The socket cannot be opened.
-    #[error(transparent)]
-    Socket(#[from] SocketError),
     /// The datapath refused something that nothing works without.
-    #[error("datapath: {0}")]
+    #[error("datapath: {refusal}{advice}", refusal = .0, advice = advice(.0))]
     Datapath(#[from] Refusal),
+    /// Another daemon drives it.
+    #[error("datapath {device}: another daemon drives it; stop it, or give this one another by --device")]
+    Held {
+        /// The datapath.
+        device: String,
+    },
+    /// It cannot be found out whether another daemon drives it.
+    #[error("datapath {device} cannot be claimed: {source}")]
+    Claim {
+        /// The datapath.
+        device: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Links cannot be watched.
     #[error("links cannot be watched: {0}")]
     Links(#[source] std::io::Error),
@@ -56,6 +68,14 @@ pub enum DaemonError {
         /// Why not.
         source: std::io::Error,
     },
+}
+
+fn advice(refusal: &Refusal) -> &'static str {
+    if refusal.cause == RefusalCause::Unsupported {
+        "; `modprobe openvswitch` loads it where the kernel has it, --datapath fake tries a file without it"
+    } else {
+        ""
+    }
 }
 
 /// Runs until `stop` becomes true. `ready` is called when the socket answers.
@@ -80,9 +100,10 @@ pub async fn run<D: FlowTable>(
     let tasks = TaskTracker::new();
     let serving = tokio::spawn(admin::serve(options.socket, Admin { requests, store: Arc::clone(&store) }));
     let following = tokio::spawn(topology::follow(Arc::clone(&store), arrivals));
-    tasks.spawn(keep_journal(Arc::clone(&store), told));
+    tasks.spawn(journal::keep(Arc::clone(&store), told));
     tasks.spawn(keep_addresses(Arc::clone(&store), saved));
     let collecting = tokio::spawn(collect_shards(Arc::clone(&store)));
+    let trimming = tokio::spawn(journal::trim(Arc::clone(&store)));
     let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
     let outlives = options.settings.datapath != "fake";
     let engine = Engine::new(options.settings);
@@ -93,6 +114,7 @@ pub async fn run<D: FlowTable>(
     serving.abort();
     following.abort();
     collecting.abort();
+    trimming.abort();
     let (datapath, addresses) = ended?;
     tasks.close();
     tasks.wait().await;
@@ -106,17 +128,6 @@ pub async fn run<D: FlowTable>(
         info!("stopped");
     }
     Ok(())
-}
-
-async fn keep_journal(store: Arc<Store>, mut told: mpsc::Receiver<Event>) {
-    let Ok(kind) = Kind::new("event") else { return };
-    while let Some(event) = told.recv().await {
-        let Ok(body) = serde_json::to_vec(&event) else { continue };
-        let entry = NewEntry { kind: kind.clone(), at: WallTime::from_millis(clock::wall_ms()), body };
-        if let Err(error) = store.append(vec![entry]).await {
-            warn!(%error, "the journal cannot be written");
-        }
-    }
 }
 
 async fn keep_addresses(store: Arc<Store>, mut saved: watch::Receiver<Vec<SavedAddress>>) {

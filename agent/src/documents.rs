@@ -127,3 +127,73 @@ const HOSTS: &str = "hosts/";
 const BRIDGES: &str = "bridges/";
 /// Version of the shards' layout.
 const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use vlan::model::description::{BridgeKind, Mode, Redundancy, TrunkMode};
+    use vlan::tag::Tpid;
+    use vlan::vid::{Vid, VidSet};
+
+    use super::*;
+
+    fn description() -> Description {
+        let vid = |number| Vid::new(number).unwrap();
+        let kind = BridgeKind::VlanAware {
+            fabric: "fabric".to_owned(),
+            redundancy: Redundancy::Designated,
+            tpid: Tpid::Customer,
+            join_vids: false,
+        };
+        let mode = TrunkMode {
+            vlans: Some(VidSet::all()),
+            translate: [(vid(108), vid(9))].into(),
+            weight: 1,
+            ..TrunkMode::default()
+        };
+        let trunk = Port {
+            name: "leaf1".to_owned(),
+            bridge: "dc1".to_owned(),
+            host: "gw1".to_owned(),
+            link: "eth1".to_owned(),
+            mode: Mode::Trunk(mode),
+            macs: vec![vlan::addr::MacAddr([2, 0, 0, 0, 0, 1])],
+            ips: vec!["192.0.2.1".parse().unwrap()],
+            mac_limit: None,
+            on_limit: Default::default(),
+            priority_tags: true,
+            bpdu: Default::default(),
+            storm: None,
+            mtu: Some(9000),
+        };
+        let bridge = |name: &str, kind| Bridge {
+            name: name.to_owned(),
+            ageing: Default::default(),
+            mac_limit: 10,
+            kind,
+        };
+        Description {
+            hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],
+            bridges: vec![bridge("vub8", BridgeKind::VlanUnaware { vni: Some(8) }), bridge("dc1", kind)],
+            vlans: vec![Peering { bridge: "dc1".to_owned(), vid: vid(8), to: "vub8".to_owned() }],
+            trunks: vec![trunk],
+            ports: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_description_comes_back_from_its_shards_as_it_was() {
+        let shards = to_shards(&description()).unwrap();
+        let names: Vec<String> = shards.keys().map(ToString::to_string).collect();
+        assert_eq!(names, ["bridges/dc1", "bridges/vub8", "hosts/gw1"]);
+        let back = from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).unwrap();
+        assert_eq!(back, description());
+    }
+
+    #[test]
+    fn a_shard_that_is_cut_short_is_named() {
+        let shards = to_shards(&description()).unwrap();
+        let (name, bytes) = shards.iter().next().unwrap();
+        let error = from_shards([(name.as_str(), &bytes[..bytes.len() / 2])]).unwrap_err().to_string();
+        assert!(error.contains("bridges/dc1"), "{error}");
+    }
+}

@@ -1,5 +1,8 @@
 //! Starts a daemon on the datapath that it is told to drive.
 
+use std::collections::HashSet;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +11,15 @@ use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options as FakeOptions};
 use datapath::link::Links;
 use datapath::ovs::Ovs;
-use nsdb::{Embedded, EmbeddedOptions, Store, StoreError};
+use nsdb::{Documents, Embedded, EmbeddedOptions, JournalLimits, Store, StoreError};
 use tokio::sync::watch;
 use tracing::info;
-use vlan::model::description::Description;
 
-use crate::admin::Socket;
 use crate::clock;
 use crate::daemon::{self, DaemonError, Options};
 use crate::engine::Settings;
 use crate::runtime::Opener;
+use crate::socket::Socket;
 use crate::topology::{self, TopologyError};
 
 /// The datapath to be driven.
@@ -49,12 +51,14 @@ pub struct Start {
     pub record: Option<PathBuf>,
 }
 
-/// Opens the state directory, and makes it if it is missing.
+/// Opens the state directory, and makes it if it is missing. Its journal is kept for the time `keep`.
 ///
 /// # Errors
 /// Another process has it, it is corrupt, of a newer version, not writable.
-pub fn open_store(state: &Path) -> Result<Arc<Store>, StoreError> {
-    Embedded::open(state, EmbeddedOptions::default()).map(|store| Arc::new(Store::Embedded(store)))
+pub fn open_store(state: &Path, keep: Duration) -> Result<Arc<Store>, StoreError> {
+    let journal = JournalLimits { keep, ..JournalLimits::default() };
+    let options = EmbeddedOptions { journal, ..EmbeddedOptions::default() };
+    Embedded::open(state, options).map(|store| Arc::new(Store::Embedded(store)))
 }
 
 /// Runs a daemon until `stop` becomes true; `ready` is called when the socket answers and the datapath is open.
@@ -72,14 +76,18 @@ pub async fn run(
     settings.datapath = if start.datapath == Choice::Fake { "fake" } else { "ovs" }.to_owned();
     let options = Options { settings, socket: start.socket, teardown: start.teardown, record: start.record };
     if start.datapath == Choice::Fake {
-        let description = newest_description(&store).await;
-        let wire = fake_wire(&description, &start.host);
+        let wire = FakeWire::new(FakeOptions::default());
+        let mut links = FakeLinks { wire: wire.clone(), host: start.host, made: HashSet::new() };
+        links.make(&store).await;
         let ticking = tokio::spawn(keep_clock(wire.clone()));
+        let making = tokio::spawn(links.follow(Arc::clone(&store)));
         let ended =
             daemon::run(options, store, InMemory(wire.clone()), wire.watch_links(), stop, ready).await;
         ticking.abort();
+        making.abort();
         return ended;
     }
+    let _claim = claim(&start.device)?;
     let (links, events) = Links::open().map_err(DaemonError::Links)?;
     let ended = daemon::run(options, store, Kernel { device: start.device }, events, stop, ready).await;
     drop(links);
@@ -93,8 +101,9 @@ struct Kernel {
 
 impl Opener<Ovs> for Kernel {
     async fn open(&mut self) -> Result<Ovs, Refusal> {
+        let datapath = Ovs::open(&self.device).await?;
         info!(device = self.device, "openvswitch.ko is driven");
-        Ovs::open(&self.device).await
+        Ok(datapath)
     }
 }
 
@@ -107,18 +116,36 @@ impl Opener<FakeDatapath> for InMemory {
     }
 }
 
-async fn newest_description(store: &Store) -> Description {
-    let newest: Result<_, TopologyError> = topology::newest(store).await;
-    newest.ok().flatten().map(|(_, description)| description).unwrap_or_default()
+/// Every link that the topology names for a host, on a wire in memory.
+struct FakeLinks {
+    wire: FakeWire,
+    host: String,
+    made: HashSet<String>,
 }
 
-/// A wire with every link that the topology names for the host.
-fn fake_wire(description: &Description, host: &str) -> FakeWire {
-    let wire = FakeWire::new(FakeOptions::default());
-    for port in description.trunks.iter().chain(&description.ports).filter(|port| port.host == host) {
-        wire.add_link(&port.link);
+impl FakeLinks {
+    /// Makes the links that the newest revision names and that are not there yet.
+    async fn make(&mut self, store: &Store) {
+        let newest: Result<_, TopologyError> = topology::newest(store).await;
+        let Some((_, description)) = newest.ok().flatten() else { return };
+        let ports = description.trunks.iter().chain(&description.ports);
+        for port in ports.filter(|port| port.host == self.host) {
+            if self.made.insert(port.link.clone()) {
+                self.wire.add_link(&port.link);
+            }
+        }
     }
-    wire
+
+    async fn follow(mut self, store: Arc<Store>) {
+        let mut changes = store.watch_root();
+        loop {
+            changes.borrow_and_update();
+            self.make(&store).await;
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 /// Its clock is virtual: keeps it at the running one.
@@ -127,6 +154,17 @@ async fn keep_clock(wire: FakeWire) {
         wire.advance(clock::now().since(wire.now()));
         tokio::time::sleep(CLOCK_STEP).await;
     }
+}
+
+/// Keeps a second daemon from the datapath `device`, by a name in the abstract socket namespace: like the datapath it belongs to the
+/// network namespace, and it goes with the process, however that ends.
+fn claim(device: &str) -> Result<UnixListener, DaemonError> {
+    let claimed = SocketAddr::from_abstract_name(format!("l2gw/datapath/{device}"))
+        .and_then(|name| UnixListener::bind_addr(&name));
+    claimed.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => DaemonError::Held { device: device.to_owned() },
+        _ => DaemonError::Claim { device: device.to_owned(), source: error },
+    })
 }
 
 /// From the kernel's random numbers, by way of the standard library's hash keys.

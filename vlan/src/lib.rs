@@ -13,8 +13,10 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod addr;
+pub mod control;
 pub mod designation;
 pub mod egress;
+pub mod exits;
 pub mod fdb;
 pub mod forward;
 pub mod frame;

@@ -2,10 +2,10 @@
 
 use crate::addr::MacAddr;
 use crate::egress::Passage;
-use crate::forward::edited_tags;
+use crate::forward::Arrival;
 use crate::frame::Header;
 use crate::ingress::Admitted;
-use crate::model::id::Location;
+use crate::model::id::{Location, PortId};
 use crate::model::port::{Mode, Port};
 use crate::model::segment::Member;
 use crate::model::topology::{Located, Topology};
@@ -71,12 +71,24 @@ pub fn admitted(topology: &Topology, port: &Port, admitted: Admitted, located: L
 }
 
 /// A frame is flooded.
-pub fn flooded(_: &Topology, class: StormClass, dst: MacAddr) -> String {
+pub fn flooded(class: StormClass, dst: MacAddr) -> String {
     match class {
         StormClass::Broadcast => "it is a broadcast: to every other port of the segment".to_owned(),
         StormClass::Multicast => format!("{dst} is a group address: to every other port of the segment"),
         StormClass::Unknown => format!("{dst} is not known on the segment: to every other port"),
     }
+}
+
+/// A control frame stays in its customer's outer VLAN.
+pub fn tunnelled(topology: &Topology, arrival: &Arrival<'_>) -> String {
+    let bridge = &topology.bridge(arrival.port.bridge).name;
+    let vid = arrival.admitted.vid.map_or_else(String::new, |vid| format!("VLAN {vid} of "));
+    format!("it is the customer's own: to the qinq ports and trunks of {vid}{bridge}, and nowhere else")
+}
+
+/// A member port is left out.
+pub fn withheld(topology: &Topology, port: PortId, why: DropReason) -> String {
+    format!("not by {}: {}", topology.port(port).name, reason(why))
 }
 
 /// The destination is known.
@@ -101,7 +113,7 @@ pub fn leaves(topology: &Topology, passage: &Passage<'_>, member: Member, edit: 
         (0, 0) => "unchanged".to_owned(),
         (pop, push) => format!("{pop} off, {push} on"),
     };
-    format!("it leaves by {port}{through}, {} (tags {change})", tags(&edited_tags(passage.header, edit)))
+    format!("it leaves by {port}{through}, {} (tags {change})", tags(&edit.applied_to(passage.header)))
 }
 
 /// How the story ends.

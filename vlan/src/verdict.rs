@@ -33,6 +33,28 @@ pub struct Verdict {
     pub effect: Option<Effect>,
 }
 
+impl Verdict {
+    /// Clears it for the next frame, keeping its memory.
+    pub fn clear(&mut self) {
+        self.outputs.clear();
+        self.withheld.clear();
+        self.depends.clear();
+        *self = Verdict {
+            outputs: std::mem::take(&mut self.outputs),
+            withheld: std::mem::take(&mut self.withheld),
+            depends: std::mem::take(&mut self.depends),
+            ..Verdict::default()
+        };
+    }
+
+    /// Turns it into a drop after all, with nothing sent.
+    pub fn refuse(&mut self, reason: DropReason) {
+        self.outputs.clear();
+        self.meter = None;
+        self.decision = Decision::Drop(reason);
+    }
+}
+
 /// The three ends a frame can come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Decision {
@@ -93,6 +115,12 @@ impl Edit {
     /// Whether the frame leaves as it came.
     pub fn is_none(&self) -> bool {
         self.pop == 0 && self.push.is_empty()
+    }
+
+    /// The first tags of a frame after the change: those put on, and what is left of the two that a header holds.
+    pub fn applied_to(&self, header: &Header) -> Vec<Tag> {
+        let left = header.tags.iter().skip(usize::from(self.pop));
+        self.push.iter().chain(left).copied().collect()
     }
 }
 
@@ -292,6 +320,33 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    /// Every reason, in the order in which a frame can meet them.
+    pub const ALL: [DropReason; 23] = [
+        DropReason::PortDown,
+        DropReason::PortBlocked,
+        DropReason::UntaggedOnTrunk,
+        DropReason::VlanNotAllowed,
+        DropReason::VlanReserved,
+        DropReason::CustomerVlanNotAllowed,
+        DropReason::NotDesignated,
+        DropReason::GroupSource,
+        DropReason::AntiSpoof,
+        DropReason::Reflected,
+        DropReason::Pinned,
+        DropReason::Frozen,
+        DropReason::AddressLimit,
+        DropReason::Reserved,
+        DropReason::Bpdu,
+        DropReason::Probe,
+        DropReason::SamePort,
+        DropReason::SameGroup,
+        DropReason::NotMember,
+        DropReason::NativeHop,
+        DropReason::NoMember,
+        DropReason::NoTrunk,
+        DropReason::Malformed,
+    ];
+
     /// The stable text form, as in `drop-reason` labels.
     pub const fn name(self) -> &'static str {
         match self {
@@ -323,8 +378,8 @@ impl DropReason {
 }
 
 impl DropReason {
-    /// Whether the frame is refused because of what is known of its source address, not by where it goes or came in: learning says
-    /// so, and a look that does not learn cannot.
+    /// Whether the frame is refused because of what is known of its source address, not by where it goes or came in. Learning says
+    /// so; a look that does not learn tells of addresses that are declared or frozen elsewhere, but not of echoes and full ports.
     pub const fn is_of_source(self) -> bool {
         matches!(
             self,

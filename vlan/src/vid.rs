@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize};
 
 /// A usable VLAN identifier, 1..=4094 (802.1Q 9.6: 0 is the priority tag, 4095 is reserved).
@@ -159,7 +160,10 @@ impl fmt::Debug for VidSet {
 
 impl Serialize for VidSet {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter())
+        // The length is known, and binary formats write it first.
+        let mut list = serializer.serialize_seq(Some(self.len()))?;
+        self.iter().try_for_each(|vid| list.serialize_element(&vid))?;
+        list.end()
     }
 }
 

@@ -20,7 +20,7 @@ Before anything runs:
 
 A day with a gateway:
   l2gw run gateway.toml --host gw1         the daemon, in the foreground; systemd runs it like this
-  l2gw show status                         is it well? then: ports, trunks, macs, flows, counters, bridges
+  l2gw show status                         is it well? then: ports, trunks, macs, flows, counters, bridges, events
   l2gw trace --port leaf1 --frame ffff...  where does this frame go now, with what the gateway has learned?
   l2gw plan gateway.toml                   what would change, for the file and for frames?
   l2gw apply gateway.toml                  change it; nothing restarts, established traffic goes on
@@ -98,12 +98,16 @@ It needs CAP_NET_ADMIN. --datapath fake needs nothing: its links are in memory o
   macs       each address: where it is, how it came there, how long it was not heard
   flows      each flow of the kernel, most hit first: what matches, what is done
   counters   every counter, drops with their reason; the same as /metrics on the socket
+  events     what happened lately: ports up, down and blocked, revisions, refusals; the journal has them for its time
 
   curl --unix-socket /run/l2gw/l2gw.sock http://l2gw/v1/ports     the same answer as `l2gw show ports --json`")]
     Show {
         /// What to show
         #[arg(value_enum)]
         subject: Subject,
+        /// Of events, how many: the newest ones, at most 10000
+        #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+        newest: usize,
         /// Which daemon
         #[command(flatten)]
         at: At,
@@ -260,6 +264,8 @@ pub enum Subject {
     Bridges,
     /// Trunks
     Trunks,
+    /// What happened
+    Events,
 }
 
 /// What can be forgotten.

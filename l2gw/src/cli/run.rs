@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::admin::Socket;
+use agent::socket::Socket;
 use agent::start::{self, Choice, Start};
 use agent::topology::{self, Authorship};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nsdb::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -104,6 +105,7 @@ fn datapath(request: &RunRequest, host: &str, config: &Config) -> Result<Choice,
 
 fn serve(request: &RunRequest, plan: Plan, config: &Config) -> Result<(), String> {
     start_logging();
+    allow_many_ports();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let ended = runtime.block_on(serve_on(request, plan, config));
@@ -113,7 +115,7 @@ fn serve(request: &RunRequest, plan: Plan, config: &Config) -> Result<(), String
 
 async fn serve_on(request: &RunRequest, plan: Plan, config: &Config) -> Result<(), String> {
     let signals = Signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let store = start::open_store(&plan.state).map_err(|error| error.to_string())?;
+    let store = start::open_store(&plan.state, config.journal.keep).map_err(|error| error.to_string())?;
     let socket = Socket::open(&request.socket).await.map_err(|error| error.to_string())?;
     let publisher =
         Publisher { file: request.file.clone(), host: plan.host.clone(), store: Arc::clone(&store) };
@@ -135,6 +137,15 @@ fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("L2GW_LOG").unwrap_or_else(|_| "info".into());
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).try_init();
+}
+
+/// Every port has an upcall socket, and the usual limit of 1 024 open files is not many ports. The kernel's own limit stays.
+fn allow_many_ports() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn tell_ready() {

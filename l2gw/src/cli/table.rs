@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use vlan::addr::MacAddr;
-use vlan::forward::edited_tags;
 use vlan::frame::Header;
 use vlan::model::port::{Mode, Port};
 use vlan::model::topology::Topology;
@@ -76,7 +75,7 @@ fn row(switch: &mut Switch, port: &Port, vid: Option<u16>) -> Row {
         port: port.name.clone(),
         tags: pairs(&header.tags),
         outputs: outputs
-            .map(|out| RowOutput { port: name(out.to), tags: pairs(&edited_tags(&header, &out.edit)) })
+            .map(|out| RowOutput { port: name(out.to), tags: pairs(&out.edit.applied_to(&header)) })
             .collect(),
         drop: match verdict.decision {
             Decision::Drop(reason) => Some(reason.name()),

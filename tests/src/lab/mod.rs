@@ -14,7 +14,9 @@
 //! VIDs and priorities are plain numbers here on purpose: the lab sends what the gateway must refuse, and it is the
 //! yardstick for `vlan`, so it shares no code with it.
 
+pub mod bench;
 pub mod frames;
+pub mod gateway;
 pub mod genl;
 pub mod host;
 pub mod job;
@@ -27,6 +29,7 @@ mod record;
 mod shim;
 pub mod slot;
 mod spawn;
+pub mod standard;
 pub mod switch;
 pub mod tap;
 pub mod veth;

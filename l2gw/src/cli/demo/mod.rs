@@ -37,6 +37,7 @@ pub fn demo(json: bool, out: &mut impl Write, err: &mut impl Write) -> io::Resul
         Err(Trouble::Lab(error)) => {
             out.flush()?;
             writeln!(err, "l2gw: demo: {error}")?;
+            writeln!(err, "{NEEDS}")?;
             return Ok(FAILED);
         }
     }
@@ -56,3 +57,6 @@ fn play(script: &mut Script<'_>) -> Result<(), Trouble> {
     let network = Network::build()?;
     script.play(&network)
 }
+
+const NEEDS: &str = "l2gw: demo: it needs root, iproute2, ping and a kernel with openvswitch.ko and VLAN filtering; \
+                     `make demo` sets up what is missing and boots such a kernel where this one is none";

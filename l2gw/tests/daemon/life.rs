@@ -1,0 +1,204 @@
+//! How a daemon starts, is told, ends and starts again.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+
+use nix::sys::signal::Signal;
+
+use crate::process::{FILE, Gateway, file_with_vlan_9, finish, l2gw};
+
+#[test]
+fn sigterm_and_sigint_end_it_in_order() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut gateway = Gateway::running();
+        assert!(gateway.socket().exists());
+        gateway.signal(signal);
+        assert_eq!(gateway.ended().code(), Some(0), "{signal}: {}", gateway.log());
+        assert!(!gateway.socket().exists(), "{signal}: the socket's file is left");
+        assert!(gateway.log().contains("stopping"), "{}", gateway.log());
+    }
+}
+
+#[test]
+fn teardown_is_an_end_in_order_too() {
+    let mut gateway = Gateway::new();
+    gateway.start(&["--teardown"]);
+    gateway.stop();
+    assert!(gateway.log().contains("the datapath is removed"), "{}", gateway.log());
+}
+
+#[test]
+fn a_bad_file_opens_nothing() {
+    let gateway = Gateway::new();
+    gateway.write(&FILE.replace("vid = 8", "vid = 4095"));
+    let said = finish(&mut gateway.run(&[]));
+    assert_eq!((said.code, said.out.as_str()), (78, ""));
+    let line = said.err.lines().next().unwrap();
+    assert!(line.contains("gateway.toml:20:7: vlans.2.vid: 4095"), "{}", said.err);
+    assert_eq!(gateway.files(), ["gateway.toml"]);
+}
+
+#[test]
+fn what_this_version_does_not_run_is_bad_configuration() {
+    for (section, key) in [
+        ("[nsdb]\nbackend = \"zookeeper\"\nservers = [\"10.0.0.1:2181\"]\n", "nsdb.backend"),
+        ("[journal]\nbackend = \"cassandra\"\ncontact-points = [\"10.0.0.1:9042\"]\n", "journal.backend"),
+    ] {
+        let gateway = Gateway::new();
+        gateway.write(&format!("{section}{FILE}"));
+        let said = finish(&mut gateway.run(&[]));
+        assert_eq!(said.code, 78, "{}", said.err);
+        assert!(said.err.contains(key) && said.err.contains("embedded"), "{}", said.err);
+        assert_eq!(gateway.files(), ["gateway.toml"]);
+    }
+    let gateway = Gateway::new();
+    gateway.write(&FILE.replace("[hosts.gw1]", "[hosts.gw1]\ndatapath = \"ebpf\""));
+    let file = gateway.path("gateway.toml");
+    let said = finish(l2gw().arg("run").arg(file).args(["--host", "gw1"]));
+    assert_eq!(said.code, 78, "{}", said.err);
+    assert!(said.err.contains("hosts.gw1.datapath: \"ebpf\""), "{}", said.err);
+}
+
+#[test]
+fn an_unknown_host_opens_nothing_and_names_the_known_ones() {
+    let gateway = Gateway::new();
+    let said = finish(&mut gateway.run(&["--host", "gw7"]));
+    assert_eq!(said.code, 64, "{}", said.err);
+    let twice = said.err.contains("--host") && said.err.contains("cannot be used multiple times");
+    assert!(twice, "{}", said.err);
+    let mut run = l2gw();
+    run.arg("run").arg(gateway.path("gateway.toml")).args(["--host", "gw7", "--datapath", "fake"]);
+    let said = finish(run.arg("--state").arg(gateway.path("state")).arg("--socket").arg(gateway.socket()));
+    assert_eq!(said.code, 64, "{}", said.err);
+    assert!(said.err.contains("\"gw7\" is no host of") && said.err.contains("--host: gw1"), "{}", said.err);
+    assert_eq!(gateway.files(), ["gateway.toml"]);
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state_is_refused() {
+    let gateway = Gateway::running();
+    let mut second = gateway.run(&[]);
+    let said = finish(second.args(["--record", "/dev/null"]));
+    assert_eq!(said.code, 1, "{}", said.err);
+    let state = gateway.path("state").display().to_string();
+    assert!(said.err.contains(&state), "{}", said.err);
+    assert!(said.err.lines().last().unwrap().contains("l2gw: "), "{}", said.err);
+    assert_eq!(gateway.revision(), 1, "the first goes on");
+}
+
+#[test]
+fn a_second_daemon_on_the_same_socket_is_refused() {
+    let gateway = Gateway::running();
+    let mut second = l2gw();
+    second.arg("run").arg(gateway.path("gateway.toml")).args(["--host", "gw1", "--datapath", "fake"]);
+    let said = finish(second.arg("--state").arg(gateway.path("other")).arg("--socket").arg(gateway.socket()));
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("another daemon answers on this socket"), "{}", said.err);
+    assert_eq!(gateway.revision(), 1, "the first goes on");
+}
+
+#[test]
+fn something_that_is_no_socket_is_not_replaced() {
+    let gateway = Gateway::new();
+    fs::write(gateway.socket(), "precious").unwrap();
+    let said = finish(&mut gateway.run(&[]));
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("this is no socket"), "{}", said.err);
+    assert_eq!(fs::read_to_string(gateway.socket()).unwrap(), "precious");
+}
+
+#[test]
+fn a_restart_keeps_the_revision() {
+    let mut gateway = Gateway::running();
+    gateway.write(&file_with_vlan_9());
+    gateway.ask_about_file("apply", &[]).done();
+    assert_eq!(gateway.revision(), 2);
+    gateway.stop();
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 2, "the file says what is stored");
+    gateway.stop();
+    gateway.write(FILE);
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 3, "the file says something else");
+}
+
+#[test]
+fn a_killed_daemon_is_followed_by_another_at_once() {
+    let mut gateway = Gateway::running();
+    gateway.signal(Signal::SIGKILL);
+    assert_eq!(gateway.ended().code(), None);
+    assert!(gateway.socket().exists(), "nobody removed the socket's file");
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 1);
+}
+
+#[test]
+fn sighup_applies_the_file_and_a_bad_one_changes_nothing() {
+    let gateway = Gateway::running();
+    gateway.write(&file_with_vlan_9());
+    gateway.signal(Signal::SIGHUP);
+    gateway.wait_for("revision 2", |gateway| gateway.revision() == 2);
+    gateway.write(&FILE.replace("vid = 8", "vid = 0"));
+    gateway.signal(Signal::SIGHUP);
+    gateway.wait_for("the mistake in the log", |gateway| gateway.log().contains("vlans.2.vid: 0"));
+    gateway.write(&FILE.replace("gw1", "gw2"));
+    gateway.signal(Signal::SIGHUP);
+    gateway
+        .wait_for("the missing host in the log", |gateway| gateway.log().contains("no host of it any more"));
+    assert_eq!(gateway.revision(), 2);
+}
+
+#[test]
+fn a_new_port_of_a_datapath_in_memory_finds_its_link() {
+    let gateway = Gateway::running();
+    let port = "[[ports]]\nname = \"vm9\"\nbridge = \"vub8\"\nhost = \"gw1\"\nlink = \"tap9\"\n";
+    gateway.write(&format!("{FILE}\n{port}"));
+    gateway.ask_about_file("apply", &[]).done();
+    gateway.wait_for("four ports up", |gateway| {
+        gateway.ask(&["show", "status", "--json"]).json()["ports_up"] == 4
+    });
+}
+
+#[test]
+fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+    let mut gateway = Gateway::new();
+    let notified = UnixDatagram::bind(gateway.path("notify")).unwrap();
+    notified.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut run = gateway.run(&[]);
+    gateway.start_as(run.env("NOTIFY_SOCKET", gateway.path("notify")));
+    gateway.stop();
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let mut buffer = [0; 64];
+        let len = notified.recv(&mut buffer).unwrap();
+        told.push(String::from_utf8_lossy(&buffer[..len]).trim().to_owned());
+    }
+    assert_eq!(told, ["READY=1", "STOPPING=1"]);
+}
+
+#[test]
+fn a_record_can_be_read_again() {
+    let mut gateway = Gateway::new();
+    let record = gateway.path("record").display().to_string();
+    gateway.start(&["--record", &record]);
+    gateway.stop();
+    let lines = agent::record::read(&gateway.path("record")).unwrap();
+    let is_topology =
+        |line: &agent::record::Line| matches!(line.input, agent::input::Input::Topology { revision: 1, .. });
+    assert!(lines.iter().any(is_topology), "{} lines", lines.len());
+    assert!(lines.is_sorted_by_key(|line| line.at), "time goes on");
+}
+
+#[test]
+fn state_and_socket_are_for_their_owner_and_group() {
+    use std::os::unix::fs::MetadataExt;
+    let gateway = Gateway::running();
+    let mode = |name: &str| fs::metadata(gateway.path(name)).unwrap().mode() & 0o7777;
+    assert_eq!(format!("{:o}", mode("l2gw.sock")), "660");
+    assert_eq!(format!("{:o}", mode("state")), "700");
+    for entry in fs::read_dir(gateway.path("state")).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().mode() & 0o7777;
+        assert_eq!(format!("{mode:o}"), "600", "{}", entry.path().display());
+    }
+}

@@ -1,0 +1,158 @@
+//! What clients that mean no good, or do no good, can do to the daemon: nothing.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
+use serde_json::{Value, json};
+
+use crate::process::{Gateway, answer};
+
+/// More than the daemon has seats for.
+const MANY: usize = 200;
+
+fn status(gateway: &Gateway) -> Value {
+    gateway.ask(&["show", "status", "--json"]).json()
+}
+
+#[test]
+fn half_requests_keep_nobody_out() {
+    let gateway = Gateway::running();
+    let halves: Vec<UnixStream> = (0..MANY)
+        .map(|number| {
+            let mut stream = gateway.connect();
+            let half: &[u8] = match number % 4 {
+                0 => b"",
+                1 => b"GET /v1/sta",
+                2 => b"POST /v1/topology HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"expe",
+                _ => b"POST /v1/trace HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab",
+            };
+            stream.write_all(half).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(status(&gateway)["ports_up"], 3);
+    let open = gateway.open_files();
+    assert!(open < MANY, "{open} open files for {} halves", halves.len());
+    assert_eq!(gateway.revision(), 1);
+}
+
+#[test]
+fn clients_that_do_not_read_keep_nobody_out() {
+    let gateway = Gateway::running();
+    let deaf: Vec<UnixStream> = (0..MANY)
+        .map(|_| {
+            let mut stream = gateway.connect();
+            let request = b"GET /v1/counters HTTP/1.1\r\nhost: x\r\n\r\n";
+            // As many as it takes; a connection given up for a newer one is no failure of this client.
+            for _ in 0..8 {
+                let _ = stream.write_all(request);
+            }
+            stream
+        })
+        .collect();
+    assert_eq!(status(&gateway)["ports_up"], 3);
+    drop(deaf);
+    assert_eq!(status(&gateway)["ports_up"], 3);
+}
+
+#[test]
+fn many_clients_are_all_answered() {
+    let gateway = Gateway::running();
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..32)
+            .map(|number| {
+                let gateway = &gateway;
+                let path = ["/v1/status", "/v1/ports", "/v1/counters", "/metrics"][number % 4];
+                scope.spawn(move || (0..10).all(|_| gateway.http("GET", path, b"").0 == 200))
+            })
+            .collect();
+        for client in clients {
+            assert!(client.join().unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_body_that_is_too_long_is_refused_and_not_kept() {
+    let gateway = Gateway::running();
+    let error =
+        |body: &str| serde_json::from_str::<Value>(body).unwrap()["error"].as_str().unwrap().to_owned();
+    let long = vec![b' '; (16 << 20) + 1];
+    let (code, body) = gateway.http("POST", "/v1/topology", &long);
+    assert_eq!(code, 413, "{body}");
+    assert!(error(&body).contains("16777216"), "{body}");
+    // The same in pieces, without its length said beforehand.
+    let mut stream = gateway.connect();
+    let head = "POST /v1/topology HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let piece = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    for _ in 0..300 {
+        if stream.write_all(piece.as_bytes()).is_err() {
+            break;
+        }
+    }
+    let (code, body) = answer(&mut stream);
+    assert_eq!(code, 413, "{body}");
+    assert_eq!(gateway.revision(), 1);
+}
+
+#[test]
+fn what_cannot_be_understood_is_told_so() {
+    let gateway = Gateway::running();
+    let deep = "[".repeat(100_000);
+    for (method, path, body, expected) in [
+        ("POST", "/v1/topology", "{\"expected\":", 400),
+        ("POST", "/v1/topology", "{}", 400),
+        ("POST", "/v1/topology", deep.as_str(), 400),
+        ("POST", "/v1/trace", "{\"port\":\"leaf1\",\"frame\":\"x\"}", 400),
+        ("POST", "/v1/trace", "{\"port\":\"leaf9\",\"frame\":[1,2]}", 404),
+        ("POST", "/v1/command", "{\"make-coffee\":{}}", 400),
+        ("POST", "/v1/command", "{\"unblock\":{\"port\":\"leaf9\"}}", 404),
+        ("GET", "/v1/nothing", "", 404),
+        ("GET", "/v1/events?newest=all", "", 400),
+        ("DELETE", "/v1/topology", "", 405),
+        ("POST", "/v1/status", "{}", 405),
+    ] {
+        let (code, said) = gateway.http(method, path, body.as_bytes());
+        assert_eq!(code, expected, "{method} {path}: {said}");
+        let error =
+            serde_json::from_str::<Value>(&said).unwrap_or_else(|error| panic!("{path}: {error}: {said}"));
+        assert!(error["error"].as_str().is_some_and(|text| !text.is_empty()), "{path}: {said}");
+    }
+    let mut stream = gateway.connect();
+    stream.write_all(&[0x16, 0x03, 0x01, 0xff, 0x00, b'\r', b'\n', b'\r', b'\n']).unwrap();
+    assert_eq!(answer(&mut stream).0, 400, "no HTTP at all");
+    assert_eq!(status(&gateway)["revision"], 1);
+}
+
+#[test]
+fn a_description_that_does_not_build_is_refused_and_changes_nothing() {
+    let gateway = Gateway::running();
+    let (_, published) = gateway.http("GET", "/v1/topology", b"");
+    let mut published: Value = serde_json::from_str(&published).unwrap();
+    published["description"]["ports"][0]["bridge"] = json!("nowhere");
+    let proposal =
+        json!({"expected": 1, "description": published["description"], "author": "test", "note": ""});
+    let (code, said) = gateway.http("POST", "/v1/topology", proposal.to_string().as_bytes());
+    assert_eq!(code, 422, "{said}");
+    assert!(said.contains("nowhere"), "{said}");
+    assert_eq!(gateway.revision(), 1);
+}
+
+#[test]
+fn metrics_are_in_the_text_format() {
+    let gateway = Gateway::running();
+    let (code, text) = gateway.http("GET", "/metrics", b"");
+    assert_eq!(code, 200);
+    let mut family = String::new();
+    for line in text.lines() {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            family = declared.strip_suffix(" counter").unwrap_or_else(|| panic!("{line}")).to_owned();
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+        assert_eq!(name.split('{').next(), Some(family.as_str()), "{line}");
+        assert!(value.parse::<u64>().is_ok(), "{line}");
+    }
+    assert!(text.contains("l2gw_events_total{event=\"port-up\"} 3\n"), "{text}");
+}

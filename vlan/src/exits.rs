@@ -1,0 +1,221 @@
+//! The ways out: to which members of its segment a frame goes (behaviour.md 3 and 5). With which tags is the question of
+//! [`egress`](mod@crate::egress).
+
+use crate::egress::Passage;
+use crate::forward::{Arrival, Plane};
+use crate::model::id::{FabricId, HostId, Location};
+use crate::model::port::{Mode, Port};
+use crate::model::segment::Member;
+use crate::trace::{self, Narrator};
+use crate::verdict::{Decision, Dependency, DropReason, Egress, Meter, Output, StormClass, Verdict};
+use crate::vid::Vid;
+
+impl<'t> Plane<'t, '_> {
+    /// Where frames to a location may leave: by all members of the first port of them by which one does. A port is a member twice
+    /// where its VLAN leads into a VAB that joins two of the next tags: an address behind it may have either.
+    pub fn members_at(&self, segment: u32, at: Location) -> impl Iterator<Item = Member> + use<'t> {
+        let (topology, segment) = (self.topology, self.topology.segment(segment));
+        let is_there = move |member: &Member| {
+            let vid = segment.domain(member.domain).vid;
+            match at {
+                Location::Port { port, vid: its } => member.port == port && vid == its,
+                Location::Fabric { fabric, vid: its } => {
+                    topology.port(member.port).group == Some(fabric) && vid == Some(its)
+                }
+                Location::Host(_) => false,
+            }
+        };
+        segment.members.iter().copied().filter(is_there)
+    }
+
+    /// Whether frames that came in by a trunk group, or by none, may leave by a port in a VLAN of its bridge, as far as that depends on
+    /// states and not on frames. Notes what was looked at.
+    ///
+    /// # Errors
+    /// Why they may not.
+    pub fn may_leave(
+        &self,
+        group: Option<FabricId>,
+        port: &Port,
+        vid: Option<Vid>,
+        depends: &mut impl Extend<Dependency>,
+    ) -> Result<(), DropReason> {
+        depends.extend([Dependency::Port(port.id)]);
+        self.is_forwarding(port.id)?;
+        if port.group.is_some() && port.group == group {
+            return Err(DropReason::SameGroup);
+        }
+        if let (Some(fabric), Some(vid)) = (port.group, vid) {
+            depends.extend([Dependency::Designation(fabric, vid)]);
+        }
+        self.is_carrier(port, vid)
+    }
+
+    /// Whether a control frame that `port` admitted to a VLAN of its bridge goes out by a member: by the qinq ports and trunks of its
+    /// outer VLAN only, and by a trunk only tagged. Untagged it would be taken for the provider's own.
+    pub fn takes_tunnelled(&self, port: &Port, vid: Option<Vid>, segment: u32, member: Member) -> bool {
+        let to = self.topology.port(member.port);
+        let is_outer_vlan =
+            to.bridge == port.bridge && self.topology.segment(segment).domain(member.domain).vid == vid;
+        is_outer_vlan
+            && match &to.mode {
+                Mode::Qinq { .. } => true,
+                Mode::Trunk(trunk) => to.is_trunk && !vid.is_some_and(|vid| trunk.sends_untagged(vid)),
+                Mode::Plain | Mode::Access { .. } => false,
+            }
+    }
+}
+
+/// Why a frame does not reach a location where no member told a reason of its own.
+pub fn unreachable_at(at: Location) -> DropReason {
+    match at {
+        Location::Fabric { .. } => DropReason::NoTrunk,
+        Location::Port { .. } | Location::Host(_) => DropReason::NotMember,
+    }
+}
+
+/// Whether the reason why a frame does not leave by a member is told: of a trunk group that one of its trunks is down or does not
+/// carry the VLAN is none.
+pub fn is_telling(at: Location, reason: DropReason) -> bool {
+    let is_state =
+        matches!(reason, DropReason::NotDesignated | DropReason::PortDown | DropReason::PortBlocked);
+    !(is_state && matches!(at, Location::Fabric { .. }))
+}
+
+/// A frame on its segment, looking for ways out.
+pub(crate) struct Exits<'a> {
+    pub(crate) plane: Plane<'a, 'a>,
+    pub(crate) arrival: &'a Arrival<'a>,
+    pub(crate) passage: Passage<'a>,
+}
+
+impl Exits<'_> {
+    /// To where the destination is, or everywhere while that is not known.
+    pub(crate) fn unicast(
+        &self,
+        at: Option<Location>,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Decision {
+        let Some(at) = at else { return self.flood(StormClass::Unknown, verdict, say) };
+        say.say(|| trace::found(self.plane.topology, self.passage.header.dst, at));
+        match at {
+            Location::Port { port, .. } => {
+                verdict.depends.push(Dependency::Port(port));
+                if port == self.arrival.port.id {
+                    return Decision::Drop(DropReason::SamePort);
+                }
+                self.to_first_of(at, verdict, say)
+            }
+            Location::Fabric { fabric, vid } => {
+                verdict.depends.push(Dependency::Designation(fabric, vid));
+                if self.arrival.port.group == Some(fabric) {
+                    return Decision::Drop(DropReason::SameGroup);
+                }
+                self.to_first_of(at, verdict, say)
+            }
+            Location::Host(host) => {
+                self.to_host(host, verdict);
+                Decision::Forward
+            }
+        }
+    }
+
+    /// To the port that the destination is behind, or to whichever trunk of the group carries the VLAN.
+    fn to_first_of(&self, at: Location, verdict: &mut Verdict, say: &mut impl Narrator) -> Decision {
+        let (mut chosen, mut reason) = (None, unreachable_at(at));
+        for member in self.plane.members_at(self.arrival.located.segment.number, at) {
+            if chosen.is_some_and(|chosen| chosen != member.port) {
+                continue;
+            }
+            match self.leave(member, verdict, say) {
+                Ok(()) => chosen = Some(member.port),
+                Err(why) if is_telling(at, why) => reason = why,
+                Err(_) => {}
+            }
+        }
+        if chosen.is_some() { Decision::Forward } else { Decision::Drop(reason) }
+    }
+
+    /// To every member of the segment, through the storm meter of its class.
+    pub(crate) fn flood(
+        &self,
+        class: StormClass,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Decision {
+        self.meter(class, verdict);
+        say.say(|| trace::flooded(class, self.passage.header.dst));
+        self.to_all(|_| true, verdict, say)
+    }
+
+    /// A control frame to the rest of its customer's outer VLAN.
+    pub(crate) fn tunnel(&self, verdict: &mut Verdict, say: &mut impl Narrator) -> Decision {
+        say.say(|| trace::tunnelled(self.plane.topology, self.arrival));
+        self.to_all(|member| self.takes_tunnelled(member), verdict, say)
+    }
+
+    /// One copy to every wanted member port but the arrival's, and one to every other host.
+    fn to_all(
+        &self,
+        is_wanted: impl Fn(Member) -> bool,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Decision {
+        verdict.depends.push(Dependency::Segment(self.arrival.located.segment.number));
+        for member in &self.passage.segment.members {
+            if member.port == self.arrival.port.id || !is_wanted(*member) {
+                continue;
+            }
+            if let Err(reason) = self.leave(*member, verdict, say) {
+                say.say(|| trace::withheld(self.plane.topology, member.port, reason));
+                verdict.withheld.push((member.port, reason));
+            }
+        }
+        if verdict.outputs.is_empty() { Decision::Drop(DropReason::NoMember) } else { Decision::Forward }
+    }
+
+    fn takes_tunnelled(&self, member: Member) -> bool {
+        let Arrival { port, admitted, located, .. } = self.arrival;
+        self.plane.takes_tunnelled(port, admitted.vid, located.segment.number, member)
+    }
+
+    /// Adds the copy that leaves by a member port, if it may.
+    fn leave(
+        &self,
+        member: Member,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Result<(), DropReason> {
+        let port = self.plane.topology.port(member.port);
+        if port.host != self.plane.host {
+            self.to_host(port.host, verdict);
+            return Ok(());
+        }
+        let vid = self.passage.segment.domain(member.domain).vid;
+        self.plane.may_leave(self.arrival.port.group, port, vid, &mut verdict.depends)?;
+        let edit = self.passage.leave(member, &mut verdict.consulted)?;
+        say.say(|| trace::leaves(self.plane.topology, &self.passage, member, &edit));
+        verdict.outputs.push(Output { to: Egress::Port(port.id), edit });
+        Ok(())
+    }
+
+    fn to_host(&self, host: HostId, verdict: &mut Verdict) {
+        let to = Egress::Tunnel { host, vni: self.passage.segment.vni };
+        if !verdict.outputs.iter().any(|output| output.to == to) {
+            verdict.outputs.push(Output { to, edit: self.passage.bare() });
+        }
+    }
+
+    fn meter(&self, class: StormClass, verdict: &mut Verdict) {
+        let storm = &self.arrival.port.storm;
+        let rate = match class {
+            StormClass::Broadcast => storm.broadcast,
+            StormClass::Multicast => storm.multicast,
+            StormClass::Unknown => storm.unknown,
+        };
+        if rate > 0 {
+            verdict.meter = Some(Meter { port: self.arrival.port.id, vid: self.arrival.admitted.vid, class });
+        }
+    }
+}
