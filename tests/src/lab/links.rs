@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,16 @@ impl<'a> Links<'a> {
         self.change(link, "rename", |message| message.name(name));
         self.set_up(name);
         self.wait_until_ready(name);
+    }
+
+    /// Moves a link to another namespace, where it is down. Panics if the kernel refuses.
+    pub fn give_to(&self, link: &str, netns: &Netns) {
+        self.change(link, "give away", |message| message.setns_by_fd(netns.as_raw_fd()));
+    }
+
+    /// Takes a link from its bridge. Panics if the kernel refuses.
+    pub fn detach(&self, link: &str) {
+        self.change(link, "detach", |message| message.nocontroller());
     }
 
     /// Joins a link to a bridge. Panics if the kernel refuses.
