@@ -16,6 +16,9 @@
 //! in all), so a flow that still names a port that is gone cannot send to another link.
 
 mod action;
+// Netlink is in the byte order of the host; the messages are from one that begins with the lowest.
+#[cfg(all(test, target_endian = "little"))]
+mod captured;
 mod change;
 mod dp;
 mod family;
