@@ -37,6 +37,11 @@ pub struct Side {
 /// Frames that came out, by port.
 pub type Outcome = Vec<(&'static str, Vec<u8>)>;
 
+/// The ports by which frames came out, once for each frame.
+pub fn ports(outcome: &Outcome) -> Vec<&'static str> {
+    outcome.iter().map(|(port, _)| *port).collect()
+}
+
 impl Bench {
     /// Starts a gateway with this file, links and their far ends there before it starts. Each port is a link of the same name.
     ///

@@ -349,3 +349,6 @@ impl fmt::Display for Learned {
         }
     }
 }
+
+/// How long a frame of ours may be under way in a fabric before it comes back (behaviour.md 4).
+pub const ECHO: Duration = Duration::from_secs(1);
