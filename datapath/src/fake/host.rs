@@ -14,7 +14,7 @@ use crate::flow::{FlowChange, MeterId, MeterRate};
 use crate::padding::pad_for;
 use crate::port::{Link, LinkEvent, LinkIndex, Vport, VportNo};
 use crate::tables::{Generation, TableChange, TableReports};
-use crate::{Execute, Refusal, RefusalCause, Upcall};
+use crate::{Execute, FlowAnswer, Refusal, RefusalCause, Upcall};
 
 /// How a fake datapath behaves. By default it is as able as openvswitch.ko.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -287,7 +287,7 @@ impl Host {
         self.kernel.as_mut().map(|kernel| kernel.learning.take_reports(most)).unwrap_or_default()
     }
 
-    pub(super) fn change_flow(&mut self, change: FlowChange) -> Result<(), Refusal> {
+    pub(super) fn change_flow(&mut self, change: FlowChange) -> FlowAnswer {
         let what = match &change {
             FlowChange::Put { id, key, .. } => format!("put flow {:032x} on {}", id.0, key.vport),
             FlowChange::Delete { id } => format!("delete flow {:032x}", id.0),
