@@ -25,7 +25,7 @@ fn flows_do_what_the_forwarding_plane_says() {
     let cases = number("L2GW_CASES").unwrap_or(CASES);
     let mut counts = Counts::default();
     for seed in first..first + cases {
-        if let Err(story) = Play::new(seed).to_its_end(&mut counts) {
+        if let Err(story) = Play::new(seed).finish(&mut counts) {
             panic!("seed {seed} (L2GW_SEED={seed} L2GW_CASES=1): {story}");
         }
     }
@@ -73,7 +73,7 @@ impl Play {
         }
     }
 
-    fn to_its_end(mut self, counts: &mut Counts) -> Result<(), String> {
+    fn finish(mut self, counts: &mut Counts) -> Result<(), String> {
         let description = self.description.clone();
         let mut traffic = Traffic::new(&description);
         counts.cases += 1;

@@ -12,7 +12,49 @@ use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Edit, Effect, Egress, Output, Protocol, Verdict};
 use crate::vid::Vid;
 
-impl Plane<'_, '_> {
+/// What becomes of a control frame before its VLAN is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// It is dropped; perhaps something else is to happen.
+    Drop(DropReason, Option<Effect>),
+    /// It is for us.
+    Consume(Protocol),
+    /// It passes unchanged between the trunks of its bridge.
+    PassBetweenTrunks,
+    /// It is admitted like data. On a trunk it may belong to a customer's outer VLAN; that is decided when the VLAN is known.
+    Classify,
+}
+
+impl<'t> Plane<'t, '_> {
+    /// What becomes of a class of control frames at a port, before any VLAN is looked for.
+    pub fn control(&self, port: &Port, class: Class) -> Control {
+        match policy::handling(class, port, self.topology.bridge(port.bridge).redundancy()) {
+            Handling::Tunnel if port.is_trunk => Control::PassBetweenTrunks,
+            Handling::Tunnel => Control::Classify,
+            Handling::Discard | Handling::Watch if port.is_trunk && self.may_be_customers(port, class) => {
+                Control::Classify
+            }
+            Handling::Discard | Handling::Watch => Control::Drop(DropReason::Reserved, watched(port, class)),
+            Handling::Block => Control::Drop(DropReason::Bpdu, Some(Effect::BlockPort(port.id))),
+            Handling::Consume(protocol) => Control::Consume(protocol),
+        }
+    }
+
+    /// Whether control frames that a port admitted go on in a segment: those of a trunk only by their tag, into a customer's outer
+    /// VLAN. Others are the physical network's own.
+    pub fn takes_control(&self, port: &Port, admitted: Admitted, segment: u32) -> bool {
+        !port.is_trunk || admitted.is_tagged && self.has_qinq_member(port, admitted.vid, segment)
+    }
+
+    /// The other trunks of a port's bridge on this host.
+    pub fn other_trunks(&self, port: &Port) -> impl Iterator<Item = &'t Port> {
+        let (bridge, id, host) = (port.bridge, port.id, self.host);
+        let is_other = move |other: &&Port| {
+            other.is_trunk && other.bridge == bridge && other.id != id && other.host == host
+        };
+        self.topology.ports().iter().filter(is_other)
+    }
+
     /// Ends the story of a probe: it is for us, or from nobody who may send one.
     pub(crate) fn take_probe(&self, port: &Port, header: &Header) -> Result<(), Decision> {
         match (policy::is_probe(header), port.is_trunk) {
@@ -31,18 +73,14 @@ impl Plane<'_, '_> {
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Result<(), Decision> {
-        match policy::handling(class, port, self.topology.bridge(port.bridge).redundancy()) {
-            Handling::Tunnel if port.is_trunk => Err(self.between_trunks(port, verdict, say)),
-            Handling::Tunnel => Ok(()),
-            Handling::Discard | Handling::Watch if port.is_trunk && self.may_be_customers(port, class) => {
-                Ok(())
+        match self.control(port, class) {
+            Control::Classify => Ok(()),
+            Control::PassBetweenTrunks => Err(self.between_trunks(port, verdict, say)),
+            Control::Consume(protocol) => Err(Decision::Consume(protocol)),
+            Control::Drop(reason, effect) => {
+                verdict.effect = effect;
+                Err(Decision::Drop(reason))
             }
-            Handling::Discard | Handling::Watch => Err(discard(port, class, verdict)),
-            Handling::Block => {
-                verdict.effect = Some(Effect::BlockPort(port.id));
-                Err(Decision::Drop(DropReason::Bpdu))
-            }
-            Handling::Consume(protocol) => Err(Decision::Consume(protocol)),
         }
     }
 
@@ -69,9 +107,8 @@ impl Plane<'_, '_> {
         verdict: &mut Verdict,
     ) -> Result<(), Decision> {
         match class {
-            Some(class) if port.is_trunk => {
-                let is_customers = admitted.is_tagged && self.has_qinq_member(port, admitted.vid, located);
-                if is_customers { Ok(()) } else { Err(discard(port, class, verdict)) }
+            Some(class) if !self.takes_control(port, admitted, located.segment.number) => {
+                Err(discard(port, class, verdict))
             }
             _ => Ok(()),
         }
@@ -83,8 +120,8 @@ impl Plane<'_, '_> {
     }
 
     /// Whether the VLAN is a customer's outer VLAN: a qinq port of the same bridge is in it.
-    fn has_qinq_member(&self, port: &Port, vid: Option<Vid>, located: Located) -> bool {
-        let segment = self.topology.segment(located.segment.number);
+    fn has_qinq_member(&self, port: &Port, vid: Option<Vid>, segment: u32) -> bool {
+        let segment = self.topology.segment(segment);
         let is_qinq = |member: &Member| {
             let other = self.topology.port(member.port);
             let is_here = other.bridge == port.bridge && segment.domain(member.domain).vid == vid;
@@ -95,13 +132,10 @@ impl Plane<'_, '_> {
 
     /// Spanning tree frames of the switches pass between the trunks of a bridge as they are.
     fn between_trunks(&self, port: &Port, verdict: &mut Verdict, say: &mut impl Narrator) -> Decision {
-        for other in self.topology.ports() {
-            if other.is_trunk && other.bridge == port.bridge && other.id != port.id && other.host == self.host
-            {
-                verdict.depends.push(Dependency::Port(other.id));
-                if self.is_forwarding(other.id).is_ok() {
-                    verdict.outputs.push(Output { to: Egress::Port(other.id), edit: Edit::default() });
-                }
+        for other in self.other_trunks(port) {
+            verdict.depends.push(Dependency::Port(other.id));
+            if self.is_forwarding(other.id).is_ok() {
+                verdict.outputs.push(Output { to: Egress::Port(other.id), edit: Edit::default() });
             }
         }
         say.say(|| trace::between_trunks(self.topology, port.bridge));
@@ -109,10 +143,13 @@ impl Plane<'_, '_> {
     }
 }
 
-/// Drops a control frame. Spanning tree on a trunk is seen all the same: it tells of loops.
 fn discard(port: &Port, class: Class, verdict: &mut Verdict) -> Decision {
-    if port.is_trunk && matches!(class, Class::Bpdu | Class::Pvst) {
-        verdict.effect = Some(Effect::Watch(port.id));
-    }
+    verdict.effect = watched(port, class);
     Decision::Drop(DropReason::Reserved)
+}
+
+/// What else happens when a control frame is discarded: spanning tree on a trunk is seen all the same, it tells of loops.
+pub fn watched(port: &Port, class: Class) -> Option<Effect> {
+    let is_tree = matches!(class, Class::Bpdu | Class::Pvst);
+    (port.is_trunk && is_tree).then_some(Effect::Watch(port.id))
 }

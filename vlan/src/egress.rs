@@ -1,9 +1,13 @@
 //! Egress: how a frame's tags change on the way from the domain it entered to the port it leaves by, and why it may not
 //! leave there (behaviour.md 3).
+//!
+//! In two halves. A [`Departure`] is what holds for every frame that came in the same way; of the frame it reads only the tags that
+//! classification has read. Its [`edit`](Departure::edit) is what holds for one frame. A kernel that has tables gets departures, one that
+//! has flows gets edits.
 
 use smallvec::SmallVec;
 
-use crate::frame::Header;
+use crate::frame::{Header, MAX_TAGS};
 use crate::ingress::{Admitted, Priority};
 use crate::model::description::NativeInner;
 use crate::model::port::{Mode, Port};
@@ -24,7 +28,7 @@ pub struct Passage<'a> {
     pub from: u16,
     /// How it was let in.
     pub admitted: Admitted,
-    /// Its header.
+    /// Its header. A departure reads of it only the tags that classification has read.
     pub header: &'a Header,
 }
 
@@ -54,7 +58,7 @@ impl Origin {
     }
 }
 
-impl Passage<'_> {
+impl<'a> Passage<'a> {
     /// How many tags at the front classification has looked through.
     fn read_tags(&self) -> usize {
         self.admitted.taken + usize::from(self.domain().inner.is_some())
@@ -74,25 +78,32 @@ impl Passage<'_> {
     /// # Errors
     /// Why it may not leave there.
     pub fn leave(&self, member: Member, consulted: &mut Consulted) -> Result<Edit, DropReason> {
+        self.departure(member)?.edit(self.header, consulted)
+    }
+
+    /// How every frame that came in this way leaves by `member`.
+    ///
+    /// # Errors
+    /// Why none of them may leave there.
+    pub fn departure(&self, member: Member) -> Result<Departure<'a>, DropReason> {
         let port = self.topology.port(member.port);
         let (mut wanted, mut priority) = self.wanted(member.domain);
-        let vid = self.segment.domain(member.domain).vid;
-        if let (Some(vid), Some(own)) = (vid, wanted.first_mut()) {
+        let mut guard = Guard::Any;
+        let mut is_own_tag_off = true;
+        if let (Some(vid), Some(own)) = (self.segment.domain(member.domain).vid, wanted.first_mut()) {
             match wire_form(port, vid) {
-                Some(on_wire) => own.vid = on_wire,
+                Some(on_wire) => (own.vid, is_own_tag_off) = (on_wire, false),
                 None => {
                     priority = own.origin.priority();
                     wanted.remove(0);
-                    self.may_leave_untagged(port, wanted.first(), consulted)?;
+                    guard = self.guard(port, wanted.first())?;
                 }
             }
         }
-        let mut edit = self.edit(&wanted, consulted);
-        let is_own_tag_off = vid.is_none_or(|vid| wire_form(port, vid).is_none());
-        if port.priority_tags && is_own_tag_off && wanted.is_empty() {
-            self.add_priority_tag(port, priority, &mut edit, consulted);
-        }
-        Ok(edit)
+        let (pop, push) = self.change(&wanted);
+        let keeps_priority = port.priority_tags && is_own_tag_off && wanted.is_empty();
+        let priority_tag = keeps_priority.then(|| (self.priority_tpid(port), priority));
+        Ok(Departure { pop, push, priority_tag, guard })
     }
 
     /// The tags of the domain `to`, the outermost first, and the priority of the tag that came off last.
@@ -132,18 +143,17 @@ impl Passage<'_> {
     }
 
     /// From the innermost outwards, tags that are on the frame already stay; from the first that is not, all are put on.
-    fn edit(&self, wanted: &[Wanted], consulted: &mut Consulted) -> Edit {
+    fn change(&self, wanted: &[Wanted]) -> (u8, SmallVec<[NewTag; MAX_TAGS]>) {
         let mut staying = 0;
-        let mut push: SmallVec<[Tag; 2]> = SmallVec::new();
+        let mut push: SmallVec<[NewTag; MAX_TAGS]> = SmallVec::new();
         for tag in wanted.iter().rev() {
             if push.is_empty() && self.is_on_frame(tag) {
                 staying += 1;
             } else {
-                let pcp = tag.origin.priority().read(self.header, consulted);
-                push.insert(0, Tag::new(tag.tpid, tag.vid, pcp));
+                push.insert(0, NewTag { tpid: tag.tpid, vid: tag.vid, priority: tag.origin.priority() });
             }
         }
-        Edit { pop: (self.read_tags() - staying) as u8, push }
+        ((self.read_tags() - staying) as u8, push)
     }
 
     fn is_on_frame(&self, wanted: &Wanted) -> bool {
@@ -152,66 +162,105 @@ impl Passage<'_> {
     }
 
     /// A frame that is still tagged would be taken for another VLAN's by whoever receives it untagged.
-    fn may_leave_untagged(
-        &self,
-        port: &Port,
-        next: Option<&Wanted>,
-        consulted: &mut Consulted,
-    ) -> Result<(), DropReason> {
+    fn guard(&self, port: &'a Port, next: Option<&Wanted>) -> Result<Guard<'a>, DropReason> {
         match &port.mode {
-            Mode::Plain | Mode::Qinq { customer_vlans: None, .. } => Ok(()),
-            Mode::Qinq { customer_vlans: Some(allowed), .. } => {
-                self.may_reach_customer(allowed, next, consulted)
-            }
-            Mode::Trunk(trunk) if trunk.native_inner == NativeInner::Pass => Ok(()),
-            Mode::Trunk(_) | Mode::Access { .. } => {
-                if next.is_some() || is_tag_type(self.payload_type(consulted)) {
-                    return Err(DropReason::NativeHop);
-                }
-                Ok(())
-            }
+            Mode::Plain | Mode::Qinq { customer_vlans: None, .. } => Ok(Guard::Any),
+            Mode::Qinq { customer_vlans: Some(allowed), .. } => match next {
+                None => Ok(Guard::CustomerTagAt(self.read_tags(), allowed)),
+                Some(next) if next.tpid == Tpid::Customer && allowed.contains(next.vid) => Ok(Guard::Any),
+                Some(_) => Err(DropReason::CustomerVlanNotAllowed),
+            },
+            Mode::Trunk(trunk) if trunk.native_inner == NativeInner::Pass => Ok(Guard::Any),
+            Mode::Trunk(_) | Mode::Access { .. } if next.is_some() => Err(DropReason::NativeHop),
+            Mode::Trunk(_) | Mode::Access { .. } => Ok(Guard::NoTagAt(self.read_tags())),
         }
     }
 
-    fn may_reach_customer(
-        &self,
-        allowed: &VidSet,
-        next: Option<&Wanted>,
-        consulted: &mut Consulted,
-    ) -> Result<(), DropReason> {
-        let depth = self.read_tags();
-        let (tpid, vid) = match next {
-            Some(tag) => (Some(tag.tpid), Some(tag.vid)),
-            None => {
-                consulted.tag_vid(depth);
-                let tag = self.header.tag(depth);
-                (tag.map(Tag::tpid), tag.and_then(Tag::vid))
-            }
+    /// The customer of a qinq port reads 0x8100.
+    fn priority_tpid(&self, port: &Port) -> Tpid {
+        match port.mode {
+            Mode::Qinq { .. } => Tpid::Customer,
+            _ => self.topology.bridge(port.bridge).tpid(),
+        }
+    }
+}
+
+/// How every frame that came in one way leaves by a port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Departure<'a> {
+    /// How many tags come off the front, 0..=2.
+    pub pop: u8,
+    /// Tags put on then, the outermost first.
+    pub push: SmallVec<[NewTag; MAX_TAGS]>,
+    /// A frame that shows no tag then, and whose priority is not 0, gets a tag of VID 0 with this TPID and the priority.
+    pub priority_tag: Option<(Tpid, Priority)>,
+    /// What the frame must be like.
+    pub guard: Guard<'a>,
+}
+
+/// A tag to be put on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewTag {
+    /// Its TPID.
+    pub tpid: Tpid,
+    /// Its VID.
+    pub vid: Vid,
+    /// Its priority.
+    pub priority: Priority,
+}
+
+/// What a frame must be like to leave. Depths count the tags of the frame as it came, 0 is the outermost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Guard<'a> {
+    /// Anything.
+    Any,
+    /// No tag follows its first tags, so many.
+    NoTagAt(usize),
+    /// The tag at this depth is a customer's, of one of these VLANs.
+    CustomerTagAt(usize, &'a VidSet),
+}
+
+impl Departure<'_> {
+    /// The change of tags for one of the frames.
+    ///
+    /// # Errors
+    /// Why this one may not leave.
+    pub fn edit(&self, header: &Header, consulted: &mut Consulted) -> Result<Edit, DropReason> {
+        self.guard.check(header, consulted)?;
+        let tag = |new: &NewTag, consulted: &mut Consulted| {
+            Tag::new(new.tpid, new.vid, new.priority.read(header, consulted))
         };
-        let customer = vid.filter(|_| tpid == Some(Tpid::Customer));
-        let is_allowed = customer.is_some_and(|vid| allowed.contains(vid));
-        if is_allowed { Ok(()) } else { Err(DropReason::CustomerVlanNotAllowed) }
-    }
-
-    fn payload_type(&self, consulted: &mut Consulted) -> u16 {
-        consulted.tag_presence(self.read_tags());
-        self.header.type_after(self.read_tags())
-    }
-
-    /// A frame that is sent with no tag may keep its priority in one of VID 0; the customer of a qinq port reads 0x8100.
-    fn add_priority_tag(&self, port: &Port, priority: Priority, edit: &mut Edit, consulted: &mut Consulted) {
-        if is_tag_type(self.payload_type(consulted)) {
-            return;
+        let mut push: SmallVec<[Tag; MAX_TAGS]> = self.push.iter().map(|new| tag(new, consulted)).collect();
+        if let Some((tpid, priority)) = self.priority_tag
+            && !shows_tag(header, usize::from(self.pop), consulted)
+        {
+            let pcp = priority.read(header, consulted);
+            push.extend((pcp != Pcp::ZERO).then(|| Tag::priority(tpid, pcp)));
         }
-        let pcp = priority.read(self.header, consulted);
-        if pcp != Pcp::ZERO {
-            let tpid = match port.mode {
-                Mode::Qinq { .. } => Tpid::Customer,
-                _ => self.topology.bridge(port.bridge).tpid(),
-            };
-            edit.push.insert(0, Tag::priority(tpid, pcp));
+        Ok(Edit { pop: self.pop, push })
+    }
+}
+
+impl Guard<'_> {
+    fn check(&self, header: &Header, consulted: &mut Consulted) -> Result<(), DropReason> {
+        match self {
+            Guard::Any => Ok(()),
+            Guard::NoTagAt(depth) if shows_tag(header, *depth, consulted) => Err(DropReason::NativeHop),
+            Guard::NoTagAt(_) => Ok(()),
+            Guard::CustomerTagAt(depth, allowed) => {
+                consulted.tag_vid(*depth);
+                let tag = header.tag(*depth).filter(|tag| tag.tpid() == Tpid::Customer);
+                let is_allowed = tag.and_then(Tag::vid).is_some_and(|vid| allowed.contains(vid));
+                if is_allowed { Ok(()) } else { Err(DropReason::CustomerVlanNotAllowed) }
+            }
         }
     }
+}
+
+/// Whether a switch would take the frame for a tagged one when its first `depth` tags are off.
+fn shows_tag(header: &Header, depth: usize, consulted: &mut Consulted) -> bool {
+    consulted.tag_presence(depth);
+    is_tag_type(header.type_after(depth))
 }
 
 /// The VID with which a VLAN leaves by a port; `None` if it leaves untagged.

@@ -1,15 +1,86 @@
 //! The ways out: to which members of its segment a frame goes (behaviour.md 3 and 5). With which tags is the question of
 //! [`egress`](mod@crate::egress).
 
-use crate::designation::Carrier;
 use crate::egress::Passage;
 use crate::forward::{Arrival, Plane};
-use crate::model::id::{FabricId, HostId, Location, PortId};
-use crate::model::port::Mode;
+use crate::model::id::{FabricId, HostId, Location};
+use crate::model::port::{Mode, Port};
 use crate::model::segment::Member;
 use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Egress, Meter, Output, StormClass, Verdict};
 use crate::vid::Vid;
+
+impl<'t> Plane<'t, '_> {
+    /// Where frames to a location may leave: by all members of the first port of them by which one does. A port is a member twice
+    /// where its VLAN leads into a VAB that joins two of the next tags: an address behind it may have either.
+    pub fn members_at(&self, segment: u32, at: Location) -> impl Iterator<Item = Member> + use<'t> {
+        let (topology, segment) = (self.topology, self.topology.segment(segment));
+        let is_there = move |member: &Member| {
+            let vid = segment.domain(member.domain).vid;
+            match at {
+                Location::Port { port, vid: its } => member.port == port && vid == its,
+                Location::Fabric { fabric, vid: its } => {
+                    topology.port(member.port).group == Some(fabric) && vid == Some(its)
+                }
+                Location::Host(_) => false,
+            }
+        };
+        segment.members.iter().copied().filter(is_there)
+    }
+
+    /// Whether frames that came in by a trunk group, or by none, may leave by a port in a VLAN of its bridge, as far as that depends on
+    /// states and not on frames. Notes what was looked at.
+    ///
+    /// # Errors
+    /// Why they may not.
+    pub fn may_leave(
+        &self,
+        group: Option<FabricId>,
+        port: &Port,
+        vid: Option<Vid>,
+        depends: &mut impl Extend<Dependency>,
+    ) -> Result<(), DropReason> {
+        depends.extend([Dependency::Port(port.id)]);
+        self.is_forwarding(port.id)?;
+        if port.group.is_some() && port.group == group {
+            return Err(DropReason::SameGroup);
+        }
+        if let (Some(fabric), Some(vid)) = (port.group, vid) {
+            depends.extend([Dependency::Designation(fabric, vid)]);
+        }
+        self.is_carrier(port, vid)
+    }
+
+    /// Whether a control frame that `port` admitted to a VLAN of its bridge goes out by a member: by the qinq ports and trunks of its
+    /// outer VLAN only, and by a trunk only tagged. Untagged it would be taken for the provider's own.
+    pub fn takes_tunnelled(&self, port: &Port, vid: Option<Vid>, segment: u32, member: Member) -> bool {
+        let to = self.topology.port(member.port);
+        let is_outer_vlan =
+            to.bridge == port.bridge && self.topology.segment(segment).domain(member.domain).vid == vid;
+        is_outer_vlan
+            && match &to.mode {
+                Mode::Qinq { .. } => true,
+                Mode::Trunk(trunk) => to.is_trunk && !vid.is_some_and(|vid| trunk.sends_untagged(vid)),
+                Mode::Plain | Mode::Access { .. } => false,
+            }
+    }
+}
+
+/// Why a frame does not reach a location where no member told a reason of its own.
+pub fn unreachable_at(at: Location) -> DropReason {
+    match at {
+        Location::Fabric { .. } => DropReason::NoTrunk,
+        Location::Port { .. } | Location::Host(_) => DropReason::NotMember,
+    }
+}
+
+/// Whether the reason why a frame does not leave by a member is told: of a trunk group that one of its trunks is down or does not
+/// carry the VLAN is none.
+pub fn is_telling(at: Location, reason: DropReason) -> bool {
+    let is_state =
+        matches!(reason, DropReason::NotDesignated | DropReason::PortDown | DropReason::PortBlocked);
+    !(is_state && matches!(at, Location::Fabric { .. }))
+}
 
 /// A frame on its segment, looking for ways out.
 pub(crate) struct Exits<'a> {
@@ -29,8 +100,20 @@ impl Exits<'_> {
         let Some(at) = at else { return self.flood(StormClass::Unknown, verdict, say) };
         say.say(|| trace::found(self.plane.topology, self.passage.header.dst, at));
         match at {
-            Location::Port { port, vid } => self.to_port(port, vid, verdict, say),
-            Location::Fabric { fabric, vid } => self.to_fabric(fabric, vid, verdict, say),
+            Location::Port { port, .. } => {
+                verdict.depends.push(Dependency::Port(port));
+                if port == self.arrival.port.id {
+                    return Decision::Drop(DropReason::SamePort);
+                }
+                self.to_first_of(at, verdict, say)
+            }
+            Location::Fabric { fabric, vid } => {
+                verdict.depends.push(Dependency::Designation(fabric, vid));
+                if self.arrival.port.group == Some(fabric) {
+                    return Decision::Drop(DropReason::SameGroup);
+                }
+                self.to_first_of(at, verdict, say)
+            }
             Location::Host(host) => {
                 self.to_host(host, verdict, say);
                 Decision::Forward
@@ -38,59 +121,20 @@ impl Exits<'_> {
         }
     }
 
-    fn to_port(
-        &self,
-        port: PortId,
-        vid: Option<Vid>,
-        verdict: &mut Verdict,
-        say: &mut impl Narrator,
-    ) -> Decision {
-        verdict.depends.push(Dependency::Port(port));
-        if port == self.arrival.port.id {
-            return Decision::Drop(DropReason::SamePort);
-        }
-        let mut reason = DropReason::NotMember;
-        for member in self.members_in(vid).filter(|member| member.port == port) {
-            if let Err(why) = self.leave(member, verdict, say) {
-                reason = why;
-            }
-        }
-        if verdict.outputs.is_empty() { Decision::Drop(reason) } else { Decision::Forward }
-    }
-
-    /// To whichever trunk of the group carries the VLAN.
-    fn to_fabric(
-        &self,
-        fabric: FabricId,
-        vid: Vid,
-        verdict: &mut Verdict,
-        say: &mut impl Narrator,
-    ) -> Decision {
-        verdict.depends.push(Dependency::Designation(fabric, vid));
-        if self.arrival.port.group == Some(fabric) {
-            return Decision::Drop(DropReason::SameGroup);
-        }
-        let mut reason = DropReason::NoTrunk;
-        let mut carrier = None;
-        for member in self.members_in(Some(vid)) {
-            let is_of_group = self.plane.topology.port(member.port).group == Some(fabric);
-            if !is_of_group || carrier.is_some_and(|carrier| carrier != member.port) {
+    /// To the port that the destination is behind, or to whichever trunk of the group carries the VLAN.
+    fn to_first_of(&self, at: Location, verdict: &mut Verdict, say: &mut impl Narrator) -> Decision {
+        let (mut chosen, mut reason) = (None, unreachable_at(at));
+        for member in self.plane.members_at(self.arrival.located.segment.number, at) {
+            if chosen.is_some_and(|chosen| chosen != member.port) {
                 continue;
             }
             match self.leave(member, verdict, say) {
-                Ok(()) => carrier = Some(member.port),
-                Err(DropReason::NotDesignated | DropReason::PortDown | DropReason::PortBlocked) => {}
-                Err(other) => reason = other,
+                Ok(()) => chosen = Some(member.port),
+                Err(why) if is_telling(at, why) => reason = why,
+                Err(_) => {}
             }
         }
-        if carrier.is_some() { Decision::Forward } else { Decision::Drop(reason) }
-    }
-
-    /// The members in a VLAN of their bridge. A port is there twice where the VLAN leads into a VAB that joins two of the next
-    /// tags: an address behind it may have either.
-    fn members_in(&self, vid: Option<Vid>) -> impl Iterator<Item = Member> {
-        let segment = self.passage.segment;
-        segment.members.iter().copied().filter(move |member| segment.domain(member.domain).vid == vid)
+        if chosen.is_some() { Decision::Forward } else { Decision::Drop(reason) }
     }
 
     /// To every member of the segment, through the storm meter of its class.
@@ -132,18 +176,9 @@ impl Exits<'_> {
         if verdict.outputs.is_empty() { Decision::Drop(DropReason::NoMember) } else { Decision::Forward }
     }
 
-    /// Whether a tunnelled control frame goes out by a member: by the qinq ports and trunks of its outer VLAN only, and by a trunk
-    /// only tagged. Untagged it would be taken for the provider's own.
     fn takes_tunnelled(&self, member: Member) -> bool {
-        let port = self.plane.topology.port(member.port);
-        let vid = self.passage.segment.domain(member.domain).vid;
-        let is_outer_vlan = port.bridge == self.arrival.port.bridge && vid == self.arrival.admitted.vid;
-        is_outer_vlan
-            && match &port.mode {
-                Mode::Qinq { .. } => true,
-                Mode::Trunk(trunk) => port.is_trunk && !vid.is_some_and(|vid| trunk.sends_untagged(vid)),
-                Mode::Plain | Mode::Access { .. } => false,
-            }
+        let Arrival { port, admitted, located, .. } = self.arrival;
+        self.plane.takes_tunnelled(port, admitted.vid, located.segment.number, member)
     }
 
     /// Adds the copy that leaves by a member port, if it may.
@@ -158,18 +193,8 @@ impl Exits<'_> {
             self.to_host(port.host, verdict, say);
             return Ok(());
         }
-        verdict.depends.push(Dependency::Port(port.id));
-        self.plane.is_forwarding(port.id)?;
-        if port.group.is_some() && port.group == self.arrival.port.group {
-            return Err(DropReason::SameGroup);
-        }
         let vid = self.passage.segment.domain(member.domain).vid;
-        if let (Some(fabric), Some(vid)) = (port.group, vid) {
-            verdict.depends.push(Dependency::Designation(fabric, vid));
-        }
-        if self.plane.designation.carrier(port, vid) != Carrier::This {
-            return Err(DropReason::NotDesignated);
-        }
+        self.plane.may_leave(self.arrival.port.group, port, vid, &mut verdict.depends)?;
         let edit = self.passage.leave(member, &mut verdict.consulted)?;
         say.say(|| trace::leaves(self.plane.topology, &self.passage, member, &edit));
         verdict.outputs.push(Output { to: Egress::Port(port.id), edit });

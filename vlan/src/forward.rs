@@ -16,6 +16,7 @@ use crate::model::topology::{Located, Topology};
 use crate::policy::{self, Class};
 use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Seen, StormClass, Verdict};
+use crate::vid::Vid;
 
 /// What forwarding looks at besides the frame and the addresses.
 #[derive(Debug, Clone, Copy)]
@@ -57,10 +58,7 @@ pub struct Arrival<'a> {
 impl Arrival<'_> {
     /// Where its source address is, as far as learning goes.
     pub fn location(&self) -> Location {
-        match (self.port.group, self.admitted.vid) {
-            (Some(fabric), Some(vid)) => Location::Fabric { fabric, vid },
-            (_, vid) => Location::Port { port: self.port.id, vid },
-        }
+        self.port.location(self.admitted.vid)
     }
 
     /// Whether its source address is learned: not that of a control frame, and not the null address.
@@ -148,7 +146,10 @@ impl<'t> Plane<'t, '_> {
     }
 
     /// Whether a port takes part.
-    pub(crate) fn is_forwarding(&self, port: PortId) -> Result<(), DropReason> {
+    ///
+    /// # Errors
+    /// `port-down` or `port-blocked`.
+    pub fn is_forwarding(&self, port: PortId) -> Result<(), DropReason> {
         match self.ports.get(port.0 as usize).copied().unwrap_or_default() {
             PortState::Up => Ok(()),
             PortState::Down => Err(DropReason::PortDown),
@@ -179,7 +180,15 @@ impl<'t> Plane<'t, '_> {
         if let (Some(fabric), Some(vid)) = (port.group, admitted.vid) {
             verdict.depends.push(Dependency::Designation(fabric, vid));
         }
-        match self.designation.carrier(port, admitted.vid) {
+        self.is_carrier(port, admitted.vid)
+    }
+
+    /// Whether a port carries a VLAN of its bridge now.
+    ///
+    /// # Errors
+    /// `not-designated`.
+    pub fn is_carrier(&self, port: &Port, vid: Option<Vid>) -> Result<(), DropReason> {
+        match self.designation.carrier(port, vid) {
             Carrier::This => Ok(()),
             Carrier::Other(_) | Carrier::Nobody => Err(DropReason::NotDesignated),
         }

@@ -7,7 +7,7 @@ use crate::verdict::{Consulted, DropReason};
 use crate::vid::{Vid, VidSet};
 
 /// A frame that a port let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Admitted {
     /// The VLAN of the port's bridge; `None` on a VUB.
     pub vid: Option<Vid>,
@@ -20,7 +20,7 @@ pub struct Admitted {
 }
 
 /// A priority that is read only if it is needed, so that flows are not narrower than they must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// It is known.
     Fixed(Pcp),

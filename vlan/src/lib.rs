@@ -13,10 +13,10 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod addr;
-mod control;
+pub mod control;
 pub mod designation;
 pub mod egress;
-mod exits;
+pub mod exits;
 pub mod fdb;
 pub mod forward;
 pub mod frame;

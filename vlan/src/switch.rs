@@ -162,6 +162,11 @@ impl Switch {
         self.plane(&self.topology).depart(arrival, header, at, verdict, say);
     }
 
+    /// What forwarding looks at besides frames and addresses, as it is now.
+    pub fn state(&self) -> Plane<'_, '_> {
+        self.plane(&self.topology)
+    }
+
     fn plane<'t, 's>(&'s self, topology: &'t Topology) -> Plane<'t, 's> {
         Plane { topology, ports: &self.ports, designation: &self.designation, host: self.host }
     }
@@ -174,13 +179,7 @@ impl Switch {
 
     /// How addresses at a location are learned; `port` is the port that one was seen at.
     pub fn learn_policy(&self, location: Location, port: PortId) -> LearnPolicy {
-        let port = self.topology.port(port);
-        let ageing = self.topology.bridge(port.bridge).ageing;
-        let limited_by = match location {
-            Location::Fabric { fabric, .. } => Slot::Fabric(fabric),
-            Location::Port { .. } | Location::Host(_) => Slot::Port(port.id),
-        };
-        LearnPolicy { ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
+        learn_policy(&self.topology, location, port)
     }
 
     /// Replaces the topology. Port states, designation and the addresses of ports that are still there are kept by name;
@@ -219,6 +218,17 @@ impl Switch {
             }
         }
     }
+}
+
+/// How addresses at a location are learned; `port` is the port that one was seen at.
+pub fn learn_policy(topology: &Topology, location: Location, port: PortId) -> LearnPolicy {
+    let port = topology.port(port);
+    let ageing = topology.bridge(port.bridge).ageing;
+    let limited_by = match location {
+        Location::Fabric { fabric, .. } => Slot::Fabric(fabric),
+        Location::Port { .. } | Location::Host(_) => Slot::Port(port.id),
+    };
+    LearnPolicy { ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
 }
 
 /// The ageing time of the bridge by which an address was learned.

@@ -10,6 +10,7 @@ use vlan::vid::Vid;
 
 use super::MeterChange;
 use crate::counters::PortKey;
+use crate::lower::storm::{StormRates, rates};
 
 /// The meters of the datapath.
 #[derive(Debug, Default)]
@@ -54,15 +55,13 @@ impl Meters {
     /// The meters that a flooded frame of this class passes, the narrower first: what a VLAN may not send is not taken from what the
     /// port may send.
     pub(super) fn of(&mut self, key: PortKey, port: &Port, meter: Meter) -> Vec<MeterId> {
-        let rate = rate_of(port, meter.class);
-        let whole = rate.saturating_mul(VLANS_AT_FULL_RATE);
-        [(Scope::Vlan(meter.vid), rate), (Scope::Port, whole)]
+        let Some(StormRates { vlan, port }) = rates(port, meter.class) else { return Vec::new() };
+        [(Scope::Vlan(meter.vid), vlan), (Scope::Port, port)]
             .map(|(vlan, rate)| self.make(Metered { port: key, vlan, class: meter.class }, rate))
             .to_vec()
     }
 
-    fn make(&mut self, what: Metered, packets_per_second: u32) -> MeterId {
-        let rate = MeterRate { packets_per_second, burst: burst_of(packets_per_second) };
+    fn make(&mut self, what: Metered, rate: MeterRate) -> MeterId {
         let id = match self.by_what.get(&what) {
             Some(id) => *id,
             None => self.free.pop().unwrap_or_else(|| {
@@ -141,25 +140,9 @@ impl Meters {
     }
 }
 
-fn rate_of(port: &Port, class: StormClass) -> u32 {
-    match class {
-        StormClass::Broadcast => port.storm.broadcast,
-        StormClass::Multicast => port.storm.multicast,
-        StormClass::Unknown => port.storm.unknown,
-    }
-}
-
-/// A tenth of a second's worth: ARP comes in bursts, a storm does not end.
-fn burst_of(packets_per_second: u32) -> u32 {
-    (packets_per_second / 10).max(1)
-}
-
 fn named(actions: &[Action]) -> impl Iterator<Item = MeterId> {
     actions.iter().filter_map(|action| match action {
         Action::Meter(id) => Some(*id),
         _ => None,
     })
 }
-
-/// A port may flood as much as this many of its VLANs at their full rate: so many storms at once do not yet silence a quiet VLAN.
-const VLANS_AT_FULL_RATE: u32 = 8;

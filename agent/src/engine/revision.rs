@@ -3,6 +3,7 @@
 //! Identifiers change with it, names stay. Every flow is looked over, most used first; only those that would do something else now
 //! are touched in the kernel. The revision is in force when none is left.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vlan::fdb::Slot;
@@ -37,12 +38,15 @@ impl Engine {
         }
     }
 
-    /// Limits may have been lowered.
+    /// Limits may have been lowered. The trunks of a fabric count together, so that the one that may have most decides.
     fn trim_addresses(&mut self) {
-        let topology = Arc::clone(self.switch.topology());
-        for port in topology.ports() {
-            let slot = port.group.map_or(Slot::Port(port.id), Slot::Fabric);
-            let gone = self.switch.fdb.trim(slot, port.mac_limit);
+        let mut limits: BTreeMap<Slot, u32> = BTreeMap::new();
+        for port in self.switch.topology().ports() {
+            let limit = limits.entry(port.group.map_or(Slot::Port(port.id), Slot::Fabric)).or_default();
+            *limit = (*limit).max(port.mac_limit);
+        }
+        for (slot, limit) in limits {
+            let gone = self.switch.fdb.trim(slot, limit);
             self.spoil_addresses(&gone);
         }
     }

@@ -1,8 +1,9 @@
 //! The tables of a datapath that switches by them, and how their addresses come and go.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use vlan::addr::MacAddr;
+use vlan::fdb::ECHO;
 use vlan::model::description::OnLimit;
 use vlan::model::id::SegmentId;
 use vlan::time::Instant;
@@ -11,8 +12,8 @@ use vlan::verdict::DropReason;
 use super::host::Limits;
 use crate::RefusalCause;
 use crate::tables::{
-    Address, AddressKind, Entry, EntryKey, ForgetCause, Generation, LimitId, PlaceId, TableChange,
-    TableEvent, TableReport, TableReports, Tables,
+    Address, AddressKind, Entry, EntryKey, ForgetCause, Generation, GroupId, LearnId, LearnRule, LimitId,
+    PlaceId, TableChange, TableEvent, TableReport, TableReports, Tables,
 };
 
 #[derive(Debug, Default)]
@@ -20,10 +21,12 @@ pub(super) struct Learning {
     pub(super) tables: Tables,
     /// Number of the last batch of changes.
     generation: Generation,
-    /// Dynamic addresses of each place.
-    counts: HashMap<PlaceId, u32>,
+    /// Dynamic addresses of each rule.
+    counts: HashMap<LearnId, u32>,
     reports: VecDeque<TableReport>,
     lost: u64,
+    /// When a frame with a source last left by a trunk group.
+    sent: BTreeMap<((SegmentId, MacAddr), GroupId), Instant>,
 }
 
 /// A source address that a frame came with.
@@ -32,6 +35,8 @@ pub(super) struct Sighting {
     pub(super) segment: SegmentId,
     pub(super) mac: MacAddr,
     pub(super) place: PlaceId,
+    pub(super) learn: LearnId,
+    pub(super) group: Option<GroupId>,
 }
 
 impl Learning {
@@ -48,7 +53,7 @@ impl Learning {
                 return Err(RefusalCause::TableFull);
             }
             TableChange::Put(Entry::Address(segment, mac, address)) => {
-                let is_dynamic = address.kind == AddressKind::Dynamic;
+                let is_dynamic = matches!(address.kind, AddressKind::Dynamic(_));
                 let used = address.used.or_else(|| is_dynamic.then_some(now));
                 self.put((segment, mac), Address { used, generation, ..address });
             }
@@ -70,25 +75,29 @@ impl Learning {
     /// # Errors
     /// Why its frame is dropped.
     pub(super) fn learn(&mut self, now: Instant, seen: Sighting, limits: &Limits) -> Result<(), DropReason> {
-        let Sighting { segment, mac, place } = seen;
+        let Sighting { segment, mac, place, learn, group } = seen;
         let known = self.tables.addresses.get(&(segment, mac)).copied();
         match known.filter(|known| !self.is_over_age(now, known)) {
             Some(known) if known.place == place => {
-                self.refresh(seen, now);
+                let is_dynamic = matches!(known.kind, AddressKind::Dynamic(_));
+                let kind = if is_dynamic { AddressKind::Dynamic(learn) } else { known.kind };
+                self.put((segment, mac), Address { kind, used: Some(now), ..known });
                 Ok(())
             }
+            Some(_) if group.is_some_and(|group| self.is_echo(now, (segment, mac), group)) => {
+                let reason = DropReason::Reflected;
+                self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
+                Err(reason)
+            }
             Some(Address { kind: AddressKind::Held(reason), .. }) => {
-                self.report(TableEvent::Refused { segment, mac, place, reason }, limits.reports);
+                self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
                 Err(reason)
             }
             Some(known) => {
-                let event = TableEvent::Moved { segment, mac, from: known.place, to: place };
+                let event = TableEvent::Moved { segment, mac, from: known.place, to: place, learn };
                 self.insert(now, seen, event, limits)
             }
-            None => {
-                let event = TableEvent::Learned { segment, mac, place };
-                self.insert(now, seen, event, limits)
-            }
+            None => self.insert(now, seen, TableEvent::Learned { segment, mac, place, learn }, limits),
         }
     }
 
@@ -99,35 +108,69 @@ impl Learning {
         event: TableEvent,
         limits: &Limits,
     ) -> Result<(), DropReason> {
-        let Sighting { segment, mac, place } = seen;
-        let Some(rule) = self.tables.places.get(&place).copied() else { return Ok(()) };
-        let is_known = self.tables.addresses.contains_key(&(segment, mac));
-        let has_room = is_known || self.tables.len() < limits.entries;
-        let is_full = self.count(rule.limited_by) >= rule.limit || !has_room;
-        let makes_room = rule.on_limit == OnLimit::Evict;
-        if is_full && !(makes_room && self.evict(rule.limited_by, limits.reports)) {
+        let Sighting { segment, mac, place, learn, group } = seen;
+        let Some(rule) = self.tables.learns.get(&learn).copied() else { return Ok(()) };
+        if !self.has_room(seen, &rule, limits) && !self.makes_room(&rule, limits) {
             let reason = DropReason::AddressLimit;
-            self.report(TableEvent::Refused { segment, mac, place, reason }, limits.reports);
-            return if rule.on_limit == OnLimit::Drop { Err(reason) } else { Ok(()) };
+            self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
+            if rule.on_limit == OnLimit::Drop {
+                return Err(reason);
+            }
+            self.forget((segment, mac), ForgetCause::Left, limits.reports);
+            return Ok(());
+        }
+        if group.is_some() {
+            self.sent.retain(|(key, _), _| *key != (segment, mac));
         }
         let (generation, used) = (self.generation, Some(now));
-        self.put((segment, mac), Address { place, kind: AddressKind::Dynamic, generation, used });
+        self.put((segment, mac), Address { place, kind: AddressKind::Dynamic(learn), generation, used });
         self.report(event, limits.reports);
         Ok(())
     }
 
-    fn refresh(&mut self, seen: Sighting, now: Instant) {
-        if let Some(address) = self.tables.addresses.get_mut(&(seen.segment, seen.mac)) {
-            address.used = Some(now);
+    /// Why a source that is not learned from may not be at a place: the address is held elsewhere.
+    pub(super) fn keeps_out(&self, seen: Sighting) -> Option<DropReason> {
+        match self.tables.addresses.get(&(seen.segment, seen.mac))? {
+            Address { kind: AddressKind::Held(reason), place, .. } if *place != seen.place => Some(*reason),
+            _ => None,
         }
+    }
+
+    /// Notes that a frame with this source leaves by a trunk group.
+    pub(super) fn note_sent(&mut self, now: Instant, source: (SegmentId, MacAddr), group: GroupId) {
+        self.sent.insert((source, group), now);
+    }
+
+    fn is_echo(&self, now: Instant, source: (SegmentId, MacAddr), group: GroupId) -> bool {
+        self.sent.get(&(source, group)).is_some_and(|sent| now.since(*sent) <= ECHO)
+    }
+
+    fn has_room(&self, seen: Sighting, rule: &LearnRule, limits: &Limits) -> bool {
+        match self.tables.addresses.get(&(seen.segment, seen.mac)) {
+            Some(known) if self.limit_of(known) == Some(rule.limited_by) => true,
+            Some(_) => self.count(rule.limited_by) < rule.limit,
+            None => self.count(rule.limited_by) < rule.limit && self.tables.len() < limits.entries,
+        }
+    }
+
+    fn makes_room(&mut self, rule: &LearnRule, limits: &Limits) -> bool {
+        rule.limit > 0 && rule.on_limit == OnLimit::Evict && self.evict(rule.limited_by, limits.reports)
+    }
+
+    fn rule_of(&self, address: &Address) -> Option<&LearnRule> {
+        match address.kind {
+            AddressKind::Dynamic(learn) => self.tables.learns.get(&learn),
+            AddressKind::Held(_) => None,
+        }
+    }
+
+    fn limit_of(&self, address: &Address) -> Option<LimitId> {
+        self.rule_of(address).map(|rule| rule.limited_by)
     }
 
     /// Forgets the address of a limit that was not heard for longest; false if there is none.
     fn evict(&mut self, limit: LimitId, reports: usize) -> bool {
-        let is_its = |address: &Address| {
-            address.kind == AddressKind::Dynamic
-                && self.tables.places.get(&address.place).is_some_and(|rule| rule.limited_by == limit)
-        };
+        let is_its = |address: &Address| self.limit_of(address) == Some(limit);
         let all = self.tables.addresses.iter().filter(|(_, address)| is_its(address));
         let Some(oldest) = all.min_by_key(|(key, address)| (address.used, **key)).map(|(key, _)| *key) else {
             return false;
@@ -136,8 +179,9 @@ impl Learning {
         true
     }
 
-    /// Forgets what was not heard for its place's ageing time.
+    /// Forgets what was not heard for its rule's ageing time.
     pub(super) fn age(&mut self, now: Instant, reports: usize) {
+        self.sent.retain(|_, sent| now.since(*sent) <= ECHO);
         let all = self.tables.addresses.iter();
         let old: Vec<_> =
             all.filter(|(_, address)| self.is_over_age(now, address)).map(|(key, _)| *key).collect();
@@ -147,11 +191,8 @@ impl Learning {
     }
 
     fn is_over_age(&self, now: Instant, address: &Address) -> bool {
-        let ageing = self.tables.places.get(&address.place).map(|rule| rule.ageing);
-        let (AddressKind::Dynamic, Some(ageing), Some(used)) = (address.kind, ageing, address.used) else {
-            return false;
-        };
-        !ageing.is_zero() && now.since(used) >= ageing
+        let (Some(rule), Some(used)) = (self.rule_of(address), address.used) else { return false };
+        !rule.ageing.is_zero() && now.since(used) >= rule.ageing
     }
 
     fn forget(&mut self, key: (SegmentId, MacAddr), cause: ForgetCause, reports: usize) {
@@ -163,16 +204,16 @@ impl Learning {
 
     fn put(&mut self, key: (SegmentId, MacAddr), address: Address) {
         self.remove(key);
-        if address.kind == AddressKind::Dynamic {
-            *self.counts.entry(address.place).or_default() += 1;
+        if let AddressKind::Dynamic(learn) = address.kind {
+            *self.counts.entry(learn).or_default() += 1;
         }
         self.tables.put(Entry::Address(key.0, key.1, address));
     }
 
     fn remove(&mut self, key: (SegmentId, MacAddr)) -> Option<Address> {
         let address = self.tables.addresses.remove(&key)?;
-        if address.kind == AddressKind::Dynamic
-            && let Some(count) = self.counts.get_mut(&address.place)
+        if let AddressKind::Dynamic(learn) = address.kind
+            && let Some(count) = self.counts.get_mut(&learn)
         {
             *count -= 1;
         }
@@ -180,8 +221,8 @@ impl Learning {
     }
 
     fn count(&self, limit: LimitId) -> u32 {
-        let places = self.tables.places.iter().filter(|(_, rule)| rule.limited_by == limit);
-        places.map(|(place, _)| self.counts.get(place).copied().unwrap_or_default()).sum()
+        let rules = self.tables.learns.iter().filter(|(_, rule)| rule.limited_by == limit);
+        rules.map(|(learn, _)| self.counts.get(learn).copied().unwrap_or_default()).sum()
     }
 
     /// Queues a report; the oldest is lost when too many wait.

@@ -1,6 +1,8 @@
 //! What a datapath does with a frame by its tables alone, step by step as the tables' essay has them.
 
+use vlan::addr::MacAddr;
 use vlan::frame::Header;
+use vlan::model::id::SegmentId;
 use vlan::verdict::{Decision, DropReason, Protocol, StormClass};
 
 use super::actions::InFlight;
@@ -8,11 +10,10 @@ use super::host::{Host, Limits};
 use super::kernel::{Kernel, flow_key};
 use super::learn::{Learning, Sighting};
 use crate::Upcall;
-use crate::flow::MeterId;
 use crate::port::VportNo;
 use crate::tables::{
-    Admission, Arrives, AttachmentRule, ControlClass, ControlFlood, ControlRule, Exit, Ingress, PortGate,
-    PortRule, Route, TableEvent,
+    Admission, Arrives, AttachmentRule, ControlClass, ControlFlood, ControlRule, Discard, Exit, GroupId,
+    Ingress, PortGate, PortRule, Route, StormMeter, TableEvent,
 };
 
 /// The end of a frame's walk.
@@ -20,7 +21,16 @@ use crate::tables::{
 enum End {
     Drop(DropReason),
     Consume(Protocol),
-    Send { exits: Vec<Exit>, meter: Option<MeterId> },
+    Send(Departure),
+}
+
+/// Copies to be sent.
+#[derive(Debug, PartialEq, Eq)]
+struct Departure {
+    exits: Vec<Exit>,
+    storm: Option<StormMeter>,
+    /// Whose frame it is, if it may come back from where it goes and is no move then.
+    source: Option<(SegmentId, MacAddr)>,
 }
 
 /// A walk that ends early does so with an `Err`.
@@ -46,19 +56,13 @@ impl Host {
                 let upcall = Upcall { key: flow_key(vport, frame), vport, frame: frame.to_vec() };
                 kernel.upcall(upcall, limits.upcalls);
             }
-            Some((header, End::Send { exits, meter })) => self.send(vport, &header, frame, exits, meter),
+            Some((header, End::Send(departure))) => self.send(vport, &header, frame, departure),
         }
     }
 
-    fn send(
-        &mut self,
-        vport: VportNo,
-        header: &Header,
-        frame: &[u8],
-        exits: Vec<Exit>,
-        meter: Option<MeterId>,
-    ) {
-        if meter.is_some_and(|meter| !self.passes(meter)) {
+    fn send(&mut self, vport: VportNo, header: &Header, frame: &[u8], departure: Departure) {
+        let Departure { exits, storm, source } = departure;
+        if storm.is_some_and(|storm| !self.passes(storm.vlan) || !self.passes(storm.port)) {
             if let Some(port) = self.kernel_mut().and_then(|kernel| kernel.port_mut(vport)) {
                 port.table_stats.metered += 1;
             }
@@ -75,9 +79,17 @@ impl Host {
                 copy.push(tag, self.options.keeps_dei);
             }
             self.output(exit.vport, &copy);
+            self.note_sent(source, exit.group);
         }
         if let Some(kernel) = self.kernel_mut() {
             count(kernel, vport, Decision::Forward);
+        }
+    }
+
+    fn note_sent(&mut self, source: Option<(SegmentId, MacAddr)>, group: Option<GroupId>) {
+        let now = self.now;
+        if let (Some(kernel), Some(source), Some(group)) = (self.kernel_mut(), source, group) {
+            kernel.learning.note_sent(now, source, group);
         }
     }
 }
@@ -109,20 +121,34 @@ impl Walk<'_> {
     fn walk(&mut self) -> Step<End> {
         let port = self.open_port()?;
         let control = ControlClass::of(self.header);
+        let mut unadmitted = None;
         if let Some(class) = control {
-            self.control(&port, class)?;
+            unadmitted = self.control(&port, class)?.map(|discard| (class, discard));
         }
-        let admission = self.admission()?;
+        let admission = match (self.admission(), unadmitted) {
+            (Ok(admission), _) => admission,
+            (Err(_), Some((class, discard))) => return Err(self.discard(class, discard)),
+            (Err(end), None) => return Err(end),
+        };
         let attachment =
             self.learning.tables.attachments.get(&admission.attachment).cloned().unwrap_or_default();
         let control_exits = control.map(|class| self.control_exits(class, &attachment)).transpose()?;
         admission.closed.map_or(Ok(()), |reason| Err(End::Drop(reason)))?;
         self.check_source(&port)?;
+        let seen = self.sighting(&admission);
         if let Some(exits) = control_exits {
-            return Ok(self.flood(exits, None));
+            self.learning.keeps_out(seen).map_or(Ok(()), |reason| Err(End::Drop(reason)))?;
+            return Ok(self.flood(exits, None, None));
         }
-        self.learn(&admission)?;
+        if !self.header.src.is_zero() {
+            self.learning.learn(self.now, seen, &self.limits).map_err(End::Drop)?;
+        }
         Ok(self.to_destination(&admission, attachment))
+    }
+
+    fn sighting(&self, admission: &Admission) -> Sighting {
+        let Admission { place, learn, group, .. } = *admission;
+        Sighting { segment: admission.segment_of(self.header), mac: self.header.src, place, learn, group }
     }
 
     fn open_port(&self) -> Step<PortRule> {
@@ -134,22 +160,21 @@ impl Walk<'_> {
         }
     }
 
-    fn control(&mut self, port: &PortRule, class: ControlClass) -> Step<()> {
+    /// Goes on with a frame that is to be admitted, and says what to do with it if it is not.
+    fn control(&mut self, port: &PortRule, class: ControlClass) -> Step<Option<Discard>> {
         match port.control(class) {
-            ControlRule::Classify => Ok(()),
+            ControlRule::Classify { unadmitted } => Ok(unadmitted),
             ControlRule::Consume(protocol) => Err(End::Consume(protocol)),
-            ControlRule::Pass(exits) => Err(self.flood(exits, None)),
-            ControlRule::Drop { reason, is_reported } => {
-                self.report_control(class, is_reported);
-                Err(End::Drop(reason))
-            }
+            ControlRule::Pass(exits) => Err(self.flood(exits, None, None)),
+            ControlRule::Drop(discard) => Err(self.discard(class, discard)),
         }
     }
 
-    fn report_control(&mut self, class: ControlClass, is_reported: bool) {
-        if is_reported {
+    fn discard(&mut self, class: ControlClass, discard: Discard) -> End {
+        if discard.is_reported {
             self.learning.report(TableEvent::Control { vport: self.vport, class }, self.limits.reports);
         }
+        End::Drop(discard.reason)
     }
 
     fn admission(&self) -> Step<Admission> {
@@ -165,10 +190,10 @@ impl Walk<'_> {
     fn control_exits(&mut self, class: ControlClass, attachment: &AttachmentRule) -> Step<Vec<Exit>> {
         match &attachment.control {
             ControlFlood::To(exits) => Ok(exits.clone()),
-            ControlFlood::Drop { reason, is_reported } => {
+            ControlFlood::Drop(discard) => {
                 let is_tree = matches!(class, ControlClass::Bpdu | ControlClass::Pvst);
-                self.report_control(class, *is_reported && is_tree);
-                Err(End::Drop(*reason))
+                let is_reported = discard.is_reported && is_tree;
+                Err(self.discard(class, Discard { is_reported, ..*discard }))
             }
         }
     }
@@ -183,18 +208,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn learn(&mut self, admission: &Admission) -> Step<()> {
-        if self.header.src.is_zero() {
-            return Ok(());
-        }
-        let segment = admission.segment_of(self.header);
-        let seen = Sighting { segment, mac: self.header.src, place: admission.place };
-        self.learning.learn(self.now, seen, &self.limits).map_err(End::Drop)
-    }
-
     fn to_destination(&self, admission: &Admission, attachment: AttachmentRule) -> End {
         let dst = self.header.dst;
-        let flood = |class| self.flood(attachment.flood.clone(), admission.storm.of(class));
+        let source = self.source(admission);
+        let flood = |class| self.flood(attachment.flood.clone(), admission.storm.of(class), source);
         if dst.is_broadcast() {
             return flood(StormClass::Broadcast);
         }
@@ -205,24 +222,47 @@ impl Walk<'_> {
             return flood(StormClass::Unknown);
         };
         match self.learning.tables.routes.get(&(admission.attachment, place)) {
-            Some(Route::By(exit)) => self.unicast(exit),
+            Some(Route::By(exits)) => self.unicast(exits, source),
             Some(Route::Drop(reason)) => End::Drop(*reason),
             None => End::Drop(DropReason::NotMember),
         }
     }
 
-    fn unicast(&self, exit: &Exit) -> End {
-        if exit.vport == self.vport {
+    /// The source of a frame that came in by no trunk group.
+    fn source(&self, admission: &Admission) -> Option<(SegmentId, MacAddr)> {
+        let is_virtual = admission.group.is_none() && !self.header.src.is_zero();
+        is_virtual.then(|| (admission.segment_of(self.header), self.header.src))
+    }
+
+    fn unicast(&self, exits: &[Exit], source: Option<(SegmentId, MacAddr)>) -> End {
+        if exits.iter().any(|exit| exit.vport == self.vport) {
             return End::Drop(DropReason::SamePort);
         }
-        match exit.guard.check(self.header) {
-            Ok(()) => End::Send { exits: vec![exit.clone()], meter: None },
-            Err(reason) => End::Drop(reason),
+        let mut reason = DropReason::NotMember;
+        let mut chosen: Vec<Exit> = Vec::new();
+        for exit in exits {
+            match exit.guard.check(self.header) {
+                Err(refused) => reason = refused,
+                Ok(()) if chosen.iter().all(|other| other.vport == exit.vport) => chosen.push(exit.clone()),
+                Ok(()) => {}
+            }
+        }
+        match chosen.is_empty() {
+            true => End::Drop(reason),
+            false => End::Send(Departure { exits: chosen, storm: None, source }),
         }
     }
 
-    fn flood(&self, mut exits: Vec<Exit>, meter: Option<MeterId>) -> End {
+    fn flood(
+        &self,
+        mut exits: Vec<Exit>,
+        storm: Option<StormMeter>,
+        source: Option<(SegmentId, MacAddr)>,
+    ) -> End {
         exits.retain(|exit| exit.vport != self.vport && exit.guard.check(self.header).is_ok());
-        if exits.is_empty() { End::Drop(DropReason::NoMember) } else { End::Send { exits, meter } }
+        match exits.is_empty() {
+            true => End::Drop(DropReason::NoMember),
+            false => End::Send(Departure { exits, storm, source }),
+        }
     }
 }

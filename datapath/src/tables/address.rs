@@ -21,18 +21,23 @@ pub struct PlaceId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Generation(pub u64);
 
-/// What several places have a limit together by (the VLANs of one port).
+/// A rule of learning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LearnId(pub u32);
+
+/// What several rules have a limit together by (the trunks of one fabric).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LimitId(pub u32);
 
-/// How addresses are learned at a place. Nothing is learned at a place without a rule.
+/// How addresses are learned that arrive in one way. It is not the place's: two trunks of a group may age their addresses differently,
+/// and an address has the rule that it was last heard by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlaceRule {
+pub struct LearnRule {
     /// Time after which an address that was not heard is forgotten; zero is never.
     pub ageing: Duration,
     /// What the limit counts by.
     pub limited_by: LimitId,
-    /// Most dynamic addresses of all places with the same `limited_by`.
+    /// Most dynamic addresses of all rules with the same `limited_by`; with 0 none is learned, and none is evicted for it.
     pub limit: u32,
     /// What happens to one too many.
     pub on_limit: OnLimit,
@@ -54,8 +59,8 @@ pub struct Address {
 /// Who may change an entry of the address table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AddressKind {
-    /// The datapath too. One that the writer puts without `used` counts as heard when it was put.
-    Dynamic,
+    /// The datapath too; it has this rule. One that the writer puts without `used` counts as heard when it was put.
+    Dynamic(LearnId),
     /// The writer alone. A frame from elsewhere with this source is dropped for the reason (`pinned`, `frozen`) and reported.
     Held(DropReason),
 }
@@ -80,6 +85,8 @@ pub enum TableEvent {
         mac: MacAddr,
         /// Where it is.
         place: PlaceId,
+        /// By which rule.
+        learn: LearnId,
     },
     /// An address that was elsewhere.
     Moved {
@@ -91,6 +98,8 @@ pub enum TableEvent {
         from: PlaceId,
         /// Where it is.
         to: PlaceId,
+        /// By which rule.
+        learn: LearnId,
     },
     /// A dynamic address is gone.
     Forgotten {
@@ -103,7 +112,7 @@ pub enum TableEvent {
         /// Why.
         cause: ForgetCause,
     },
-    /// An address that was not learned: it is held elsewhere, or its place has as many as it may.
+    /// An address that was not learned: it is held elsewhere, or there are as many as there may be.
     Refused {
         /// Its segment.
         segment: SegmentId,
@@ -111,7 +120,9 @@ pub enum TableEvent {
         mac: MacAddr,
         /// Where it was seen.
         place: PlaceId,
-        /// Why: the held entry's reason, or `address-limit`. A frame over the limit is dropped only where the place says so.
+        /// By which rule it would have been learned.
+        learn: LearnId,
+        /// Why: the held entry's reason, or `address-limit`. A frame over the limit is dropped only where the rule says so.
         reason: DropReason,
     },
     /// A control frame whose rule asks for a report.
@@ -126,8 +137,10 @@ pub enum TableEvent {
 /// Why a dynamic address went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ForgetCause {
-    /// It was not heard for its place's ageing time.
+    /// It was not heard for its rule's ageing time.
     Aged,
-    /// Another address came to a place that was full.
+    /// Another address came where there were as many as there may be.
     Evicted,
+    /// It was heard elsewhere and not learned there, for there were as many as there may be: it is known nowhere now.
+    Left,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::model::id::SegmentId;
 
-use super::address::{Address, PlaceId, PlaceRule};
+use super::address::{Address, LearnId, LearnRule, PlaceId};
 use super::exit::{AttachmentId, AttachmentRule, Route};
 use super::ingress::{Arrives, Ingress, PortRule};
 use crate::port::VportNo;
@@ -31,8 +31,8 @@ pub enum Entry {
     Attachment(AttachmentId, AttachmentRule),
     /// Where frames go from an attachment to a place.
     Route(AttachmentId, PlaceId, Route),
-    /// How addresses are learned at a place.
-    Place(PlaceId, PlaceRule),
+    /// How addresses are learned.
+    Learn(LearnId, LearnRule),
     /// Where an address is.
     Address(SegmentId, MacAddr, Address),
 }
@@ -48,8 +48,8 @@ pub enum EntryKey {
     Attachment(AttachmentId),
     /// Of [`Entry::Route`].
     Route(AttachmentId, PlaceId),
-    /// Of [`Entry::Place`].
-    Place(PlaceId),
+    /// Of [`Entry::Learn`].
+    Learn(LearnId),
     /// Of [`Entry::Address`].
     Address(SegmentId, MacAddr),
 }
@@ -62,7 +62,7 @@ impl Entry {
             Entry::Ingress(vport, arrives, _) => EntryKey::Ingress(*vport, *arrives),
             Entry::Attachment(id, _) => EntryKey::Attachment(*id),
             Entry::Route(from, to, _) => EntryKey::Route(*from, *to),
-            Entry::Place(id, _) => EntryKey::Place(*id),
+            Entry::Learn(id, _) => EntryKey::Learn(*id),
             Entry::Address(segment, mac, _) => EntryKey::Address(*segment, *mac),
         }
     }
@@ -80,8 +80,8 @@ pub struct Tables {
     pub attachments: BTreeMap<AttachmentId, AttachmentRule>,
     /// By way in and place of the destination.
     pub routes: BTreeMap<(AttachmentId, PlaceId), Route>,
-    /// By place.
-    pub places: BTreeMap<PlaceId, PlaceRule>,
+    /// By number.
+    pub learns: BTreeMap<LearnId, LearnRule>,
     /// By segment and address.
     pub addresses: BTreeMap<(SegmentId, MacAddr), Address>,
 }
@@ -94,7 +94,7 @@ impl Tables {
             Entry::Ingress(vport, arrives, ingress) => drop(self.ingress.insert((vport, arrives), ingress)),
             Entry::Attachment(id, rule) => drop(self.attachments.insert(id, rule)),
             Entry::Route(from, to, route) => drop(self.routes.insert((from, to), route)),
-            Entry::Place(id, rule) => drop(self.places.insert(id, rule)),
+            Entry::Learn(id, rule) => drop(self.learns.insert(id, rule)),
             Entry::Address(segment, mac, address) => drop(self.addresses.insert((segment, mac), address)),
         }
     }
@@ -106,7 +106,7 @@ impl Tables {
             EntryKey::Ingress(vport, arrives) => drop(self.ingress.remove(&(vport, arrives))),
             EntryKey::Attachment(id) => drop(self.attachments.remove(&id)),
             EntryKey::Route(from, to) => drop(self.routes.remove(&(from, to))),
-            EntryKey::Place(id) => drop(self.places.remove(&id)),
+            EntryKey::Learn(id) => drop(self.learns.remove(&id)),
             EntryKey::Address(segment, mac) => drop(self.addresses.remove(&(segment, mac))),
         }
     }
@@ -118,7 +118,7 @@ impl Tables {
             EntryKey::Ingress(vport, arrives) => self.ingress.contains_key(&(vport, arrives)),
             EntryKey::Attachment(id) => self.attachments.contains_key(&id),
             EntryKey::Route(from, to) => self.routes.contains_key(&(from, to)),
-            EntryKey::Place(id) => self.places.contains_key(&id),
+            EntryKey::Learn(id) => self.learns.contains_key(&id),
             EntryKey::Address(segment, mac) => self.addresses.contains_key(&(segment, mac)),
         }
     }
@@ -129,7 +129,7 @@ impl Tables {
             + self.ingress.len()
             + self.attachments.len()
             + self.routes.len()
-            + self.places.len()
+            + self.learns.len()
             + self.addresses.len()
     }
 
@@ -138,16 +138,16 @@ impl Tables {
         self.len() == 0
     }
 
-    /// What a frame meets last comes first: places, routes, attachments and addresses before the admissions and ports that lead there.
+    /// What a frame meets last comes first: rules of learning, routes, attachments and addresses before the admissions and ports that lead there.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        let places = self.places.iter().map(|(id, rule)| Entry::Place(*id, *rule));
+        let learns = self.learns.iter().map(|(id, rule)| Entry::Learn(*id, *rule));
         let routes = self.routes.iter().map(|((from, to), route)| Entry::Route(*from, *to, route.clone()));
         let attachments = self.attachments.iter().map(|(id, rule)| Entry::Attachment(*id, rule.clone()));
         let addresses =
             self.addresses.iter().map(|((segment, mac), address)| Entry::Address(*segment, *mac, *address));
         let ingress = self.ingress.iter().map(|((vport, arrives), to)| Entry::Ingress(*vport, *arrives, *to));
         let ports = self.ports.iter().map(|(vport, rule)| Entry::Port(*vport, rule.clone()));
-        places.chain(routes).chain(attachments).chain(addresses).chain(ingress).chain(ports)
+        learns.chain(routes).chain(attachments).chain(addresses).chain(ingress).chain(ports)
     }
 
     /// The changes that make these tables into `desired`, addresses left alone. Frames that would have to go elsewhere are never let
@@ -170,7 +170,7 @@ impl Tables {
             Entry::Ingress(vport, arrives, ingress) => self.ingress.get(&(*vport, *arrives)) == Some(ingress),
             Entry::Attachment(id, rule) => self.attachments.get(id) == Some(rule),
             Entry::Route(from, to, route) => self.routes.get(&(*from, *to)) == Some(route),
-            Entry::Place(id, rule) => self.places.get(id) == Some(rule),
+            Entry::Learn(id, rule) => self.learns.get(id) == Some(rule),
             Entry::Address(segment, mac, address) => self.addresses.get(&(*segment, *mac)) == Some(address),
         }
     }
@@ -203,7 +203,7 @@ mod tests {
             tables.put(Entry::Port(VportNo(no), rule));
             let ingress = Ingress::Drop(DropReason::VlanNotAllowed);
             tables.put(Entry::Ingress(VportNo(no), Arrives::Untagged, ingress));
-            let route = Route::By(Exit::unchanged(VportNo(no)));
+            let route = Route::By(vec![Exit::unchanged(VportNo(no))]);
             tables.put(Entry::Route(AttachmentId(0), PlaceId(no), route));
         }
         tables

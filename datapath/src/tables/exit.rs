@@ -6,6 +6,7 @@ use vlan::tag::{Pcp, Tag, Tpid, is_tag_type};
 use vlan::verdict::DropReason;
 use vlan::vid::{Vid, VidSet};
 
+use super::ingress::Discard;
 use crate::port::VportNo;
 
 /// One way into a segment. Arrivals may share one if every frame among them leaves in the same way by every exit: the same
@@ -13,6 +14,10 @@ use crate::port::VportNo;
 /// that. So a segment of 300 plain ports has one attachment, 300 routes and one flood list, not 300 of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttachmentId(pub u32);
+
+/// The trunks of a fabric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupId(pub u32);
 
 /// Where frames go that came in by an attachment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,26 +33,21 @@ pub struct AttachmentRule {
 pub enum ControlFlood {
     /// By these exits.
     To(Vec<Exit>),
-    /// Nowhere.
-    Drop {
-        /// Why.
-        reason: DropReason,
-        /// Whether spanning tree frames (`Bpdu`, `Pvst`) are reported ([`super::TableEvent::Control`]).
-        is_reported: bool,
-    },
+    /// Nowhere. Only spanning tree frames (`Bpdu`, `Pvst`) are reported.
+    Drop(Discard),
 }
 
 impl Default for ControlFlood {
     fn default() -> ControlFlood {
-        ControlFlood::Drop { reason: DropReason::Reserved, is_reported: false }
+        ControlFlood::Drop(Discard { reason: DropReason::Reserved, is_reported: false })
     }
 }
 
 /// What becomes of unicast frames from an attachment to a place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Route {
-    /// They leave here.
-    By(Exit),
+    /// They leave by the first of these whose guard lets them, and by those after it that have the same vport and let them.
+    By(Vec<Exit>),
     /// They are dropped: `same-group`, `no-trunk`, `port-down`, `native-hop` and the like.
     Drop(DropReason),
 }
@@ -57,6 +57,8 @@ pub enum Route {
 pub struct Exit {
     /// The vport.
     pub vport: VportNo,
+    /// The trunk group that it is of, if it is of one: what leaves here may come back by another trunk.
+    pub group: Option<GroupId>,
     /// How many tags come off the front, 0..=2.
     pub pop: u8,
     /// Tags put on then, the outermost first; at most 2.
@@ -68,12 +70,14 @@ pub struct Exit {
 impl Exit {
     /// An exit by which frames leave as they came.
     pub fn unchanged(vport: VportNo) -> Exit {
-        Exit { vport, pop: 0, push: Vec::new(), guard: Guard::Any }
+        Exit { vport, group: None, pop: 0, push: Vec::new(), guard: Guard::Any }
     }
 
     /// The tags to be put on a frame that arrived with this header, the outermost first.
     pub fn tags(&self, header: &Header) -> Vec<Tag> {
-        self.push.iter().filter_map(|push| push.tag(header)).collect()
+        let is_still_tagged = is_tag_type(header.type_after(usize::from(self.pop)));
+        let is_put = |push: &&PushTag| !(is_still_tagged && matches!(push, PushTag::Priority { .. }));
+        self.push.iter().filter(is_put).filter_map(|push| push.tag(header)).collect()
     }
 }
 
@@ -89,7 +93,7 @@ pub enum PushTag {
         /// Its priority.
         pcp: PcpSource,
     },
-    /// VID 0, and only if the priority is not 0.
+    /// VID 0, and only if the priority is not 0 and no tag of TPID 0x8100, 0x88a8 or 0x9100 follows those that came off.
     Priority {
         /// Its TPID.
         tpid: Tpid,

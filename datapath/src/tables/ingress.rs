@@ -8,8 +8,8 @@ use vlan::policy;
 use vlan::tag::{Tag, Tpid};
 use vlan::verdict::{DropReason, Protocol, StormClass};
 
-use super::address::PlaceId;
-use super::exit::{AttachmentId, Exit};
+use super::address::{LearnId, PlaceId};
+use super::exit::{AttachmentId, Exit, GroupId};
 use crate::flow::MeterId;
 
 /// What holds for every frame that arrives at a vport.
@@ -59,14 +59,20 @@ impl ControlClass {
         if policy::is_probe(header) {
             return Some(ControlClass::Probe);
         }
-        policy::class(header).map(|class| match class {
+        policy::class(header).map(ControlClass::from)
+    }
+}
+
+impl From<policy::Class> for ControlClass {
+    fn from(class: policy::Class) -> ControlClass {
+        match class {
             policy::Class::Bpdu => ControlClass::Bpdu,
             policy::Class::Pvst => ControlClass::Pvst,
             policy::Class::PortAccess => ControlClass::PortAccess,
             policy::Class::ProviderBridge => ControlClass::ProviderBridge,
             policy::Class::Lldp => ControlClass::Lldp,
             policy::Class::Local => ControlClass::Local,
-        })
+        }
     }
 }
 
@@ -74,18 +80,25 @@ impl ControlClass {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlRule {
     /// It is dropped.
-    Drop {
-        /// Why.
-        reason: DropReason,
-        /// Whether each such frame is reported ([`super::TableEvent::Control`]).
-        is_reported: bool,
-    },
+    Drop(Discard),
     /// It is for us: it comes out of [`crate::Datapath::upcalls`].
     Consume(Protocol),
     /// It leaves by these exits, whatever its tags.
     Pass(Vec<Exit>),
     /// It is admitted like data; where it leaves is in [`super::AttachmentRule::control`].
-    Classify,
+    Classify {
+        /// What is done with one that is not admitted; `None`: what is done with data.
+        unadmitted: Option<Discard>,
+    },
+}
+
+/// How control frames are dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Discard {
+    /// Why.
+    pub reason: DropReason,
+    /// Whether each such frame is reported ([`super::TableEvent::Control`]).
+    pub is_reported: bool,
 }
 
 impl PortRule {
@@ -93,7 +106,7 @@ impl PortRule {
     pub fn control(&self, class: ControlClass) -> ControlRule {
         let rule = self.controls.iter().find(|(c, _)| *c == class).map(|(_, rule)| rule.clone());
         let reason = if class == ControlClass::Probe { DropReason::Probe } else { DropReason::Reserved };
-        rule.unwrap_or(ControlRule::Drop { reason, is_reported: false })
+        rule.unwrap_or(ControlRule::Drop(Discard { reason, is_reported: false }))
     }
 }
 
@@ -167,6 +180,10 @@ pub struct Admission {
     pub attachment: AttachmentId,
     /// Where its source address is.
     pub place: PlaceId,
+    /// How that is learned.
+    pub learn: LearnId,
+    /// The trunk group that it came in by, if by one.
+    pub group: Option<GroupId>,
     /// Data is dropped for this reason, unlearned; `None`: it is not.
     pub closed: Option<DropReason>,
     /// The storm meters.
@@ -195,16 +212,25 @@ pub struct InnerKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct StormMeters {
     /// For broadcast.
-    pub broadcast: Option<MeterId>,
+    pub broadcast: Option<StormMeter>,
     /// For multicast.
-    pub multicast: Option<MeterId>,
+    pub multicast: Option<StormMeter>,
     /// For unknown unicast.
-    pub unknown: Option<MeterId>,
+    pub unknown: Option<StormMeter>,
+}
+
+/// The meters of one class. What the first does not let pass is not taken from the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StormMeter {
+    /// The VLAN's at its port.
+    pub vlan: MeterId,
+    /// The port's, of all VLANs together.
+    pub port: MeterId,
 }
 
 impl StormMeters {
-    /// The meter of a class.
-    pub fn of(&self, class: StormClass) -> Option<MeterId> {
+    /// The meters of a class.
+    pub fn of(&self, class: StormClass) -> Option<StormMeter> {
         match class {
             StormClass::Broadcast => self.broadcast,
             StormClass::Multicast => self.multicast,

@@ -9,29 +9,39 @@
 //! 2. **Control.** [`ControlClass::of`] the header. If it has one, the port's [`ControlRule`] for it is carried out; only with
 //!    [`ControlRule::Classify`] the frame goes on.
 //! 3. **Admission.** [`Arrives`] names the front tags; the most specific key with an entry decides: both tags, then the
-//!    first tag, then its TPID alone. No entry: drop, see [`Arrives::absent`]. [`Ingress::Drop`]: drop.
+//!    first tag, then its TPID alone. No entry: drop, see [`Arrives::absent`]. [`Ingress::Drop`]: drop. A control frame that is dropped here
+//!    may be so for another reason and be reported, as its rule says.
 //! 4. **Control on its VLAN.** A control frame whose [`AttachmentRule::control`] is [`ControlFlood::Drop`] ends here.
 //! 5. **Closed.** [`Admission::closed`]: drop (a trunk that does not carry the VLAN).
 //! 6. **Source.** A group address: drop `group-source`. Not among the port's `macs`, if it has any: drop `anti-spoof`.
-//! 7. **Learning**, see below, unless it is a control frame or the source is all zeros. It may refuse the frame.
+//! 7. **Learning**, see below, unless it is a control frame or the source is all zeros. It may refuse the frame. So may, of a control frame,
+//!    an address that is held elsewhere.
 //! 8. **Destination.** A control frame goes to the exits of `control`. A group address: [`AttachmentRule::flood`], metered as broadcast
 //!    or multicast. An address of the table that is not over its age: the [`Route`] from this attachment to its place; none
 //!    there: drop `not-member`. Any other: `flood`, metered as unknown.
-//! 9. **Exits.** Never by the arrival vport: an exit there is left out of a flood, and drops a unicast frame as
-//!    `same-port`. An exit whose [`Guard`] refuses is left out of a flood, and drops a unicast frame for the guard's reason. No exit
-//!    left: drop `no-member`. Otherwise the meter is asked, once for all copies; then each copy is edited and sent.
+//! 9. **Exits.** Never by the arrival vport: an exit there is left out of a flood, and a route that has one drops the frame as
+//!    `same-port`. An exit whose [`Guard`] refuses is left out; if a route has no other, it drops the frame for the last guard's reason.
+//!    A flood without an exit left: drop `no-member`. Otherwise the meters are asked, once for all copies; then each is edited and sent.
 //!
 //! Every frame counts once in [`TableStats`]: as forwarded, as consumed, as metered, or as dropped with its reason.
 //!
 //! # Who owns an address
-//! The writer's entries are its own: [`AddressKind::Held`] is never touched by the datapath. The datapath inserts dynamic addresses, moves
-//! and refreshes them and lets them go when they are over their place's age, and reports each but the refreshing. Every batch of
+//! The writer's entries are its own: [`AddressKind::Held`] is never touched by the datapath. The datapath inserts dynamic addresses by the
+//! [`LearnRule`] of the admission (none there: it does not learn), moves and refreshes them, which may give them another rule, and
+//! lets them go when they are over its age, and reports each but the refreshing. One that would be too many evicts the one heard
+//! longest ago under the same limit, or its frame is dropped, or it is not learned; then, if it was elsewhere before, it is
+//! known nowhere. One that moves under the same limit is never too many. Every batch of
 //! changes has a [`Generation`], higher than the one before, and every report has that of the last batch before it. Whoever changed an
 //! address in generation *g* ignores reports about it that are older than *g*. When reports were lost, [`SwitchTables::read_tables`]
 //! tells what there is.
 //!
+//! # Frames that come back
+//! When a frame that came in by no trunk group and was not of a control class leaves by an exit of a group, that is noted: its segment,
+//! its source, the group, when. For [`vlan::fdb::ECHO`] from then on a frame with that source which comes in by that group is no move
+//! of the address: it is dropped as `reflected`, and reported as refused. When the address moves to a group, what was noted of it goes.
+//!
 //! # What is absent on purpose
-//! Reflected frames, move damping and mobility counters: the writer judges those by the reports, and answers with held addresses.
+//! Move damping and mobility counters: the writer judges those by the reports, and answers with held addresses.
 
 mod address;
 mod entry;
@@ -44,13 +54,16 @@ use serde::{Deserialize, Serialize};
 use vlan::verdict::DropReason;
 
 pub use self::address::{
-    Address, AddressKind, ForgetCause, Generation, LimitId, PlaceId, PlaceRule, TableEvent, TableReport,
+    Address, AddressKind, ForgetCause, Generation, LearnId, LearnRule, LimitId, PlaceId, TableEvent,
+    TableReport,
 };
 pub use self::entry::{Entry, EntryKey, TableChange, Tables};
-pub use self::exit::{AttachmentId, AttachmentRule, ControlFlood, Exit, Guard, PcpSource, PushTag, Route};
+pub use self::exit::{
+    AttachmentId, AttachmentRule, ControlFlood, Exit, GroupId, Guard, PcpSource, PushTag, Route,
+};
 pub use self::ingress::{
-    Admission, Arrives, ControlClass, ControlRule, Ingress, InnerKey, PortGate, PortRule, StormMeters,
-    WireTag,
+    Admission, Arrives, ControlClass, ControlRule, Discard, Ingress, InnerKey, PortGate, PortRule,
+    StormMeter, StormMeters, WireTag,
 };
 use crate::port::VportNo;
 use crate::{Datapath, Refusal};

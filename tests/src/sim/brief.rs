@@ -71,6 +71,9 @@ impl Display for At<'_> {
         if port.bpdu == BpduPolicy::Discard {
             f.write_str(" bpdu=discard")?;
         }
+        if let Some(limit) = port.mac_limit {
+            write!(f, " mac-limit {limit} {:?}", port.on_limit)?;
+        }
         if port.macs.is_empty() { Ok(()) } else { write!(f, " macs {:?}", port.macs) }
     }
 }

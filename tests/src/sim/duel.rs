@@ -221,7 +221,7 @@ fn joins_vids(description: &Description) -> bool {
 }
 
 /// A designation in the words of `vlan`.
-fn compile(topology: &Topology, designated: &Designated) -> Designation {
+pub fn compile(topology: &Topology, designated: &Designated) -> Designation {
     let Designated::Map(map) = designated else { return Designation::Everyone };
     let entry = |((bridge, vid), trunk): (&(String, u16), &String)| {
         let bridge = topology.bridge_named(bridge)?.id;

@@ -18,6 +18,8 @@ pub mod oracle;
 pub mod reference;
 pub mod reserved;
 pub mod rng;
+pub mod standing;
+pub mod table_gateway;
 pub mod tagged;
 pub mod traffic;
 pub mod wiring;

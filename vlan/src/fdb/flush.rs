@@ -1,11 +1,21 @@
 //! Forgetting many addresses at once.
 
 use super::entry::{Entry, Gone, Kind};
+use super::key::Key;
 use super::table::Place;
 use super::{Fdb, Slot};
+use crate::addr::MacAddr;
 use crate::model::id::{FabricId, HostId, Location, PortId, SegmentId};
 
 impl Fdb {
+    /// Forgets one learned address, as when a kernel that ages addresses by itself says that it did. A declared, remote or frozen one
+    /// stays.
+    pub fn forget(&mut self, segment: SegmentId, mac: MacAddr) -> Option<Gone> {
+        let place = self.table.find(Key::new(segment, mac))?;
+        let is_in_queue = self.queues.of(&self.table[place]).is_some();
+        is_in_queue.then(|| self.remove(place))
+    }
+
     /// Forgets what was learned behind a port that went down. Its declared addresses stay. Addresses that are elsewhere
     /// forget that they were there, so that none is frozen at a port that is down.
     pub fn flush_port(&mut self, port: PortId) -> Vec<Gone> {

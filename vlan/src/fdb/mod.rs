@@ -332,3 +332,6 @@ impl Learned {
         }
     }
 }
+
+/// How long a frame of ours may be under way in a fabric before it comes back (behaviour.md 4).
+pub const ECHO: Duration = Duration::from_secs(1);

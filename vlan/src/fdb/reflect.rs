@@ -6,10 +6,9 @@
 //! that has really moved to the fabric is believed there a second after our last frame with it.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use super::Fdb;
 use super::key::{Key, Seed};
+use super::{ECHO, Fdb};
 use crate::addr::MacAddr;
 use crate::model::id::{FabricId, Location, SegmentId};
 use crate::time::Instant;
@@ -69,7 +68,5 @@ impl Fdb {
     }
 }
 
-/// How long a frame may be under way before it comes back (behaviour.md 4).
-const ECHO: Duration = Duration::from_secs(1);
 /// Most addresses in one of the two maps.
 const CAPACITY: usize = 65_536;

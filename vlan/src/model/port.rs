@@ -2,7 +2,7 @@
 
 use crate::addr::MacAddr;
 use crate::model::description::{BpduPolicy, NativeInner, OnLimit, Storm};
-use crate::model::id::{BridgeId, FabricId, HostId, PortId};
+use crate::model::id::{BridgeId, FabricId, HostId, Location, PortId};
 use crate::tag::Pcp;
 use crate::vid::{Vid, VidSet};
 
@@ -159,6 +159,14 @@ impl Port {
             Mode::Plain => Vec::new(),
             Mode::Access { vid } | Mode::Qinq { vid, .. } => vec![*vid],
             Mode::Trunk(trunk) => trunk.allowed.iter().collect(),
+        }
+    }
+
+    /// Where an address is that is heard by this port in a VLAN of its bridge (`None` on a VUB): behind its trunk group, if it is of one.
+    pub fn location(&self, vid: Option<Vid>) -> Location {
+        match (self.group, vid) {
+            (Some(fabric), Some(vid)) => Location::Fabric { fabric, vid },
+            (_, vid) => Location::Port { port: self.id, vid },
         }
     }
 

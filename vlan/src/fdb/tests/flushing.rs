@@ -18,6 +18,20 @@ fn flushes_take_what_they_name() {
 }
 
 #[test]
+fn one_address_is_forgotten_unless_it_is_held() {
+    let mut fdb = Fdb::new();
+    fdb.learn(at(0), learn(mac(1), port(1)));
+    fdb.declare(segment(1), mac(2), port(1));
+    fdb.learn(at(0), learn(mac(3), port(1)));
+    flap(&mut fdb, 10, 9, [port(1), port(2)]);
+    assert_eq!(fdb.forget(segment(1), mac(2)), None, "declared");
+    assert_eq!(fdb.forget(segment(1), mac(9)), None, "unknown");
+    assert_eq!(fdb.forget(segment(1), mac(3)), Some(gone(mac(3), port(1))));
+    assert!(fdb.entry(at(20), segment(1), mac(1)).unwrap().frozen_until.is_some());
+    assert_eq!(fdb.forget(segment(1), mac(1)), None, "frozen");
+}
+
+#[test]
 fn a_new_topology_renames_addresses_even_crosswise() {
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), port(1)));

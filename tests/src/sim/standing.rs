@@ -1,0 +1,122 @@
+//! What a host knows around its switch: which ports have a carrier, which are blocked, and which trunk carries which VLAN.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vlan::designation::Designation;
+use vlan::fdb::entry::Gone;
+use vlan::forward::PortState;
+use vlan::model::description::Description;
+use vlan::model::id::{HostId, PortId};
+use vlan::model::topology::Topology;
+use vlan::switch::Switch;
+use vlan::time::Instant;
+
+use super::duel::compile;
+use super::reference::Designated;
+
+/// A switch, and what is known around it.
+#[derive(Debug)]
+pub struct Standing {
+    /// The switch.
+    pub switch: Switch,
+    has_carrier: BTreeMap<String, bool>,
+    blocked: BTreeMap<String, Instant>,
+    told: Option<Designation>,
+}
+
+impl Standing {
+    /// Every port has a carrier, and live trunks carry VLANs as the gateway chooses.
+    ///
+    /// # Panics
+    /// The description does not build.
+    pub fn new(description: &Description) -> Standing {
+        let switch = Switch::new(build(description), HostId(0), 0);
+        let mut standing =
+            Standing { switch, has_carrier: BTreeMap::new(), blocked: BTreeMap::new(), told: None };
+        standing.refresh(true);
+        standing
+    }
+
+    /// One whose designation is not its own choice.
+    ///
+    /// # Panics
+    /// The description does not build.
+    pub fn told(description: &Description, designated: &Designated) -> Standing {
+        let mut standing = Standing::new(description);
+        standing.told = Some(compile(standing.switch.topology(), designated));
+        standing.refresh(false);
+        standing
+    }
+
+    /// Another topology. What it chooses is its own again.
+    ///
+    /// # Panics
+    /// The description does not build.
+    pub fn change(&mut self, description: &Description) -> Vec<Gone> {
+        let topology = build(description);
+        self.switch.set_topology(Arc::clone(&topology), HostId(0));
+        self.blocked.retain(|name, _| topology.port_named(name).is_some());
+        self.told = None;
+        self.refresh(false)
+    }
+
+    /// A port's carrier comes or goes. Tells which addresses went.
+    pub fn set_carrier(&mut self, port: &str, carrier: bool) -> Vec<Gone> {
+        self.has_carrier.insert(port.to_owned(), carrier);
+        self.refresh(false)
+    }
+
+    /// Blocks a port. Tells which addresses went.
+    pub fn block(&mut self, now: Instant, port: PortId) -> Vec<Gone> {
+        self.blocked.insert(self.switch.topology().port(port).name.clone(), now + BLOCK_FOR);
+        self.refresh(false)
+    }
+
+    /// Lets go the ports that have been blocked for long enough. Whether there was one.
+    pub fn unblock(&mut self, now: Instant) -> bool {
+        let before = self.blocked.len();
+        self.blocked.retain(|_, until| *until > now);
+        let has_changed = self.blocked.len() < before;
+        if has_changed {
+            self.refresh(false);
+        }
+        has_changed
+    }
+
+    /// A switch without addresses, and no port blocked.
+    pub fn restart(&mut self) {
+        self.switch = Switch::new(Arc::clone(self.switch.topology()), HostId(0), 0);
+        self.blocked.clear();
+        self.refresh(true);
+    }
+
+    fn refresh(&mut self, is_new: bool) -> Vec<Gone> {
+        let mut gone = Vec::new();
+        let topology = Arc::clone(self.switch.topology());
+        for port in topology.ports() {
+            let has_carrier = self.has_carrier.get(&port.name).copied().unwrap_or(true);
+            let state = match (has_carrier, self.blocked.contains_key(&port.name)) {
+                (false, _) => PortState::Down,
+                (true, true) => PortState::Blocked,
+                (true, false) => PortState::Up,
+            };
+            let was = self.switch.set_port_state(port.id, state);
+            if !is_new && was == PortState::Up && state != PortState::Up && port.group.is_none() {
+                gone.extend(self.switch.fdb.flush_port(port.id));
+            }
+        }
+        let is_up = |port: &vlan::model::port::Port| self.switch.port_state(port.id) == PortState::Up;
+        let chosen = self.told.clone().unwrap_or_else(|| Designation::among(&topology, is_up));
+        self.switch.set_designation(chosen);
+        gone
+    }
+}
+
+fn build(description: &Description) -> Arc<Topology> {
+    Arc::new(Topology::build(description).expect("a description that builds"))
+}
+
+/// How long a BPDU blocks a port (behaviour.md 6).
+const BLOCK_FOR: Duration = Duration::from_secs(300);

@@ -1,0 +1,300 @@
+//! A host that switches by tables on the datapath's in-memory twin: the sibling of [`super::gateway`], which does by flows.
+//!
+//! ```text
+//!   send ─► FakeWire ─► tables ─► FakeWire ─► what left by each port
+//!                          ▲ └─► reports ─► TableWriter::take ─► the host's addresses
+//!                          └────────────── TableWriter ◄────────────┘
+//! ```
+//! Its addresses are known by reports alone: no frame is ever judged.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use agent::lower::tables::{Heard, Lesson, TableBatch, TableWriter};
+use datapath::fake::{FakeDatapath, FakeWire, Options, Switching};
+use datapath::port::VportNo;
+use datapath::tables::{SwitchTables, TableChange, TableStats, Tables};
+use datapath::{Datapath, Refusal};
+use futures::FutureExt;
+use vlan::fdb::Learned;
+use vlan::fdb::entry::Gone;
+use vlan::model::description::Description;
+use vlan::model::id::PortId;
+use vlan::switch::Switch;
+use vlan::time::Instant;
+use vlan::verdict::{Decision, Effect};
+
+use super::reference::Designated;
+use super::standing::Standing;
+use super::traffic::Sent;
+
+/// A host that switches by tables.
+pub struct TableGateway {
+    host: Standing,
+    writer: TableWriter,
+    datapath: FakeDatapath,
+    wire: FakeWire,
+    /// Each port with its link, in the order of the description.
+    names: Vec<(String, String)>,
+    vports: BTreeMap<String, VportNo>,
+    /// How many changes of entries were made.
+    pub changes: usize,
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Copies by port, in the order of ports.
+    pub outputs: Vec<Sent>,
+    /// What the datapath counted it as: a [`Decision`] as `{:?}` has it, or `Metered`.
+    pub decision: String,
+    /// Whether the source moved once too often, which is known only afterwards.
+    pub was_frozen: bool,
+}
+
+impl TableGateway {
+    /// A wire with every link of the description.
+    pub fn wire(description: &Description, start: Instant, options: Options) -> FakeWire {
+        let wire = FakeWire::new(Options { switching: Switching::Tables, ..options });
+        wire.advance(start.since(Instant::ZERO));
+        for (_, link) in names(description) {
+            wire.add_link(&link);
+        }
+        wire
+    }
+
+    /// Starts with empty tables. The designation is its own choice, unless it is told.
+    ///
+    /// # Panics
+    /// The description does not build.
+    pub fn start(wire: &FakeWire, description: &Description, told: Option<&Designated>) -> TableGateway {
+        let host = match told {
+            Some(designated) => Standing::told(description, designated),
+            None => Standing::new(description),
+        };
+        let mut gateway = TableGateway {
+            host,
+            writer: TableWriter::new(),
+            datapath: FakeDatapath::open(wire),
+            wire: wire.clone(),
+            names: names(description),
+            vports: BTreeMap::new(),
+            changes: 0,
+        };
+        gateway.attach();
+        gateway.write_everything();
+        gateway
+    }
+
+    /// Another topology. Links that it names and that are missing are added.
+    ///
+    /// # Panics
+    /// The description does not build.
+    pub fn change(&mut self, description: &Description) {
+        self.names = names(description);
+        for (_, link) in &self.names {
+            self.wire.add_link(link);
+        }
+        self.attach();
+        // An address may get another name, and is written anew by what is known of it: so that is asked first.
+        let there = self.read();
+        self.writer.walk(self.wire.now(), &mut self.host.switch, &there);
+        self.host.change(description);
+        self.write_everything();
+    }
+
+    /// Sends a frame into a port. What it has taught is known when this returns.
+    pub fn send(&mut self, port: &str, frame: &[u8]) -> Done {
+        let link = self.names.iter().find(|(name, _)| name == port).map(|(_, link)| link.clone());
+        let before = self.stats(port);
+        self.wire.inject(&link.expect("a port of the description"), frame);
+        let after = self.stats(port);
+        let mut outputs = Vec::new();
+        for (port, link) in &self.names {
+            outputs.extend(self.wire.sent(link).into_iter().map(|frame| (port.clone(), frame)));
+        }
+        outputs.sort();
+        let consumed = at_once_if_any(self.datapath.upcalls(64)).map_or(0, |upcalls| upcalls.len());
+        let decision = decision(&before, &after);
+        assert_eq!(consumed > 0, decision.starts_with("Consume"), "{consumed} frames came up: {decision}");
+        let was_frozen = self.hear();
+        Done { outputs, decision, was_frozen }
+    }
+
+    /// A port's carrier comes or goes, as far as the host was told: frames go on coming by it.
+    pub fn set_carrier(&mut self, port: &str, carrier: bool) {
+        let gone = self.host.set_carrier(port, carrier);
+        self.write_rules();
+        self.write_addresses(&gone);
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, span: Duration) {
+        self.wire.advance(span);
+        self.hear();
+        let now = self.wire.now();
+        if self.host.switch.fdb.next_due().is_some_and(|due| due <= now) {
+            self.age();
+        }
+        if self.host.unblock(now) {
+            self.write_rules();
+        }
+    }
+
+    /// Whether the datapath has what the host thinks that it has, and nothing is to be put right.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn check(&mut self) -> Result<(), String> {
+        let mut there = self.read();
+        let changed = self.writer.walk(self.wire.now(), &mut self.host.switch, &there);
+        let batch = self.writer.addresses(self.wire.now(), &self.host.switch, changed);
+        if !batch.is_empty() {
+            return Err(format!("addresses differ: {batch:?}"));
+        }
+        there.addresses.clear();
+        if there != *self.writer.written() {
+            return Err(format!("rules differ: {:?}", there.changes_to(self.writer.written())));
+        }
+        match self.wire.faults().first() {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// The switch as reports have made it.
+    pub fn switch(&self) -> &Switch {
+        &self.host.switch
+    }
+
+    /// Everything that the datapath has.
+    pub fn read(&mut self) -> Tables {
+        at_once(self.datapath.read_tables()).expect("tables of a fake")
+    }
+
+    /// What the datapath counted at a port.
+    pub fn stats(&mut self, port: &str) -> TableStats {
+        let vport = self.vports[port];
+        let stats = at_once(self.datapath.table_stats()).expect("statistics of a fake");
+        stats.into_iter().find(|(no, _)| *no == vport).map(|(_, stats)| stats).expect("an attached port")
+    }
+
+    /// Ages as the datapath has: what it has heard since is known only by reading it.
+    fn age(&mut self) {
+        let now = self.wire.now();
+        let there = self.read();
+        let mut changed = self.writer.walk(now, &mut self.host.switch, &there);
+        let fdb = &mut self.host.switch.fdb;
+        while fdb.next_due().is_some_and(|due| due <= now) {
+            let aged = fdb.age(now, 1_000);
+            changed.extend(aged.thawed);
+            changed.extend(aged.expired.into_iter().map(|gone| (gone.segment, gone.mac)));
+        }
+        let batch = self.writer.addresses(now, &self.host.switch, changed);
+        self.write(batch);
+    }
+
+    /// Takes in every report; says whether an address was frozen.
+    fn hear(&mut self) -> bool {
+        let now = self.wire.now();
+        let (mut changed, mut was_frozen) = (Vec::new(), false);
+        while let Some(reports) = at_once_if_any(self.datapath.table_reports(64)) {
+            assert_eq!(reports.lost, 0, "reports were lost");
+            for report in reports.reports {
+                let Heard { lesson, changed: more } = self.writer.take(now, &mut self.host.switch, &report);
+                changed.extend(more);
+                was_frozen |= matches!(lesson, Lesson::Learned(Learned::Frozen { .. }));
+                if let Lesson::Control { effect: Some(Effect::BlockPort(port)), .. } = lesson {
+                    let gone = self.host.block(now, port);
+                    self.write_rules();
+                    self.write_addresses(&gone);
+                }
+            }
+        }
+        let batch = self.writer.addresses(now, &self.host.switch, changed);
+        self.write(batch);
+        was_frozen
+    }
+
+    fn attach(&mut self) {
+        for (port, link) in &self.names {
+            let vport = at_once(self.datapath.attach(link)).expect("a link that is there");
+            self.vports.insert(port.clone(), vport.no);
+        }
+    }
+
+    fn write_everything(&mut self) {
+        let vports = self.vport_of();
+        let batch =
+            self.writer.everything(self.wire.now(), &self.host.switch, |port| vports.get(&port).copied());
+        self.write(batch);
+    }
+
+    fn write_rules(&mut self) {
+        let vports = self.vport_of();
+        let batch = self.writer.rules(&self.host.switch.state(), |port| vports.get(&port).copied());
+        self.write(batch);
+    }
+
+    fn write_addresses(&mut self, gone: &[Gone]) {
+        let changed = gone.iter().map(|gone| (gone.segment, gone.mac));
+        let batch = self.writer.addresses(self.wire.now(), &self.host.switch, changed);
+        self.write(batch);
+    }
+
+    fn vport_of(&self) -> BTreeMap<PortId, VportNo> {
+        let ports = self.host.switch.topology().ports().iter();
+        ports.filter_map(|port| self.vports.get(&port.name).map(|vport| (port.id, *vport))).collect()
+    }
+
+    fn write(&mut self, batch: TableBatch) {
+        let TableBatch { generation, meters, changes, unused_meters } = batch;
+        self.changes += changes.len();
+        for (meter, rate) in meters {
+            at_once(self.datapath.set_meter(meter, rate)).expect("room for a meter");
+        }
+        let answers = at_once(self.datapath.change_tables(generation, changes.clone()));
+        changes.iter().zip(answers).for_each(|(change, answer)| done(change, answer));
+        for meter in unused_meters {
+            at_once(self.datapath.delete_meter(meter)).expect("a datapath");
+        }
+    }
+}
+
+fn done(change: &TableChange, answer: Result<(), Refusal>) {
+    if let Err(refusal) = answer {
+        panic!("{refusal}: {change:?}");
+    }
+}
+
+/// What one frame was counted as.
+fn decision(before: &TableStats, after: &TableStats) -> String {
+    assert_eq!(after.total(), before.total() + 1, "a frame counts once: {before:?} {after:?}");
+    if after.forwarded > before.forwarded {
+        return format!("{:?}", Decision::Forward);
+    }
+    if after.metered > before.metered {
+        return "Metered".to_owned();
+    }
+    if after.consumed > before.consumed {
+        return "Consume".to_owned();
+    }
+    let reason = after.drops.iter().find(|(reason, count)| before.dropped(*reason) < *count);
+    format!("{:?}", Decision::Drop(reason.expect("a reason").0))
+}
+
+/// Ports and their links.
+fn names(description: &Description) -> Vec<(String, String)> {
+    let ports = description.trunks.iter().chain(&description.ports);
+    ports.map(|port| (port.name.clone(), port.link.clone())).collect()
+}
+
+/// The twin answers at once.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("the fake datapath answers at once")
+}
+
+/// What there is already.
+fn at_once_if_any<T>(future: impl Future<Output = Result<T, Refusal>>) -> Option<T> {
+    future.now_or_never().map(|answer| answer.expect("a datapath"))
+}
