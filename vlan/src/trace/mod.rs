@@ -180,7 +180,7 @@ pub(crate) fn flooded(topology: &Topology, class: StormClass, dst: MacAddr, mete
         let port = topology.port(meter.port);
         let vlan = meter.vid.map_or_else(String::new, |vid| format!(" in VLAN {vid}"));
         let (name, rate) = storm(&port.storm, class);
-        format!(", as far as {}'s storm control allows {name}{vlan} ({rate} a second)", port.name)
+        format!(", within {}'s storm limit for {name}{vlan} ({rate} a second)", port.name)
     });
     format!("{why}: to every other port of the segment{metered}")
 }
