@@ -13,7 +13,7 @@ use std::time::Duration;
 use agent::lower::tables::{Heard, Lesson, TableBatch, TableWriter};
 use datapath::fake::{FakeDatapath, FakeWire, Options, Switching};
 use datapath::port::VportNo;
-use datapath::tables::{SwitchTables, TableChange, TableStats, Tables};
+use datapath::tables::{SwitchTables, TableStats, Tables};
 use datapath::{Datapath, Refusal};
 use futures::FutureExt;
 use vlan::fdb::Learned;
@@ -253,17 +253,12 @@ impl TableGateway {
         for (meter, rate) in meters {
             at_once(self.datapath.set_meter(meter, rate)).expect("room for a meter");
         }
-        let answers = at_once(self.datapath.change_tables(generation, changes.clone()));
-        changes.iter().zip(answers).for_each(|(change, answer)| done(change, answer));
+        for answer in at_once(self.datapath.change_tables(generation, changes)) {
+            answer.expect("room for an entry");
+        }
         for meter in unused_meters {
             at_once(self.datapath.delete_meter(meter)).expect("a datapath");
         }
-    }
-}
-
-fn done(change: &TableChange, answer: Result<(), Refusal>) {
-    if let Err(refusal) = answer {
-        panic!("{refusal}: {change:?}");
     }
 }
 
