@@ -3,6 +3,7 @@
 //! | method and path | answer |
 //! |---|---|
 //! | GET `/v1/status`, `/v1/ports`, `/v1/trunks`, `/v1/bridges`, `/v1/macs`, `/v1/flows`, `/v1/counters` | snapshots ([`crate::view`]) |
+//! | GET `/v1/events?newest=100` | the newest events of the journal, the oldest of them first |
 //! | GET `/v1/topology` | the newest revision and its description |
 //! | POST `/v1/topology` | publishes a revision; 409 if another came first, 422 if it does not build |
 //! | POST `/v1/trace` | what the running switch would do with a frame; nothing is learned |
@@ -14,7 +15,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, FromRequest, Request as AxumRequest, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request as AxumRequest, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -29,6 +31,7 @@ use vlan::time::Instant;
 
 use crate::engine::Engine;
 use crate::input::Command;
+use crate::journal;
 use crate::runtime::{Request, ask};
 use crate::socket::Socket;
 use crate::topology::{self, Authorship, TopologyError};
@@ -107,6 +110,7 @@ fn router(admin: Admin) -> Router {
         .route("/v1/macs", get(|state| look(state, Engine::macs)))
         .route("/v1/flows", get(|state| look(state, Engine::flows)))
         .route("/v1/counters", get(|state| look(state, Engine::counters)))
+        .route("/v1/events", get(events))
         .route("/v1/topology", get(newest).post(publish))
         .route("/v1/trace", post(trace))
         .route("/v1/command", post(command))
@@ -129,6 +133,29 @@ where
     match ask(&admin.requests, view).await {
         Some(view) => Json(view).into_response(),
         None => stopping(),
+    }
+}
+
+/// What is asked of the journal.
+#[derive(Debug, Deserialize)]
+struct Newest {
+    /// How many.
+    #[serde(default = "usual_number")]
+    newest: usize,
+}
+
+fn usual_number() -> usize {
+    nsdb::Query::default().newest
+}
+
+async fn events(State(admin): State<Admin>, asked: Result<Query<Newest>, QueryRejection>) -> Response {
+    let Query(Newest { newest }) = match asked {
+        Ok(asked) => asked,
+        Err(rejection) => return failure(StatusCode::BAD_REQUEST, rejection.body_text()),
+    };
+    match journal::read(&admin.store, newest.min(MAX_EVENTS)).await {
+        Ok(events) => Json(events).into_response(),
+        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
 
@@ -235,6 +262,8 @@ fn failure(status: StatusCode, error: String) -> Response {
 
 /// Longest body of a request: a description of 4 094 VLANs is about 1 MiB.
 const MAX_BODY: usize = 16 << 20;
+/// Events in one answer.
+const MAX_EVENTS: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

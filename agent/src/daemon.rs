@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use datapath::port::LinkEvent;
 use datapath::{FlowTable, Refusal, RefusalCause};
-use nsdb::{Documents, Journal, Kind, Local, NewEntry, Store, StoreError, WallTime};
+use nsdb::{Documents, Local, Store, StoreError, WallTime};
 use tokio::sync::{mpsc, watch};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::clock;
 use crate::engine::{Engine, Settings};
-use crate::event::Event;
 use crate::input::SavedAddress;
+use crate::journal;
 use crate::record::Recorder;
-use crate::runtime::{Opener, Runtime, Wiring};
+use crate::runtime::{Arrived, Opener, Runtime, Wiring};
 use crate::socket::Socket;
+use crate::supervise::keep;
 use crate::topology;
 
 /// What a daemon is started with.
@@ -99,10 +100,8 @@ pub async fn run<D: FlowTable>(
     let (events, told) = mpsc::channel(QUEUE);
     let tasks = TaskTracker::new();
     let serving = tokio::spawn(admin::serve(options.socket, Admin { requests, store: Arc::clone(&store) }));
-    let following = tokio::spawn(topology::follow(Arc::clone(&store), arrivals));
-    tasks.spawn(keep_journal(Arc::clone(&store), told));
-    tasks.spawn(keep_addresses(Arc::clone(&store), saved));
-    let collecting = tokio::spawn(collect_shards(Arc::clone(&store)));
+    let kept = keep_tasks(&store, arrivals, saved);
+    tasks.spawn(journal::keep(Arc::clone(&store), told));
     let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
     let outlives = options.settings.datapath != "fake";
     let engine = Engine::new(options.settings);
@@ -111,8 +110,7 @@ pub async fn run<D: FlowTable>(
     ready();
     let ended = runtime.run(before).await;
     serving.abort();
-    following.abort();
-    collecting.abort();
+    drop(kept);
     let (datapath, addresses) = ended?;
     tasks.close();
     tasks.wait().await;
@@ -128,15 +126,20 @@ pub async fn run<D: FlowTable>(
     Ok(())
 }
 
-async fn keep_journal(store: Arc<Store>, mut told: mpsc::Receiver<Event>) {
-    let Ok(kind) = Kind::new("event") else { return };
-    while let Some(event) = told.recv().await {
-        let Ok(body) = serde_json::to_vec(&event) else { continue };
-        let entry = NewEntry { kind: kind.clone(), at: WallTime::from_millis(clock::wall_ms()), body };
-        if let Err(error) = store.append(vec![entry]).await {
-            warn!(%error, "the journal cannot be written");
-        }
-    }
+/// The tasks that can be started again at any moment.
+fn keep_tasks(
+    store: &Arc<Store>,
+    arrivals: mpsc::Sender<Arrived>,
+    saved: watch::Receiver<Vec<SavedAddress>>,
+) -> [AbortOnDropHandle<()>; 4] {
+    let store = || Arc::clone(store);
+    let (follower, saver, collector, trimmer) = (store(), store(), store(), store());
+    [
+        keep("follow the topology", move || topology::follow(Arc::clone(&follower), arrivals.clone())),
+        keep("save addresses", move || keep_addresses(Arc::clone(&saver), saved.clone())),
+        keep("collect shards", move || collect_shards(Arc::clone(&collector))),
+        keep("trim the journal", move || journal::trim(Arc::clone(&trimmer))),
+    ]
 }
 
 async fn keep_addresses(store: Arc<Store>, mut saved: watch::Receiver<Vec<SavedAddress>>) {

@@ -11,7 +11,7 @@ use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options as FakeOptions};
 use datapath::link::Links;
 use datapath::ovs::Ovs;
-use nsdb::{Documents, Embedded, EmbeddedOptions, Store, StoreError};
+use nsdb::{Documents, Embedded, EmbeddedOptions, JournalLimits, Store, StoreError};
 use tokio::sync::watch;
 use tracing::info;
 
@@ -51,12 +51,14 @@ pub struct Start {
     pub record: Option<PathBuf>,
 }
 
-/// Opens the state directory, and makes it if it is missing.
+/// Opens the state directory, and makes it if it is missing. Its journal is kept for the time `keep`.
 ///
 /// # Errors
 /// Another process has it, it is corrupt, of a newer version, not writable.
-pub fn open_store(state: &Path) -> Result<Arc<Store>, StoreError> {
-    Embedded::open(state, EmbeddedOptions::default()).map(|store| Arc::new(Store::Embedded(store)))
+pub fn open_store(state: &Path, keep: Duration) -> Result<Arc<Store>, StoreError> {
+    let journal = JournalLimits { keep, ..JournalLimits::default() };
+    let options = EmbeddedOptions { journal, ..EmbeddedOptions::default() };
+    Embedded::open(state, options).map(|store| Arc::new(Store::Embedded(store)))
 }
 
 /// Runs a daemon until `stop` becomes true; `ready` is called when the socket answers and the datapath is open.

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::vid::Vid;
 
+use crate::event::Event;
+
 /// One exterior port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortView {
@@ -124,6 +126,18 @@ pub struct CounterView {
     pub labels: Vec<(String, String)>,
     /// Its value.
     pub value: u64,
+}
+
+/// Something that happened, from the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// When, in milliseconds since 1970 by the host's wall clock.
+    pub at_ms: u64,
+    /// What it says.
+    pub text: String,
+    /// The event itself: its kind under `event`, and its values.
+    #[serde(flatten)]
+    pub event: Event,
 }
 
 /// The whole at a glance.

@@ -1,5 +1,6 @@
 //! Every case of the datapath suite on openvswitch.ko.
 
+use datapath::ovs::Options;
 use tests::suite::kernel::KernelBench;
 
 macro_rules! in_a_kernel {
@@ -16,6 +17,6 @@ tests::datapath_cases!(in_a_kernel);
 
 fn on_kernel(case: impl AsyncFnOnce(&mut KernelBench)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut bench = KernelBench::new();
+    let mut bench = KernelBench::new(Options::default());
     runtime.block_on(case(&mut bench));
 }

@@ -3,18 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use tests::lab::bench::{Bench, Outcome, Side};
+use tests::lab::bench::{Bench, Side, ports};
 use tests::lab::frames::{BROADCAST, Frame, Mac, Tpid};
 use tests::lab::gateway::Gateway;
 use tests::lab::host::Station;
 use tests::lab::ping::{ping, ping_within};
+use tests::lab::standard::{self, plain, tagged};
 use tests::lab::switch::Switch;
 
 tests::kernel_tests! {
     group segments;
 
     fn physical_machines_and_vms_of_a_vlan_reach_each_other_and_no_others() {
-        let mut gateway = Gateway::new("gw", &standard());
+        let mut gateway = Gateway::new("gw", &standard::file());
         let switch = Switch::new("switch");
         switch.trunk("uplink", (gateway.netns(), "leaf1"), &[5, 8], None);
         let (phys5, phys8) = (Station::physical("phys5"), Station::physical("phys8"));
@@ -35,7 +36,7 @@ tests::kernel_tests! {
     }
 
     fn nothing_leaks_between_vlans_or_from_unmapped_vids() {
-        let bench = Bench::start("gw", &standard(), &STANDARD);
+        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
         for vid in [1, 2, 4, 5, 6, 7, 8, 9, 10, 100, 1000, 2048, 4093, 4094] {
             for (kind, frame) in kinds(vid) {
                 let outcome = bench.deliver("leaf1", &frame);
@@ -53,7 +54,7 @@ tests::kernel_tests! {
     }
 
     fn a_vm_reaches_its_own_vlan_tagged_and_nothing_else() {
-        let bench = Bench::start("gw", &standard(), &STANDARD);
+        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
         for (port, vid, others) in [("vm5", 5, &["leaf1"][..]), ("vm8", 8, &["leaf1", "vm8b"])] {
             for (kind, frame) in kinds_untagged(0x40 + vid as u8) {
                 let outcome = bench.deliver(port, &frame);
@@ -65,7 +66,7 @@ tests::kernel_tests! {
     }
 
     fn a_known_address_is_sent_to_its_port_only() {
-        let bench = Bench::start("gw", &standard(), &STANDARD);
+        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
         let (near, far) = (mac(1), mac(2));
         let unknown = Frame::new(far, near).tag(8, 0).payload(0x0800, &[7; 46]);
         assert_eq!(ports(&bench.deliver("leaf1", &unknown)), ["vm8", "vm8b"]);
@@ -79,7 +80,7 @@ tests::kernel_tests! {
     }
 
     fn an_address_that_moves_is_followed_within_one_frame() {
-        let bench = Bench::start("gw", &standard(), &STANDARD);
+        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
         let (it, other) = (mac(1), mac(2));
         let hello = |tag: Option<u16>| match tag {
             Some(vid) => Frame::new(it, BROADCAST).tag(vid, 0).payload(0x0800, &[1; 46]),
@@ -102,7 +103,7 @@ tests::kernel_tests! {
     }
 
     fn one_address_in_two_vlans_is_two() {
-        let bench = Bench::start("gw", &standard(), &STANDARD);
+        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
         let it = mac(1);
         bench.deliver("vm5", &Frame::new(it, BROADCAST).payload(0x0800, &[1; 46]));
         bench.deliver("vm8", &Frame::new(it, BROADCAST).payload(0x0800, &[1; 46]));
@@ -132,7 +133,7 @@ tests::kernel_tests! {
     }
 
     fn wire_vids_are_translated_both_ways() {
-        let file = standard().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"108\"]\ntranslate = { 108 = 8 }");
+        let file = standard::file().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"108\"]\ntranslate = { 108 = 8 }");
         let sides = [("leaf1", tagged(108, "vm8")), ("vm5", plain("leaf1")), ("vm8", plain("leaf1")), ("vm8b", plain("leaf1"))];
         let bench = Bench::start("gw", &file, &sides);
         let frame = Frame::new(mac(1), BROADCAST).tag(108, 3).payload(0x0800, &[9; 46]);
@@ -144,7 +145,7 @@ tests::kernel_tests! {
     }
 
     fn the_native_vlan_goes_untagged_both_ways_and_hopping_is_refused() {
-        let file = standard().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"8\"]\nnative = 8");
+        let file = standard::file().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"8\"]\nnative = 8");
         let sides = [("leaf1", plain("vm8")), ("vm5", plain("leaf1")), ("vm8", plain("leaf1")), ("vm8b", plain("leaf1"))];
         let bench = Bench::start("gw", &file, &sides);
         let frame = Frame::new(mac(1), BROADCAST).payload(0x0800, &[9; 46]);
@@ -189,7 +190,7 @@ tests::kernel_tests! {
     }
 
     fn a_full_payload_with_a_tag_passes_and_more_does_not() {
-        let bench = Bench::start("gw", &standard(), &STANDARD);
+        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
         let full = Frame::new(mac(1), BROADCAST).tag(8, 0).payload(0x0800, &[3; 1500]);
         assert_eq!(bench.deliver("leaf1", &full)[0], ("vm8", without_tag(&full)));
         let back = Frame::new(mac(2), BROADCAST).payload(0x0800, &[3; 1500]);
@@ -197,7 +198,7 @@ tests::kernel_tests! {
     }
 
     fn a_short_frame_gets_zeros_and_no_foreign_bytes() {
-        let bench = Bench::start("gw", &standard(), &STANDARD);
+        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
         // What was in the buffers before must not come out behind a shorter frame.
         for round in 0..3 {
             bench.deliver("leaf1", &Frame::new(mac(10 + round), BROADCAST).tag(8, 0).payload(0x0800, &[0xee; 1400]));
@@ -217,7 +218,7 @@ tests::kernel_tests! {
     group ports;
 
     fn a_link_goes_down_up_away_and_comes_back() {
-        let mut bench = Bench::start("gw", &standard(), &STANDARD);
+        let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
         let frame = Frame::new(mac(1), BROADCAST).tag(8, 0).payload(0x0800, &[9; 46]);
         assert_eq!(ports(&bench.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
         bench.gateway.netns().links().set_down("vm8b");
@@ -240,7 +241,7 @@ tests::kernel_tests! {
     }
 
     fn a_link_that_does_not_exist_yet_is_bound_when_it_appears() {
-        let mut bench = Bench::prepare("gw", &standard(), &STANDARD[..3]);
+        let mut bench = Bench::prepare("gw", &standard::file(), &standard::SIDES[..3]);
         bench.gateway.start();
         bench.gateway.wait_for("three ports", |gateway| gateway.status().ports_up == 3);
         assert_eq!(bench.gateway.port("vm8b").why, "no such link");
@@ -252,7 +253,7 @@ tests::kernel_tests! {
 
     fn a_bpdu_blocks_a_vm_port_and_reaches_nobody() {
         let sides = [("leaf1", tagged(8, "vm8b")), ("vm5", plain("leaf1")), ("vm8", plain("leaf1")), ("vm8b", plain("leaf1"))];
-        let bench = Bench::start("gw", &standard(), &sides);
+        let bench = Bench::start("gw", &standard::file(), &sides);
         let bpdu = Frame::new(mac(1), [1, 0x80, 0xc2, 0, 0, 0]).llc(&[0x42, 0x42, 3, 0, 0, 0, 0, 0]);
         bench.tap("vm8").send(&bpdu);
         bench.gateway.wait_for("vm8 to be blocked", |gateway| gateway.port("vm8").state == "blocked");
@@ -266,8 +267,8 @@ tests::kernel_tests! {
     }
 
     fn idle_addresses_age() {
-        let file = standard().replace("[bridges.vub8]\nkind = \"vlan-unaware\"", "[bridges.vub8]\nkind = \"vlan-unaware\"\nageing = \"10s\"");
-        let bench = Bench::start("gw", &file, &STANDARD);
+        let file = standard::file().replace("[bridges.vub8]\nkind = \"vlan-unaware\"", "[bridges.vub8]\nkind = \"vlan-unaware\"\nageing = \"10s\"");
+        let bench = Bench::start("gw", &file, &standard::SIDES);
         bench.deliver("vm8", &Frame::new(mac(1), BROADCAST).payload(0x0800, &[9; 46]));
         let to_it = Frame::new(mac(2), mac(1)).tag(8, 0).payload(0x0800, &[9; 46]);
         assert_eq!(ports(&bench.deliver("leaf1", &to_it)), ["vm8"]);
@@ -281,9 +282,9 @@ tests::kernel_tests! {
     }
 
     fn a_storm_is_capped_and_another_vlan_still_speaks() {
-        let file = standard().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"8\"]\nstorm = { broadcast = 100, multicast = 100, unknown = 100 }")
+        let file = standard::file().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"8\"]\nstorm = { broadcast = 100, multicast = 100, unknown = 100 }")
             + "\n[[ports]]\nname = \"vm7\"\nbridge = \"dc1\"\nmode = \"access\"\nvid = 7\nhost = \"gw1\"\nlink = \"vm7\"\n";
-        let sides: Vec<_> = STANDARD.iter().copied().chain([("vm7", plain("leaf1"))]).collect();
+        let sides: Vec<_> = standard::SIDES.iter().copied().chain([("vm7", plain("leaf1"))]).collect();
         let bench = Bench::start("gw", &file, &sides);
         let storm = Frame::new(mac(1), BROADCAST).tag(7, 0).payload(0x0800, &[9; 46]);
         bench.deliver("leaf1", &storm);
@@ -304,7 +305,7 @@ tests::kernel_tests! {
     }
 
     fn every_frame_is_accounted_for() {
-        let bench = Bench::start("gw", &standard(), &STANDARD);
+        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
         let sent_before = bench.gateway.port("leaf1").rx_packets;
         let mut frames: Vec<Vec<u8>> = Vec::new();
         for round in 0..20_u8 {
@@ -329,7 +330,7 @@ tests::kernel_tests! {
     group trunks;
 
     fn two_trunks_into_one_fabric_make_no_loop() {
-        let mut gateway = Gateway::new("gw", &format!("{}\n[[trunks]]\nname = \"leaf2\"\nbridge = \"dc1\"\nhost = \"gw1\"\nlink = \"leaf2\"\nvlans = [\"5\", \"7\", \"8\"]\n", standard()));
+        let mut gateway = Gateway::new("gw", &format!("{}\n[[trunks]]\nname = \"leaf2\"\nbridge = \"dc1\"\nhost = \"gw1\"\nlink = \"leaf2\"\nvlans = [\"5\", \"7\", \"8\"]\n", standard::file()));
         let switch = Switch::new("switch");
         switch.trunk("up1", (gateway.netns(), "leaf1"), &[5, 8], None);
         switch.trunk("up2", (gateway.netns(), "leaf2"), &[5, 8], None);
@@ -410,10 +411,6 @@ fn padded(mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-fn ports(outcome: &Outcome) -> Vec<&'static str> {
-    outcome.iter().map(|(port, _)| *port).collect()
-}
-
 fn mac(last: u8) -> Mac {
     [0x52, 0x54, 0, 0, 0, last]
 }
@@ -426,34 +423,9 @@ fn v4_other(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 5, last))
 }
 
-const fn tagged(vid: u16, witness: &'static str) -> Side {
-    Side { tag: Some((Tpid::Customer, vid)), witness }
-}
-
-const fn plain(witness: &'static str) -> Side {
-    Side { tag: None, witness }
-}
-
-const STANDARD: [(&str, Side); 4] =
-    [("leaf1", tagged(8, "vm8")), ("vm5", plain("leaf1")), ("vm8", plain("leaf1")), ("vm8b", plain("leaf1"))];
-
-fn standard() -> String {
-    let mut file = String::from(
-        "[hosts.gw1]\n[bridges.dc1]\nkind = \"vlan-aware\"\n[bridges.vub5]\nkind = \"vlan-unaware\"\n[bridges.vub8]\nkind = \"vlan-unaware\"\n\
-         [[vlans]]\nbridge = \"dc1\"\nvid = 5\nto = \"vub5\"\n[[vlans]]\nbridge = \"dc1\"\nvid = 8\nto = \"vub8\"\n\
-         [[trunks]]\nname = \"leaf1\"\nbridge = \"dc1\"\nhost = \"gw1\"\nlink = \"leaf1\"\nvlans = [\"5\", \"7\", \"8\"]\n",
-    );
-    for (port, bridge) in [("vm5", "vub5"), ("vm8", "vub8"), ("vm8b", "vub8")] {
-        file += &format!(
-            "[[ports]]\nname = \"{port}\"\nbridge = \"{bridge}\"\nhost = \"gw1\"\nlink = \"{port}\"\n"
-        );
-    }
-    file
-}
-
 /// A second fabric in which VLAN 8 is VLAN 108.
 fn with_second_bridge() -> String {
-    standard()
+    standard::file()
         + "[bridges.dc2]\nkind = \"vlan-aware\"\nfabric = \"other\"\n[[vlans]]\nbridge = \"dc2\"\nvid = 108\nto = \"vub8\"\n"
 }
 

@@ -18,6 +18,8 @@ pub enum Designation {
     Everyone,
     /// By VLAN of a bridge; a VLAN that is not there has no trunk.
     Map(FxHashMap<(BridgeId, Vid), PortId>),
+    /// By VLAN of a bridge, of those that somebody was told about; every trunk carries the others.
+    Told(FxHashMap<(BridgeId, Vid), PortId>),
 }
 
 /// Whether a trunk carries a VLAN.
@@ -47,12 +49,12 @@ impl Designation {
         Designation::Map(chosen)
     }
 
-    /// Tells one VLAN of a bridge which trunk carries it; the others of `Everyone` stay as they are asked for.
+    /// Tells which trunk carries one VLAN, on every bridge of the fabric that has it. Other VLANs stay as they are.
     pub fn assign(&mut self, topology: &Topology, bridge: BridgeId, vid: Vid, trunk: PortId) {
         if let Designation::Everyone = self {
-            *self = Designation::Map(FxHashMap::default());
+            *self = Designation::Told(FxHashMap::default());
         }
-        if let Designation::Map(map) = self {
+        if let Designation::Map(map) | Designation::Told(map) = self {
             let group = groups(topology).into_iter().find(|group| group.vlans.contains(&(bridge, vid)));
             map.extend(group.iter().flat_map(|group| &group.vlans).map(|vlan| (*vlan, trunk)));
             map.insert((bridge, vid), trunk);
@@ -61,13 +63,16 @@ impl Designation {
 
     /// Whether `port` carries VLAN `vid` of its bridge. Ports outside any trunk group always do.
     pub fn carrier(&self, port: &Port, vid: Option<Vid>) -> Carrier {
-        let (Designation::Map(map), Some(_), Some(vid)) = (self, port.group, vid) else {
-            return Carrier::This;
+        let (Some(_), Some(vid)) = (port.group, vid) else { return Carrier::This };
+        let (map, otherwise) = match self {
+            Designation::Everyone => return Carrier::This,
+            Designation::Map(map) => (map, Carrier::Nobody),
+            Designation::Told(map) => (map, Carrier::This),
         };
         match map.get(&(port.bridge, vid)) {
             Some(trunk) if *trunk == port.id => Carrier::This,
             Some(trunk) => Carrier::Other(*trunk),
-            None => Carrier::Nobody,
+            None => otherwise,
         }
     }
 }

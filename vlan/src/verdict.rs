@@ -320,6 +320,33 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    /// Every reason, in the order in which a frame can meet them.
+    pub const ALL: [DropReason; 23] = [
+        DropReason::PortDown,
+        DropReason::PortBlocked,
+        DropReason::UntaggedOnTrunk,
+        DropReason::VlanNotAllowed,
+        DropReason::VlanReserved,
+        DropReason::CustomerVlanNotAllowed,
+        DropReason::NotDesignated,
+        DropReason::GroupSource,
+        DropReason::AntiSpoof,
+        DropReason::Reflected,
+        DropReason::Pinned,
+        DropReason::Frozen,
+        DropReason::AddressLimit,
+        DropReason::Reserved,
+        DropReason::Bpdu,
+        DropReason::Probe,
+        DropReason::SamePort,
+        DropReason::SameGroup,
+        DropReason::NotMember,
+        DropReason::NativeHop,
+        DropReason::NoMember,
+        DropReason::NoTrunk,
+        DropReason::Malformed,
+    ];
+
     /// The stable text form, as in `drop-reason` labels.
     pub const fn name(self) -> &'static str {
         match self {
@@ -351,8 +378,8 @@ impl DropReason {
 }
 
 impl DropReason {
-    /// Whether the frame is refused because of what is known of its source address, not by where it goes or came in: learning says
-    /// so, and a look that does not learn cannot.
+    /// Whether the frame is refused because of what is known of its source address, not by where it goes or came in. Learning says
+    /// so; a look that does not learn tells of addresses that are declared or frozen elsewhere, but not of echoes and full ports.
     pub const fn is_of_source(self) -> bool {
         matches!(
             self,

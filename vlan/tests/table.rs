@@ -1,14 +1,17 @@
-//! Every row of `table.txt` and `stories.txt` on the forwarding plane.
+//! Every row of `table.txt` and `stories.txt` on the forwarding plane, and any frame at all.
 
 // Clippy sees tests only where it sees #[test]; what these share is test code too.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "table/any_frame.rs"]
+mod any_frame;
 #[path = "table/mod.rs"]
 mod table;
 
 use std::collections::BTreeSet;
 
 use table::What;
+use vlan::verdict::DropReason;
 
 const TABLE: (&str, &str) = ("vlan/tests/table.txt", include_str!("table.txt"));
 const STORIES: (&str, &str) = ("vlan/tests/stories.txt", include_str!("stories.txt"));
@@ -30,6 +33,15 @@ fn every_kind_of_port_is_shown_every_kind_of_tag_with_every_priority() {
     let missing: Vec<String> = modes.iter().flat_map(|section| table::coverage::missing(section)).collect();
     assert_eq!(modes.len(), 2);
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn every_drop_reason_is_shown() {
+    let text = format!("{}{}", TABLE.1, STORIES.1);
+    let words: BTreeSet<&str> = text.split([' ', ';', '\n']).collect();
+    let unseen: Vec<&str> =
+        DropReason::ALL.into_iter().map(DropReason::name).filter(|name| !words.contains(name)).collect();
+    assert!(unseen.is_empty(), "{unseen:?}");
 }
 
 /// Plays a file, and says of each line that does not hold what was expected and what came.

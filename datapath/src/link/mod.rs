@@ -7,14 +7,17 @@
 //! ```
 //! The first event is [`LinkEvent::All`]. Events are told in the kernel's order, so the last one about a link is how it is. When
 //! events were lost, by the kernel or because the caller did not keep up, another `All` takes their place.
+//!
+//! After a loss, what still waits to be read is older than what was lost: told behind the new list it would bring back how things
+//! were. So it is thrown away, and the links are listed until nothing happens while they are.
 
 use std::ffi::c_int;
 use std::io;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::stream::StreamExt;
+use futures::{FutureExt, TryStreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -101,15 +104,24 @@ impl Watch {
             }
         };
         let Ok(permit) = permit else { return false };
-        match list(&self.handle).await {
+        let listed = tokio::time::timeout(PATIENCE, list(&self.handle)).await;
+        // The same task reads events and the list from the same socket: those before the list's end are all here now.
+        let mut happened = 0;
+        while let Some(message) = messages.next().now_or_never() {
+            if message.is_none() {
+                return false;
+            }
+            happened += 1;
+        }
+        match listed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(links) => {
                 permit.send(LinkEvent::All(links));
-                self.has_lost = false;
+                self.has_lost = happened > 0;
             }
-            Err(error) => {
-                tracing::warn!(%error, "cannot list links, trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
+            Err(error) => tracing::warn!(%error, "cannot list links, trying again"),
+        }
+        if self.has_lost {
+            tokio::time::sleep(PAUSE).await;
         }
         true
     }
@@ -187,6 +199,9 @@ const RECEIVE_BUFFER: c_int = 4 << 20;
 /// Before the links are asked for again.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// For the list of all links. A part of it that was lost never comes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,11 +271,33 @@ mod tests {
         assert!(watch.tell(&event()) && !watch.has_lost);
         assert!(watch.tell(&event()) && watch.has_lost, "there is room for one");
         let (sender, mut messages) = futures::channel::mpsc::unbounded();
-        let told = tokio::spawn(async move { watch.tell_all(&mut messages).await && !watch.has_lost });
+        let told = tokio::spawn(async move { watch.tell_all(&mut messages).await });
         sender.unbounded_send((event(), SocketAddr::new(0, 0))).unwrap();
         assert_eq!(receiver.recv().await, Some(LinkEvent::Changed(link("eth2"))));
         assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
         assert!(told.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_waited_when_events_were_lost_is_not_told_behind_the_list() {
+        let (links, events) = Links::open().unwrap();
+        drop(events);
+        let (events, mut receiver) = mpsc::channel(9);
+        let mut watch = Watch { handle: links.handle.clone(), events, has_lost: true };
+        let (sender, mut messages) = futures::channel::mpsc::unbounded();
+        let old = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
+        let old = NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(old));
+        sender.unbounded_send((old, SocketAddr::new(0, 0))).unwrap();
+        assert!(
+            watch.tell_all(&mut messages).await && watch.has_lost,
+            "something happened while links were listed"
+        );
+        assert!(watch.tell_all(&mut messages).await && !watch.has_lost, "nothing did");
+        drop(watch);
+        for _ in 0..2 {
+            assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
+        }
+        assert_eq!(receiver.recv().await, None);
     }
 
     #[tokio::test]

@@ -121,19 +121,16 @@ fn too_long(len: usize) -> Denial {
 }
 
 /// What the kernel says of a family.
-struct Resolved {
-    family: Family,
+pub(super) struct Resolved {
+    pub(super) family: Family,
     /// Its first multicast group.
-    group: Option<u32>,
+    pub(super) group: Option<u32>,
     /// The highest attribute that it knows.
-    attributes: u32,
+    pub(super) attributes: u32,
 }
 
 async fn resolve(transactor: &mut Transactor, name: &str, version: u8) -> Result<Resolved, Refusal> {
-    let mut writer = NlaWriter::default();
-    writer.put_str(CTRL_ATTR_FAMILY_NAME, name);
-    let body = writer.finish().map_err(too_long).map_err(|denial| refuse(name, denial))?;
-    let request = Request { family: GENL_ID_CTRL, command: CTRL_CMD_GETFAMILY, version: 1, flags: 0, body };
+    let request = look_up(name).map_err(|denial| refuse(name, denial))?;
     let what = || format!("look up {name} of openvswitch.ko");
     let replies = transactor.ask(request).await.map_err(|denial| match denial.is(libc::ENOENT) {
         true => Refusal { what: what(), cause: RefusalCause::Unsupported },
@@ -143,7 +140,16 @@ async fn resolve(transactor: &mut Transactor, name: &str, version: u8) -> Result
     found.ok_or_else(|| unreadable(what(), &Malformed::Message("no family id".into())))
 }
 
-fn read_family(reply: &[u8], version: u8) -> Option<Resolved> {
+/// Asks for a family by its name.
+pub(super) fn look_up(name: &str) -> Result<Request, Denial> {
+    let mut writer = NlaWriter::default();
+    writer.put_str(CTRL_ATTR_FAMILY_NAME, name);
+    let body = writer.finish().map_err(too_long)?;
+    Ok(Request { family: GENL_ID_CTRL, command: CTRL_CMD_GETFAMILY, version: 1, flags: 0, body })
+}
+
+/// Reads the answer to the question for a family, spoken to in this version of it.
+pub(super) fn read_family(reply: &[u8], version: u8) -> Option<Resolved> {
     let find = |wanted| NlaIter::new(reply).flatten().find(|nla| nla.kind == wanted);
     let id = find(CTRL_ATTR_FAMILY_ID)?.u16().ok()?;
     let first_group = find(CTRL_ATTR_MCAST_GROUPS).and_then(|groups| groups.nested().flatten().next());
@@ -157,8 +163,8 @@ fn read_family(reply: &[u8], version: u8) -> Option<Resolved> {
 pub(super) const OVS_HEADER_LEN: usize = 4;
 
 /// Versions of linux/openvswitch.h: OVS_DATAPATH_VERSION, and the one of all other families.
-const OVS_DATAPATH_VERSION: u8 = 2;
-const OVS_VERSION: u8 = 1;
+pub(super) const OVS_DATAPATH_VERSION: u8 = 2;
+pub(super) const OVS_VERSION: u8 = 1;
 
 /// linux/genetlink.h.
 const GENL_ID_CTRL: u16 = 16;

@@ -76,10 +76,15 @@ pub(super) fn delete(family: Family, dp: DpIndex, id: FlowId) -> Result<Request,
 
 /// Removes a flow that another program made.
 pub(super) fn delete_alien(family: Family, dp: DpIndex, alien: &Alien) -> Result<Request, Denial> {
-    family.request(OVS_FLOW_CMD_DEL, 0, dp, |message| match alien.id {
-        Some(id) => put_id(message, id),
+    family.request(OVS_FLOW_CMD_DEL, 0, dp, |message| match &alien.id {
+        Some(id) => message.put(OVS_FLOW_ATTR_UFID, id),
         None => message.put(OVS_FLOW_ATTR_KEY, &alien.key),
     })
+}
+
+/// Asks for the flow of this id with all that it has.
+pub(super) fn describe_whole(family: Family, dp: DpIndex, id: FlowId) -> Result<Request, Denial> {
+    family.request(OVS_FLOW_CMD_GET, 0, dp, |message| put_id(message, id))
 }
 
 /// Asks for the flow of this id, its actions left out.
@@ -117,7 +122,8 @@ pub(super) enum Dumped {
 /// A flow that another program made: without an id of 16 bytes, or with a key that this program does not understand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Alien {
-    id: Option<FlowId>,
+    /// Of any length.
+    id: Option<Vec<u8>>,
     key: Vec<u8>,
 }
 
@@ -125,17 +131,22 @@ pub(super) struct Alien {
 pub(super) fn read(reply: &[u8]) -> Result<Dumped, Malformed> {
     let parts = Parts::read(reply)?;
     let key = parts.key.ok_or_else(|| malformed("flow without key".into()))?;
-    let Some((id, (key, mask))) = parts.id.zip(key::read_masked(key, parts.mask).ok()) else {
-        return Ok(Dumped::Alien(Alien { id: parts.id, key: key.to_vec() }));
+    let Some((id, (key, mask))) = parts.id().zip(key::read_masked(key, parts.mask).ok()) else {
+        return Ok(Dumped::Alien(Alien { id: parts.id.map(<[u8]>::to_vec), key: key.to_vec() }));
     };
     let actions = parts.actions.and_then(|list| action::decode(NlaIter::new(list)));
     Ok(Dumped::Flow(Flow { id, key, mask, actions, stats: parts.stats }))
 }
 
+/// Whether an answer leaves the actions out: one to [`list`] does so where they do not fit into a piece of 32 KiB.
+pub(super) fn lacks_actions(reply: &[u8]) -> bool {
+    Parts::read(reply).is_ok_and(|parts| parts.actions.is_none())
+}
+
 /// Reads one answer to [`list_stats`]; none for a flow without an id.
 pub(super) fn read_stats(reply: &[u8]) -> Result<Option<(FlowId, FlowStats)>, Malformed> {
     let parts = Parts::read(reply)?;
-    Ok(parts.id.map(|id| (id, parts.stats)))
+    Ok(parts.id().map(|id| (id, parts.stats)))
 }
 
 /// Every port that a flow names.
@@ -157,7 +168,7 @@ fn collect_outputs(actions: &[Action], vports: &mut Vec<VportNo>) {
 
 #[derive(Debug, Default)]
 struct Parts<'a> {
-    id: Option<FlowId>,
+    id: Option<&'a [u8]>,
     key: Option<&'a [u8]>,
     mask: Option<&'a [u8]>,
     actions: Option<&'a [u8]>,
@@ -174,9 +185,14 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
+    /// An id is 16 bytes, the first of them most significant; one of another length was not given by this program.
+    fn id(&self) -> Option<FlowId> {
+        self.id?.try_into().ok().map(|bytes| FlowId(u128::from_be_bytes(bytes)))
+    }
+
     fn take(&mut self, nla: Nla<'a>) -> Result<(), Malformed> {
         match nla.kind {
-            OVS_FLOW_ATTR_UFID => self.id = read_id(nla.payload),
+            OVS_FLOW_ATTR_UFID => self.id = Some(nla.payload),
             OVS_FLOW_ATTR_KEY => self.key = Some(nla.payload),
             OVS_FLOW_ATTR_MASK => self.mask = Some(nla.payload),
             OVS_FLOW_ATTR_ACTIONS => self.actions = Some(nla.payload),
@@ -190,11 +206,6 @@ impl<'a> Parts<'a> {
         }
         Ok(())
     }
-}
-
-/// An id is 16 bytes, the first of them most significant; one of another length was not given by this program.
-fn read_id(bytes: &[u8]) -> Option<FlowId> {
-    bytes.try_into().ok().map(|bytes| FlowId(u128::from_be_bytes(bytes)))
 }
 
 /// A deletion without an id would remove every flow, so an id always goes out whole.

@@ -16,6 +16,9 @@
 //! in all), so a flow that still names a port that is gone cannot send to another link.
 
 mod action;
+// Netlink is in the byte order of the host; the messages are from one that begins with the lowest.
+#[cfg(all(test, target_endian = "little"))]
+mod captured;
 mod change;
 mod dp;
 mod family;
@@ -131,18 +134,25 @@ impl Ovs {
 
     /// Every flow, and those of other programs.
     async fn dump(&mut self) -> Result<(Vec<Flow>, Vec<flow::Alien>), Refusal> {
-        let (mut flows, mut aliens, mut broken) = (Vec::new(), Vec::new(), None);
-        let mut sort = |_: usize, reply: &[u8]| match flow::read(reply) {
-            Ok(Dumped::Flow(flow)) => flows.push(flow),
-            Ok(Dumped::Alien(alien)) => aliens.push(alien),
-            Err(why) => broken = Some(why),
-        };
+        let mut found = Found::default();
         let list = flow::list(self.families.flow, self.dp);
-        let outcomes = exchange_each(&mut self.transactor, vec![list], &mut sort).await;
+        let outcomes =
+            exchange_each(&mut self.transactor, vec![list], &mut |_, reply: &[u8]| found.sort(reply)).await;
         outcomes.into_iter().collect::<Result<(), _>>().map_err(|denial| refuse("list flows", denial))?;
-        match broken {
+        let asks = found.long.iter().map(|place| found.flows[*place].id);
+        let asks = asks.map(|id| flow::describe_whole(self.families.flow, self.dp, id)).collect();
+        let mut whole = vec![None; found.long.len()];
+        let mut note = |index: usize, reply: &[u8]| whole[index] = flow::read(reply).ok();
+        // One that is gone meanwhile stays as it was listed, and the next list has it no more.
+        exchange_each(&mut self.transactor, asks, &mut note).await;
+        for (place, whole) in found.long.iter().zip(whole) {
+            if let Some(Dumped::Flow(whole)) = whole {
+                found.flows[*place] = whole;
+            }
+        }
+        match found.broken {
             Some(why) => Err(unreadable("list flows", &why)),
-            None => Ok((flows, aliens)),
+            None => Ok((found.flows, found.aliens)),
         }
     }
 
@@ -286,6 +296,29 @@ impl FlowTable for Ovs {
         let outcome: Result<(), _> = outcomes.into_iter().collect();
         outcome.map_err(|denial| refuse("read counters of flows", denial))?;
         Ok(stats)
+    }
+}
+
+/// What a list of flows has.
+#[derive(Default)]
+struct Found {
+    flows: Vec<Flow>,
+    /// The places of those whose actions were too long for the list.
+    long: Vec<usize>,
+    aliens: Vec<flow::Alien>,
+    broken: Option<Malformed>,
+}
+
+impl Found {
+    fn sort(&mut self, reply: &[u8]) {
+        match flow::read(reply) {
+            Ok(Dumped::Flow(flow)) => {
+                self.long.extend(flow::lacks_actions(reply).then_some(self.flows.len()));
+                self.flows.push(flow);
+            }
+            Ok(Dumped::Alien(alien)) => self.aliens.push(alien),
+            Err(why) => self.broken = Some(why),
+        }
     }
 }
 

@@ -223,7 +223,7 @@ impl Window {
 pub(super) struct Message<'a> {
     pub(super) kind: u16,
     flags: u16,
-    seq: u32,
+    pub(super) seq: u32,
     /// What follows struct nlmsghdr.
     pub(super) payload: &'a [u8],
 }
@@ -250,7 +250,7 @@ impl<'a> Message<'a> {
     }
 
     /// What an acknowledgement, or the end of a dump, says.
-    fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         let errno = self.payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
         if errno == 0 {
             return Ok(());
@@ -276,7 +276,7 @@ impl<'a> Message<'a> {
     }
 }
 
-fn write_request(bytes: &mut Vec<u8>, request: &Request, seq: u32) {
+pub(super) fn write_request(bytes: &mut Vec<u8>, request: &Request, seq: u32) {
     let len = HEADERS_LEN + request.body.len();
     let ack = if request.flags & DUMP == DUMP { 0 } else { NLM_F_ACK };
     bytes.extend_from_slice(&(len as u32).to_ne_bytes());

@@ -80,16 +80,23 @@ impl Ear {
         most: usize,
         take: OnDatagram<'_>,
     ) -> Poll<io::Result<()>> {
-        for _ in 0..most {
+        let mut taken = 0;
+        while taken < most {
+            // Once for many datagrams: tokio answers "pending" to a task that has asked 128 times.
             let mut guard = ready!(self.socket.poll_read_ready(context))?;
-            match guard.try_io(|socket| receive(socket.get_ref(), buffer)) {
-                Ok(Ok(len)) => take(buffer.get(..len).ok_or(Lost)),
-                // Frames were lost and counted by the kernel, as `lost` of the datapath; the socket goes on.
-                Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => take(Err(Lost)),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Poll::Ready(Err(error)),
-                // Registers for the wake-up, or finds that something came just now.
-                Err(_would_block) => {}
+            while taken < most {
+                match receive(guard.get_inner(), buffer) {
+                    Ok(len) => take(buffer.get(..len).ok_or(Lost)),
+                    // Frames were lost and counted by the kernel, as `lost` of the datapath; the socket goes on.
+                    Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => take(Err(Lost)),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        guard.clear_ready();
+                        break;
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+                taken += 1;
             }
         }
         Poll::Ready(Ok(()))

@@ -74,7 +74,8 @@ impl Watch {
     }
 }
 
-fn read_notices(datapath: Family, vport: Family, dp: DpIndex, datagram: &[u8]) -> Vec<Notice> {
+/// What a datagram tells of this datapath.
+pub(super) fn read_notices(datapath: Family, vport: Family, dp: DpIndex, datagram: &[u8]) -> Vec<Notice> {
     let mut notices = Vec::new();
     let mut rest = datagram;
     while let Some((message, behind)) = Message::split(rest) {

@@ -6,12 +6,14 @@ pub mod check;
 pub mod client;
 pub mod demo;
 pub mod difference;
+mod help;
 pub mod live;
 pub mod offline;
 pub mod pcap;
 pub mod run;
 pub mod show;
 pub mod table;
+pub mod time;
 pub mod trace;
 
 use std::ffi::OsString;
@@ -62,7 +64,7 @@ fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Resu
             None => live::trace(&request, out, err),
         },
         Verb::Run(request) => run::run(&request, err),
-        Verb::Show { subject, at } => show::show(subject, &at, out, err),
+        Verb::Show { subject, newest, at } => show::show(subject, newest, &at, out, err),
         Verb::Plan { file, at } => change::plan(&file, &at, out, err),
         Verb::Apply { file, against, at } => change::apply(&file, against, &at, out, err),
         Verb::Flush { what, port, at } => live::flush(what, port, &at, out, err),

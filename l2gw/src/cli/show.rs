@@ -2,19 +2,26 @@
 
 use std::io::{self, Write};
 
-use agent::view::{BridgeView, CounterView, FlowView, MacView, PortView, StatusView, TrunkView};
+use agent::view::{BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cli::DONE;
 use crate::cli::args::{At, Subject};
 use crate::cli::client::{Client, ClientError};
+use crate::cli::time::utc;
 
 /// Asks the daemon and prints its answer.
 ///
 /// # Errors
 /// The answer cannot be written.
-pub fn show(subject: Subject, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+pub fn show(
+    subject: Subject,
+    newest: usize,
+    at: &At,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<u8> {
     let (client, json) = (&Client::new(&at.socket), at.json);
     let printed = match subject {
         Subject::Status => one(client, json, out),
@@ -24,6 +31,7 @@ pub fn show(subject: Subject, at: &At, out: &mut impl Write, err: &mut impl Writ
         Subject::Macs => list::<MacView>(client, "/v1/macs", json, out),
         Subject::Flows => list::<FlowView>(client, "/v1/flows", json, out),
         Subject::Counters => counters(client, json, out),
+        Subject::Events => list::<EventView>(client, &format!("/v1/events?newest={newest}"), json, out),
     };
     match printed {
         Ok(written) => written.map(|()| DONE),
@@ -199,6 +207,14 @@ impl Row for CounterView {
     fn cells(&self) -> Vec<String> {
         let labels: Vec<String> = self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         vec![self.name.clone(), dash(&labels.join(" ")), self.value.to_string()]
+    }
+}
+
+impl Row for EventView {
+    const HEADINGS: &'static [&'static str] = &["TIME", "EVENT", "WHAT"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![utc(self.at_ms), self.event.kind().to_owned(), self.text.clone()]
     }
 }
 

@@ -39,12 +39,22 @@ pub enum TraceError {
     /// Not `PORT=MAC[@VID]`.
     #[error("--learn: {0:?} is not PORT=MAC or PORT=MAC@VID")]
     Learn(String),
+    /// Not one of several that could carry a VLAN.
+    #[error(
+        "--designated: {port:?} is in no group of trunks, only the trunks of a bridge with redundancy \"designated\" are told who carries a VLAN"
+    )]
+    NoGroup {
+        /// The port's name.
+        port: String,
+    },
     /// Not `VID=TRUNK`.
     #[error("--designated: {0:?} is not VID=TRUNK, with a bridge VID from 1 to 4094")]
     Designated(String),
     /// The port has no such VLAN.
-    #[error("--learn: port {port:?} has no VLAN {vid}")]
+    #[error("--{option}: port {port:?} has no VLAN {vid}")]
     NoVlan {
+        /// The command line option.
+        option: &'static str,
         /// The port's name.
         port: String,
         /// What was asked for.
@@ -76,17 +86,21 @@ impl Tracer {
     /// Says which trunk carries a VLAN: `VID=TRUNK`.
     ///
     /// # Errors
-    /// Not of that form, or no such trunk.
+    /// Not of that form, no such trunk, one of no group, or one without that VLAN.
     pub fn designate(&mut self, text: &str) -> Result<(), TraceError> {
         let refuse = || TraceError::Designated(text.to_owned());
         let (vid, name) = text.split_once('=').ok_or_else(refuse)?;
         let vid = vid.parse().ok().and_then(Vid::new).ok_or_else(refuse)?;
         let topology = Arc::clone(self.switch.topology());
         let trunk = find(&topology, "designated", name)?;
-        let mut designation = match self.switch.designation() {
-            Designation::Everyone => Designation::among(&topology, |_| true),
-            told => told.clone(),
-        };
+        if trunk.group.is_none() {
+            return Err(TraceError::NoGroup { port: name.to_owned() });
+        }
+        if !trunk.is_member(vid) {
+            let (port, vid) = (name.to_owned(), vid.to_string());
+            return Err(TraceError::NoVlan { option: "designated", port, vid });
+        }
+        let mut designation = self.switch.designation().clone();
         designation.assign(&topology, trunk.bridge, vid, trunk.id);
         self.switch.set_designation(designation);
         Ok(())
@@ -178,7 +192,8 @@ fn find<'a>(topology: &'a Topology, option: &'static str, name: &str) -> Result<
 
 /// The tags with which a frame arrives at `port` in bridge VLAN `vid`.
 fn lesson_tags(topology: &Topology, port: &Port, vid: Option<Vid>) -> Result<Option<Tag>, TraceError> {
-    let no_vlan = |vid: &str| TraceError::NoVlan { port: port.name.clone(), vid: vid.to_owned() };
+    let no_vlan =
+        |vid: &str| TraceError::NoVlan { option: "learn", port: port.name.clone(), vid: vid.to_owned() };
     let tpid = topology.bridge(port.bridge).tpid();
     match (&port.mode, vid) {
         (Mode::Trunk(trunk), Some(vid)) => {

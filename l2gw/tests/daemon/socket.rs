@@ -109,6 +109,7 @@ fn what_cannot_be_understood_is_told_so() {
         ("POST", "/v1/command", "{\"make-coffee\":{}}", 400),
         ("POST", "/v1/command", "{\"unblock\":{\"port\":\"leaf9\"}}", 404),
         ("GET", "/v1/nothing", "", 404),
+        ("GET", "/v1/events?newest=all", "", 400),
         ("DELETE", "/v1/topology", "", 405),
         ("POST", "/v1/status", "{}", 405),
     ] {

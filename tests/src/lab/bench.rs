@@ -37,6 +37,11 @@ pub struct Side {
 /// Frames that came out, by port.
 pub type Outcome = Vec<(&'static str, Vec<u8>)>;
 
+/// The ports by which frames came out, once for each frame.
+pub fn ports(outcome: &Outcome) -> Vec<&'static str> {
+    outcome.iter().map(|(port, _)| *port).collect()
+}
+
 impl Bench {
     /// Starts a gateway with this file, links and their far ends there before it starts. Each port is a link of the same name.
     ///
@@ -104,6 +109,17 @@ impl Bench {
         }
         let at_witness = self.settle(port);
         self.collected(self.sides[port].witness, at_witness)
+    }
+
+    /// How many frames come out of a port, of `expected`; waits for them all, since a kernel may forward a moment later, and then
+    /// for none more than are there already.
+    ///
+    /// # Panics
+    /// There is no such port.
+    pub fn count(&self, port: &str, expected: usize) -> usize {
+        let tap = self.tap(port);
+        let came = (0..expected).map_while(|_| tap.recv(PATIENCE)).count();
+        came + tap.drain().len()
     }
 
     /// Waits until all that was sent into a port before is through; what came out at the marker's witness meanwhile.

@@ -98,6 +98,19 @@ impl OtherHand {
         self.must("take upcalls", &self.about_vport(datapath, SET, &attributes));
     }
 
+    /// Has the upcalls of all ports sent to this socket, whatever the ports say. Panics if the kernel refuses.
+    pub fn take_upcalls_by_cpu(&self, datapath: &str) {
+        let attributes = [
+            text(DP_NAME, datapath),
+            number(DP_USER_FEATURES, DP_F_DISPATCH_UPCALL_PER_CPU),
+            number(DP_PER_CPU_PIDS, self.port_id),
+        ];
+        let attributes = attributes.concat();
+        let call =
+            Call { family: Family::Datapath, command: SET, flags: 0, datapath: 0, attributes: &attributes };
+        self.must("take upcalls by cpu", &call);
+    }
+
     /// The interface index of a datapath's own link. Panics if there is no such datapath.
     pub fn index_of(&self, datapath: &str) -> u32 {
         let attributes = text(DP_NAME, datapath);
@@ -225,6 +238,9 @@ pub const SET: u8 = 4;
 /// enum ovs_datapath_attr.
 const DP_NAME: u16 = 1;
 const DP_UPCALL_PID: u16 = 2;
+const DP_USER_FEATURES: u16 = 5;
+const DP_PER_CPU_PIDS: u16 = 8;
+const DP_F_DISPATCH_UPCALL_PER_CPU: u32 = 8;
 
 /// enum ovs_vport_attr.
 const VPORT_TYPE: u16 = 2;

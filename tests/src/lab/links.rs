@@ -5,14 +5,15 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
 use rtnetlink::packet_route::link::{
-    BridgePortState, BridgeStpState, BridgeVlanInfoFlags, InfoBridgePort, InfoPortData, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage, VlanProtocol,
+    BridgePortState, BridgeStpState, BridgeVlanInfoFlags, InfoBridgePort, InfoKind, InfoPortData,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage, VlanProtocol,
 };
 use rtnetlink::{Handle, LinkBridge, LinkBridgeVlan, LinkMessageBuilder, LinkUnspec, LinkVlan, QosMapping};
 
@@ -67,6 +68,16 @@ impl<'a> Links<'a> {
         self.change(link, "rename", |message| message.name(name));
         self.set_up(name);
         self.wait_until_ready(name);
+    }
+
+    /// Moves a link to another namespace, where it is down. Panics if the kernel refuses.
+    pub fn give_to(&self, link: &str, netns: &Netns) {
+        self.change(link, "give away", |message| message.setns_by_fd(netns.as_raw_fd()));
+    }
+
+    /// Takes a link from its bridge. Panics if the kernel refuses.
+    pub fn detach(&self, link: &str) {
+        self.change(link, "detach", |message| message.nocontroller());
     }
 
     /// Joins a link to a bridge. Panics if the kernel refuses.
@@ -130,6 +141,14 @@ impl<'a> Links<'a> {
         self.ask(&format!("take vlan {vid} from port {port}"), async |handle| {
             handle.link().del_with_message(message).execute().await
         });
+    }
+
+    /// Makes a link that shows every netlink message of the namespace, to be tapped; up. Panics if the kernel refuses.
+    pub fn add_netlink_monitor(&self, link: &str) {
+        let kind = LinkInfo::Kind(InfoKind::Other("nlmon".to_owned()));
+        let mut message = LinkUnspec::new_with_name(link).up().build();
+        message.attributes.push(LinkAttribute::LinkInfo(vec![kind]));
+        self.add(link, message);
     }
 
     /// Makes a link from a message of the caller's own; `link` is for the text of a refusal. Panics if the kernel refuses.

@@ -252,7 +252,7 @@ const BOOT_LINE: [&str; 14] = [
 ];
 
 /// What the tests' networks are made of.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 13] = [
     "af_packet",
     "ipv6",
     "veth",
@@ -264,5 +264,6 @@ const MODULES: [&str; 12] = [
     "?tun",
     "?bonding",
     "?dummy",
+    "?nlmon",
     "?sch_netem",
 ];

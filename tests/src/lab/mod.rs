@@ -29,6 +29,7 @@ mod record;
 mod shim;
 pub mod slot;
 mod spawn;
+pub mod standard;
 pub mod switch;
 pub mod tap;
 pub mod veth;

@@ -28,6 +28,18 @@ impl Tap {
     /// # Errors
     /// There is no such link, or the process may not open packet sockets.
     pub fn open(link: &str) -> io::Result<Self> {
+        Self::open_with(link, true)
+    }
+
+    /// Opens a tap that sees what the link itself sends too, and on a netlink monitor there is nothing else.
+    ///
+    /// # Errors
+    /// There is no such link, or the process may not open packet sockets.
+    pub fn open_to_all(link: &str) -> io::Result<Self> {
+        Self::open_with(link, false)
+    }
+
+    fn open_with(link: &str, is_blind_to_own: bool) -> io::Result<Self> {
         let index = index_of(link)?;
         let socket = Socket::new(Domain::from(libc::AF_PACKET), Type::from(libc::SOCK_RAW), None)?;
         let all = libc::packet_mreq {
@@ -38,7 +50,7 @@ impl Tap {
         };
         set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER)?;
         set_option(&socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)?;
-        set_option(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1)?;
+        set_option(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &c_int::from(is_blind_to_own))?;
         set_option(&socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &all)?;
         // Bound last: before that it hears nothing, so nothing arrives that the options did not see.
         socket.bind(&all_frames_of(index))?;

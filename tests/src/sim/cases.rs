@@ -20,7 +20,7 @@ use super::rng::Rng;
 /// A topology, what is designated in it and what is down.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// Accepted by `Topology::build`.
+    /// Accepted by `Topology::build`, with at least one port.
     pub description: Description,
     /// Which trunk carries which VLAN.
     pub designation: Designated,
@@ -35,6 +35,9 @@ impl Case {
     pub fn random(rng: &mut Rng) -> Case {
         loop {
             let description = description(rng);
+            if description.trunks.is_empty() && description.ports.is_empty() {
+                continue;
+            }
             let Ok(topology) = Topology::build(&description) else { continue };
             let down = down(rng, &description);
             let (designation, is_own_designation) = match rng.below(4) {
@@ -51,7 +54,7 @@ impl Case {
 pub fn own_designation(topology: &Topology, down: &[String]) -> Designated {
     match Designation::among(topology, |port| !down.contains(&port.name)) {
         Designation::Everyone => Designated::Everyone,
-        Designation::Map(map) => Designated::Map(
+        Designation::Told(map) | Designation::Map(map) => Designated::Map(
             map.iter()
                 .map(|((bridge, vid), trunk)| {
                     let bridge = topology.bridge(*bridge).name.clone();
@@ -132,7 +135,7 @@ fn peerings(rng: &mut Rng, made: &mut Description, aware: usize) {
         let outer = rng.below(aware);
         let inner = (outer + rng.between(1, aware - 1)) % aware;
         join(made, &mut taken, (outer, SERVICE_VID), &format!("a{inner}"));
-        if aware > 2 && rng.chance(30) {
+        if aware > 2 && rng.chance(10) {
             join(made, &mut taken, ((inner + 1) % aware, SERVICE_VID), &format!("a{inner}"));
         }
     }

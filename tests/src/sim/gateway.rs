@@ -10,6 +10,7 @@ use agent::engine::{Engine, Settings};
 use agent::event::Event;
 use agent::input::{Answer, Input, SavedAddress};
 use agent::output::Output;
+use agent::record;
 use datapath::fake::{FakeDatapath, FakeWire, Options};
 use datapath::port::{Link, LinkEvent};
 use datapath::{Datapath, FlowTable, Refusal};
@@ -26,6 +27,10 @@ pub struct Gateway {
     pub events: Vec<Event>,
     /// The addresses it had saved last.
     pub saved: Vec<SavedAddress>,
+    /// All that went in, and when.
+    pub inputs: Vec<record::Line>,
+    /// All that came out, and when, in nanoseconds.
+    pub outputs: Vec<(u64, Output)>,
     datapath: FakeDatapath,
     wire: FakeWire,
     links: Receiver<LinkEvent>,
@@ -54,6 +59,8 @@ impl Gateway {
             engine: Engine::new(settings),
             events: Vec::new(),
             saved: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
             datapath: FakeDatapath::open(wire),
             wire: wire.clone(),
             links: wire.watch_links(),
@@ -112,12 +119,18 @@ impl Gateway {
     /// Gives the engine something and carries out all that follows.
     pub fn handle(&mut self, input: Input) {
         let now = self.wire.now();
-        self.engine.handle(now, input);
+        self.take_in(now, input);
         while let Some(output) = self.engine.poll_output() {
+            self.outputs.push((now.as_nanos(), output.clone()));
             if let Some((id, answers)) = self.carry_out(output) {
-                self.engine.handle(now, Input::Done { id, answers });
+                self.take_in(now, Input::Done { id, answers });
             }
         }
+    }
+
+    fn take_in(&mut self, now: Instant, input: Input) {
+        self.inputs.push(record::Line { at: now.as_nanos(), input: input.clone() });
+        self.engine.handle(now, input);
     }
 
     /// Carries on until nothing more is to be done now.

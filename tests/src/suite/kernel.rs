@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use datapath::Refusal;
-use datapath::ovs::Ovs;
+use datapath::ovs::{Options, Ovs};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use vlan::frame::Header;
@@ -26,6 +26,7 @@ use crate::lab::veth;
 /// A gateway's namespace with its datapath, and one for everything at the far ends of its links.
 #[derive(Debug)]
 pub struct KernelBench {
+    options: Options,
     gateway: Netns,
     outside: Netns,
     far_ends: BTreeMap<String, FarEnd>,
@@ -41,16 +42,21 @@ struct FarEnd {
 }
 
 impl KernelBench {
-    /// A gateway without links. The calling thread stays on the CPU that it is on.
+    /// A gateway without links whose datapath is opened with these options. The calling thread stays on the CPU that it is on.
     ///
     /// # Panics
     /// The process may not make namespaces.
-    pub fn new() -> KernelBench {
+    pub fn new(options: Options) -> KernelBench {
         stay_on_this_cpu();
         let (gateway, outside) = (Netns::new("gateway"), Netns::new("outside"));
         veth::connect((&outside, "marker0"), (&outside, "marker1"));
         let marker = ["marker0", "marker1"].map(|end| outside.tap(end));
-        KernelBench { gateway, outside, far_ends: BTreeMap::new(), marker, thieves: Vec::new() }
+        KernelBench { options, gateway, outside, far_ends: BTreeMap::new(), marker, thieves: Vec::new() }
+    }
+
+    /// What the datapath is opened with from now on.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
     }
 
     /// The namespace of the datapath.
@@ -79,12 +85,6 @@ impl KernelBench {
     }
 }
 
-impl Default for KernelBench {
-    fn default() -> KernelBench {
-        KernelBench::new()
-    }
-}
-
 impl Bench for KernelBench {
     type Datapath = Ovs;
 
@@ -92,7 +92,7 @@ impl Bench for KernelBench {
         let runtime = tokio::runtime::Handle::current();
         let opening = self.gateway.run(|| {
             let _inside = runtime.enter();
-            Ovs::open(DATAPATH)
+            Ovs::open_with(DATAPATH, self.options)
         });
         opening.await
     }
@@ -153,7 +153,10 @@ impl Bench for KernelBench {
 
     async fn steal_upcalls(&mut self, link: &str) {
         let thief = self.other_hand();
-        thief.take_upcalls_of(DATAPATH, link);
+        match self.options.ports_with_own_socket {
+            0 => thief.take_upcalls_by_cpu(DATAPATH),
+            _ => thief.take_upcalls_of(DATAPATH, link),
+        }
         self.thieves.push(thief);
     }
 

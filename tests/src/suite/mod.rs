@@ -17,6 +17,7 @@ pub mod counters;
 pub mod edits;
 pub mod fake;
 pub mod flows;
+pub mod isolation;
 pub mod kernel;
 pub mod masks;
 pub mod meters;
@@ -112,9 +113,12 @@ macro_rules! datapath_cases {
             a_frame_without_a_flow_comes_up_as_it_was,
             no_more_come_than_were_asked_for,
             each_port_has_its_share,
-            a_storm_on_one_port_costs_another_nothing,
+            a_storm_that_is_read_costs_another_nothing,
             a_call_that_is_given_up_loses_nothing,
             whoever_loses_the_upcalls_is_told,
+        }
+        $run! { isolation:
+            a_storm_that_nobody_reads_costs_another_nothing,
         }
         $run! { flows:
             a_flow_takes_frames_without_an_upcall,

@@ -84,20 +84,28 @@ pub async fn each_port_has_its_share<B: Bench>(bench: &mut B) {
     take_upcalls(&mut dp, 202 - 64).await;
 }
 
-/// However much of a storm is lost, it is counted, and all of another port's frames come.
-pub async fn a_storm_on_one_port_costs_another_nothing<B: Bench>(bench: &mut B) {
+/// A reader that is slower than one port hears all of another, and what is lost of the first is counted.
+pub async fn a_storm_that_is_read_costs_another_nothing<B: Bench>(bench: &mut B) {
     let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
+    let mut heard = Vec::new();
     for round in 0..100 {
         bench.inject("a", &(0..100).map(|n| from(address(100 * round + n), "storm")).collect::<Vec<_>>());
+        bench.inject("b", &[plain(&round.to_string())]);
+        heard.extend(granted(dp.upcalls(40).await));
     }
-    bench.inject("b", &(0..20).map(|n| from(address(n), "talk")).collect::<Vec<_>>());
-    let counters = granted(dp.counters().await);
-    assert_eq!(counters.missed, 10_020);
-    assert!(counters.lost > 0, "10 000 frames were kept, so this says nothing");
-    let upcalls = take_upcalls(&mut dp, (counters.missed - counters.lost) as usize).await;
-    let of = |port| upcalls.iter().filter(|upcall| upcall.vport == port).count() as u64;
-    assert_eq!((of(a), of(b)), (10_000 - counters.lost, 20));
-    assert_eq!(miss(bench, &mut dp, "a", &plain("after the storm")).await.vport, a);
+    let lost = loop {
+        // Reading may lose some more, where frames wait in a place that ports share.
+        let counters = granted(dp.counters().await);
+        assert_eq!(counters.missed, 10_100);
+        match counters.missed - counters.lost - heard.len() as u64 {
+            0 => break counters.lost,
+            left => heard.extend(take_upcalls(&mut dp, left.min(100) as usize).await),
+        }
+    };
+    let of = |port| heard.iter().filter(move |upcall| upcall.vport == port);
+    assert_eq!(of(a).count() as u64, 10_000 - lost);
+    let expected: Vec<_> = (0..100).map(|round| plain(&round.to_string())).collect();
+    assert_eq!(of(b).map(|upcall| upcall.frame.clone()).collect::<Vec<_>>(), expected);
 }
 
 /// A caller that stops waiting, as `select!` does, finds what came since in its next call, once.

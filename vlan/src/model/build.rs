@@ -1,6 +1,6 @@
 //! From a description to a topology: checks, then identifiers, then segments.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
@@ -11,7 +11,8 @@ use crate::model::description::{
 };
 use crate::model::graph::{Edge, Graph, Tree};
 use crate::model::id::{BridgeId, FabricId, HostId, PortId};
-use crate::model::mistake::{Mistake, Table};
+use crate::model::join::{self, Judge};
+use crate::model::mistake::Mistake;
 use crate::model::port::{Mode, Port, Trunk};
 use crate::model::segment::{Domain, Member, Segment};
 use crate::model::topology::{Place, Spot, Topology};
@@ -27,18 +28,15 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
     let bridges = compile_bridges(description, &mut fabrics);
     let ports = compile_ports(description, &bridges);
     let edges = compile_edges(description, &bridges);
-    check_chains(&bridges, &edges, &mut findings);
+    let judge = Judge::new(description, &bridges, &ports, &edges);
+    judge.chains(&mut findings);
     if !findings.mistakes.is_empty() {
         return Err(findings.mistakes);
     }
     let graph = Graph::new(&known_vids(&bridges, &ports), &edges);
     let trees = graph.trees();
-    for tree in &trees {
-        check_tree(tree, &bridges, &ports, (&edges, description), &mut findings);
-    }
+    judge.trees(&trees, &mut findings);
     if !findings.mistakes.is_empty() {
-        findings.mistakes.sort_by(|a, b| a.place.cmp(&b.place));
-        findings.mistakes.dedup();
         return Err(findings.mistakes);
     }
     let mut topology = Topology {
@@ -56,7 +54,7 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
         warnings: Vec::new(),
     };
     add_segments(&mut topology, trees, &graph);
-    topology.warnings = warnings(&topology);
+    topology.warnings = join::warnings(&topology);
     Ok(topology)
 }
 
@@ -181,151 +179,6 @@ fn known_vids(bridges: &[Bridge], ports: &[Port]) -> Vec<Option<VidSet>> {
     known
 }
 
-/// A VAB led into by a VAB may not lead into a third: the kernel's key holds two tags. A way back is a loop.
-fn check_chains(bridges: &[Bridge], edges: &[Edge], findings: &mut Findings) {
-    let leads: Vec<&Edge> =
-        edges.iter().filter(|edge| bridges[edge.to.0 as usize].kind != Kind::Unaware).collect();
-    let inner: BTreeMap<BridgeId, &Edge> = leads.iter().map(|edge| (edge.to, *edge)).collect();
-    for edge in &leads {
-        let names = (&bridges[edge.bridge.0 as usize].name, &bridges[edge.to.0 as usize].name);
-        if reaches(edge.to, edge.bridge, &leads) {
-            let text = format!("{:?} leads back to {:?}: peerings may not form a loop", names.1, names.0);
-            findings.add(Table::Vlans, edge.index, "to", text);
-        } else if inner.contains_key(&edge.bridge) {
-            let text = format!(
-                "{:?} is reached through a tag of another bridge already: at most 2 tags are looked at on the way of a frame",
-                names.0
-            );
-            findings.add(Table::Vlans, edge.index, "to", text);
-        }
-    }
-}
-
-fn reaches(from: BridgeId, goal: BridgeId, leads: &[&Edge]) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![from];
-    while let Some(here) = open.pop() {
-        if here == goal {
-            return true;
-        }
-        if seen.insert(here) {
-            open.extend(leads.iter().filter(|edge| edge.bridge == here).map(|edge| edge.to));
-        }
-    }
-    false
-}
-
-fn check_tree(
-    tree: &Tree,
-    bridges: &[Bridge],
-    ports: &[Port],
-    (edges, description): (&[Edge], &Description),
-    findings: &mut Findings,
-) {
-    if let Some(index) = tree.loop_at {
-        let to = &description.vlans[index].to;
-        findings.add(
-            Table::Vlans,
-            index,
-            "to",
-            format!("{to:?} closes a loop of peerings, one way between two bridges is allowed"),
-        );
-        return;
-    }
-    if tree.hops > MAX_HOPS {
-        let last = tree.edges.last().copied().unwrap_or(0);
-        let text = format!("{} peerings in a row, at most {MAX_HOPS} are allowed", tree.hops);
-        findings.add(Table::Vlans, last, "to", text);
-    }
-    one_vid_a_fabric(tree, bridges, ports, (edges, description), findings);
-    third_tags(tree, bridges, ports, description, findings);
-}
-
-/// Where frames come behind two tags that bridges have looked at, a customer's tag would be the third.
-fn third_tags(
-    tree: &Tree,
-    bridges: &[Bridge],
-    ports: &[Port],
-    description: &Description,
-    findings: &mut Findings,
-) {
-    let Some(deep) = tree.domains.iter().find(|domain| domain.inner.is_some()) else { return };
-    for domain in tree.domains.iter().filter(|domain| domain.inner.is_none()) {
-        let Some(vid) = domain.vid else { continue };
-        for port in ports.iter().filter(|port| port.bridge == domain.bridge && port.is_member(vid)) {
-            if !matches!(port.mode, Mode::Qinq { customer_vlans: Some(_), .. }) {
-                continue;
-            }
-            let text = format!(
-                "frames come here behind tags {} of {:?}, the customer's would be the third: at most 2 tags are looked at on the \
-                 way of a frame",
-                tags(deep),
-                bridges[deep.bridge.0 as usize].name
-            );
-            let index = port.id.0 as usize - description.trunks.len();
-            findings.add(Table::Ports, index, "customer-vlans", text);
-        }
-    }
-}
-
-/// Two VIDs of one connected physical network on one segment would join them behind the network's back (behaviour.md 1).
-fn one_vid_a_fabric(
-    tree: &Tree,
-    bridges: &[Bridge],
-    ports: &[Port],
-    (edges, description): (&[Edge], &Description),
-    findings: &mut Findings,
-) {
-    let wired: BTreeSet<BridgeId> =
-        ports.iter().filter(|port| port.is_trunk).map(|port| port.bridge).collect();
-    let joins = |id: BridgeId| {
-        matches!(description.bridges[id.0 as usize].kind, BridgeKind::VlanAware { join_vids: true, .. })
-    };
-    let clash = |a: &Domain, b: &Domain| {
-        let may_join = joins(a.bridge) || joins(b.bridge);
-        let meet = a.bridge == b.bridge || (wired.contains(&a.bridge) && wired.contains(&b.bridge));
-        !may_join && (a.vid, a.inner) != (b.vid, b.inner) && meet
-    };
-    let mut seen: BTreeMap<FabricId, Vec<&Domain>> = BTreeMap::new();
-    for domain in &tree.domains {
-        let bridge = &bridges[domain.bridge.0 as usize];
-        let Kind::Aware { fabric, .. } = bridge.kind else { continue };
-        let others = seen.entry(fabric).or_default();
-        let clashing = others.iter().copied().find(|other| clash(other, domain));
-        others.push(domain);
-        let Some(other) = clashing else { continue };
-        let involved = |edge: &&Edge| {
-            [(domain.bridge, domain.vid), (other.bridge, other.vid)].contains(&(edge.bridge, Some(edge.vid)))
-        };
-        let index = edges
-            .iter()
-            .filter(|edge| tree.edges.contains(&edge.index))
-            .filter(involved)
-            .map(|edge| edge.index)
-            .max();
-        let text = format!(
-            "VIDs {} of {:?} and {} of {:?} are one segment and both on fabric {:?}: name different fabrics, or allow it by join-vids = true on a bridge",
-            tags(other),
-            bridges[other.bridge.0 as usize].name,
-            tags(domain),
-            bridge.name,
-            fabric_name(description, bridge)
-        );
-        findings.add(Table::Vlans, index.unwrap_or(0), "vid", text);
-    }
-}
-
-fn fabric_name<'a>(description: &'a Description, bridge: &Bridge) -> &'a str {
-    match &description.bridges[bridge.id.0 as usize].kind {
-        BridgeKind::VlanAware { fabric, .. } => fabric,
-        BridgeKind::VlanUnaware { .. } => "",
-    }
-}
-
-fn tags(domain: &Domain) -> String {
-    domain.stack().iter().map(|vid| vid.to_string()).collect::<Vec<_>>().join(".")
-}
-
 fn add_segments(topology: &mut Topology, trees: Vec<Tree>, graph: &Graph) {
     let mut vnis = Vnis::new(&topology.description);
     for tree in trees {
@@ -406,43 +259,3 @@ impl Vnis {
         })
     }
 }
-
-fn warnings(topology: &Topology) -> Vec<Mistake> {
-    let mut findings = Findings::default();
-    for (index, peering) in topology.description.vlans.iter().enumerate() {
-        let carried =
-            |port: &&Port| topology.bridge(port.bridge).name == peering.bridge && port.is_member(peering.vid);
-        if !topology.ports.iter().any(|port| carried(&port)) {
-            let text = format!(
-                "{} of {:?} is mapped, but no trunk or port of that bridge lets it in",
-                peering.vid, peering.bridge
-            );
-            findings.add(Table::Vlans, index, "vid", text);
-        }
-    }
-    several_trunks(topology, &mut findings);
-    findings.mistakes
-}
-
-fn several_trunks(topology: &Topology, findings: &mut Findings) {
-    let mut groups: BTreeMap<FabricId, Vec<&Port>> = BTreeMap::new();
-    for port in &topology.ports {
-        if let Some(fabric) = port.group {
-            groups.entry(fabric).or_default().push(port);
-        }
-    }
-    for (fabric, trunks) in groups.into_iter().filter(|(_, trunks)| trunks.len() > 1) {
-        let names: Vec<&str> = trunks.iter().map(|port| port.name.as_str()).collect();
-        let text = format!(
-            "trunks {} share fabric {:?} with redundancy \"designated\": one of them carries each VLAN, which requires that \
-             their switches are one connected network in every VLAN and do not bundle the links into one LAG",
-            names.join(", "),
-            topology.fabric_name(fabric)
-        );
-        let last = trunks.last().map_or(0, |port| port.id.0 as usize);
-        findings.add(Table::Trunks, last, "bridge", text);
-    }
-}
-
-/// Most peerings in a row (behaviour.md 1).
-const MAX_HOPS: usize = 8;

@@ -34,8 +34,6 @@ pub(super) struct Tree {
     pub(super) domains: Vec<Domain>,
     /// Index of a peering that closes a loop, if one does.
     pub(super) loop_at: Option<usize>,
-    /// Peerings on its longest way.
-    pub(super) hops: usize,
     /// Indexes of its peerings.
     pub(super) edges: BTreeSet<usize>,
 }
@@ -46,8 +44,9 @@ impl Graph {
         let mut graph =
             Graph { nodes: BTreeSet::new(), neighbours: FxHashMap::default(), chains: FxHashMap::default() };
         let mut known: Vec<Option<VidSet>> = aware.to_vec();
+        let mut led_to = BTreeSet::new();
         for edge in edges {
-            let is_led_to_again = edges.iter().any(|other| other.index < edge.index && other.to == edge.to);
+            let is_led_to_again = !led_to.insert(edge.to);
             if let (true, Some(vids)) = (is_led_to_again, &mut known[edge.to.0 as usize]) {
                 // Two outer VLANs meet in it, in each of its VLANs, whether a port of its own has that VLAN or not.
                 *vids = VidSet::all();
@@ -107,8 +106,7 @@ impl Graph {
     }
 
     fn tree(&self, start: DomainKey, seen: &mut FxHashMap<DomainKey, u16>) -> Tree {
-        let mut tree =
-            Tree { domains: vec![domain(start, 0, 0)], loop_at: None, hops: 0, edges: BTreeSet::new() };
+        let mut tree = Tree { domains: vec![domain(start, 0, 0)], loop_at: None, edges: BTreeSet::new() };
         let mut queue = VecDeque::from([(start, 0_u16, usize::MAX)]);
         seen.insert(start, 0);
         while let Some((here, index, came_by)) = queue.pop_front() {
@@ -128,23 +126,10 @@ impl Graph {
                 queue.push_back((next, number, edge));
             }
         }
-        tree.hops = longest_way(&tree.domains);
         tree
     }
 }
 
 fn domain((bridge, vid, inner): DomainKey, parent: u16, depth: u16) -> Domain {
     Domain { bridge, vid, inner, parent, depth }
-}
-
-/// The number of edges on the longest way through a tree whose parents come before their children.
-fn longest_way(domains: &[Domain]) -> usize {
-    let mut below = vec![0_usize; domains.len()];
-    let mut longest = 0;
-    for (index, domain) in domains.iter().enumerate().skip(1).rev() {
-        let parent = usize::from(domain.parent);
-        longest = longest.max(below[parent] + below[index] + 1);
-        below[parent] = below[parent].max(below[index] + 1);
-    }
-    longest
 }

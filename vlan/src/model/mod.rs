@@ -7,6 +7,7 @@ mod check;
 pub mod description;
 mod graph;
 pub mod id;
+mod join;
 pub mod mistake;
 pub mod nearest;
 pub mod port;

@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use vlan::addr::MacAddr;
 use vlan::model::description::Description;
 
 pub mod coverage;
@@ -51,6 +52,8 @@ pub enum What {
     Up(String),
     /// One trunk carries a VLAN of a bridge (bridge, VID, trunk).
     Carry(String, u16, String),
+    /// A record that came from elsewhere says that an address, on the segment of a port, is behind another port in a VLAN.
+    Put(MacAddr, String, String, u16),
     /// The gateway chooses among the trunks that are up.
     Choose,
     /// The topology is replaced; ports and addresses are kept by name.

@@ -8,7 +8,7 @@ use vlan::designation::Designation;
 use vlan::fdb::{Learned, Slot};
 use vlan::forward::PortState;
 use vlan::frame::{Header, rewrite};
-use vlan::model::id::{HostId, PortId};
+use vlan::model::id::{HostId, Location, PortId};
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::time::Instant;
@@ -55,6 +55,15 @@ impl Stage {
                 Ok(())
             }
             What::Carry(bridge, vid, trunk) => self.carry(bridge, *vid, trunk),
+            What::Put(mac, on, at, vid) => {
+                let (on, at) = (self.port(on)?, self.port(at)?);
+                let topology = Arc::clone(self.switch.topology());
+                let port = topology.port(on);
+                let located = topology.locate(port.bridge, port.vids().first().copied(), None);
+                let location = Location::Port { port: at, vid: Vid::new(*vid) };
+                self.switch.fdb.declare(located.ok_or("the port is on no segment")?.segment, *mac, location);
+                Ok(())
+            }
             What::Replace(description) => {
                 let topology = Topology::build(description).map_err(|mistakes| format!("{mistakes:?}"))?;
                 self.switch.set_topology(Arc::new(topology), HostId(0));

@@ -1,6 +1,6 @@
 //! `story`: a topology written out, then frames, one after another.
 //!
-//! Lines that begin with `host`, `bridge`, `vlan`, `trunk` and `port` declare; `wait`, `down`, `up`, `carry`, `choose` and `replace` make
+//! Lines that begin with `host`, `bridge`, `vlan`, `trunk` and `port` declare; `wait`, `down`, `up`, `carry`, `choose`, `put` and `replace` make
 //! something happen; every other line is a frame: `PORT  TAGS  SRC > DST [ETHERTYPE]  EXPECTED [; NOTE]…`.
 
 use std::time::Duration;
@@ -84,12 +84,21 @@ fn event(text: &str) -> Result<Option<What>, String> {
         ["up", port] => What::Up(port.to_owned()),
         ["choose"] => What::Choose,
         ["carry", vlan, trunk] => {
-            let pair = vlan.split_once('/').and_then(|(bridge, vid)| Some((bridge, vid.parse().ok()?)));
-            let (bridge, vid) = pair.ok_or_else(|| format!("{vlan:?} is not BRIDGE/VID"))?;
-            What::Carry(bridge.to_owned(), vid, trunk.to_owned())
+            let (bridge, vid) = name_and_vid(vlan)?;
+            What::Carry(bridge, vid, trunk.to_owned())
+        }
+        ["put", mac, on, at] => {
+            let (port, vid) = name_and_vid(at)?;
+            What::Put(words::address(mac)?, on.to_owned(), port, vid)
         }
         _ => return Ok(None),
     }))
+}
+
+/// `NAME/VID`.
+fn name_and_vid(text: &str) -> Result<(String, u16), String> {
+    let pair = text.split_once('/').and_then(|(name, vid)| Some((name.to_owned(), vid.parse().ok()?)));
+    pair.ok_or_else(|| format!("{text:?} is not NAME/VID"))
 }
 
 /// `301s` or `20ms`.

@@ -1,0 +1,95 @@
+//! Upcalls by CPU: the cases of the datapath suite that upcalls have a part in, with sockets that all ports share from the first
+//! port on; and the change from one way to the other.
+
+use datapath::Datapath;
+use datapath::ovs::{Options, Ovs};
+use tests::suite::Bench;
+use tests::suite::kernel::KernelBench;
+use tests::suite::traffic::{granted, miss, plain, take_upcalls};
+
+macro_rules! by_cpu {
+    (ports: $($case:ident),+ $(,)?) => { by_cpu!(@run ports $($case)+); };
+    (upcalls: $($case:ident),+ $(,)?) => { by_cpu!(@run upcalls $($case)+); };
+    (counters: $($case:ident),+ $(,)?) => { by_cpu!(@run counters $($case)+); };
+    (adoption: $($case:ident),+ $(,)?) => { by_cpu!(@run adoption $($case)+); };
+    // The others do with upcalls what these do; and that a port has a place of its own in the kernel, `isolation`, is what is given up.
+    ($other:ident: $($case:ident),+ $(,)?) => {};
+    (@run $group:ident $($case:ident)+) => {
+        tests::kernel_tests! {
+            group $group;
+
+            $(fn $case() {
+                on_kernel(0, async |bench: &mut KernelBench| tests::suite::$group::$case(bench).await)
+            })+
+        }
+    };
+}
+
+tests::datapath_cases!(by_cpu);
+
+tests::kernel_tests! {
+    group changes;
+
+    fn the_port_that_is_one_too_many_changes_the_way_and_loses_nothing() {
+        on_kernel(2, async |bench| {
+            let mut dp = open_with_ports(bench, &["a", "b"]).await;
+            bench.inject("a", &[plain("one"), plain("two")]);
+            bench.inject("b", &[plain("three")]);
+            bench.add_links(&["c"]);
+            let c = granted(dp.attach("c").await).no;
+            let mut waiting = frames(&mut dp, 3).await;
+            waiting.sort();
+            assert_eq!(waiting, ["one", "three", "two"].map(plain), "what waited when the sockets were changed");
+            for link in ["a", "b", "c"] {
+                miss(bench, &mut dp, link, &plain(link)).await;
+            }
+            assert_eq!(granted(dp.counters().await).lost, 0);
+            granted(dp.detach(c).await);
+            miss(bench, &mut dp, "a", &plain("it stays so")).await;
+        });
+    }
+
+    fn an_owner_takes_it_over_either_way() {
+        on_kernel(1, async |bench| {
+            let dp = open_with_ports(bench, &["a", "b"]).await;
+            drop(dp);
+            for ports_with_own_socket in [100, 1, 0, 2, 1] {
+                bench.set_options(Options { ports_with_own_socket });
+                let mut dp = granted(bench.open().await);
+                for link in ["a", "b"] {
+                    miss(bench, &mut dp, link, &plain(link)).await;
+                }
+                assert_eq!(granted(dp.counters().await).lost, 0, "with {ports_with_own_socket}");
+            }
+        });
+    }
+
+    fn a_program_that_turns_to_upcalls_by_cpu_is_noticed() {
+        on_kernel(100, async |bench| {
+            let mut dp = open_with_ports(bench, &["a"]).await;
+            let thief = bench.other_hand();
+            thief.take_upcalls_by_cpu(tests::suite::kernel::DATAPATH);
+            let refusal = dp.upcalls(8).await.unwrap_err();
+            assert_eq!(refusal.to_string(), "wait for upcalls: another program has taken its upcalls");
+        });
+    }
+}
+
+async fn open_with_ports(bench: &mut KernelBench, links: &[&str]) -> Ovs {
+    bench.add_links(links);
+    let mut dp = granted(bench.open().await);
+    for link in links {
+        granted(dp.attach(link).await);
+    }
+    dp
+}
+
+async fn frames(dp: &mut Ovs, count: usize) -> Vec<Vec<u8>> {
+    take_upcalls(dp, count).await.into_iter().map(|upcall| upcall.frame).collect()
+}
+
+fn on_kernel(ports_with_own_socket: usize, case: impl AsyncFnOnce(&mut KernelBench)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut bench = KernelBench::new(Options { ports_with_own_socket });
+    runtime.block_on(case(&mut bench));
+}
