@@ -25,7 +25,9 @@ use tests::sim::cases::Case;
 use tests::sim::duel::hex;
 use tests::sim::gateway::Gateway;
 use tests::sim::oracle::{Oracle, Said};
+use tests::sim::reference::Designated;
 use tests::sim::rng::Rng;
+use tests::sim::standing::Standing;
 use tests::sim::table_gateway::{Done, TableGateway};
 use tests::sim::traffic::{Sent, Traffic};
 use vlan::addr::MacAddr;
@@ -114,7 +116,7 @@ impl Play {
         let description = case.description.clone();
         let start = Instant::from_secs(2_000_000);
         let told = (choice == Choice::Told).then_some(&case.designation);
-        let table_wire = TableGateway::wire(&description, start, Options::default());
+        let table_wire = TableGateway::wire(start, Options::default());
         let flow_wire = Gateway::wire(&description, start);
         let flows = told
             .is_none()
@@ -124,7 +126,7 @@ impl Play {
                 Some(designated) => Oracle::told(&description, designated),
                 None => Oracle::new(&description),
             },
-            tables: TableGateway::start(&table_wire, &description, told),
+            tables: TableGateway::start(&table_wire, standing(&description, told)),
             flows,
             wires: vec![table_wire, flow_wire],
             rng,
@@ -217,8 +219,7 @@ impl Play {
     fn compare_tables(&mut self, sent: &Sent, said: &Said, counts: &mut Counts) -> Result<(), String> {
         let Done { outputs, decision, was_frozen } = self.tables.send(&sent.0, &sent.1);
         counts.frozen += u64::from(was_frozen);
-        let is_same_decision = said.decision.starts_with(&decision);
-        if !was_frozen && (outputs != said.outputs || !is_same_decision) {
+        if !was_frozen && (&outputs, &decision) != (&said.outputs, &said.decision) {
             return Err(differs("tables", sent, said, &format!("{decision} {}", show(&outputs))));
         }
         let (expected, got) =
@@ -297,7 +298,7 @@ impl Play {
         self.case.description = next;
         let _ = writeln!(self.story, "  another topology: the one below");
         self.oracle.change(&self.description);
-        self.tables.change(&self.description);
+        self.tables.change(|host| drop(host.change(&self.description)));
         if let Some(flows) = &mut self.flows {
             flows.change(self.revision, &self.description);
         }
@@ -321,6 +322,10 @@ fn random_case(rng: &mut Rng) -> Case {
             return case;
         }
     }
+}
+
+fn standing(description: &Description, told: Option<&Designated>) -> Standing {
+    told.map_or_else(|| Standing::new(description), |designated| Standing::told(description, designated))
 }
 
 fn settings(rng: &mut Rng, seed: u64) -> Settings {
