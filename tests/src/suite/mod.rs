@@ -65,6 +65,11 @@ pub trait Bench {
     /// The frames that left by a link since this was last asked, in order.
     fn sent(&mut self, link: &str) -> Vec<Vec<u8>>;
 
+    /// The frames that left by each of these links since they were last asked.
+    fn sent_by(&mut self, links: &[&str]) -> Vec<Vec<Vec<u8>>> {
+        links.iter().map(|link| self.sent(link)).collect()
+    }
+
     /// Removes the datapath behind the back of whoever has it open.
     fn delete_datapath(&mut self);
 
