@@ -11,6 +11,7 @@
 //! undo the others. A [`Refusal`] says whether trying again can help.
 
 pub mod fake;
+pub mod faulty;
 pub mod flow;
 pub mod link;
 pub mod ovs;
@@ -18,6 +19,7 @@ mod padding;
 pub mod port;
 pub mod tables;
 
+use std::fmt;
 use std::future::Future;
 
 use serde::{Deserialize, Serialize};
@@ -167,6 +169,17 @@ pub struct Execute {
     pub actions: Vec<Action>,
 }
 
+/// As an error says what was asked.
+impl fmt::Display for Execute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "execute frame of {} bytes of ", self.frame.len())?;
+        match self.vport {
+            Some(vport) => vport.fmt(f),
+            None => f.write_str("our own"),
+        }
+    }
+}
+
 /// What a datapath counted as a whole since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
@@ -214,6 +227,9 @@ pub enum RefusalCause {
     /// The kernel did not answer in time.
     #[error("no answer within {0} ms")]
     TimedOut(u64),
+    /// The kernel answered, and the answer was lost in a full socket buffer (ENOBUFS). It may have been done.
+    #[error("the answer was lost, it may have been done")]
+    AnswerLost,
     /// Not allowed.
     #[error("not permitted, CAP_NET_ADMIN is needed")]
     NotPermitted,
@@ -240,6 +256,7 @@ impl RefusalCause {
             RefusalCause::Busy => "busy",
             RefusalCause::TableFull => "table-full",
             RefusalCause::TimedOut(_) => "timed-out",
+            RefusalCause::AnswerLost => "answer-lost",
             RefusalCause::NotPermitted => "not-permitted",
             RefusalCause::Kernel { .. } => "kernel",
             RefusalCause::Unsupported => "unsupported",
@@ -250,7 +267,16 @@ impl RefusalCause {
 impl Refusal {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.cause, RefusalCause::TimedOut(_) | RefusalCause::TableFull | RefusalCause::Busy)
+        match self.cause {
+            RefusalCause::TimedOut(_)
+            | RefusalCause::TableFull
+            | RefusalCause::Busy
+            | RefusalCause::AnswerLost => true,
+            RefusalCause::Kernel { errno, .. } => {
+                matches!(errno, libc::ENOMEM | libc::ENOBUFS | libc::EAGAIN)
+            }
+            _ => false,
+        }
     }
 
     /// Whether the object is not there.

@@ -39,7 +39,7 @@ impl Changes<'_> {
             outcomes.extend(self.carry_out_run(&rest[..run_len(rest)]).await);
         }
         let named = outcomes.into_iter().zip(batch);
-        named.map(|(outcome, change)| outcome.map_err(|denial| refuse(name(change), denial))).collect()
+        named.map(|(outcome, change)| outcome.map_err(|denial| refuse(change.to_string(), denial))).collect()
     }
 
     /// Carries out changes of different flows, so that what is settled after its turn meets no other change of its flow.
@@ -195,13 +195,6 @@ fn id_of(change: &FlowChange) -> FlowId {
 
 fn overlap() -> Denial {
     Denial::Errno { errno: libc::EBUSY, message: None }
-}
-
-fn name(change: &FlowChange) -> String {
-    match change {
-        FlowChange::Put { id, key, .. } => format!("put flow {:032x} on {}", id.0, key.vport),
-        FlowChange::Delete { id } => format!("delete flow {:032x}", id.0),
-    }
 }
 
 #[cfg(test)]
