@@ -254,7 +254,7 @@ impl Datapath for Ovs {
 
     async fn counters(&mut self) -> Result<Counters, Refusal> {
         let mut counters = self.describe().await?.counters;
-        counters.lost = counters.lost.saturating_add(self.ears.overflowed());
+        counters.lost = counters.lost.saturating_add(self.ears.lost());
         Ok(counters)
     }
 
