@@ -133,10 +133,11 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             Some(event) = self.wiring.links.recv() => vec![Input::Link(event)],
             _ = sleep_until(self.statistics_at) => self.statistics().await,
             _ = sleep_until(wake_at) => vec![Input::Tick],
-            upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE) => match upcalls {
+            upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
                 Ok(upcalls) => vec![Input::Upcalls(upcalls)],
                 Err(refusal) => {
                     warn!(%refusal, "upcalls cannot be read");
+                    self.is_gone |= is_gone(&refusal);
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                     Vec::new()
                 }
@@ -162,7 +163,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             false => self.read_statistics().await,
         };
         let inputs = read.unwrap_or_else(|refusal| {
-            self.is_gone |= refusal.cause == RefusalCause::DatapathGone;
+            self.is_gone |= is_gone(&refusal);
             warn!(%refusal, "the datapath cannot be read");
             Vec::new()
         });
@@ -263,6 +264,11 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             debug!("the journal does not keep up, an event was not kept");
         }
     }
+}
+
+/// Whether the datapath is ours no longer, and is to be opened again.
+fn is_gone(refusal: &Refusal) -> bool {
+    matches!(refusal.cause, RefusalCause::DatapathGone | RefusalCause::TakenOver)
 }
 
 /// The answer of a datapath in the engine's words.

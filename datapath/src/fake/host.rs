@@ -238,10 +238,7 @@ impl Host {
 
     pub(super) fn execute(&mut self, execute: Execute) -> Result<(), Refusal> {
         let len = execute.frame.len();
-        let what = || match execute.vport {
-            Some(vport) => format!("execute frame of {len} bytes of {vport}"),
-            None => format!("execute frame of {len} bytes of our own"),
-        };
+        let what = || execute.to_string();
         self.kernel(what)?;
         if !(ETHERNET_HEADER..=LONGEST_EXECUTED).contains(&len) {
             let message = format!("allowed are {ETHERNET_HEADER} to {LONGEST_EXECUTED} bytes");
@@ -275,23 +272,24 @@ impl Host {
 
     /// Upcalls for whoever opened the datapath as this opening.
     pub(super) fn take_upcalls(&mut self, opening: u64, most: usize) -> Result<Vec<Upcall>, Refusal> {
-        let what = || "wait for upcalls".to_owned();
-        let kernel = self.kernel(what)?;
-        if !kernel.is_heard_by(opening) {
-            return Err(Refusal { what: what(), cause: RefusalCause::TakenOver });
-        }
-        Ok(kernel.take_upcalls(most))
+        Ok(self.heard_by(opening, "wait for upcalls")?.take_upcalls(most))
     }
 
-    pub(super) fn take_reports(&mut self, most: usize) -> TableReports {
-        self.kernel.as_mut().map(|kernel| kernel.learning.take_reports(most)).unwrap_or_default()
+    /// Reports for whoever opened the datapath as this opening.
+    pub(super) fn take_reports(&mut self, opening: u64, most: usize) -> Result<TableReports, Refusal> {
+        Ok(self.heard_by(opening, "wait for reports")?.learning.take_reports(most))
+    }
+
+    fn heard_by(&mut self, opening: u64, what: &str) -> Result<&mut Kernel, Refusal> {
+        let kernel = self.kernel(|| what.to_owned())?;
+        if kernel.is_heard_by(opening) {
+            return Ok(kernel);
+        }
+        Err(Refusal { what: what.to_owned(), cause: RefusalCause::TakenOver })
     }
 
     pub(super) fn change_flow(&mut self, change: FlowChange) -> FlowAnswer {
-        let what = match &change {
-            FlowChange::Put { id, key, .. } => format!("put flow {:032x} on {}", id.0, key.vport),
-            FlowChange::Delete { id } => format!("delete flow {:032x}", id.0),
-        };
+        let what = change.to_string();
         self.is_switching_by(Switching::Flows, &what)?;
         let limit = self.limits.flows;
         let kernel = self.kernel(|| what.clone())?;
@@ -303,11 +301,7 @@ impl Host {
         generation: Generation,
         change: TableChange,
     ) -> Result<(), Refusal> {
-        let key = match &change {
-            TableChange::Put(entry) => entry.key(),
-            TableChange::Delete(key) => *key,
-        };
-        let what = format!("change table entry {key:?}");
+        let what = format!("change table entry {:?}", change.key());
         self.is_switching_by(Switching::Tables, &what)?;
         let (limit, now) = (self.limits.entries, self.now);
         let kernel = self.kernel(|| what.clone())?;

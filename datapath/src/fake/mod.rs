@@ -189,7 +189,7 @@ impl SwitchTables for FakeDatapath {
     async fn table_reports(&mut self, most: usize) -> Result<TableReports, Refusal> {
         loop {
             let news = self.wire.news();
-            let reports = self.wire.host().take_reports(most);
+            let reports = self.wire.host().take_reports(self.opening, most)?;
             if !reports.reports.is_empty() || reports.lost > 0 {
                 return Ok(reports);
             }

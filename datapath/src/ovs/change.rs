@@ -40,7 +40,7 @@ impl Changes<'_> {
         }
         let named = outcomes.into_iter().zip(batch).zip(counted);
         let answer = |((outcome, change), counted): ((Outcome, &FlowChange), Option<FlowStats>)| {
-            outcome.map(|()| counted).map_err(|denial| refuse(name(change), denial))
+            outcome.map(|()| counted).map_err(|denial| refuse(change.to_string(), denial))
         };
         named.map(answer).collect()
     }
@@ -202,13 +202,6 @@ fn id_of(change: &FlowChange) -> FlowId {
 
 fn overlap() -> Denial {
     Denial::Errno { errno: libc::EBUSY, message: None }
-}
-
-fn name(change: &FlowChange) -> String {
-    match change {
-        FlowChange::Put { id, key, .. } => format!("put flow {:032x} on {}", id.0, key.vport),
-        FlowChange::Delete { id } => format!("delete flow {:032x}", id.0),
-    }
 }
 
 #[cfg(test)]

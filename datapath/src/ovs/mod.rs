@@ -210,12 +210,8 @@ impl Datapath for Ovs {
         let write = |order| packet::execute(self.families.packet, self.dp, order);
         let requests = batch.iter().map(write).collect();
         let outcomes = exchange_each(&mut self.transactor, requests, &mut |_, _: &[u8]| {}).await;
-        let what = |order: &Execute| match order.vport {
-            Some(vport) => format!("execute frame of {} bytes of {vport}", order.frame.len()),
-            None => format!("execute frame of {} bytes of our own", order.frame.len()),
-        };
         let named = outcomes.into_iter().zip(&batch);
-        named.map(|(outcome, order)| outcome.map_err(|denial| refuse(what(order), denial))).collect()
+        named.map(|(outcome, order)| outcome.map_err(|denial| refuse(order.to_string(), denial))).collect()
     }
 
     async fn upcalls(&mut self, most: usize) -> Result<Vec<Upcall>, Refusal> {
@@ -261,7 +257,7 @@ impl Datapath for Ovs {
 
     async fn counters(&mut self) -> Result<Counters, Refusal> {
         let mut counters = self.describe().await?.counters;
-        counters.lost = counters.lost.saturating_add(self.ears.overflowed());
+        counters.lost = counters.lost.saturating_add(self.ears.lost());
         Ok(counters)
     }
 

@@ -116,6 +116,7 @@ macro_rules! datapath_cases {
         }
         $run! { upcalls:
             a_frame_without_a_flow_comes_up_as_it_was,
+            a_frame_that_ends_inside_its_second_tag_comes_without_a_key,
             no_more_come_than_were_asked_for,
             each_port_has_its_share,
             a_storm_that_is_read_costs_another_nothing,
@@ -166,6 +167,7 @@ macro_rules! datapath_cases {
         $run! { counters:
             every_frame_is_a_hit_or_a_miss,
             upcalls_that_nobody_hears_are_lost,
+            upcalls_of_a_released_port_are_lost,
         }
         $run! { adoption:
             what_is_in_force_outlives_its_owner,
