@@ -8,7 +8,7 @@ use datapath::port::LinkEvent;
 use datapath::{FlowTable, Refusal, RefusalCause};
 use nsdb::{Documents, Local, Store, StoreError, WallTime};
 use tokio::sync::{mpsc, watch};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
@@ -17,8 +17,9 @@ use crate::engine::{Engine, Settings};
 use crate::input::SavedAddress;
 use crate::journal;
 use crate::record::Recorder;
-use crate::runtime::{Opener, Runtime, Wiring};
+use crate::runtime::{Arrived, Opener, Runtime, Wiring};
 use crate::socket::Socket;
+use crate::supervise::keep;
 use crate::topology;
 
 /// What a daemon is started with.
@@ -99,11 +100,8 @@ pub async fn run<D: FlowTable>(
     let (events, told) = mpsc::channel(QUEUE);
     let tasks = TaskTracker::new();
     let serving = tokio::spawn(admin::serve(options.socket, Admin { requests, store: Arc::clone(&store) }));
-    let following = tokio::spawn(topology::follow(Arc::clone(&store), arrivals));
+    let kept = keep_tasks(&store, arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
-    tasks.spawn(keep_addresses(Arc::clone(&store), saved));
-    let collecting = tokio::spawn(collect_shards(Arc::clone(&store)));
-    let trimming = tokio::spawn(journal::trim(Arc::clone(&store)));
     let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
     let outlives = options.settings.datapath != "fake";
     let engine = Engine::new(options.settings);
@@ -112,9 +110,7 @@ pub async fn run<D: FlowTable>(
     ready();
     let ended = runtime.run(before).await;
     serving.abort();
-    following.abort();
-    collecting.abort();
-    trimming.abort();
+    drop(kept);
     let (datapath, addresses) = ended?;
     tasks.close();
     tasks.wait().await;
@@ -128,6 +124,22 @@ pub async fn run<D: FlowTable>(
         info!("stopped");
     }
     Ok(())
+}
+
+/// The tasks that can be started again at any moment.
+fn keep_tasks(
+    store: &Arc<Store>,
+    arrivals: mpsc::Sender<Arrived>,
+    saved: watch::Receiver<Vec<SavedAddress>>,
+) -> [AbortOnDropHandle<()>; 4] {
+    let store = || Arc::clone(store);
+    let (follower, saver, collector, trimmer) = (store(), store(), store(), store());
+    [
+        keep("follow the topology", move || topology::follow(Arc::clone(&follower), arrivals.clone())),
+        keep("save addresses", move || keep_addresses(Arc::clone(&saver), saved.clone())),
+        keep("collect shards", move || collect_shards(Arc::clone(&collector))),
+        keep("trim the journal", move || journal::trim(Arc::clone(&trimmer))),
+    ]
 }
 
 async fn keep_addresses(store: Arc<Store>, mut saved: watch::Receiver<Vec<SavedAddress>>) {

@@ -24,5 +24,6 @@ pub mod record;
 pub mod runtime;
 pub mod socket;
 pub mod start;
+pub mod supervise;
 pub mod topology;
 pub mod view;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use datapath::flow::FlowChange;
 use datapath::port::LinkEvent;
-use datapath::{FlowTable, Refusal, RefusalCause};
+use datapath::{FlowAnswer, FlowTable, Refusal, RefusalCause};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tracing::{debug, info, warn};
@@ -247,7 +247,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
 
     async fn change_flows(&mut self, id: u64, changes: Vec<FlowChange>) -> Input {
         debug!(count = changes.len(), "changing flows");
-        let answers = self.datapath.change_flows(changes).await.into_iter().map(answer).collect();
+        let answers = self.datapath.change_flows(changes).await.into_iter().map(flow_answer).collect();
         Input::Done { id, answers }
     }
 
@@ -265,8 +265,18 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     }
 }
 
-fn answer(result: Result<(), Refusal>) -> Answer {
+/// The answer of a datapath in the engine's words.
+pub fn answer(result: Result<(), Refusal>) -> Answer {
     result.map_or_else(Answer::Refused, |()| Answer::Done)
+}
+
+/// The answer about a flow in the engine's words.
+pub fn flow_answer(result: FlowAnswer) -> Answer {
+    match result {
+        Ok(Some(counted)) => Answer::Withdrawn(counted),
+        Ok(None) => Answer::Done,
+        Err(refusal) => Answer::Refused(refusal),
+    }
 }
 
 fn tokio_instant(at: Instant) -> TokioInstant {

@@ -168,10 +168,7 @@ pub trait Datapath: Send {
 /// A datapath whose rules are cached verdicts.
 pub trait FlowTable: Datapath {
     /// Puts and withdraws flows, in order; an answer for each.
-    fn change_flows(
-        &mut self,
-        batch: Vec<FlowChange>,
-    ) -> impl Future<Output = Vec<Result<(), Refusal>>> + Send;
+    fn change_flows(&mut self, batch: Vec<FlowChange>) -> impl Future<Output = Vec<FlowAnswer>> + Send;
 
     /// Every flow there is.
     ///
@@ -185,6 +182,9 @@ pub trait FlowTable: Datapath {
     /// Datapath gone.
     fn flow_stats(&mut self) -> impl Future<Output = Result<Vec<(FlowId, FlowStats)>, Refusal>> + Send;
 }
+
+/// What became of a change of a flow; of a flow that was withdrawn, what it had counted by then, where the backend tells.
+pub type FlowAnswer = Result<Option<FlowStats>, Refusal>;
 
 /// What a backend can do. Tests name these where backends may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -44,7 +44,7 @@ fn einval() -> Fault {
     Fault::Refuse(RefusalCause::Kernel { errno: 22, message: "asked for".into() })
 }
 
-fn is_lost(answer: &Result<(), Refusal>) -> bool {
+fn is_lost<T>(answer: &Result<T, Refusal>) -> bool {
     matches!(answer, Err(refusal) if refusal.cause == RefusalCause::AnswerLost && refusal.is_retryable())
 }
 
@@ -76,7 +76,7 @@ async fn each_flow_of_a_batch_meets_its_own_fault() {
     faults.next(Operation::PutFlow, Fault::Refuse(RefusalCause::TableFull));
     faults.next(Operation::PutFlow, Fault::Lose);
     let answers = datapath.change_flows(changes).await;
-    let [Err(invalid), Ok(()), Err(full), lost] = &answers[..] else { panic!("{answers:?}") };
+    let [Err(invalid), Ok(None), Err(full), lost] = &answers[..] else { panic!("{answers:?}") };
     assert_eq!(
         invalid.to_string(),
         "put flow 00000000000000000000000000000001 on vport 1: kernel refused with errno 22: asked for"
@@ -136,7 +136,7 @@ async fn what_is_held_is_done_when_it_is_let_go() {
     assert_eq!(wire.sent("eth1"), [[0; 0]; 0], "the flow is in force while it is held");
     faults.let_go();
     let (mut datapath, answers) = putting.await.unwrap();
-    assert_eq!(answers, [Ok(())]);
+    assert_eq!(answers, [Ok(None)]);
     wire.inject("eth0", &frame(1));
     assert_eq!(wire.sent("eth1").len(), 1);
     assert_eq!(datapath.upcalls(8).await.unwrap().len(), 1);
@@ -154,7 +154,7 @@ async fn a_late_answer_is_late_and_the_deed_is_not() {
         assert!(tokio::time::timeout(Duration::from_millis(1), &mut putting).await.is_err());
         wire.inject("eth0", &frame(1));
         assert_eq!(wire.sent("eth1").len(), 1, "the flow is not yet in force");
-        assert_eq!(putting.await, [Ok(())]);
+        assert_eq!(putting.await, [Ok(None)]);
     }
     assert!(begun.elapsed() >= Duration::from_millis(200), "answered after {:?}", begun.elapsed());
 }
@@ -165,8 +165,9 @@ async fn a_datapath_that_vanished_is_gone_for_every_call_and_for_who_waits() {
     let upcall = missed(&mut datapath, &wire, 1).await;
     faults.next(Operation::Execute, Fault::Vanish);
     let order = Execute { vport: None, frame: frame(1), actions: vec![Action::Output(out)] };
-    let gone =
-        |answer: Result<(), Refusal>| assert_eq!(answer.unwrap_err().cause, RefusalCause::DatapathGone);
+    fn gone<T: std::fmt::Debug>(answer: Result<T, Refusal>) {
+        assert_eq!(answer.unwrap_err().cause, RefusalCause::DatapathGone);
+    }
     datapath.execute(vec![order.clone(), order]).await.into_iter().for_each(gone);
     gone(datapath.upcalls(1).await.map(drop));
     gone(datapath.attach("eth0").await.map(drop));
@@ -191,7 +192,7 @@ async fn a_datapath_that_vanished_is_gone_for_every_call_and_for_who_waits() {
 async fn without_faults_it_is_the_datapath_it_wraps() {
     let (mut datapath, faults, wire, [_, out]) = wrapped().await;
     let upcall = missed(&mut datapath, &wire, 1).await;
-    assert_eq!(datapath.change_flows(vec![put(1, &upcall, out)]).await, [Ok(())]);
+    assert_eq!(datapath.change_flows(vec![put(1, &upcall, out)]).await, [Ok(None)]);
     wire.inject("eth0", &frame(1));
     assert_eq!(wire.sent("eth1"), [frame(1)]);
     assert_eq!(datapath.capabilities(), datapath.inner().capabilities());

@@ -272,7 +272,9 @@ impl Engine {
             return false;
         }
         self.spoil(Dependency::Port(id));
-        if was == PortState::Up && state != PortState::Up && port.group.is_none() {
+        // Behind a link that only lost its vport everything is where it was.
+        let is_cut = !matches!(standing.why_not, None | Some(WhyNot::NotAttached(_)));
+        if was == PortState::Up && is_cut && port.group.is_none() {
             let gone = self.switch.fdb.flush_port(id);
             self.spoil_addresses(&gone);
         }

@@ -1,7 +1,7 @@
 //! Actions on real bytes.
 
-use vlan::frame::{Header, rewrite};
-use vlan::tag::Tag;
+use vlan::frame::{ADDRESSES_LEN, rewrite};
+use vlan::tag::{Tag, Tpid};
 
 use super::host::Host;
 use crate::flow::Action;
@@ -22,16 +22,20 @@ impl InFlight {
         InFlight { bytes: frame.to_vec(), popped_dei: Vec::new(), was_popped: false }
     }
 
-    /// Takes the first tag off; false if there is none.
+    /// Takes the first tag off; false if there is none. What is behind it may end anywhere.
     pub(super) fn pop(&mut self) -> bool {
-        let Some(tag) = Header::parse(&self.bytes).ok().and_then(|header| header.tag(0)) else {
-            return false;
-        };
+        let Some(tag) = self.first_tag() else { return false };
         let Ok(bytes) = rewrite(&self.bytes, 1, &[]) else { return false };
         self.bytes = bytes;
         self.was_popped = true;
         self.popped_dei.push(tag.dei());
         true
+    }
+
+    fn first_tag(&self) -> Option<Tag> {
+        let [a, b, c, d] = *self.bytes.get(ADDRESSES_LEN..)?.first_chunk()?;
+        let tpid = Tpid::from_ether_type(u16::from_be_bytes([a, b]))?;
+        Some(Tag::from_wire(tpid, u16::from_be_bytes([c, d])))
     }
 
     /// Puts a tag on the front; with `keeps_dei` it takes over the DEI of the tag it replaces.

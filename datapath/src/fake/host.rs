@@ -14,7 +14,7 @@ use crate::flow::{FlowChange, MeterId, MeterRate};
 use crate::padding::pad_for;
 use crate::port::{Link, LinkEvent, LinkIndex, Vport, VportNo};
 use crate::tables::{Generation, TableChange, TableReports};
-use crate::{Execute, Refusal, RefusalCause, Upcall};
+use crate::{Execute, FlowAnswer, Refusal, RefusalCause, Upcall};
 
 /// How a fake datapath behaves. By default it is as able as openvswitch.ko.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,7 +288,7 @@ impl Host {
         Err(Refusal { what: what.to_owned(), cause: RefusalCause::TakenOver })
     }
 
-    pub(super) fn change_flow(&mut self, change: FlowChange) -> Result<(), Refusal> {
+    pub(super) fn change_flow(&mut self, change: FlowChange) -> FlowAnswer {
         let what = change.to_string();
         self.is_switching_by(Switching::Flows, &what)?;
         let limit = self.limits.flows;

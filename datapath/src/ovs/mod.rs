@@ -43,7 +43,10 @@ use vlan::verdict::Consulted;
 
 use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, MeterId, MeterRate, MeterStats};
 use crate::port::{LinkIndex, Vport, VportNo, VportStats};
-use crate::{Capabilities, Counters, Datapath, Execute, FlowTable, Malformed, Refusal, RefusalCause, Upcall};
+use crate::{
+    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Malformed, Refusal, RefusalCause,
+    Upcall,
+};
 
 use self::change::{Changes, exchange_each};
 use self::family::{DpIndex, Families, Family, refuse, unreadable};
@@ -268,7 +271,7 @@ impl Datapath for Ovs {
 }
 
 impl FlowTable for Ovs {
-    async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<Result<(), Refusal>> {
+    async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<FlowAnswer> {
         let (family, dp) = (self.families.flow, self.dp);
         Changes { transactor: &mut self.transactor, family, dp }.carry_out(&batch).await
     }

@@ -163,27 +163,41 @@ impl Tables {
     /// The changes that make these tables into `desired`, addresses left alone. Frames that would have to go elsewhere are never let
     /// in by an old rule and out by a missing one: new entries come before those that lead to them, and old ones go after.
     pub fn changes_to(&self, desired: &Tables) -> Vec<TableChange> {
-        let is_rule = |entry: &Entry| !matches!(entry, Entry::Address(..));
-        let puts = desired.entries().filter(is_rule).filter(|entry| !self.has(entry));
-        let stale: Vec<EntryKey> = self
-            .entries()
-            .filter(is_rule)
-            .map(|entry| entry.key())
-            .filter(|key| !desired.contains(*key))
-            .collect();
-        puts.map(TableChange::Put).chain(stale.into_iter().rev().map(TableChange::Delete)).collect()
+        let learns = new(&self.learns, &desired.learns).map(|(id, rule)| Entry::Learn(*id, *rule));
+        let routes = new(&self.routes, &desired.routes)
+            .map(|((from, to), route)| Entry::Route(*from, *to, route.clone()));
+        let attachments = new(&self.attachments, &desired.attachments)
+            .map(|(id, rule)| Entry::Attachment(*id, rule.clone()));
+        let ingress = new(&self.ingress, &desired.ingress)
+            .map(|((vport, arrives), to)| Entry::Ingress(*vport, *arrives, *to));
+        let ports = new(&self.ports, &desired.ports).map(|(vport, rule)| Entry::Port(*vport, rule.clone()));
+        let puts = learns.chain(routes).chain(attachments).chain(ingress).chain(ports);
+        puts.map(TableChange::Put).chain(self.stale(desired).map(TableChange::Delete)).collect()
     }
 
-    fn has(&self, entry: &Entry) -> bool {
-        match entry {
-            Entry::Port(vport, rule) => self.ports.get(vport) == Some(rule),
-            Entry::Ingress(vport, arrives, ingress) => self.ingress.get(&(*vport, *arrives)) == Some(ingress),
-            Entry::Attachment(id, rule) => self.attachments.get(id) == Some(rule),
-            Entry::Route(from, to, route) => self.routes.get(&(*from, *to)) == Some(route),
-            Entry::Learn(id, rule) => self.learns.get(id) == Some(rule),
-            Entry::Address(segment, mac, address) => self.addresses.get(&(*segment, *mac)) == Some(address),
-        }
+    /// The keys of rules that are not desired, in the order in which they go.
+    fn stale<'a>(&'a self, desired: &'a Tables) -> impl Iterator<Item = EntryKey> + 'a {
+        let ports = old(&self.ports, &desired.ports).map(|vport| EntryKey::Port(*vport));
+        let ingress =
+            old(&self.ingress, &desired.ingress).map(|(vport, arrives)| EntryKey::Ingress(*vport, *arrives));
+        let attachments = old(&self.attachments, &desired.attachments).map(|id| EntryKey::Attachment(*id));
+        let routes = old(&self.routes, &desired.routes).map(|(from, to)| EntryKey::Route(*from, *to));
+        let learns = old(&self.learns, &desired.learns).map(|id| EntryKey::Learn(*id));
+        ports.chain(ingress).chain(attachments).chain(routes).chain(learns)
     }
+}
+
+/// What is in `to` and not the same in `from`.
+fn new<'a, K: Ord, V: PartialEq>(
+    from: &'a BTreeMap<K, V>,
+    to: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
+    to.iter().filter(|(key, value)| from.get(key) != Some(value))
+}
+
+/// The keys of `from` that are not in `to`.
+fn old<'a, K: Ord, V>(from: &'a BTreeMap<K, V>, to: &'a BTreeMap<K, V>) -> impl Iterator<Item = &'a K> {
+    from.keys().filter(|key| !to.contains_key(key))
 }
 
 impl From<Vec<Entry>> for Tables {

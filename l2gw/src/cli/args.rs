@@ -4,28 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::help;
+
 /// Puts physical machines on a switch's VLANs and virtual machines into the same L2 segments.
 #[derive(Debug, Parser)]
 #[command(
     name = "l2gw",
     version,
-    max_term_width = 110,
-    after_help = "\
-Before anything runs:
-  l2gw check gateway.toml                  is the file right? every mistake, with line and column
-  l2gw table gateway.toml                  what will each port do with each VLAN?
-  l2gw trace gateway.toml --port leaf1 --frame ffffffffffff02000000000181000008080600
-                                           where will this frame go, and why?
-  l2gw demo                                the whole of it, tried before your eyes (as root)
-
-A day with a gateway:
-  l2gw run gateway.toml --host gw1         the daemon, in the foreground; systemd runs it like this
-  l2gw show status                         is it well? then: ports, trunks, macs, flows, counters, bridges, events
-  l2gw trace --port leaf1 --frame ffff...  where does this frame go now, with what the gateway has learned?
-  l2gw plan gateway.toml                   what would change, for the file and for frames?
-  l2gw apply gateway.toml                  change it; nothing restarts, established traffic goes on
-
-Exit codes: 0 done, 1 failed, 64 wrong usage, 78 bad configuration."
+    max_term_width = 100,
+    after_help = help::L2GW
 )]
 pub struct Cli {
     /// What to do.
@@ -38,8 +25,7 @@ pub struct Cli {
 pub enum Verb {
     /// Check a file: every mistake at once, nothing opened but the file
     #[command(
-        after_help = "Prints one line of summary and exits 0 (warnings come before it), or every mistake as \
-FILE:LINE:COLUMN: key: value: what is allowed, and exits 78."
+        after_help = help::CHECK
     )]
     Check {
         /// The configuration file
@@ -50,8 +36,7 @@ FILE:LINE:COLUMN: key: value: what is allowed, and exits 78."
     },
     /// Show what each port does with a broadcast frame of each VLAN
     #[command(
-        after_help = "Rows: untagged, VID 0, every VID that any port mentions and one that none does. All ports are taken to \
-be up and every trunk to carry its VLANs."
+        after_help = help::TABLE
     )]
     Table {
         /// The configuration file
@@ -62,45 +47,16 @@ be up and every trunk to carry its VLANs."
     },
     /// Tell the story of one frame, or of every frame of a capture
     #[command(
-        after_help = "With a FILE it needs no root and no daemon: all ports are taken to be up, no address to be known and every trunk \
-to carry its VLANs, unless told by --learn and --designated. Frames of a capture teach addresses to those after them.
-
-  l2gw trace gateway.toml --port leaf1 --frame ffffffffffff02000000000181000008080600
-  l2gw trace gateway.toml --port vm1 --frame 02000000000102000000000b0800 --learn leaf1=02:00:00:00:00:01@8
-  l2gw trace gateway.toml --port leaf1 --pcap lab.pcap
-
-Without a FILE the running daemon is asked: what would it do with this frame now, by its ports, addresses and trunks as they \
-are? Nothing is sent and nothing is learned.
-
-  l2gw trace --port leaf1 --frame ffffffffffff02000000000181000008080600"
+        after_help = help::TRACE
     )]
     Trace(TraceRequest),
     /// Run the gateway of one host, in the foreground
     #[command(
-        after_help = "The file is checked before anything is opened; a file with mistakes changes nothing (exit code 78).
-If it differs from the newest revision in the state directory it becomes the next one. Then links are bound as they appear.
-
-  SIGTERM, SIGINT   stop in order; the kernel goes on forwarding by the flows it has, unless --teardown
-  SIGHUP            read the file again and apply it; a file with mistakes is logged and changes nothing
-
-Started again it takes over the flows and addresses that it finds. Logs go to standard error; L2GW_LOG=debug says more.
-It needs CAP_NET_ADMIN. --datapath fake needs nothing: its links are in memory only, to try a file and the commands.
-
-  l2gw run gateway.toml --host gw1
-  l2gw run gateway.toml --host gw1 --datapath fake --state /tmp/try --socket /tmp/try/l2gw.sock"
+        after_help = help::RUN
     )]
     Run(RunRequest),
     /// Show what the running daemon knows
-    #[command(after_help = "  status     revision in force, ports up, numbers of addresses and flows
-  ports      each exterior port: state, why it is not up, its link, addresses, frames, first frames over its budget
-  trunks     each trunk: the VLANs it may carry and those it carries now
-  bridges    each bridge: its ports and what its VLANs lead to
-  macs       each address: where it is, how it came there, how long it was not heard
-  flows      each flow of the kernel, most hit first: what matches, what is done
-  counters   every counter, drops with their reason; the same as /metrics on the socket
-  events     what happened lately: ports up, down and blocked, revisions, refusals; the journal has them for its time
-
-  curl --unix-socket /run/l2gw/l2gw.sock http://l2gw/v1/ports     the same answer as `l2gw show ports --json`")]
+    #[command(after_help = help::SHOW)]
     Show {
         /// What to show
         #[arg(value_enum)]
@@ -114,8 +70,7 @@ It needs CAP_NET_ADMIN. --datapath fake needs nothing: its links are in memory o
     },
     /// Say what a file would change, and change nothing
     #[command(
-        after_help = "Compares the file with the newest revision: objects in the file's words (+ new, - gone, ~ changed), then what \
-changes for a broadcast frame of each port and VLAN. Addresses already learned play no part in it."
+        after_help = help::PLAN
     )]
     Plan {
         /// The configuration file
@@ -126,9 +81,7 @@ changes for a broadcast frame of each port and VLAN. Addresses already learned p
     },
     /// Make a file the next revision, and wait until it is in force
     #[command(
-        after_help = "Says what `l2gw plan` planned against to be sure that nobody came in between: with --against 7 a revision 8 \
-that somebody else made is not written over (exit code 1, run `l2gw plan` again).
-Only flows that the change meets are replaced; all other traffic goes on untouched."
+        after_help = help::APPLY
     )]
     Apply {
         /// The configuration file
@@ -141,6 +94,7 @@ Only flows that the change meets are replaced; all other traffic goes on untouch
         at: At,
     },
     /// Let the running daemon forget something that it learned
+    #[command(after_help = help::FLUSH)]
     Flush {
         /// What to forget
         #[arg(value_enum)]
@@ -154,8 +108,7 @@ Only flows that the change meets are replaced; all other traffic goes on untouch
     },
     /// Let a blocked port forward again, before its time
     #[command(
-        after_help = "A port is blocked when a BPDU arrives where no switch belongs. Unplug that switch first, or the \
-next BPDU blocks the port again."
+        after_help = help::UNBLOCK
     )]
     Unblock {
         /// The port
@@ -166,9 +119,7 @@ next BPDU blocks the port again."
     },
     /// Build a small network here and try everything on it
     #[command(
-        after_help = "A switch, two physical machines, two VMs and a gateway in network namespaces of this machine, on the real kernel \
-datapath: needs root, iproute2, ping and openvswitch.ko (`make demo` finds a kernel that has it). Removes all of it at the end. \
-Exits 0 if everything came as expected, else 1."
+        after_help = help::DEMO
     )]
     Demo {
         /// A JSON object {checks: [{what, expected, got, ok}...], as_expected, of} instead of the story
@@ -176,7 +127,7 @@ Exits 0 if everything came as expected, else 1."
         json: bool,
     },
     /// Print completions for a shell
-    #[command(after_help = "  l2gw completions bash > /etc/bash_completion.d/l2gw")]
+    #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,

@@ -6,6 +6,7 @@ pub mod check;
 pub mod client;
 pub mod demo;
 pub mod difference;
+mod help;
 pub mod live;
 pub mod offline;
 pub mod pcap;

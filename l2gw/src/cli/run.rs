@@ -3,6 +3,7 @@
 //! The order of its start: the file is checked; the state directory is locked; the socket is opened; the file becomes the newest
 //! revision if it differs; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +51,9 @@ pub fn run(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
     for warning in &config.warnings {
         writeln!(err, "warning: {}", warning.line_for(&config.file))?;
     }
+    if let Some(warning) = several_hosts(&config) {
+        writeln!(err, "warning: {}: {warning}", request.file.display())?;
+    }
     match serve(request, plan, &config) {
         Ok(()) => Ok(DONE),
         Err(message) => {
@@ -67,6 +71,15 @@ fn unknown_host(request: &RunRequest, host: &str, config: &Config) -> String {
         return format!("{given}: {host:?} is no host of {file}: it has no [hosts.NAME]");
     }
     format!("{given}: {host:?} is no host of {file}; allowed for --host: {}", names.join(", "))
+}
+
+/// What this version leaves out of a file with several hosts.
+fn several_hosts(config: &Config) -> Option<&'static str> {
+    let ports = config.description.trunks.iter().chain(&config.description.ports);
+    let hosts: BTreeSet<&str> = ports.map(|port| port.host.as_str()).collect();
+    (hosts.len() > 1).then_some(
+        "it has ports on several hosts; this version forwards between the ports of one host, not yet between hosts",
+    )
 }
 
 /// What is to be run, by command line and file.
@@ -134,7 +147,7 @@ async fn serve_on(request: &RunRequest, plan: Plan, config: &Config) -> Result<(
 }
 
 fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("L2GW_LOG").unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("L2GW_LOG").unwrap_or_else(|_| LOG.into());
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).try_init();
 }
@@ -232,3 +245,5 @@ impl Publisher {
 
 /// How long tasks that still write may take at the end.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What is logged unless told otherwise. At the end netlink's own tasks complain that nobody listens any more.
+const LOG: &str = "info,netlink_proto=error";

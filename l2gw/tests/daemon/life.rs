@@ -160,6 +160,20 @@ fn a_new_port_of_a_datapath_in_memory_finds_its_link() {
 }
 
 #[test]
+fn what_is_left_out_of_several_hosts_is_said() {
+    let mut gateway = Gateway::new();
+    let port = "[[ports]]\nname = \"far\"\nbridge = \"vub8\"\nhost = \"gw2\"\nlink = \"tap9\"\n";
+    gateway.write(
+        &format!("[hosts.gw2]\nunderlay = \"192.0.2.2\"\n{FILE}{port}")
+            .replace("[hosts.gw1]", "[hosts.gw1]\nunderlay = \"192.0.2.1\""),
+    );
+    gateway.start(&[]);
+    assert!(gateway.log().contains("not yet between hosts"), "{}", gateway.log());
+    let far = gateway.ask(&["show", "ports", "--json"]).json()[3].clone();
+    assert_eq!((far["port"].as_str(), far["why"].as_str()), (Some("far"), Some("on another host")));
+}
+
+#[test]
 fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
     let mut gateway = Gateway::new();
     let notified = UnixDatagram::bind(gateway.path("notify")).unwrap();

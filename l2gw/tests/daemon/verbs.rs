@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use clap::Parser;
+use l2gw::cli::args::Cli;
 use serde_json::{Value, json};
 
 use crate::process::{FILE, Gateway, file_with_vlan_9, finish, l2gw, with_file};
 
+const VERBS: [&str; 11] =
+    ["check", "table", "trace", "run", "show", "plan", "apply", "flush", "unblock", "demo", "completions"];
 const FRAME: &str = "ffffffffffff02000000000181000008080600";
 
 #[test]
@@ -77,6 +81,14 @@ fn every_subject_is_shown_as_json() {
 #[test]
 fn events_are_shown_also_those_of_an_earlier_run() {
     let mut gateway = Gateway::running();
+    let has_applied = |gateway: &Gateway, times: usize| {
+        let all = gateway.ask(&["show", "events", "--json"]).json();
+        let kinds = all.as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap());
+        // Three ports, and one revision a run; what was told last is kept last.
+        kinds.clone().filter(|kind| *kind == "applied").count() == times
+            && kinds.filter(|kind| *kind == "port-up").count() == 3 * times
+    };
+    gateway.wait_for("the events of a run", |gateway| has_applied(gateway, 1));
     let events = gateway.ask(&["show", "events"]).done();
     let lines: Vec<&str> = events.lines().collect();
     assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["TIME", "EVENT", "WHAT"], "{events}");
@@ -85,9 +97,8 @@ fn events_are_shown_also_those_of_an_earlier_run() {
     assert_eq!(day.len(), 10, "{events}");
     gateway.stop();
     gateway.start(&[]);
+    gateway.wait_for("the events of two runs", |gateway| has_applied(gateway, 2));
     let all = gateway.ask(&["show", "events", "--json"]).json();
-    let kinds = all.as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap());
-    assert_eq!(kinds.filter(|kind| *kind == "applied").count(), 2, "{all}");
     let last = gateway.ask(&["show", "events", "--json", "--newest", "1"]).json();
     assert_eq!(last, json!([all.as_array().unwrap().last().unwrap()]));
 }
@@ -286,6 +297,52 @@ fn wrong_usage_is_64() {
         assert_eq!((said.code, said.out.as_str()), (64, ""), "{words:?}: {}", said.err);
         assert!(said.err.starts_with("error: "), "{words:?}: {}", said.err);
     }
+}
+
+/// Every page of help, as a terminal of 80 columns shows it.
+fn help_pages() -> Vec<String> {
+    let help = |words: &[&str]| finish(l2gw().args(words).env("COLUMNS", "80")).done();
+    VERBS.iter().map(|verb| help(&[verb, "--help"])).chain([help(&["--help"])]).collect()
+}
+
+#[test]
+fn help_fits_a_terminal_of_80_columns() {
+    for page in help_pages() {
+        for line in page.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+            assert!(!line.starts_with("--"), "wrapped: {line}");
+        }
+    }
+}
+
+/// A command of a help page without the remark behind it.
+fn joined(line: &str) -> String {
+    let parts: Vec<&str> = line.split("   ").map(str::trim).filter(|part| !part.is_empty()).collect();
+    parts
+        .iter()
+        .enumerate()
+        .filter(|(at, part)| *at == 0 || part.starts_with("--"))
+        .map(|(_, part)| *part)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn commands_in_help_can_be_typed() {
+    let mut count = 0;
+    for page in help_pages() {
+        let page = page.replace("\\\n", " ");
+        // What follows two blanks is a remark, and `...` is for the reader to fill in.
+        let commands = page.lines().filter_map(|line| line.strip_prefix("  l2gw "));
+        for command in commands.filter(|line| !line.contains("...")) {
+            let command = joined(command);
+            let words = command.split_whitespace().take_while(|word| *word != ">");
+            let parsed = Cli::try_parse_from(["l2gw"].into_iter().chain(words));
+            assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+            count += 1;
+        }
+    }
+    assert!(count >= 10, "{count}");
 }
 
 #[test]

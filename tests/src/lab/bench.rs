@@ -111,6 +111,17 @@ impl Bench {
         self.collected(self.sides[port].witness, at_witness)
     }
 
+    /// How many frames come out of a port, of `expected`; waits for them all, since a kernel may forward a moment later, and then
+    /// for none more than are there already.
+    ///
+    /// # Panics
+    /// There is no such port.
+    pub fn count(&self, port: &str, expected: usize) -> usize {
+        let tap = self.tap(port);
+        let came = (0..expected).map_while(|_| tap.recv(PATIENCE)).count();
+        came + tap.drain().len()
+    }
+
     /// Waits until all that was sent into a port before is through; what came out at the marker's witness meanwhile.
     ///
     /// # Panics

@@ -13,6 +13,7 @@ mod brief;
 pub mod cases;
 pub mod duel;
 pub mod egress;
+pub mod flow_host;
 pub mod gateway;
 pub mod oracle;
 pub mod reference;

@@ -31,7 +31,7 @@ pub struct Said {
     pub is_known: bool,
     /// Whether it went from one bridge to another.
     pub through_chain: bool,
-    /// What was decided.
+    /// What was decided: `forward`, `consume`, or `drop` with the reason.
     pub decision: String,
 }
 
@@ -108,7 +108,7 @@ impl Oracle {
     pub fn send(&mut self, now: Instant, port: &str, frame: &[u8]) -> Said {
         let topology = Arc::clone(self.host.switch.topology());
         let (Some(port), Ok(header)) = (topology.port_named(port), Header::parse(frame)) else {
-            let decision = format!("{:?}", Decision::Drop(DropReason::Malformed));
+            let decision = name(Decision::Drop(DropReason::Malformed));
             return Said { decision, ..Said::default() };
         };
         let mut verdict = Verdict::default();
@@ -156,6 +156,15 @@ fn said(topology: &Topology, verdict: &Verdict, frame: &[u8]) -> Said {
         outputs,
         is_known: is_forward && !is_flood,
         through_chain: is_forward && verdict.outputs.iter().any(is_elsewhere),
-        decision: format!("{:?}", verdict.decision),
+        decision: name(verdict.decision),
+    }
+}
+
+fn name(decision: Decision) -> String {
+    match decision {
+        Decision::Forward => "forward".to_owned(),
+        Decision::Unjudged => "unjudged".to_owned(),
+        Decision::Drop(reason) => format!("drop {reason}"),
+        Decision::Consume(_) => "consume".to_owned(),
     }
 }

@@ -12,6 +12,7 @@ use vlan::model::id::{HostId, PortId};
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::time::Instant;
+use vlan::vid::Vid;
 
 use super::duel::compile;
 use super::reference::Designated;
@@ -45,9 +46,28 @@ impl Standing {
     /// The description does not build.
     pub fn told(description: &Description, designated: &Designated) -> Standing {
         let mut standing = Standing::new(description);
-        standing.told = Some(compile(standing.switch.topology(), designated));
-        standing.refresh(false);
+        let designation = compile(standing.switch.topology(), designated);
+        standing.tell(Some(designation));
         standing
+    }
+
+    /// Says which trunk carries which VLAN; `None`: it is its own choice again.
+    pub fn tell(&mut self, designation: Option<Designation>) {
+        self.told = designation;
+        self.refresh(false);
+    }
+
+    /// Says which trunk carries a VLAN of a bridge; what was said before of others holds.
+    ///
+    /// # Panics
+    /// There is no such bridge, VID or trunk.
+    pub fn carry(&mut self, bridge: &str, vid: u16, trunk: &str) {
+        let topology = Arc::clone(self.switch.topology());
+        let names = (topology.bridge_named(bridge), Vid::new(vid), topology.port_named(trunk));
+        let (Some(bridge), Some(vid), Some(trunk)) = names else { panic!("no {trunk} for {bridge}/{vid}") };
+        let mut designation = self.switch.designation().clone();
+        designation.assign(&topology, bridge.id, vid, trunk.id);
+        self.tell(Some(designation));
     }
 
     /// Another topology. What it chooses is its own again.
@@ -66,6 +86,12 @@ impl Standing {
     pub fn set_carrier(&mut self, port: &str, carrier: bool) -> Vec<Gone> {
         self.has_carrier.insert(port.to_owned(), carrier);
         self.refresh(false)
+    }
+
+    /// A port forwards again, whatever kept it from that.
+    pub fn set_up(&mut self, port: &str) {
+        self.blocked.remove(port);
+        self.set_carrier(port, true);
     }
 
     /// Blocks a port. Tells which addresses went.

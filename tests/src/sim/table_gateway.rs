@@ -13,18 +13,16 @@ use std::time::Duration;
 use agent::lower::tables::{Heard, Lesson, TableBatch, TableWriter};
 use datapath::fake::{FakeDatapath, FakeWire, Options, Switching};
 use datapath::port::VportNo;
-use datapath::tables::{SwitchTables, TableChange, TableStats, Tables};
+use datapath::tables::{SwitchTables, TableStats, Tables};
 use datapath::{Datapath, Refusal};
 use futures::FutureExt;
 use vlan::fdb::Learned;
 use vlan::fdb::entry::Gone;
-use vlan::model::description::Description;
 use vlan::model::id::PortId;
 use vlan::switch::Switch;
 use vlan::time::Instant;
-use vlan::verdict::{Decision, Effect};
+use vlan::verdict::Effect;
 
-use super::reference::Designated;
 use super::standing::Standing;
 use super::traffic::Sent;
 
@@ -34,7 +32,7 @@ pub struct TableGateway {
     writer: TableWriter,
     datapath: FakeDatapath,
     wire: FakeWire,
-    /// Each port with its link, in the order of the description.
+    /// Each port of this host with its link.
     names: Vec<(String, String)>,
     vports: BTreeMap<String, VportNo>,
     /// How many changes of entries were made.
@@ -46,38 +44,28 @@ pub struct TableGateway {
 pub struct Done {
     /// Copies by port, in the order of ports.
     pub outputs: Vec<Sent>,
-    /// What the datapath counted it as: a [`Decision`] as `{:?}` has it, or `Metered`.
+    /// What the datapath counted it as: `forward`, `consume`, `metered`, or `drop` with the reason.
     pub decision: String,
     /// Whether the source moved once too often, which is known only afterwards.
     pub was_frozen: bool,
 }
 
 impl TableGateway {
-    /// A wire with every link of the description.
-    pub fn wire(description: &Description, start: Instant, options: Options) -> FakeWire {
+    /// A wire without links, for a host that switches by tables.
+    pub fn wire(start: Instant, options: Options) -> FakeWire {
         let wire = FakeWire::new(Options { switching: Switching::Tables, ..options });
         wire.advance(start.since(Instant::ZERO));
-        for (_, link) in names(description) {
-            wire.add_link(&link);
-        }
         wire
     }
 
-    /// Starts with empty tables. The designation is its own choice, unless it is told.
-    ///
-    /// # Panics
-    /// The description does not build.
-    pub fn start(wire: &FakeWire, description: &Description, told: Option<&Designated>) -> TableGateway {
-        let host = match told {
-            Some(designated) => Standing::told(description, designated),
-            None => Standing::new(description),
-        };
+    /// Starts with empty tables.
+    pub fn start(wire: &FakeWire, host: Standing) -> TableGateway {
         let mut gateway = TableGateway {
             host,
             writer: TableWriter::new(),
             datapath: FakeDatapath::open(wire),
             wire: wire.clone(),
-            names: names(description),
+            names: Vec::new(),
             vports: BTreeMap::new(),
             changes: 0,
         };
@@ -86,20 +74,13 @@ impl TableGateway {
         gateway
     }
 
-    /// Another topology. Links that it names and that are missing are added.
-    ///
-    /// # Panics
-    /// The description does not build.
-    pub fn change(&mut self, description: &Description) {
-        self.names = names(description);
-        for (_, link) in &self.names {
-            self.wire.add_link(link);
-        }
-        self.attach();
+    /// Changes what is known around the switch, in any way.
+    pub fn change(&mut self, change: impl FnOnce(&mut Standing)) {
         // An address may get another name, and is written anew by what is known of it: so that is asked first.
         let there = self.read();
         self.writer.walk(self.wire.now(), &mut self.host.switch, &there);
-        self.host.change(description);
+        change(&mut self.host);
+        self.attach();
         self.write_everything();
     }
 
@@ -116,7 +97,7 @@ impl TableGateway {
         outputs.sort();
         let consumed = at_once_if_any(self.datapath.upcalls(64)).map_or(0, |upcalls| upcalls.len());
         let decision = decision(&before, &after);
-        assert_eq!(consumed > 0, decision.starts_with("Consume"), "{consumed} frames came up: {decision}");
+        assert_eq!(consumed > 0, decision == "consume", "{consumed} frames came up: {decision}");
         let was_frozen = self.hear();
         Done { outputs, decision, was_frozen }
     }
@@ -216,8 +197,13 @@ impl TableGateway {
         was_frozen
     }
 
+    /// Every port of this host with its link, added to the wire if it is missing.
     fn attach(&mut self) {
+        let (topology, host) = (self.host.switch.topology(), self.host.switch.host());
+        let ports = topology.ports().iter().filter(|port| port.host == host);
+        self.names = ports.map(|port| (port.name.clone(), port.link.clone())).collect();
         for (port, link) in &self.names {
+            self.wire.add_link(link);
             let vport = at_once(self.datapath.attach(link)).expect("a link that is there");
             self.vports.insert(port.clone(), vport.no);
         }
@@ -253,17 +239,12 @@ impl TableGateway {
         for (meter, rate) in meters {
             at_once(self.datapath.set_meter(meter, rate)).expect("room for a meter");
         }
-        let answers = at_once(self.datapath.change_tables(generation, changes.clone()));
-        changes.iter().zip(answers).for_each(|(change, answer)| done(change, answer));
+        for answer in at_once(self.datapath.change_tables(generation, changes)) {
+            answer.expect("room for an entry");
+        }
         for meter in unused_meters {
             at_once(self.datapath.delete_meter(meter)).expect("a datapath");
         }
-    }
-}
-
-fn done(change: &TableChange, answer: Result<(), Refusal>) {
-    if let Err(refusal) = answer {
-        panic!("{refusal}: {change:?}");
     }
 }
 
@@ -271,22 +252,16 @@ fn done(change: &TableChange, answer: Result<(), Refusal>) {
 fn decision(before: &TableStats, after: &TableStats) -> String {
     assert_eq!(after.total(), before.total() + 1, "a frame counts once: {before:?} {after:?}");
     if after.forwarded > before.forwarded {
-        return format!("{:?}", Decision::Forward);
+        return "forward".to_owned();
     }
     if after.metered > before.metered {
-        return "Metered".to_owned();
+        return "metered".to_owned();
     }
     if after.consumed > before.consumed {
-        return "Consume".to_owned();
+        return "consume".to_owned();
     }
     let reason = after.drops.iter().find(|(reason, count)| before.dropped(*reason) < *count);
-    format!("{:?}", Decision::Drop(reason.expect("a reason").0))
-}
-
-/// Ports and their links.
-fn names(description: &Description) -> Vec<(String, String)> {
-    let ports = description.trunks.iter().chain(&description.ports);
-    ports.map(|port| (port.name.clone(), port.link.clone())).collect()
+    format!("drop {}", reason.expect("a reason").0)
 }
 
 /// The twin answers at once.

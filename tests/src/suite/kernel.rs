@@ -140,11 +140,18 @@ impl Bench for KernelBench {
     }
 
     fn sent(&mut self, link: &str) -> Vec<Vec<u8>> {
+        self.sent_by(&[link]).remove(0)
+    }
+
+    fn sent_by(&mut self, links: &[&str]) -> Vec<Vec<Vec<u8>>> {
         self.settle();
-        let tap = &self.far_end(link).tap;
-        let frames = tap.drain();
-        assert_eq!(tap.lost(), 0, "frames that the packet socket on {link} had no room for");
-        frames
+        let frames = |link: &&str| {
+            let tap = &self.far_end(link).tap;
+            let frames = tap.drain();
+            assert_eq!(tap.lost(), 0, "frames that the packet socket on {link} had no room for");
+            frames
+        };
+        links.iter().map(frames).collect()
     }
 
     fn delete_datapath(&mut self) {

@@ -65,6 +65,11 @@ pub trait Bench {
     /// The frames that left by a link since this was last asked, in order.
     fn sent(&mut self, link: &str) -> Vec<Vec<u8>>;
 
+    /// The frames that left by each of these links since they were last asked.
+    fn sent_by(&mut self, links: &[&str]) -> Vec<Vec<Vec<u8>>> {
+        links.iter().map(|link| self.sent(link)).collect()
+    }
+
     /// Removes the datapath behind the back of whoever has it open.
     fn delete_datapath(&mut self);
 
@@ -130,6 +135,7 @@ macro_rules! datapath_cases {
             the_same_id_with_another_mask_is_moved,
             one_refused_change_stops_no_other,
             changes_of_one_flow_are_done_in_order,
+            a_withdrawn_flow_tells_what_it_counted,
             a_thousand_changes_travel_in_one_batch,
             a_dump_is_what_was_put,
             a_dumped_key_is_taken_back,

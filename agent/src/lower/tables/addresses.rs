@@ -131,18 +131,15 @@ impl Mirror {
     }
 }
 
-/// An entry of the engine's table in the datapath's, where it is `known` so far. `None` if the datapath should not have it: it is nowhere
-/// in the tables.
-///
-/// What is declared, remote or frozen is held: the datapath may not move it, and reports who tries.
+/// An entry of the engine's table in the datapath's, at `place`, where it is `known` so far. `None` if there is no rule for it any
+/// more. What is declared, remote or frozen is held: the datapath may not move it, and reports who tries.
 pub(super) fn lower(
     topology: &Topology,
     words: &Words,
     now: Instant,
     entry: &entry::Entry,
-    known: Option<Known>,
+    (place, known): (PlaceId, Option<Known>),
 ) -> Option<Address> {
-    let place = *words.places.get(&entry.location)?;
     let kind = match entry.kind {
         Kind::Declared | Kind::Remote => AddressKind::Held(DropReason::Pinned),
         Kind::Dynamic if entry.frozen_until.is_some_and(|until| now < until) => {

@@ -37,15 +37,27 @@ pub(super) struct Compiled {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Words {
     pub(super) vports: BTreeMap<VportNo, PortId>,
-    pub(super) places: BTreeMap<Location, PlaceId>,
+    places: BTreeMap<Location, PlaceId>,
     pub(super) locations: BTreeMap<PlaceId, Location>,
     pub(super) learns: BTreeMap<LearnId, PortId>,
+    numbered: Numbered,
     /// The tables' number of each segment of the topology, and back.
     segments: Vec<u32>,
     numbers: BTreeMap<u32, u32>,
 }
 
 impl Words {
+    /// The place of a location. One that is no member's has a place too: whoever sends there hears that it is none.
+    pub(super) fn place(&mut self, names: &mut Names, location: Location) -> Option<PlaceId> {
+        if let Some(known) = self.places.get(&location) {
+            return Some(*known);
+        }
+        let id = PlaceId(names.places.of(self.numbered.place(location)?));
+        self.places.insert(location, id);
+        self.locations.insert(id, location);
+        Some(id)
+    }
+
     /// A segment of the topology in the tables.
     pub(super) fn in_tables(&self, segment: SegmentId) -> Option<SegmentId> {
         self.segments.get(segment.number as usize).map(|number| SegmentId { number: *number, ..segment })
@@ -59,8 +71,10 @@ impl Words {
 
 /// Compiles everything but addresses.
 pub(super) fn compile(plane: &Plane<'_, '_>, vport_of: &impl Vports, names: &mut Names) -> Compiled {
-    let mut compiler =
-        Compiler { plane, vport_of, numbered: Numbered::new(plane, names), names, made: Compiled::default() };
+    let numbered = Numbered::new(plane, names);
+    let words = Words { numbered: numbered.clone(), ..Words::default() };
+    let made = Compiled { words, ..Compiled::default() };
+    let mut compiler = Compiler { plane, vport_of, numbered, names, made };
     compiler.number_segments();
     let next_tags = next_tags(plane.topology);
     for port in plane.topology.ports().iter().filter(|port| port.host == plane.host) {
@@ -75,6 +89,7 @@ pub(super) fn compile(plane: &Plane<'_, '_>, vport_of: &impl Vports, names: &mut
 }
 
 /// The numbers of objects that many others are named by.
+#[derive(Debug, Clone, Default)]
 struct Numbered {
     bridges: Vec<u32>,
     ports: Vec<u32>,
@@ -95,12 +110,14 @@ impl Numbered {
         }
     }
 
-    fn place(&self, location: Location) -> PlaceName {
-        match location {
-            Location::Port { port, vid } => PlaceName::Port { port: self.port(port), vid },
-            Location::Fabric { fabric, vid } => PlaceName::Fabric { fabric: self.fabrics[&fabric], vid },
-            Location::Host(host) => PlaceName::Host(self.hosts[host.0 as usize]),
-        }
+    fn place(&self, location: Location) -> Option<PlaceName> {
+        Some(match location {
+            Location::Port { port, vid } => PlaceName::Port { port: *self.ports.get(port.0 as usize)?, vid },
+            Location::Fabric { fabric, vid } => {
+                PlaceName::Fabric { fabric: *self.fabrics.get(&fabric)?, vid }
+            }
+            Location::Host(host) => PlaceName::Host(*self.hosts.get(host.0 as usize)?),
+        })
     }
 
     fn group(&self, fabric: FabricId) -> GroupId {
@@ -135,10 +152,6 @@ impl<V: Vports> Compiler<'_, V> {
             let given = self.names.segments.of(name);
             self.made.words.segments.push(given);
             self.made.words.numbers.insert(given, number as u32);
-            for member in &segment.members {
-                let location = self.location(segment, *member);
-                self.place(location);
-            }
         }
     }
 
@@ -151,14 +164,9 @@ impl<V: Vports> Compiler<'_, V> {
         }
     }
 
+    /// The place of a location of this topology.
     fn place(&mut self, location: Location) -> PlaceId {
-        if let Some(known) = self.made.words.places.get(&location) {
-            return *known;
-        }
-        let id = PlaceId(self.names.places.of(self.numbered.place(location)));
-        self.made.words.places.insert(location, id);
-        self.made.words.locations.insert(id, location);
-        id
+        self.made.words.place(self.names, location).unwrap_or(NOWHERE)
     }
 
     /// How addresses at a port are learned; it holds while the port has no vport too, for the addresses of its group.
@@ -314,6 +322,8 @@ fn naming(segment: &Segment) -> &Domain {
     vub.unwrap_or(&segment.domains[0])
 }
 
+/// Where nothing is; never given.
+const NOWHERE: PlaceId = PlaceId(u32::MAX);
 /// Every class there is.
 pub(super) const CLASSES: [Class; 6] =
     [Class::Bpdu, Class::Pvst, Class::PortAccess, Class::ProviderBridge, Class::Lldp, Class::Local];

@@ -207,7 +207,7 @@ impl TableWriter {
     /// How the datapath should have an address. What is over its age as far as the engine knows is not written, but not taken
     /// away either: the datapath may have heard it since.
     fn wanted(
-        &self,
+        &mut self,
         now: Instant,
         topology: &Topology,
         fdb: &Fdb,
@@ -216,7 +216,8 @@ impl TableWriter {
         // At time zero nothing is over its age.
         let entry = fdb.entry(Instant::ZERO, segment, mac)?;
         let known = self.mirror.get((self.words.in_tables(segment)?, mac));
-        let address = addresses::lower(topology, &self.words, now, &entry, known)?;
+        let place = self.words.place(&mut self.names, entry.location)?;
+        let address = addresses::lower(topology, &self.words, now, &entry, (place, known))?;
         let is_there = known.is_some_and(|known| known.place == Some(address.place));
         (is_there || !addresses::is_over_age(now, &entry)).then_some(address)
     }
