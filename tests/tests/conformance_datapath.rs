@@ -16,10 +16,10 @@ macro_rules! in_memory {
                     let as_the_kernel = super::Options::default();
                     let abler = super::Options { keeps_dei: true, pads: true, ..as_the_kernel };
                     for options in [as_the_kernel, abler] {
-                        $case(&mut super::FakeBench::new(options, |datapath| datapath)).await;
+                        $case(&mut super::FakeBench::new(options)).await;
                     }
                     let wrap = |datapath| super::Faulty::new(datapath, super::Faults::none());
-                    $case(&mut super::FakeBench::new(as_the_kernel, wrap)).await;
+                    $case(&mut super::FakeBench::wrapped(as_the_kernel, wrap)).await;
                 }
             )+
         }

@@ -165,8 +165,9 @@ async fn a_datapath_that_vanished_is_gone_for_every_call_and_for_who_waits() {
     let upcall = missed(&mut datapath, &wire, 1).await;
     faults.next(Operation::Execute, Fault::Vanish);
     let order = Execute { vport: None, frame: frame(1), actions: vec![Action::Output(out)] };
-    let gone =
-        |answer: Result<(), Refusal>| assert_eq!(answer.unwrap_err().cause, RefusalCause::DatapathGone);
+    fn gone<T: std::fmt::Debug>(answer: Result<T, Refusal>) {
+        assert_eq!(answer.unwrap_err().cause, RefusalCause::DatapathGone);
+    }
     datapath.execute(vec![order.clone(), order]).await.into_iter().for_each(gone);
     gone(datapath.upcalls(1).await.map(drop));
     gone(datapath.attach("eth0").await.map(drop));

@@ -232,12 +232,20 @@ async fn carry_out<T>(
 struct Batch<T> {
     /// Those that are carried out.
     rest: Vec<T>,
-    /// For each element of the batch what is answered instead; `None` for what the datapath says.
-    answers: Vec<Option<Refusal>>,
-    /// Which elements of the batch are carried out.
-    places: Vec<usize>,
+    /// What becomes of each element of the batch.
+    fates: Vec<Fate>,
     held_by: Option<watch::Receiver<u64>>,
     delay: Duration,
+}
+
+/// What becomes of an element of a batch.
+enum Fate {
+    /// It is not carried out.
+    Refused(Refusal),
+    /// It is, and this is answered if that goes well.
+    Lost(Refusal),
+    /// It is.
+    CarriedOut,
 }
 
 impl<T> Batch<T> {
@@ -247,68 +255,49 @@ impl<T> Batch<T> {
         operation: impl Fn(&T) -> Operation,
         name: impl Fn(&T) -> String,
     ) -> Batch<T> {
-        let mut met = Batch {
-            rest: Vec::new(),
-            answers: Vec::new(),
-            places: Vec::new(),
-            held_by: None,
-            delay: Duration::ZERO,
-        };
+        let mut met = Batch { rest: Vec::new(), fates: Vec::new(), held_by: None, delay: Duration::ZERO };
         for element in batch {
             let Met { fault, let_go } = faults.meet(operation(&element));
-            met.add(element, fault, let_go, &name);
+            let fate = match fault {
+                Some(Fault::Refuse(cause)) => Fate::Refused(Refusal { what: name(&element), cause }),
+                Some(Fault::Lose) => Fate::Lost(lost(name(&element))),
+                other => met.put_off(other, let_go),
+            };
+            if !matches!(fate, Fate::Refused(_)) {
+                met.rest.push(element);
+            }
+            met.fates.push(fate);
         }
         met
     }
 
-    fn add(
-        &mut self,
-        element: T,
-        fault: Option<Fault>,
-        let_go: watch::Receiver<u64>,
-        name: impl Fn(&T) -> String,
-    ) {
-        let answer = match fault {
-            Some(Fault::Refuse(cause)) => {
-                self.answers.push(Some(Refusal { what: name(&element), cause }));
-                return;
-            }
-            Some(Fault::Lose) => Some(lost(name(&element))),
-            Some(Fault::Delay(ms)) => {
-                self.delay = self.delay.max(Duration::from_millis(ms));
-                None
-            }
-            Some(Fault::Hold) => {
-                self.held_by = Some(let_go);
-                None
-            }
-            Some(Fault::Vanish) | None => None,
-        };
-        self.places.push(self.answers.len());
-        self.answers.push(answer);
-        self.rest.push(element);
+    fn put_off(&mut self, fault: Option<Fault>, let_go: watch::Receiver<u64>) -> Fate {
+        match fault {
+            Some(Fault::Delay(ms)) => self.delay = self.delay.max(Duration::from_millis(ms)),
+            Some(Fault::Hold) => self.held_by = Some(let_go),
+            _ => {}
+        }
+        Fate::CarriedOut
     }
 
-    async fn carry_out<F, A: Default>(self, call: impl FnOnce(Vec<T>) -> F) -> Vec<Result<A, Refusal>>
+    async fn carry_out<A, F>(self, call: impl FnOnce(Vec<T>) -> F) -> Vec<Result<A, Refusal>>
     where
         F: Future<Output = Vec<Result<A, Refusal>>> + Send,
     {
         if let Some(mut let_go) = self.held_by {
             wait_for(&mut let_go).await;
         }
-        let done = call(self.rest).await;
+        let mut done = call(self.rest).await.into_iter();
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
-        let granted = |answer: Option<Refusal>| answer.map_or_else(|| Ok(A::default()), Err);
-        let mut answers: Vec<_> = self.answers.into_iter().map(granted).collect();
-        for (place, outcome) in self.places.into_iter().zip(done) {
+        let answer = |fate| match fate {
+            Fate::Refused(refusal) => Some(Err(refusal)),
             // What was not done has no answer to lose.
-            if answers[place].is_ok() || outcome.is_err() {
-                answers[place] = outcome;
-            }
-        }
-        answers
+            Fate::Lost(refusal) => done.next().map(|outcome| outcome.and(Err(refusal))),
+            Fate::CarriedOut => done.next(),
+        };
+        self.fates.into_iter().filter_map(answer).collect()
     }
 }
 

@@ -142,15 +142,12 @@ impl Ovs {
         let outcomes =
             exchange_each(&mut self.transactor, vec![list], &mut |_, reply: &[u8]| found.sort(reply)).await;
         outcomes.into_iter().collect::<Result<(), _>>().map_err(|denial| refuse("list flows", denial))?;
-        let asks = found.long.iter().map(|place| found.flows[*place].id);
-        let asks = asks.map(|id| flow::describe_whole(self.families.flow, self.dp, id)).collect();
-        let mut whole = vec![None; found.long.len()];
-        let mut note = |index: usize, reply: &[u8]| whole[index] = flow::read(reply).ok();
-        // One that is gone meanwhile stays as it was listed, and the next list has it no more.
-        exchange_each(&mut self.transactor, asks, &mut note).await;
-        for (place, whole) in found.long.iter().zip(whole) {
-            if let Some(Dumped::Flow(whole)) = whole {
-                found.flows[*place] = whole;
+        for place in found.long {
+            let whole = flow::describe_whole(self.families.flow, self.dp, found.flows[place].id);
+            // One that is gone meanwhile stays as it was listed, and the next list has it no more.
+            let replies = self.transactor.ask_written(whole).await.unwrap_or_default();
+            if let Some(Dumped::Flow(flow)) = replies.first().and_then(|reply| flow::read(reply).ok()) {
+                found.flows[place] = flow;
             }
         }
         match found.broken {

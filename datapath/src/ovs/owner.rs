@@ -130,10 +130,7 @@ impl Ovs {
                 let ours = self.ears.port_id_of(*port);
                 ours.is_some() && ours != *upcalls_to
             }
-            Notice::VportGone(port) => {
-                self.forget(*port);
-                false
-            }
+            Notice::VportGone(port) => self.ears.hears(*port),
             Notice::Datapath(by_cpu) => !self.is_dispatched_to_us(by_cpu.as_deref()),
             Notice::DatapathGone | Notice::Lost => true,
         };

@@ -82,7 +82,11 @@ impl Transactor {
     /// # Errors
     /// No socket to be had, or no runtime around.
     pub(super) fn open(home: &Home) -> io::Result<Transactor> {
-        let socket = Watched::new(home.open_socket(RECEIVE_BUFFER)?)?;
+        Transactor::open_with(home, RECEIVE_BUFFER)
+    }
+
+    fn open_with(home: &Home, receive_buffer: usize) -> io::Result<Transactor> {
+        let socket = Watched::new(home.open_socket(receive_buffer)?)?;
         Ok(Transactor { socket, next_seq: 1, buffer: vec![0; LONGEST_ANSWER].into(), is_dirty: false })
     }
 
@@ -406,6 +410,30 @@ mod tests {
         let (first, rest) = Message::split(&bytes).unwrap();
         assert_eq!((first.seq, first.flags, first.payload.len()), (1, NLM_F_REQUEST | DUMP, 9));
         assert_eq!(Message::split(rest).unwrap().0.seq, 2);
+    }
+
+    /// Every kernel has the family that looks families up, and everybody may ask it.
+    #[tokio::test]
+    async fn answers_that_do_not_fit_are_lost_and_the_next_ones_come() {
+        let mut transactor = Transactor::open_with(&Home::here().unwrap(), 1).unwrap();
+        let look_up = || super::super::family::look_up("nlctrl").unwrap();
+        for round in 0..3 {
+            let mut replies = vec![0; 100];
+            let mut count = |index: usize, _: &[u8]| replies[index] += 1;
+            let outcomes = transactor.exchange(&vec![look_up(); 100], &mut count).await;
+            let lost = outcomes.iter().filter(|outcome| **outcome == Err(Denial::Lost)).count();
+            assert!(lost > 0, "round {round}: 32 answers fit into the smallest buffer, so this says nothing");
+            let kept: Vec<_> = outcomes.iter().filter(|outcome| **outcome != Err(Denial::Lost)).collect();
+            assert!(
+                kept.iter().all(|outcome| outcome.is_ok()) && !kept.is_empty(),
+                "round {round}: {outcomes:?}"
+            );
+            assert!(
+                replies.iter().all(|count| *count <= 1),
+                "round {round}: an answer was taken for another's"
+            );
+            assert_eq!(transactor.ask(look_up()).await.unwrap().len(), 1, "round {round}");
+        }
     }
 
     proptest! {

@@ -12,15 +12,22 @@ use super::{Bench, LinkState};
 
 /// A [`FakeWire`] as a bench, with the datapath as it is or in a wrapper.
 #[derive(Debug)]
-pub struct FakeBench<D> {
+pub struct FakeBench<D = FakeDatapath> {
     wire: FakeWire,
     wrap: fn(FakeDatapath) -> D,
     thief: Option<FakeDatapath>,
 }
 
-impl<D> FakeBench<D> {
+impl FakeBench {
     /// A host without links whose datapath is as able as the options say.
-    pub fn new(options: Options, wrap: fn(FakeDatapath) -> D) -> FakeBench<D> {
+    pub fn new(options: Options) -> FakeBench {
+        FakeBench::wrapped(options, |datapath| datapath)
+    }
+}
+
+impl<D> FakeBench<D> {
+    /// A host without links whose datapath is in a wrapper.
+    pub fn wrapped(options: Options, wrap: fn(FakeDatapath) -> D) -> FakeBench<D> {
         FakeBench { wire: FakeWire::new(options), wrap, thief: None }
     }
 }
