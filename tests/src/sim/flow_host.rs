@@ -15,7 +15,7 @@ use agent::lower::flows::lower;
 use agent::lower::storm::{StormRates, rates};
 use datapath::flow::{Action, FlowChange, FlowId, FlowKey, MeterId, MeterRate};
 use datapath::port::VportNo;
-use datapath::{Datapath, Execute, FlowTable, Upcall};
+use datapath::{Capabilities, Datapath, Execute, FlowTable, Upcall};
 use vlan::fdb::Learned;
 use vlan::fdb::refusal::Refused;
 use vlan::frame::MAX_TAGS;
@@ -53,11 +53,6 @@ impl<B: Bench> FlowLab<B> {
             attached.push((name, vport.no));
         }
         FlowLab { bench, datapath, links: attached, last_id: 0, meters: 0 }
-    }
-
-    /// What the datapath can do.
-    pub fn capabilities(&self) -> datapath::Capabilities {
-        self.datapath.capabilities()
     }
 }
 
@@ -159,6 +154,11 @@ impl<'l, B: Bench> FlowHost<'l, B> {
         change(&mut self.host);
         self.assign_links();
         self.withdraw_all().await;
+    }
+
+    /// What its datapath can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.lab.datapath.capabilities()
     }
 
     /// What its clock says.
