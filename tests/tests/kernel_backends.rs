@@ -22,7 +22,7 @@ tests::kernel_tests! {
     group rows;
 
     fn flows_in_the_kernel_do_what_every_row_says() {
-        runtime().block_on(play_rows());
+        on_kernel(play_rows);
     }
 }
 
@@ -30,16 +30,17 @@ tests::kernel_tests! {
     group cases;
 
     fn flows_in_the_kernel_do_what_the_verdict_says() {
-        runtime().block_on(play_cases());
+        on_kernel(play_cases);
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+fn on_kernel(play: impl AsyncFnOnce(FlowLab<'_, KernelBench>)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut bench = KernelBench::new(Options::default());
+    runtime.block_on(async { play(FlowLab::new(&mut bench, LINKS).await).await });
 }
 
-async fn play_rows() {
-    let mut lab = FlowLab::new(KernelBench::new(Options::default()), LINKS).await;
+async fn play_rows(mut lab: FlowLab<'_, KernelBench>) {
     let (mut frames, mut hits, mut differences) = (0, 0, Vec::new());
     for story in stories() {
         let times = if is_timeless(&story) { 2 } else { 1 };
@@ -57,9 +58,8 @@ async fn play_rows() {
     assert!(hits as usize * 3 > frames, "{hits} of {frames} met a flow");
 }
 
-async fn play_cases() {
+async fn play_cases(mut lab: FlowLab<'_, KernelBench>) {
     let (first, cases) = (number("L2GW_SEED").unwrap_or(FIRST_SEED), number("L2GW_CASES").unwrap_or(CASES));
-    let mut lab = FlowLab::new(KernelBench::new(Options::default()), LINKS).await;
     let mut counts = Counts::default();
     for seed in first..first + cases {
         if let Err(story) = play_case(&mut lab, seed, &mut counts).await {
@@ -72,7 +72,7 @@ async fn play_cases() {
     }
 }
 
-async fn play_case(lab: &mut FlowLab<KernelBench>, seed: u64, counts: &mut Counts) -> Result<(), String> {
+async fn play_case(lab: &mut FlowLab<'_, KernelBench>, seed: u64, counts: &mut Counts) -> Result<(), String> {
     let choice = if seed.is_multiple_of(2) { Choice::Own } else { Choice::Told };
     let mut director = Director::new(seed, choice, START, BOUNDS);
     let standing = match choice {

@@ -59,7 +59,8 @@ fn play_all(first: u64, cases: u64, choice: Choice) -> Counts {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut counts = Counts::default();
         runtime.block_on(async {
-            let mut lab = FlowLab::new(FakeBench::new(Options::default()), LINKS).await;
+            let mut bench = FakeBench::new(Options::default());
+            let mut lab = FlowLab::new(&mut bench, LINKS).await;
             loop {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
                 if seed >= first + cases {
@@ -87,17 +88,17 @@ fn play_all(first: u64, cases: u64, choice: Choice) -> Counts {
 }
 
 /// One case and those who do it.
-struct Play<'l> {
+struct Play<'l, 'b> {
     director: Director,
     engine: Option<Gateway>,
-    flows: Option<FlowHost<'l, FakeBench>>,
+    flows: Option<FlowHost<'l, 'b, FakeBench>>,
     tables: TableGateway,
     wires: Vec<FakeWire>,
     revision: u64,
 }
 
-impl Play<'_> {
-    fn new(lab: &mut FlowLab<FakeBench>, seed: u64, choice: Choice) -> Play<'_> {
+impl<'l, 'b> Play<'l, 'b> {
+    fn new(lab: &'l mut FlowLab<'b, FakeBench>, seed: u64, choice: Choice) -> Play<'l, 'b> {
         let director = Director::new(seed, choice, START, BOUNDS);
         let description = &director.case.description;
         let wire = TableGateway::wire(START, Options::default());

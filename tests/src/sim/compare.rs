@@ -14,7 +14,7 @@ use crate::suite::Bench;
 ///
 /// # Errors
 /// Where what left is not what the forwarding plane says.
-pub async fn follow<B: Bench>(host: &mut FlowHost<'_, B>, scene: &Scene) -> Result<(), String> {
+pub async fn follow<B: Bench>(host: &mut FlowHost<'_, '_, B>, scene: &Scene) -> Result<(), String> {
     match scene {
         Scene::Pass(span) => host.pass(*span).await,
         Scene::Carrier(port, has_carrier) => {

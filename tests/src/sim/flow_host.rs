@@ -31,9 +31,8 @@ use crate::suite::Bench;
 use crate::suite::traffic::{granted, missed, take_upcalls};
 
 /// A datapath with links, to be used by one host after another.
-pub struct FlowLab<B: Bench> {
-    /// Links and what is at their far ends.
-    pub bench: B,
+pub struct FlowLab<'b, B: Bench> {
+    bench: &'b mut B,
     datapath: B::Datapath,
     links: Vec<(String, VportNo)>,
     /// Flows and meters are never called the same twice.
@@ -41,9 +40,9 @@ pub struct FlowLab<B: Bench> {
     meters: u32,
 }
 
-impl<B: Bench> FlowLab<B> {
+impl<'b, B: Bench> FlowLab<'b, B> {
     /// Makes so many links, each a port of the datapath.
-    pub async fn new(mut bench: B, links: usize) -> FlowLab<B> {
+    pub async fn new(bench: &'b mut B, links: usize) -> FlowLab<'b, B> {
         let names: Vec<String> = (0..links).map(|number| format!("link{number}")).collect();
         bench.add_links(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let mut datapath = granted(bench.open().await);
@@ -57,10 +56,10 @@ impl<B: Bench> FlowLab<B> {
 }
 
 /// A host on a lab, for the time of a case.
-pub struct FlowHost<'l, B: Bench> {
+pub struct FlowHost<'l, 'b, B: Bench> {
     /// The host.
     pub host: Standing,
-    lab: &'l mut FlowLab<B>,
+    lab: &'l mut FlowLab<'b, B>,
     /// Ports by name, each with its place among the lab's links.
     places: BTreeMap<String, usize>,
     now: Instant,
@@ -92,12 +91,12 @@ pub struct Met {
     pub by_flow: bool,
 }
 
-impl<'l, B: Bench> FlowHost<'l, B> {
+impl<'l, 'b, B: Bench> FlowHost<'l, 'b, B> {
     /// A host whose ports are the lab's links, in the order of the topology.
     ///
     /// # Panics
     /// There are more ports than links.
-    pub fn new(lab: &'l mut FlowLab<B>, host: Standing, now: Instant) -> FlowHost<'l, B> {
+    pub fn new(lab: &'l mut FlowLab<'b, B>, host: Standing, now: Instant) -> FlowHost<'l, 'b, B> {
         let mut made = FlowHost {
             host,
             lab,
