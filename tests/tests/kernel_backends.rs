@@ -42,10 +42,14 @@ fn on_kernel(play: impl AsyncFnOnce(FlowLab<'_, KernelBench>)) {
 
 async fn play_rows(mut lab: FlowLab<'_, KernelBench>) {
     let (mut frames, mut hits, mut differences) = (0, 0, Vec::new());
-    for story in stories() {
-        let times = if is_timeless(&story) { 2 } else { 1 };
+    for (number, story) in stories().iter().enumerate() {
+        if number.is_multiple_of(100) {
+            // A test kernel that says nothing for long is taken for dead.
+            println!("story {number}, line {}", story.line);
+        }
+        let times = if is_timeless(story) { 2 } else { 1 };
         let mut host = FlowHost::new(&mut lab, standing(&story.description), START);
-        let (more, _) = play(&story, &mut host, times).await;
+        let (more, _) = play(story, &mut host, times).await;
         hits += host.hits;
         frames += story.steps.len() * times;
         host.finish().await;
@@ -62,6 +66,10 @@ async fn play_cases(mut lab: FlowLab<'_, KernelBench>) {
     let (first, cases) = (number("L2GW_SEED").unwrap_or(FIRST_SEED), number("L2GW_CASES").unwrap_or(CASES));
     let mut counts = Counts::default();
     for seed in first..first + cases {
+        if seed.is_multiple_of(100) {
+            // A test kernel that says nothing for long is taken for dead.
+            println!("seed {seed}");
+        }
         if let Err(story) = play_case(&mut lab, seed, &mut counts).await {
             panic!("seed {seed} (L2GW_SEED={seed} L2GW_CASES=1): {story}");
         }
