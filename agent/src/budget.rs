@@ -25,10 +25,10 @@ pub struct Rates {
 }
 
 impl Default for Rates {
-    /// One upcall costs the daemon about 30 µs (testbed.md 2 has 85 000 instructions for ovs-vswitchd): a port gets about 6 % of a CPU,
-    /// and a VLAN half of that.
+    /// One upcall costs the daemon about 30 µs (testbed.md 2 has 85 000 instructions for ovs-vswitchd): a port gets about 15 % of a CPU,
+    /// and a VLAN half of that. A second's worth may come at once: when addresses were flushed, every conversation of a trunk does.
     fn default() -> Rates {
-        Rates { port: 2_000, port_burst: 500, vlan: 1_000, vlan_burst: 250 }
+        Rates { port: 5_000, port_burst: 5_000, vlan: 2_500, vlan_burst: 2_500 }
     }
 }
 

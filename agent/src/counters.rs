@@ -1,8 +1,8 @@
 //! What the engine counts. Ports are counted by name for as long as the daemon runs, whatever becomes of their identifiers.
 //!
 //! For each port, between two moments in which all statistics were read: frames forwarded by flows + frames executed + frames
-//! consumed + frames dropped, by whatever reason + upcalls lost by the kernel = frames received. Frames of a flow that
-//! is withdrawn between two readings are missing from the first term.
+//! consumed + frames dropped, by whatever reason + upcalls lost by the kernel = frames received. What a flow counts
+//! between the last reading and its withdrawal is told with the answer to that.
 
 use std::collections::BTreeMap;
 

@@ -63,6 +63,8 @@ pub enum Input {
 pub enum Answer {
     /// It was done.
     Done,
+    /// A flow was withdrawn; what it had counted by then.
+    Withdrawn(FlowStats),
     /// A link became a port.
     Attached(Vport),
     /// It was not done.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use datapath::flow::FlowChange;
 use datapath::port::LinkEvent;
-use datapath::{FlowTable, Refusal, RefusalCause};
+use datapath::{FlowAnswer, FlowTable, Refusal, RefusalCause};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tracing::{debug, info, warn};
@@ -133,10 +133,11 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             Some(event) = self.wiring.links.recv() => vec![Input::Link(event)],
             _ = sleep_until(self.statistics_at) => self.statistics().await,
             _ = sleep_until(wake_at) => vec![Input::Tick],
-            upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE) => match upcalls {
+            upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
                 Ok(upcalls) => vec![Input::Upcalls(upcalls)],
                 Err(refusal) => {
                     warn!(%refusal, "upcalls cannot be read");
+                    self.is_gone |= is_gone(&refusal);
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                     Vec::new()
                 }
@@ -162,7 +163,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             false => self.read_statistics().await,
         };
         let inputs = read.unwrap_or_else(|refusal| {
-            self.is_gone |= refusal.cause == RefusalCause::DatapathGone;
+            self.is_gone |= is_gone(&refusal);
             warn!(%refusal, "the datapath cannot be read");
             Vec::new()
         });
@@ -247,7 +248,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
 
     async fn change_flows(&mut self, id: u64, changes: Vec<FlowChange>) -> Input {
         debug!(count = changes.len(), "changing flows");
-        let answers = self.datapath.change_flows(changes).await.into_iter().map(answer).collect();
+        let answers = self.datapath.change_flows(changes).await.into_iter().map(flow_answer).collect();
         Input::Done { id, answers }
     }
 
@@ -265,8 +266,23 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     }
 }
 
-fn answer(result: Result<(), Refusal>) -> Answer {
+/// Whether the datapath is ours no longer, and is to be opened again.
+fn is_gone(refusal: &Refusal) -> bool {
+    matches!(refusal.cause, RefusalCause::DatapathGone | RefusalCause::TakenOver)
+}
+
+/// The answer of a datapath in the engine's words.
+pub fn answer(result: Result<(), Refusal>) -> Answer {
     result.map_or_else(Answer::Refused, |()| Answer::Done)
+}
+
+/// The answer about a flow in the engine's words.
+pub fn flow_answer(result: FlowAnswer) -> Answer {
+    match result {
+        Ok(Some(counted)) => Answer::Withdrawn(counted),
+        Ok(None) => Answer::Done,
+        Err(refusal) => Answer::Refused(refusal),
+    }
 }
 
 fn tokio_instant(at: Instant) -> TokioInstant {

@@ -1,5 +1,7 @@
 //! Flows: the kernel's cached verdicts.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use vlan::frame::Header;
@@ -61,6 +63,16 @@ pub enum FlowChange {
         /// Its identity.
         id: FlowId,
     },
+}
+
+/// As an error says what was asked.
+impl fmt::Display for FlowChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FlowChange::Put { id, key, .. } => write!(f, "put flow {:032x} on {}", id.0, key.vport),
+            FlowChange::Delete { id } => write!(f, "delete flow {:032x}", id.0),
+        }
+    }
 }
 
 /// A flow as the datapath has it.

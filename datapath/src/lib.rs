@@ -1,16 +1,84 @@
 //! The kernel switch behind traits.
 //!
-//! A [`Datapath`] has vports on links, sends frames (`execute`), reports frames that no rule matched ([`Upcall`]) and
-//! counts. There are two ways to tell it what to do, and a backend has at least one of them:
+//! A gateway's frames are forwarded by its kernel. What this crate calls a datapath is the part of the kernel that does so: it has
+//! [`Vport`]s on links, takes frames by them, looks at a few header fields, and sends them out of others. It does not know what a VLAN
+//! is for. Somebody above decides, and the datapath remembers.
 //!
-//! - [`FlowTable`]: rules are cached verdicts, put when the first frame of a kind was judged. A rule is a key, the fields of
-//!   it that count, and a list of actions. openvswitch.ko works like this.
+//! ```text
+//!                      ┌──────────────── decides: crate `agent` ◄─────┐
+//!                      │ put, replace, withdraw; execute; meters      │ upcalls: frames that no rule took
+//!                      ▼                                              │ links that appear, change, go; counters
+//!   link ──► vport ──► rules ──► actions ──► vport ──► link           │
+//!                        └── no rule ─────────────────────────────────┘
+//! ```
+//!
+//! # Two ways to tell it what to do
+//! A backend has [`Datapath`], and at least one of:
+//! - [`FlowTable`]: a rule is a cached verdict, put when the first frame of a kind was judged. A [`Flow`] is a key, the fields of it
+//!   that count, and a list of actions. It is right for all frames that agree in those fields, so the fields are
+//!   those that the verdict looked at, no more and no fewer. openvswitch.ko works like this ([`ovs`]).
 //! - [`tables::SwitchTables`]: the tables of a bridge are pushed whenever they change, before any frame comes.
 //!
-//! Every call that changes something takes a batch and answers for each of its elements: one refused flow does not
-//! undo the others. A [`Refusal`] says whether trying again can help.
+//! [`fake`] does both in memory, on real bytes, and passes the same suite as the kernel; [`faulty`] wraps any of them and fails by a plan.
+//! [`link`] watches the links of the host, whatever the datapath is.
+//!
+//! # A frame's first visit
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! use datapath::fake::{FakeDatapath, FakeWire};
+//! use datapath::flow::{Action, FlowChange, FlowId};
+//! use datapath::{Datapath, Execute, FlowTable};
+//! use vlan::verdict::Consulted;
+//!
+//! let wire = FakeWire::default();
+//! wire.add_link("eth2");
+//! wire.add_link("tap1");
+//! let mut datapath = FakeDatapath::open(&wire);
+//! datapath.attach("eth2").await?;
+//! let vm = datapath.attach("tap1").await?;
+//!
+//! // It arrives tagged with VLAN 8, and no flow takes it: here it is, with a key.
+//! let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0x00, 0x00, 0x08, 0x88, 0xb5];
+//! frame.resize(64, 0xaa);
+//! wire.inject("eth2", &frame);
+//! let upcall = datapath.upcalls(1).await?.remove(0);
+//! let key = upcall.key.expect("a whole frame has a key");
+//!
+//! // Whoever decides looked at destination and VID, and wants the tag off.
+//! let mut looked_at = Consulted { dst: true, ..Consulted::default() };
+//! looked_at.tag_vid(0);
+//! let actions = vec![Action::PopTag, Action::Output(vm.no)];
+//! let put = FlowChange::Put { id: FlowId(1), key, mask: looked_at, actions: actions.clone() };
+//! for answer in datapath.change_flows(vec![put]).await {
+//!     answer?;
+//! }
+//! let order = Execute { vport: Some(upcall.vport), frame: upcall.frame, actions };
+//! for answer in datapath.execute(vec![order]).await {
+//!     answer?;
+//! }
+//!
+//! // The next one never leaves the datapath.
+//! wire.inject("eth2", &frame);
+//! assert_eq!(wire.sent("tap1").len(), 2);
+//! assert_eq!(datapath.flow_stats().await?[0].1.packets, 1);
+//! # Ok::<(), datapath::Refusal>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # What a caller can rely on
+//! - **A batch is answered element by element, in order.** One refused flow undoes no other. A [`Refusal`] says what was asked, with its
+//!   object, and why not; whether trying again can help is [`Refusal::is_retryable`].
+//! - **A datapath outlives whoever opened it.** Dropping the value leaves ports, rules and meters in force; opening it again finds them. Frames
+//!   without a rule are lost meanwhile, and counted.
+//! - **One owner at a time hears upcalls.** Opening one that somebody hears is refused ([`RefusalCause::Busy`]); who loses them all the
+//!   same is told by the call that waits for them ([`RefusalCause::TakenOver`], [`RefusalCause::DatapathGone`]), and once said it stays
+//!   so until the datapath is opened again. Everything but `upcalls` and `attach` goes on working for one whose upcalls are taken.
+//! - **A call that is given up** (its future dropped) may have been carried out; `upcalls` and `table_reports` lose nothing by it.
+//! - **A backend says what it cannot do** in [`Capabilities`]. It may match more fields than a mask asks for
+//!   ([`ovs::Ovs::effective_mask`]), never fewer. Nothing else differs: one suite runs on all (`tests/src/suite`).
 
 pub mod fake;
+pub mod faulty;
 pub mod flow;
 pub mod link;
 pub mod ovs;
@@ -18,6 +86,7 @@ mod padding;
 pub mod port;
 pub mod tables;
 
+use std::fmt;
 use std::future::Future;
 
 use serde::{Deserialize, Serialize};
@@ -99,10 +168,7 @@ pub trait Datapath: Send {
 /// A datapath whose rules are cached verdicts.
 pub trait FlowTable: Datapath {
     /// Puts and withdraws flows, in order; an answer for each.
-    fn change_flows(
-        &mut self,
-        batch: Vec<FlowChange>,
-    ) -> impl Future<Output = Vec<Result<(), Refusal>>> + Send;
+    fn change_flows(&mut self, batch: Vec<FlowChange>) -> impl Future<Output = Vec<FlowAnswer>> + Send;
 
     /// Every flow there is.
     ///
@@ -116,6 +182,9 @@ pub trait FlowTable: Datapath {
     /// Datapath gone.
     fn flow_stats(&mut self) -> impl Future<Output = Result<Vec<(FlowId, FlowStats)>, Refusal>> + Send;
 }
+
+/// What became of a change of a flow; of a flow that was withdrawn, what it had counted by then, where the backend tells.
+pub type FlowAnswer = Result<Option<FlowStats>, Refusal>;
 
 /// What a backend can do. Tests name these where backends may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +236,17 @@ pub struct Execute {
     pub actions: Vec<Action>,
 }
 
+/// As an error says what was asked.
+impl fmt::Display for Execute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "execute frame of {} bytes of ", self.frame.len())?;
+        match self.vport {
+            Some(vport) => vport.fmt(f),
+            None => f.write_str("our own"),
+        }
+    }
+}
+
 /// What a datapath counted as a whole since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
@@ -214,6 +294,9 @@ pub enum RefusalCause {
     /// The kernel did not answer in time.
     #[error("no answer within {0} ms")]
     TimedOut(u64),
+    /// The kernel answered, and the answer was lost in a full socket buffer (ENOBUFS). It may have been done.
+    #[error("the answer was lost, it may have been done")]
+    AnswerLost,
     /// Not allowed.
     #[error("not permitted, CAP_NET_ADMIN is needed")]
     NotPermitted,
@@ -240,6 +323,7 @@ impl RefusalCause {
             RefusalCause::Busy => "busy",
             RefusalCause::TableFull => "table-full",
             RefusalCause::TimedOut(_) => "timed-out",
+            RefusalCause::AnswerLost => "answer-lost",
             RefusalCause::NotPermitted => "not-permitted",
             RefusalCause::Kernel { .. } => "kernel",
             RefusalCause::Unsupported => "unsupported",
@@ -250,7 +334,16 @@ impl RefusalCause {
 impl Refusal {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.cause, RefusalCause::TimedOut(_) | RefusalCause::TableFull | RefusalCause::Busy)
+        match self.cause {
+            RefusalCause::TimedOut(_)
+            | RefusalCause::TableFull
+            | RefusalCause::Busy
+            | RefusalCause::AnswerLost => true,
+            RefusalCause::Kernel { errno, .. } => {
+                matches!(errno, libc::ENOMEM | libc::ENOBUFS | libc::EAGAIN)
+            }
+            _ => false,
+        }
     }
 
     /// Whether the object is not there.

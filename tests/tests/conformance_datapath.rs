@@ -1,6 +1,8 @@
-//! Every case of the datapath suite on the in-memory twin: as openvswitch.ko is, and as one that keeps DEI and pads.
+//! Every case of the datapath suite on the in-memory twin: as openvswitch.ko is, as one that keeps DEI and pads, and inside the faulty
+//! wrapper when that has no faults.
 
 use datapath::fake::Options;
+use datapath::faulty::{Faults, Faulty};
 use tests::suite::fake::FakeBench;
 
 macro_rules! in_memory {
@@ -9,10 +11,15 @@ macro_rules! in_memory {
             $(
                 #[tokio::test]
                 async fn $case() {
-                    for options in super::variants() {
-                        let mut bench = super::FakeBench::new(options);
-                        tests::suite::$group::$case(&mut bench).await;
+                    use tests::suite::$group::$case;
+
+                    let as_the_kernel = super::Options::default();
+                    let abler = super::Options { keeps_dei: true, pads: true, ..as_the_kernel };
+                    for options in [as_the_kernel, abler] {
+                        $case(&mut super::FakeBench::new(options, |datapath| datapath)).await;
                     }
+                    let wrap = |datapath| super::Faulty::new(datapath, super::Faults::none());
+                    $case(&mut super::FakeBench::new(as_the_kernel, wrap)).await;
                 }
             )+
         }
@@ -20,8 +27,3 @@ macro_rules! in_memory {
 }
 
 tests::datapath_cases!(in_memory);
-
-fn variants() -> [Options; 2] {
-    let as_the_kernel = Options::default();
-    [as_the_kernel, Options { keeps_dei: true, pads: true, ..as_the_kernel }]
-}

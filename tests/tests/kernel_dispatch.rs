@@ -64,6 +64,18 @@ tests::kernel_tests! {
         });
     }
 
+    fn ports_of_other_programs_are_not_heard() {
+        on_kernel(0, async |bench| {
+            let mut dp = open_with_ports(bench, &["ours"]).await;
+            bench.add_links(&["theirs"]);
+            bench.other_hand().add_vport(tests::suite::kernel::DATAPATH, "theirs");
+            bench.inject("theirs", &[plain("not for us")]);
+            miss(bench, &mut dp, "ours", &plain("for us")).await;
+            let counters = granted(dp.counters().await);
+            assert_eq!((counters.missed, counters.lost), (2, 1));
+        });
+    }
+
     fn a_program_that_turns_to_upcalls_by_cpu_is_noticed() {
         on_kernel(100, async |bench| {
             let mut dp = open_with_ports(bench, &["a"]).await;

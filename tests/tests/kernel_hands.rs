@@ -1,6 +1,6 @@
 //! What other hands do to a datapath of openvswitch.ko, and what only this backend promises. Each has a named outcome.
 
-use datapath::flow::{Action, FlowChange, FlowId};
+use datapath::flow::{Action, FlowChange, FlowId, MeterId, MeterRate};
 use datapath::ovs::Options;
 use datapath::port::VportNo;
 use datapath::{Datapath, Execute, FlowTable, RefusalCause};
@@ -159,6 +159,25 @@ tests::kernel_tests! {
             assert!(counters.lost > 0 && dp.overruns() > 0, "{counters:?}, {} overruns", dp.overruns());
             miss(bench, &mut dp, "a", &plain("after it")).await;
             assert_eq!(granted(dp.counters().await).lost, counters.lost);
+        });
+    }
+}
+
+tests::kernel_tests! {
+    group meters;
+
+    /// The kernel finds a meter's place by its id modulo the number of places, which begins at 1 024 and doubles when all are taken.
+    fn ids_that_are_dense_fit_and_two_of_one_place_do_not() {
+        on_kernel(async |bench| {
+            let (mut dp, []) = open(bench, []).await;
+            let rate = MeterRate { packets_per_second: 1_000, burst: 10 };
+            granted(dp.set_meter(MeterId(1), rate).await);
+            let refusal = refused(dp.set_meter(MeterId(1 + 1_024), rate).await);
+            assert_eq!(refusal.to_string(), "set meter 1025: it is in use by something else");
+            for id in 2..=2_000 {
+                granted(dp.set_meter(MeterId(id), rate).await);
+            }
+            assert_eq!(granted(dp.meter_stats(MeterId(1_025)).await).packets, 0);
         });
     }
 }

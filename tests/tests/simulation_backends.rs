@@ -19,7 +19,7 @@ use std::time::Duration;
 use agent::budget::Rates;
 use agent::engine::Settings;
 use datapath::Datapath;
-use datapath::fake::{FakeWire, Options};
+use datapath::fake::{FakeDatapath, FakeWire, Options};
 use futures::FutureExt;
 use tests::sim::cases::Case;
 use tests::sim::compare::{differs, follow, is_same, show};
@@ -59,7 +59,7 @@ fn play_all(first: u64, cases: u64, choice: Choice) -> Counts {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut counts = Counts::default();
         runtime.block_on(async {
-            let mut bench = FakeBench::new(Options::default());
+            let mut bench = FakeBench::new(Options::default(), |datapath| datapath);
             let mut lab = FlowLab::new(&mut bench, LINKS).await;
             loop {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -91,14 +91,14 @@ fn play_all(first: u64, cases: u64, choice: Choice) -> Counts {
 struct Play<'l, 'b> {
     director: Director,
     engine: Option<Gateway>,
-    flows: Option<FlowHost<'l, 'b, FakeBench>>,
+    flows: Option<FlowHost<'l, 'b, FakeBench<FakeDatapath>>>,
     tables: TableGateway,
     wires: Vec<FakeWire>,
     revision: u64,
 }
 
 impl<'l, 'b> Play<'l, 'b> {
-    fn new(lab: &'l mut FlowLab<'b, FakeBench>, seed: u64, choice: Choice) -> Play<'l, 'b> {
+    fn new(lab: &'l mut FlowLab<'b, FakeBench<FakeDatapath>>, seed: u64, choice: Choice) -> Play<'l, 'b> {
         let director = Director::new(seed, choice, START, BOUNDS);
         let description = &director.case.description;
         let wire = TableGateway::wire(START, Options::default());

@@ -5,11 +5,13 @@
 //! that passes, other topologies, a daemon killed and started again. `L2GW_SEED` repeats one case by its printed seed, `L2GW_CASES`
 //! says how many.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use agent::budget::Rates;
 use agent::engine::Settings;
+use agent::view::CounterView;
 use tests::sim::cases::Case;
 use tests::sim::duel::hex;
 use tests::sim::gateway::Gateway;
@@ -47,6 +49,8 @@ struct Play {
     sent: Vec<Sent>,
     settings: Settings,
     story: String,
+    /// Frames sent into each port since the daemon was started.
+    accounts: BTreeMap<String, u64>,
 }
 
 impl Play {
@@ -69,6 +73,7 @@ impl Play {
             sent: Vec::new(),
             settings,
             story: String::new(),
+            accounts: BTreeMap::new(),
             description,
         }
     }
@@ -95,6 +100,25 @@ impl Play {
             outcome.map_err(|difference| {
                 format!("step {step}: {difference}\n{}\n{:#?}", self.story, self.description)
             })?;
+        }
+        self.balance().map_err(|odd| format!("at the end: {odd}\n{}", self.story))
+    }
+
+    /// Flow frames, executed, consumed and dropped ones of a port are together the frames that were sent into it.
+    fn balance(&self) -> Result<(), String> {
+        let counters = self.gateway.engine.counters(self.wire.now());
+        for (port, sent) in &self.accounts {
+            let is_its = |counter: &&CounterView| {
+                ACCOUNTS.contains(&counter.name.as_str())
+                    && counter.labels.iter().any(|(key, value)| key == "port" && value == port)
+            };
+            let its: Vec<_> = counters.iter().filter(is_its).collect();
+            let known: u64 = its.iter().map(|counter| counter.value).sum();
+            if known != *sent {
+                return Err(format!(
+                    "{sent} frames were sent into {port}, {known} are accounted for: {its:#?}"
+                ));
+            }
         }
         Ok(())
     }
@@ -129,6 +153,8 @@ impl Play {
             self.oracle.send(self.wire.now(), port, frame)
         };
         let got = self.gateway.send(port, frame);
+        // A link without carrier receives nothing.
+        *self.accounts.entry(port.clone()).or_default() += u64::from(!self.down.contains(port));
         if !is_same(&got, &said.outputs) {
             return Err(format!(
                 "into {port} {}\nexpected {} {}\n     got {}\nmacs {:#?}\nflows {:#?}",
@@ -180,6 +206,8 @@ impl Play {
         // Time for what was sent to have come back: a new engine does not know of it.
         self.gateway.pass(Duration::from_secs(2));
         self.oracle.pass(self.wire.now());
+        self.balance()?;
+        self.accounts.clear();
         let saved = self.gateway.engine.save(self.wire.now());
         self.oracle.restart(self.wire.now());
         self.gateway =
@@ -272,5 +300,8 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}: {text:?} is not a number")))
 }
 
+/// What a frame that came in can be counted as.
+const ACCOUNTS: [&str; 4] =
+    ["l2gw_flow_frames_total", "l2gw_executes_total", "l2gw_consumed_total", "l2gw_drops_total"];
 const FIRST_SEED: u64 = 1;
 const CASES: u64 = 10_000;

@@ -8,7 +8,7 @@ use crate::model::port::{Mode, Port};
 use crate::model::segment::Member;
 use crate::model::topology::Located;
 use crate::policy::{self, Class, Handling};
-use crate::trace::Narrator;
+use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Edit, Effect, Egress, Output, Protocol, Verdict};
 use crate::vid::Vid;
 
@@ -70,11 +70,9 @@ impl<'t> Plane<'t, '_> {
         &self,
         port: &Port,
         class: Class,
-        header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Result<(), Decision> {
-        say.say(|| format!("the destination {} marks {}", header.dst, policy::name(class)));
         match self.control(port, class) {
             Control::Classify => Ok(()),
             Control::PassBetweenTrunks => Err(self.between_trunks(port, verdict, say)),
@@ -140,8 +138,7 @@ impl<'t> Plane<'t, '_> {
                 verdict.outputs.push(Output { to: Egress::Port(other.id), edit: Edit::default() });
             }
         }
-        let bridge = &self.topology.bridge(port.bridge).name;
-        say.say(|| format!("it passes unchanged between the trunks of bridge {bridge}"));
+        say.say(|| trace::between_trunks(self.topology, port.bridge));
         if verdict.outputs.is_empty() { Decision::Drop(DropReason::NoMember) } else { Decision::Forward }
     }
 }

@@ -115,7 +115,7 @@ impl Exits<'_> {
                 self.to_first_of(at, verdict, say)
             }
             Location::Host(host) => {
-                self.to_host(host, verdict);
+                self.to_host(host, verdict, say);
                 Decision::Forward
             }
         }
@@ -145,7 +145,7 @@ impl Exits<'_> {
         say: &mut impl Narrator,
     ) -> Decision {
         self.meter(class, verdict);
-        say.say(|| trace::flooded(class, self.passage.header.dst));
+        say.say(|| trace::flooded(self.plane.topology, class, self.passage.header.dst, verdict.meter));
         self.to_all(|_| true, verdict, say)
     }
 
@@ -168,7 +168,8 @@ impl Exits<'_> {
                 continue;
             }
             if let Err(reason) = self.leave(*member, verdict, say) {
-                say.say(|| trace::withheld(self.plane.topology, member.port, reason));
+                let vid = self.passage.segment.domain(member.domain).vid;
+                say.say(|| trace::withheld(&self.plane, (member.port, vid), reason));
                 verdict.withheld.push((member.port, reason));
             }
         }
@@ -189,7 +190,7 @@ impl Exits<'_> {
     ) -> Result<(), DropReason> {
         let port = self.plane.topology.port(member.port);
         if port.host != self.plane.host {
-            self.to_host(port.host, verdict);
+            self.to_host(port.host, verdict, say);
             return Ok(());
         }
         let vid = self.passage.segment.domain(member.domain).vid;
@@ -200,10 +201,14 @@ impl Exits<'_> {
         Ok(())
     }
 
-    fn to_host(&self, host: HostId, verdict: &mut Verdict) {
-        let to = Egress::Tunnel { host, vni: self.passage.segment.vni };
+    fn to_host(&self, host: HostId, verdict: &mut Verdict, say: &mut impl Narrator) {
+        let vni = self.passage.segment.vni;
+        let to = Egress::Tunnel { host, vni };
         if !verdict.outputs.iter().any(|output| output.to == to) {
-            verdict.outputs.push(Output { to, edit: self.passage.bare() });
+            let edit = self.passage.bare();
+            let (topology, header) = (self.plane.topology, self.passage.header);
+            say.say(|| trace::leaves_to_host(topology, (host, vni), header, &edit));
+            verdict.outputs.push(Output { to, edit });
         }
     }
 

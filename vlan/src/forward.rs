@@ -76,10 +76,19 @@ impl<'t> Plane<'t, '_> {
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Arrival<'t>> {
+        let port = self.topology.port(port);
+        verdict.depends.push(Dependency::Port(port.id));
+        say.say(|| trace::arrived(self.topology, port, header));
         match self.try_arrive(port, header, verdict, say) {
             Ok(arrival) => Some(arrival),
             Err(decision) => {
-                say.say(|| trace::ending(decision));
+                say.say(|| match decision {
+                    Decision::Drop(reason) => trace::reason::entering(self, port, header, reason),
+                    other => trace::ending(verdict, other),
+                });
+                if let Some(effect) = verdict.effect {
+                    say.say(|| trace::effect(self.topology, effect));
+                }
                 verdict.decision = decision;
                 None
             }
@@ -88,14 +97,11 @@ impl<'t> Plane<'t, '_> {
 
     fn try_arrive(
         &self,
-        port: PortId,
+        port: &'t Port,
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Result<Arrival<'t>, Decision> {
-        let port = self.topology.port(port);
-        verdict.depends.push(Dependency::Port(port.id));
-        say.say(|| trace::arrived(self.topology, port, header));
         self.is_forwarding(port.id).map_err(Decision::Drop)?;
         verdict.consulted.dst = true;
         verdict.consulted.ether_type = true;
@@ -103,10 +109,12 @@ impl<'t> Plane<'t, '_> {
         self.take_probe(port, header)?;
         let class = policy::class(header);
         if let Some(class) = class {
-            self.take_control(port, class, header, verdict, say)?;
+            say.say(|| trace::control(class, header.dst));
+            self.take_control(port, class, verdict, say)?;
         }
         let (admitted, located) = self.classify(port, class, header, verdict, say)?;
         self.is_designated(port, admitted, verdict).map_err(Decision::Drop)?;
+        say.say_if(|| trace::carried(self, port, admitted.vid));
         has_good_source(port, header).map_err(Decision::Drop)?;
         Ok(Arrival { port, admitted, located, class })
     }
@@ -130,7 +138,7 @@ impl<'t> Plane<'t, '_> {
             .topology
             .locate(port.bridge, admitted.vid, next)
             .ok_or(Decision::Drop(DropReason::NoMember))?;
-        say.say(|| trace::admitted(self.topology, port, admitted, located));
+        say.say(|| trace::admitted(self.topology, port, header, (admitted, located)));
         if class.is_some() {
             self.is_customers(port, class, (admitted, located), verdict)?;
         }
@@ -211,7 +219,7 @@ impl<'t> Plane<'t, '_> {
             exits.unicast(at, verdict, say)
         };
         verdict.outputs.sort_unstable_by_key(|output| output.to);
-        say.say(|| trace::ending(decision));
+        say.say(|| trace::ending(verdict, decision));
         verdict.decision = decision;
     }
 

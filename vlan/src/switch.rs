@@ -12,7 +12,7 @@ use crate::model::id::{HostId, Location, PortId, SegmentId};
 use crate::model::topology::Topology;
 use crate::time::Instant;
 use crate::trace::{self, Narrator};
-use crate::verdict::{Decision, Dependency, DropReason, Verdict};
+use crate::verdict::{Dependency, DropReason, Verdict};
 
 /// The switching state of one host.
 #[derive(Debug)]
@@ -90,15 +90,17 @@ impl Switch {
         let learned = if arrival.teaches(header) { Some(self.learn(now, &arrival, header)) } else { None };
         let refusal = match &learned {
             Some(learned) => learned.refusal(),
-            None => self.keeps_out(now, &arrival, header),
+            None => self.keeps_out(now, &arrival, header).map(Refused::reason),
         };
         if let Some(reason) = refusal {
-            self.refuse(&arrival, header, reason, verdict, say);
+            refuse(&arrival, header, reason, verdict);
+            say.say(|| self.why_refused(now, &arrival, header, learned.as_ref(), reason));
             return learned;
         }
-        if let Some(learned) = &learned {
-            say.say(|| format!("{} {learned}", header.src));
-        }
+        say.say(|| match &learned {
+            Some(learned) => trace::learned(&topology, header.src, arrival.location(), learned),
+            None => trace::not_learned(&arrival, header.src),
+        });
         self.depart(now, &arrival, header, verdict, say);
         learned
     }
@@ -115,28 +117,33 @@ impl Switch {
         verdict.clear();
         let Some(arrival) = self.plane(&self.topology).arrive(port, header, verdict, say) else { return };
         match self.keeps_out(now, &arrival, header) {
-            Some(reason) => self.refuse(&arrival, header, reason, verdict, say),
+            Some(refused) => {
+                refuse(&arrival, header, refused.reason(), verdict);
+                say.say(|| trace::reason::source(&self.topology, refused.reason(), Some(&refused)));
+            }
             None => self.depart(now, &arrival, header, verdict, say),
         }
     }
 
     /// Why the source may not be here, whatever is learned. Of a control frame nothing is, but it must not borrow an address.
-    fn keeps_out(&self, now: Instant, arrival: &Arrival<'_>, header: &Header) -> Option<DropReason> {
-        let refused = self.fdb.keeps_out(now, arrival.located.segment, header.src, arrival.location());
-        refused.map(Refused::reason)
+    fn keeps_out(&self, now: Instant, arrival: &Arrival<'_>, header: &Header) -> Option<Refused> {
+        self.fdb.keeps_out(now, arrival.located.segment, header.src, arrival.location())
     }
 
-    fn refuse(
+    fn why_refused(
         &self,
+        now: Instant,
         arrival: &Arrival<'_>,
         header: &Header,
+        learned: Option<&Learned>,
         reason: DropReason,
-        verdict: &mut Verdict,
-        say: &mut impl Narrator,
-    ) {
-        verdict.depends.push(Dependency::Address(arrival.located.segment, header.src));
-        verdict.refuse(reason);
-        say.say(|| trace::ending(Decision::Drop(reason)));
+    ) -> String {
+        let standing = self.keeps_out(now, arrival, header);
+        let refused = match learned {
+            Some(Learned::Refused(refused)) => Some(refused),
+            _ => standing.as_ref(),
+        };
+        trace::reason::source(&self.topology, reason, refused)
     }
 
     fn depart(
@@ -232,4 +239,9 @@ fn ageing_at(topology: &Topology, segment: SegmentId, location: Location) -> Opt
         Location::Host(_) => return None,
     };
     Some(topology.bridge(bridge).ageing)
+}
+
+fn refuse(arrival: &Arrival<'_>, header: &Header, reason: DropReason, verdict: &mut Verdict) {
+    verdict.depends.push(Dependency::Address(arrival.located.segment, header.src));
+    verdict.refuse(reason);
 }

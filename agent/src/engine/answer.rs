@@ -51,7 +51,7 @@ impl Engine {
     fn note_attached(&mut self, now: Instant, link: &str, answer: Answer) {
         match answer {
             Answer::Attached(vport) => self.links.note_attached(link, vport),
-            Answer::Done => {}
+            Answer::Done | Answer::Withdrawn(_) => {}
             Answer::Refused(refusal) => {
                 self.counts.refuse("attach", refusal.cause.name());
                 if self.links.note_attach_refused(now, link, &refusal) {
@@ -64,13 +64,17 @@ impl Engine {
     fn note_flows(&mut self, now: Instant, flows: &[FlowAsked], answers: Vec<Answer>) {
         let mut answers = answers.into_iter();
         for asked in flows {
-            let refusal = match answers.next() {
-                Some(Answer::Refused(refusal)) => Some(refusal),
-                _ => None,
+            let (refusal, counted) = match answers.next() {
+                Some(Answer::Refused(refusal)) => (Some(refusal), None),
+                Some(Answer::Withdrawn(counted)) => (None, Some(counted)),
+                _ => (None, None),
             };
             match asked {
                 FlowAsked::Put(id) => self.note_put(now, *id, refusal),
-                FlowAsked::Delete(id) => self.note_deleted(now, *id, refusal),
+                FlowAsked::Delete(id) => {
+                    self.count_withdrawn(*id, counted);
+                    self.note_deleted(now, *id, refusal);
+                }
             }
         }
     }

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datapath::flow::MeterId;
+use datapath::flow::{FlowId, MeterId};
 use datapath::{Counters, Execute};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,7 @@ use book::{Book, Tagged};
 use changes::Changes;
 use links::Links;
 use meters::Meters;
+use statistics::Counted;
 use time::Clockwork;
 
 mod adopt;
@@ -112,6 +113,8 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     asked: FxHashMap<u64, Asked>,
     last_id: u64,
+    /// Flows whose withdrawal is under way: what they count until then is counted when the answer comes.
+    withdrawn: FxHashMap<FlowId, Counted>,
     /// What the datapath counted when last asked.
     datapath: Counters,
     verdict: Verdict,
@@ -137,6 +140,7 @@ impl Engine {
             outputs: VecDeque::new(),
             asked: FxHashMap::default(),
             last_id: 0,
+            withdrawn: FxHashMap::default(),
             datapath: Counters::default(),
             verdict: Verdict::default(),
         }

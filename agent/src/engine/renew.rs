@@ -7,6 +7,7 @@ use vlan::verdict::{Consulted, Decision, Seen, Verdict};
 
 use super::Engine;
 use super::book::{Purpose, Record, Tagged};
+use super::statistics::Counted;
 use super::upcall::{into_fabrics, kernel_mask, purpose};
 
 /// What became of a flow that was looked over.
@@ -92,6 +93,7 @@ impl Engine {
     pub(super) fn withdraw(&mut self, id: FlowId) {
         if let Some(record) = self.book.remove(id) {
             self.meters.release(&record.actions);
+            self.withdrawn.insert(id, Counted::of(&record));
             self.changes.delete_flow(id);
         }
     }

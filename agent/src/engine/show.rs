@@ -107,42 +107,33 @@ impl Engine {
 
     /// Every bridge.
     pub fn bridges(&self, now: Instant) -> Vec<BridgeView> {
-        let mut addresses: BTreeMap<String, usize> = BTreeMap::new();
-        for mac in self.macs(now) {
-            *addresses.entry(mac.bridge).or_default() += 1;
-        }
         let topology = self.switch.topology();
-        topology
+        let mut views: Vec<BridgeView> = topology.bridges().iter().map(bridge_view).collect();
+        let places: BTreeMap<&str, usize> = topology
             .bridges()
             .iter()
-            .map(|bridge| BridgeView {
-                bridge: bridge.name.clone(),
-                kind: if matches!(bridge.kind, BridgeKind::Aware { .. }) {
-                    "vlan-aware"
-                } else {
-                    "vlan-unaware"
-                }
-                .to_owned(),
-                ports: topology
-                    .ports()
-                    .iter()
-                    .filter(|port| port.bridge == bridge.id)
-                    .map(|port| port.name.clone())
-                    .collect(),
-                peerings: self.peerings(bridge),
-                addresses: addresses.get(&bridge.name).copied().unwrap_or_default(),
-                ageing_s: bridge.ageing.as_secs(),
-            })
-            .collect()
-    }
-
-    fn peerings(&self, bridge: &Bridge) -> Vec<String> {
-        let vlans = &self.switch.topology().description().vlans;
-        let down = vlans.iter().filter(|peering| peering.bridge == bridge.name);
-        let up = vlans.iter().filter(|peering| peering.to == bridge.name);
-        down.map(|peering| format!("{} > {}", peering.vid, peering.to))
-            .chain(up.map(|peering| format!("{}.{}", peering.bridge, peering.vid)))
-            .collect()
+            .enumerate()
+            .map(|(place, bridge)| (bridge.name.as_str(), place))
+            .collect();
+        for port in topology.ports() {
+            if let Some(place) = places.get(topology.bridge(port.bridge).name.as_str()) {
+                views[*place].ports.push(port.name.clone());
+            }
+        }
+        for peering in &topology.description().vlans {
+            if let Some(place) = places.get(peering.bridge.as_str()) {
+                views[*place].peerings.push(format!("{} > {}", peering.vid, peering.to));
+            }
+            if let Some(place) = places.get(peering.to.as_str()) {
+                views[*place].peerings.push(format!("{}.{}", peering.bridge, peering.vid));
+            }
+        }
+        for mac in self.macs(now) {
+            if let Some(place) = places.get(mac.bridge.as_str()) {
+                views[*place].addresses += 1;
+            }
+        }
+        views
     }
 
     /// Every address, in the order of bridge, VLAN and address.
@@ -367,6 +358,22 @@ fn malformed(error: &str) -> TraceView {
         drop: Some(DropReason::Malformed.name().to_owned()),
         outputs: Vec::new(),
         steps: vec![format!("{error}: dropped ({})", DropReason::Malformed)],
+    }
+}
+
+/// A bridge by itself, without what hangs on it.
+fn bridge_view(bridge: &Bridge) -> BridgeView {
+    let kind = match bridge.kind {
+        BridgeKind::Aware { .. } => "vlan-aware",
+        BridgeKind::Unaware => "vlan-unaware",
+    };
+    BridgeView {
+        bridge: bridge.name.clone(),
+        kind: kind.to_owned(),
+        ports: Vec::new(),
+        peerings: Vec::new(),
+        addresses: 0,
+        ageing_s: bridge.ageing.as_secs(),
     }
 }
 

@@ -9,7 +9,7 @@ use vlan::time::Instant;
 use vlan::verdict::{Dependency, Seen};
 
 use super::Engine;
-use super::book::{Purpose, heat};
+use super::book::{Purpose, Record, heat};
 use crate::counters::{Loss, PortKey};
 
 impl Engine {
@@ -44,23 +44,31 @@ impl Engine {
 
     fn read_flow(&mut self, id: FlowId, stats: &FlowStats) -> Option<Read> {
         let record = self.book.get_mut(id)?;
+        let counted = Counted::of(record);
         let packets = stats.packets.saturating_sub(record.stats.packets);
-        let bytes = stats.bytes.saturating_sub(record.stats.bytes);
         record.stats = *stats;
         record.heat = heat(packets);
         record.used = record.used.max(stats.used.unwrap_or(Instant::ZERO));
         let read = Read { used: record.used, is_hit: packets > 0, source: record.source };
-        let (port, purpose) = (record.port, record.purpose);
-        self.count_flow(port, purpose, packets, bytes);
+        self.count_flow(&counted, stats);
         Some(read)
     }
 
-    fn count_flow(&mut self, port: PortKey, purpose: Purpose, packets: u64, bytes: u64) {
+    /// The last frames of a flow that is gone.
+    pub(super) fn count_withdrawn(&mut self, id: FlowId, stats: Option<FlowStats>) {
+        if let (Some(counted), Some(stats)) = (self.withdrawn.remove(&id), stats) {
+            self.count_flow(&counted, &stats);
+        }
+    }
+
+    fn count_flow(&mut self, counted: &Counted, stats: &FlowStats) {
+        let packets = stats.packets.saturating_sub(counted.stats.packets);
+        let bytes = stats.bytes.saturating_sub(counted.stats.bytes);
         if packets == 0 {
             return;
         }
-        let counts = self.counts.port(port);
-        match purpose {
+        let counts = self.counts.port(counted.port);
+        match counted.purpose {
             Purpose::Forward => {
                 counts.flow_frames += packets;
                 counts.flow_bytes += bytes;
@@ -96,8 +104,7 @@ impl Engine {
             return;
         }
         let there: FxHashSet<FlowId> = all.iter().map(|(id, _)| *id).collect();
-        let is_missing =
-            |record: &&super::book::Record| record.unanswered == 0 && !there.contains(&record.id);
+        let is_missing = |record: &&Record| record.unanswered == 0 && !there.contains(&record.id);
         let missing: Vec<FlowId> = self.book.records().filter(is_missing).map(|record| record.id).collect();
         for id in missing {
             if let Some(record) = self.book.remove(id) {
@@ -105,6 +112,20 @@ impl Engine {
                 self.counts.refuse("keep-flow", "not-found");
             }
         }
+    }
+}
+
+/// How far a flow's frames have been counted, and as what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    port: PortKey,
+    purpose: Purpose,
+    stats: FlowStats,
+}
+
+impl Counted {
+    pub(super) fn of(record: &Record) -> Counted {
+        Counted { port: record.port, purpose: record.purpose, stats: record.stats }
     }
 }
 

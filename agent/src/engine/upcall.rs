@@ -163,11 +163,14 @@ impl Engine {
     fn put_flow(&mut self, now: Instant, port: PortId, key: &FlowKey, verdict: &Verdict, actions: &[Action]) {
         let mask = kernel_mask(verdict.consulted);
         let known = self.book.find_class(key, &mask);
+        let mut stats = FlowStats::default();
         if let Some(record) = known.and_then(|id| self.book.get(id)) {
             // It came up before the flow was there, as did others like it.
             if record.actions == actions {
                 return;
             }
+            // The datapath replaces it in place and counts on.
+            stats = record.stats;
         } else if self.book.len() >= self.settings.flow_limit {
             self.counts.refuse("put-flow", "flow-limit");
             return;
@@ -184,7 +187,7 @@ impl Engine {
             source: verdict.source,
             depends: verdict.depends.clone(),
             into_fabrics: into_fabrics(self.switch.topology(), verdict).collect(),
-            stats: FlowStats::default(),
+            stats,
             used: now,
             unanswered: 1,
             heat: 1,

@@ -38,13 +38,16 @@ impl Flows {
         self.by_mask.len()
     }
 
-    pub(super) fn change(&mut self, change: FlowChange, limit: usize) -> Result<(), RefusalCause> {
+    pub(super) fn change(
+        &mut self,
+        change: FlowChange,
+        limit: usize,
+    ) -> Result<Option<FlowStats>, RefusalCause> {
         match change {
-            FlowChange::Put { id, key, mask, actions } => self.put(id, key, mask, actions, limit),
-            FlowChange::Delete { id } => {
-                self.delete(id);
-                Ok(())
+            FlowChange::Put { id, key, mask, actions } => {
+                self.put(id, key, mask, actions, limit).map(|()| None)
             }
+            FlowChange::Delete { id } => Ok(self.delete(id).map(|flow| flow.stats)),
         }
     }
 

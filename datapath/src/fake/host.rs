@@ -14,7 +14,7 @@ use crate::flow::{FlowChange, MeterId, MeterRate};
 use crate::padding::pad_for;
 use crate::port::{Link, LinkEvent, LinkIndex, Vport, VportNo};
 use crate::tables::{Generation, TableChange, TableReports};
-use crate::{Execute, Refusal, RefusalCause, Upcall};
+use crate::{Execute, FlowAnswer, Refusal, RefusalCause, Upcall};
 
 /// How a fake datapath behaves. By default it is as able as openvswitch.ko.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,10 +238,7 @@ impl Host {
 
     pub(super) fn execute(&mut self, execute: Execute) -> Result<(), Refusal> {
         let len = execute.frame.len();
-        let what = || match execute.vport {
-            Some(vport) => format!("execute frame of {len} bytes of {vport}"),
-            None => format!("execute frame of {len} bytes of our own"),
-        };
+        let what = || execute.to_string();
         self.kernel(what)?;
         if !(ETHERNET_HEADER..=LONGEST_EXECUTED).contains(&len) {
             let message = format!("allowed are {ETHERNET_HEADER} to {LONGEST_EXECUTED} bytes");
@@ -275,23 +272,24 @@ impl Host {
 
     /// Upcalls for whoever opened the datapath as this opening.
     pub(super) fn take_upcalls(&mut self, opening: u64, most: usize) -> Result<Vec<Upcall>, Refusal> {
-        let what = || "wait for upcalls".to_owned();
-        let kernel = self.kernel(what)?;
-        if !kernel.is_heard_by(opening) {
-            return Err(Refusal { what: what(), cause: RefusalCause::TakenOver });
+        Ok(self.heard_by(opening, "wait for upcalls")?.take_upcalls(most))
+    }
+
+    /// Reports for whoever opened the datapath as this opening.
+    pub(super) fn take_reports(&mut self, opening: u64, most: usize) -> Result<TableReports, Refusal> {
+        Ok(self.heard_by(opening, "wait for reports")?.learning.take_reports(most))
+    }
+
+    fn heard_by(&mut self, opening: u64, what: &str) -> Result<&mut Kernel, Refusal> {
+        let kernel = self.kernel(|| what.to_owned())?;
+        if kernel.is_heard_by(opening) {
+            return Ok(kernel);
         }
-        Ok(kernel.take_upcalls(most))
+        Err(Refusal { what: what.to_owned(), cause: RefusalCause::TakenOver })
     }
 
-    pub(super) fn take_reports(&mut self, most: usize) -> TableReports {
-        self.kernel.as_mut().map(|kernel| kernel.learning.take_reports(most)).unwrap_or_default()
-    }
-
-    pub(super) fn change_flow(&mut self, change: FlowChange) -> Result<(), Refusal> {
-        let what = match &change {
-            FlowChange::Put { id, key, .. } => format!("put flow {:032x} on {}", id.0, key.vport),
-            FlowChange::Delete { id } => format!("delete flow {:032x}", id.0),
-        };
+    pub(super) fn change_flow(&mut self, change: FlowChange) -> FlowAnswer {
+        let what = change.to_string();
         self.is_switching_by(Switching::Flows, &what)?;
         let limit = self.limits.flows;
         let kernel = self.kernel(|| what.clone())?;
@@ -303,11 +301,7 @@ impl Host {
         generation: Generation,
         change: TableChange,
     ) -> Result<(), Refusal> {
-        let key = match &change {
-            TableChange::Put(entry) => entry.key(),
-            TableChange::Delete(key) => *key,
-        };
-        let what = format!("change table entry {key:?}");
+        let what = format!("change table entry {:?}", change.key());
         self.is_switching_by(Switching::Tables, &what)?;
         let (limit, now) = (self.limits.entries, self.now);
         let kernel = self.kernel(|| what.clone())?;

@@ -29,7 +29,9 @@ pub use self::wire::FakeWire;
 use crate::flow::{Flow, FlowChange, FlowId, FlowStats, MeterId, MeterRate, MeterStats};
 use crate::port::{Vport, VportNo, VportStats};
 use crate::tables::{Generation, SwitchTables, TableChange, TableReports, TableStats, Tables};
-use crate::{Capabilities, Counters, Datapath, Execute, FlowTable, Refusal, RefusalCause, Upcall};
+use crate::{
+    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Refusal, RefusalCause, Upcall,
+};
 
 /// The datapath of a [`FakeWire`], as whoever drives it sees it.
 #[derive(Debug)]
@@ -150,7 +152,7 @@ impl Datapath for FakeDatapath {
 }
 
 impl FlowTable for FakeDatapath {
-    async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<Result<(), Refusal>> {
+    async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<FlowAnswer> {
         let mut host = self.wire.host();
         batch.into_iter().map(|change| host.change_flow(change)).collect()
     }
@@ -187,7 +189,7 @@ impl SwitchTables for FakeDatapath {
     async fn table_reports(&mut self, most: usize) -> Result<TableReports, Refusal> {
         loop {
             let news = self.wire.news();
-            let reports = self.wire.host().take_reports(most);
+            let reports = self.wire.host().take_reports(self.opening, most)?;
             if !reports.reports.is_empty() || reports.lost > 0 {
                 return Ok(reports);
             }

@@ -21,7 +21,7 @@ use vlan::addr::MacAddr;
 use super::family::{DpIndex, Family, refuse};
 use super::flow::{self, Dumped, Wanted};
 use super::transact::{Denial, OnReply, Outcome, Request, Transactor};
-use super::{FlowChange, FlowId, Refusal, VportNo};
+use super::{FlowAnswer, FlowChange, FlowId, FlowStats, VportNo};
 
 /// Flow changes on their way to the kernel.
 pub(super) struct Changes<'a> {
@@ -32,24 +32,31 @@ pub(super) struct Changes<'a> {
 
 impl Changes<'_> {
     /// Carries out a batch, in order; an answer for each.
-    pub(super) async fn carry_out(&mut self, batch: &[FlowChange]) -> Vec<Result<(), Refusal>> {
-        let mut outcomes = Vec::with_capacity(batch.len());
+    pub(super) async fn carry_out(&mut self, batch: &[FlowChange]) -> Vec<FlowAnswer> {
+        let (mut outcomes, mut counted) = (Vec::with_capacity(batch.len()), vec![None; batch.len()]);
         while outcomes.len() < batch.len() {
-            let rest = &batch[outcomes.len()..];
-            outcomes.extend(self.carry_out_run(&rest[..run_len(rest)]).await);
+            let (rest, last) = (&batch[outcomes.len()..], &mut counted[outcomes.len()..]);
+            outcomes.extend(self.carry_out_run(&rest[..run_len(rest)], last).await);
         }
-        let named = outcomes.into_iter().zip(batch);
-        named.map(|(outcome, change)| outcome.map_err(|denial| refuse(name(change), denial))).collect()
+        let named = outcomes.into_iter().zip(batch).zip(counted);
+        let answer = |((outcome, change), counted): ((Outcome, &FlowChange), Option<FlowStats>)| {
+            outcome.map(|()| counted).map_err(|denial| refuse(change.to_string(), denial))
+        };
+        named.map(answer).collect()
     }
 
     /// Carries out changes of different flows, so that what is settled after its turn meets no other change of its flow.
-    async fn carry_out_run(&mut self, run: &[FlowChange]) -> Vec<Outcome> {
+    /// What withdrawn flows counted goes to `counted`.
+    async fn carry_out_run(&mut self, run: &[FlowChange], counted: &mut [Option<FlowStats>]) -> Vec<Outcome> {
         let first = |change: &FlowChange| match Wanted::of(change) {
             Some(wanted) => wanted.create(self.family, self.dp),
-            None => flow::delete(self.family, self.dp, id_of(change)),
+            None => flow::delete_counted(self.family, self.dp, id_of(change)),
         };
         let requests = run.iter().map(first).collect();
-        let mut outcomes = exchange_each(self.transactor, requests, &mut |_, _: &[u8]| {}).await;
+        let mut note = |index: usize, reply: &[u8]| {
+            counted[index] = flow::read_stats(reply).ok().flatten().map(|(_, stats)| stats);
+        };
+        let mut outcomes = exchange_each(self.transactor, requests, &mut note).await;
         let mut taken = Vec::new();
         for (index, (outcome, change)) in outcomes.iter_mut().zip(run).enumerate() {
             match (Wanted::of(change), &*outcome) {
@@ -195,13 +202,6 @@ fn id_of(change: &FlowChange) -> FlowId {
 
 fn overlap() -> Denial {
     Denial::Errno { errno: libc::EBUSY, message: None }
-}
-
-fn name(change: &FlowChange) -> String {
-    match change {
-        FlowChange::Put { id, key, .. } => format!("put flow {:032x} on {}", id.0, key.vport),
-        FlowChange::Delete { id } => format!("delete flow {:032x}", id.0),
-    }
 }
 
 #[cfg(test)]

@@ -84,10 +84,7 @@ pub(super) fn split_reply(reply: &[u8]) -> Result<(DpIndex, NlaIter<'_>), Malfor
 pub(super) fn refuse(what: impl Into<String>, denial: Denial) -> Refusal {
     let cause = match denial {
         Denial::TimedOut(ms) => RefusalCause::TimedOut(ms),
-        Denial::Lost => RefusalCause::Kernel {
-            errno: libc::ENOBUFS,
-            message: "the kernel's answer was lost in a full socket buffer".into(),
-        },
+        Denial::Lost => RefusalCause::AnswerLost,
         Denial::Errno { errno, message } => cause_of(errno, message),
     };
     Refusal { what: what.into(), cause }

@@ -17,7 +17,7 @@ use vlan::verdict::Consulted;
 use super::family::{DpIndex, Family, split_reply};
 use super::key::{self, Layers};
 use super::nla::{Nla, NlaIter, NlaWriter, malformed};
-use super::transact::{CREATE, DUMP, Denial, Request};
+use super::transact::{CREATE, DUMP, Denial, ECHO, Request};
 use super::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Malformed, VportNo, action};
 
 /// A flow to be put.
@@ -74,6 +74,14 @@ pub(super) fn delete(family: Family, dp: DpIndex, id: FlowId) -> Result<Request,
     family.request(OVS_FLOW_CMD_DEL, 0, dp, |message| put_id(message, id))
 }
 
+/// Withdraws a flow, and has it told what it counted: the kernel echoes what it tells everyone who listens.
+pub(super) fn delete_counted(family: Family, dp: DpIndex, id: FlowId) -> Result<Request, Denial> {
+    family.request(OVS_FLOW_CMD_DEL, ECHO, dp, |message| {
+        put_id(message, id);
+        message.put_u32(OVS_FLOW_ATTR_UFID_FLAGS, STATS_ONLY);
+    })
+}
+
 /// Removes a flow that another program made.
 pub(super) fn delete_alien(family: Family, dp: DpIndex, alien: &Alien) -> Result<Request, Denial> {
     family.request(OVS_FLOW_CMD_DEL, 0, dp, |message| match &alien.id {
@@ -108,8 +116,9 @@ pub(super) fn list(family: Family, dp: DpIndex) -> Result<Request, Denial> {
 
 /// Asks for the counts of all flows.
 pub(super) fn list_stats(family: Family, dp: DpIndex) -> Result<Request, Denial> {
-    let omit = OVS_UFID_F_OMIT_KEY | OVS_UFID_F_OMIT_MASK | OVS_UFID_F_OMIT_ACTIONS;
-    family.request(OVS_FLOW_CMD_GET, DUMP, dp, |message| message.put_u32(OVS_FLOW_ATTR_UFID_FLAGS, omit))
+    family.request(OVS_FLOW_CMD_GET, DUMP, dp, |message| {
+        message.put_u32(OVS_FLOW_ATTR_UFID_FLAGS, STATS_ONLY);
+    })
 }
 
 /// A flow of a dump.
@@ -237,3 +246,4 @@ const OVS_FLOW_ATTR_UFID_FLAGS: u16 = 10;
 const OVS_UFID_F_OMIT_KEY: u32 = 1;
 const OVS_UFID_F_OMIT_MASK: u32 = 2;
 const OVS_UFID_F_OMIT_ACTIONS: u32 = 4;
+const STATS_ONLY: u32 = OVS_UFID_F_OMIT_KEY | OVS_UFID_F_OMIT_MASK | OVS_UFID_F_OMIT_ACTIONS;

@@ -12,8 +12,8 @@
 //! - A mask attribute whose bytes are all zero counts as absent, and an ENCAP without content has no bytes but zeros; its VLAN would
 //!   then be refused as unexpected. The kernel gathers attributes of all levels, so RECIRC_ID stands in the innermost one.
 //! - DEI cannot be matched, and is lost in a dumped key.
-//! - A frame that ends inside its second tag looks like one with a single tag whose type is not masked; the kernel that receives
-//!   it drops it.
+//! - A frame that ends inside its second tag is to the kernel one with a single tag and that tag's TPID as its type; with less than two
+//!   bytes behind the first tag, the kernel drops it before any datapath sees it.
 
 use std::iter::zip;
 

@@ -43,7 +43,10 @@ use vlan::verdict::Consulted;
 
 use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, MeterId, MeterRate, MeterStats};
 use crate::port::{LinkIndex, Vport, VportNo, VportStats};
-use crate::{Capabilities, Counters, Datapath, Execute, FlowTable, Malformed, Refusal, RefusalCause, Upcall};
+use crate::{
+    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Malformed, Refusal, RefusalCause,
+    Upcall,
+};
 
 use self::change::{Changes, exchange_each};
 use self::family::{DpIndex, Families, Family, refuse, unreadable};
@@ -207,12 +210,8 @@ impl Datapath for Ovs {
         let write = |order| packet::execute(self.families.packet, self.dp, order);
         let requests = batch.iter().map(write).collect();
         let outcomes = exchange_each(&mut self.transactor, requests, &mut |_, _: &[u8]| {}).await;
-        let what = |order: &Execute| match order.vport {
-            Some(vport) => format!("execute frame of {} bytes of {vport}", order.frame.len()),
-            None => format!("execute frame of {} bytes of our own", order.frame.len()),
-        };
         let named = outcomes.into_iter().zip(&batch);
-        named.map(|(outcome, order)| outcome.map_err(|denial| refuse(what(order), denial))).collect()
+        named.map(|(outcome, order)| outcome.map_err(|denial| refuse(order.to_string(), denial))).collect()
     }
 
     async fn upcalls(&mut self, most: usize) -> Result<Vec<Upcall>, Refusal> {
@@ -258,7 +257,7 @@ impl Datapath for Ovs {
 
     async fn counters(&mut self) -> Result<Counters, Refusal> {
         let mut counters = self.describe().await?.counters;
-        counters.lost = counters.lost.saturating_add(self.ears.overflowed());
+        counters.lost = counters.lost.saturating_add(self.ears.lost());
         Ok(counters)
     }
 
@@ -275,7 +274,7 @@ impl Datapath for Ovs {
 }
 
 impl FlowTable for Ovs {
-    async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<Result<(), Refusal>> {
+    async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<FlowAnswer> {
         let (family, dp) = (self.families.flow, self.dp);
         Changes { transactor: &mut self.transactor, family, dp }.carry_out(&batch).await
     }

@@ -64,7 +64,7 @@ impl Ovs {
         self.check_unheard(found, &ports)?;
         self.taken.extend(ports.iter().map(|port| port.port.no));
         for port in ports {
-            match self.listen(&port.port).await {
+            match self.listen_to(&port).await {
                 // It may go away while we look.
                 Err(refusal) if refusal.is_not_found() => {}
                 other => other?,

@@ -16,7 +16,7 @@ impl Ovs {
                     // Is it the link that is a port already, or the number that another program gave out?
                     let ports = self.describe_vports(&what()).await?;
                     if let Some(known) = ports.iter().find(|port| port.port.link == link) {
-                        return self.listen(&known.port).await.map(|()| known.port.clone());
+                        return self.listen_to(known).await.map(|()| known.port.clone());
                     }
                     let before = self.taken.len();
                     self.taken.extend(ports.iter().map(|port| port.port.no));
@@ -30,12 +30,15 @@ impl Ovs {
     }
 
     /// Has a port's upcalls come here, if they do not yet.
-    pub(super) async fn listen(&mut self, port: &Vport) -> Result<(), Refusal> {
-        let what = || format!("attach {}", port.link);
-        if let Err(denial) = self.redirect(port.no).await {
-            return Err(self.refuse_vport(what(), denial).await);
+    pub(super) async fn listen_to(&mut self, port: &vport::Description) -> Result<(), Refusal> {
+        let (no, link) = (port.port.no, &port.port.link);
+        if self.ears.hears(no) && (self.ears.is_shared() || self.ears.port_id_of(no) == port.upcalls_to) {
+            return Ok(());
         }
-        self.taken.insert(port.no);
+        if let Err(denial) = self.redirect(no).await {
+            return Err(self.refuse_vport(format!("attach {link}"), denial).await);
+        }
+        self.taken.insert(no);
         Ok(())
     }
 

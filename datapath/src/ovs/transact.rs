@@ -298,6 +298,8 @@ fn is_passing(error: &io::Error) -> bool {
 /// Flags of linux/netlink.h.
 const NLM_F_REQUEST: u16 = 0x01;
 const NLM_F_ACK: u16 = 0x04;
+/// NLM_F_ECHO: tell the requester what everyone who listens is told.
+pub(super) const ECHO: u16 = 0x08;
 const NLM_F_CAPPED: u16 = 0x100;
 const NLM_F_ACK_TLVS: u16 = 0x200;
 /// NLM_F_ROOT | NLM_F_MATCH: every object there is.

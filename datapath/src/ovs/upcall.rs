@@ -139,25 +139,36 @@ impl Ears {
     /// Listens for all ports by these sockets. What waits in the ports' own, which are closed, is kept.
     pub(super) fn share(&mut self, shared: Vec<Ear>) {
         for own in std::mem::replace(&mut self.ears, shared) {
-            let (family, sorted) = (self.family, &mut self.sorted);
-            let mut take = |datagram: Result<&[u8], Lost>| {
-                if let Ok(datagram) = datagram {
-                    packet::read_upcalls(family, own.port, datagram, &mut |upcall| sorted.push(upcall));
-                }
-            };
-            while let Ok(len) = receive(own.socket.get_ref(), &mut self.buffer) {
-                take(self.buffer.get(..len).ok_or(Lost));
-            }
+            self.drain(&own);
         }
         self.is_shared = true;
         self.next = 0;
     }
 
-    /// Stops listening for a port.
+    /// Stops listening for a port. What waits in its socket or its queue is lost and counted.
     pub(super) fn remove(&mut self, port: VportNo) {
-        self.ears.retain(|ear| ear.port != Some(port));
+        if let Some(index) = self.ears.iter().position(|ear| ear.port == Some(port)) {
+            let own = self.ears.remove(index);
+            self.drain(&own);
+        }
         self.sorted.forget(port);
         self.ports.remove(&port);
+    }
+
+    /// Puts what waits in a socket into the queues.
+    fn drain(&mut self, ear: &Ear) {
+        loop {
+            match receive(ear.socket.get_ref(), &mut self.buffer) {
+                Ok(len) => {
+                    let datagram = self.buffer.get(..len).unwrap_or_default();
+                    packet::read_upcalls(self.family, ear.port, datagram, &mut |upcall| {
+                        self.sorted.push(upcall)
+                    });
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.overruns += 1,
+                Err(_) => return,
+            }
+        }
     }
 
     /// Stops listening for ports that are no more, and tells which.
@@ -165,6 +176,11 @@ impl Ears {
         let gone: Vec<_> = self.ports.iter().copied().filter(|port| !is_there(*port)).collect();
         gone.iter().for_each(|port| self.remove(*port));
         gone
+    }
+
+    /// Whether a port is listened to.
+    pub(super) fn hears(&self, port: VportNo) -> bool {
+        self.ports.contains(&port)
     }
 
     /// How many ports are listened to.
@@ -192,9 +208,9 @@ impl Ears {
         self.overruns
     }
 
-    /// Frames that a port's queue had no room for, of which the kernel does not know.
-    pub(super) fn overflowed(&self) -> u64 {
-        self.sorted.overflowed
+    /// Frames that were lost behind the kernel's back: a port's queue had no room, or nobody listens for the port any more.
+    pub(super) fn lost(&self) -> u64 {
+        self.sorted.lost
     }
 
     /// Frames of all ports, at most `most`, at least one. What was taken from a socket is returned by this or the next call.
@@ -224,9 +240,12 @@ impl Ears {
         let Some(ear) = self.ears.get_mut(index).filter(|_| most > 0) else { return Ok(Poll::Pending) };
         self.next = index + 1;
         let (family, port, overruns) = (self.family, ear.port, &mut self.overruns);
+        let (ports, sorted) = (&self.ports, &mut self.sorted);
         let mut keep = |upcall: Upcall| match port {
             Some(_) => upcalls.push(upcall),
-            None => self.sorted.push(upcall),
+            None if ports.contains(&upcall.vport) => sorted.push(upcall),
+            // Sockets of all ports hear those of other programs too.
+            None => sorted.lost += 1,
         };
         let mut take = |datagram: Result<&[u8], Lost>| match datagram {
             Ok(datagram) => packet::read_upcalls(family, port, datagram, &mut keep),
@@ -245,7 +264,7 @@ struct Sorted {
     /// None of them empty.
     queues: BTreeMap<VportNo, VecDeque<Upcall>>,
     last_served: Option<VportNo>,
-    overflowed: u64,
+    lost: u64,
 }
 
 impl Sorted {
@@ -254,7 +273,7 @@ impl Sorted {
         if queue.len() < QUEUE {
             queue.push_back(upcall);
         } else {
-            self.overflowed += 1;
+            self.lost += 1;
         }
     }
 
@@ -277,7 +296,7 @@ impl Sorted {
     }
 
     fn forget(&mut self, port: VportNo) {
-        self.queues.remove(&port);
+        self.lost += self.queues.remove(&port).map_or(0, |queue| queue.len() as u64);
     }
 }
 
@@ -331,9 +350,10 @@ mod tests {
         let mut sorted = Sorted::default();
         (0..1_000).for_each(|_| sorted.push(upcall(1, 0)));
         sorted.push(upcall(2, 9));
-        assert_eq!(sorted.overflowed, 1_000 - QUEUE as u64);
+        assert_eq!(sorted.lost, 1_000 - QUEUE as u64);
         assert_eq!(taken(&mut sorted, 2), [(1, 0), (2, 9)]);
         sorted.forget(VportNo(1));
         assert_eq!(taken(&mut sorted, 9), []);
+        assert_eq!(sorted.lost, 999, "all but the one that was taken");
     }
 }

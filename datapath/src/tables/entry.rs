@@ -20,6 +20,16 @@ pub enum TableChange {
     Delete(EntryKey),
 }
 
+impl TableChange {
+    /// The key of the entry that it is about.
+    pub fn key(&self) -> EntryKey {
+        match self {
+            TableChange::Put(entry) => entry.key(),
+            TableChange::Delete(key) => *key,
+        }
+    }
+}
+
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {

@@ -102,9 +102,10 @@ fn print_columns<T: Row>(rows: &[T], out: &mut impl Write) -> io::Result<()> {
     let widths: Vec<usize> = (0..T::HEADINGS.len()).map(width).collect();
     let headings: Vec<String> = T::HEADINGS.iter().map(|heading| (*heading).to_owned()).collect();
     for line in std::iter::once(&headings).chain(&lines) {
-        let cells: Vec<String> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        writeln!(out, "{}", cells.join("  ").trim_end())?;
+        let (last, padded) = line.split_last().map_or(("", &line[..]), |(last, rest)| (last.as_str(), rest));
+        let cells = padded.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  "));
+        let text = cells.collect::<String>() + last;
+        writeln!(out, "{}", text.trim_end())?;
     }
     Ok(())
 }
@@ -159,7 +160,7 @@ impl Row for BridgeView {
 
     fn cells(&self) -> Vec<String> {
         let ageing = if self.ageing_s == 0 { "never".to_owned() } else { format!("{} s", self.ageing_s) };
-        let (ports, peerings) = (self.ports.join(", "), self.peerings.join(", "));
+        let (ports, peerings) = (some(&self.ports), some(&self.peerings));
         vec![
             self.bridge.clone(),
             self.kind.clone(),
@@ -228,10 +229,44 @@ fn ether_type(number: u16) -> String {
     }
 }
 
+/// The first of a list, and how many more there are.
+fn some(list: &[String]) -> String {
+    let first = list.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match list.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 fn dash(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { text.to_owned() }
 }
 
 fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+}
+
+/// Elements of a list that are shown as text; --json has all.
+const SHOWN: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut_and_says_so() {
+        let list = |count: usize| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>();
+        assert_eq!(some(&list(0)), "");
+        assert_eq!(some(&list(8)), "1, 2, 3, 4, 5, 6, 7, 8");
+        assert_eq!(some(&list(4094)), "1, 2, 3, 4, 5, 6, 7, 8 and 4086 more");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_and_no_line_ends_in_blanks() {
+        let counter = |name: &str, value| agent::counters::counter(name, &[], value);
+        let mut out = Vec::new();
+        print_columns(&[counter("a_total", 7), counter("a_longer_total", 12)], &mut out).unwrap();
+        let expected = "COUNTER         OF  VALUE\na_total         -   7\na_longer_total  -   12\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
 }

@@ -14,7 +14,7 @@ use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::tag::{Pcp, Tag};
 use vlan::time::Instant;
-use vlan::trace::{Silent, reason};
+use vlan::trace::{Silent, reason::sentence};
 use vlan::verdict::{Decision, DropReason, Egress, Output, Verdict};
 use vlan::vid::Vid;
 
@@ -39,6 +39,14 @@ pub enum TraceError {
     /// Not `PORT=MAC[@VID]`.
     #[error("--learn: {0:?} is not PORT=MAC or PORT=MAC@VID")]
     Learn(String),
+    /// The port would not learn it.
+    #[error("--learn: {text:?} is not learned there: {}", sentence(*.why))]
+    NotLearned {
+        /// What was given.
+        text: String,
+        /// Why.
+        why: DropReason,
+    },
     /// Not one of several that could carry a VLAN.
     #[error(
         "--designated: {port:?} is in no group of trunks, only the trunks of a bridge with redundancy \"designated\" are told who carries a VLAN"
@@ -124,9 +132,15 @@ impl Tracer {
         let header =
             Header { dst: MacAddr::BROADCAST, src, tags: tags.into_iter().collect(), ether_type: 0x0806 };
         let designation = self.switch.set_designation(Designation::Everyone);
-        self.switch.forward(Instant::ZERO, port.id, &header, &mut Verdict::default(), &mut Silent);
+        let mut verdict = Verdict::default();
+        let learned = self.switch.forward(Instant::ZERO, port.id, &header, &mut verdict, &mut Silent);
         self.switch.set_designation(designation);
-        Ok(())
+        match (learned.and_then(|learned| learned.refusal()), learned, verdict.decision) {
+            (Some(why), ..) | (None, None, Decision::Drop(why)) => {
+                Err(TraceError::NotLearned { text: text.to_owned(), why })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What becomes of a frame.
@@ -173,7 +187,7 @@ fn words(decision: Decision) -> (&'static str, Option<&'static str>) {
 }
 
 fn malformed(error: MalformedFrame) -> TraceView {
-    let story = format!("{error}: dropped ({}): {}", DropReason::Malformed, reason(DropReason::Malformed));
+    let story = format!("{error}: dropped ({}): {}", DropReason::Malformed, sentence(DropReason::Malformed));
     TraceView {
         verdict: "drop".to_owned(),
         drop: Some(DropReason::Malformed.name().to_owned()),

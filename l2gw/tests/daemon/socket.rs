@@ -31,8 +31,9 @@ fn half_requests_keep_nobody_out() {
         })
         .collect();
     assert_eq!(status(&gateway)["ports_up"], 3);
-    let open = gateway.open_files();
-    assert!(open < MANY, "{open} open files for {} halves", halves.len());
+    // Those that were given up end as their tasks get to it.
+    gateway.wait_for("most halves to be given up", |gateway| gateway.open_files() < MANY / 2);
+    drop(halves);
     assert_eq!(gateway.revision(), 1);
 }
 

@@ -274,7 +274,8 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("a process number"))
 }
 
-/// The program beside the running test: `target/PROFILE/l2gw`, built with the workspace.
+/// The program beside the running test: `target/PROFILE/l2gw`, built with the workspace. `cargo test -p tests` alone does not build
+/// it anew.
 pub fn program() -> PathBuf {
     let own = std::env::current_exe().expect("the running test's own file");
     let beside = own.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST").join("l2gw");

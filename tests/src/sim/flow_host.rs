@@ -313,7 +313,9 @@ impl<'l, 'b, B: Bench> FlowHost<'l, 'b, B> {
         self.withdrawn += ids.len() as u64;
         let changes: Vec<FlowChange> = ids.into_iter().map(|id| FlowChange::Delete { id }).collect();
         if !changes.is_empty() {
-            self.lab.datapath.change_flows(changes).await.into_iter().for_each(granted);
+            for answer in self.lab.datapath.change_flows(changes).await {
+                granted(answer);
+            }
         }
     }
 

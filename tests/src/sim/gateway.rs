@@ -11,6 +11,7 @@ use agent::event::Event;
 use agent::input::{Answer, Input, SavedAddress};
 use agent::output::Output;
 use agent::record;
+use agent::runtime::{answer, flow_answer};
 use datapath::fake::{FakeDatapath, FakeWire, Options};
 use datapath::port::{Link, LinkEvent};
 use datapath::{Datapath, FlowTable, Refusal};
@@ -179,9 +180,10 @@ impl Gateway {
                 Some((id, vec![answer]))
             }
             Output::Detach { id, vport } => Some((id, vec![answer(at_once(self.datapath.detach(vport)))])),
-            Output::Flows { id, changes } => {
-                Some((id, answers(at_once(self.datapath.change_flows(changes)))))
-            }
+            Output::Flows { id, changes } => Some((
+                id,
+                at_once(self.datapath.change_flows(changes)).into_iter().map(flow_answer).collect(),
+            )),
             Output::Execute { id, frames } => Some((id, answers(at_once(self.datapath.execute(frames))))),
             Output::Meters { id, meters } => {
                 let set = meters.into_iter().map(|(meter, rate)| match rate {
@@ -223,8 +225,4 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 
 fn answers(results: Vec<Result<(), Refusal>>) -> Vec<Answer> {
     results.into_iter().map(answer).collect()
-}
-
-fn answer(result: Result<(), Refusal>) -> Answer {
-    result.map_or_else(Answer::Refused, |()| Answer::Done)
 }

@@ -4,7 +4,9 @@ use datapath::Datapath;
 use datapath::flow::Action;
 
 use super::Bench;
-use super::traffic::{NARROWEST, WIDEST, address, change, delete, from, granted, learn, miss, open, plain};
+use super::traffic::{
+    NARROWEST, WIDEST, address, change, delete, from, granted, learn, miss, open, plain, take_upcalls,
+};
 
 /// And the numbers of flows and of their masks are those in force.
 pub async fn every_frame_is_a_hit_or_a_miss<B: Bench>(bench: &mut B) {
@@ -35,4 +37,16 @@ pub async fn upcalls_that_nobody_hears_are_lost<B: Bench>(bench: &mut B) {
     assert_eq!((counters.missed, counters.lost), (3, 3), "{counters:?}");
     miss(bench, &mut dp, "a", &plain("four")).await;
     assert_eq!(granted(dp.counters().await).lost, 3);
+}
+
+/// What waited when a port was released is not forgotten.
+pub async fn upcalls_of_a_released_port_are_lost<B: Bench>(bench: &mut B) {
+    let (mut dp, [a, _]) = open(bench, ["a", "b"]).await;
+    bench.inject("a", &[plain("one"), plain("two"), plain("three")]);
+    bench.inject("b", &[plain("four")]);
+    granted(dp.detach(a).await);
+    let upcalls = take_upcalls(&mut dp, 1).await;
+    assert_eq!(upcalls[0].frame, plain("four"));
+    let counters = granted(dp.counters().await);
+    assert_eq!((counters.missed, counters.lost), (4, 3), "{counters:?}");
 }

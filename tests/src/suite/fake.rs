@@ -2,33 +2,34 @@
 
 use std::time::Duration;
 
-use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options};
+use datapath::{FlowTable, Refusal};
 use vlan::frame::Header;
 use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
 use super::{Bench, LinkState};
 
-/// A [`FakeWire`] as a bench.
+/// A [`FakeWire`] as a bench, with the datapath as it is or in a wrapper.
 #[derive(Debug)]
-pub struct FakeBench {
+pub struct FakeBench<D> {
     wire: FakeWire,
+    wrap: fn(FakeDatapath) -> D,
     thief: Option<FakeDatapath>,
 }
 
-impl FakeBench {
+impl<D> FakeBench<D> {
     /// A host without links whose datapath is as able as the options say.
-    pub fn new(options: Options) -> FakeBench {
-        FakeBench { wire: FakeWire::new(options), thief: None }
+    pub fn new(options: Options, wrap: fn(FakeDatapath) -> D) -> FakeBench<D> {
+        FakeBench { wire: FakeWire::new(options), wrap, thief: None }
     }
 }
 
-impl Bench for FakeBench {
-    type Datapath = FakeDatapath;
+impl<D: FlowTable> Bench for FakeBench<D> {
+    type Datapath = D;
 
-    async fn open(&mut self) -> Result<FakeDatapath, Refusal> {
-        FakeDatapath::adopt(&self.wire)
+    async fn open(&mut self) -> Result<D, Refusal> {
+        FakeDatapath::adopt(&self.wire).map(self.wrap)
     }
 
     fn add_links(&mut self, links: &[&str]) {

@@ -107,7 +107,7 @@ pub async fn one_refused_change_stops_no_other<B: Bench>(bench: &mut B) {
         put(2, &other, WIDEST, &[Action::Output(b)]),
     ];
     let outcomes = dp.change_flows(changes).await;
-    let [Ok(()), Err(refusal), Ok(())] = &outcomes[..] else { panic!("{outcomes:?}") };
+    let [Ok(None), Err(refusal), Ok(None)] = &outcomes[..] else { panic!("{outcomes:?}") };
     assert!(matches!(refusal.cause, RefusalCause::Kernel { errno: EINVAL, .. }), "{refusal}");
     assert!(
         refusal.to_string().starts_with("put flow 00000000000000000000000000000bad on vport"),
@@ -126,6 +126,19 @@ pub async fn changes_of_one_flow_are_done_in_order<B: Bench>(bench: &mut B) {
     assert_eq!((bench.sent("b"), bench.sent("c")), (vec![], vec![plain("second")]));
     change(&mut dp, vec![to(b), delete(1)]).await;
     assert_eq!(granted(dp.flows().await), []);
+}
+
+/// What a flow counted is told with the answer to its withdrawal, so that no frame of it is lost to the books.
+pub async fn a_withdrawn_flow_tells_what_it_counted<B: Bench>(bench: &mut B) {
+    let (mut dp, [_, b]) = open(bench, ["a", "b"]).await;
+    let upcall = miss(bench, &mut dp, "a", &plain("first")).await;
+    change(&mut dp, vec![put(1, &upcall, WIDEST, &[Action::Output(b)])]).await;
+    bench.inject("a", &[plain("second"), plain("third")]);
+    assert_eq!(bench.sent("b").len(), 2);
+    let answers = dp.change_flows(vec![delete(2), delete(1), delete(1)]).await;
+    let counted: Vec<_> =
+        answers.into_iter().map(|answer| granted(answer).map(|stats| stats.packets)).collect();
+    assert_eq!(counted, [None, Some(2), None]);
 }
 
 /// 1 024 flows are put, changed and withdrawn, each as one batch.

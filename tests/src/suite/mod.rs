@@ -116,6 +116,7 @@ macro_rules! datapath_cases {
         }
         $run! { upcalls:
             a_frame_without_a_flow_comes_up_as_it_was,
+            a_frame_that_ends_inside_its_second_tag_comes_without_a_key,
             no_more_come_than_were_asked_for,
             each_port_has_its_share,
             a_storm_that_is_read_costs_another_nothing,
@@ -134,6 +135,7 @@ macro_rules! datapath_cases {
             the_same_id_with_another_mask_is_moved,
             one_refused_change_stops_no_other,
             changes_of_one_flow_are_done_in_order,
+            a_withdrawn_flow_tells_what_it_counted,
             a_thousand_changes_travel_in_one_batch,
             a_dump_is_what_was_put,
             a_dumped_key_is_taken_back,
@@ -165,6 +167,7 @@ macro_rules! datapath_cases {
         $run! { counters:
             every_frame_is_a_hit_or_a_miss,
             upcalls_that_nobody_hears_are_lost,
+            upcalls_of_a_released_port_are_lost,
         }
         $run! { adoption:
             what_is_in_force_outlives_its_owner,

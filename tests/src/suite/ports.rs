@@ -12,7 +12,9 @@ use datapath::flow::Action;
 pub async fn a_link_becomes_a_port_and_keeps_its_number<B: Bench>(bench: &mut B) {
     let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
     assert_ne!(a, b);
+    bench.inject("a", &[plain("before the second attach")]);
     let again = granted(dp.attach("a").await);
+    assert_eq!(take_upcalls(&mut dp, 1).await[0].frame, plain("before the second attach"));
     assert_eq!((again.no, again.link.as_str()), (a, "a"));
     let mut ports = granted(dp.vports().await);
     ports.sort_by_key(|port| port.link.clone());

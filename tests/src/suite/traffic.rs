@@ -123,7 +123,9 @@ pub async fn change(dp: &mut impl FlowTable, changes: Vec<FlowChange>) {
     let count = changes.len();
     let outcomes = dp.change_flows(changes).await;
     assert_eq!(outcomes.len(), count, "one answer for each change");
-    outcomes.into_iter().for_each(granted);
+    for outcome in outcomes {
+        granted(outcome);
+    }
 }
 
 /// Puts a flow for frames like this one, which no flow takes yet.

@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use datapath::{Datapath, RefusalCause};
+use datapath::{Datapath, Malformed, RefusalCause};
 use futures::FutureExt;
-use vlan::frame::Header;
+use vlan::frame::{Header, MalformedFrame};
 
 use super::Bench;
 use super::traffic::{FAR, LONG, NEAR, address, from, granted, miss, open, plain, refused, take_upcalls};
@@ -22,6 +22,18 @@ pub async fn a_frame_without_a_flow_comes_up_as_it_was<B: Bench>(bench: &mut B) 
     }
 }
 
+/// A kernel hands on what has two bytes behind its first tag; what it is, its bytes say.
+pub async fn a_frame_that_ends_inside_its_second_tag_comes_without_a_key<B: Bench>(bench: &mut B) {
+    let (mut dp, [a]) = open(bench, ["a"]).await;
+    for rest in [&b"\x00\x08"[..], b"\x00\x08\x08"] {
+        let frame = Frame::new(NEAR, FAR).tag(8, 5).payload(0x8100, rest);
+        let upcall = miss(bench, &mut dp, "a", &frame).await;
+        assert_eq!(upcall.vport, a);
+        let why = Malformed::Frame(MalformedFrame::ShortTag { len: frame.len() });
+        assert_eq!(upcall.key, Err(why), "{frame:02x?}");
+    }
+}
+
 fn every_kind() -> Vec<Vec<u8>> {
     let (v4, other4) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
     let (v6, other6) =
@@ -29,6 +41,7 @@ fn every_kind() -> Vec<Vec<u8>> {
     let bare = || Frame::new(NEAR, FAR);
     let service = || bare().tag_as(Tpid::Service, 100, 3);
     let mut kinds = vec![
+        bare().payload(EXPERIMENTAL, b""),
         bare().payload(EXPERIMENTAL, b"short"),
         bare().payload(EXPERIMENTAL, &[7; 1500]),
         bare().ipv4(v4, other4, 17, b"too short for UDP"),

@@ -1,6 +1,5 @@
 //! What is known of an address.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -56,20 +55,6 @@ pub struct Gone {
     pub mac: MacAddr,
     /// Where it was.
     pub location: Location,
-}
-
-/// A location in words.
-pub(super) struct Named(pub(super) Location);
-
-impl fmt::Display for Named {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Location::Port { port, vid: Some(vid) } => write!(f, "{port} in VLAN {vid}"),
-            Location::Port { port, vid: None } => write!(f, "{port}"),
-            Location::Fabric { fabric, vid } => write!(f, "fabric {} in VLAN {vid}", fabric.0),
-            Location::Host(host) => write!(f, "host {}", host.0),
-        }
-    }
 }
 
 /// Whether `place` was last heard before `other`.

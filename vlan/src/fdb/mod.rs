@@ -16,7 +16,6 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -330,22 +329,6 @@ impl Learned {
             Learned::New { .. } | Learned::Moved { .. } | Learned::Frozen { .. } => true,
             Learned::NotLearned(NotLearned::AtLimit { forgotten }) => forgotten.is_some(),
             Learned::Refreshed | Learned::NotLearned(_) | Learned::Refused(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for Learned {
-    /// What a trace says after the address, as in `52:54:00:00:00:01 moved here from port 3`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Learned::New { .. } => f.write_str("is learned"),
-            Learned::Refreshed => f.write_str("is where it was"),
-            Learned::Moved { from, .. } => write!(f, "moved here from {}", entry::Named(*from)),
-            Learned::Frozen { at, .. } => {
-                write!(f, "moved too often and is kept behind {}", entry::Named(*at))
-            }
-            Learned::NotLearned(why) => write!(f, "is not learned: {why}"),
-            Learned::Refused(why) => write!(f, "is refused: {why}"),
         }
     }
 }

@@ -1,8 +1,5 @@
 //! Why an address is not learned where it was seen.
 
-use std::fmt;
-
-use super::entry::Named;
 use crate::model::id::Location;
 use crate::time::Instant;
 use crate::verdict::DropReason;
@@ -19,16 +16,6 @@ pub enum NotLearned {
     Zero,
     /// It is a group address, which no station has (802-2014 8.2.2).
     Group,
-}
-
-impl fmt::Display for NotLearned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            NotLearned::AtLimit { .. } => "the port has as many addresses as it may have",
-            NotLearned::Zero => "no station has the null address",
-            NotLearned::Group => "no station has a group address",
-        })
-    }
 }
 
 /// Why an address was not believed to be where it was seen.
@@ -68,22 +55,6 @@ impl Refused {
             Refused::Frozen { .. } => DropReason::Frozen,
             Refused::Reflected { .. } => DropReason::Reflected,
             Refused::AtLimitDrop => DropReason::AddressLimit,
-        }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refused::Pinned { at } => write!(f, "it is declared behind {}", Named(*at)),
-            Refused::Frozen { at, .. } => {
-                write!(f, "it moved too often and is kept behind {}", Named(*at))
-            }
-            Refused::Reflected { at } => {
-                write!(f, "our own frame came back, the address is behind {}", Named(*at))
-            }
-            Refused::AtLimitDrop => f.write_str("the port has as many addresses as it may have"),
-            Refused::Stale { at } => write!(f, "a later claim says it is behind {}", Named(*at)),
         }
     }
 }

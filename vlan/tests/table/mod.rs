@@ -106,6 +106,8 @@ pub enum Note {
     NoEffect,
     /// A member port that it does not leave by, and why.
     Withheld(String, String),
+    /// A sentence of the trace has these words.
+    Says(String),
     /// How many dynamic addresses are counted on a port.
     Count(String, u32),
 }

@@ -128,7 +128,11 @@ impl Stage {
             ));
         }
         for note in &frame.notes {
-            let said = self.note_of(note, &verdict, learned.as_ref());
+            let said = match note {
+                Note::Says(words) if steps.iter().any(|step| step.contains(words)) => note.clone(),
+                Note::Says(_) => Note::Says(steps.join("\n              ")),
+                _ => self.note_of(note, &verdict, learned.as_ref()),
+            };
             if said != *note {
                 return Err(format!("{}\n    expected {note:?}\n         got {said:?}", sent(frame)));
             }
@@ -194,6 +198,7 @@ impl Stage {
                 let reason = withheld.map_or("nothing", |(_, reason)| reason.name());
                 Note::Withheld(port.clone(), reason.to_owned())
             }
+            Note::Says(_) => note.clone(),
             Note::Count(port, _) => {
                 let slot = self.port(port).map(Slot::Port);
                 Note::Count(port.clone(), slot.map_or(0, |slot| self.switch.fdb.count(slot)))

@@ -99,6 +99,9 @@ pub fn fate(text: &str, bytes: &[u8], depth: usize, terms: Terms) -> Result<Fate
 
 /// What stands behind `;` in a row.
 pub fn note(text: &str) -> Result<Note, String> {
+    if let Some(said) = text.strip_prefix("says ") {
+        return Ok(Note::Says(said.to_owned()));
+    }
     let words: Vec<&str> = text.split_whitespace().collect();
     Ok(match words[..] {
         ["new" | "refreshed" | "moved" | "frozen" | "not-learned" | "refused" | "unlearned"] => {

@@ -133,21 +133,15 @@ fn generations_change_with_the_place_only() {
 }
 
 #[test]
-fn each_outcome_has_its_counter_and_its_words() {
+fn each_outcome_has_its_counter() {
     let mut fdb = Fdb::new();
     fdb.declare(segment(1), mac(1), port(1));
-    let nobody = "is not learned: no station has the null address";
-    let outcomes = [
-        (fdb.learn(at(0), learn(mac(2), port(1))), "is learned"),
-        (fdb.learn(at(0), learn(mac(2), port(1))), "is where it was"),
-        (fdb.learn(at(0), learn(mac(2), fabric(0, 8))), "moved here from port 1"),
-        (fdb.learn(at(0), learn(mac(2), port(3))), "moved here from fabric 0 in VLAN 8"),
-        (fdb.learn(at(0), learn(mac(1), port(2))), "is refused: it is declared behind port 1"),
-        (fdb.learn(at(0), learn(MacAddr::ZERO, port(2))), nobody),
-    ];
-    for (learned, words) in outcomes {
-        assert_eq!(learned.to_string(), words);
-    }
+    fdb.learn(at(0), learn(mac(2), port(1)));
+    fdb.learn(at(0), learn(mac(2), port(1)));
+    fdb.learn(at(0), learn(mac(2), fabric(0, 8)));
+    fdb.learn(at(0), learn(mac(2), port(3)));
+    fdb.learn(at(0), learn(mac(1), port(2)));
+    fdb.learn(at(0), learn(MacAddr::ZERO, port(2)));
     let expected =
         Counters { learned: 1, moved: 2, refused_pinned: 1, not_a_station: 1, ..Counters::default() };
     assert_eq!(*fdb.counters(), expected);
