@@ -183,7 +183,7 @@ impl Side for TableGateway {
     }
 }
 
-impl<B: Bench> Side for FlowHost<'_, B> {
+impl<B: Bench> Side for FlowHost<'_, '_, B> {
     async fn send(&mut self, port: &str, frame: &[u8]) -> Seen {
         let met = FlowHost::send(self, port, frame).await;
         Seen { outputs: met.outputs, decision: None, excuse: None }

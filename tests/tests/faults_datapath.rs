@@ -175,7 +175,11 @@ async fn a_datapath_that_vanished_is_gone_for_every_call_and_for_who_waits() {
     gone(datapath.vports().await.map(drop));
     gone(datapath.flows().await.map(drop));
     gone(datapath.set_meter(MeterId(1), MeterRate { packets_per_second: 1, burst: 1 }).await);
-    datapath.change_flows(vec![put(1, &upcall, out)]).await.into_iter().for_each(|answer| gone(answer.map(drop)));
+    datapath
+        .change_flows(vec![put(1, &upcall, out)])
+        .await
+        .into_iter()
+        .for_each(|answer| gone(answer.map(drop)));
     assert_eq!(wire.sent("eth1"), [[0; 0]; 0]);
     faults.restore();
     assert_eq!(datapath.vports().await.unwrap().len(), 2);

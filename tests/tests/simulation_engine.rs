@@ -123,7 +123,7 @@ impl Play {
         Ok(())
     }
 
-    fn send(&mut self, traffic: &mut Traffic<'_>, counts: &mut Counts) -> Result<(), String> {
+    fn send(&mut self, traffic: &mut Traffic, counts: &mut Counts) -> Result<(), String> {
         let sent = traffic.next(&mut self.rng);
         let outputs = self.compare(&sent, counts)?;
         if !outputs.is_empty() {

@@ -15,7 +15,7 @@ use agent::lower::flows::lower;
 use agent::lower::storm::{StormRates, rates};
 use datapath::flow::{Action, FlowChange, FlowId, FlowKey, MeterId, MeterRate};
 use datapath::port::VportNo;
-use datapath::{Datapath, Execute, FlowTable, Upcall};
+use datapath::{Capabilities, Datapath, Execute, FlowTable, Upcall};
 use vlan::fdb::Learned;
 use vlan::fdb::refusal::Refused;
 use vlan::frame::MAX_TAGS;
@@ -31,9 +31,8 @@ use crate::suite::Bench;
 use crate::suite::traffic::{granted, missed, take_upcalls};
 
 /// A datapath with links, to be used by one host after another.
-pub struct FlowLab<B: Bench> {
-    /// Links and what is at their far ends.
-    pub bench: B,
+pub struct FlowLab<'b, B: Bench> {
+    bench: &'b mut B,
     datapath: B::Datapath,
     links: Vec<(String, VportNo)>,
     /// Flows and meters are never called the same twice.
@@ -41,9 +40,9 @@ pub struct FlowLab<B: Bench> {
     meters: u32,
 }
 
-impl<B: Bench> FlowLab<B> {
+impl<'b, B: Bench> FlowLab<'b, B> {
     /// Makes so many links, each a port of the datapath.
-    pub async fn new(mut bench: B, links: usize) -> FlowLab<B> {
+    pub async fn new(bench: &'b mut B, links: usize) -> FlowLab<'b, B> {
         let names: Vec<String> = (0..links).map(|number| format!("link{number}")).collect();
         bench.add_links(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let mut datapath = granted(bench.open().await);
@@ -54,18 +53,13 @@ impl<B: Bench> FlowLab<B> {
         }
         FlowLab { bench, datapath, links: attached, last_id: 0, meters: 0 }
     }
-
-    /// What the datapath can do.
-    pub fn capabilities(&self) -> datapath::Capabilities {
-        self.datapath.capabilities()
-    }
 }
 
 /// A host on a lab, for the time of a case.
-pub struct FlowHost<'l, B: Bench> {
+pub struct FlowHost<'l, 'b, B: Bench> {
     /// The host.
     pub host: Standing,
-    lab: &'l mut FlowLab<B>,
+    lab: &'l mut FlowLab<'b, B>,
     /// Ports by name, each with its place among the lab's links.
     places: BTreeMap<String, usize>,
     now: Instant,
@@ -97,12 +91,12 @@ pub struct Met {
     pub by_flow: bool,
 }
 
-impl<'l, B: Bench> FlowHost<'l, B> {
+impl<'l, 'b, B: Bench> FlowHost<'l, 'b, B> {
     /// A host whose ports are the lab's links, in the order of the topology.
     ///
     /// # Panics
     /// There are more ports than links.
-    pub fn new(lab: &'l mut FlowLab<B>, host: Standing, now: Instant) -> FlowHost<'l, B> {
+    pub fn new(lab: &'l mut FlowLab<'b, B>, host: Standing, now: Instant) -> FlowHost<'l, 'b, B> {
         let mut made = FlowHost {
             host,
             lab,
@@ -159,6 +153,11 @@ impl<'l, B: Bench> FlowHost<'l, B> {
         change(&mut self.host);
         self.assign_links();
         self.withdraw_all().await;
+    }
+
+    /// What its datapath can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.lab.datapath.capabilities()
     }
 
     /// What its clock says.

@@ -11,6 +11,8 @@
 
 mod brief;
 pub mod cases;
+pub mod compare;
+pub mod director;
 pub mod duel;
 pub mod egress;
 pub mod flow_host;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use agent::lower::tables::{Heard, Lesson, TableBatch, TableWriter};
 use datapath::fake::{FakeDatapath, FakeWire, Options, Switching};
 use datapath::port::VportNo;
-use datapath::tables::{SwitchTables, TableStats, Tables};
+use datapath::tables::{Entry, EntryKey, SwitchTables, TableChange, TableStats, Tables};
 use datapath::{Datapath, Refusal};
 use futures::FutureExt;
 use vlan::fdb::Learned;
@@ -35,8 +35,14 @@ pub struct TableGateway {
     /// Each port of this host with its link.
     names: Vec<(String, String)>,
     vports: BTreeMap<String, VportNo>,
-    /// How many changes of entries were made.
+    /// How many changes of entries were asked for.
     pub changes: usize,
+    /// How many of them were refused.
+    pub refused: usize,
+    /// How many of them were about addresses.
+    pub address_changes: usize,
+    /// How often reports were lost, and all addresses read instead.
+    pub walks: usize,
 }
 
 /// What became of a frame.
@@ -68,6 +74,9 @@ impl TableGateway {
             names: Vec::new(),
             vports: BTreeMap::new(),
             changes: 0,
+            refused: 0,
+            address_changes: 0,
+            walks: 0,
         };
         gateway.attach();
         gateway.write_everything();
@@ -143,6 +152,11 @@ impl TableGateway {
         }
     }
 
+    /// Writes whatever is not as it should be.
+    pub fn mend(&mut self) {
+        self.write_everything();
+    }
+
     /// The switch as reports have made it.
     pub fn switch(&self) -> &Switch {
         &self.host.switch
@@ -178,9 +192,9 @@ impl TableGateway {
     /// Takes in every report; says whether an address was frozen.
     fn hear(&mut self) -> bool {
         let now = self.wire.now();
-        let (mut changed, mut was_frozen) = (Vec::new(), false);
+        let (mut changed, mut was_frozen, mut lost) = (Vec::new(), false, 0);
         while let Some(reports) = at_once_if_any(self.datapath.table_reports(64)) {
-            assert_eq!(reports.lost, 0, "reports were lost");
+            lost += reports.lost;
             for report in reports.reports {
                 let Heard { lesson, changed: more } = self.writer.take(now, &mut self.host.switch, &report);
                 changed.extend(more);
@@ -191,6 +205,11 @@ impl TableGateway {
                     self.write_addresses(&gone);
                 }
             }
+        }
+        if lost > 0 {
+            self.walks += 1;
+            let there = self.read();
+            changed.extend(self.writer.walk(now, &mut self.host.switch, &there));
         }
         let batch = self.writer.addresses(now, &self.host.switch, changed);
         self.write(batch);
@@ -236,16 +255,23 @@ impl TableGateway {
     fn write(&mut self, batch: TableBatch) {
         let TableBatch { generation, meters, changes, unused_meters } = batch;
         self.changes += changes.len();
+        self.address_changes += changes.iter().filter(|change| is_of_address(change)).count();
         for (meter, rate) in meters {
             at_once(self.datapath.set_meter(meter, rate)).expect("room for a meter");
         }
-        for answer in at_once(self.datapath.change_tables(generation, changes)) {
-            answer.expect("room for an entry");
+        let answers = at_once(self.datapath.change_tables(generation, changes.clone()));
+        for (change, _) in changes.iter().zip(answers).filter(|(_, answer)| answer.is_err()) {
+            self.writer.refused(change);
+            self.refused += 1;
         }
         for meter in unused_meters {
             at_once(self.datapath.delete_meter(meter)).expect("a datapath");
         }
     }
+}
+
+fn is_of_address(change: &TableChange) -> bool {
+    matches!(change, TableChange::Put(Entry::Address(..)) | TableChange::Delete(EntryKey::Address(..)))
 }
 
 /// What one frame was counted as.

@@ -13,18 +13,19 @@ pub type Sent = (String, Vec<u8>);
 
 /// The conversations of a case.
 #[derive(Debug)]
-pub struct Traffic<'a> {
-    description: &'a Description,
-    ports: Vec<&'a Port>,
+pub struct Traffic {
+    description: Description,
+    ports: Vec<Port>,
     /// A copy that left, to be answered from where it went, and the address that it came from.
     heard: Vec<(usize, Vec<u8>)>,
     count: u32,
 }
 
-impl<'a> Traffic<'a> {
+impl Traffic {
     /// The stations of a description. `None` if it has no ports.
-    pub fn new(description: &'a Description) -> Option<Traffic<'a>> {
-        let ports: Vec<&Port> = description.trunks.iter().chain(&description.ports).collect();
+    pub fn new(description: &Description) -> Option<Traffic> {
+        let ports: Vec<Port> = description.trunks.iter().chain(&description.ports).cloned().collect();
+        let description = description.clone();
         (!ports.is_empty()).then_some(Traffic { description, ports, heard: Vec::new(), count: 0 })
     }
 
@@ -38,7 +39,7 @@ impl<'a> Traffic<'a> {
         let mut frame = Vec::new();
         frame.extend(self.destination(rng).0);
         frame.extend(self.source(rng, port).0);
-        for tag in self.tags(rng, self.ports[port]) {
+        for tag in self.tags(rng, &self.ports[port]) {
             frame.extend(tag);
         }
         frame.extend(self.payload(rng, frame[5]));
