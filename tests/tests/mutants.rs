@@ -53,6 +53,10 @@ const MUTANTS: [Mutant; 5] = [
     },
 ];
 
+/// The modules of the simulation that know nothing of an engine or a datapath.
+const SIMULATION: [&str; 9] =
+    ["cases", "duel", "egress", "reference", "reserved", "rng", "tagged", "traffic", "wiring"];
+
 /// What each finder says when it has found a difference, and not merely failed to build.
 const SIGNS: [(&str, &str); 2] = [("table", "lines do not hold"), ("simulation", "cases differ")];
 
@@ -100,6 +104,11 @@ impl Copy {
         copy_tree(&ours.join("vlan"), &root.path().join("vlan"))?;
         let tests = root.path().join("tests");
         copy_tree(&ours.join("tests/src/sim"), &tests.join("src/sim"))?;
+        let modules: String = SIMULATION.iter().map(|name| format!("pub mod {name};\n")).collect();
+        fs::write(
+            tests.join("src/sim/mod.rs"),
+            format!("//! What the simulation of the forwarding plane needs.\n{modules}"),
+        )?;
         fs::create_dir_all(tests.join("tests"))?;
         fs::copy(ours.join("tests/tests/simulation.rs"), tests.join("tests/simulation.rs"))?;
         fs::write(tests.join("src/lib.rs"), "//! The simulation alone.\npub mod sim;\n")?;

@@ -16,7 +16,7 @@ fn flows_do_what_every_row_says() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (mut sum, mut hits) = (Sum::default(), 0);
     runtime.block_on(async {
-        let mut bench = FakeBench::new(Options::default(), |datapath| datapath);
+        let mut bench = FakeBench::new(Options::default());
         let mut lab = FlowLab::new(&mut bench, LINKS).await;
         for story in stories() {
             let times = times(&story);

@@ -59,7 +59,7 @@ fn play_all(first: u64, cases: u64, choice: Choice) -> Counts {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut counts = Counts::default();
         runtime.block_on(async {
-            let mut bench = FakeBench::new(Options::default(), |datapath| datapath);
+            let mut bench = FakeBench::new(Options::default());
             let mut lab = FlowLab::new(&mut bench, LINKS).await;
             loop {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
