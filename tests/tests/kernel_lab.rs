@@ -185,7 +185,7 @@ mod faults {
 
     #[test]
     fn a_failing_body_is_a_failure_with_its_output() {
-        let Some(run) = run_victim("victims::fails", patience()) else { return };
+        let Some(run) = run_victim("victims::fails", patience(), patience()) else { return };
         let text = String::from_utf8_lossy(&run.output);
         assert_eq!(run.status, Status::Exited(101), "{text}");
         assert!(text.contains("said before it failed") && text.contains("a reason of its own"), "{text}");
@@ -193,14 +193,14 @@ mod faults {
 
     #[test]
     fn a_crashing_body_is_named_by_its_signal() {
-        let Some(run) = run_victim("victims::aborts", patience()) else { return };
+        let Some(run) = run_victim("victims::aborts", patience(), patience()) else { return };
         assert_eq!(run.status, Status::Signalled(6), "{}", String::from_utf8_lossy(&run.output));
     }
 
     #[test]
     fn a_silent_body_is_ended_and_its_output_kept() {
         let started = Instant::now();
-        let Some(run) = run_victim("victims::hangs", Duration::from_secs(3)) else { return };
+        let Some(run) = run_victim("victims::hangs", Duration::from_secs(3), patience()) else { return };
         assert_eq!(run.status, Status::TimedOut(3));
         assert!(String::from_utf8_lossy(&run.output).contains("said before it hung"));
         assert!(run.took < Duration::from_secs(20), "took {:?} of {:?}", run.took, started.elapsed());
@@ -208,14 +208,14 @@ mod faults {
 
     #[test]
     fn a_body_that_talks_for_ever_is_ended_too() {
-        let Some(run) = run_victim("victims::chatters", patience()) else { return };
+        let Some(run) = run_victim("victims::chatters", patience(), Duration::from_secs(4)) else { return };
         assert_eq!(run.status, Status::TimedOut(4));
         assert!(String::from_utf8_lossy(&run.output).contains("and another thing"));
     }
 
     #[test]
     fn output_is_byte_exact() {
-        let Some(run) = run_victim("victims::writes_every_byte", patience()) else { return };
+        let Some(run) = run_victim("victims::writes_every_byte", patience(), patience()) else { return };
         let all: Vec<u8> = (0..=255).collect();
         let pattern = all.repeat(64);
         assert!(run.output.windows(pattern.len()).any(|part| part == pattern), "{} bytes", run.output.len());
@@ -227,7 +227,7 @@ mod faults {
         if is_inside() || find_kernel().is_none() {
             return;
         }
-        let program = Program { exec: "/no/such".into(), ..victim("", patience()) };
+        let program = Program { exec: "/no/such".into(), ..victim("", patience(), patience()) };
         let run = Machine::start(&program).unwrap().wait(|_| {});
         let Status::InitFailed(why) = &run.status else { panic!("{}: {}", run.status, run.console) };
         assert!(why.contains("cannot run /no/such"), "{why}");
@@ -238,7 +238,7 @@ mod faults {
         if is_inside() || find_kernel().is_none() {
             return;
         }
-        let machine = Machine::start(&victim("victims::hangs", patience())).unwrap();
+        let machine = Machine::start(&victim("victims::hangs", patience(), patience())).unwrap();
         let (pid, cpu) = (machine.pid(), machine.cpu());
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
@@ -251,24 +251,19 @@ mod faults {
         wait_for("its group to end", || members_of(pid) == 0);
     }
 
-    fn run_victim(name: &str, patience: Duration) -> Option<tests::lab::machine::Run> {
+    fn run_victim(name: &str, patience: Duration, limit: Duration) -> Option<tests::lab::machine::Run> {
         if is_inside() || find_kernel().is_none() {
             return None;
         }
-        Some(Machine::start(&victim(name, patience)).unwrap().wait(|_| {}))
+        Some(Machine::start(&victim(name, patience, limit)).unwrap().wait(|_| {}))
     }
 
-    fn victim(name: &str, patience: Duration) -> Program {
+    /// `limit` is how long it may take in all; a panic alone takes seconds where a slow kernel reads a large program for its backtrace.
+    fn victim(name: &str, patience: Duration, limit: Duration) -> Program {
         let args = ["--exact", name, "--nocapture", "--include-ignored", "--color=never"]
             .map(str::to_owned)
             .to_vec();
-        Program {
-            exec: std::env::current_exe().unwrap(),
-            args,
-            env: vec![],
-            patience,
-            limit: Duration::from_secs(4),
-        }
+        Program { exec: std::env::current_exe().unwrap(), args, env: vec![], patience, limit }
     }
 
     fn members_of(group: u32) -> usize {
