@@ -131,6 +131,24 @@ tests::kernel_tests! {
         });
     }
 
+    /// As a daemon does that opens anew what it lost, with the lost value still in hand: most ports were never taken from it.
+    fn what_was_taken_can_be_opened_again_when_the_thief_is_gone() {
+        on_kernel(async |bench| {
+            let (mut lost, [_, _]) = open(bench, ["a", "b"]).await;
+            let thief = bench.other_hand();
+            thief.take_upcalls_of(DATAPATH, "a");
+            assert_eq!(refused(lost.upcalls(8).await).cause, RefusalCause::TakenOver);
+            let Err(refusal) = bench.open().await else { panic!("opened beside the thief") };
+            assert_eq!(refusal.cause, RefusalCause::Busy, "{refusal}");
+            drop(thief);
+            let mut dp = granted(bench.open().await);
+            for link in ["a", "b"] {
+                miss(bench, &mut dp, link, &plain(link)).await;
+            }
+            assert_eq!(refused(lost.upcalls(8).await).cause, RefusalCause::TakenOver, "it stays so");
+        });
+    }
+
     fn notices_that_overrun_their_socket_hide_no_theft() {
         on_kernel(async |bench| {
             let (mut dp, [_]) = open(bench, ["a"]).await;

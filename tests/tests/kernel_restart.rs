@@ -6,6 +6,7 @@ use agent::view::StatusView;
 use nix::sys::signal::Signal;
 use tests::lab::bench::{Bench, ports};
 use tests::lab::frames::{BROADCAST, Frame, Mac};
+use tests::lab::gateway::program;
 use tests::lab::genl::{self, Call, Family, OtherHand};
 use tests::lab::standard;
 
@@ -112,6 +113,22 @@ tests::kernel_tests! {
         let (code, said) = refused.expect_err("a second daemon");
         assert_eq!(code, 1, "{said}");
         assert!(said.contains(&state) || said.contains("socket"), "{said}");
+    }
+
+    fn a_daemon_whose_datapath_another_program_hears_is_refused() {
+        let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
+        bench.gateway.kill();
+        let other = bench.gateway.netns().run(OtherHand::reach_out);
+        other.take_upcalls_of("l2gw", "leaf1");
+        let mut again = std::process::Command::new(program());
+        again.arg("run").arg(bench.gateway.file()).args(["--host", "gw1", "--state"]).arg(bench.gateway.state());
+        again.arg("--socket").arg(bench.gateway.state().with_file_name("again")).stdin(std::process::Stdio::null());
+        let ended = bench.gateway.netns().run(move || again.output()).expect("the l2gw program");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains("open datapath l2gw") && said.contains("netlink port id"), "{said}");
+        drop(other);
+        bench.gateway.start_up();
     }
 }
 

@@ -11,7 +11,7 @@
 //! One program at a time has a datapath. The kernel does not enforce that: whoever says last where upcalls go, gets them. So opening
 //! asks whether somebody listens, and an owner whose upcalls are taken all the same (by a program that does not ask, or
 //! in the moment between asking and taking) is told by the call that waits for them. It does not take them back: two programs would do so in
-//! turn for ever.
+//! turn for ever. It closes its sockets, so that it can be opened again when the other program is gone.
 
 use std::collections::HashSet;
 use std::task::{Context, Poll, ready};
@@ -152,6 +152,10 @@ impl Ovs {
                 }
             }
             self.is_in_doubt = false;
+        }
+        if self.loss.is_some() {
+            // Sockets that some ports still name would keep whoever opens it next out, also this program.
+            self.ears.close();
         }
     }
 

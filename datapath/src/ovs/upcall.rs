@@ -155,6 +155,15 @@ impl Ears {
         self.ports.remove(&port);
     }
 
+    /// Stops listening for good. What waits is lost and counted.
+    pub(super) fn close(&mut self) {
+        let ports: Vec<_> = self.ports.iter().copied().collect();
+        for ear in std::mem::take(&mut self.ears) {
+            self.drain(&ear);
+        }
+        ports.iter().for_each(|port| self.remove(*port));
+    }
+
     /// Puts what waits in a socket into the queues.
     fn drain(&mut self, ear: &Ear) {
         loop {
