@@ -97,7 +97,8 @@ pub struct FlowStats {
     pub packets: u64,
     /// Bytes, tags included, FCS not.
     pub bytes: u64,
-    /// When last; `None` if never.
+    /// When last; `None` if never. openvswitch.ko reckons it anew at each reading, from a clock in milliseconds and an idle time in ticks
+    /// (`net/openvswitch/flow.c`, `ovs_flow_used_time`): two readings of one hit may differ by a tick, up to 10 ms.
     pub used: Option<Instant>,
 }
 
