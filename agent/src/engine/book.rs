@@ -12,7 +12,7 @@ use datapath::port::VportNo;
 use smallvec::SmallVec;
 use vlan::fdb::key::Seed;
 use vlan::frame::Header;
-use vlan::model::id::PortId;
+use vlan::model::id::FabricId;
 use vlan::tag::{Pcp, Tag};
 use vlan::time::Instant;
 use vlan::verdict::{Consulted, Dependency, DropReason, Seen};
@@ -70,8 +70,8 @@ pub(super) struct Record {
     pub(super) source: Option<Seen>,
     /// What it rests on.
     pub(super) depends: SmallVec<[Dependency; 6]>,
-    /// Ports by which its frames reach a fabric: their source may come back from there.
-    pub(super) into_fabrics: SmallVec<[PortId; 1]>,
+    /// Fabrics that its frames reach: their source may come back from there.
+    pub(super) into_fabrics: SmallVec<[FabricId; 1]>,
     /// Hits as last read.
     pub(super) stats: FlowStats,
     /// When it was put, or last hit as far as is known.
@@ -219,6 +219,11 @@ impl Book {
     pub(super) fn tagged(&self, tag: Tagged) -> Vec<FlowId> {
         let list = self.by_tag.get(&tag).map(|dependents| dependents.list.as_slice()).unwrap_or_default();
         list.iter().filter_map(|reference| self.record_of(*reference)).map(|record| record.id).collect()
+    }
+
+    /// Whether a flow waits to be looked over: what it names by identifier may be of a topology that is gone.
+    pub(super) fn is_stale(&self, id: FlowId) -> bool {
+        self.by_id.get(&id).is_some_and(|slot| self.records[*slot as usize].is_stale)
     }
 
     /// Marks the flows with a tag as stale.

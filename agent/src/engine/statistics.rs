@@ -79,6 +79,9 @@ impl Engine {
 
     /// A hit is as good as a frame that was seen: the source is there, and may come back from where it was sent.
     fn refresh(&mut self, now: Instant, id: FlowId, read: &Read) {
+        if self.book.is_stale(id) {
+            return;
+        }
         let Some(seen) = read.source.filter(|_| read.is_hit) else { return };
         match self.switch.fdb.touch(now, seen.segment, seen.mac, read.used) {
             Touched::Refreshed => {}
@@ -86,16 +89,8 @@ impl Engine {
             // It passes unlearned: the next frame is to be seen.
             Touched::Unknown => self.withdraw(id),
         }
-        self.note_flow_sent(id, seen, read.used);
-    }
-
-    fn note_flow_sent(&mut self, id: FlowId, seen: Seen, used: Instant) {
-        let Some(record) = self.book.get(id) else { return };
-        for port in record.into_fabrics.clone() {
-            if let Some(fabric) = self.switch.topology().port(port).group {
-                self.switch.fdb.note_sent(used, seen.segment, seen.mac, fabric);
-            }
-        }
+        let fabrics = self.book.get(id).map(|record| record.into_fabrics.clone()).unwrap_or_default();
+        self.note_sent(read.used, seen, fabrics);
     }
 
     /// Flows that the datapath does not have any more: somebody else removed them.

@@ -2,14 +2,15 @@
 
 use datapath::flow::{Action, FlowChange, FlowKey, FlowStats};
 use datapath::{Execute, Upcall};
+use smallvec::SmallVec;
 use vlan::fdb::Learned;
 use vlan::fdb::refusal::Refused;
 use vlan::frame::Header;
-use vlan::model::id::PortId;
+use vlan::model::id::{FabricId, PortId};
 use vlan::policy;
 use vlan::time::Instant;
 use vlan::trace::Silent;
-use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Verdict};
+use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Seen, Verdict};
 
 use super::book::{Purpose, Record};
 use super::{Engine, Sending};
@@ -144,19 +145,19 @@ impl Engine {
                 counts.executed += 1;
                 counts.floods +=
                     u64::from(verdict.depends.iter().any(|d| matches!(d, Dependency::Segment(_))));
-                self.note_sent(now, verdict);
+                let fabrics: SmallVec<[FabricId; 1]> =
+                    into_fabrics(self.switch.topology(), verdict).collect();
+                if let Some(source) = verdict.source {
+                    self.note_sent(now, source, fabrics);
+                }
             }
         }
     }
 
     /// A source that goes out into a fabric now may come back from there within a second, and is no move then.
-    fn note_sent(&mut self, now: Instant, verdict: &Verdict) {
-        let Some(source) = verdict.source else { return };
-        let topology = std::sync::Arc::clone(self.switch.topology());
-        for port in into_fabrics(&topology, verdict) {
-            if let Some(fabric) = topology.port(port).group {
-                self.switch.fdb.note_sent(now, source.segment, source.mac, fabric);
-            }
+    pub(super) fn note_sent(&mut self, at: Instant, source: Seen, fabrics: SmallVec<[FabricId; 1]>) {
+        for fabric in fabrics {
+            self.switch.fdb.note_sent(at, source.segment, source.mac, fabric);
         }
     }
 
@@ -220,13 +221,13 @@ pub(super) fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) ->
     }
 }
 
-/// The trunks of a group by which the frame leaves.
+/// The fabrics that the frame goes out into.
 pub(super) fn into_fabrics<'a>(
     topology: &'a vlan::model::topology::Topology,
     verdict: &'a Verdict,
-) -> impl Iterator<Item = PortId> + 'a {
+) -> impl Iterator<Item = FabricId> + 'a {
     verdict.outputs.iter().filter_map(move |output| match output.to {
-        Egress::Port(port) => topology.port(port).group.map(|_| port),
+        Egress::Port(port) => topology.port(port).group,
         Egress::Tunnel { .. } => None,
     })
 }
