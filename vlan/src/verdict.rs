@@ -377,17 +377,6 @@ impl DropReason {
     }
 }
 
-impl DropReason {
-    /// Whether the frame is refused because of what is known of its source address, not by where it goes or came in. Learning says
-    /// so; a look that does not learn tells of addresses that are declared or frozen elsewhere, but not of echoes and full ports.
-    pub const fn is_of_source(self) -> bool {
-        matches!(
-            self,
-            DropReason::Reflected | DropReason::Pinned | DropReason::Frozen | DropReason::AddressLimit
-        )
-    }
-}
-
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

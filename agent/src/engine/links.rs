@@ -20,8 +20,8 @@ use vlan::time::Instant;
 use vlan::verdict::Dependency;
 use vlan::vid::VidSet;
 
+use super::Engine;
 use super::book::Tagged;
-use super::{Engine, NO_HOST};
 use crate::event::Event;
 use crate::reconcile::{self, Observed};
 
@@ -204,10 +204,8 @@ impl Engine {
     /// Makes the wanted links ports, releases the others, and follows what that does to the ports.
     pub(super) fn reconcile_links(&mut self, now: Instant) {
         let is_retry_due = self.links.next_due().is_some_and(|due| due <= now);
-        if !self.links.is_known() || self.switch.host() == NO_HOST && self.revision == 0 {
-            return;
-        }
-        if !self.links.is_dirty && !is_retry_due {
+        let is_ready = self.links.is_known() && self.revision > 0;
+        if !is_ready || !(self.links.is_dirty || is_retry_due) {
             return;
         }
         self.links.is_dirty = false;

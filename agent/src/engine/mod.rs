@@ -152,7 +152,7 @@ impl Engine {
         match input {
             Input::Observed { vports, flows } => self.observe(now, vports, flows),
             Input::Saved(addresses) => self.heritage.saved = addresses,
-            Input::Topology { revision, description } => self.change_topology(now, revision, &description),
+            Input::Topology { revision, description } => self.change_topology(revision, &description),
             Input::Link(event) => self.links.note_link(event),
             Input::Upcalls(upcalls) => self.judge_upcalls(now, upcalls),
             Input::FlowStats(stats) => self.read_flow_stats(now, &stats),

@@ -6,7 +6,7 @@ use vlan::trace::Silent;
 use vlan::verdict::{Consulted, Decision, Seen, Verdict};
 
 use super::Engine;
-use super::book::{Purpose, Record, Tagged};
+use super::book::{Record, Tagged};
 use super::statistics::Counted;
 use super::upcall::{into_fabrics, kernel_mask, purpose};
 
@@ -59,11 +59,6 @@ impl Engine {
         }
         let actions = self.actions_of(verdict);
         let record = self.book.get(id)?;
-        let is_refusal_of_source =
-            matches!(record.purpose, Purpose::Drop(reason, _) if reason.is_of_source());
-        if is_refusal_of_source {
-            return None;
-        }
         let purpose = purpose(verdict, &record.key.header, &actions)?;
         let is_same = record.actions == actions;
         let renewed = Record {

@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use vlan::fdb::Slot;
 use vlan::model::description::Description;
-use vlan::time::Instant;
 
 use super::{Engine, NO_HOST, build};
 use crate::event::Event;
 
 impl Engine {
-    pub(super) fn change_topology(&mut self, now: Instant, revision: u64, description: &Description) {
+    pub(super) fn change_topology(&mut self, revision: u64, description: &Description) {
         let topology = match build(description) {
             Ok(topology) => Arc::new(topology),
             Err(mistakes) => {
@@ -31,11 +30,7 @@ impl Engine {
         self.book.spoil_all();
         self.trim_addresses();
         self.heritage.in_force = Some(revision);
-        if self.links.is_known() {
-            // Without links there are no ports yet, and every flow would be withdrawn for nothing.
-            self.links.mark_dirty();
-            self.reconcile_links(now);
-        }
+        self.links.mark_dirty();
     }
 
     /// Limits may have been lowered. The trunks of a fabric count together, so that the one that may have most decides.

@@ -14,13 +14,14 @@ use crate::counters::{Loss, PortKey};
 
 impl Engine {
     pub(super) fn read_flow_stats(&mut self, now: Instant, all: &[(FlowId, FlowStats)]) {
-        let idle_for = self.idle_limit();
-        let mut idle = Vec::new();
+        let (idle_for, held) = (self.idle_limit(), self.book.len());
+        let (mut idle, mut read_of_held) = (Vec::new(), 0);
         for (id, stats) in all {
             match self.read_flow(*id, stats) {
                 // A flow that we do not know, such as one whose withdrawal was lost.
                 None => self.changes.delete_flow(*id),
                 Some(read) => {
+                    read_of_held += 1;
                     self.refresh(now, *id, &read);
                     if now.since(read.used) >= idle_for {
                         idle.push(*id);
@@ -28,7 +29,9 @@ impl Engine {
                 }
             }
         }
-        self.strike_out_missing(all);
+        if read_of_held < held {
+            self.strike_out_missing(all);
+        }
         idle.into_iter().for_each(|id| self.withdraw(id));
     }
 
@@ -95,9 +98,6 @@ impl Engine {
 
     /// Flows that the datapath does not have any more: somebody else removed them.
     fn strike_out_missing(&mut self, all: &[(FlowId, FlowStats)]) {
-        if all.len() >= self.book.len() && all.iter().all(|(id, _)| self.book.get(*id).is_some()) {
-            return;
-        }
         let there: FxHashSet<FlowId> = all.iter().map(|(id, _)| *id).collect();
         let is_missing = |record: &&Record| record.unanswered == 0 && !there.contains(&record.id);
         let missing: Vec<FlowId> = self.book.records().filter(is_missing).map(|record| record.id).collect();
