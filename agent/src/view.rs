@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
+use vlan::frame::rewrite;
+use vlan::model::topology::Topology;
+use vlan::verdict::{Decision, DropReason, Egress, Output, Verdict};
 use vlan::vid::Vid;
 
 use crate::event::Event;
@@ -196,4 +199,47 @@ pub enum TraceOutput {
         /// The inner frame's bytes.
         frame: String,
     },
+}
+
+impl TraceView {
+    /// The story of a frame that was judged.
+    pub fn of(topology: &Topology, frame: &[u8], verdict: &Verdict, steps: Vec<String>) -> TraceView {
+        let outputs = verdict.outputs.iter().filter_map(|output| TraceOutput::of(topology, frame, output));
+        let (word, drop) = match verdict.decision {
+            Decision::Forward => ("forward", None),
+            Decision::Consume(_) => ("consume", None),
+            Decision::Drop(reason) => ("drop", Some(reason)),
+            Decision::Unjudged => ("drop", Some(DropReason::NoMember)),
+        };
+        TraceView {
+            verdict: word.to_owned(),
+            drop: drop.map(|reason| reason.name().to_owned()),
+            outputs: outputs.collect(),
+            steps,
+        }
+    }
+
+    /// The story of a frame that cannot be read.
+    pub fn malformed(step: String) -> TraceView {
+        TraceView {
+            verdict: "drop".to_owned(),
+            drop: Some(DropReason::Malformed.name().to_owned()),
+            outputs: Vec::new(),
+            steps: vec![step],
+        }
+    }
+}
+
+impl TraceOutput {
+    /// `None` for a frame too short for the change of its tags.
+    fn of(topology: &Topology, frame: &[u8], output: &Output) -> Option<TraceOutput> {
+        let bytes = rewrite(frame, usize::from(output.edit.pop), &output.edit.push).ok()?;
+        let frame = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(match output.to {
+            Egress::Port(port) => TraceOutput::Port { port: topology.port(port).name.clone(), frame },
+            Egress::Tunnel { host, vni } => {
+                TraceOutput::Host { host: topology.hosts()[host.0 as usize].name.clone(), vni, frame }
+            }
+        })
+    }
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use datapath::flow::Action;
 use vlan::fdb::Slot;
 use vlan::fdb::entry::{Entry, Kind};
-use vlan::frame::{Header, rewrite};
+use vlan::frame::Header;
 use vlan::model::bridge::{Bridge, Kind as BridgeKind};
 use vlan::model::id::Location;
 use vlan::model::port::{Mode, Port};
 use vlan::time::Instant;
-use vlan::verdict::{Consulted, Decision, DropReason, Egress, Output, Verdict};
+use vlan::verdict::{Consulted, DropReason, Verdict};
 use vlan::vid::VidSet;
 
 use super::Engine;
@@ -18,9 +18,7 @@ use super::book::{Purpose, Record};
 use super::links::WhyNot;
 use super::meters::Scope;
 use crate::counters::{Loss, counter};
-use crate::view::{
-    BridgeView, CounterView, FlowView, MacView, PortView, StatusView, TraceOutput, TraceView, TrunkView,
-};
+use crate::view::{BridgeView, CounterView, FlowView, MacView, PortView, StatusView, TraceView, TrunkView};
 
 impl Engine {
     /// The whole at a glance.
@@ -301,23 +299,14 @@ impl Engine {
         let port = self.find_port(port)?;
         let header = match Header::parse(frame) {
             Ok(header) => header,
-            Err(error) => return Ok(malformed(&error.to_string())),
+            Err(error) => {
+                let step = format!("{error}: dropped ({})", DropReason::Malformed);
+                return Ok(TraceView::malformed(step));
+            }
         };
         let (mut verdict, mut steps) = (Verdict::default(), Vec::new());
         self.switch.judge(now, port.id, &header, &mut verdict, &mut steps);
-        let outputs = verdict.outputs.iter().filter_map(|output| self.trace_output(frame, output)).collect();
-        let (word, drop) = match verdict.decision {
-            Decision::Forward => ("forward", None),
-            Decision::Consume(_) => ("consume", None),
-            Decision::Drop(reason) => ("drop", Some(reason)),
-            Decision::Unjudged => ("drop", Some(DropReason::NoMember)),
-        };
-        Ok(TraceView {
-            verdict: word.to_owned(),
-            drop: drop.map(|reason| reason.name().to_owned()),
-            outputs,
-            steps,
-        })
+        Ok(TraceView::of(self.switch.topology(), frame, &verdict, steps))
     }
 
     /// The port of that name.
@@ -334,30 +323,9 @@ impl Engine {
         })
     }
 
-    fn trace_output(&self, frame: &[u8], output: &Output) -> Option<TraceOutput> {
-        let bytes = rewrite(frame, usize::from(output.edit.pop), &output.edit.push).ok()?;
-        let frame = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let topology = self.switch.topology();
-        Some(match output.to {
-            Egress::Port(port) => TraceOutput::Port { port: topology.port(port).name.clone(), frame },
-            Egress::Tunnel { host, vni } => {
-                TraceOutput::Host { host: topology.hosts()[host.0 as usize].name.clone(), vni, frame }
-            }
-        })
-    }
-
     fn own_ports(&self) -> impl Iterator<Item = &Port> {
         let host = self.switch.host();
         self.switch.topology().ports().iter().filter(move |port| port.host == host)
-    }
-}
-
-fn malformed(error: &str) -> TraceView {
-    TraceView {
-        verdict: "drop".to_owned(),
-        drop: Some(DropReason::Malformed.name().to_owned()),
-        outputs: Vec::new(),
-        steps: vec![format!("{error}: dropped ({})", DropReason::Malformed)],
     }
 }
 

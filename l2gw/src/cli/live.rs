@@ -1,7 +1,6 @@
 //! The verbs that ask or tell a running daemon something about itself: `trace` without a file, `flush` and `unblock`.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use agent::admin::TraceQuestion;
 use agent::input::Command;
@@ -10,7 +9,7 @@ use agent::view::TraceView;
 use crate::cli::args::{At, Flushed, TraceRequest};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::trace::{self as answers, from_hex};
-use crate::cli::{DONE, FAILED, WRONG_USAGE, pcap};
+use crate::cli::{DONE, WRONG_USAGE};
 
 /// `l2gw trace` without a file: what the daemon would do with a frame, or with each frame of a capture, as it stands.
 ///
@@ -19,7 +18,11 @@ use crate::cli::{DONE, FAILED, WRONG_USAGE, pcap};
 pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let client = Client::new(&request.at.socket);
     if let Some(path) = &request.pcap {
-        return trace_capture(&client, request, path, out, err);
+        let answer = |frame| ask(&client, &request.port, frame);
+        return match answers::tell_capture(path, request.at.json, out, err, answer)? {
+            Ok(code) => Ok(code),
+            Err(error) => refuse(&error, err),
+        };
     }
     let frame = match from_hex(request.frame.as_deref().unwrap_or_default()) {
         Ok(frame) => frame,
@@ -35,32 +38,6 @@ pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write)
         }
         Err(error) => refuse(&error, err),
     }
-}
-
-fn trace_capture(
-    client: &Client,
-    request: &TraceRequest,
-    path: &Path,
-    out: &mut impl Write,
-    err: &mut impl Write,
-) -> io::Result<u8> {
-    let capture = match pcap::read(path) {
-        Ok(capture) => capture,
-        Err(error) => {
-            writeln!(err, "l2gw: {error}")?;
-            return Ok(FAILED);
-        }
-    };
-    for (index, frame) in capture.frames.into_iter().enumerate() {
-        match ask(client, &request.port, frame) {
-            Ok(answer) => answers::print_line(index + 1, &answer, request.at.json, out)?,
-            Err(error) => return refuse(&error, err),
-        }
-    }
-    if let Some(remark) = capture.remark {
-        writeln!(err, "warning: {remark}")?;
-    }
-    Ok(DONE)
 }
 
 fn ask(client: &Client, port: &str, frame: Vec<u8>) -> Result<TraceView, ClientError> {

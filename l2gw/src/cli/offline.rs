@@ -1,12 +1,13 @@
 //! The verbs that read a file and nothing else: `table`, and `trace` with a file.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli::args::TraceRequest;
 use crate::cli::trace::{TraceError, Tracer, from_hex};
-use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE, pcap, table as rows, trace as answers};
+use crate::cli::{BAD_CONFIGURATION, DONE, WRONG_USAGE, table as rows, trace as answers};
 use crate::config::{self, Config};
 
 /// `l2gw table`.
@@ -35,7 +36,9 @@ pub fn trace(
         Err(error) => return refuse(&error, err),
     };
     if let Some(path) = &request.pcap {
-        return trace_capture(&mut tracer, path, request.at.json, out, err);
+        let answer = |frame: Vec<u8>| Ok::<_, Infallible>(tracer.trace(&frame));
+        let Ok(code) = answers::tell_capture(path, request.at.json, out, err, answer)?;
+        return Ok(code);
     }
     let frame = match from_hex(request.frame.as_deref().unwrap_or_default()) {
         Ok(frame) => frame,
@@ -54,29 +57,6 @@ fn tracer(config: Config, request: &TraceRequest) -> Result<Tracer, TraceError> 
         tracer.learn(text)?;
     }
     Ok(tracer)
-}
-
-fn trace_capture(
-    tracer: &mut Tracer,
-    path: &Path,
-    json: bool,
-    out: &mut impl Write,
-    err: &mut impl Write,
-) -> io::Result<u8> {
-    let capture = match pcap::read(path) {
-        Ok(capture) => capture,
-        Err(error) => {
-            writeln!(err, "l2gw: {error}")?;
-            return Ok(FAILED);
-        }
-    };
-    for (index, frame) in capture.frames.iter().enumerate() {
-        answers::print_line(index + 1, &tracer.trace(frame), json, out)?;
-    }
-    if let Some(remark) = capture.remark {
-        writeln!(err, "warning: {remark}")?;
-    }
-    Ok(DONE)
 }
 
 fn refuse(error: &TraceError, err: &mut impl Write) -> io::Result<u8> {

@@ -1,13 +1,13 @@
 //! `l2gw trace`: what becomes of a frame, in words, without root and without a daemon.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use agent::view::{TraceOutput, TraceView};
 use vlan::addr::MacAddr;
 use vlan::designation::Designation;
-use vlan::frame::{Header, MalformedFrame, rewrite};
+use vlan::frame::{Header, MalformedFrame};
 use vlan::model::id::{HostId, PortId};
 use vlan::model::port::{Mode, Port};
 use vlan::model::topology::Topology;
@@ -15,8 +15,10 @@ use vlan::switch::Switch;
 use vlan::tag::{Pcp, Tag};
 use vlan::time::Instant;
 use vlan::trace::{Silent, reason::sentence};
-use vlan::verdict::{Decision, DropReason, Egress, Output, Verdict};
+use vlan::verdict::{Decision, DropReason, Verdict};
 use vlan::vid::Vid;
+
+use crate::cli::{DONE, FAILED, pcap};
 
 /// Why a trace cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -151,49 +153,13 @@ impl Tracer {
         };
         let (mut verdict, mut steps) = (Verdict::default(), Vec::new());
         self.switch.forward(Instant::ZERO, self.port, &header, &mut verdict, &mut steps);
-        let outputs = verdict.outputs.iter().filter_map(|output| self.output(frame, output));
-        let (word, drop) = words(verdict.decision);
-        TraceView {
-            verdict: word.to_owned(),
-            drop: drop.map(str::to_owned),
-            outputs: outputs.collect(),
-            steps,
-        }
-    }
-
-    fn output(&self, frame: &[u8], output: &Output) -> Option<TraceOutput> {
-        let bytes = rewrite(frame, usize::from(output.edit.pop), &output.edit.push).ok()?;
-        let topology = self.switch.topology();
-        Some(match output.to {
-            Egress::Port(port) => {
-                TraceOutput::Port { port: topology.port(port).name.clone(), frame: to_hex(&bytes) }
-            }
-            Egress::Tunnel { host, vni } => TraceOutput::Host {
-                host: topology.hosts()[host.0 as usize].name.clone(),
-                vni,
-                frame: to_hex(&bytes),
-            },
-        })
-    }
-}
-
-fn words(decision: Decision) -> (&'static str, Option<&'static str>) {
-    match decision {
-        Decision::Forward => ("forward", None),
-        Decision::Consume(_) => ("consume", None),
-        Decision::Drop(reason) => ("drop", Some(reason.name())),
-        Decision::Unjudged => ("drop", Some(DropReason::NoMember.name())),
+        TraceView::of(self.switch.topology(), frame, &verdict, steps)
     }
 }
 
 fn malformed(error: MalformedFrame) -> TraceView {
-    let story = format!("{error}: dropped ({}): {}", DropReason::Malformed, sentence(DropReason::Malformed));
-    TraceView {
-        verdict: "drop".to_owned(),
-        drop: Some(DropReason::Malformed.name().to_owned()),
-        outputs: Vec::new(),
-        steps: vec![story],
-    }
+    let (reason, why) = (DropReason::Malformed, sentence(DropReason::Malformed));
+    TraceView::malformed(format!("{error}: dropped ({reason}): {why}"))
 }
 
 fn find<'a>(topology: &'a Topology, option: &'static str, name: &str) -> Result<&'a Port, TraceError> {
@@ -221,14 +187,6 @@ fn lesson_tags(topology: &Topology, port: &Port, vid: Option<Vid>) -> Result<Opt
         (Mode::Plain, Some(vid)) => Err(no_vlan(&vid.to_string())),
         _ => Ok(None),
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Hexadecimal digits as bytes; spaces, colons and line ends between them are passed over.
@@ -268,11 +226,41 @@ pub fn print(answer: &TraceView, json: bool, out: &mut impl Write) -> io::Result
     Ok(())
 }
 
+/// Tells what becomes of each frame of a capture, a line each, until `answer` fails; the exit code.
+///
+/// # Errors
+/// The output cannot be written; inside, why there is no answer.
+pub fn tell_capture<E>(
+    path: &Path,
+    json: bool,
+    out: &mut impl Write,
+    err: &mut impl Write,
+    mut answer: impl FnMut(Vec<u8>) -> Result<TraceView, E>,
+) -> io::Result<Result<u8, E>> {
+    let capture = match pcap::read(path) {
+        Ok(capture) => capture,
+        Err(error) => {
+            writeln!(err, "l2gw: {error}")?;
+            return Ok(Ok(FAILED));
+        }
+    };
+    for (index, frame) in capture.frames.into_iter().enumerate() {
+        match answer(frame) {
+            Ok(answer) => print_line(index + 1, &answer, json, out)?,
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    if let Some(remark) = capture.remark {
+        writeln!(err, "warning: {remark}")?;
+    }
+    Ok(Ok(DONE))
+}
+
 /// One line for one frame of a capture.
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn print_line(number: usize, answer: &TraceView, json: bool, out: &mut impl Write) -> io::Result<()> {
+fn print_line(number: usize, answer: &TraceView, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
         return print(answer, true, out);
     }
