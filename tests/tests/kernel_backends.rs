@@ -10,10 +10,11 @@
 
 use datapath::ovs::Options;
 use tests::rows::{is_timeless, play, standing, stories};
+use tests::sim::asked::number;
 use tests::sim::compare::follow;
 use tests::sim::director::{Bounds, Choice, Director, Scene};
 use tests::sim::flow_host::{FlowHost, FlowLab};
-use tests::sim::oracle::Said;
+use tests::sim::oracle::Mix;
 use tests::sim::standing::Standing;
 use tests::suite::kernel::KernelBench;
 use vlan::time::Instant;
@@ -92,7 +93,7 @@ async fn play_case(lab: &mut FlowLab<'_, KernelBench>, seed: u64, counts: &mut C
     while let Some(scene) = director.next_scene() {
         follow(&mut host, &scene).await.map_err(|why| format!("{why}\n{}", director.story()))?;
         if let Scene::Frame { said, .. } = &scene {
-            counts.add(said);
+            counts.mix.add(said);
         }
     }
     counts.hits += host.hits;
@@ -105,36 +106,21 @@ async fn play_case(lab: &mut FlowLab<'_, KernelBench>, seed: u64, counts: &mut C
 #[derive(Debug, Default)]
 struct Counts {
     cases: u64,
-    frames: u64,
-    forwarded: u64,
-    known: u64,
-    chained: u64,
+    mix: Mix,
     hits: u64,
     /// Flows that the kernel did not take.
     refused: u64,
 }
 
 impl Counts {
-    fn add(&mut self, said: &Said) {
-        self.frames += 1;
-        self.forwarded += u64::from(!said.outputs.is_empty());
-        self.known += u64::from(said.is_known);
-        self.chained += u64::from(said.through_chain);
-    }
-
     fn check(&self) {
-        let percent = |part: u64| part * 100 / self.frames.max(1);
-        assert!(percent(self.forwarded) >= 40, "{self:?}");
-        assert!(percent(self.known) >= 20, "{self:?}");
-        assert!(percent(self.chained) >= 10, "{self:?}");
+        let percent = |part: u64| self.mix.percent(part);
+        assert!(percent(self.mix.forwarded) >= 40, "{self:?}");
+        assert!(percent(self.mix.known) >= 20, "{self:?}");
+        assert!(percent(self.mix.chained) >= 10, "{self:?}");
         assert!(percent(self.hits) >= 20, "{self:?}");
         assert_eq!(self.refused, 0, "{self:?}");
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}: {text:?} is not a number")))
 }
 
 const START: Instant = Instant::from_secs(2_000_000);

@@ -54,8 +54,19 @@ const MUTANTS: [Mutant; 5] = [
 ];
 
 /// The modules of the simulation that know nothing of an engine or a datapath.
-const SIMULATION: [&str; 10] =
-    ["brief", "cases", "duel", "egress", "reference", "reserved", "rng", "tagged", "traffic", "wiring"];
+const SIMULATION: [&str; 11] = [
+    "asked",
+    "brief",
+    "cases",
+    "duel",
+    "egress",
+    "reference",
+    "reserved",
+    "rng",
+    "tagged",
+    "traffic",
+    "wiring",
+];
 
 /// What each finder says when it has found a difference, and not merely failed to build.
 const SIGNS: [(&str, &str); 2] = [("table", "lines do not hold"), ("simulation", "cases differ")];

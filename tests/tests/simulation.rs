@@ -2,6 +2,7 @@
 //!
 //! `L2GW_SEED` repeats one case by its printed seed, or starts a run elsewhere; `L2GW_CASES` says how many.
 
+use tests::sim::asked::number;
 use tests::sim::cases::Case;
 use tests::sim::duel::{Agreed, Duel, hex};
 use tests::sim::reference::Fate;
@@ -107,11 +108,6 @@ impl std::fmt::Display for Counts {
             self.twins
         )
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}: {text:?} is not a number")))
 }
 
 const FIRST_SEED: u64 = 1;

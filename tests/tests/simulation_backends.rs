@@ -21,12 +21,13 @@ use agent::engine::Settings;
 use datapath::Datapath;
 use datapath::fake::{FakeDatapath, FakeWire, Options};
 use futures::FutureExt;
+use tests::sim::asked::number;
 use tests::sim::cases::Case;
 use tests::sim::compare::{differs, follow, is_same, show};
 use tests::sim::director::{Bounds, Choice, Director, Scene};
 use tests::sim::flow_host::{FlowHost, FlowLab};
 use tests::sim::gateway::Gateway;
-use tests::sim::oracle::Said;
+use tests::sim::oracle::{Mix, Said};
 use tests::sim::standing::Standing;
 use tests::sim::table_gateway::{Done, TableGateway};
 use tests::sim::traffic::Sent;
@@ -42,7 +43,7 @@ use vlan::time::Instant;
 fn flows_and_tables_do_what_the_verdict_says() {
     let counts = play_all(FIRST_SEED, CASES, Choice::Own);
     if counts.cases >= 1_000 {
-        assert!(counts.percent(counts.hits) >= 20, "flows are hit: {counts}");
+        assert!(counts.mix.percent(counts.hits) >= 20, "flows are hit: {counts}");
     }
 }
 
@@ -154,7 +155,7 @@ impl<'l, 'b> Play<'l, 'b> {
             Scene::Frame { sent, said, has_carrier } => {
                 self.compare_tables(sent, said, counts)?;
                 self.compare_engine(sent, said, *has_carrier)?;
-                counts.add(said);
+                counts.mix.add(said);
             }
         }
         match self.wires.iter().flat_map(FakeWire::faults).next() {
@@ -240,10 +241,7 @@ fn known(switch: &Switch, now: Instant) -> BTreeSet<Known> {
 #[derive(Debug, Default)]
 struct Counts {
     cases: u64,
-    frames: u64,
-    forwarded: u64,
-    known: u64,
-    chained: u64,
+    mix: Mix,
     hits: u64,
     frozen: u64,
     flaps: u64,
@@ -252,20 +250,10 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, said: &Said) {
-        self.frames += 1;
-        self.forwarded += u64::from(!said.outputs.is_empty());
-        self.known += u64::from(said.is_known);
-        self.chained += u64::from(said.through_chain);
-    }
-
     fn with(self, other: Counts) -> Counts {
         Counts {
             cases: self.cases + other.cases,
-            frames: self.frames + other.frames,
-            forwarded: self.forwarded + other.forwarded,
-            known: self.known + other.known,
-            chained: self.chained + other.chained,
+            mix: self.mix.with(other.mix),
             hits: self.hits + other.hits,
             frozen: self.frozen + other.frozen,
             flaps: self.flaps + other.flaps,
@@ -274,15 +262,11 @@ impl Counts {
         }
     }
 
-    fn percent(&self, part: u64) -> u64 {
-        part * 100 / self.frames.max(1)
-    }
-
     fn check(&self) {
-        assert!(self.percent(self.forwarded) >= 40, "{self}");
-        assert!(self.percent(self.known) >= 20, "{self}");
-        assert!(self.percent(self.chained) >= 10, "{self}");
-        assert!(self.frozen * 50 < self.frames, "what is allowed for is rare: {self}");
+        assert!(self.mix.percent(self.mix.forwarded) >= 40, "{self}");
+        assert!(self.mix.percent(self.mix.known) >= 20, "{self}");
+        assert!(self.mix.percent(self.mix.chained) >= 10, "{self}");
+        assert!(self.frozen * 50 < self.mix.frames, "what is allowed for is rare: {self}");
         assert!(self.flaps > self.cases / 4 && self.revisions > self.cases / 8, "{self}");
     }
 }
@@ -294,22 +278,17 @@ impl std::fmt::Display for Counts {
             "{} cases, {} frames: {} % forwarded, {} % known unicast, {} % through chains; {} % met a flow, \
              {} froze an address; {} flaps, {} revisions, {} table changes",
             self.cases,
-            self.frames,
-            self.percent(self.forwarded),
-            self.percent(self.known),
-            self.percent(self.chained),
-            self.percent(self.hits),
+            self.mix.frames,
+            self.mix.percent(self.mix.forwarded),
+            self.mix.percent(self.mix.known),
+            self.mix.percent(self.mix.chained),
+            self.mix.percent(self.hits),
             self.frozen,
             self.flaps,
             self.revisions,
             self.changes
         )
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}: {text:?} is not a number")))
 }
 
 const START: Instant = Instant::from_secs(2_000_000);

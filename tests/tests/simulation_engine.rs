@@ -12,10 +12,12 @@ use std::time::Duration;
 use agent::budget::Rates;
 use agent::engine::Settings;
 use agent::view::CounterView;
+use tests::sim::asked::number;
 use tests::sim::cases::Case;
+use tests::sim::compare::show;
 use tests::sim::duel::hex;
 use tests::sim::gateway::Gateway;
-use tests::sim::oracle::{Oracle, Said};
+use tests::sim::oracle::{Mix, Oracle, Said};
 use tests::sim::rng::Rng;
 use tests::sim::traffic::{Sent, Traffic};
 use vlan::model::description::Description;
@@ -169,7 +171,7 @@ impl Play {
         if let Some(fault) = self.wire.faults().first() {
             return Err(fault.clone());
         }
-        counts.add(&said);
+        counts.mix.add(&said);
         Ok(said.outputs)
     }
 
@@ -260,44 +262,23 @@ fn is_same(got: &[Sent], expected: &[Sent]) -> bool {
         })
 }
 
-fn show(outputs: &[Sent]) -> String {
-    let lines: Vec<String> =
-        outputs.iter().map(|(port, frame)| format!("\n      {port} {}", hex(frame))).collect();
-    format!("{} copies{}", outputs.len(), lines.concat())
-}
-
 /// What the cases were made of.
 #[derive(Debug, Default)]
 struct Counts {
     cases: u64,
-    frames: u64,
+    mix: Mix,
     again: u64,
-    forwarded: u64,
-    known: u64,
-    chained: u64,
     changes: u64,
     restarts: u64,
 }
 
 impl Counts {
-    fn add(&mut self, said: &Said) {
-        self.frames += 1;
-        self.forwarded += u64::from(!said.outputs.is_empty());
-        self.known += u64::from(said.is_known);
-        self.chained += u64::from(said.through_chain);
-    }
-
     fn check(&self) {
-        assert!(self.forwarded * 10 >= self.frames * 4, "at least 40 % forward: {self:?}");
-        assert!(self.known * 10 >= self.frames, "at least 10 % to known addresses: {self:?}");
-        assert!(self.chained * 10 >= self.frames, "at least 10 % through chains: {self:?}");
+        assert!(self.mix.forwarded * 10 >= self.mix.frames * 4, "at least 40 % forward: {self:?}");
+        assert!(self.mix.known * 10 >= self.mix.frames, "at least 10 % to known addresses: {self:?}");
+        assert!(self.mix.chained * 10 >= self.mix.frames, "at least 10 % through chains: {self:?}");
         assert!(self.restarts > self.cases / 4 && self.changes > self.cases / 8, "{self:?}");
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}: {text:?} is not a number")))
 }
 
 /// What a frame that came in can be counted as.

@@ -9,6 +9,7 @@
 //! `vlan` the description's types and nothing of its forwarding. A test of a kernel can take a case from [`cases`] and ask the
 //! reference what must come out.
 
+pub mod asked;
 mod brief;
 pub mod cases;
 pub mod compare;

@@ -35,6 +35,44 @@ pub struct Said {
     pub decision: String,
 }
 
+/// What the frames of many cases were made of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mix {
+    /// All.
+    pub frames: u64,
+    /// Those of which a copy left.
+    pub forwarded: u64,
+    /// Those to a known address.
+    pub known: u64,
+    /// Those that went from one bridge to another.
+    pub chained: u64,
+}
+
+impl Mix {
+    /// Adds a frame.
+    pub fn add(&mut self, said: &Said) {
+        self.frames += 1;
+        self.forwarded += u64::from(!said.outputs.is_empty());
+        self.known += u64::from(said.is_known);
+        self.chained += u64::from(said.through_chain);
+    }
+
+    /// Adds those of another run.
+    pub fn with(self, other: Mix) -> Mix {
+        Mix {
+            frames: self.frames + other.frames,
+            forwarded: self.forwarded + other.forwarded,
+            known: self.known + other.known,
+            chained: self.chained + other.chained,
+        }
+    }
+
+    /// How many of a hundred frames `part` is, rounded down.
+    pub fn percent(&self, part: u64) -> u64 {
+        part * 100 / self.frames.max(1)
+    }
+}
+
 impl Oracle {
     /// Every port has a carrier.
     ///
