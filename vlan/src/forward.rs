@@ -128,8 +128,7 @@ impl<'t> Plane<'t, '_> {
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Result<(Admitted, Located), Decision> {
-        let tpid = self.topology.bridge(port.bridge).tpid();
-        let admitted = match ingress::admit(port, tpid, header, &mut verdict.consulted) {
+        let admitted = match ingress::admit(port, port.tpid, header, &mut verdict.consulted) {
             Ok(admitted) => admitted,
             Err(reason) => return Err(self.not_admitted(port, class, reason, verdict)),
         };

@@ -1,9 +1,11 @@
 //! Exterior ports of the compiled topology.
 
+use std::time::Duration;
+
 use crate::addr::MacAddr;
 use crate::model::description::{BpduPolicy, NativeInner, OnLimit, Storm};
 use crate::model::id::{BridgeId, FabricId, HostId, Location, PortId};
-use crate::tag::Pcp;
+use crate::tag::{Pcp, Tpid};
 use crate::vid::{Vid, VidSet};
 
 /// An exterior port.
@@ -21,6 +23,10 @@ pub struct Port {
     pub link: String,
     /// How frames are put into VLANs.
     pub mode: Mode,
+    /// The tag that its bridge speaks; see [`Bridge::tpid`](crate::model::bridge::Bridge::tpid).
+    pub tpid: Tpid,
+    /// The ageing time of its bridge.
+    pub ageing: Duration,
     /// Whether it is declared as a trunk into a physical switch, not as a port in trunk mode.
     pub is_trunk: bool,
     /// The fabric whose trunk groups it belongs to; `None` where it stands for itself.
