@@ -15,15 +15,14 @@ impl<'t> Plane<'t, '_> {
     /// where its VLAN leads into a VAB that joins two of the next tags: an address behind it may have either.
     pub fn members_at(&self, segment: u32, at: Location) -> impl Iterator<Item = Member> + use<'t> {
         let (topology, segment) = (self.topology, self.topology.segment(segment));
-        let is_there = move |member: &Member| {
-            let vid = segment.domain(member.domain).vid;
-            match at {
-                Location::Port { port, vid: its } => member.port == port && vid == its,
-                Location::Fabric { fabric, vid: its } => {
-                    topology.port(member.port).group == Some(fabric) && vid == Some(its)
-                }
-                Location::Host(_) => false,
+        let vid = |member: &Member| segment.domain(member.domain).vid;
+        // What is nearer at hand is asked first: the ports of a large gateway are far from the CPU.
+        let is_there = move |member: &Member| match at {
+            Location::Port { port, vid: its } => member.port == port && vid(member) == its,
+            Location::Fabric { fabric, vid: its } => {
+                vid(member) == Some(its) && topology.port(member.port).group == Some(fabric)
             }
+            Location::Host(_) => false,
         };
         segment.members.iter().copied().filter(is_there)
     }

@@ -114,6 +114,7 @@ fn compile_ports(description: &Description, bridges: &[Bridge]) -> Vec<Port> {
             ageing: bridge.ageing,
             is_trunk,
             group: group_of(is_trunk, bridge),
+            has_macs: !macs.is_empty(),
             macs,
             mac_limit: port.mac_limit.unwrap_or(default_limit),
             on_limit: port.on_limit,

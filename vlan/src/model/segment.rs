@@ -11,8 +11,9 @@ use smallvec::SmallVec;
 use crate::model::id::{BridgeId, PortId};
 use crate::vid::Vid;
 
-/// A compiled segment.
+/// A compiled segment. Two cache lines, where it has few domains and members.
 #[derive(Debug, Clone, PartialEq)]
+#[repr(align(64))]
 pub struct Segment {
     /// Its domains; the first is the root of the tree.
     pub domains: SmallVec<[Domain; 2]>,
