@@ -5,6 +5,7 @@
 //! classification has read. Its [`edit`](Departure::edit) is what holds for one frame. A kernel that has tables gets departures, one that
 //! has flows gets edits.
 
+use arrayvec::ArrayVec;
 use smallvec::SmallVec;
 
 use crate::frame::{Header, MAX_TAGS};
@@ -107,7 +108,7 @@ impl<'a> Passage<'a> {
     }
 
     /// The tags of the domain `to`, the outermost first, and the priority of the tag that came off last.
-    fn wanted(&self, to: u16) -> (SmallVec<[Wanted; 2]>, Priority) {
+    fn wanted(&self, to: u16) -> (ArrayVec<Wanted, MAX_TAGS>, Priority) {
         let (from, goal) = (self.domain(), self.segment.domain(to));
         let kept = self.segment.kept_tags(self.from, to);
         // A bridge takes the tag that it classifies by off and puts it on again, so a kept tag too hands its priority on.
@@ -143,9 +144,9 @@ impl<'a> Passage<'a> {
     }
 
     /// From the innermost outwards, tags that are on the frame already stay; from the first that is not, all are put on.
-    fn change(&self, wanted: &[Wanted]) -> (u8, SmallVec<[NewTag; MAX_TAGS]>) {
+    fn change(&self, wanted: &[Wanted]) -> (u8, ArrayVec<NewTag, MAX_TAGS>) {
         let mut staying = 0;
-        let mut push: SmallVec<[NewTag; MAX_TAGS]> = SmallVec::new();
+        let mut push = ArrayVec::new();
         for tag in wanted.iter().rev() {
             if push.is_empty() && self.is_on_frame(tag) {
                 staying += 1;
@@ -191,7 +192,7 @@ pub struct Departure<'a> {
     /// How many tags come off the front, 0..=2.
     pub pop: u8,
     /// Tags put on then, the outermost first.
-    pub push: SmallVec<[NewTag; MAX_TAGS]>,
+    pub push: ArrayVec<NewTag, MAX_TAGS>,
     /// A frame that shows no tag then, and whose priority is not 0, gets a tag of VID 0 with this TPID and the priority.
     pub priority_tag: Option<(Tpid, Priority)>,
     /// What the frame must be like.
@@ -230,12 +231,17 @@ impl Departure<'_> {
         let tag = |new: &NewTag, consulted: &mut Consulted| {
             Tag::new(new.tpid, new.vid, new.priority.read(header, consulted))
         };
-        let mut push: SmallVec<[Tag; MAX_TAGS]> = self.push.iter().map(|new| tag(new, consulted)).collect();
+        let mut push: SmallVec<[Tag; MAX_TAGS]> = SmallVec::new();
+        for new in &self.push {
+            push.push(tag(new, consulted));
+        }
         if let Some((tpid, priority)) = self.priority_tag
             && !shows_tag(header, usize::from(self.pop), consulted)
         {
             let pcp = priority.read(header, consulted);
-            push.extend((pcp != Pcp::ZERO).then(|| Tag::priority(tpid, pcp)));
+            if pcp != Pcp::ZERO {
+                push.push(Tag::priority(tpid, pcp));
+            }
         }
         Ok(Edit { pop: self.pop, push })
     }

@@ -15,21 +15,20 @@ impl<'t> Plane<'t, '_> {
     /// where its VLAN leads into a VAB that joins two of the next tags: an address behind it may have either.
     pub fn members_at(&self, segment: u32, at: Location) -> impl Iterator<Item = Member> + use<'t> {
         let (topology, segment) = (self.topology, self.topology.segment(segment));
-        let is_there = move |member: &Member| {
-            let vid = segment.domain(member.domain).vid;
-            match at {
-                Location::Port { port, vid: its } => member.port == port && vid == its,
-                Location::Fabric { fabric, vid: its } => {
-                    topology.port(member.port).group == Some(fabric) && vid == Some(its)
-                }
-                Location::Host(_) => false,
+        let vid = |member: &Member| segment.domain(member.domain).vid;
+        // What is nearer at hand is asked first: the ports of a large gateway are far from the CPU.
+        let is_there = move |member: &Member| match at {
+            Location::Port { port, vid: its } => member.port == port && vid(member) == its,
+            Location::Fabric { fabric, vid: its } => {
+                vid(member) == Some(its) && topology.port(member.port).group == Some(fabric)
             }
+            Location::Host(_) => false,
         };
         segment.members.iter().copied().filter(is_there)
     }
 
     /// Whether frames that came in by a trunk group, or by none, may leave by a port in a VLAN of its bridge, as far as that depends on
-    /// states and not on frames. Notes what was looked at.
+    /// states and not on frames. `note` hears what was looked at.
     ///
     /// # Errors
     /// Why they may not.
@@ -38,15 +37,15 @@ impl<'t> Plane<'t, '_> {
         group: Option<FabricId>,
         port: &Port,
         vid: Option<Vid>,
-        depends: &mut impl Extend<Dependency>,
+        note: &mut impl FnMut(Dependency),
     ) -> Result<(), DropReason> {
-        depends.extend([Dependency::Port(port.id)]);
+        note(Dependency::Port(port.id));
         self.is_forwarding(port.id)?;
         if port.group.is_some() && port.group == group {
             return Err(DropReason::SameGroup);
         }
         if let (Some(fabric), Some(vid)) = (port.group, vid) {
-            depends.extend([Dependency::Designation(fabric, vid)]);
+            note(Dependency::Designation(fabric, vid));
         }
         self.is_carrier(port, vid)
     }
@@ -194,7 +193,8 @@ impl Exits<'_> {
             return Ok(());
         }
         let vid = self.passage.segment.domain(member.domain).vid;
-        self.plane.may_leave(self.arrival.port.group, port, vid, &mut verdict.depends)?;
+        let mut note = |looked_at| verdict.depends.push(looked_at);
+        self.plane.may_leave(self.arrival.port.group, port, vid, &mut note)?;
         let edit = self.passage.leave(member, &mut verdict.consulted)?;
         say.say(|| trace::leaves(self.plane.topology, &self.passage, member, &edit));
         verdict.outputs.push(Output { to: Egress::Port(port.id), edit });

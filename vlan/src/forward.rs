@@ -128,8 +128,7 @@ impl<'t> Plane<'t, '_> {
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Result<(Admitted, Located), Decision> {
-        let tpid = self.topology.bridge(port.bridge).tpid();
-        let admitted = match ingress::admit(port, tpid, header, &mut verdict.consulted) {
+        let admitted = match ingress::admit(port, port.tpid, header, &mut verdict.consulted) {
             Ok(admitted) => admitted,
             Err(reason) => return Err(self.not_admitted(port, class, reason, verdict)),
         };
@@ -241,7 +240,7 @@ fn has_good_source(port: &Port, header: &Header) -> Result<(), DropReason> {
     if header.src.is_group() {
         return Err(DropReason::GroupSource);
     }
-    if !port.macs.is_empty() && port.macs.binary_search(&header.src).is_err() {
+    if port.has_macs && port.macs.binary_search(&header.src).is_err() {
         return Err(DropReason::AntiSpoof);
     }
     Ok(())

@@ -9,6 +9,7 @@ use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
 use crate::forward::{Arrival, Plane, PortState};
 use crate::frame::Header;
 use crate::model::id::{HostId, Location, PortId, SegmentId};
+use crate::model::port::Port;
 use crate::model::topology::Topology;
 use crate::time::Instant;
 use crate::trace::{self, Narrator};
@@ -85,23 +86,39 @@ impl Switch {
         say: &mut impl Narrator,
     ) -> Option<Learned> {
         verdict.clear();
-        let topology = Arc::clone(&self.topology);
-        let arrival = self.plane(&topology).arrive(port, header, verdict, say)?;
-        let learned = if arrival.teaches(header) { Some(self.learn(now, &arrival, header)) } else { None };
+        let Switch { topology, host, ports, designation, fdb } = self;
+        let plane = Plane { topology, ports, designation, host: *host };
+        let arrival = plane.arrive(port, header, verdict, say)?;
+        let (segment, location) = (arrival.located.segment, arrival.location());
+        let (learned, at) = if arrival.teaches(header) {
+            let policy = policy_at(location, arrival.port);
+            let learn = Learn { segment, mac: header.src, location, policy };
+            let (learned, at) = fdb.learn_and_find(now, learn, header.dst);
+            (Some(learned), at)
+        } else {
+            (None, fdb.find(now, segment, header.dst))
+        };
+        let standing = || fdb.keeps_out(now, segment, header.src, location);
         let refusal = match &learned {
             Some(learned) => learned.refusal(),
-            None => self.keeps_out(now, &arrival, header).map(Refused::reason),
+            None => standing().map(Refused::reason),
         };
         if let Some(reason) = refusal {
             refuse(&arrival, header, reason, verdict);
-            say.say(|| self.why_refused(now, &arrival, header, learned.as_ref(), reason));
+            say.say(|| {
+                let refused = match learned {
+                    Some(Learned::Refused(refused)) => Some(refused),
+                    _ => standing(),
+                };
+                trace::reason::source(topology, reason, refused.as_ref())
+            });
             return learned;
         }
         say.say(|| match &learned {
-            Some(learned) => trace::learned(&topology, header.src, arrival.location(), learned),
+            Some(learned) => trace::learned(topology, header.src, location, learned),
             None => trace::not_learned(&arrival, header.src),
         });
-        self.depart(now, &arrival, header, verdict, say);
+        plane.depart(&arrival, header, at, verdict, say);
         learned
     }
 
@@ -115,66 +132,23 @@ impl Switch {
         say: &mut impl Narrator,
     ) {
         verdict.clear();
-        let Some(arrival) = self.plane(&self.topology).arrive(port, header, verdict, say) else { return };
-        match self.keeps_out(now, &arrival, header) {
-            Some(refused) => {
-                refuse(&arrival, header, refused.reason(), verdict);
-                say.say(|| trace::reason::source(&self.topology, refused.reason(), Some(&refused)));
-            }
-            None => self.depart(now, &arrival, header, verdict, say),
+        let plane = self.state();
+        let Some(arrival) = plane.arrive(port, header, verdict, say) else { return };
+        let segment = arrival.located.segment;
+        let at = self.fdb.find(now, segment, header.dst);
+        // Of a control frame nothing is learned, but it must not borrow an address.
+        if let Some(refused) = self.fdb.keeps_out(now, segment, header.src, arrival.location()) {
+            refuse(&arrival, header, refused.reason(), verdict);
+            say.say(|| trace::reason::source(&self.topology, refused.reason(), Some(&refused)));
+            return;
         }
-    }
-
-    /// Why the source may not be here, whatever is learned. Of a control frame nothing is, but it must not borrow an address.
-    fn keeps_out(&self, now: Instant, arrival: &Arrival<'_>, header: &Header) -> Option<Refused> {
-        self.fdb.keeps_out(now, arrival.located.segment, header.src, arrival.location())
-    }
-
-    fn why_refused(
-        &self,
-        now: Instant,
-        arrival: &Arrival<'_>,
-        header: &Header,
-        learned: Option<&Learned>,
-        reason: DropReason,
-    ) -> String {
-        let standing = self.keeps_out(now, arrival, header);
-        let refused = match learned {
-            Some(Learned::Refused(refused)) => Some(refused),
-            _ => standing.as_ref(),
-        };
-        trace::reason::source(&self.topology, reason, refused)
-    }
-
-    fn depart(
-        &self,
-        now: Instant,
-        arrival: &Arrival<'_>,
-        header: &Header,
-        verdict: &mut Verdict,
-        say: &mut impl Narrator,
-    ) {
-        let at = if header.dst.is_group() {
-            None
-        } else {
-            self.fdb.find(now, arrival.located.segment, header.dst)
-        };
-        self.plane(&self.topology).depart(arrival, header, at, verdict, say);
+        plane.depart(&arrival, header, at, verdict, say);
     }
 
     /// What forwarding looks at besides frames and addresses, as it is now.
     pub fn state(&self) -> Plane<'_, '_> {
-        self.plane(&self.topology)
-    }
-
-    fn plane<'t, 's>(&'s self, topology: &'t Topology) -> Plane<'t, 's> {
-        Plane { topology, ports: &self.ports, designation: &self.designation, host: self.host }
-    }
-
-    fn learn(&mut self, now: Instant, arrival: &Arrival<'_>, header: &Header) -> Learned {
-        let location = arrival.location();
-        let policy = self.learn_policy(location, arrival.port.id);
-        self.fdb.learn(now, Learn { segment: arrival.located.segment, mac: header.src, location, policy })
+        let Switch { topology, host, ports, designation, .. } = self;
+        Plane { topology, ports, designation, host: *host }
     }
 
     /// How addresses at a location are learned; `port` is the port that one was seen at.
@@ -222,13 +196,15 @@ impl Switch {
 
 /// How addresses at a location are learned; `port` is the port that one was seen at.
 pub fn learn_policy(topology: &Topology, location: Location, port: PortId) -> LearnPolicy {
-    let port = topology.port(port);
-    let ageing = topology.bridge(port.bridge).ageing;
+    policy_at(location, topology.port(port))
+}
+
+fn policy_at(location: Location, port: &Port) -> LearnPolicy {
     let limited_by = match location {
         Location::Fabric { fabric, .. } => Slot::Fabric(fabric),
         Location::Port { .. } | Location::Host(_) => Slot::Port(port.id),
     };
-    LearnPolicy { ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
+    LearnPolicy { ageing: port.ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
 }
 
 /// The ageing time of the bridge by which an address was learned.

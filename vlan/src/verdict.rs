@@ -36,15 +36,13 @@ pub struct Verdict {
 impl Verdict {
     /// Clears it for the next frame, keeping its memory.
     pub fn clear(&mut self) {
-        self.outputs.clear();
-        self.withheld.clear();
-        self.depends.clear();
-        *self = Verdict {
-            outputs: std::mem::take(&mut self.outputs),
-            withheld: std::mem::take(&mut self.withheld),
-            depends: std::mem::take(&mut self.depends),
-            ..Verdict::default()
-        };
+        // Each by itself: a fresh one would be written as a whole, and then copied.
+        let Verdict { decision, outputs, withheld, meter, consulted, depends, source, effect } = self;
+        outputs.clear();
+        withheld.clear();
+        depends.clear();
+        (*decision, *meter, *consulted) = (Decision::default(), None, Consulted::default());
+        (*source, *effect) = (None, None);
     }
 
     /// Turns it into a drop after all, with nothing sent.

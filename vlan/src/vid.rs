@@ -1,6 +1,7 @@
 //! VLAN identifiers and sets of them.
 
 use std::fmt;
+use std::num::NonZeroU16;
 
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A usable VLAN identifier, 1..=4094 (802.1Q 9.6: 0 is the priority tag, 4095 is reserved).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
-pub struct Vid(u16);
+pub struct Vid(NonZeroU16);
 
 impl Vid {
     /// The last usable VLAN identifier.
@@ -16,12 +17,15 @@ impl Vid {
 
     /// `None` for 0, 4095 and above.
     pub const fn new(vid: u16) -> Option<Vid> {
-        if vid >= 1 && vid <= Vid::MAX { Some(Vid(vid)) } else { None }
+        match NonZeroU16::new(vid) {
+            Some(number) if vid <= Vid::MAX => Some(Vid(number)),
+            _ => None,
+        }
     }
 
     /// The number, 1..=4094.
     pub const fn get(self) -> u16 {
-        self.0
+        self.0.get()
     }
 }
 
@@ -35,7 +39,7 @@ impl TryFrom<u16> for Vid {
 
 impl From<Vid> for u16 {
     fn from(vid: Vid) -> u16 {
-        vid.0
+        vid.get()
     }
 }
 
@@ -112,7 +116,7 @@ impl VidSet {
 }
 
 fn place(vid: Vid) -> (usize, u64) {
-    (usize::from(vid.0 >> 6), 1 << (vid.0 & 63))
+    (usize::from(vid.get() >> 6), 1 << (vid.get() & 63))
 }
 
 impl Default for VidSet {

@@ -15,7 +15,31 @@ impl Fdb {
     /// Learns where an address is from a frame that has it as its source. Whether the frame may go on is said by
     /// [`Learned::refusal`].
     pub fn learn(&mut self, now: Instant, learn: Learn) -> Learned {
-        let learned = self.judge(now, &learn);
+        let place = self.table.find(Key::new(learn.segment, learn.mac));
+        self.learn_at(now, &learn, place)
+    }
+
+    /// Learns a source, and says where a frame's destination is then. Both are looked up before either is used: with many addresses
+    /// each look-up waits for memory, and the two wait together.
+    pub fn learn_and_find(
+        &mut self,
+        now: Instant,
+        learn: Learn,
+        dst: MacAddr,
+    ) -> (Learned, Option<Location>) {
+        let from = self.table.find(Key::new(learn.segment, learn.mac));
+        let to = if dst.is_group() { None } else { self.table.find(Key::new(learn.segment, dst)) };
+        let at = to.filter(|place| self.is_live(now, *place)).map(|place| self.table[place].location);
+        let learned = self.learn_at(now, &learn, from);
+        match learned {
+            Learned::Refreshed => (learned, at),
+            // The destination may be the source, or may have had to go for it.
+            _ => (learned, self.find(now, learn.segment, dst)),
+        }
+    }
+
+    fn learn_at(&mut self, now: Instant, learn: &Learn, place: Option<Place>) -> Learned {
+        let learned = self.judge(now, learn, place);
         self.counters.note(&learned);
         learned
     }
@@ -54,13 +78,11 @@ impl Fdb {
         }
     }
 
-    fn judge(&mut self, now: Instant, learn: &Learn) -> Learned {
+    fn judge(&mut self, now: Instant, learn: &Learn, place: Option<Place>) -> Learned {
         if let Some(why) = not_a_station(learn.mac) {
             return Learned::NotLearned(why);
         }
-        let Some(place) = self.table.find(Key::new(learn.segment, learn.mac)) else {
-            return self.learn_new(now, learn);
-        };
+        let Some(place) = place else { return self.learn_new(now, learn) };
         let is_here = self.table[place].location == learn.location;
         match (self.is_live(now, place), is_here) {
             (true, true) => self.refresh(now, place, &learn.policy),
@@ -85,8 +107,10 @@ impl Fdb {
 
     fn refresh(&mut self, now: Instant, place: Place, policy: &LearnPolicy) -> Learned {
         self.hear(place, now);
-        let queue = self.queues.of(&self.table[place]);
-        if let Some(slot) = queue.filter(|queue| queue.ageing != policy.ageing).map(|queue| queue.slot) {
+        let ageing = self.queues.ageing(&self.table[place]);
+        if ageing.is_some_and(|ageing| ageing != policy.ageing)
+            && let Some(slot) = self.slot_of(place)
+        {
             self.queues.unlink(&mut self.table, place);
             self.queues.link(&mut self.table, place, slot, policy.ageing);
         }

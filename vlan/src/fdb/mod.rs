@@ -31,7 +31,7 @@ use counters::Counters;
 use damping::Moved;
 use entry::{Entry, Gone};
 use key::{Key, Seed};
-use queue::Queues;
+use queue::{Queues, is_past};
 use reflect::Sent;
 use refusal::{NotLearned, Refused};
 use table::{Place, Table};
@@ -42,6 +42,7 @@ mod damping;
 pub mod declare;
 pub mod entry;
 mod flush;
+mod index;
 pub mod key;
 pub mod learn;
 mod queue;
@@ -150,8 +151,8 @@ impl Fdb {
     }
 
     fn ageing_of(&self, place: Place) -> Duration {
-        match self.queues.of(&self.table[place]) {
-            Some(queue) => queue.ageing,
+        match self.queues.ageing(&self.table[place]) {
+            Some(ageing) => ageing,
             None => self
                 .moved_of(place)
                 .and_then(|moved| moved.freeze.as_ref())
@@ -162,8 +163,8 @@ impl Fdb {
     /// Declared and remote addresses never end by age, a frozen one not before it thaws.
     fn is_live(&self, now: Instant, place: Place) -> bool {
         let node = &self.table[place];
-        match self.queues.of(node) {
-            Some(queue) => !queue.is_past(now, node.used),
+        match self.queues.ageing(node) {
+            Some(ageing) => !is_past(now, node.used, ageing),
             None => match self.moved_of(place).and_then(|moved| moved.freeze.as_ref()) {
                 Some(f) => now < f.until || f.ageing.is_zero() || now < node.used + f.ageing,
                 None => true,

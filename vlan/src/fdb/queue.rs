@@ -30,12 +30,37 @@ pub(super) struct Queues {
     idle: Vec<u32>,
     /// The second in which the first bucket of a queue has aged, and the queue.
     due: BTreeSet<(u32, u32)>,
+    /// The first ageing times that queues had, by class. There are as many as bridges have settings: few.
+    ageings: Vec<Duration>,
 }
 
 impl Queues {
     /// The queue that a node is in.
     pub(super) fn of(&self, node: &Node) -> Option<&Queue> {
         self.queues.get(node.queue as usize)
+    }
+
+    /// The ageing time of a node that is in a queue. Asked of every frame's addresses, so it spares the queue a visit.
+    pub(super) fn ageing(&self, node: &Node) -> Option<Duration> {
+        if node.queue == NO_QUEUE {
+            return None;
+        }
+        match self.ageings.get(usize::from(node.class)) {
+            Some(ageing) => Some(*ageing),
+            None => self.of(node).map(|queue| queue.ageing),
+        }
+    }
+
+    fn class(&mut self, ageing: Duration) -> u8 {
+        let known = self.ageings.iter().position(|known| *known == ageing);
+        let class = known.unwrap_or_else(|| {
+            if self.ageings.len() < usize::from(NO_CLASS) {
+                self.ageings.push(ageing);
+                return self.ageings.len() - 1;
+            }
+            usize::from(NO_CLASS)
+        });
+        class as u8
     }
 
     pub(super) fn count(&self, slot: Slot) -> u32 {
@@ -77,6 +102,7 @@ impl Queues {
     pub(super) fn link(&mut self, table: &mut Table, place: Place, slot: Slot, ageing: Duration) {
         let queue = self.queue_for(slot, ageing);
         table[place].queue = queue;
+        table[place].class = self.class(ageing);
         self.queues[queue as usize].put_in(table, place);
         self.reckon(queue);
     }
@@ -213,6 +239,11 @@ impl Queues {
     }
 }
 
+/// Whether an address last heard at `used` is past an ageing time; zero is never.
+pub(super) fn is_past(now: Instant, used: Instant, ageing: Duration) -> bool {
+    !ageing.is_zero() && now >= used + ageing
+}
+
 /// What is counted of a slot.
 #[derive(Debug, Clone, Default)]
 struct Tally {
@@ -233,7 +264,7 @@ pub(super) struct Queue {
 impl Queue {
     /// Whether an address of this queue that was last heard at `used` is past its age.
     pub(super) fn is_past(&self, now: Instant, used: Instant) -> bool {
-        !self.ageing.is_zero() && now >= used + self.ageing
+        is_past(now, used, self.ageing)
     }
 
     fn first(&self) -> Option<Place> {
@@ -294,6 +325,8 @@ fn second_of(at: Instant) -> u32 {
     u32::try_from(at.as_nanos() / NANOS).unwrap_or(u32::MAX)
 }
 
+/// The class of ageing times that were one too many; the queue knows them.
+const NO_CLASS: u8 = u8::MAX;
 /// Nanoseconds in a second.
 const NANOS: u64 = 1_000_000_000;
 /// A second that does not come: 136 years after the start of the clock.

@@ -2,10 +2,11 @@
 //!
 //! A node keeps its [`Place`] while its address is known, so queues link nodes by 4-byte places instead of pointers.
 
-use std::collections::HashMap;
-use std::ops::{Index, IndexMut};
+use std::hash::BuildHasher;
+use std::ops;
 
 use super::entry::{Gone, Kind};
+use super::index::Index;
 use super::key::{Key, Seed};
 use crate::model::id::Location;
 use crate::time::Instant;
@@ -13,7 +14,8 @@ use crate::time::Instant;
 /// Nodes by place and by key.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    index: HashMap<Key, Place, Seed>,
+    index: Index,
+    seed: Seed,
     nodes: Vec<Node>,
     /// The first of the vacant nodes, which are linked by `next`.
     vacant: Place,
@@ -21,11 +23,12 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(seed: Seed) -> Table {
-        Table { index: HashMap::with_hasher(seed), nodes: Vec::new(), vacant: Place::NONE }
+        Table { index: Index::new(), seed, nodes: Vec::new(), vacant: Place::NONE }
     }
 
+    #[inline]
     pub(super) fn find(&self, key: Key) -> Option<Place> {
-        self.index.get(&key).copied()
+        self.index.find(self.seed.hash_one(key), |place| self[place].key == key)
     }
 
     /// Puts in a node whose key is not in the table.
@@ -40,7 +43,7 @@ impl Table {
             self[place] = node;
             place
         };
-        self.index.insert(node.key, place);
+        self.index.insert(self.seed.hash_one(node.key), place);
         place
     }
 
@@ -52,7 +55,7 @@ impl Table {
         node.is_vacant = true;
         node.next = vacant;
         self.vacant = place;
-        self.index.remove(&key);
+        self.index.remove(self.seed.hash_one(key), place);
         Gone { segment: key.segment(), mac: key.mac(), location }
     }
 
@@ -66,7 +69,7 @@ impl Table {
     }
 }
 
-impl Index<Place> for Table {
+impl ops::Index<Place> for Table {
     type Output = Node;
 
     fn index(&self, place: Place) -> &Node {
@@ -74,7 +77,7 @@ impl Index<Place> for Table {
     }
 }
 
-impl IndexMut<Place> for Table {
+impl ops::IndexMut<Place> for Table {
     fn index_mut(&mut self, place: Place) -> &mut Node {
         &mut self.nodes[place.0 as usize]
     }
@@ -82,6 +85,7 @@ impl IndexMut<Place> for Table {
 
 /// What is kept of an address: one cache line. What only few addresses have is kept beside, see `Moved`.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 pub(super) struct Node {
     pub(super) learned: Instant,
     pub(super) used: Instant,
@@ -97,6 +101,8 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     /// Whether there is a `Moved` for it.
     pub(super) has_moved: bool,
+    /// Which of the few ageing times there are its queue has, see `Queues::ageing`.
+    pub(super) class: u8,
     is_vacant: bool,
 }
 
@@ -115,6 +121,7 @@ impl Node {
             next: Place::NONE,
             kind,
             has_moved: false,
+            class: 0,
             is_vacant: false,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::model::bridge::{Bridge, Kind};
 use crate::model::check::{self, Findings};
@@ -15,7 +16,7 @@ use crate::model::join::{self, Judge};
 use crate::model::mistake::Mistake;
 use crate::model::port::{Mode, Port, Trunk};
 use crate::model::segment::{Domain, Member, Segment};
-use crate::model::topology::{Place, Spot, Topology};
+use crate::model::topology::{Place, Places, Spot, Topology};
 use crate::vid::VidSet;
 
 pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>> {
@@ -42,10 +43,7 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
     let mut topology = Topology {
         description: description.clone(),
         by_name: ports.iter().map(|port| (port.name.clone(), port.id)).collect(),
-        places: bridges
-            .iter()
-            .map(|b| vec![Place::Nowhere; if b.kind == Kind::Unaware { 1 } else { 4096 }])
-            .collect(),
+        places: Places::new(&bridges),
         bridges,
         ports,
         fabrics: fabrics.names,
@@ -112,8 +110,11 @@ fn compile_ports(description: &Description, bridges: &[Bridge]) -> Vec<Port> {
             host: HostId(host as u32),
             link: port.link.clone(),
             mode,
+            tpid: bridge.tpid(),
+            ageing: bridge.ageing,
             is_trunk,
             group: group_of(is_trunk, bridge),
+            has_macs: !macs.is_empty(),
             macs,
             mac_limit: port.mac_limit.unwrap_or(default_limit),
             on_limit: port.on_limit,
@@ -188,13 +189,13 @@ fn add_segments(topology: &mut Topology, trees: Vec<Tree>, graph: &Graph) {
             && let Some(inner) = graph.chains.get(&(bridge, vid))
         {
             let otherwise = Spot { segment: number, domain: 0 };
-            topology.places[bridge.0 as usize][usize::from(vid.get())] =
-                Place::Chain { inner: *inner, otherwise };
+            let slot = usize::from(vid.get());
+            topology.places.set(bridge, slot, Place::Chain { inner: *inner, otherwise });
         } else {
             place_domains(topology, &tree, number);
         }
         let vni = vnis.vni(&topology.description, &tree.domains);
-        topology.segments.push(Segment { members: Vec::new(), domains: tree.domains, vni });
+        topology.segments.push(Segment { members: SmallVec::new(), domains: tree.domains.into(), vni });
     }
     add_members(topology);
 }
@@ -208,7 +209,7 @@ fn place_domains(topology: &mut Topology, tree: &Tree, number: u32) {
             }
             (vid, _) => {
                 let slot = vid.map_or(0, |vid| usize::from(vid.get()));
-                topology.places[domain.bridge.0 as usize][slot] = Place::Domain(spot);
+                topology.places.set(domain.bridge, slot, Place::Domain(spot));
             }
         }
     }

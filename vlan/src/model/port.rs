@@ -1,45 +1,57 @@
 //! Exterior ports of the compiled topology.
 
+use std::time::Duration;
+
 use crate::addr::MacAddr;
 use crate::model::description::{BpduPolicy, NativeInner, OnLimit, Storm};
 use crate::model::id::{BridgeId, FabricId, HostId, Location, PortId};
-use crate::tag::Pcp;
+use crate::tag::{Pcp, Tpid};
 use crate::vid::{Vid, VidSet};
 
-/// An exterior port.
+/// An exterior port. What every frame asks of a port comes first and is one cache line: a gateway of every VLAN has more ports
+/// than a cache has room for.
 #[derive(Debug, Clone, PartialEq)]
+#[repr(C, align(64))]
 pub struct Port {
     /// Its identifier.
     pub id: PortId,
-    /// Its name.
-    pub name: String,
     /// The bridge it is a port of.
     pub bridge: BridgeId,
     /// The host its link is on.
     pub host: HostId,
-    /// The netdev.
-    pub link: String,
-    /// How frames are put into VLANs.
-    pub mode: Mode,
-    /// Whether it is declared as a trunk into a physical switch, not as a port in trunk mode.
-    pub is_trunk: bool,
-    /// The fabric whose trunk groups it belongs to; `None` where it stands for itself.
-    pub group: Option<FabricId>,
-    /// Declared addresses, sorted; empty: any.
-    pub macs: Vec<MacAddr>,
     /// Most dynamic addresses.
     pub mac_limit: u32,
+    /// The fabric whose trunk groups it belongs to; `None` where it stands for itself.
+    pub group: Option<FabricId>,
+    /// How frames are put into VLANs.
+    pub mode: Mode,
+    /// The ageing time of its bridge.
+    pub ageing: Duration,
+    /// The tag that its bridge speaks; see [`Bridge::tpid`](crate::model::bridge::Bridge::tpid).
+    pub tpid: Tpid,
+    /// Whether it is declared as a trunk into a physical switch, not as a port in trunk mode.
+    pub is_trunk: bool,
+    /// Whether `macs` are declared.
+    pub has_macs: bool,
     /// What happens to the address that is one too many.
     pub on_limit: OnLimit,
     /// Whether a priority that lost its tag leaves as a VID-0 tag.
     pub priority_tags: bool,
     /// What a BPDU does to a port that is no trunk.
     pub bpdu: BpduPolicy,
+    /// Declared addresses, sorted; empty: any.
+    pub macs: Vec<MacAddr>,
     /// Storm control, packets per second.
     pub storm: Storm,
     /// Payload MTU that the link is expected to have.
     pub mtu: Option<u32>,
+    /// Its name.
+    pub name: String,
+    /// The netdev.
+    pub link: String,
 }
+
+const _: () = assert!(std::mem::offset_of!(Port, macs) <= 64, "what every frame asks for is one cache line");
 
 /// How a port puts frames into VLANs.
 #[derive(Debug, Clone, PartialEq)]

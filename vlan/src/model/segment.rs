@@ -5,18 +5,20 @@
 //! a VAB, both in an outer VAB. Going from one domain to a neighbour takes the outermost tag off or puts one on, so
 //! the tags that survive a way through the tree are as many as its lowest domain holds.
 
+use arrayvec::ArrayVec;
 use smallvec::SmallVec;
 
 use crate::model::id::{BridgeId, PortId};
 use crate::vid::Vid;
 
-/// A compiled segment.
+/// A compiled segment. Two cache lines, where it has few domains and members.
 #[derive(Debug, Clone, PartialEq)]
+#[repr(align(64))]
 pub struct Segment {
     /// Its domains; the first is the root of the tree.
-    pub domains: Vec<Domain>,
+    pub domains: SmallVec<[Domain; 2]>,
     /// Its exterior ports in ascending order, each with the domain it is a member of.
-    pub members: Vec<Member>,
+    pub members: SmallVec<[Member; 6]>,
     /// VXLAN network identifier: the VUB's own or an allocated one, 1..2^24-1.
     pub vni: u32,
 }
@@ -47,7 +49,7 @@ pub struct Member {
 
 impl Domain {
     /// The tags that frames have here, the outermost first.
-    pub fn stack(&self) -> SmallVec<[Vid; 2]> {
+    pub fn stack(&self) -> ArrayVec<Vid, 2> {
         self.vid.into_iter().chain(self.inner).collect()
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::bridge::Bridge;
+use crate::model::bridge::{Bridge, Kind};
 use crate::model::description::Description;
 use crate::model::id::{BridgeId, FabricId, HostId, PortId, SegmentId};
 use crate::model::mistake::Mistake;
@@ -21,8 +21,7 @@ pub struct Topology {
     pub(super) ports: Vec<Port>,
     pub(super) fabrics: Vec<String>,
     pub(super) segments: Vec<Segment>,
-    /// By bridge; a VUB has one entry, a VAB 4096, by VID.
-    pub(super) places: Vec<Vec<Place>>,
+    pub(super) places: Places,
     /// (outer VAB, VLAN, next tag) → where, for the next tags that the inner VAB knows.
     pub(super) chained: FxHashMap<(BridgeId, Vid, Vid), Spot>,
     pub(super) by_name: BTreeMap<String, PortId>,
@@ -48,6 +47,41 @@ pub(super) enum Place {
     /// Another VAB: the next tag decides; this is for tags that it does not know.
     Chain { inner: BridgeId, otherwise: Spot },
 }
+
+/// What every VLAN of every bridge leads to: one entry for a VUB, 4096 by VID for a VAB, one bridge after another.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Places {
+    first: Vec<u32>,
+    all: Vec<Place>,
+}
+
+impl Places {
+    /// Room for bridges of these kinds, all of it nowhere.
+    pub(super) fn new(bridges: &[Bridge]) -> Places {
+        let mut places = Places::default();
+        for bridge in bridges {
+            places.first.push(places.all.len() as u32);
+            let count = if bridge.kind == Kind::Unaware { 1 } else { VIDS };
+            places.all.resize(places.all.len() + count, Place::Nowhere);
+        }
+        places.first.push(places.all.len() as u32);
+        places
+    }
+
+    pub(super) fn set(&mut self, bridge: BridgeId, slot: usize, place: Place) {
+        let at = self.first[bridge.0 as usize] as usize + slot;
+        self.all[at] = place;
+    }
+
+    fn get(&self, bridge: BridgeId, slot: usize) -> Option<Place> {
+        let bridge = bridge.0 as usize;
+        let (first, end) = (*self.first.get(bridge)?, *self.first.get(bridge + 1)?);
+        self.all[first as usize..end as usize].get(slot).copied()
+    }
+}
+
+/// VIDs that 12 bits can say.
+const VIDS: usize = 4096;
 
 /// The segment that a classified frame is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +111,7 @@ impl Topology {
             ports: Vec::new(),
             fabrics: Vec::new(),
             segments: Vec::new(),
-            places: Vec::new(),
+            places: Places::default(),
             chained: FxHashMap::default(),
             by_name: BTreeMap::new(),
             warnings: Vec::new(),
@@ -158,7 +192,7 @@ impl Topology {
     /// VLAN. `None` where no port and no peering has the VLAN.
     pub fn locate(&self, bridge: BridgeId, vid: Option<Vid>, next: Option<u16>) -> Option<Located> {
         let slot = vid.map_or(0, |vid| usize::from(vid.get()));
-        match *self.places.get(bridge.0 as usize)?.get(slot)? {
+        match self.places.get(bridge, slot)? {
             Place::Nowhere => None,
             Place::Domain(spot) => Some(located(spot, 0, false)),
             Place::Chain { otherwise, .. } => {
@@ -193,8 +227,8 @@ impl Topology {
 
     /// The VAB that VLAN `vid` of VAB `bridge` leads into, if it does.
     pub fn inner_bridge(&self, bridge: BridgeId, vid: Vid) -> Option<BridgeId> {
-        match self.places.get(bridge.0 as usize)?.get(usize::from(vid.get()))? {
-            Place::Chain { inner, .. } => Some(*inner),
+        match self.places.get(bridge, usize::from(vid.get()))? {
+            Place::Chain { inner, .. } => Some(inner),
             _ => None,
         }
     }

@@ -56,7 +56,7 @@ impl WaysOut {
         let exit = |member: Member| {
             let to = plane.topology.port(member.port);
             let vid = segment.domain(member.domain).vid;
-            plane.may_leave(port.group, to, vid, &mut Vec::new())?;
+            plane.may_leave(port.group, to, vid, &mut |_| {})?;
             let wire = wire_of(to).ok_or(DropReason::PortDown)?;
             Ok(exit(wire, &passage.departure(member)?))
         };
