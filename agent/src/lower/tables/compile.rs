@@ -231,13 +231,11 @@ impl<V: Vports> Compiler<'_, V> {
         let segment = self.plane.topology.segment(number);
         let domain = segment.domain(entered.located.domain);
         let read = entered.admitted.taken + usize::from(domain.inner.is_some());
-        let group = port.group.map(|fabric| self.numbered.fabrics[&fabric]);
         let id = AttachmentId(self.names.attachments.of(AttachmentName {
             domain: self.numbered.domain(domain),
             segment: self.made.words.segments[number as usize],
             admitted: entered.admitted,
             tags: header.tags.iter().take(read).map(|tag| (*tag).into()).collect(),
-            group,
             is_trunk: port.is_trunk,
         }));
         if !self.made.tables.attachments.contains_key(&id) {

@@ -57,7 +57,8 @@ pub(super) enum PlaceName {
     Host(u32),
 }
 
-/// A way into a segment: all on which it depends where and how frames leave.
+/// A way into a segment: all on which it depends where and how frames leave. The trunk group that frames came in by is not in it: a
+/// bridge is of one fabric, so that it follows from the domain and from whether the port is a trunk.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct AttachmentName {
     pub(super) domain: DomainName,
@@ -66,7 +67,6 @@ pub(super) struct AttachmentName {
     pub(super) admitted: Admitted,
     /// The tags that classification read.
     pub(super) tags: SmallVec<[WireTag; 2]>,
-    pub(super) group: Option<u32>,
     pub(super) is_trunk: bool,
 }
 
