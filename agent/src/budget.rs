@@ -24,11 +24,19 @@ pub struct Rates {
     pub vlan_burst: u32,
 }
 
+impl Rates {
+    /// So many first frames a second for a port, half of them for a VLAN of it; 0 is no limit. A second's worth may come at once:
+    /// when addresses were flushed, every conversation of a trunk does.
+    pub fn of_port(rate: u32) -> Rates {
+        let vlan = rate.div_ceil(2);
+        Rates { port: rate, port_burst: rate, vlan, vlan_burst: vlan }
+    }
+}
+
 impl Default for Rates {
-    /// One upcall costs the daemon about 30 µs (testbed.md 2 has 85 000 instructions for ovs-vswitchd): a port gets about 15 % of a CPU,
-    /// and a VLAN half of that. A second's worth may come at once: when addresses were flushed, every conversation of a trunk does.
+    /// One upcall costs the daemon about 30 µs (testbed.md 2 has 85 000 instructions for ovs-vswitchd): a port gets about 15 % of a CPU.
     fn default() -> Rates {
-        Rates { port: 5_000, port_burst: 5_000, vlan: 2_500, vlan_burst: 2_500 }
+        Rates::of_port(5_000)
     }
 }
 

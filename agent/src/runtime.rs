@@ -314,4 +314,4 @@ const STATISTICS_SHARE: u32 = 10;
 const METERS_AT_ONCE: usize = 64;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 /// Upcalls taken from the kernel at once; small enough that a link event never waits long behind them.
-const UPCALLS_AT_ONCE: usize = 256;
+const UPCALLS_AT_ONCE: usize = 64;

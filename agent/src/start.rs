@@ -15,6 +15,7 @@ use nsdb::{Documents, Embedded, EmbeddedOptions, JournalLimits, Store, StoreErro
 use tokio::sync::watch;
 use tracing::info;
 
+use crate::budget::Rates;
 use crate::clock;
 use crate::daemon::{self, DaemonError, Options};
 use crate::engine::Settings;
@@ -47,6 +48,8 @@ pub struct Start {
     pub socket: Socket,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
+    /// Rates of first frames.
+    pub rates: Rates,
     /// Record every input to this file.
     pub record: Option<PathBuf>,
 }
@@ -73,6 +76,7 @@ pub async fn run(
 ) -> Result<(), DaemonError> {
     let mut settings = Settings::new(&start.host);
     settings.seed = random_seed();
+    settings.rates = start.rates;
     settings.datapath = if start.datapath == Choice::Fake { "fake" } else { "ovs" }.to_owned();
     let options = Options { settings, socket: start.socket, teardown: start.teardown, record: start.record };
     if start.datapath == Choice::Fake {

@@ -2,44 +2,17 @@
 //! every kind of port. `tests/setup/captures.sh` fetches the captures.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use agent::view::TraceView;
-use l2gw::cli::pcap::{self, Capture, PcapError};
 use l2gw::cli::trace::Tracer;
 use l2gw::config;
+use tests::lab::captures;
 use tests::lab::machine::build_directory;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/gateway.example.toml");
-
-/// Where `captures.sh` puts them: beside the directory that holds the binaries.
-fn directory() -> PathBuf {
-    let debug = build_directory().unwrap();
-    debug.parent().unwrap_or(&debug).join("captures")
-}
-
-/// The Ethernet captures, by name.
-fn captures() -> Vec<(PathBuf, Capture)> {
-    let directory = directory();
-    let files = std::fs::read_dir(&directory)
-        .unwrap_or_else(|error| panic!("{}: {error}; run tests/setup/captures.sh", directory.display()));
-    let mut captures = Vec::new();
-    for file in files {
-        let path = file.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "pcap") {
-            continue;
-        }
-        match pcap::read(&path) {
-            Ok(capture) => captures.push((path, capture)),
-            Err(PcapError::LinkType { .. } | PcapError::Format { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
-    captures.sort_by(|a, b| a.0.cmp(&b.0));
-    captures
-}
 
 fn is_whole(answer: &TraceView) -> bool {
     let is_ended = match answer.verdict.as_str() {
@@ -54,7 +27,7 @@ fn is_whole(answer: &TraceView) -> bool {
 #[test]
 fn every_captured_frame_has_a_verdict_at_every_kind_of_port() {
     let topology = Arc::new(config::load(Path::new(EXAMPLE)).unwrap().topology);
-    let captures = captures();
+    let captures = captures::all();
     let (mut frames, mut verdicts) = (0, BTreeMap::new());
     for (path, capture) in &captures {
         for port in ["leaf1", "vm1", "printer", "customer-a"] {
@@ -81,7 +54,7 @@ fn every_captured_frame_has_a_verdict_at_every_kind_of_port() {
 #[test]
 fn the_command_prints_one_line_a_frame() {
     let l2gw = build_directory().unwrap().join("l2gw");
-    for (path, capture) in captures() {
+    for (path, capture) in captures::all() {
         let output = Command::new(&l2gw)
             .args(["trace", EXAMPLE, "--port", "leaf1", "--pcap"])
             .arg(&path)

@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -17,6 +17,7 @@ use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
 use neli::utils::Groups;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{MsgFlags, MultiHeaders, NetlinkAddr, recvmmsg};
 use tokio::io::unix::AsyncFd;
 
 /// A network namespace, kept open.
@@ -114,6 +115,59 @@ impl fmt::Debug for Watched {
 /// As of recv(2): `WouldBlock` when there is none, ENOBUFS when datagrams were lost.
 pub(super) fn receive(socket: &NlSocket, buffer: &mut [u8]) -> io::Result<usize> {
     socket.recv(buffer, Msg::TRUNC).map(|(len, _)| len)
+}
+
+/// Room for several datagrams.
+pub(super) struct Inbox {
+    room: Box<[u8]>,
+    each: usize,
+}
+
+impl Inbox {
+    /// Room for `count` datagrams of at most `each` bytes.
+    pub(super) fn new(count: usize, each: usize) -> Inbox {
+        Inbox { room: vec![0; count * each].into(), each }
+    }
+
+    /// Receives as many datagrams as there are, `most` and the room permitting, in one system call, and hands each of them on; `None`
+    /// stands for one that was longer than its room. How many there were, and whether that was all.
+    ///
+    /// # Errors
+    /// As of recvmmsg(2): `WouldBlock` when there is none, ENOBUFS when datagrams were lost.
+    pub(super) fn receive(
+        &mut self,
+        socket: &NlSocket,
+        most: usize,
+        mut take: impl FnMut(Option<&[u8]>),
+    ) -> io::Result<(usize, Left)> {
+        let mut rooms: Vec<[IoSliceMut<'_>; 1]> =
+            self.room.chunks_exact_mut(self.each).take(most).map(|room| [IoSliceMut::new(room)]).collect();
+        let asked = rooms.len();
+        let mut headers = MultiHeaders::<NetlinkAddr>::preallocate(asked, None);
+        let fd = socket.as_raw_fd();
+        let came = recvmmsg(fd, &mut headers, rooms.iter_mut(), MsgFlags::empty(), None)?;
+        let lengths: Vec<Option<usize>> =
+            came.map(|one| (!one.flags.contains(MsgFlags::MSG_TRUNC)).then_some(one.bytes)).collect();
+        for (room, length) in self.room.chunks_exact(self.each).zip(&lengths) {
+            take(length.and_then(|length| room.get(..length)));
+        }
+        Ok((lengths.len(), if lengths.len() < asked { Left::Nothing } else { Left::Perhaps }))
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("bytes", &self.room.len()).field("each", &self.each).finish()
+    }
+}
+
+/// Whether a socket has more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It was empty.
+    Nothing,
+    /// There was no room for more.
+    Perhaps,
 }
 
 /// Sends one datagram, waiting until the socket takes it.

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 
 use super::family::Family;
 use super::packet;
-use super::socket::{Home, Watched, receive};
+use super::socket::{Home, Inbox, Left, Watched};
 use super::{Upcall, VportNo};
 
 /// The upcall sockets of a datapath.
@@ -31,7 +31,7 @@ pub(super) struct Ears {
     /// The ports that are listened to.
     ports: BTreeSet<VportNo>,
     sorted: Sorted,
-    buffer: Box<[u8]>,
+    inbox: Inbox,
     overruns: u64,
 }
 
@@ -76,7 +76,7 @@ impl Ear {
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
-        buffer: &mut [u8],
+        inbox: &mut Inbox,
         most: usize,
         take: OnDatagram<'_>,
     ) -> Poll<io::Result<()>> {
@@ -85,18 +85,26 @@ impl Ear {
             // Once for many datagrams: tokio answers "pending" to a task that has asked 128 times.
             let mut guard = ready!(self.socket.poll_read_ready(context))?;
             while taken < most {
-                match receive(guard.get_inner(), buffer) {
-                    Ok(len) => take(buffer.get(..len).ok_or(Lost)),
+                match inbox.receive(guard.get_inner(), most - taken, |datagram| take(datagram.ok_or(Lost))) {
+                    Ok((count, left)) => {
+                        taken += count;
+                        if left == Left::Nothing {
+                            guard.clear_ready();
+                            break;
+                        }
+                    }
                     // Frames were lost and counted by the kernel, as `lost` of the datapath; the socket goes on.
-                    Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => take(Err(Lost)),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                        take(Err(Lost));
+                        taken += 1;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         guard.clear_ready();
                         break;
                     }
                     Err(error) => return Poll::Ready(Err(error)),
                 }
-                taken += 1;
             }
         }
         Poll::Ready(Ok(()))
@@ -119,7 +127,7 @@ impl Ears {
             is_shared: false,
             ports: BTreeSet::new(),
             sorted: Sorted::default(),
-            buffer: vec![0; LONGEST_UPCALL].into(),
+            inbox: Inbox::new(SHARE, LONGEST_UPCALL),
             overruns: 0,
         }
     }
@@ -167,13 +175,15 @@ impl Ears {
     /// Puts what waits in a socket into the queues.
     fn drain(&mut self, ear: &Ear) {
         loop {
-            match receive(ear.socket.get_ref(), &mut self.buffer) {
-                Ok(len) => {
-                    let datagram = self.buffer.get(..len).unwrap_or_default();
-                    packet::read_upcalls(self.family, ear.port, datagram, &mut |upcall| {
-                        self.sorted.push(upcall)
-                    });
+            let (sorted, overruns) = (&mut self.sorted, &mut self.overruns);
+            let keep = |datagram: Option<&[u8]>| match datagram {
+                Some(datagram) => {
+                    packet::read_upcalls(self.family, ear.port, datagram, &mut |upcall| sorted.push(upcall));
                 }
+                None => *overruns += 1,
+            };
+            match self.inbox.receive(ear.socket.get_ref(), SHARE, keep) {
+                Ok(_) => {}
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.overruns += 1,
                 Err(_) => return,
             }
@@ -260,7 +270,7 @@ impl Ears {
             Ok(datagram) => packet::read_upcalls(family, port, datagram, &mut keep),
             Err(Lost) => *overruns += 1,
         };
-        match ear.poll_read(context, &mut self.buffer, most, &mut take) {
+        match ear.poll_read(context, &mut self.inbox, most, &mut take) {
             Poll::Ready(result) => result.map(Poll::Ready),
             Poll::Pending => Ok(Poll::Pending),
         }
@@ -318,8 +328,8 @@ const GULP: usize = 8_192;
 /// Frames of one port that wait beside the sockets that ports share.
 const QUEUE: usize = 256;
 
-/// Bytes of receive buffer asked for, a port; about 1 500 short frames as the kernel counts them.
-const OWN_BUFFER: usize = 1 << 20;
+/// Bytes of receive buffer asked for, a port; about 3 000 short frames as the kernel counts them.
+const OWN_BUFFER: usize = 2 << 20;
 
 /// Bytes of receive buffer asked for, a CPU.
 const SHARED_BUFFER: usize = 8 << 20;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use agent::budget::Rates;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::help;
@@ -179,6 +180,10 @@ pub struct RunRequest {
     /// Name of the kernel's datapath and of its own link
     #[arg(long, value_name = "NAME", default_value = DEFAULT_DEVICE, value_parser = device_name)]
     pub device: String,
+    /// First frames of conversations that a port may bring up to the daemon in a second, half of them of one VLAN;
+    /// 0 is no limit, so that one port can keep the daemon busy for itself
+    #[arg(long, value_name = "FRAMES", default_value_t = Rates::default().port)]
+    pub upcall_rate: u32,
     /// Remove the kernel's datapath at the end, so that nothing is forwarded any more
     #[arg(long)]
     pub teardown: bool,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent::budget::Rates;
 use agent::socket::Socket;
 use agent::start::{self, Choice, Start};
 use agent::topology::{self, Authorship};
@@ -139,6 +140,7 @@ async fn serve_on(request: &RunRequest, plan: Plan, config: &Config) -> Result<(
         device: request.device.clone(),
         socket,
         teardown: request.teardown,
+        rates: Rates::of_port(request.upcall_rate),
         record: request.record.clone(),
     };
     let (stop, stopped) = watch::channel(false);

@@ -66,6 +66,25 @@ impl Bench {
         Bench { gateway, outside, taps, sides: sides.iter().copied().collect(), markers: Cell::new(0) }
     }
 
+    /// The same as [`start`](Bench::start), but these links have another MTU, at both ends.
+    ///
+    /// # Panics
+    /// A step fails, or a port does not come up.
+    pub fn start_with_mtu(
+        name: &str,
+        file: &str,
+        sides: &[(&'static str, Side)],
+        mtus: &[(&'static str, u32)],
+    ) -> Bench {
+        let mut bench = Bench::prepare(name, file, sides);
+        for (link, mtu) in mtus {
+            bench.gateway.netns().links().set_mtu(link, *mtu);
+            bench.outside.links().set_mtu(link, *mtu);
+        }
+        bench.gateway.start_up();
+        bench
+    }
+
     /// The far end of a port's link.
     ///
     /// # Panics

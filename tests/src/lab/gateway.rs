@@ -136,6 +136,17 @@ impl Gateway {
             .expect("a signal to our own child");
     }
 
+    /// The daemon's resident memory in KiB.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn resident_kib(&self) -> u64 {
+        let pid = pid_of(self.child.as_ref().expect("a running daemon"));
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process that runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("proc(5) has VmRSS");
+        line.trim_end_matches("kB").trim().parse().expect("a number of KiB")
+    }
+
     /// Asks the daemon.
     ///
     /// # Panics

@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use super::captures;
 use super::job::{INSIDE_VARIABLE, JOB_VARIABLE, Job, Status};
 use super::slot::Slot;
 use super::{shim, spawn};
@@ -154,8 +155,10 @@ pub fn build_directory() -> Result<PathBuf, String> {
 fn write_job(program: &Program, directory: &Path) -> Result<(), String> {
     let cwd = std::env::current_dir().map_err(|e| format!("no working directory: {e}"))?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_owned();
+    let mut seen = vec![workspace, build_directory()?, cwd.clone(), parent(&program.exec)];
+    seen.extend(Some(captures::directory()).filter(|directory| directory.is_dir()));
     let job = Job {
-        windows: windows(vec![workspace, build_directory()?, cwd.clone(), parent(&program.exec)]),
+        windows: windows(seen),
         exec: program.exec.clone(),
         args: program.args.clone(),
         env: environment(&program.env),

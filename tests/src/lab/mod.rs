@@ -15,6 +15,8 @@
 //! yardstick for `vlan`, so it shares no code with it.
 
 pub mod bench;
+pub mod captures;
+pub mod flood;
 pub mod frames;
 pub mod gateway;
 pub mod genl;

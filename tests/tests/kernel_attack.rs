@@ -1,0 +1,342 @@
+//! The gateway on a real kernel under attack: floods of new addresses, of broadcasts, of addresses that move, of frames that come back.
+
+use std::time::{Duration, Instant};
+
+use tests::lab::bench::{Bench, ports};
+use tests::lab::flood::Flood;
+use tests::lab::frames::{BROADCAST, Frame, Mac};
+use tests::lab::standard;
+use tests::lab::tap::Tap;
+
+tests::kernel_tests! {
+    group budget;
+
+    /// The budget is what a port may ask of the daemon's time. Here it is a small one, because everybody shares one slow CPU.
+    fn a_flood_of_new_addresses_at_one_port_costs_another_port_nothing() {
+        let bench = start(&["--upcall-rate", BUDGET]);
+        let attack = attack(&bench, &Roles { attacker: "vm8b", vlan: None, newcomers: "vm8" });
+        println!("with budgets, two ports: {attack:?}");
+        assert!(attack.lost <= 2, "first frames of 200: {attack:?}");
+        assert_eq!(attack.established_lost, 0, "{attack:?}");
+        assert!(attack.grown_kib < 64 << 10, "the daemon's memory grew: {attack:?}");
+        let (named, other) = (bench.gateway.port("vm8b"), bench.gateway.port("vm8"));
+        assert!(named.over_budget > 0 && other.over_budget == 0, "{named:?} {other:?}");
+        assert!(named.addresses <= 1_024, "{named:?}");
+        let shown = bench.gateway.l2gw(&["show", "events"]).expect("l2gw show events");
+        assert!(shown.contains("vm8b") && shown.contains("first frames"), "{shown}");
+    }
+
+    fn a_flood_of_new_addresses_in_one_vlan_costs_another_vlan_of_the_trunk_nothing() {
+        let bench = start(&["--upcall-rate", BUDGET]);
+        let attack = attack(&bench, &Roles { attacker: "leaf1", vlan: Some(5), newcomers: "leaf1" });
+        println!("with budgets, one trunk: {attack:?}");
+        assert!(attack.lost <= FEW, "first frames of 200: {attack:?}");
+        assert_eq!(attack.established_lost, 0, "{attack:?}");
+        assert!(bench.gateway.port("leaf1").over_budget > 0);
+    }
+
+    /// That the two above prove something: the same attacks, and nobody is kept from asking too much. A port has its own socket, so
+    /// another's flood makes it wait only; VLANs of a trunk share one, and lose.
+    fn without_budgets_the_same_floods_are_felt_and_nobody_is_named() {
+        let bench = start(&["--upcall-rate", "0"]);
+        let other_port = attack(&bench, &Roles { attacker: "vm8b", vlan: None, newcomers: "vm8" });
+        println!("without budgets: {other_port:?}");
+        assert_eq!(bench.gateway.port("vm8b").over_budget, 0);
+        let same_trunk = attack(&bench, &Roles { attacker: "leaf1", vlan: Some(5), newcomers: "leaf1" });
+        println!("without budgets, one trunk: {same_trunk:?}");
+        assert!(same_trunk.lost > FEW, "first frames of 200: {same_trunk:?}");
+        assert_eq!(bench.gateway.port("leaf1").over_budget, 0);
+        assert_eq!(bench.gateway.counter("l2gw_events_total", &[("event", "over-budget")]), 0);
+    }
+}
+
+tests::kernel_tests! {
+    group addresses;
+
+    fn twenty_thousand_addresses_push_out_only_the_oldest_of_their_own_port() {
+        let bench = start(&["--upcall-rate", "0"]);
+        let came = send_from_many(&bench);
+        assert_eq!(came, MANY, "each frame went on");
+        assert_eq!(bench.gateway.port("vm8").addresses, LIMIT);
+        assert!(bench.gateway.counter("l2gw_addresses_total", &[("what", "evicted")]) >= (MANY - LIMIT) as u64);
+        assert!(bench.gateway.macs().iter().any(|one| one.mac.0 == OTHER), "another port's address stays");
+    }
+
+    fn where_the_limit_drops_the_frames_of_the_first_addresses_alone_pass() {
+        let bench = start_with_limit("drop");
+        let came = send_from_many(&bench);
+        assert_eq!((came, bench.gateway.port("vm8").addresses), (LIMIT, LIMIT));
+        assert!(bench.gateway.counter("l2gw_drops_total", &[("port", "vm8"), ("reason", "address-limit")]) >= (MANY - LIMIT) as u64);
+    }
+
+    fn where_the_limit_floods_all_pass_and_the_first_addresses_stay_known() {
+        let bench = start_with_limit("flood");
+        let came = send_from_many(&bench);
+        assert_eq!(came, MANY, "each frame went on");
+        assert_eq!(bench.gateway.port("vm8").addresses, LIMIT);
+        assert!(bench.gateway.counter("l2gw_addresses_total", &[("what", "not-learned-at-limit")]) >= (MANY - LIMIT) as u64);
+        assert!(bench.gateway.macs().iter().any(|one| one.mac.0 == nth(0)), "the first is still known");
+    }
+}
+
+tests::kernel_tests! {
+    group movement;
+
+    fn an_address_that_flaps_a_thousand_times_a_second_is_frozen_and_the_rest_goes_on() {
+        let bench = start(&[]);
+        bench.deliver("leaf1", &Frame::new(PHYS, BROADCAST).tag(5, 0).payload(0x0800, &[5; 46]));
+        let established = Established::begin(&bench, ("vm5", None), ("leaf1", Some(5)));
+        let floods = ["vm8", "vm8b"].map(|port| {
+            let frame = Frame::new(FLAPPING, BROADCAST).payload(0x0800, &[6; 46]);
+            Flood::start(bench.outside().tap(port), Some(Duration::from_millis(2)), move |_| frame.clone())
+        });
+        std::thread::sleep(Duration::from_secs(3));
+        let sent: u64 = floods.into_iter().map(Flood::stop).sum();
+        assert!(sent > 1_000, "only {sent} frames were sent in 3 s");
+        assert_eq!(established.end(&bench), 0, "frames of vm5 were lost");
+        let shown = bench.gateway.macs().into_iter().find(|one| one.mac.0 == FLAPPING).expect("the address is known");
+        assert_eq!(shown.kind, "frozen", "{shown:?}");
+        assert_eq!(bench.gateway.counter("l2gw_events_total", &[("event", "address-frozen")]), 1);
+        assert!(bench.gateway.counter("l2gw_addresses_total", &[("what", "moved")]) <= 5, "it moved no more once it was frozen");
+        assert!(bench.gateway.counter("l2gw_drops_total", &[("reason", "frozen")]) > 0);
+        let to_it = bench.deliver("leaf1", &Frame::new(PHYS, FLAPPING).tag(8, 0).payload(0x0800, &[5; 46]));
+        assert_eq!(ports(&to_it), [shown.location.as_str()], "it is where it was held");
+    }
+
+    fn frames_that_a_loop_behind_the_trunk_brings_back_go_nowhere() {
+        let bench = start(&[]);
+        let behind = bench.outside().tap("leaf1");
+        let broadcast = Frame::new(OTHER, BROADCAST).payload(0x0800, &[7; 46]);
+        let mut came_back = 0;
+        for _ in 0..200 {
+            bench.tap("vm8").send(&broadcast);
+            // What came out of the trunk goes in again, as by a cable between two ports of the switch.
+            let out = behind.recv_matching(Duration::from_secs(5), |frame| frame.get(6..12) == Some(&OTHER[..]));
+            behind.send(&out.expect("the broadcast at leaf1"));
+            came_back += 1;
+        }
+        bench.settle("leaf1");
+        let theirs = |tap: &Tap| tap.drain().iter().filter(|frame| frame.get(6..12) == Some(&OTHER[..])).count();
+        let (at_leaf, at_vm) = (theirs(&behind), theirs(bench.tap("vm8")));
+        assert_eq!((at_leaf, at_vm), (0, 0), "nothing went round again (leaf1), nothing came back to its sender (vm8)");
+        assert_eq!(theirs(bench.tap("vm8b")), 200, "each broadcast once");
+        bench.gateway.wait_for("all to be counted", |gateway| {
+            gateway.counter("l2gw_drops_total", &[("port", "leaf1"), ("reason", "reflected")]) == came_back
+        });
+        let at = bench.gateway.macs().into_iter().find(|one| one.mac.0 == OTHER).map(|one| one.location);
+        assert_eq!(at.as_deref(), Some("vm8"), "it never moved");
+        assert!(bench.gateway.counter("l2gw_events_total", &[("event", "reflected")]) >= 1);
+    }
+}
+
+tests::kernel_tests! {
+    group storms;
+
+    fn a_storm_of_each_class_is_capped_and_the_other_classes_still_pass() {
+        let file = standard::file().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"8\"]\nstorm = { broadcast = 100, multicast = 100, unknown = 100 }");
+        let bench = Bench::start("gw", &file, &standard::SIDES);
+        let classes: [(&str, Mac); 3] = [("broadcast", BROADCAST), ("multicast", [1, 0, 0x5e, 1, 2, 3]), ("unknown", [0x52, 0x54, 9, 9, 9, 9])];
+        for (number, (class, dst)) in classes.iter().enumerate() {
+            let storm = Frame::new(nth(number as u32), *dst).tag(8, 0).payload(0x0800, &[9; 46]);
+            bench.deliver("leaf1", &storm);
+            let flood = Flood::start(bench.outside().tap("leaf1"), None, move |_| storm.clone());
+            let begun = Instant::now();
+            for (other, dst) in classes.iter().filter(|(other, _)| other != class) {
+                let frame = Frame::new(PHYS, *dst).tag(8, 0).payload(0x0800, other.as_bytes());
+                let is_it = |got: &[u8]| got.len() > 14 && got[14..].starts_with(other.as_bytes());
+                bench.tap("leaf1").send(&frame);
+                assert!(bench.tap("vm8b").recv_matching(Duration::from_secs(5), is_it).is_some(), "{other} in a storm of {class}");
+            }
+            std::thread::sleep(Duration::from_secs(2).saturating_sub(begun.elapsed()));
+            let (sent, seconds) = (flood.stop(), begun.elapsed().as_secs_f64());
+            bench.settle("vm8b");
+            let passed = bench.tap("vm8").drain().iter().filter(|frame| frame.get(6..12) == Some(&nth(number as u32)[..])).count();
+            let allowed = (seconds + 1.0) * 100.0 + 50.0;
+            println!("{class}: {passed} of {sent} in {seconds:.1} s");
+            assert!(sent > 4_000, "{sent} frames are no storm");
+            assert!((passed as f64) < allowed, "{class}: {passed} of {sent} in {seconds:.1} s, at most {allowed:.0} expected");
+            bench.gateway.wait_for("the storm to be counted", |gateway| {
+                gateway.counter("l2gw_storm_dropped_total", &[("port", "leaf1"), ("class", class)]) > sent / 2
+            });
+        }
+    }
+}
+
+fn start(arguments: &[&str]) -> Bench {
+    start_file(&standard::file(), arguments)
+}
+
+fn start_with_limit(on_limit: &str) -> Bench {
+    let file =
+        standard::file().replace("link = \"vm8\"\n", &format!("link = \"vm8\"\non-limit = \"{on_limit}\"\n"));
+    start_file(&file, &["--upcall-rate", "0"])
+}
+
+fn start_file(file: &str, arguments: &[&str]) -> Bench {
+    let mut bench = Bench::prepare("gw", file, &standard::SIDES);
+    bench.gateway.start_with(arguments);
+    bench.gateway.wait_until_up();
+    bench
+}
+
+/// Who attacks, in which VLAN, and where new conversations begin meanwhile.
+struct Roles {
+    attacker: &'static str,
+    vlan: Option<u16>,
+    newcomers: &'static str,
+}
+
+/// What an attack did.
+#[derive(Debug)]
+#[allow(dead_code, reason = "some of it is for who reads what failed")]
+struct Attack {
+    /// Frames of the attacker.
+    sent: u64,
+    /// New conversations whose first frame did not arrive within a second.
+    lost: usize,
+    /// Frames for which there was no room on the way up, anybody's.
+    no_room: u64,
+    /// Frames of the conversation that was there before.
+    established_lost: usize,
+    /// The daemon's resident memory, against before.
+    grown_kib: u64,
+    median: Duration,
+}
+
+/// For ten seconds one port sends from new addresses as fast as it can. Meanwhile 200 new conversations of VLAN 8 begin, and one that
+/// was there goes on.
+fn attack(bench: &Bench, roles: &Roles) -> Attack {
+    bench.deliver("leaf1", &Frame::new(PHYS, BROADCAST).tag(8, 0).payload(0x0800, &[5; 46]));
+    let established = Established::begin(bench, ("vm5", None), ("leaf1", Some(5)));
+    let before = bench.gateway.resident_kib();
+    let vlan = roles.vlan;
+    let flood = Flood::start(bench.outside().tap(roles.attacker), None, move |number| {
+        let frame = Frame::new(nth(number as u32), PHYS);
+        vlan.map_or(Frame::new(nth(number as u32), PHYS), |vid| frame.tag(vid, 0)).payload(0x0800, &[7; 46])
+    });
+    let begun = Instant::now();
+    let (mut lost, mut took) = (0, Vec::new());
+    for number in 0..CONVERSATIONS {
+        let due = begun + Duration::from_secs(10) * number / CONVERSATIONS;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        match open_conversation(bench, roles.newcomers, number) {
+            Some(after) => took.push(after),
+            None => lost += 1,
+        }
+        // Clear enough; each further one would take its second.
+        if lost > 2 * FEW {
+            break;
+        }
+    }
+    let sent = flood.stop();
+    took.sort();
+    Attack {
+        sent,
+        lost,
+        no_room: bench.gateway.counter("l2gw_datapath_frames_total", &[("lookup", "lost")]),
+        established_lost: established.end(bench),
+        grown_kib: bench.gateway.resident_kib().saturating_sub(before),
+        median: took.get(took.len() / 2).copied().unwrap_or_default(),
+    }
+}
+
+/// Sends the first frame of a conversation of VLAN 8; how long it took to the other side.
+fn open_conversation(bench: &Bench, from: &'static str, number: u32) -> Option<Duration> {
+    let [_, _, c, d] = number.to_be_bytes();
+    let source: Mac = [0x52, 0x66, 0, 0, c, d];
+    let (frame, to) = match from {
+        "leaf1" => (Frame::new(source, BROADCAST).tag(8, 0), "vm8"),
+        _ => (Frame::new(source, PHYS), "leaf1"),
+    };
+    let begun = Instant::now();
+    bench.tap(from).send(&frame.payload(0x0800, &[8; 46]));
+    let is_it = |got: &[u8]| got.get(6..12) == Some(&source[..]);
+    bench.tap(to).recv_matching(Duration::from_secs(1), is_it).map(|_| begun.elapsed())
+}
+
+/// A conversation that is there, with its flow: a frame each ten milliseconds.
+struct Established {
+    flood: Flood,
+    tap: Tap,
+}
+
+impl Established {
+    fn begin(
+        bench: &Bench,
+        from: (&'static str, Option<u16>),
+        to: (&'static str, Option<u16>),
+    ) -> Established {
+        let frame = |source: Mac, dst: Mac, vlan: Option<u16>| {
+            let frame = Frame::new(source, dst);
+            match vlan {
+                Some(vid) => frame.tag(vid, 0).payload(0x0800, &ESTABLISHED),
+                None => frame.payload(0x0800, &ESTABLISHED),
+            }
+        };
+        let there = frame(STANDING, STANDING_PEER, from.1);
+        bench.deliver(to.0, &frame(STANDING_PEER, BROADCAST, to.1));
+        for _ in 0..3 {
+            assert_eq!(bench.deliver(from.0, &there).len(), 1, "to {} alone", to.0);
+        }
+        let tap = bench.outside().tap(to.0);
+        let flood = Flood::start(bench.outside().tap(from.0), Some(Duration::from_millis(10)), move |_| {
+            there.clone()
+        });
+        Established { flood, tap }
+    }
+
+    /// How many of its frames did not arrive.
+    fn end(self, bench: &Bench) -> usize {
+        let Established { flood, tap } = self;
+        let sent = flood.stop() as usize;
+        bench.settle("vm8");
+        let is_it = |frame: &Vec<u8>| frame.get(6..12) == Some(&STANDING[..]);
+        let came = tap.drain().iter().filter(|frame| is_it(frame)).count();
+        assert!(sent > 100, "only {sent} frames of the established conversation were sent");
+        assert_eq!(tap.lost(), 0, "the tap had no room, so nothing can be said");
+        sent - came
+    }
+}
+
+/// Sends a frame from each of 20 000 addresses into vm8, to an address behind the trunk; how many came out there.
+fn send_from_many(bench: &Bench) -> usize {
+    bench.deliver("leaf1", &Frame::new(PHYS, BROADCAST).tag(8, 0).payload(0x0800, &[5; 46]));
+    bench.deliver("vm8b", &Frame::new(OTHER, PHYS).payload(0x0800, &[5; 46]));
+    let mut came = 0;
+    for first in (0..MANY as u32).step_by(AT_ONCE) {
+        let frames: Vec<_> = (first..first + AT_ONCE as u32)
+            .map(|number| Frame::new(nth(number), PHYS).payload(0x0800, &[6; 46]))
+            .collect();
+        bench.tap("leaf1").drain();
+        frames.iter().for_each(|frame| bench.tap("vm8").send(frame));
+        // Where the limit drops, no marker of vm8 would pass. What is counted is through, because one task does both.
+        bench.gateway.wait_for("all of them to come up", |gateway| {
+            gateway.counter("l2gw_upcalls_total", &[("port", "vm8")]) >= u64::from(first) + AT_ONCE as u64
+        });
+        came += bench.tap("leaf1").drain().iter().filter(|frame| frame.get(6) == Some(&0x56)).count();
+    }
+    came
+}
+
+/// Frames sent before the next are waited for: less than a port's upcall socket has room for.
+const AT_ONCE: usize = 500;
+
+fn nth(number: u32) -> Mac {
+    let [a, b, c, d] = number.to_be_bytes();
+    [0x56, 0x99, a, b, c, d]
+}
+
+const PHYS: Mac = [0x52, 0x54, 0, 0, 0, 1];
+const OTHER: Mac = [0x52, 0x54, 0, 0, 0, 3];
+const FLAPPING: Mac = [0x52, 0x54, 0, 0, 0, 4];
+const STANDING: Mac = [0x52, 0x54, 0, 0, 0, 5];
+const STANDING_PEER: Mac = [0x52, 0x54, 0, 0, 0, 6];
+const ESTABLISHED: [u8; 46] = [0xe5; 46];
+const CONVERSATIONS: u32 = 200;
+/// First frames that may be lost where VLANs share a trunk's socket: while the daemon is busy elsewhere it may overflow for a moment.
+const FEW: usize = 6;
+/// First frames a second: what a test kernel's only CPU does beside a sender at full speed.
+const BUDGET: &str = "1000";
+const MANY: usize = 20_000;
+/// `mac-limit` of a port that is no trunk.
+const LIMIT: usize = 1_024;
