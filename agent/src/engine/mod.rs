@@ -165,6 +165,8 @@ impl Engine {
             Input::Operator(command) => self.obey(now, command),
             Input::Done { id, answers } => self.note_answers(now, id, answers),
             Input::Tick => {}
+            Input::UpcallsUnread(refusal) => self.note_refusal(now, "read-upcalls", &refusal, true),
+            Input::Unread(refusal) => self.note_refusal(now, "read", &refusal, true),
         }
         self.reconcile_links(now);
         self.keep_time(now);
