@@ -13,6 +13,7 @@ pub mod clock;
 pub mod counters;
 pub mod daemon;
 pub mod documents;
+mod driver;
 pub mod engine;
 pub mod event;
 pub mod input;
