@@ -4,6 +4,7 @@
 //! forwarding plane against a reference that was written from behaviour.md alone. [`suite`] is what every datapath must do, run on each;
 //! [`rows`] are `vlan`'s own table and stories, for every backend.
 
+pub mod entry;
 pub mod lab;
 pub mod rows;
 pub mod sim;

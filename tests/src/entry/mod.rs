@@ -1,0 +1,24 @@
+//! One entry a fuzz target: any bytes in, and what must hold whatever they are.
+//!
+//! ```text
+//!   libFuzzer (tests/fuzz, nightly) ──┐
+//!   proptest (tests/tests/fuzz_entries.rs) ──┼──► entry(bytes) ──► asserts
+//!   rows of what was found (tests/fuzz/rows) ┘
+//! ```
+//! An entry panics where something does not hold, and for nothing else. Bytes are read as choices ([`feed`]), so that most inputs reach
+//! deep; what a target asserts is in docs/fuzzing.md.
+
+mod documents;
+pub mod examples;
+pub mod feed;
+mod frame_grammar;
+mod frames;
+mod json_grammar;
+mod netlink;
+mod toml;
+mod verdicts;
+
+pub use documents::documents;
+pub use frames::frames;
+pub use netlink::netlink;
+pub use toml::toml;
