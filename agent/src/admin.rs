@@ -12,7 +12,7 @@
 //!
 //! Errors are `{"error": "…"}` with a fitting status.
 
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -20,6 +20,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request as AxumRequest
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::Listener;
 use axum::{Json, Router};
 use nsdb::Store;
 use serde::de::DeserializeOwned;
@@ -33,7 +34,6 @@ use crate::engine::Engine;
 use crate::input::Command;
 use crate::journal;
 use crate::runtime::{Request, ask};
-use crate::socket::Socket;
 use crate::topology::{self, Authorship, TopologyError};
 use crate::view::CounterView;
 
@@ -97,7 +97,7 @@ pub struct ErrorBody {
 ///
 /// # Errors
 /// The socket itself fails.
-pub async fn serve(socket: Socket, admin: Admin) -> std::io::Result<()> {
+pub async fn serve<L: Listener<Addr: Debug>>(socket: L, admin: Admin) -> std::io::Result<()> {
     axum::serve(socket, router(admin)).await
 }
 

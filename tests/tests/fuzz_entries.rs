@@ -29,3 +29,10 @@ proptest! {
         tests::entry::toml(&bytes);
     }
 }
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn socket(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        tests::entry::socket(&bytes);
+    }
+}

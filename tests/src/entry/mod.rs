@@ -13,12 +13,15 @@ pub mod examples;
 pub mod feed;
 mod frame_grammar;
 mod frames;
+mod http;
 mod json_grammar;
 mod netlink;
+mod socket;
 mod toml;
 mod verdicts;
 
 pub use documents::documents;
 pub use frames::frames;
 pub use netlink::netlink;
+pub use socket::socket;
 pub use toml::toml;
