@@ -1,5 +1,5 @@
 # make demo and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
-.PHONY: install build check test demo fmt clean
+.PHONY: install build check test demo fuzz fmt clean
 
 install:
 	@tests/setup/install.sh
@@ -18,6 +18,10 @@ test: install
 
 demo: build
 	@"$${CARGO_TARGET_DIR:-target}"/debug/lab-run "$${CARGO_TARGET_DIR:-target}"/debug/l2gw demo
+
+# One target for a while: make fuzz TARGET=frames SECONDS=1800. Needs a nightly compiler; docs/fuzzing.md tells the targets.
+fuzz: install
+	@tests/setup/fuzz.sh "$(TARGET)" "$(or $(SECONDS),60)"
 
 fmt:
 	@. tests/setup/toolchain.sh; cargo fmt --all

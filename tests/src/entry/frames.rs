@@ -105,6 +105,13 @@ impl Stage {
     }
 }
 
+/// The number by which an input chooses the topology of a description.
+pub(super) fn find(description: &Description) -> Option<(usize, &'static Topology)> {
+    let all = topologies();
+    let number = all.iter().position(|topology| topology.description() == description)?;
+    Some((number, &all[number]))
+}
+
 /// A random case, made and compiled once.
 fn case(seed: u8) -> &'static (Case, Arc<Topology>) {
     static ALL: [OnceLock<(Case, Arc<Topology>)>; 256] = [const { OnceLock::new() }; 256];

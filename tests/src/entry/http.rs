@@ -135,7 +135,7 @@ fn field(line: &str) -> (String, &str) {
     (name.to_ascii_lowercase(), value)
 }
 
-const PATHS: [&str; 18] = [
+pub(super) const PATHS: [&str; 18] = [
     "/v1/status",
     "/v1/ports",
     "/v1/trunks",

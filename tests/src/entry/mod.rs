@@ -16,6 +16,7 @@ mod frames;
 mod http;
 mod json_grammar;
 mod netlink;
+mod seeds;
 mod socket;
 mod toml;
 mod verdicts;
@@ -23,5 +24,21 @@ mod verdicts;
 pub use documents::documents;
 pub use frames::frames;
 pub use netlink::netlink;
+pub use seeds::{TARGETS, seeds};
 pub use socket::socket;
 pub use toml::toml;
+
+/// The entry of a target.
+///
+/// # Panics
+/// There is no such target, or something that holds for every input does not.
+pub fn enter(target: &str, bytes: &[u8]) {
+    match target {
+        "frames" => frames(bytes),
+        "netlink" => netlink(bytes),
+        "documents" => documents(bytes),
+        "toml" => toml(bytes),
+        "socket" => socket(bytes),
+        other => panic!("{other:?} is no target, {TARGETS:?} are"),
+    }
+}
