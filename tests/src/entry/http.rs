@@ -9,7 +9,7 @@ use super::json_grammar::changed;
 /// Bytes as they are, or requests behind each other.
 pub(super) fn requests(bytes: &[u8]) -> Vec<u8> {
     let mut feed = Feed::new(bytes);
-    if feed.byte() % 4 == 0 {
+    if feed.byte().is_multiple_of(4) {
         return feed.rest().to_vec();
     }
     let mut all = Vec::new();
@@ -112,7 +112,7 @@ fn check_answer(bytes: &[u8]) -> &[u8] {
     let number: u16 =
         number.get(..3).and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("{status:?}"));
     assert!(ALLOWED.contains(&number), "{number} is no answer of ours: {}", text());
-    let headers: Vec<(String, &str)> = lines.map(|line| field(line)).collect();
+    let headers: Vec<(String, &str)> = lines.map(field).collect();
     let find = |name: &str| headers.iter().find(|(other, _)| other == name).map(|(_, value)| *value);
     let len = find("content-length").map_or(0, |len| len.parse::<usize>().expect("a length is a number"));
     // To HEAD only the length is said.
