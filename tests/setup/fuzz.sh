@@ -54,7 +54,7 @@ esac
 # No sanitizer: our crates have no unsafe code that bytes reach, and without one it is twice as fast.
 export RUSTUP_TOOLCHAIN=$nightly
 run=("$tools/bin/cargo-fuzz" fuzz run --fuzz-dir tests/fuzz --sanitizer none --target-dir "$build/fuzz" "$target" "$corpus" --)
-run+=("-artifact_prefix=$found/" "-max_total_time=$seconds" "-max_len=$longest" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1)
+run+=("-artifact_prefix=$found/" "-max_total_time=$seconds" "-max_len=$longest" -timeout=60 -rss_limit_mb=3000 -print_final_stats=1)
 status=0
 nice -n 10 "${run[@]}" || status=$?
 [ "$status" -eq 0 ] || echo "fuzz: what was found is in $found; put it into tests/fuzz/rows/$target under a name that says what it is" >&2
