@@ -1,5 +1,5 @@
 # make demo and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
-.PHONY: install build check test demo bench-kernel bench-uml fmt clean
+.PHONY: install build check test demo bench-kernel bench-uml fuzz fmt clean
 
 install:
 	@tests/setup/install.sh
@@ -30,6 +30,10 @@ bench-uml: install
 	@tests/setup/bench.sh uml
 	@. tests/setup/toolchain.sh; cargo build --release --locked -p l2gw -p tests --bins
 	@"$${CARGO_TARGET_DIR:-target}"/release/bench-uml
+
+# One target for a while: make fuzz TARGET=frames SECONDS=1800. Needs a nightly compiler; docs/fuzzing.md tells the targets.
+fuzz: install
+	@tests/setup/fuzz.sh "$(TARGET)" "$(or $(SECONDS),60)"
 
 fmt:
 	@. tests/setup/toolchain.sh; cargo fmt --all

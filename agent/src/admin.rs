@@ -5,14 +5,14 @@
 //! | GET `/v1/status`, `/v1/ports`, `/v1/trunks`, `/v1/bridges`, `/v1/macs`, `/v1/flows`, `/v1/counters` | snapshots ([`crate::view`]) |
 //! | GET `/v1/events?newest=100` | the newest events of the journal, the oldest of them first |
 //! | GET `/v1/topology` | the newest revision and its description |
-//! | POST `/v1/topology` | publishes a revision; 409 if another came first, 422 if it does not build |
+//! | POST `/v1/topology` | publishes a revision; 409 if another came first, 422 if it does not build or is too large |
 //! | POST `/v1/trace` | what the running switch would do with a frame; nothing is learned |
 //! | POST `/v1/command` | an operator's command |
 //! | GET `/metrics` | counters |
 //!
 //! Errors are `{"error": "…"}` with a fitting status.
 
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -20,6 +20,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request as AxumRequest
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::Listener;
 use axum::{Json, Router};
 use nsdb::Store;
 use serde::de::DeserializeOwned;
@@ -33,8 +34,7 @@ use crate::engine::Engine;
 use crate::input::Command;
 use crate::journal;
 use crate::runtime::{Request, ask};
-use crate::socket::Socket;
-use crate::topology::{self, Authorship, TopologyError};
+use crate::topology::{self, Authorship};
 use crate::view::CounterView;
 
 /// What the handlers need.
@@ -97,7 +97,7 @@ pub struct ErrorBody {
 ///
 /// # Errors
 /// The socket itself fails.
-pub async fn serve(socket: Socket, admin: Admin) -> std::io::Result<()> {
+pub async fn serve<L: Listener<Addr: Debug>>(socket: L, admin: Admin) -> std::io::Result<()> {
     axum::serve(socket, router(admin)).await
 }
 
@@ -177,7 +177,8 @@ async fn publish(State(admin): State<Admin>, Body(proposal): Body<Proposal>) -> 
     let by = Authorship { author: proposal.author, note: proposal.note };
     match topology::publish(&admin.store, &proposal.description, proposal.expected, &by).await {
         Ok((revision, is_new)) => Json(Accepted { revision: revision.get(), is_new }).into_response(),
-        Err(error @ TopologyError::Conflict { .. }) => failure(StatusCode::CONFLICT, error.to_string()),
+        Err(error) if error.is_conflict() => failure(StatusCode::CONFLICT, error.to_string()),
+        Err(error) if error.is_unstorable() => failure(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

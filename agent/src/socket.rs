@@ -160,6 +160,35 @@ impl AsyncWrite for Seated {
     }
 }
 
+/// One connection that is there already, and no other: what a test talks to a daemon by.
+#[derive(Debug)]
+pub struct Single<Io> {
+    connection: Option<Io>,
+}
+
+impl<Io> Single<Io> {
+    /// Listens to this connection.
+    pub fn new(connection: Io) -> Single<Io> {
+        Single { connection: Some(connection) }
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Listener for Single<Io> {
+    type Io = Io;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (Io, ()) {
+        match self.connection.take() {
+            Some(connection) => (connection, ()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Removes a socket file; anything else that is there stays.
 fn remove_left_over(path: &Path) -> Result<(), SocketError> {
     let refused = |source| SocketError::Refused { path: path.to_owned(), source };

@@ -37,6 +37,15 @@ impl TopologyError {
     pub fn is_conflict(&self) -> bool {
         matches!(self, TopologyError::Conflict { .. })
     }
+
+    /// Whether what was to be published cannot be stored: a name that cannot be a shard's, more bytes than a store takes.
+    pub fn is_unstorable(&self) -> bool {
+        match self {
+            TopologyError::Store(error) => error.is_too_large(),
+            TopologyError::Document(error) => matches!(error, DocumentError::Name { .. }),
+            TopologyError::Conflict { .. } => false,
+        }
+    }
 }
 
 /// Who publishes, and what they say of it.

@@ -5,6 +5,7 @@
 //! [`rows`] are `vlan`'s own table and stories, for every backend. [`bench`] is what programs measure, and tests do not.
 
 pub mod bench;
+pub mod entry;
 pub mod lab;
 pub mod rows;
 pub mod sim;

@@ -21,9 +21,17 @@ pub(super) fn check_len(actions: &[Action]) -> Result<(), Denial> {
     Err(Denial::Errno { errno: libc::EMSGSIZE, message: Some(message) })
 }
 
-/// Reads a list of actions; none if it has one that this program does not make.
+/// Reads a list of actions; none if it has one that this program does not make, or clones within clones deeper than the kernel takes.
 pub(super) fn decode(list: NlaIter<'_>) -> Option<Vec<Action>> {
-    list.map(|nla| decode_one(nla.ok()?)).collect()
+    decode_level(list, 0)
+}
+
+/// An attribute of 64 KiB has room for 16 000 clones within each other, more than a stack has.
+fn decode_level(list: NlaIter<'_>, depth: usize) -> Option<Vec<Action>> {
+    if depth > DEEPEST {
+        return None;
+    }
+    list.map(|nla| decode_one(nla.ok()?, depth)).collect()
 }
 
 fn encode_one(list: &mut NlaWriter, action: &Action) {
@@ -36,7 +44,7 @@ fn encode_one(list: &mut NlaWriter, action: &Action) {
     }
 }
 
-fn decode_one(nla: Nla<'_>) -> Option<Action> {
+fn decode_one(nla: Nla<'_>, depth: usize) -> Option<Action> {
     match nla.kind {
         OVS_ACTION_ATTR_OUTPUT => Some(Action::Output(VportNo(nla.u32().ok()?))),
         OVS_ACTION_ATTR_PUSH_VLAN => {
@@ -46,7 +54,7 @@ fn decode_one(nla: Nla<'_>) -> Option<Action> {
         }
         OVS_ACTION_ATTR_POP_VLAN => Some(Action::PopTag),
         OVS_ACTION_ATTR_METER => Some(Action::Meter(MeterId(nla.u32().ok()?))),
-        OVS_ACTION_ATTR_CLONE => decode(nla.nested()).map(Action::Clone),
+        OVS_ACTION_ATTR_CLONE => decode_level(nla.nested(), depth + 1).map(Action::Clone),
         _ => None,
     }
 }
@@ -71,6 +79,9 @@ fn kernel_len(actions: &[Action]) -> usize {
 
 /// MAX_ACTIONS_BUFSIZE of `net/openvswitch/flow_netlink.c`; kernels from 6.14 on allow more.
 const MAX_ACTIONS_BUFSIZE: usize = 32 << 10;
+
+/// OVS_COPY_ACTIONS_MAX_DEPTH of `net/openvswitch/flow_netlink.c`.
+const DEEPEST: usize = 16;
 
 /// linux/if_vlan.h; in openvswitch.ko's TCIs the bit says that there is a tag.
 pub(super) const VLAN_CFI_MASK: u16 = 0x1000;
@@ -114,6 +125,21 @@ mod tests {
         writer.put_u32(OVS_ACTION_ATTR_OUTPUT, 1);
         writer.put_u32(7, 1);
         assert_eq!(decode(NlaIter::new(&writer.finish().unwrap())), None);
+    }
+
+    #[test]
+    fn clones_within_clones_end_before_the_stack_does() {
+        let nested = |depth: usize| {
+            let mut bytes = Vec::new();
+            for level in (1..=depth).rev() {
+                bytes.extend(((level * HEADER_LEN) as u16).to_ne_bytes());
+                bytes.extend(OVS_ACTION_ATTR_CLONE.to_ne_bytes());
+            }
+            decode(NlaIter::new(&bytes))
+        };
+        assert!(nested(DEEPEST).is_some());
+        assert_eq!(nested(DEEPEST + 1), None);
+        assert_eq!(nested(16_383), None);
     }
 
     #[test]

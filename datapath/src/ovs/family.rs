@@ -47,6 +47,16 @@ pub(super) struct Family {
 }
 
 impl Family {
+    /// The family of this number, spoken to in the version that all but one have.
+    pub(super) const fn numbered(id: u16) -> Family {
+        Family { id, version: OVS_VERSION }
+    }
+
+    /// Its number.
+    pub(super) const fn number(self) -> u16 {
+        self.id
+    }
+
     /// Whether a message of this type is the family's.
     pub(super) fn is(&self, kind: u16) -> bool {
         self.id == kind

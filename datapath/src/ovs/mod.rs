@@ -10,7 +10,8 @@
 //! ```
 //! Rooms: `nla` attributes, `transact` requests and answers, `family` numbers and refusals, `dp` `vport` `flow` `packet` `meter`
 //! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `ports` how ports are made,
-//! `upcall` the ears, `watch` what else the kernel tells, `owner` who has the datapath.
+//! `upcall` the ears, `watch` what else the kernel tells, `owner` who has the datapath; `reread` holds the codec against itself, for
+//! tests.
 //!
 //! The datapath, its ports and its flows outlive the process. A port's number is not used again as long as there are others (65 534
 //! in all), so a flow that still names a port that is gone cannot send to another link.
@@ -29,6 +30,7 @@ mod nla;
 mod owner;
 mod packet;
 mod ports;
+mod reread;
 mod socket;
 mod transact;
 mod upcall;
@@ -56,6 +58,8 @@ use self::socket::Home;
 use self::transact::{Denial, Request, Transactor};
 use self::upcall::Ears;
 use self::watch::Watch;
+
+pub use self::reread::{Reread, reread};
 
 /// A datapath of openvswitch.ko.
 ///

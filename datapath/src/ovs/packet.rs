@@ -62,6 +62,12 @@ fn read_upcall(port: Option<VportNo>, body: &[u8]) -> Option<Upcall> {
     })
 }
 
+/// Appends a frame and its key as the kernel does in an upcall.
+pub(super) fn put_upcall(message: &mut NlaWriter, frame: &[u8], key: &[u8]) {
+    message.put(OVS_PACKET_ATTR_PACKET, frame);
+    message.put(OVS_PACKET_ATTR_KEY, key);
+}
+
 /// The frame, and its key as the kernel writes it.
 fn split_upcall(body: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let (mut frame, mut key) = (None, None);
@@ -89,7 +95,7 @@ fn read_key(vport: VportNo, frame: &[u8], key: &[u8]) -> Result<FlowKey, Malform
 }
 
 /// enum ovs_packet_cmd.
-const OVS_PACKET_CMD_MISS: u8 = 1;
+pub(super) const OVS_PACKET_CMD_MISS: u8 = 1;
 const OVS_PACKET_CMD_EXECUTE: u8 = 3;
 
 /// enum ovs_packet_attr.

@@ -259,6 +259,14 @@ impl Window {
     }
 }
 
+/// What a datagram says of so many requests, the first of them numbered 0; none for one that it does not end.
+pub(super) fn read_outcomes(datagram: &[u8], requests: usize, on_reply: OnReply<'_>) -> Vec<Option<Outcome>> {
+    let (outcomes, quiet) = (vec![None; requests], vec![false; requests]);
+    let mut window = Window { first_seq: 0, outcomes, quiet, has_lost: false };
+    window.read(datagram, on_reply);
+    window.outcomes
+}
+
 /// One netlink message of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Message<'a> {

@@ -157,6 +157,11 @@ impl DocumentsError {
         matches!(self, Self::Conflict { .. })
     }
 
+    /// Whether what was to be published is more than a store takes: the caller's to change.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::ShardTooLarge { .. } | Self::RootTooLarge { .. } | Self::TextTooLong { .. })
+    }
+
     /// Whether the same call may succeed later. It may also have been carried out: read the root first.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_retryable())

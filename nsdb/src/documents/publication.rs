@@ -50,7 +50,7 @@ impl Publication {
 }
 
 /// The stored form of `root`.
-fn encode_root(root: &Root) -> Result<Vec<u8>, DocumentsError> {
+pub(crate) fn encode_root(root: &Root) -> Result<Vec<u8>, DocumentsError> {
     let bytes = schema::encode(ROOT_VERSION, root)?;
     if bytes.len() > MAX_ROOT_BYTES {
         return Err(DocumentsError::RootTooLarge { shards: root.shards.len(), length: bytes.len() });

@@ -10,7 +10,16 @@ use crate::documents::shard::{ShardId, ShardName};
 
 /// Number of a state of the documents: 1 for the first that was ever published, one more for each after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
 pub struct Revision(u64);
+
+impl TryFrom<u64> for Revision {
+    type Error = &'static str;
+
+    fn try_from(number: u64) -> Result<Self, Self::Error> {
+        Self::new(number).ok_or("revision 0, allowed are numbers from 1")
+    }
+}
 
 impl Revision {
     /// The first revision of a store.
@@ -26,9 +35,9 @@ impl Revision {
         self.0
     }
 
-    /// The revision after this one.
+    /// The revision after this one. The last there can be, which nobody publishes but a damaged document may name, is its own.
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

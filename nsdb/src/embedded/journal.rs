@@ -12,6 +12,7 @@ use crate::embedded::tables::{JOURNAL, META, Reading, Sealed, Writing};
 use crate::error::StoreError;
 use crate::journal::entry::{ENTRY_OVERHEAD, Entry, EntryId, NewEntry, Query};
 use crate::journal::{Journal, JournalError, encode_all};
+use crate::reread::reread_document;
 use crate::schema;
 
 impl Journal for Embedded {
@@ -82,6 +83,11 @@ impl Extent {
         let bytes = self.bytes.saturating_sub(stored as u64 + KEY_BYTES);
         Self { first: self.first + 1, bytes, ..self }
     }
+}
+
+/// Reads bytes as an extent, if they are one, and writes and reads it again.
+pub(crate) fn reread_extent(bytes: &[u8]) -> Result<(), String> {
+    reread_document::<Extent>(EXTENT_VERSION, bytes).map(drop)
 }
 
 fn append(writing: &Writing<'_>, encoded: &[Vec<u8>], max_bytes: u64) -> Result<Vec<EntryId>, StoreError> {

@@ -85,6 +85,15 @@ fn parse(line: &[u8; LINE_BYTES]) -> Option<u64> {
     (format(number) == *line).then_some(number)
 }
 
+/// Reads the beginning of bytes as a mark, if it is one, and writes it again.
+pub(crate) fn reread_mark(bytes: &[u8]) -> Result<(), String> {
+    let Some(line) = bytes.first_chunk() else { return Ok(()) };
+    match parse(line) {
+        Some(number) if format(number) != *line => Err(format!("mark {number} was written otherwise")),
+        _ => Ok(()),
+    }
+}
+
 const PREFIX: &str = "l2gw commit ";
 const LINE_BYTES: usize = 64;
 

@@ -19,6 +19,9 @@ mod tables;
 mod volatile;
 mod writer;
 
+pub(crate) use journal::reread_extent;
+pub(crate) use mark::reread_mark;
+
 use std::path::Path;
 use std::sync::Arc;
 

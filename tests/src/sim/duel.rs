@@ -50,8 +50,15 @@ impl<'a> Duel<'a> {
     /// # Errors
     /// A description that one of the sides does not understand.
     pub fn new(case: &'a Case) -> Result<Duel<'a>, String> {
-        let topology =
-            Arc::new(Topology::build(&case.description).map_err(|mistakes| format!("{mistakes:?}"))?);
+        let topology = Topology::build(&case.description).map_err(|mistakes| format!("{mistakes:?}"))?;
+        Duel::on(case, Arc::new(topology))
+    }
+
+    /// As [`new`](Self::new), with the case's topology, which takes longer to compile than a frame to judge.
+    ///
+    /// # Errors
+    /// A description that one of the sides does not understand.
+    pub fn on(case: &'a Case, topology: Arc<Topology>) -> Result<Duel<'a>, String> {
         let reference = Reference::new(&case.description, case.designation.clone(), &case.down)
             .ok_or("a name is missing in the description")?;
         let mut switch = Switch::offline(Arc::clone(&topology), HostId(0));

@@ -34,7 +34,13 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
     if !findings.mistakes.is_empty() {
         return Err(findings.mistakes);
     }
-    let graph = Graph::new(&known_vids(&bridges, &ports), &edges);
+    let graph = match Graph::new(&known_vids(&bridges, &ports), &edges) {
+        Ok(graph) => graph,
+        Err(too_many) => {
+            judge.pairs(too_many, &mut findings);
+            return Err(findings.mistakes);
+        }
+    };
     let trees = graph.trees();
     judge.trees(&trees, &mut findings);
     if !findings.mistakes.is_empty() {

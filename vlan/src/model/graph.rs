@@ -40,7 +40,10 @@ pub(super) struct Tree {
 
 impl Graph {
     /// `aware[b]` holds the VLANs that the ports of VAB `b` know; `None` for a VUB. Chains of VABs must have been checked to end.
-    pub(super) fn new(aware: &[Option<VidSet>], edges: &[Edge]) -> Graph {
+    ///
+    /// # Errors
+    /// More pairs of a VLAN and a next tag's VLAN than memory is to be spent on.
+    pub(super) fn new(aware: &[Option<VidSet>], edges: &[Edge]) -> Result<Graph, TooManyPairs> {
         let mut graph =
             Graph { nodes: BTreeSet::new(), neighbours: FxHashMap::default(), chains: FxHashMap::default() };
         let mut known: Vec<Option<VidSet>> = aware.to_vec();
@@ -58,11 +61,12 @@ impl Graph {
                 graph.chains.insert((edge.bridge, edge.vid), edge.to);
             }
         }
+        check_pairs(edges, &known)?;
         graph.add_nodes(&known);
         for edge in edges {
             graph.add_edges(edge, known[edge.to.0 as usize].as_ref());
         }
-        graph
+        Ok(graph)
     }
 
     fn add_nodes(&mut self, known: &[Option<VidSet>]) {
@@ -130,6 +134,30 @@ impl Graph {
     }
 }
 
+/// Peerings with VABs make more domains than are allowed: each of them one for every VLAN of the VAB it leads to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TooManyPairs {
+    /// Index of the first peering that is one too many.
+    pub(super) index: usize,
+    /// How many there are with it.
+    pub(super) count: usize,
+}
+
+/// A line of a file may stand for 4 094 domains, so they are counted before any is made.
+fn check_pairs(edges: &[Edge], known: &[Option<VidSet>]) -> Result<(), TooManyPairs> {
+    let mut count = 0;
+    for edge in edges {
+        count += known[edge.to.0 as usize].as_ref().map_or(0, |vids| vids.iter().count());
+        if count > MOST_PAIRS {
+            return Err(TooManyPairs { index: edge.index, count });
+        }
+    }
+    Ok(())
+}
+
 fn domain((bridge, vid, inner): DomainKey, parent: u16, depth: u16) -> Domain {
     Domain { bridge, vid, inner, parent, depth }
 }
+
+/// A VLAN of each of 128 customers with all of theirs, or 4 094 customers with 128 VLANs each. The daemon keeps some 300 bytes for each.
+pub(super) const MOST_PAIRS: usize = 128 * 4096;
