@@ -1,5 +1,5 @@
 # make demo and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
-.PHONY: install build check test demo fmt clean
+.PHONY: install build check test demo house fmt clean
 
 install:
 	@tests/setup/install.sh
@@ -18,6 +18,10 @@ test: install
 
 demo: build
 	@"$${CARGO_TARGET_DIR:-target}"/debug/lab-run "$${CARGO_TARGET_DIR:-target}"/debug/l2gw demo
+
+# The size of the code against its budgets; CONTRIBUTING.md has them.
+house:
+	@. tests/setup/toolchain.sh; cargo run --locked --quiet -p tests --bin house
 
 fmt:
 	@. tests/setup/toolchain.sh; cargo fmt --all
