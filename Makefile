@@ -7,7 +7,7 @@ install:
 build: install
 	@tests/setup/run-tests.sh build
 
-# Format, clippy, arrows and pure tests: under three minutes after a build.
+# Format, clippy, arrows, size and pure tests: under three minutes after a build.
 check: install
 	@tests/setup/run-tests.sh check
 
