@@ -1,5 +1,5 @@
 # make demo and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
-.PHONY: install build check test demo house fmt clean
+.PHONY: install build check test demo house bench-kernel bench-uml fmt clean
 
 install:
 	@tests/setup/install.sh
@@ -22,6 +22,18 @@ demo: build
 # The size of the code against its budgets; CONTRIBUTING.md has them.
 house:
 	@. tests/setup/toolchain.sh; cargo run --locked --quiet -p tests --bin house
+
+# What is measured, by release builds and not by any test: docs/benchmarks.md. In instructions, with verdict and exit code …
+bench-kernel: install
+	@tests/setup/bench.sh kernel
+	@. tests/setup/toolchain.sh; cargo build --release --locked -p l2gw -p tests --bins
+	@"$${CARGO_TARGET_DIR:-target}"/release/bench-kernel
+
+# … and in time and memory, which the machine's other work disturbs.
+bench-uml: install
+	@tests/setup/bench.sh uml
+	@. tests/setup/toolchain.sh; cargo build --release --locked -p l2gw -p tests --bins
+	@"$${CARGO_TARGET_DIR:-target}"/release/bench-uml
 
 fmt:
 	@. tests/setup/toolchain.sh; cargo fmt --all

@@ -13,11 +13,12 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::clock;
+use crate::driver::Driver;
 use crate::engine::{Engine, Settings};
 use crate::input::SavedAddress;
 use crate::journal;
 use crate::record::Recorder;
-use crate::runtime::{Arrived, Opener, Runtime, Wiring};
+use crate::runtime::{Arrived, Opener, Wiring};
 use crate::socket::Socket;
 use crate::supervise::keep;
 use crate::topology;
@@ -58,6 +59,9 @@ pub enum DaemonError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The engine's thread cannot be started.
+    #[error("the engine's thread cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
     /// Links cannot be watched.
     #[error("links cannot be watched: {0}")]
     Links(#[source] std::io::Error),
@@ -83,10 +87,10 @@ fn advice(refusal: &Refusal) -> &'static str {
 ///
 /// # Errors
 /// Whatever keeps it from starting. Once it runs, faults are events and counters.
-pub async fn run<D: FlowTable>(
+pub async fn run<D: FlowTable + 'static>(
     options: Options,
     store: Arc<Store>,
-    opener: impl Opener<D>,
+    opener: impl Opener<D> + 'static,
     links: mpsc::Receiver<LinkEvent>,
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
@@ -106,17 +110,17 @@ pub async fn run<D: FlowTable>(
     let outlives = options.settings.datapath != "fake";
     let engine = Engine::new(options.settings);
     let before = load_addresses(&store).await;
-    let runtime = Runtime::new(engine, opener, wiring).await?;
+    let driver = Driver::start(engine, opener, wiring, before).await?;
     ready();
-    let ended = runtime.run(before).await;
+    let (ended, rest) = driver.ended().await;
     serving.abort();
     drop(kept);
-    let (datapath, addresses) = ended?;
+    let addresses = ended?;
     tasks.close();
     tasks.wait().await;
     save_addresses(&store, &addresses).await;
+    rest.finish(options.teardown)?;
     if options.teardown {
-        datapath.teardown().await?;
         info!("the datapath is removed");
     } else if outlives {
         info!("stopped; the kernel goes on forwarding by the flows it has");

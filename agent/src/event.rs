@@ -99,7 +99,8 @@ pub enum Event {
         /// Addresses learned from them or from the saved ones.
         addresses: usize,
     },
-    /// Somebody removed the datapath under the daemon; it was made anew, and every conversation begins again.
+    /// Somebody removed the datapath under the daemon, or it could not be read any more: it was made or taken over anew. If it was
+    /// made, every conversation begins again.
     DatapathAnew,
     /// The MTU of a link is not what the file expects.
     MtuDiffers {
@@ -168,7 +169,7 @@ impl fmt::Display for Event {
                     "adopted: {kept} flows kept, {replaced} replaced, {deleted} deleted, {addresses} addresses known"
                 )
             }
-            Event::DatapathAnew => f.write_str("the datapath was removed by somebody else and is made anew"),
+            Event::DatapathAnew => f.write_str("the datapath was removed by somebody else, or could not be read any more, and is opened anew"),
             Event::MtuDiffers { port, link, expected } => {
                 write!(f, "port {port}: the link's MTU is {link}, the file expects {expected}")
             }

@@ -56,6 +56,10 @@ pub enum Input {
     },
     /// Time went by.
     Tick,
+    /// The datapath's upcalls could not be read; it is tried again.
+    UpcallsUnread(Refusal),
+    /// What the datapath has or counted could not be read; it is tried again.
+    Unread(Refusal),
 }
 
 /// The answer for one element of an output.

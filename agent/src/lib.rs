@@ -12,7 +12,7 @@
 //! ```
 //!
 //! - [`start`] and [`daemon`] open what is needed, start the tasks, and end them in order; [`supervise`] keeps the side tasks alive.
-//! - [`runtime`] is the one task that owns engine and datapath. Nothing needs a lock.
+//! - [`runtime`] is the one task that owns engine and datapath, on a thread of its own. Nothing needs a lock.
 //! - [`topology`] publishes and follows revisions; [`documents`] lays them out in the store; [`journal`] keeps events.
 //! - [`socket`] and [`admin`] answer operators, in the form of [`view`].
 //! - [`reconcile`], [`lower`], [`budget`] and [`counters`] are the engine's own and as pure as it is.
@@ -92,6 +92,7 @@ pub mod clock;
 pub mod counters;
 pub mod daemon;
 pub mod documents;
+mod driver;
 pub mod engine;
 pub mod event;
 pub mod input;

@@ -84,6 +84,10 @@ pub struct Runtime<D, O> {
     opener: O,
     wiring: Wiring,
     is_gone: bool,
+    /// How often in a row upcalls could not be read.
+    upcalls_unread: u32,
+    /// How often in a row the rest could not be read.
+    unread: u32,
     statistics_at: TokioInstant,
 }
 
@@ -95,7 +99,16 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     pub async fn new(engine: Engine, mut opener: O, wiring: Wiring) -> Result<Runtime<D, O>, Refusal> {
         let datapath = opener.open().await?;
         let statistics_at = TokioInstant::now() + STATISTICS_EVERY;
-        Ok(Runtime { engine, datapath, opener, wiring, is_gone: false, statistics_at })
+        Ok(Runtime {
+            engine,
+            datapath,
+            opener,
+            wiring,
+            is_gone: false,
+            upcalls_unread: 0,
+            unread: 0,
+            statistics_at,
+        })
     }
 
     /// Runs until told to stop. The datapath comes back as it is, with all its flows in force, and with it the addresses
@@ -134,15 +147,24 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             _ = sleep_until(self.statistics_at) => self.statistics().await,
             _ = sleep_until(wake_at) => vec![Input::Tick],
             upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
-                Ok(upcalls) => vec![Input::Upcalls(upcalls)],
+                Ok(upcalls) => {
+                    self.upcalls_unread = 0;
+                    vec![Input::Upcalls(upcalls)]
+                }
                 Err(refusal) => {
-                    warn!(%refusal, "upcalls cannot be read");
-                    self.is_gone |= is_gone(&refusal);
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-                    Vec::new()
+                    self.upcalls_unread += 1;
+                    self.note_failure(&refusal, self.upcalls_unread);
+                    vec![Input::UpcallsUnread(refusal)]
                 }
             },
         }
+    }
+
+    /// Sockets that fail again and again, whatever the reason, are no better than a datapath that is gone: both are opened anew.
+    fn note_failure(&mut self, refusal: &Refusal, in_a_row: u32) {
+        self.is_gone |= is_gone(refusal) || in_a_row >= FAILURES_IN_A_ROW;
+        warn!(%refusal, in_a_row, "the datapath cannot be read");
     }
 
     fn answer(&mut self, request: Request) -> Vec<Input> {
@@ -162,11 +184,17 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             true => self.reopen().await.map(|observed| vec![observed]),
             false => self.read_statistics().await,
         };
-        let inputs = read.unwrap_or_else(|refusal| {
-            self.is_gone |= is_gone(&refusal);
-            warn!(%refusal, "the datapath cannot be read");
-            Vec::new()
-        });
+        let inputs = match read {
+            Ok(inputs) => {
+                self.unread = 0;
+                inputs
+            }
+            Err(refusal) => {
+                self.unread += 1;
+                self.note_failure(&refusal, self.unread);
+                vec![Input::Unread(refusal)]
+            }
+        };
         let now = TokioInstant::now();
         self.statistics_at = now + STATISTICS_EVERY.max((now - begun) * STATISTICS_SHARE);
         inputs
@@ -188,10 +216,10 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         Ok(inputs)
     }
 
-    /// Somebody removed the datapath: it is made anew, and the engine told that nothing is in it.
+    /// The datapath was removed, or cannot be read: it is made or adopted anew, and the engine told what is in it.
     async fn reopen(&mut self) -> Result<Input, Refusal> {
         self.datapath = self.opener.open().await?;
-        self.is_gone = false;
+        (self.is_gone, self.upcalls_unread) = (false, 0);
         self.observe().await
     }
 
@@ -312,6 +340,8 @@ const STATISTICS_EVERY: Duration = Duration::from_millis(500);
 const STATISTICS_SHARE: u32 = 10;
 /// Meters whose counters are read at once; each is a question of its own.
 const METERS_AT_ONCE: usize = 64;
+/// About a second of them.
+const FAILURES_IN_A_ROW: u32 = 5;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
 /// Upcalls taken from the kernel at once; small enough that a link event never waits long behind them.
 const UPCALLS_AT_ONCE: usize = 64;

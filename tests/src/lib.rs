@@ -2,7 +2,8 @@
 //!
 //! [`lab`] is the real thing in small: test kernels, namespaces, links, frames on a wire, physical switches and hosts. [`sim`] is the
 //! forwarding plane against a reference that was written from behaviour.md alone. [`suite`] is what every datapath must do, run on each;
-//! [`rows`] are `vlan`'s own table and stories, for every backend. [`house`] measures the code itself.
+//! [`rows`] are `vlan`'s own table and stories, for every backend. [`bench`] is what programs measure, and tests do
+//! not; [`house`] measures the code itself.
 //!
 //! ```
 //! use tests::sim::cases::Case;
@@ -23,6 +24,7 @@
 //! # Ok::<(), String>(())
 //! ```
 
+pub mod bench;
 pub mod house;
 pub mod lab;
 pub mod rows;

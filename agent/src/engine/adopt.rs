@@ -40,7 +40,7 @@ struct Tally {
 }
 
 impl Engine {
-    /// What the datapath has at the start; later, what it has after somebody removed it and it was made anew: nothing that is ours.
+    /// What the datapath has at the start; later, what it has after it was opened anew: nothing that is ours if somebody had removed it.
     pub(super) fn observe(&mut self, now: Instant, vports: Vec<Vport>, flows: Vec<Flow>) {
         self.links.note_vports(vports);
         if !self.heritage.has_begun {

@@ -121,7 +121,13 @@ impl Engine {
     }
 
     /// Counts a refusal, and tells of the first of its kind in a while.
-    fn note_refusal(&mut self, now: Instant, what: &'static str, refusal: &Refusal, retried: bool) {
+    pub(super) fn note_refusal(
+        &mut self,
+        now: Instant,
+        what: &'static str,
+        refusal: &Refusal,
+        retried: bool,
+    ) {
         let cause = refusal.cause.name();
         self.counts.refuse(what, cause);
         if self.time.may_tell(now, (what, cause.to_owned())) {

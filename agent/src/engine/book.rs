@@ -28,6 +28,8 @@ pub(super) struct Book {
     by_class: HashMap<Class, u32, Seed>,
     by_tag: HashMap<Tagged, Dependents, Seed>,
     stale: [VecDeque<Reference>; HEATS],
+    /// What is still to be marked as stale.
+    unmarked: VecDeque<Unmarked>,
     /// The upper half of new ids, so that an earlier run's are not met again.
     ids_of_this_run: u64,
     last_id: u64,
@@ -107,6 +109,15 @@ pub(super) enum Tagged {
     Vport(VportNo),
 }
 
+/// Flows whose ground has shifted, of which those before `next` are marked as stale.
+#[derive(Debug)]
+enum Unmarked {
+    /// These.
+    Listed { list: Vec<Reference>, next: usize },
+    /// Those in the places up to `end`.
+    Places { next: u32, end: u32 },
+}
+
 /// Flows with one tag, some of which are gone.
 #[derive(Debug, Default)]
 struct Dependents {
@@ -124,6 +135,7 @@ impl Book {
             by_class: HashMap::with_hasher(hashing),
             by_tag: HashMap::with_hasher(hashing),
             stale: Default::default(),
+            unmarked: VecDeque::new(),
             ids_of_this_run: seed,
             last_id: 0,
         }
@@ -215,38 +227,58 @@ impl Book {
         }
     }
 
-    /// Ids of the flows with a tag.
-    pub(super) fn tagged(&self, tag: Tagged) -> Vec<FlowId> {
-        let list = self.by_tag.get(&tag).map(|dependents| dependents.list.as_slice()).unwrap_or_default();
-        list.iter().filter_map(|reference| self.record_of(*reference)).map(|record| record.id).collect()
-    }
-
     /// Whether a flow waits to be looked over: what it names by identifier may be of a topology that is gone.
     pub(super) fn is_stale(&self, id: FlowId) -> bool {
-        self.by_id.get(&id).is_some_and(|slot| self.records[*slot as usize].is_stale)
+        let Some(slot) = self.by_id.get(&id) else { return false };
+        let is_ahead = |unmarked: &Unmarked| matches!(unmarked, Unmarked::Places { next, end } if (*next..*end).contains(slot));
+        self.records[*slot as usize].is_stale || self.unmarked.iter().any(is_ahead)
     }
 
-    /// Marks the flows with a tag as stale.
+    /// Has the flows with a tag looked over. Where they are many they are marked by and by, see [`Book::mark`].
     pub(super) fn spoil(&mut self, tag: Tagged) {
         let Some(dependents) = self.by_tag.get(&tag) else { return };
-        for reference in &dependents.list {
-            let slot = &mut self.records[reference.slot as usize];
-            let Some(record) = slot.record.as_ref().filter(|_| slot.stamp == reference.stamp) else {
-                continue;
-            };
-            if !slot.is_stale {
-                slot.is_stale = true;
-                self.stale[heat_of(record)].push_back(*reference);
-            }
+        if dependents.list.len() > MANY {
+            self.unmarked.push_back(Unmarked::Listed { list: dependents.list.to_vec(), next: 0 });
+            return;
+        }
+        for reference in dependents.list.clone() {
+            self.mark_one(reference);
         }
     }
 
-    /// Marks every flow as stale.
+    /// Has every flow looked over.
     pub(super) fn spoil_all(&mut self) {
-        for (number, slot) in self.records.iter_mut().enumerate() {
-            let Some(record) = slot.record.as_ref().filter(|_| !slot.is_stale) else { continue };
+        // Those that were to be marked are among them.
+        self.unmarked.clear();
+        self.unmarked.push_back(Unmarked::Places { next: 0, end: self.records.len() as u32 });
+    }
+
+    /// Marks flows that are to be looked over as stale, at most `most`; whether all are marked, so that the most used can be told.
+    pub(super) fn mark(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(unmarked) = self.unmarked.front_mut() else { return true };
+            let next = match unmarked {
+                Unmarked::Listed { list, next } => list.get(*next).copied().inspect(|_| *next += 1),
+                Unmarked::Places { next, end } => (*next < *end).then(|| {
+                    let slot = *next;
+                    *next += 1;
+                    Reference { slot, stamp: self.records[slot as usize].stamp }
+                }),
+            };
+            match next {
+                Some(reference) => self.mark_one(reference),
+                None => drop(self.unmarked.pop_front()),
+            }
+        }
+        self.unmarked.is_empty()
+    }
+
+    fn mark_one(&mut self, reference: Reference) {
+        let slot = &mut self.records[reference.slot as usize];
+        let Some(record) = slot.record.as_ref().filter(|_| slot.stamp == reference.stamp) else { return };
+        if !slot.is_stale {
             slot.is_stale = true;
-            self.stale[heat_of(record)].push_back(Reference { slot: number as u32, stamp: slot.stamp });
+            self.stale[heat_of(record)].push_back(reference);
         }
     }
 
@@ -266,12 +298,7 @@ impl Book {
 
     /// Whether no flow waits to be looked over.
     pub(super) fn is_fresh(&self) -> bool {
-        self.stale.iter().all(VecDeque::is_empty)
-    }
-
-    fn record_of(&self, reference: Reference) -> Option<&Record> {
-        let slot = &self.records[reference.slot as usize];
-        slot.record.as_deref().filter(|_| slot.stamp == reference.stamp)
+        self.unmarked.is_empty() && self.stale.iter().all(VecDeque::is_empty)
     }
 }
 
@@ -322,6 +349,9 @@ fn heat_of(record: &Record) -> usize {
     usize::from(record.heat).min(HEATS - 1)
 }
 
+/// Flows that are marked at once; more are a matter of milliseconds.
+const MANY: usize = 1_000;
+
 /// Degrees of use: idle, 1 frame between two readings, 2 to 3, … 64 and more.
 const HEATS: usize = 8;
 
@@ -366,6 +396,16 @@ mod tests {
         }
     }
 
+    fn spoiled(book: &mut Book, tag: Tagged) -> Vec<FlowId> {
+        book.spoil(tag);
+        stale(book)
+    }
+
+    fn stale(book: &mut Book) -> Vec<FlowId> {
+        assert!(book.mark(usize::MAX));
+        std::iter::from_fn(|| book.next_stale()).collect()
+    }
+
     #[test]
     fn flows_are_found_by_what_they_rest_on_and_by_vport() {
         let mut book = Book::new(1);
@@ -374,11 +414,11 @@ mod tests {
         let (a_id, b_id) = (a.id, b.id);
         book.enter(a);
         book.enter(b);
-        assert_eq!(book.tagged(Tagged::State(address(1))), [a_id, b_id]);
-        assert_eq!(book.tagged(Tagged::State(address(2))), [b_id]);
-        assert_eq!(book.tagged(Tagged::Vport(VportNo(2))), [a_id, b_id]);
+        assert_eq!(spoiled(&mut book, Tagged::State(address(1))), [a_id, b_id]);
+        assert_eq!(spoiled(&mut book, Tagged::State(address(2))), [b_id]);
+        assert_eq!(spoiled(&mut book, Tagged::Vport(VportNo(2))), [a_id, b_id]);
         book.remove(a_id);
-        assert_eq!(book.tagged(Tagged::State(address(1))), [b_id]);
+        assert_eq!(spoiled(&mut book, Tagged::State(address(1))), [b_id]);
         book.remove(b_id);
         assert!(book.by_tag.is_empty() && book.by_class.is_empty(), "{book:?}");
     }
@@ -393,9 +433,42 @@ mod tests {
         book.spoil(Tagged::State(address(9)));
         book.spoil_all();
         book.remove(ids[2]);
-        let order: Vec<FlowId> = std::iter::from_fn(|| book.next_stale()).collect();
+        let order = stale(&mut book);
         assert_eq!(order, [ids[1], ids[0]]);
         assert!(book.is_fresh());
+    }
+
+    #[test]
+    fn where_many_are_stale_they_are_marked_by_and_by_and_then_come_most_used_first() {
+        let mut book = Book::new(1);
+        for number in 0..3_000_u32 {
+            let heat = u8::from(number == 2_999);
+            let mut record = record(&mut book, 1, heat, &[address(9)]);
+            record.key.recirc = number;
+            book.enter(record);
+        }
+        for spoil in
+            [|book: &mut Book| book.spoil(Tagged::State(address(9))), |book: &mut Book| book.spoil_all()]
+        {
+            spoil(&mut book);
+            assert!(!book.mark(2_000) && !book.is_fresh());
+            let last = book.records().last().map(|record| (record.id, record.heat)).unwrap();
+            let order = stale(&mut book);
+            assert_eq!((order.len(), order[0], last.1), (3_000, last.0, 1));
+            assert!(book.is_fresh());
+        }
+    }
+
+    #[test]
+    fn a_flow_that_is_not_marked_yet_is_stale_already_where_all_are() {
+        let mut book = Book::new(1);
+        let record = record(&mut book, 1, 0, &[]);
+        let id = record.id;
+        book.enter(record);
+        book.spoil_all();
+        assert!(book.is_stale(id));
+        assert_eq!(stale(&mut book), [id]);
+        assert!(!book.is_stale(id));
     }
 
     #[test]

@@ -221,7 +221,8 @@ impl Engine {
         let wanted: BTreeSet<&str> = ours.map(|port| port.link.as_str()).collect();
         let plan = reconcile::plan(&wanted, self.links.observed());
         for vport in plan.gone.iter().chain(&plan.unwanted) {
-            self.withdraw_all(Tagged::Vport(*vport));
+            // Looked over they are found to have no port any more. Until then they harm nobody: numbers of vports do not come back.
+            self.book.spoil(Tagged::Vport(*vport));
             self.links.vports.remove(vport);
         }
         self.changes.detach.extend(plan.unwanted);

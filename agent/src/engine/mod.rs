@@ -165,6 +165,8 @@ impl Engine {
             Input::Operator(command) => self.obey(now, command),
             Input::Done { id, answers } => self.note_answers(now, id, answers),
             Input::Tick => {}
+            Input::UpcallsUnread(refusal) => self.note_refusal(now, "read-upcalls", &refusal, true),
+            Input::Unread(refusal) => self.note_refusal(now, "read", &refusal, true),
         }
         self.reconcile_links(now);
         self.keep_time(now);
@@ -293,7 +295,7 @@ const NO_HOST: HostId = HostId(u32::MAX);
 /// Elements of an output, at most.
 const BATCH: usize = 1024;
 /// Stale flows looked over for one input.
-const RENEWALS_AT_ONCE: usize = 2_000;
+const RENEWALS_AT_ONCE: usize = 500;
 /// As long as ovs-vswitchd keeps an idle flow (max-idle).
 const FLOW_IDLE: Duration = Duration::from_secs(10);
 /// As many as ovs-vswitchd's flow-limit.

@@ -6,7 +6,7 @@ use vlan::trace::Silent;
 use vlan::verdict::{Consulted, Decision, Seen, Verdict};
 
 use super::Engine;
-use super::book::{Record, Tagged};
+use super::book::Record;
 use super::statistics::Counted;
 use super::upcall::{into_fabrics, kernel_mask, purpose};
 
@@ -24,6 +24,10 @@ pub(super) enum Renewed {
 impl Engine {
     /// Looks over stale flows, most used first, at most `most`.
     pub(super) fn renew_stale(&mut self, now: Instant, most: usize) {
+        // The most used come first, so all of them have to be known.
+        if !self.book.mark(MARKS_AT_ONCE) {
+            return;
+        }
         for _ in 0..most {
             let Some(id) = self.book.next_stale() else { break };
             let renewed = self.renew(now, id);
@@ -92,14 +96,10 @@ impl Engine {
             self.changes.delete_flow(id);
         }
     }
-
-    /// Withdraws every flow with a tag.
-    pub(super) fn withdraw_all(&mut self, tag: Tagged) {
-        for id in self.book.tagged(tag) {
-            self.withdraw(id);
-        }
-    }
 }
+
+/// Flows that are marked for one input: a few milliseconds, as each is a visit to memory.
+const MARKS_AT_ONCE: usize = 5_000;
 
 /// Whether frames that agree in the fields of `mask` agree in those of `other`.
 fn covers(mask: &Consulted, other: &Consulted) -> bool {

@@ -66,7 +66,7 @@ impl Family {
         let mut writer = NlaWriter::behind(&dp.0.to_ne_bytes());
         fill(&mut writer);
         let body = writer.finish().map_err(too_long)?;
-        Ok(Request { family: self.id, command, version: self.version, flags, body })
+        Ok(Request { family: self.id, command, version: self.version, flags, body, is_quiet: false })
     }
 }
 
@@ -142,7 +142,8 @@ pub(super) fn look_up(name: &str) -> Result<Request, Denial> {
     let mut writer = NlaWriter::default();
     writer.put_str(CTRL_ATTR_FAMILY_NAME, name);
     let body = writer.finish().map_err(too_long)?;
-    Ok(Request { family: GENL_ID_CTRL, command: CTRL_CMD_GETFAMILY, version: 1, flags: 0, body })
+    let command = CTRL_CMD_GETFAMILY;
+    Ok(Request { family: GENL_ID_CTRL, command, version: 1, flags: 0, body, is_quiet: false })
 }
 
 /// Reads the answer to the question for a family, spoken to in this version of it.

@@ -49,7 +49,7 @@ impl<'a> Wanted<'a> {
 
     /// Puts it if nothing is in its way.
     pub(super) fn create(&self, family: Family, dp: DpIndex) -> Result<Request, Denial> {
-        self.write(family, OVS_FLOW_CMD_NEW, CREATE, dp)
+        self.write(family, OVS_FLOW_CMD_NEW, CREATE, dp).map(Request::quietly)
     }
 
     /// Gives the flow of its id its actions.

@@ -17,7 +17,7 @@ use super::{Execute, FlowKey, Malformed, Upcall, VportNo};
 /// Sends a frame through a list of actions.
 pub(super) fn execute(family: Family, dp: DpIndex, order: &Execute) -> Result<Request, Denial> {
     action::check_len(&order.actions)?;
-    family.request(OVS_PACKET_CMD_EXECUTE, 0, dp, |message: &mut NlaWriter| {
+    let request = family.request(OVS_PACKET_CMD_EXECUTE, 0, dp, |message: &mut NlaWriter| {
         message.put(OVS_PACKET_ATTR_PACKET, &pad_for(&order.frame, &order.actions));
         // Without an arrival port the kernel takes the frame for one of the datapath's own link.
         message.nest(OVS_PACKET_ATTR_KEY, |key| {
@@ -26,7 +26,8 @@ pub(super) fn execute(family: Family, dp: DpIndex, order: &Execute) -> Result<Re
             }
         });
         action::encode(message, OVS_PACKET_ATTR_ACTIONS, &order.actions);
-    })
+    });
+    request.map(Request::quietly)
 }
 
 /// Reads the upcalls in a datagram; what is not a missed frame is skipped. `port` is the one whose socket it came to; none if the
@@ -52,8 +53,9 @@ pub(super) fn read_upcalls(
 
 fn read_upcall(port: Option<VportNo>, body: &[u8]) -> Option<Upcall> {
     let parts = split_upcall(body);
-    let arrival = parts.as_ref().ok().and_then(|(_, key)| Layers::read(key).ok()?.vport());
-    let vport = port.or(arrival)?;
+    // The key is read for it only where the socket does not say.
+    let arrival = || parts.as_ref().ok().and_then(|(_, key)| Layers::read(key).ok()?.vport());
+    let vport = port.or_else(arrival)?;
     Some(match parts {
         Ok((frame, key)) => Upcall { key: read_key(vport, frame, key), vport, frame: frame.to_vec() },
         Err(why) => Upcall { key: Err(why), vport, frame: Vec::new() },

@@ -4,8 +4,11 @@
 //! there when `send` returns. Answers are matched by sequence number; what belongs to no request of the window is left over
 //! from a call that was given up, and ignored.
 //!
+//! A request that has no reply may be quiet: the kernel answers it only if it refuses. It works requests off in order, so the next
+//! answer of another says that the quiet ones before it went well. The last of a window is never quiet.
+//!
 //! ```text
-//!   request … request ──► one send ──► kernel ──► (reply … ack) (ack) (ack: errno, words) … ──► one outcome for each
+//!   request … request ──► one send ──► kernel ──► (reply … ack) (nothing) (ack: errno, words) … (ack) ──► one outcome for each
 //! ```
 
 use std::io;
@@ -29,6 +32,15 @@ pub(super) struct Request {
     pub(super) flags: u16,
     /// What follows the generic netlink header.
     pub(super) body: Vec<u8>,
+    /// That it was carried out may be concluded from the answer to a later request, which halves the cost of many.
+    pub(super) is_quiet: bool,
+}
+
+impl Request {
+    /// The same, quiet; only for requests without a reply.
+    pub(super) fn quietly(self) -> Request {
+        Request { is_quiet: true, ..self }
+    }
 }
 
 /// Why a request was not carried out, or is not known to have been.
@@ -96,8 +108,9 @@ impl Transactor {
         while outcomes.len() < requests.len() {
             let first = outcomes.len();
             let (bytes, count) = self.write_window(&requests[first..]);
+            let window = Window::of(self.next_seq, &requests[first..first + count]);
             let mut shifted = |index: usize, reply: &[u8]| on_reply(first + index, reply);
-            outcomes.extend(self.exchange_window(&bytes, count, &mut shifted).await);
+            outcomes.extend(self.exchange_window(&bytes, window, &mut shifted).await);
         }
         outcomes
     }
@@ -116,23 +129,31 @@ impl Transactor {
     /// As many requests as fit into one datagram, at least one, with the next sequence numbers.
     fn write_window(&mut self, requests: &[Request]) -> (Vec<u8>, usize) {
         let mut bytes = Vec::new();
-        let mut count = 0;
+        let (mut count, mut last) = (0, 0);
         for request in requests.iter().take(WINDOW) {
             if count > 0 && bytes.len() + HEADERS_LEN + request.body.len() > WINDOW_BYTES {
                 break;
             }
+            if count > 0 && requests[count - 1].is_quiet {
+                hush(&mut bytes[last..]);
+            }
+            last = bytes.len();
             write_request(&mut bytes, request, self.next_seq.wrapping_add(count as u32));
             count += 1;
         }
         (bytes, count)
     }
 
-    async fn exchange_window(&mut self, bytes: &[u8], count: usize, on_reply: OnReply<'_>) -> Vec<Outcome> {
+    async fn exchange_window(
+        &mut self,
+        bytes: &[u8],
+        mut window: Window,
+        on_reply: OnReply<'_>,
+    ) -> Vec<Outcome> {
         if self.is_dirty {
             self.drain();
         }
-        let mut window = Window { first_seq: self.next_seq, outcomes: vec![None; count], has_lost: false };
-        self.next_seq = self.next_seq.wrapping_add(count as u32);
+        self.next_seq = self.next_seq.wrapping_add(window.outcomes.len() as u32);
         self.is_dirty = true;
         let gathered = match send(&self.socket, bytes).await {
             Ok(()) => self.gather(&mut window, on_reply).await,
@@ -193,10 +214,17 @@ impl Transactor {
 struct Window {
     first_seq: u32,
     outcomes: Vec<Option<Outcome>>,
+    /// Which requests are answered only if they are refused.
+    quiet: Vec<bool>,
     has_lost: bool,
 }
 
 impl Window {
+    fn of(first_seq: u32, requests: &[Request]) -> Window {
+        let quiet = requests.iter().map(|request| request.is_quiet).collect();
+        Window { first_seq, outcomes: vec![None; requests.len()], quiet, has_lost: false }
+    }
+
     fn is_complete(&self) -> bool {
         self.outcomes.iter().all(Option::is_some)
     }
@@ -214,10 +242,19 @@ impl Window {
                         message.outcome()
                     };
                     *slot = Some(outcome);
+                    self.conclude(index);
                 }
                 NLMSG_NOOP | NLMSG_OVERRUN => {}
                 _ => on_reply(index, message.payload.get(GENL_HEADER_LEN..).unwrap_or_default()),
             }
+        }
+    }
+
+    /// The request at `answered` has its answer, so the quiet ones before it would have theirs by now.
+    fn conclude(&mut self, answered: usize) {
+        let unheard = if self.has_lost { Err(Denial::Lost) } else { Ok(()) };
+        for (slot, _) in self.outcomes[..answered].iter_mut().zip(&self.quiet).filter(|(_, quiet)| **quiet) {
+            slot.get_or_insert_with(|| unheard.clone());
         }
     }
 }
@@ -294,6 +331,13 @@ pub(super) fn write_request(bytes: &mut Vec<u8>, request: &Request, seq: u32) {
     bytes.resize(align(bytes.len()), 0);
 }
 
+/// Takes the wish for an acknowledgement from the request that begins here.
+fn hush(request: &mut [u8]) {
+    if let Some([low, high]) = request.get_mut(FLAGS_AT..).and_then(|rest| rest.first_chunk_mut()) {
+        [*low, *high] = (u16::from_ne_bytes([*low, *high]) & !NLM_F_ACK).to_ne_bytes();
+    }
+}
+
 /// Whether reading again may go well.
 fn is_passing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Interrupted || error.raw_os_error() == Some(libc::ENOBUFS)
@@ -322,6 +366,8 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// struct nlmsghdr.
 const NLMSG_HEADER_LEN: usize = 16;
+/// Where its flags are.
+const FLAGS_AT: usize = 6;
 /// struct genlmsghdr.
 pub(super) const GENL_HEADER_LEN: usize = 4;
 const HEADERS_LEN: usize = NLMSG_HEADER_LEN + GENL_HEADER_LEN;
@@ -353,7 +399,7 @@ mod tests {
     }
 
     fn window(count: usize) -> Window {
-        Window { first_seq: 10, outcomes: vec![None; count], has_lost: false }
+        Window { first_seq: 10, outcomes: vec![None; count], quiet: vec![false; count], has_lost: false }
     }
 
     #[test]
@@ -401,8 +447,45 @@ mod tests {
     }
 
     #[test]
+    fn a_quiet_request_went_well_when_a_later_one_is_answered_and_not_before() {
+        let refused = message(NLMSG_ERROR, 0, 11, &(-libc::EEXIST).to_ne_bytes());
+        let acknowledged = message(NLMSG_ERROR, 0, 13, &0_i32.to_ne_bytes());
+        let mut window = Window { quiet: vec![true, true, true, false], ..window(4) };
+        window.read(&refused, &mut |_, _: &[u8]| {});
+        assert_eq!(window.outcomes[0], Some(Ok(())), "the kernel works them off in order");
+        assert_eq!(window.outcomes[2..], [None, None]);
+        window.read(&acknowledged, &mut |_, _: &[u8]| {});
+        assert!(window.is_complete() && window.outcomes[1].as_ref().is_some_and(Result::is_err));
+        assert_eq!((&window.outcomes[2], &window.outcomes[3]), (&Some(Ok(())), &Some(Ok(()))));
+    }
+
+    #[test]
+    fn of_a_quiet_request_whose_answer_may_be_lost_nothing_is_concluded() {
+        let mut window = Window { quiet: vec![true, false], has_lost: true, ..window(2) };
+        window.read(&message(NLMSG_ERROR, 0, 11, &0_i32.to_ne_bytes()), &mut |_, _: &[u8]| {});
+        assert_eq!(window.outcomes, [Some(Err(Denial::Lost)), Some(Ok(()))]);
+    }
+
+    #[test]
+    fn only_the_wish_for_an_acknowledgement_is_taken_away() {
+        let request =
+            Request { family: 30, command: 1, version: 2, flags: CREATE, body: vec![7; 4], is_quiet: true };
+        let mut bytes = Vec::new();
+        write_request(&mut bytes, &request, 1);
+        hush(&mut bytes);
+        assert_eq!(Message::split(&bytes).unwrap().0.flags, NLM_F_REQUEST | CREATE);
+    }
+
+    #[test]
     fn requests_are_padded_and_numbered() {
-        let request = |len| Request { family: 30, command: 1, version: 2, flags: DUMP, body: vec![7; len] };
+        let request = |len| Request {
+            family: 30,
+            command: 1,
+            version: 2,
+            flags: DUMP,
+            body: vec![7; len],
+            is_quiet: false,
+        };
         let mut bytes = Vec::new();
         write_request(&mut bytes, &request(5), 1);
         assert_eq!(bytes.len(), 28);

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 
+use super::machine::build_directory;
 use super::netns::Netns;
 
 /// A gateway's namespace, file, state and process. Dropping it kills the process and removes the files.
@@ -145,6 +146,11 @@ impl Gateway {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process that runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("proc(5) has VmRSS");
         line.trim_end_matches("kB").trim().parse().expect("a number of KiB")
+    }
+
+    /// The daemon's process number, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// Asks the daemon.
@@ -285,11 +291,10 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("a process number"))
 }
 
-/// The program beside the running test: `target/PROFILE/l2gw`, built with the workspace. `cargo test -p tests` alone does not build
-/// it anew.
+/// The program beside the running test or program: `target/PROFILE/l2gw`, built with the workspace. `cargo test -p tests` alone does not
+/// build it anew.
 pub fn program() -> PathBuf {
-    let own = std::env::current_exe().expect("the running test's own file");
-    let beside = own.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST").join("l2gw");
+    let beside = build_directory().unwrap_or_else(|error| panic!("{error}")).join("l2gw");
     assert!(beside.is_file(), "no {}: run `cargo build --workspace --all-targets` first", beside.display());
     beside
 }

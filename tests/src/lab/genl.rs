@@ -135,6 +135,12 @@ impl OtherHand {
         self.exchange(family, call.flags, &[&[call.command, version, 0, 0], &body[..]].concat())
     }
 
+    /// The number by which the kernel knows a family. Panics if it has none of this name.
+    pub fn number_of(&self, family: &str) -> u16 {
+        self.family(family)
+            .unwrap_or_else(|errno| panic!("no {family}: {}", nix::errno::Errno::from_raw(errno)))
+    }
+
     fn must(&self, what: &str, call: &Call<'_>) -> Vec<u8> {
         self.ask(call).unwrap_or_else(|errno| panic!("cannot {what}: {}", nix::errno::Errno::from_raw(errno)))
     }

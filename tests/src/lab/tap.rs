@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, c_int, c_void};
-use std::io;
+use std::io::{self, Read};
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -91,6 +91,24 @@ impl Tap {
                 Err(error) => panic!("cannot receive on {}: {error}", self.link),
             }
         }
+    }
+
+    /// How long [`Tap::read_into`] waits.
+    ///
+    /// # Panics
+    /// The socket refuses; zero is refused.
+    pub fn set_patience(&self, within: Duration) {
+        let set = self.socket.set_read_timeout(Some(within));
+        set.unwrap_or_else(|error| panic!("cannot set a time limit on {}: {error}", self.link));
+    }
+
+    /// The next frame as the kernel has it, without the tag that it has taken off; how long it is. For those who measure: it costs
+    /// the system call and nothing else.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none has come in time.
+    pub fn read_into(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buffer)
     }
 
     /// The next frame that `is_wanted`, if it comes within this time; the others are dropped.

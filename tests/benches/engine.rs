@@ -1,0 +1,214 @@
+//! What the engine takes for a first frame, and how long anybody may have to wait for it.
+//!
+//! `cargo bench -p tests --bench engine`; docs/benchmarks.md says how to read it.
+
+use std::time::Duration;
+
+use agent::budget::Rates;
+use agent::engine::{Engine, Settings};
+use agent::input::{Answer, Input};
+use agent::output::Output;
+use datapath::fake::{FakeDatapath, FakeWire, Limits, Options};
+use datapath::port::{Link, LinkEvent};
+use datapath::{Datapath, Upcall};
+use futures::FutureExt;
+use l2gw::config;
+use tests::lab::frames::{BROADCAST, Frame, Mac};
+use tokio::sync::mpsc::Receiver;
+
+fn main() {
+    // `cargo test --benches` runs this too, and only wants to know that it runs.
+    let (flows, runs) =
+        if std::env::args().any(|argument| argument == "--bench") { (200_000, 5) } else { (2_000, 1) };
+    let mut first_frames = Vec::new();
+    let mut fates = [("loses its carrier", Vec::new()), ("is removed", Vec::new())];
+    for _ in 0..runs {
+        for (fate, longest) in &mut fates {
+            let mut host = Host::new();
+            first_frames.push(host.learn(flows).as_nanos() as f64 / flows as f64);
+            let slowest = match *fate {
+                "is removed" => host.lose(|wire| wire.remove_link("leaf1")),
+                _ => host.lose(|wire| wire.change_link("leaf1", |link: &mut Link| link.has_carrier = false)),
+            };
+            longest.push(slowest);
+        }
+    }
+    report("a first frame: judged, learned, flow and frame ready", "ns", 1.0, first_frames);
+    for (fate, slowest) in fates {
+        let slowest: Vec<Slowest> = slowest;
+        let all =
+            |of: fn(&Slowest) -> Duration| slowest.iter().map(|one| of(one).as_nanos() as f64).collect();
+        report(
+            &format!("{flows} flows, their trunk {fate}: longest handle"),
+            "ms",
+            1e6,
+            all(|one| one.longest),
+        );
+        report(
+            &format!("{flows} flows, their trunk {fate}: all handles together"),
+            "ms",
+            1e6,
+            all(|one| one.all),
+        );
+    }
+}
+
+/// A host whose datapath says yes to everything at once.
+struct Host {
+    engine: Engine,
+    wire: FakeWire,
+    datapath: FakeDatapath,
+    links: Receiver<LinkEvent>,
+}
+
+/// How long `handle` kept everybody waiting, with the outputs that followed polled.
+struct Slowest {
+    longest: Duration,
+    all: Duration,
+}
+
+impl Host {
+    /// Two trunks into one fabric and a VM.
+    fn new() -> Host {
+        let wire = FakeWire::new(Options::default());
+        wire.set_limits(Limits { upcalls: 1 << 20, ..Limits::default() });
+        wire.advance(Duration::from_secs(1_000));
+        ["leaf1", "leaf2", "vm8"].iter().for_each(|link| wire.add_link(link));
+        let settings = Settings { rates: Rates::of_port(0), flow_limit: 1_000_000, ..Settings::new("gw1") };
+        let (links, datapath) = (wire.watch_links(), FakeDatapath::open(&wire));
+        let mut host = Host { engine: Engine::new(settings), wire, datapath, links };
+        let description = config::parse("bench", FILE).expect("a file that is right").description;
+        host.handle(Input::Observed { vports: Vec::new(), flows: Vec::new() });
+        host.handle(Input::Topology { revision: 1, description: Box::new(description) });
+        host.settle();
+        host
+    }
+
+    /// Stations behind leaf1 and the VM speak to each other for the first time, so many of them; what the engine took for all.
+    fn learn(&mut self, flows: u32) -> Duration {
+        self.wire.inject("vm8", &Frame::new(VM, BROADCAST).payload(0x0800, &[1; 46]));
+        self.settle();
+        let mut took = Duration::ZERO;
+        for first in (0..flows).step_by(AT_ONCE) {
+            for number in first..(first + AT_ONCE as u32).min(flows) {
+                let [a, b, c, d] = number.to_be_bytes();
+                let frame = Frame::new([0x52, 0x55, a, b, c, d], VM).tag(8, 0);
+                self.wire.inject("leaf1", &frame.payload(0x0800, &[1; 46]));
+            }
+            while let Some(upcalls) = self.upcalls() {
+                took += self.handle(Input::Upcalls(upcalls));
+            }
+        }
+        self.settle();
+        assert!(self.engine.flows(self.wire.now()).len() >= flows as usize, "each has its flow");
+        took
+    }
+
+    /// Something happens to a trunk. Until the engine is through with what follows, how long was the longest step?
+    fn lose(&mut self, happens: impl FnOnce(&FakeWire)) -> Slowest {
+        happens(&self.wire);
+        let mut slowest = Slowest { longest: Duration::ZERO, all: Duration::ZERO };
+        self.settle_and(|took| {
+            slowest.longest = slowest.longest.max(took);
+            slowest.all += took;
+        });
+        slowest
+    }
+
+    fn settle(&mut self) {
+        self.settle_and(|_| {});
+    }
+
+    fn settle_and(&mut self, mut note: impl FnMut(Duration)) {
+        loop {
+            let input = if let Ok(event) = self.links.try_recv() {
+                Input::Link(event)
+            } else if let Some(upcalls) = self.upcalls() {
+                Input::Upcalls(upcalls)
+            } else if self.engine.poll_timeout().is_some_and(|due| due <= self.wire.now()) {
+                Input::Tick
+            } else {
+                return;
+            };
+            self.handle_and(input, &mut note);
+        }
+    }
+
+    fn upcalls(&mut self) -> Option<Vec<Upcall>> {
+        self.datapath.upcalls(AT_ONCE).now_or_never().and_then(Result::ok)
+    }
+
+    /// Gives the engine something, and then the answers to all that it asks; what it took.
+    fn handle(&mut self, input: Input) -> Duration {
+        let mut all = Duration::ZERO;
+        self.handle_and(input, &mut |took| all += took);
+        all
+    }
+
+    fn handle_and(&mut self, input: Input, note: &mut impl FnMut(Duration)) {
+        let now = self.wire.now();
+        let mut waiting = vec![input];
+        while let Some(input) = waiting.pop() {
+            let begun = std::time::Instant::now();
+            self.engine.handle(now, input);
+            let outputs: Vec<Output> = std::iter::from_fn(|| self.engine.poll_output()).collect();
+            note(begun.elapsed());
+            waiting.extend(outputs.into_iter().filter_map(|output| self.answer(output)));
+        }
+    }
+
+    fn answer(&mut self, output: Output) -> Option<Input> {
+        let done = |id: u64, count: usize| Some(Input::Done { id, answers: vec![Answer::Done; count] });
+        match output {
+            Output::Attach { id, link } => {
+                let vport = self.datapath.attach(&link).now_or_never()?.ok()?;
+                Some(Input::Done { id, answers: vec![Answer::Attached(vport)] })
+            }
+            Output::Detach { id, .. } => done(id, 1),
+            Output::Flows { id, changes } => done(id, changes.len()),
+            Output::Execute { id, frames } => done(id, frames.len()),
+            Output::Meters { id, meters } => done(id, meters.len()),
+            Output::Event(_) | Output::Save(_) => None,
+        }
+    }
+}
+
+/// Median, least and most.
+fn report(what: &str, unit: &str, per: f64, mut figures: Vec<f64>) {
+    figures.sort_by(f64::total_cmp);
+    let at = |index: usize| figures[index] / per;
+    println!("{what}: {:.1} {unit} ({:.1} to {:.1})", at(figures.len() / 2), at(0), at(figures.len() - 1));
+}
+
+/// As many as the daemon takes from its sockets at once.
+const AT_ONCE: usize = 64;
+const VM: Mac = [0x52, 0x54, 0, 0, 0, 1];
+const FILE: &str = r#"
+[hosts.gw1]
+[bridges.dc1]
+kind = "vlan-aware"
+[bridges.vub8]
+kind = "vlan-unaware"
+[[vlans]]
+bridge = "dc1"
+vid = 8
+to = "vub8"
+[[trunks]]
+name = "leaf1"
+bridge = "dc1"
+host = "gw1"
+link = "leaf1"
+vlans = ["8"]
+weight = 100
+[[trunks]]
+name = "leaf2"
+bridge = "dc1"
+host = "gw1"
+link = "leaf2"
+vlans = ["8"]
+[[ports]]
+name = "vm8"
+bridge = "vub8"
+host = "gw1"
+link = "vm8"
+"#;

@@ -1,0 +1,29 @@
+//! What a frame and a first frame cost, against the other forwarders of the kernel. Programs, not tests: `make bench-kernel` and
+//! `make bench-uml`; what they found is in docs/benchmarks.md.
+//!
+//! ```text
+//!   bench-kernel ──► guest: qemu, one instruction a nanosecond ──► init (PID 1) ──► bench-kernel --inside
+//!   bench-uml    ──► lab::machine: User-Mode Linux, real time  ──► lab-init     ──► bench-uml --inside
+//!
+//!   inside:   station ══ `vm`  [ contender ]  `trunk` ══ switch          a wire; the contender is one of seven
+//!               └ pktgen, packet sockets ──► figures ──► report (table, ratios, aims)
+//! ```
+//! Figures are [`samples::Samples`]: what was measured several times, never one number without its spread. As in the lab, a step that
+//! cannot be done panics and names what, which and why.
+
+pub mod contender;
+pub mod cpio;
+pub mod figure;
+pub mod first_frames;
+pub mod guest;
+pub mod init;
+pub mod large;
+pub mod least;
+pub mod ovs;
+pub mod pktgen;
+pub mod report;
+pub mod samples;
+pub mod static_flow;
+pub mod table;
+pub mod turns;
+pub mod wire;
