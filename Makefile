@@ -1,5 +1,5 @@
 # make demo and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
-.PHONY: install build check test demo bench-kernel bench-uml fuzz fmt clean
+.PHONY: install build check test demo house bench-kernel bench-uml fuzz fmt clean
 
 install:
 	@tests/setup/install.sh
@@ -7,7 +7,7 @@ install:
 build: install
 	@tests/setup/run-tests.sh build
 
-# Format, clippy, arrows and pure tests: under three minutes after a build.
+# Format, clippy, arrows, size and pure tests: under three minutes after a build.
 check: install
 	@tests/setup/run-tests.sh check
 
@@ -18,6 +18,10 @@ test: install
 
 demo: build
 	@"$${CARGO_TARGET_DIR:-target}"/debug/lab-run "$${CARGO_TARGET_DIR:-target}"/debug/l2gw demo
+
+# The size of the code against its budgets; CONTRIBUTING.md has them.
+house:
+	@. tests/setup/toolchain.sh; cargo run --locked --quiet -p tests --bin house
 
 # What is measured, by release builds and not by any test: docs/benchmarks.md. In instructions, with verdict and exit code …
 bench-kernel: install

@@ -4,6 +4,85 @@
 //! which flows the kernel gets and when they change. It is told what happens ([`input::Input`]) and says what it wants done
 //! ([`output::Output`]). It does no I/O, knows no clock and draws no random number, so that a recorded run can be replayed
 //! and hundreds of engines run in one test. Everything that touches the system is in the tasks around it.
+//!
+//! ```text
+//!   links, upcalls, statistics ─┐                    ┌─► datapath: ports, flows, frames, meters
+//!   revisions of the topology  ─┼─► runtime ◄► engine ┼─► store: learned addresses, journal
+//!   an operator's commands     ─┘                    └─► log
+//! ```
+//!
+//! - [`start`] and [`daemon`] open what is needed, start the tasks, and end them in order; [`supervise`] keeps the side tasks alive.
+//! - [`runtime`] is the one task that owns engine and datapath, on a thread of its own. Nothing needs a lock.
+//! - [`topology`] publishes and follows revisions; [`documents`] lays them out in the store; [`journal`] keeps events.
+//! - [`socket`] and [`admin`] answer operators, in the form of [`view`].
+//! - [`reconcile`], [`lower`], [`budget`] and [`counters`] are the engine's own and as pure as it is.
+//!
+//! # A link becomes a port
+//! ```
+//! use agent::engine::{Engine, Settings};
+//! use agent::event::Event;
+//! use agent::input::{Answer, Input};
+//! use agent::output::Output;
+//! use datapath::port::{Link, LinkEvent, LinkIndex, Vport, VportNo};
+//! use vlan::model::description::{Bridge, BridgeKind, Description, Host, Mode, Port};
+//! use vlan::time::Instant;
+//!
+//! # use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
+//! # use vlan::model::description::{BpduPolicy, OnLimit};
+//! # let vub8 = Bridge {
+//! #     name: "vub8".into(), ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+//! #     kind: BridgeKind::VlanUnaware { vni: None },
+//! # };
+//! # let vm8 = Port {
+//! #     name: "vm8".into(), bridge: "vub8".into(), host: "gw1".into(), link: "tap8".into(), mode: Mode::Plain, macs: vec![],
+//! #     ips: vec![], mac_limit: None, on_limit: OnLimit::Evict, priority_tags: false, bpdu: BpduPolicy::Block, storm: None, mtu: None,
+//! # };
+//! // `vm8` is a port of the bridge `vub8`, on the link `tap8`.
+//! let description = Description {
+//!     hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],
+//!     bridges: vec![vub8],
+//!     ports: vec![vm8],
+//!     ..Description::default()
+//! };
+//! let tap8 = Link {
+//!     index: LinkIndex(7),
+//!     name: "tap8".to_owned(),
+//!     is_up: true,
+//!     has_carrier: true,
+//!     mtu: 1500,
+//!     mac: None,
+//! };
+//! let now = Instant::from_secs(1);
+//! let mut engine = Engine::new(Settings::new("gw1"));
+//! engine.handle(now, Input::Observed { vports: vec![], flows: vec![] });
+//! engine.handle(now, Input::Topology { revision: 1, description: Box::new(description) });
+//! engine.handle(now, Input::Link(LinkEvent::All(vec![tap8])));
+//!
+//! // What can fail has a number, and is answered by it.
+//! let mut wanted = std::iter::from_fn(|| engine.poll_output());
+//! let (id, link) = wanted
+//!     .find_map(|output| match output {
+//!         Output::Attach { id, link } => Some((id, link)),
+//!         _ => None,
+//!     })
+//!     .unwrap();
+//! assert_eq!(link, "tap8");
+//! let vport = Vport { no: VportNo(1), link, index: Some(LinkIndex(7)) };
+//! engine.handle(now, Input::Done { id, answers: vec![Answer::Attached(vport)] });
+//!
+//! let told: Vec<Output> = std::iter::from_fn(|| engine.poll_output()).collect();
+//! let up = Event::PortUp { port: "vm8".to_owned(), link: "tap8".to_owned() };
+//! assert!(told.contains(&Output::Event(up)));
+//!
+//! // A second answer to the same is ignored.
+//! engine.handle(now, Input::Done { id, answers: vec![Answer::Done] });
+//! assert_eq!(engine.poll_output(), None);
+//! ```
+//!
+//! # What a caller of the engine can rely on
+//! - Until it is answered the engine goes by what it asked for; a refusal mends that, and is counted.
+//! - Work for one input is bounded; [`engine::Engine::poll_timeout`] says when the rest wants an [`input::Input::Tick`].
+//! - Outputs are in the order in which they must happen: a flow before the frame that led to it, a port's flows before the port goes.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 

@@ -84,6 +84,8 @@ pub struct Runtime<D, O> {
     opener: O,
     wiring: Wiring,
     is_gone: bool,
+    /// Whether there were as many upcalls as are taken at once, so that there may be more.
+    is_pressed: bool,
     /// How often in a row upcalls could not be read.
     upcalls_unread: u32,
     /// How often in a row the rest could not be read.
@@ -105,6 +107,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             opener,
             wiring,
             is_gone: false,
+            is_pressed: false,
             upcalls_unread: 0,
             unread: 0,
             statistics_at,
@@ -123,6 +126,10 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         while !*self.wiring.stop.borrow() {
             for input in self.next_input().await {
                 self.handle(input).await;
+            }
+            // Somebody keeps the daemon so busy that its sockets are never waited for, and what has come to the others not seen.
+            if std::mem::take(&mut self.is_pressed) {
+                tokio::task::yield_now().await;
             }
         }
         Ok((self.datapath, self.engine.save(clock::now())))
@@ -149,6 +156,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
                 Ok(upcalls) => {
                     self.upcalls_unread = 0;
+                    self.is_pressed = upcalls.len() >= UPCALLS_AT_ONCE;
                     vec![Input::Upcalls(upcalls)]
                 }
                 Err(refusal) => {

@@ -90,13 +90,14 @@ stage clippy cargo clippy --locked --offline --workspace --all-targets -- -D war
 
 if [ "$mode" = check ]; then
   # shellcheck disable=SC2046
-  stage pure "${cargo_test[@]}" --lib --bins $(targets unit vlan agent l2gw) --test arrows -- --test-threads "$threads"
+  stage pure "${cargo_test[@]}" --lib --bins $(targets unit vlan agent l2gw) --test arrows --test house -- --test-threads "$threads"
   finish
 fi
 
 # shellcheck disable=SC2046
 stage unit "${cargo_test[@]}" --lib --bins $(targets unit) -- --test-threads "$threads"
 stage doc "${cargo_test[@]}" --doc
+stage rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --locked --offline --workspace --no-deps
 run_targets conformance "$threads"
 run_targets golden "$threads"
 run_targets simulation "$threads"

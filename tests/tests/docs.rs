@@ -4,9 +4,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use agent::event::Event;
 use clap::Parser;
 use l2gw::cli::args::{Cli, Verb};
+use l2gw::cli::difference::Difference;
 use l2gw::cli::{check, offline};
 use nsdb::{Embedded, EmbeddedOptions};
 
@@ -107,6 +110,101 @@ fn every_file_of_a_state_directory_has_its_line() {
 }
 
 #[test]
+fn the_defaults_of_files_and_sockets_are_the_codes() {
+    let Verb::Run(run) = Cli::try_parse_from(["l2gw", "run", "gateway.toml"]).unwrap().verb else {
+        panic!("run is another verb now")
+    };
+    let checked = l2gw::config::parse("README.md", &blocks(&text("README.md"), "toml")[0]).unwrap();
+    let l2gw::config::store::Nsdb::Embedded { path } = checked.nsdb else {
+        panic!("the default store is another")
+    };
+    let page = text("docs/operations/daemon.md");
+    let default = |what: &str| {
+        let row = rows(&page).into_iter().find(|row| row[0] == what);
+        row.unwrap_or_else(|| panic!("no line for {what}"))[1].clone()
+    };
+    assert!(default("socket").starts_with(&format!("`{}`", run.socket.display())));
+    assert!(default("datapath").starts_with(&format!("`{}`", run.device)));
+    assert!(default("state directory").starts_with(&format!("`{}`", path.display())));
+}
+
+#[test]
+fn the_limits_are_the_codes() {
+    let settings = agent::engine::Settings::new("gw1");
+    let limits = [
+        ("flows in the kernel", thousands(settings.flow_limit as u64)),
+        ("first frames of a port", format!("{} a second", thousands(settings.rates.port.into()))),
+        ("a flow that nothing uses", format!("{} s", settings.flow_idle.as_secs())),
+    ];
+    let page = text("docs/operations/daemon.md");
+    for (what, limit) in limits {
+        let row = rows(&page)
+            .into_iter()
+            .find(|row| row[0] == what)
+            .unwrap_or_else(|| panic!("no line for {what}"));
+        assert!(row[1].starts_with(&limit), "{what}: {} in the page, {limit} in the code", row[1]);
+    }
+}
+
+#[test]
+fn every_variable_that_the_daemon_reads_is_named() {
+    let page = text("docs/operations/daemon.md");
+    for name in ["l2gw", "agent", "datapath", "nsdb"] {
+        for file in rust_files(&root().join(name).join("src")) {
+            let source = fs::read_to_string(&file).unwrap();
+            for word in source.split("\"L2GW_").skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(page.contains(&format!("`L2GW_{word}")), "L2GW_{word} of {}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_variable_that_a_test_reads_is_named() {
+    let page = text("CONTRIBUTING.md");
+    let section = page.split_once("variables\n").unwrap().1.split_once("\n## ").unwrap().0;
+    let listed: BTreeSet<String> = rows(section).iter().skip(1).flat_map(|row| quoted(&row[0])).collect();
+    let mut read = BTreeSet::new();
+    for folder in ["tests/src", "tests/tests", "vlan/tests", "nsdb/tests", "l2gw/tests"] {
+        for file in rust_files(&root().join(folder)) {
+            read.extend(
+                words_of(&fs::read_to_string(file).unwrap()).into_iter().filter(|word| is_variable(word)),
+            );
+        }
+    }
+    read.retain(|word| !WITHIN.contains(&word.as_str()));
+    assert_eq!(listed, read);
+}
+
+#[test]
+fn the_glossary_has_each_word_once_and_in_order() {
+    let page = text("docs/glossary.md");
+    let words: Vec<String> = rows(&page).into_iter().skip(1).map(|row| row[0].to_lowercase()).collect();
+    assert!(words.len() >= 60, "{} words", words.len());
+    let mut sorted = words.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(words, sorted);
+}
+
+#[test]
+fn the_guides_change_is_what_plan_says() {
+    let guide = text("docs/guide/first-gateway.md");
+    let (before, more) = (&blocks(&guide, "toml")[0], &blocks(&guide, "text")[0]);
+    let after = l2gw::config::parse("gateway.toml", &format!("{before}{more}")).unwrap();
+    let before = l2gw::config::parse("gateway.toml", before).unwrap();
+    let plan = Difference::new(&before.description, &Arc::new(after.topology));
+    let frames: Vec<String> = plan.frames.iter().map(ToString::to_string).collect();
+    let section = guide.split_once("## 6.").unwrap().1.split_once("\n## ").unwrap().0;
+    let quoted: Vec<String> =
+        quoted(section).into_iter().filter(|word| word.starts_with('+') || word.contains("=>")).collect();
+    assert_eq!(quoted.len(), 2, "{quoted:?}");
+    for line in quoted {
+        assert!(plan.objects.contains(&line) || frames.contains(&line), "{line}: {plan:#?}");
+    }
+}
+
+#[test]
 fn every_command_can_be_typed_as_it_stands() {
     let mut count = 0;
     for page in pages() {
@@ -140,10 +238,76 @@ fn the_guides_sessions_print_what_they_show() {
 }
 
 #[test]
+fn what_the_guides_daemon_says_is_what_a_daemon_says() {
+    let guide = text("docs/guide/first-gateway.md");
+    let (port, link) = ("leaf1".to_owned(), "enp3s0f0".to_owned());
+    for event in [Event::Applied { revision: 1 }, Event::PortUp { port, link }] {
+        assert!(guide.contains(&format!("`{event}`")), "{event}");
+    }
+    let limits = nsdb::JournalLimits::default();
+    let days = format!("({} days), at most {} MiB", limits.keep.as_secs() / 86_400, limits.max_bytes >> 20);
+    assert!(text("docs/operations/events.md").contains(&days), "{days}");
+}
+
+#[test]
 fn the_readmes_file_is_right() {
     let file = &blocks(&text("README.md"), "toml")[0];
     let checked = l2gw::config::parse("README.md", file);
     assert!(checked.as_ref().is_ok_and(|config| config.warnings.is_empty()), "{checked:?}");
+}
+
+#[test]
+fn every_path_in_the_architecture_is_there() {
+    let page = text("docs/architecture.md");
+    let paths: BTreeSet<String> =
+        code_words(&page).iter().filter(|word| is_path(word)).flat_map(|word| spread(word)).collect();
+    assert!(paths.len() >= 60, "{} paths", paths.len());
+    let missing: Vec<&String> = paths.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_function_in_the_architecture_is_in_the_code() {
+    let sources: Vec<String> = CRATES
+        .iter()
+        .flat_map(|name| rust_files(&root().join(name).join("src")))
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let (mut count, mut missing) = (0, Vec::new());
+    for word in code_words(&text("docs/architecture.md")) {
+        let Some(name) = word.strip_suffix("()") else { continue };
+        count += 1;
+        let name = name.rsplit("::").next().unwrap_or(name);
+        if !sources
+            .iter()
+            .any(|source| source.contains(&format!("fn {name}(")) || source.contains(&format!("fn {name}<")))
+        {
+            missing.push(word);
+        }
+    }
+    assert!(count >= 40, "{count} functions");
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_room_of_a_crate_is_in_the_code_map() {
+    let page = text("docs/architecture.md");
+    let map = page.split_once("## Code map").unwrap().1.split_once("\n## ").unwrap().0;
+    let named: BTreeSet<String> =
+        code_words(map).iter().filter(|word| is_path(word)).flat_map(|word| spread(word)).collect();
+    let mut missing = Vec::new();
+    for name in CRATES {
+        for entry in fs::read_dir(root().join(name).join("src")).unwrap() {
+            let path = entry.unwrap().path();
+            let short = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            let is_root = ["lib.rs", "main.rs", "bin"].iter().any(|end| path.ends_with(end));
+            if !is_root && !named.iter().any(|path| path.trim_end_matches('/') == short) {
+                missing.push(short);
+            }
+        }
+    }
+    missing.sort();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]
@@ -197,6 +361,14 @@ fn is_counter(word: &str) -> bool {
     word.ends_with("_total") && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
+/// Whether a word is a variable of ours.
+fn is_variable(word: &str) -> bool {
+    let is_ours = ["L2GW_", "LAB_", "NSDB_", "UPDATE_"]
+        .iter()
+        .any(|start| word.starts_with(start) && word.len() > start.len());
+    is_ours && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
 /// The words in backticks of the first column of a page's tables.
 fn first_column(page: &str) -> BTreeSet<String> {
     let page = text(page);
@@ -213,9 +385,41 @@ fn rows(page: &str) -> Vec<Vec<String>> {
     lines.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
+/// A number as the pages write it: in groups of three.
+fn thousands(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{} {:03}", thousands(number / 1_000), number % 1_000),
+    }
+}
+
 /// The words in backticks of a cell.
 fn quoted(cell: &str) -> BTreeSet<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The words in backticks of a page, fenced blocks left out.
+fn code_words(page: &str) -> Vec<String> {
+    let prose: String = page.split("```").step_by(2).collect();
+    prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Whether a word is a path of the repository: it begins with one of its folders, and has no room for words.
+fn is_path(word: &str) -> bool {
+    let folder = word.split('/').next().unwrap_or_default();
+    word.contains('/')
+        && !word.contains(' ')
+        && (CRATES.contains(&folder) || ["docs", "examples"].contains(&folder))
+}
+
+/// A path with `{a,b}` as the paths that it stands for.
+fn spread(path: &str) -> Vec<String> {
+    let Some((before, (within, after))) =
+        path.split_once('{').and_then(|(a, b)| Some((a, b.split_once('}')?)))
+    else {
+        return vec![path.to_owned()];
+    };
+    within.split(',').map(|one| format!("{before}{one}{after}")).collect()
 }
 
 /// The fenced blocks of a page that are of a kind.
@@ -271,3 +475,10 @@ fn text(path: &str) -> String {
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
+
+/// Variables by which tests speak to the processes that they start, and one that is the daemon's.
+const WITHIN: [&str; 6] =
+    ["L2GW_LOG", "L2GW_SKIPS", "LAB_INSIDE", "LAB_JOB", "NSDB_CRASH_DIRECTORY", "NSDB_CRASH_ROUND"];
+
+/// The crates of this workspace.
+const CRATES: [&str; 6] = ["vlan", "datapath", "nsdb", "agent", "l2gw", "tests"];

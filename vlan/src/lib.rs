@@ -9,6 +9,73 @@
 //! *segments*; [`egress`] says by which ports it leaves and with which tags. The result is a
 //! [`verdict::Verdict`], which also lists the header fields it consulted and the state it depended on, so that
 //! one verdict may become a kernel flow and be withdrawn when, and only when, that state changes.
+//!
+//! ```text
+//!   Description ──build──► Topology ──┐
+//!                                     ├─► Switch::forward ──► Verdict
+//!   bytes ──parse──► Header ──────────┘
+//! ```
+//!
+//! # One frame
+//! A trunk of `dc1` and a VM on `vub8`, which is VLAN 8 of `dc1`:
+//! ```
+//! use std::sync::Arc;
+//! use vlan::frame::Header;
+//! use vlan::model::description::{
+//!     BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, OnLimit, Peering, Port, Redundancy, TrunkMode,
+//! };
+//! use vlan::model::id::HostId;
+//! use vlan::model::topology::Topology;
+//! use vlan::switch::Switch;
+//! use vlan::tag::Tpid;
+//! use vlan::time::Instant;
+//! use vlan::verdict::{Decision, Egress, Verdict};
+//! use vlan::vid::Vid;
+//! # use std::time::Duration;
+//! # use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
+//! # fn bridge(name: &str, kind: BridgeKind) -> Bridge {
+//! #     Bridge { name: name.into(), ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, kind }
+//! # }
+//! # fn port(name: &str, bridge: &str, link: &str, mode: Mode) -> Port {
+//! #     Port {
+//! #         name: name.into(), bridge: bridge.into(), host: "gw1".into(), link: link.into(), mode, macs: vec![], ips: vec![],
+//! #         mac_limit: None, on_limit: OnLimit::Evict, priority_tags: false, bpdu: BpduPolicy::Block, storm: None, mtu: None,
+//! #     }
+//! # }
+//!
+//! let aware = BridgeKind::VlanAware {
+//!     fabric: "rack1".to_owned(),
+//!     redundancy: Redundancy::Designated,
+//!     tpid: Tpid::Customer,
+//!     join_vids: false,
+//! };
+//! let description = Description {
+//!     hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],
+//!     bridges: vec![bridge("dc1", aware), bridge("vub8", BridgeKind::VlanUnaware { vni: None })],
+//!     vlans: vec![Peering { bridge: "dc1".to_owned(), vid: Vid::new(8).unwrap(), to: "vub8".to_owned() }],
+//!     trunks: vec![port("leaf1", "dc1", "eth2", Mode::Trunk(TrunkMode::default()))],
+//!     ports: vec![port("vm8", "vub8", "tap8", Mode::Plain)],
+//! };
+//! let topology = Arc::new(Topology::build(&description).unwrap());
+//! let mut switch = Switch::offline(Arc::clone(&topology), HostId(0));
+//!
+//! // A broadcast from the physical network, tagged with VLAN 8.
+//! let frame = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x81, 0x00, 0x00, 0x08, 0x08, 0x06];
+//! let [leaf1, vm8] = ["leaf1", "vm8"].map(|name| topology.port_named(name).unwrap().id);
+//! let (mut verdict, mut story) = (Verdict::default(), Vec::new());
+//! switch.forward(Instant::from_secs(1), leaf1, &Header::parse(&frame).unwrap(), &mut verdict, &mut story);
+//!
+//! assert_eq!(verdict.decision, Decision::Forward);
+//! assert_eq!(verdict.outputs[0].to, Egress::Port(vm8));
+//! assert_eq!(verdict.outputs[0].edit.pop, 1);
+//! assert_eq!(story[1], "its tag puts it in VLAN 8 of dc1, one segment with vub8");
+//! ```
+//!
+//! # What a caller can rely on
+//! - The same calls in the same order give the same verdicts.
+//! - Nothing panics on what a frame or a description holds.
+//! - A verdict holds for every frame that agrees in arrival port, source address and the fields consulted, until state it depends on changes.
+//! - Identifiers ([`model::id`]) are of one topology. From one to the next, names stay.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 

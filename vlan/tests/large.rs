@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use vlan::model::description::{
-    Bridge, BridgeKind, DEFAULT_BRIDGE_MAC_LIMIT, Description, Host, Peering, Redundancy,
-};
+use vlan::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
+use vlan::model::description::{Bridge, BridgeKind, Description, Host, Peering, Redundancy};
 use vlan::model::mistake::Table;
 use vlan::model::topology::Topology;
 use vlan::tag::Tpid;

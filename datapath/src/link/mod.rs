@@ -19,16 +19,18 @@ use futures::channel::mpsc::UnboundedReceiver;
 use futures::stream::StreamExt;
 use futures::{FutureExt, TryStreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::sys::{AsyncSocket, SocketAddr};
 use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
-use vlan::addr::MacAddr;
 
-use crate::port::{Link, LinkEvent, LinkIndex};
+use crate::port::{Link, LinkEvent};
+
+use message::{is_of_the_link, read_event, read_link};
+
+mod message;
 
 /// The links of one network namespace. Dropping it ends the events.
 #[derive(Debug)]
@@ -151,42 +153,6 @@ async fn list(handle: &Handle) -> io::Result<Vec<Link>> {
     Ok(links.iter().filter(|message| is_of_the_link(message)).filter_map(read_link).collect())
 }
 
-fn read_event(message: &RouteNetlinkMessage) -> Option<LinkEvent> {
-    match message {
-        RouteNetlinkMessage::NewLink(link) if is_of_the_link(link) => read_link(link).map(LinkEvent::Changed),
-        // Also comes when the link moves to another namespace; here it is gone.
-        RouteNetlinkMessage::DelLink(link) if is_of_the_link(link) => {
-            Some(LinkEvent::Gone(LinkIndex(link.header.index)))
-        }
-        _ => None,
-    }
-}
-
-/// A message of another family is about a part of the link: AF_BRIDGE's DelLink says that it left its bridge.
-fn is_of_the_link(message: &LinkMessage) -> bool {
-    message.header.interface_family == AddressFamily::Unspec
-}
-
-fn read_link(message: &LinkMessage) -> Option<Link> {
-    let mut link = Link {
-        index: LinkIndex(message.header.index),
-        name: String::new(),
-        is_up: message.header.flags.contains(LinkFlags::Up),
-        has_carrier: message.header.flags.contains(LinkFlags::LowerUp),
-        mtu: 0,
-        mac: None,
-    };
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => link.name.clone_from(name),
-            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-            LinkAttribute::Address(bytes) => link.mac = bytes.as_slice().try_into().ok().map(MacAddr),
-            _ => {}
-        }
-    }
-    (!link.name.is_empty()).then_some(link)
-}
-
 /// What rtnetlink's connection hears without having asked.
 type Messages = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>;
 
@@ -204,49 +170,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use rtnetlink::packet_route::AddressFamily;
+
+    use super::message::samples::{link, message};
     use super::*;
-
-    fn message(family: AddressFamily, name: &str) -> LinkMessage {
-        let mut message = LinkMessage::default();
-        message.header.interface_family = family;
-        message.header.index = 7;
-        message.header.flags = LinkFlags::Up | LinkFlags::LowerUp;
-        message.attributes = vec![
-            LinkAttribute::IfName(name.into()),
-            LinkAttribute::Mtu(1_500),
-            LinkAttribute::Address(vec![2, 0, 0, 0, 0, 1]),
-        ];
-        message
-    }
-
-    fn link(name: &str) -> Link {
-        let mac = Some(MacAddr([2, 0, 0, 0, 0, 1]));
-        Link { index: LinkIndex(7), name: name.into(), is_up: true, has_carrier: true, mtu: 1_500, mac }
-    }
-
-    #[test]
-    fn a_link_is_read_with_its_state() {
-        let new = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
-        assert_eq!(read_event(&new), Some(LinkEvent::Changed(link("eth2"))));
-        let gone = RouteNetlinkMessage::DelLink(message(AddressFamily::Unspec, "eth2"));
-        assert_eq!(read_event(&gone), Some(LinkEvent::Gone(LinkIndex(7))));
-    }
-
-    #[test]
-    fn a_link_that_leaves_its_bridge_is_still_there() {
-        let left = RouteNetlinkMessage::DelLink(message(AddressFamily::Bridge, "eth2"));
-        assert_eq!(read_event(&left), None);
-        let changed = RouteNetlinkMessage::NewLink(message(AddressFamily::Bridge, "eth2"));
-        assert_eq!(read_event(&changed), None);
-    }
-
-    #[test]
-    fn an_address_of_another_length_is_none() {
-        let mut tunnel = message(AddressFamily::Unspec, "gre0");
-        tunnel.attributes.retain(|attribute| !matches!(attribute, LinkAttribute::Address(_)));
-        tunnel.attributes.push(LinkAttribute::Address(vec![10, 0, 0, 1]));
-        assert_eq!(read_link(&tunnel).unwrap().mac, None);
-    }
 
     #[tokio::test]
     async fn the_first_event_is_every_link() {

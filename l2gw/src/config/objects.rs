@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use vlan::model::description::{
-    Bridge, BridgeKind, DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DatapathKind, Host,
-    Peering, Redundancy,
-};
+use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
+use vlan::model::description::{Bridge, BridgeKind, DatapathKind, Host, Peering, Redundancy};
 use vlan::tag::Tpid;
 
 use super::section::Section;

@@ -4,9 +4,8 @@
 
 use std::collections::HashMap;
 
-use vlan::model::description::{
-    BpduPolicy, DEFAULT_TRUNK_STORM, Mode, NativeInner, OnLimit, Port, Storm, TrunkMode,
-};
+use vlan::model::defaults::DEFAULT_TRUNK_STORM;
+use vlan::model::description::{BpduPolicy, Mode, NativeInner, OnLimit, Port, Storm, TrunkMode};
 use vlan::tag::Pcp;
 
 use super::objects::MOST_MACS;

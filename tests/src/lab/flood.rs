@@ -44,15 +44,23 @@ impl Flood {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// Ends it; nothing is sent any more when this returns.
+    ///
+    /// # Panics
+    /// The thread panicked.
+    pub fn halt(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the thread that sends");
+        }
+    }
+
     /// Ends it; how many frames were sent.
     ///
     /// # Panics
     /// The thread panicked.
     pub fn stop(mut self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the thread that sends");
-        }
+        self.halt();
         self.sent()
     }
 }

@@ -102,7 +102,7 @@ impl Drop for Slot {
     }
 }
 
-/// The first [`SLOTS`] CPUs that this process may use.
+/// The first `SLOTS` CPUs that this process may use.
 pub fn usable_cpus() -> Vec<usize> {
     let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
     let usable: Vec<usize> =

@@ -117,8 +117,14 @@ impl Tap {
     /// The socket fails.
     pub fn recv_matching(&self, within: Duration, is_wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
         let deadline = Instant::now() + within;
-        std::iter::from_fn(|| self.recv(deadline.saturating_duration_since(Instant::now())))
-            .find(|frame| is_wanted(frame))
+        loop {
+            // Others may come so fast that there is always one more.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let frame = self.recv(left).filter(|_| !left.is_zero())?;
+            if is_wanted(&frame) {
+                return Some(frame);
+            }
+        }
     }
 
     /// Every frame before the one that `is_last`: how to see that something did *not* come without waiting for nothing.
@@ -215,6 +221,7 @@ fn receive(socket: &Socket, flags: c_int) -> io::Result<Vec<u8>> {
         (usize::try_from(length).map_err(|_| io::Error::last_os_error())?, auxdata_of(&message))
     };
     frame.truncate(length);
+    frame.shrink_to_fit();
     if let Some(tag) = auxdata.and_then(tag_of) {
         let at = ADDRESSES.min(frame.len());
         frame.splice(at..at, tag);

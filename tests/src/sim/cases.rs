@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use vlan::addr::MacAddr;
 use vlan::designation::Designation;
+use vlan::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, DEFAULT_BRIDGE_MAC_LIMIT, Description, Host, Mode, NativeInner, Peering,
-    Port, Redundancy, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, NativeInner, Peering, Port, Redundancy,
+    TrunkMode,
 };
 use vlan::model::topology::Topology;
 use vlan::tag::{Pcp, Tpid};

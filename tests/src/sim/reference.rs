@@ -1,7 +1,7 @@
 //! The reference bridge: behaviour.md 1 to 6 on real bytes, bridge by bridge and peering by peering.
 //!
 //! A *domain* is a VUB, or a VLAN of a VAB, told apart by the next tag where the VLAN leads into another VAB. A frame is inside a
-//! domain without the domain's own tag. From its domain it [walks](Reference::walk) into every domain that is joined to it: a peering
+//! domain without the domain's own tag. From its domain it walks (`Reference::walk`) into every domain that is joined to it: a peering
 //! takes a tag off or puts one on; the walk ends at exterior ports. Addresses are learned in every domain that the walk reaches, for
 //! the frame is in one VLAN whatever bridges make it up. Clear before fast: nothing is compiled and nothing is remembered but
 //! addresses and blocked ports.

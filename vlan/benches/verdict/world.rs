@@ -9,9 +9,9 @@ use std::time::Duration;
 use vlan::addr::MacAddr;
 use vlan::designation::Designation;
 use vlan::frame::Header;
+use vlan::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, DEFAULT_BRIDGE_MAC_LIMIT, Description, Host, Mode, OnLimit, Peering,
-    Port, Redundancy, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, OnLimit, Peering, Port, Redundancy, TrunkMode,
 };
 use vlan::model::id::{HostId, PortId};
 use vlan::model::topology::Topology;

@@ -7,9 +7,8 @@ use smallvec::SmallVec;
 
 use crate::model::bridge::{Bridge, Kind};
 use crate::model::check::{self, Findings};
-use crate::model::description::{
-    self, BridgeKind, DEFAULT_PORT_MAC_LIMIT, DEFAULT_TRUNK_STORM, Description, Redundancy, Storm,
-};
+use crate::model::defaults::{DEFAULT_PORT_MAC_LIMIT, DEFAULT_TRUNK_STORM};
+use crate::model::description::{self, BridgeKind, Description, Redundancy, Storm};
 use crate::model::graph::{Edge, Graph, Tree};
 use crate::model::id::{BridgeId, FabricId, HostId, PortId};
 use crate::model::join::{self, Judge};

@@ -1,9 +1,10 @@
-//! The model: what an operator declares ([`description`]), what is wrong with it ([`mistake`]) and what forwarding runs on
+//! The model: what an operator declares ([`description`], [`defaults`]), what is wrong with it ([`mistake`]) and what forwarding runs on
 //! ([`topology`]).
 
 pub mod bridge;
 mod build;
 mod check;
+pub mod defaults;
 pub mod description;
 mod graph;
 pub mod id;

@@ -7,7 +7,9 @@ use super::{Section, columns, words};
 /// What a frame's tags are to a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    /// None.
     Untagged,
+    /// One with VID 0.
     Priority,
     /// The port's own VID, or the native one.
     Own,

@@ -36,10 +36,13 @@ pub struct Story {
 /// Something that happens, and the line that says so.
 #[derive(Debug, Clone)]
 pub struct Step {
+    /// The line.
     pub line: usize,
+    /// What happens.
     pub what: What,
 }
 
+/// What can happen.
 #[derive(Debug, Clone)]
 pub enum What {
     /// A frame arrives.
@@ -67,6 +70,7 @@ pub struct Frame {
     pub port: String,
     /// From the destination address on, without FCS.
     pub bytes: Vec<u8>,
+    /// What becomes of it.
     pub expected: Fate,
     /// What else is expected, beyond where copies go.
     pub notes: Vec<Note>,
@@ -86,10 +90,13 @@ pub enum Fate {
 /// Where a copy goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum To {
+    /// Out of a port.
     Port(String),
+    /// To another host.
     Host(String),
 }
 
+/// What a row says besides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// `new`, `refreshed`, `moved`, `frozen`, `not-learned` or `refused`; `unlearned`: nothing was to be learned.
@@ -131,9 +138,13 @@ pub fn parse(text: &str) -> Result<Vec<Story>, String> {
 /// A heading and the rows below it.
 #[derive(Debug, Clone)]
 pub struct Section<'a> {
+    /// The heading's line.
     pub line: usize,
+    /// The heading's first word.
     pub kind: &'a str,
+    /// The rest of the heading.
     pub title: &'a str,
+    /// Each with its line.
     pub rows: Vec<(usize, &'a str)>,
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use vlan::addr::MacAddr;
+use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, Mode,
-    NativeInner, OnLimit, Port, Redundancy, Storm, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Mode, NativeInner, OnLimit, Port, Redundancy, Storm, TrunkMode,
 };
 use vlan::tag::{Pcp, Tpid};
 use vlan::vid::Vid;
