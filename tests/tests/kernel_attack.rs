@@ -32,11 +32,12 @@ tests::kernel_tests! {
         println!("with budgets, one trunk: {attack:?}");
         assert!(attack.lost <= FEW, "first frames of 200: {attack:?}");
         assert_eq!(attack.established_lost, 0, "{attack:?}");
+        assert!(attack.addresses <= attack.budgeted(), "{attack:?}");
         assert!(bench.gateway.port("leaf1").over_budget > 0);
     }
 
     /// That the two above prove something: the same attacks, and nobody is kept from asking too much. A port has its own socket, so
-    /// another's flood makes it wait only; VLANs of a trunk share one, and lose.
+    /// another's flood makes it wait only; VLANs of a trunk share one.
     fn without_budgets_the_same_floods_are_felt_and_nobody_is_named() {
         let bench = start(&["--upcall-rate", "0"]);
         let other_port = attack(&bench, &Roles { attacker: "vm8b", vlan: None, newcomers: "vm8" });
@@ -44,7 +45,8 @@ tests::kernel_tests! {
         assert_eq!(bench.gateway.port("vm8b").over_budget, 0);
         let same_trunk = attack(&bench, &Roles { attacker: "leaf1", vlan: Some(5), newcomers: "leaf1" });
         println!("without budgets, one trunk: {same_trunk:?}");
-        assert!(same_trunk.lost > FEW, "first frames of 200: {same_trunk:?}");
+        // A daemon that is fast beside its attacker takes in what it should not; one that is slow loses what it should take in.
+        assert!(same_trunk.lost > FEW || same_trunk.addresses > same_trunk.budgeted(), "{same_trunk:?}");
         assert_eq!(bench.gateway.port("leaf1").over_budget, 0);
         assert_eq!(bench.gateway.counter("l2gw_events_total", &[("event", "over-budget")]), 0);
     }
@@ -204,9 +206,21 @@ struct Attack {
     no_room: u64,
     /// Frames of the conversation that was there before.
     established_lost: usize,
+    /// How long it lasted.
+    seconds: f64,
+    /// Addresses known at the end; nearly all are the attacker's.
+    addresses: usize,
     /// The daemon's resident memory, against before.
     grown_kib: u64,
     median: Duration,
+}
+
+impl Attack {
+    /// Addresses that `BUDGET` lets a VLAN bring in meanwhile: half of a port's a second, as many at once, and what waits at the end;
+    /// and those of the newcomers.
+    fn budgeted(&self) -> usize {
+        ((self.seconds + 2.0) * 500.0) as usize + 500 + 300
+    }
 }
 
 /// For ten seconds one port sends from new addresses as fast as it can. Meanwhile 200 new conversations of VLAN 8 begin, and one that
@@ -237,12 +251,15 @@ fn attack(bench: &Bench, roles: &Roles) -> Attack {
         }
     }
     let sent = flood.stop();
+    let seconds = begun.elapsed().as_secs_f64();
     took.sort();
     Attack {
         sent,
         lost,
         no_room: bench.gateway.counter("l2gw_datapath_frames_total", &[("lookup", "lost")]),
         established_lost: established.end(bench),
+        seconds,
+        addresses: bench.gateway.status().addresses,
         grown_kib: bench.gateway.resident_kib().saturating_sub(before),
         median: took.get(took.len() / 2).copied().unwrap_or_default(),
     }
