@@ -82,7 +82,8 @@
 //! # What a caller of the engine can rely on
 //! - Until it is answered the engine goes by what it asked for; a refusal mends that, and is counted.
 //! - Work for one input is bounded; [`engine::Engine::poll_timeout`] says when the rest wants an [`input::Input::Tick`].
-//! - Outputs are in the order in which they must happen: a flow before the frame that led to it, a port's flows before the port goes.
+//! - Outputs are in the order in which they must happen: a flow before the frame that led to it. Flows of a port
+//!   that goes may outlive it for a while: they match nothing, or reach nobody there.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 

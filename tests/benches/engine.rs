@@ -14,6 +14,7 @@ use datapath::{Datapath, Upcall};
 use futures::FutureExt;
 use l2gw::config;
 use tests::lab::frames::{BROADCAST, Frame, Mac};
+use tests::lab::standard;
 use tokio::sync::mpsc::Receiver;
 
 fn main() {
@@ -68,16 +69,16 @@ struct Slowest {
 }
 
 impl Host {
-    /// Two trunks into one fabric and a VM.
+    /// Two trunks into one fabric and VMs.
     fn new() -> Host {
         let wire = FakeWire::new(Options::default());
         wire.set_limits(Limits { upcalls: 1 << 20, ..Limits::default() });
         wire.advance(Duration::from_secs(1_000));
-        ["leaf1", "leaf2", "vm8"].iter().for_each(|link| wire.add_link(link));
+        ["leaf1", "leaf2", "vm5", "vm8", "vm8b"].iter().for_each(|link| wire.add_link(link));
         let settings = Settings { rates: Rates::of_port(0), flow_limit: 1_000_000, ..Settings::new("gw1") };
         let (links, datapath) = (wire.watch_links(), FakeDatapath::open(&wire));
         let mut host = Host { engine: Engine::new(settings), wire, datapath, links };
-        let description = config::parse("bench", FILE).expect("a file that is right").description;
+        let description = config::parse("bench", &file()).expect("a file that is right").description;
         host.handle(Input::Observed { vports: Vec::new(), flows: Vec::new() });
         host.handle(Input::Topology { revision: 1, description: Box::new(description) });
         host.settle();
@@ -180,35 +181,11 @@ fn report(what: &str, unit: &str, per: f64, mut figures: Vec<f64>) {
     println!("{what}: {:.1} {unit} ({:.1} to {:.1})", at(figures.len() / 2), at(0), at(figures.len() - 1));
 }
 
+/// Two trunks, of which leaf1 carries VLAN 8.
+fn file() -> String {
+    standard::file_with_second_trunk().replace("link = \"leaf1\"\n", "link = \"leaf1\"\nweight = 100\n")
+}
+
 /// As many as the daemon takes from its sockets at once.
 const AT_ONCE: usize = 64;
 const VM: Mac = [0x52, 0x54, 0, 0, 0, 1];
-const FILE: &str = r#"
-[hosts.gw1]
-[bridges.dc1]
-kind = "vlan-aware"
-[bridges.vub8]
-kind = "vlan-unaware"
-[[vlans]]
-bridge = "dc1"
-vid = 8
-to = "vub8"
-[[trunks]]
-name = "leaf1"
-bridge = "dc1"
-host = "gw1"
-link = "leaf1"
-vlans = ["8"]
-weight = 100
-[[trunks]]
-name = "leaf2"
-bridge = "dc1"
-host = "gw1"
-link = "leaf2"
-vlans = ["8"]
-[[ports]]
-name = "vm8"
-bridge = "vub8"
-host = "gw1"
-link = "vm8"
-"#;

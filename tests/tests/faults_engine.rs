@@ -5,6 +5,7 @@ use agent::engine::Settings;
 use agent::input::Input;
 use l2gw::config;
 use tests::lab::frames::{Frame, Mac};
+use tests::lab::standard;
 use tests::sim::gateway::Gateway;
 use vlan::model::description::Description;
 use vlan::time::Instant;
@@ -13,7 +14,7 @@ use vlan::time::Instant;
 /// name by identifier is then still the topology's before.
 #[test]
 fn counters_read_in_the_middle_of_a_change_are_not_taken_for_the_new_topologys() {
-    let before = parse(&[BRIDGES, OTHERS, PORTS].concat());
+    let before = parse(&[OTHERS, &standard::file()].concat());
     let wire = Gateway::wire(&before, Instant::from_secs(1_000));
     let mut settings = Settings::new("gw1");
     settings.rates = Rates { port: 0, ..Rates::default() };
@@ -31,7 +32,7 @@ fn counters_read_in_the_middle_of_a_change_are_not_taken_for_the_new_topologys()
     assert_eq!(gateway.engine.flows(wire.now()).len(), FLOWS);
     // Ports of another host go, and those of ours have other identifiers. Every flow of ours stays as it is, so nothing is to be
     // answered that would let the engine go on.
-    gateway.handle(Input::Topology { revision: 2, description: Box::new(parse(&[BRIDGES, PORTS].concat())) });
+    gateway.handle(Input::Topology { revision: 2, description: Box::new(parse(&standard::file())) });
     assert_eq!(
         gateway.engine.poll_timeout(),
         Some(Instant::ZERO),
@@ -86,28 +87,4 @@ bridge = "dc2"
 host = "gw2"
 link = "far3"
 vlans = ["300"]
-"#;
-const BRIDGES: &str = r#"
-[hosts.gw1]
-[bridges.dc1]
-kind = "vlan-aware"
-fabric = "one"
-[bridges.vub8]
-kind = "vlan-unaware"
-[[vlans]]
-bridge = "dc1"
-vid = 8
-to = "vub8"
-"#;
-const PORTS: &str = r#"
-[[trunks]]
-name = "leaf1"
-bridge = "dc1"
-host = "gw1"
-link = "leaf1"
-[[ports]]
-name = "vm8"
-bridge = "vub8"
-host = "gw1"
-link = "vm8"
 "#;

@@ -231,8 +231,7 @@ fn attack(bench: &Bench, roles: &Roles) -> Attack {
     let before = bench.gateway.resident_kib();
     let vlan = roles.vlan;
     let flood = Flood::start(bench.outside().tap(roles.attacker), None, move |number| {
-        let frame = Frame::new(nth(number as u32), PHYS);
-        vlan.map_or(Frame::new(nth(number as u32), PHYS), |vid| frame.tag(vid, 0)).payload(0x0800, &[7; 46])
+        in_vlan(Frame::new(nth(number as u32), PHYS), vlan).payload(0x0800, &[7; 46])
     });
     let begun = Instant::now();
     let (mut lost, mut took) = (0, Vec::new());
@@ -293,11 +292,7 @@ impl Established {
         to: (&'static str, Option<u16>),
     ) -> Established {
         let frame = |source: Mac, dst: Mac, vlan: Option<u16>| {
-            let frame = Frame::new(source, dst);
-            match vlan {
-                Some(vid) => frame.tag(vid, 0).payload(0x0800, &ESTABLISHED),
-                None => frame.payload(0x0800, &ESTABLISHED),
-            }
+            in_vlan(Frame::new(source, dst), vlan).payload(0x0800, &ESTABLISHED)
         };
         let there = frame(STANDING, STANDING_PEER, from.1);
         bench.deliver(to.0, &frame(STANDING_PEER, BROADCAST, to.1));
@@ -333,6 +328,13 @@ impl Established {
         assert!(sent > 100, "only {sent} frames of the established conversation were sent");
         // Where the test's own tap had no room, nothing can be said of so many.
         (sent - came).saturating_sub(tap.lost() as usize)
+    }
+}
+
+fn in_vlan(frame: Frame, vlan: Option<u16>) -> Frame {
+    match vlan {
+        Some(vid) => frame.tag(vid, 0),
+        None => frame,
     }
 }
 

@@ -49,7 +49,7 @@ tests::kernel_tests! {
         let mut bench = Bench::prepare("gw", &standard::file(), &standard::SIDES);
         let disk = SmallDisk::mount(&bench.gateway.state(), "16m");
         bench.gateway.start_up();
-        let there = establish(&bench);
+        let (there, _) = standard::establish(&bench, PHYS, VM);
         assert_eq!(bench.gateway.stop().code(), Some(0));
         disk.remount(MsFlags::MS_RDONLY);
         let (file, state) = (bench.gateway.file(), bench.gateway.state());
@@ -72,7 +72,7 @@ tests::kernel_tests! {
     /// On a person's own kernel the clock is left alone, and only the rest is looked at.
     fn a_clock_that_is_set_forth_and_back_ages_nothing_and_stops_nothing() {
         let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let there = establish(&bench);
+        let (there, _) = standard::establish(&bench, PHYS, VM);
         let upcalls = bench.gateway.counter("l2gw_upcalls_total", &[]);
         for seconds in [3_600, -7_200, 3_600] {
             if kernel::is_inside() {
@@ -106,7 +106,7 @@ tests::kernel_tests! {
 
     fn a_thousand_changes_in_a_minute_lose_no_frame_of_a_vlan_that_they_do_not_meet() {
         let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let there = establish(&bench);
+        let (there, _) = standard::establish(&bench, PHYS, VM);
         let descriptions = two_files(&bench).map(|file| config::load(&file).expect("a file that is right").description);
         let memory = bench.gateway.resident_kib();
         let tap = bench.outside().tap("vm8");
@@ -138,22 +138,9 @@ tests::kernel_tests! {
 /// The standard file with vm5 in VLAN 8, and as it is.
 fn two_files(bench: &Bench) -> [PathBuf; 2] {
     let files = ["moved.toml", "usual.toml"].map(|name| bench.gateway.file().with_file_name(name));
-    let moved =
-        standard::file().replace("name = \"vm5\"\nbridge = \"vub5\"", "name = \"vm5\"\nbridge = \"vub8\"");
-    fs::write(&files[0], moved).expect("a file");
+    fs::write(&files[0], standard::file_with_port_on("vm5", "vub8")).expect("a file");
     fs::write(&files[1], standard::file()).expect("a file");
     files
-}
-
-/// One conversation from PHYS on VLAN 8 of the trunk to VM on vm8, known both ways, its flow in force.
-fn establish(bench: &Bench) -> Vec<u8> {
-    let there = Frame::new(PHYS, VM).tag(8, 0).payload(0x0800, &[5; 46]);
-    bench.deliver("leaf1", &there);
-    bench.deliver("vm8", &Frame::new(VM, PHYS).payload(0x0800, &[5; 46]));
-    for _ in 0..2 {
-        assert_eq!(bench.deliver("leaf1", &there).len(), 1, "to vm8 alone");
-    }
-    there
 }
 
 /// The kernel renames no link that is up.

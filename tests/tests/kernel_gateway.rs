@@ -336,7 +336,7 @@ tests::kernel_tests! {
     group trunks;
 
     fn two_trunks_into_one_fabric_make_no_loop() {
-        let mut gateway = Gateway::new("gw", &format!("{}\n[[trunks]]\nname = \"leaf2\"\nbridge = \"dc1\"\nhost = \"gw1\"\nlink = \"leaf2\"\nvlans = [\"5\", \"7\", \"8\"]\n", standard::file()));
+        let mut gateway = Gateway::new("gw", &standard::file_with_second_trunk());
         let switch = Switch::new("switch");
         switch.trunk("up1", (gateway.netns(), "leaf1"), &[5, 8], None);
         switch.trunk("up2", (gateway.netns(), "leaf2"), &[5, 8], None);

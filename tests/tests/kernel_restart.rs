@@ -15,7 +15,7 @@ tests::kernel_tests! {
 
     fn killed_under_traffic_established_flows_lose_nothing_and_are_adopted() {
         let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let (there, back) = establish(&bench);
+        let (there, back) = standard::establish(&bench, PHYS, VM);
         bench.gateway.wait_for("the flows to be in force", |gateway| gateway.flows().len() >= 2);
         bench.gateway.kill();
         for (port, frame, out) in [("leaf1", &there, "vm8"), ("vm8", &back, "leaf1")] {
@@ -43,12 +43,12 @@ tests::kernel_tests! {
 
     fn with_the_file_changed_meanwhile_no_frame_goes_where_the_new_one_does_not_send_it() {
         let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let (there, _) = establish(&bench);
+        let (there, _) = standard::establish(&bench, PHYS, VM);
         let flood = Frame::new(PHYS, BROADCAST).tag(8, 0).payload(0x0800, &[5; 46]);
         bench.deliver("leaf1", &flood);
         bench.gateway.kill();
         // vm8 is in VLAN 5 now, and vm8b is gone from the file.
-        let file = standard::file().replace("name = \"vm8\"\nbridge = \"vub8\"", "name = \"vm8\"\nbridge = \"vub5\"");
+        let file = standard::file_with_port_on("vm8", "vub5");
         bench.gateway.write_file(&file[..file.find("[[ports]]\nname = \"vm8b\"").expect("the last port")]);
         bench.gateway.start_up();
         assert!(bench.gateway.log().contains("revision=2"), "{}", bench.gateway.log());
@@ -63,7 +63,7 @@ tests::kernel_tests! {
 
     fn with_a_link_gone_and_another_made_anew_meanwhile() {
         let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        establish(&bench);
+        standard::establish(&bench, PHYS, VM);
         let flood = Frame::new(PHYS, BROADCAST).tag(8, 0).payload(0x0800, &[5; 46]);
         bench.deliver("leaf1", &flood);
         bench.gateway.kill();
@@ -92,7 +92,7 @@ tests::kernel_tests! {
 
     fn sigterm_leaves_the_flows_in_force_and_teardown_removes_them() {
         let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let (there, _) = establish(&bench);
+        let (there, _) = standard::establish(&bench, PHYS, VM);
         assert_eq!(bench.gateway.stop().code(), Some(0));
         bench.tap("vm8").drain();
         bench.tap("leaf1").send(&there);
@@ -137,7 +137,7 @@ tests::kernel_tests! {
 
     fn a_datapath_that_somebody_removed_is_made_anew() {
         let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let (there, _) = establish(&bench);
+        let (there, _) = standard::establish(&bench, PHYS, VM);
         behind_its_back(&bench, |hand| hand.delete_datapath("l2gw"));
         bench.gateway.wait_for("the event", |gateway| gateway.counter("l2gw_events_total", &[("event", "datapath-anew")]) == 1);
         bench.gateway.wait_until_up();
@@ -156,7 +156,7 @@ tests::kernel_tests! {
 
     fn flows_that_somebody_removed_come_back_with_the_next_frame() {
         let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let (there, _) = establish(&bench);
+        let (there, _) = standard::establish(&bench, PHYS, VM);
         let flows = bench.gateway.flows().len();
         clear_flows(&bench);
         bench.gateway.wait_for("the flows to be struck out", |gateway| gateway.flows().len() < flows);
@@ -166,9 +166,9 @@ tests::kernel_tests! {
 
     fn another_file_is_applied_without_touching_other_vlans() {
         let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let (there, _) = establish(&bench);
+        let (there, _) = standard::establish(&bench, PHYS, VM);
         let changed = bench.gateway.file().with_file_name("changed.toml");
-        std::fs::write(&changed, standard::file().replace("name = \"vm5\"\nbridge = \"vub5\"", "name = \"vm5\"\nbridge = \"vub8\"")).expect("a file");
+        std::fs::write(&changed, standard::file_with_port_on("vm5", "vub8")).expect("a file");
         let changed = changed.to_string_lossy().into_owned();
         let plan = bench.gateway.l2gw(&["plan", &changed]).expect("l2gw plan");
         assert!(plan.contains("ports.vm5.bridge: vub5 -> vub8"), "{plan}");
@@ -188,7 +188,7 @@ tests::kernel_tests! {
 
     fn a_daemon_that_stood_still_for_long_goes_on_where_it_was() {
         let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let (there, _) = establish(&bench);
+        let (there, _) = standard::establish(&bench, PHYS, VM);
         bench.gateway.signal(Signal::SIGSTOP);
         bench.tap("vm8").drain();
         let until = Instant::now() + Duration::from_secs(30);
@@ -205,19 +205,6 @@ tests::kernel_tests! {
         let outcome = bench.deliver("leaf1", &Frame::new(OTHER, VM).tag(8, 0).payload(0x0800, &[5; 46]));
         assert_eq!(ports(&outcome), ["vm8"], "the address was kept alive by the kernel's hits");
     }
-}
-
-/// One conversation between PHYS on VLAN 8 of the trunk and VM on vm8, both directions known and in flows.
-fn establish(bench: &Bench) -> (Vec<u8>, Vec<u8>) {
-    let there = Frame::new(PHYS, VM).tag(8, 0).payload(0x0800, &[5; 46]);
-    let back = Frame::new(VM, PHYS).payload(0x0800, &[5; 46]);
-    bench.deliver("leaf1", &there);
-    bench.deliver("vm8", &back);
-    for _ in 0..2 {
-        assert_eq!(bench.deliver("leaf1", &there).len(), 1, "to vm8 alone");
-        assert_eq!(bench.deliver("vm8", &back).len(), 1, "to leaf1 alone");
-    }
-    (there, back)
 }
 
 /// Does something to the gateway's datapath behind its back.

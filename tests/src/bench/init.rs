@@ -1,17 +1,16 @@
 //! PID 1 of a machine of [`super::guest`]: modules, the host's files as root, places to write to, one program, its end.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
-use nix::sys::termios::{SetArg, cfmakeraw, tcdrain, tcgetattr, tcsetattr};
+use nix::sys::termios::tcdrain;
 
+use crate::lab::console;
 use crate::lab::job::Job;
 
 /// Goes before the exit code, on a line of its own.
@@ -52,7 +51,7 @@ fn run_job() -> Result<(), String> {
     nix::unistd::chdir("/").map_err(|e| format!("cannot enter the root: {e}"))?;
     mount_machine(&job)?;
     crate::lab::netns::Netns::current("init").links().set_up("lo");
-    let console = open_console()?;
+    let console = console::open(CONSOLE)?;
     let said = run_program(&job, &console)?;
     fs::write(CONSOLE, format!("{EXIT_MARK}{said}\n")).map_err(|e| format!("{CONSOLE}: {e}"))?;
     tcdrain(&console).map_err(|e| format!("cannot drain the output: {e}"))
@@ -99,28 +98,9 @@ fn mount_from(from: &str, kind: &str, target: &str, flags: MsFlags, options: &st
     }
 }
 
-fn open_console() -> Result<File, String> {
-    let console = OpenOptions::new().read(true).write(true).custom_flags(nix::libc::O_NOCTTY).open(CONSOLE);
-    let console = console.map_err(|e| format!("cannot open {CONSOLE}: {e}"))?;
-    let mut mode = tcgetattr(&console).map_err(|e| format!("{CONSOLE} is no terminal: {e}"))?;
-    cfmakeraw(&mut mode);
-    tcsetattr(&console, SetArg::TCSANOW, &mode).map_err(|e| format!("cannot make {CONSOLE} raw: {e}"))?;
-    Ok(console)
-}
-
 /// How the program ended: its exit code, or in words.
 fn run_program(job: &Job, console: &File) -> Result<String, String> {
-    let output = || console.try_clone().map(Stdio::from).map_err(|e| format!("{CONSOLE}: {e}"));
-    let status = Command::new(&job.exec)
-        .args(&job.args)
-        .env_clear()
-        .envs(job.env.iter().map(|(name, value)| (name, value)))
-        .current_dir(&job.cwd)
-        .stdin(Stdio::null())
-        .stdout(output()?)
-        .stderr(output()?)
-        .status()
-        .map_err(|e| format!("cannot run {} in {}: {e}", job.exec.display(), job.cwd.display()))?;
+    let status = console::program(job, console)?.status().map_err(|e| console::cannot_run(job, &e))?;
     Ok(status.code().map_or_else(|| status.to_string(), |code| code.to_string()))
 }
 

@@ -10,7 +10,7 @@ use super::contender::Contender;
 use super::figure::Step;
 use super::wire::{PATIENCE, STATION, STATION_MAC, TRUNK, frame_from};
 use crate::lab::frames::Frame;
-use crate::lab::gateway::{Gateway, program};
+use crate::lab::gateway::{Gateway, program, resident_kib};
 use crate::lab::netns::Netns;
 use crate::lab::veth;
 
@@ -106,19 +106,7 @@ pub fn learn(contender: &Contender, tags: &[u16], from: u32, count: u32) -> f64 
         }
         sleep(EACH.saturating_sub(begun.elapsed()));
     }
-    resident(contender.daemon().expect("a contender with a daemon"))
-}
-
-/// Resident memory of a process, in KiB.
-///
-/// # Panics
-/// There is no such process.
-pub fn resident(process: u32) -> f64 {
-    let path = format!("/proc/{process}/status");
-    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    kibibytes.unwrap_or_else(|| panic!("no VmRSS in {path}"))
+    resident_kib(contender.daemon().expect("a contender with a daemon")) as f64
 }
 
 fn milliseconds(since: Instant) -> f64 {

@@ -78,17 +78,20 @@ pub fn forwarding(figures: &[Figure]) -> String {
     for kind in Kind::ALL {
         let Some(samples) = measured(kind) else { continue };
         let (median, (least, most)) = (samples.median(), samples.spread());
-        let share = if base > 0.0 { format!("{:.3}", median / base) } else { "-".into() };
         table.row(vec![
             kind.title().into(),
             grouped(median),
             grouped(least),
             grouped(most),
             grouped(median - cable),
-            share,
+            share(median, base),
         ]);
     }
     table.to_markdown()
+}
+
+fn share(median: f64, base: f64) -> String {
+    if base > 0.0 { format!("{:.3}", median / base) } else { "-".into() }
 }
 
 /// One measure of those that learn addresses; `to` is whom the last column compares with.
@@ -98,14 +101,13 @@ pub fn learning(figures: &[Figure], measure: Measure, heading: &str, unit: &str,
     for kind in Kind::ALL {
         let Some(samples) = find(figures, measure, kind) else { continue };
         let (median, (least, most)) = (samples.median(), samples.spread());
-        let share = if base > 0.0 { format!("{:.3}", median / base) } else { "-".into() };
         table.row(vec![
             kind.title().into(),
             grouped(median),
             grouped(least),
             grouped(samples.part(0.9)),
             grouped(most),
-            share,
+            share(median, base),
         ]);
     }
     table.to_markdown()

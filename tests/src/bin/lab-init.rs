@@ -7,10 +7,9 @@
 //! The program's output goes to the second console, which the lab reads raw; what PID 1 itself has to say goes to the
 //! first one and, when it ends the run, into the status.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,10 +19,11 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::termios::{SetArg, cfmakeraw, tcdrain, tcgetattr, tcsetattr};
+use nix::sys::termios::tcdrain;
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::Pid;
 
+use tests::lab::console;
 use tests::lab::job::{JOB_MOUNT, JOB_VARIABLE, Job, Status};
 
 fn main() {
@@ -56,7 +56,7 @@ fn run_job() -> Result<Status, String> {
     }
     ModuleTree::of_running_kernel()?.insert_all(&job.modules)?;
     bring_loopback_up()?;
-    let console = open_console()?;
+    let console = console::open(CONSOLE)?;
     let status = run_program(&job, &console);
     tcdrain(&console).map_err(|e| format!("cannot drain the output: {e}"))?;
     status
@@ -188,33 +188,8 @@ fn bring_loopback_up() -> Result<(), String> {
     Ok(())
 }
 
-/// The console whose other end is the lab, raw, so that no byte is changed on the way.
-fn open_console() -> Result<File, String> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let console = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(nix::libc::O_NOCTTY)
-        .open(CONSOLE)
-        .map_err(|e| format!("cannot open {CONSOLE}: {e}"))?;
-    let mut mode = tcgetattr(&console).map_err(|e| format!("{CONSOLE} is no terminal: {e}"))?;
-    cfmakeraw(&mut mode);
-    tcsetattr(&console, SetArg::TCSANOW, &mode).map_err(|e| format!("cannot make {CONSOLE} raw: {e}"))?;
-    Ok(console)
-}
-
 fn run_program(job: &Job, console: &File) -> Result<Status, String> {
-    let output = || console.try_clone().map(Stdio::from).map_err(|e| format!("{CONSOLE}: {e}"));
-    let child = Command::new(&job.exec)
-        .args(&job.args)
-        .env_clear()
-        .envs(job.env.iter().map(|(name, value)| (name, value)))
-        .current_dir(&job.cwd)
-        .stdin(Stdio::null())
-        .stdout(output()?)
-        .stderr(output()?)
-        .spawn()
-        .map_err(|e| format!("cannot run {} in {}: {e}", job.exec.display(), job.cwd.display()))?;
+    let child = console::program(job, console)?.spawn().map_err(|e| console::cannot_run(job, &e))?;
     let pid = Pid::from_raw(child.id() as i32);
     let is_late = kill_after(pid, job.limit_secs);
     let status = wait_for(pid)?;

@@ -142,10 +142,7 @@ impl Gateway {
     /// # Panics
     /// It does not run.
     pub fn resident_kib(&self) -> u64 {
-        let pid = pid_of(self.child.as_ref().expect("a running daemon"));
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process that runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("proc(5) has VmRSS");
-        line.trim_end_matches("kB").trim().parse().expect("a number of KiB")
+        resident_kib(self.pid().expect("a running daemon"))
     }
 
     /// The daemon's process number, if it runs.
@@ -285,6 +282,18 @@ impl Drop for Gateway {
             eprintln!("the daemon said:\n{}", self.log());
         }
     }
+}
+
+/// Resident memory of a process in KiB.
+///
+/// # Panics
+/// There is no such process.
+pub fn resident_kib(process: u32) -> u64 {
+    let path = format!("/proc/{process}/status");
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    kibibytes.unwrap_or_else(|| panic!("no VmRSS in {path}"))
 }
 
 fn pid_of(child: &Child) -> Pid {

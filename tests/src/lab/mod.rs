@@ -16,6 +16,7 @@
 
 pub mod bench;
 pub mod captures;
+pub mod console;
 pub mod flood;
 pub mod frames;
 pub mod gateway;

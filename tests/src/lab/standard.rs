@@ -6,8 +6,8 @@
 //!         [     ]──VLAN 7       └──── vm8b
 //! ```
 
-use super::bench::Side;
-use super::frames::Tpid;
+use super::bench::{Bench, Side};
+use super::frames::{Frame, Mac, Tpid};
 
 /// Its file; VLAN 7 is allowed on the trunk and mapped to nothing.
 pub fn file() -> String {
@@ -22,6 +22,39 @@ pub fn file() -> String {
         );
     }
     file
+}
+
+/// Its file with the VM port `port` on another bridge: `vm5` on `vub8`, say.
+///
+/// # Panics
+/// It has no such VM port.
+pub fn file_with_port_on(port: &str, bridge: &str) -> String {
+    let file = file();
+    let head = format!("name = \"{port}\"\nbridge = \"");
+    let at = file.find(&head).unwrap_or_else(|| panic!("no port {port}")) + head.len();
+    format!("{}{bridge}{}", &file[..at], &file[at + "vub5".len()..])
+}
+
+/// Its file with a second trunk into the same fabric, on link `leaf2`.
+pub fn file_with_second_trunk() -> String {
+    file()
+        + "\n[[trunks]]\nname = \"leaf2\"\nbridge = \"dc1\"\nhost = \"gw1\"\nlink = \"leaf2\"\nvlans = [\"5\", \"7\", \"8\"]\n"
+}
+
+/// A conversation between `phys`, in VLAN 8 of the trunk, and `vm` on vm8, known both ways and in flows; its frames there and back.
+///
+/// # Panics
+/// A frame does not go where it must, or elsewhere too.
+pub fn establish(bench: &Bench, phys: Mac, vm: Mac) -> (Vec<u8>, Vec<u8>) {
+    let there = Frame::new(phys, vm).tag(8, 0).payload(0x0800, &[5; 46]);
+    let back = Frame::new(vm, phys).payload(0x0800, &[5; 46]);
+    bench.deliver("leaf1", &there);
+    bench.deliver("vm8", &back);
+    for _ in 0..2 {
+        assert_eq!(bench.deliver("leaf1", &there).len(), 1, "to vm8 alone");
+        assert_eq!(bench.deliver("vm8", &back).len(), 1, "to leaf1 alone");
+    }
+    (there, back)
 }
 
 /// Its ports: markers of `leaf1` come out at `vm8`, those of the VMs at `leaf1`.
