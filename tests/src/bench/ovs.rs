@@ -34,7 +34,8 @@ impl OpenVswitch {
         ovs.wait_for_socket();
         ovs.configure(netns, &["--no-wait", "init"]);
         wait_for_uptime();
-        ovs.daemon(netns, "usr/lib/openvswitch-switch/ovs-vswitchd", &[&ovs.socket()]);
+        // By the file with its process number ovs-appctl finds it.
+        ovs.daemon(netns, "usr/lib/openvswitch-switch/ovs-vswitchd", &[&ovs.socket(), "--pidfile"]);
         let (tag, table) = (format!("tag={VID}"), format!("other-config:mac-table-size={MOST_ADDRESSES}"));
         ovs.configure(
             netns,

@@ -111,6 +111,20 @@ impl Tap {
         (&self.socket).read(buffer)
     }
 
+    /// [`Tap::read_into`] for a frame that is already here. A time limit would be a tick of the clock at least, in which the next of many
+    /// frames arrives.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none.
+    pub fn read_present(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: the kernel writes at most `buffer.len()` bytes into it.
+        let length = unsafe {
+            let to = buffer.as_mut_ptr().cast();
+            libc::recv(self.socket.as_raw_fd(), to, buffer.len(), libc::MSG_DONTWAIT)
+        };
+        usize::try_from(length).map_err(|_| io::Error::last_os_error())
+    }
+
     /// The next frame that `is_wanted`, if it comes within this time; the others are dropped.
     ///
     /// # Panics
