@@ -11,7 +11,7 @@
 //! Rooms: `nla` attributes, `transact` requests and answers, `family` numbers and refusals, `dp` `vport` `flow` `packet` `meter`
 //! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `ports` how ports are made,
 //! `upcall` the ears, `watch` what else the kernel tells, `owner` who has the datapath; `reread` holds the codec against itself, for
-//! tests.
+//! tests, and `codec` lets it be measured.
 //!
 //! The datapath, its ports and its flows outlive the process. A port's number is not used again as long as there are others (65 534
 //! in all), so a flow that still names a port that is gone cannot send to another link.
@@ -21,6 +21,7 @@ mod action;
 #[cfg(all(test, target_endian = "little"))]
 mod captured;
 mod change;
+mod codec;
 mod dp;
 mod family;
 mod flow;
@@ -59,6 +60,7 @@ use self::transact::{Denial, Request, Transactor};
 use self::upcall::Ears;
 use self::watch::Watch;
 
+pub use self::codec::Codec;
 pub use self::reread::{Reread, reread};
 
 /// A datapath of openvswitch.ko.

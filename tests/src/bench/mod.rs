@@ -19,6 +19,7 @@ pub mod guest;
 pub mod init;
 pub mod large;
 pub mod least;
+pub mod missed;
 pub mod ovs;
 pub mod pktgen;
 pub mod report;
