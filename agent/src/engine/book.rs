@@ -11,13 +11,13 @@ use datapath::flow::{Action, FlowId, FlowKey, FlowStats};
 use datapath::port::VportNo;
 use smallvec::SmallVec;
 use vlan::fdb::key::Seed;
-use vlan::frame::Header;
 use vlan::model::id::FabricId;
-use vlan::tag::{Pcp, Tag};
 use vlan::time::Instant;
 use vlan::verdict::{Consulted, Dependency, DropReason, Seen};
 
+use super::class::Class;
 use crate::counters::PortKey;
+use crate::lower::flows::for_each_vport;
 
 /// The flows that the datapath is to have.
 #[derive(Debug)]
@@ -33,15 +33,6 @@ pub(super) struct Book {
     /// The upper half of new ids, so that an earlier run's are not met again.
     ids_of_this_run: u64,
     last_id: u64,
-}
-
-/// The frames that a flow is for: those that agree in every field of `mask`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Class {
-    vport: VportNo,
-    recirc: u32,
-    header: Header,
-    mask: Consulted,
 }
 
 /// What a flow does, as far as counting goes.
@@ -101,7 +92,7 @@ struct Reference {
 }
 
 /// What flows are found by besides their own identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Tagged {
     /// They rest on it.
     State(Dependency),
@@ -302,42 +293,30 @@ impl Book {
     }
 }
 
-impl Class {
-    fn of(key: &FlowKey, mask: &Consulted) -> Class {
-        let mut header = key.header.clone();
-        if !mask.dst {
-            header.dst = vlan::addr::MacAddr::ZERO;
-        }
-        if !mask.ether_type {
-            header.ether_type = 0;
-        }
-        for (tag, fields) in header.tags.iter_mut().zip(mask.tags) {
-            let raw = if fields.vid { tag.raw_vid() } else { 0 };
-            let pcp = if fields.pcp { tag.pcp() } else { Pcp::ZERO };
-            *tag = Tag::from_wire(tag.tpid(), u16::from(pcp.get()) << 13 | raw);
-        }
-        Class { vport: key.vport, recirc: key.recirc, header, mask: *mask }
-    }
+/// What a flow is found by, each once.
+fn tags_of(record: &Record) -> SmallVec<[Tagged; 10]> {
+    let mut tags: SmallVec<[Tagged; 10]> = record.depends.iter().copied().map(Tagged::State).collect();
+    tags.push(Tagged::Vport(record.key.vport));
+    for_each_vport(&record.actions, &mut |vport| tags.push(Tagged::Vport(vport)));
+    keep_distinct(&mut tags);
+    tags
 }
 
-impl Record {
-    /// The vports it names.
-    pub(super) fn vports(&self) -> SmallVec<[VportNo; 4]> {
-        let mut vports: SmallVec<[VportNo; 4]> =
-            crate::lower::flows::vports(&self.actions).into_iter().collect();
-        vports.push(self.key.vport);
-        vports.sort_unstable();
-        vports.dedup();
-        vports
+/// A flood may name thousands; most flows have a handful, for which comparing each with each is less than sorting.
+fn keep_distinct(tags: &mut SmallVec<[Tagged; 10]>) {
+    if tags.len() > FEW {
+        tags.sort_unstable();
+        tags.dedup();
+        return;
     }
-}
-
-fn tags_of(record: &Record) -> impl Iterator<Item = Tagged> {
-    let mut states = record.depends.clone();
-    states.sort_unstable();
-    states.dedup();
-    let vports = record.vports();
-    states.into_iter().map(Tagged::State).chain(vports.into_iter().map(Tagged::Vport))
+    let mut kept = 0;
+    for next in 0..tags.len() {
+        if !tags[..kept].contains(&tags[next]) {
+            tags[kept] = tags[next];
+            kept += 1;
+        }
+    }
+    tags.truncate(kept);
 }
 
 fn is_live(records: &[Slot], reference: Reference) -> bool {
@@ -348,6 +327,9 @@ fn is_live(records: &[Slot], reference: Reference) -> bool {
 fn heat_of(record: &Record) -> usize {
     usize::from(record.heat).min(HEATS - 1)
 }
+
+/// Tags that are compared each with each.
+const FEW: usize = 16;
 
 /// Flows that are marked at once; more are a matter of milliseconds.
 const MANY: usize = 1_000;
@@ -364,6 +346,7 @@ pub(super) fn heat(frames: u64) -> u8 {
 mod tests {
     use bytes::Bytes;
     use vlan::addr::MacAddr;
+    use vlan::frame::Header;
     use vlan::model::id::SegmentId;
 
     use super::*;

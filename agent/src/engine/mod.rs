@@ -50,6 +50,7 @@ mod adopt;
 mod answer;
 mod book;
 mod changes;
+mod class;
 mod links;
 mod meters;
 mod renew;

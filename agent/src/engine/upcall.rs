@@ -63,12 +63,13 @@ impl Engine {
         self.note_effect(now, verdict.effect);
         let actions = self.actions_of(&verdict);
         self.count_judged(now, port, &verdict, &flow_key.header, &actions);
+        let vport = flow_key.vport;
         if is_cacheable(&verdict, learned.as_ref()) {
-            self.put_flow(now, port, &flow_key, &verdict, &actions);
+            self.put_flow(now, port, flow_key, &verdict, &actions);
         }
         if !actions.is_empty() {
             let frame = padded(frame, &actions);
-            let frame = Execute { vport: Some(flow_key.vport), frame, actions };
+            let frame = Execute { vport: Some(vport), frame, actions };
             self.changes.frames.push(Sending { port: self.key_of(port), frame });
         }
         self.verdict = verdict;
@@ -161,9 +162,9 @@ impl Engine {
         }
     }
 
-    fn put_flow(&mut self, now: Instant, port: PortId, key: &FlowKey, verdict: &Verdict, actions: &[Action]) {
+    fn put_flow(&mut self, now: Instant, port: PortId, key: FlowKey, verdict: &Verdict, actions: &[Action]) {
         let mask = kernel_mask(verdict.consulted);
-        let known = self.book.find_class(key, &mask);
+        let known = self.book.find_class(&key, &mask);
         let mut stats = FlowStats::default();
         if let Some(record) = known.and_then(|id| self.book.get(id)) {
             // It came up before the flow was there, as did others like it.
@@ -193,7 +194,7 @@ impl Engine {
             unanswered: 1,
             heat: 1,
         });
-        self.changes.flows.push(FlowChange::Put { id, key: key.clone(), mask, actions: actions.to_vec() });
+        self.changes.flows.push(FlowChange::Put { id, key, mask, actions: actions.to_vec() });
     }
 
     /// Writes a flow into the book, or over the one of its id.

@@ -3,10 +3,9 @@
 //! Copies that leave with the same change of tags form a group, so that tags change once for all of them. Each group but the last
 //! works on a clone of the frame: what one group does to the tags must not show in the next.
 
-use std::collections::BTreeMap;
-
 use datapath::flow::{Action, MeterId};
 use datapath::port::VportNo;
+use smallvec::SmallVec;
 use vlan::model::id::PortId;
 use vlan::verdict::{Edit, Egress, Output};
 
@@ -17,25 +16,26 @@ pub fn lower(
     meters: &[MeterId],
     vport_of: impl Fn(PortId) -> Option<VportNo>,
 ) -> Vec<Action> {
-    let mut groups: BTreeMap<&Edit, Vec<VportNo>> = BTreeMap::new();
+    let mut copies: SmallVec<[(&Edit, VportNo); 4]> = SmallVec::new();
     for output in outputs {
         if let Egress::Port(port) = output.to
             && let Some(vport) = vport_of(port)
         {
-            groups.entry(&output.edit).or_default().push(vport);
+            copies.push((&output.edit, vport));
         }
     }
-    if groups.is_empty() {
-        return Vec::new();
-    }
-    let mut actions: Vec<Action> = meters.iter().copied().map(Action::Meter).collect();
-    // The empty edit is the least of all: unedited copies come first and need no clone.
-    let last = groups.len() - 1;
-    for (number, (edit, vports)) in groups.into_iter().enumerate() {
-        let steps = steps(edit, vports);
-        if edit.is_none() || number == last {
-            actions.extend(steps);
+    // The empty edit is the least of all: unedited copies come first and need no clone. Within a group the order stays.
+    copies.sort_by_key(|(edit, _)| *edit);
+    let Some((last, _)) = copies.last().copied() else { return Vec::new() };
+    let mut actions = Vec::with_capacity(meters.len() + USUAL_STEPS + copies.len());
+    actions.extend(meters.iter().copied().map(Action::Meter));
+    for group in copies.chunk_by(|(one, _), (other, _)| one == other) {
+        let edit = group[0].0;
+        if edit.is_none() || edit == last {
+            push_steps(&mut actions, edit, group);
         } else {
+            let mut steps = Vec::with_capacity(USUAL_STEPS + group.len());
+            push_steps(&mut steps, edit, group);
             actions.push(Action::Clone(steps));
         }
     }
@@ -43,24 +43,25 @@ pub fn lower(
 }
 
 /// Tags come off, then on: the outermost is put on last.
-fn steps(edit: &Edit, vports: Vec<VportNo>) -> Vec<Action> {
-    let pops = (0..edit.pop).map(|_| Action::PopTag);
-    let pushes = edit.push.iter().rev().map(|tag| Action::PushTag(*tag));
-    pops.chain(pushes).chain(vports.into_iter().map(Action::Output)).collect()
+fn push_steps(steps: &mut Vec<Action>, edit: &Edit, group: &[(&Edit, VportNo)]) {
+    steps.extend((0..edit.pop).map(|_| Action::PopTag));
+    steps.extend(edit.push.iter().rev().map(|tag| Action::PushTag(*tag)));
+    steps.extend(group.iter().map(|(_, vport)| Action::Output(*vport)));
 }
 
-/// Every vport that a list of actions sends to.
-pub fn vports(actions: &[Action]) -> Vec<VportNo> {
-    let mut found = Vec::new();
+/// Hands on every vport that a list of actions sends to.
+pub fn for_each_vport(actions: &[Action], take: &mut dyn FnMut(VportNo)) {
     for action in actions {
         match action {
-            Action::Output(vport) => found.push(*vport),
-            Action::Clone(steps) => found.extend(vports(steps)),
+            Action::Output(vport) => take(*vport),
+            Action::Clone(steps) => for_each_vport(steps, take),
             _ => {}
         }
     }
-    found
 }
+
+/// A tag off and one on, which is most that a group's edit comes to.
+const USUAL_STEPS: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -117,7 +118,8 @@ mod tests {
     #[test]
     fn vports_inside_clones_are_found() {
         let actions = lower(&[copy(1, 1, &[]), copy(3, 0, &[tag(9)])], &[], same_number);
-        let mut found = vports(&actions);
+        let mut found = Vec::new();
+        for_each_vport(&actions, &mut |vport| found.push(vport));
         found.sort();
         assert_eq!(found, [VportNo(1), VportNo(3)]);
     }

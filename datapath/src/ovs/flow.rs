@@ -15,7 +15,7 @@ use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
 use super::family::{DpIndex, Family, split_reply};
-use super::key::{self, Layers};
+use super::key;
 use super::nla::{Nla, NlaIter, NlaWriter, malformed};
 use super::transact::{CREATE, DUMP, Denial, ECHO, Request};
 use super::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Malformed, VportNo, action};
@@ -59,11 +59,11 @@ impl<'a> Wanted<'a> {
 
     fn write(&self, family: Family, command: u8, flags: u16, dp: DpIndex) -> Result<Request, Denial> {
         action::check_len(self.actions)?;
-        let layers = Layers::read(&self.key.opaque).map_err(|why| not_a_key(&why))?;
+        let tags = key::count_tags(&self.key.opaque).map_err(|why| not_a_key(&why))?;
         family.request(command, flags, dp, |message| {
             put_id(message, self.id);
             message.put(OVS_FLOW_ATTR_KEY, &self.key.opaque);
-            key::encode_mask(message, OVS_FLOW_ATTR_MASK, layers.tags(), self.mask);
+            key::encode_mask(message, OVS_FLOW_ATTR_MASK, tags, self.mask);
             action::encode(message, OVS_FLOW_ATTR_ACTIONS, self.actions);
         })
     }

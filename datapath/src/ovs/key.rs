@@ -24,7 +24,7 @@ use vlan::tag::{Tag, Tpid};
 use vlan::verdict::{Consulted, TagFields};
 
 use super::action::VLAN_CFI_MASK;
-use super::nla::{Nla, NlaIter, NlaWriter, malformed};
+use super::nla::{NlaIter, NlaWriter, malformed};
 use super::{FlowKey, Malformed, VportNo};
 
 /// What a key or a mask says, its nesting undone.
@@ -37,8 +37,8 @@ pub(super) struct Layers<'a> {
     /// TPID and TCI of each tag.
     tags: [Option<(u16, u16)>; MAX_TAGS],
     ether_type: Option<u16>,
-    /// Everything else.
-    others: Vec<Nla<'a>>,
+    /// The list that it was read from.
+    list: NlaIter<'a>,
 }
 
 impl<'a> Layers<'a> {
@@ -47,8 +47,9 @@ impl<'a> Layers<'a> {
     /// # Errors
     /// An attribute is broken, or there are more than two tags.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Layers<'a>, Malformed> {
-        let mut layers = Layers::default();
-        layers.read_level(NlaIter::new(bytes), 0)?;
+        let list = NlaIter::new(bytes);
+        let mut layers = Layers { list: list.clone(), ..Layers::default() };
+        layers.read_level(list, 0)?;
         Ok(layers)
     }
 
@@ -95,7 +96,7 @@ impl<'a> Layers<'a> {
                 OVS_KEY_ATTR_ETHERTYPE => ether_type = Some(nla.be16()?),
                 OVS_KEY_ATTR_VLAN => tci = Some(nla.be16()?),
                 OVS_KEY_ATTR_ENCAP => encap = Some(nla),
-                _ => self.others.push(nla),
+                _ => {}
             }
         }
         let Some((tci, encap)) = tci.zip(encap) else {
@@ -103,7 +104,7 @@ impl<'a> Layers<'a> {
             return Ok(());
         };
         let place = self.tags.get_mut(depth);
-        let place = place.ok_or_else(|| malformed(format!("key with more than {MAX_TAGS} tags")))?;
+        let place = place.ok_or_else(too_many_tags)?;
         *place = Some((ether_type.unwrap_or(0), tci));
         self.read_level(encap.nested(), depth + 1)
     }
@@ -116,7 +117,7 @@ impl<'a> Layers<'a> {
             && self.recirc == Some(u32::MAX)
             && src.iter().all(|byte| *byte == 0xff)
             && self.tags() == tags
-            && self.others.iter().all(is_zero);
+            && is_open_beside_layers(self.list.clone(), 0);
         if !is_ours {
             return None;
         }
@@ -151,6 +152,40 @@ pub(super) fn read_masked(
         opaque: if is_type_open { resendable(key).into() } else { Bytes::copy_from_slice(key) },
     };
     Ok((flow_key, mask.and_then(|mask| mask.consulted(layers.tags()))))
+}
+
+/// How many tags a key has.
+///
+/// # Errors
+/// As [`Layers::read`].
+pub(super) fn count_tags(key: &[u8]) -> Result<usize, Malformed> {
+    let (mut count, mut list) = (0, NlaIter::new(key));
+    while let Some(encap) = encapsulated(list)? {
+        count += 1;
+        if count > MAX_TAGS {
+            return Err(too_many_tags());
+        }
+        list = encap;
+    }
+    Ok(count)
+}
+
+/// What is behind the first tag, if there is one.
+fn encapsulated(list: NlaIter<'_>) -> Result<Option<NlaIter<'_>>, Malformed> {
+    let (mut has_tci, mut encap) = (false, None);
+    for nla in list {
+        let nla = nla?;
+        match nla.kind {
+            OVS_KEY_ATTR_VLAN => has_tci = true,
+            OVS_KEY_ATTR_ENCAP => encap = Some(nla),
+            _ => {}
+        }
+    }
+    Ok(encap.filter(|_| has_tci).map(|nla| nla.nested()))
+}
+
+fn too_many_tags() -> Malformed {
+    malformed(format!("key with more than {MAX_TAGS} tags"))
 }
 
 /// The key of an upcall, sent back verbatim.
@@ -229,14 +264,23 @@ fn all_or_none(bytes: &[u8], all: u8) -> Option<bool> {
     (bytes.iter().all(|byte| *byte == first) && (first == all || first == 0)).then_some(first == all)
 }
 
-/// Whether a mask attribute lets everything through. The kernel shows a tunnel's mask even where there is none.
-fn is_zero(nla: &Nla<'_>) -> bool {
-    if nla.kind == OVS_KEY_ATTR_TUNNEL {
-        return nla
-            .nested()
-            .all(|inner| inner.is_ok_and(|inner| inner.payload.iter().all(|byte| *byte == 0)));
-    }
-    nla.payload.iter().all(|byte| *byte == 0)
+/// Whether a mask lets everything through in what is not in [`Layers`]. It does not where there are more levels than tags.
+fn is_open_beside_layers(list: NlaIter<'_>, depth: usize) -> bool {
+    list.flatten().all(|nla| match nla.kind {
+        OVS_KEY_ATTR_IN_PORT
+        | OVS_KEY_ATTR_RECIRC_ID
+        | OVS_KEY_ATTR_ETHERNET
+        | OVS_KEY_ATTR_ETHERTYPE
+        | OVS_KEY_ATTR_VLAN => true,
+        OVS_KEY_ATTR_ENCAP => depth < MAX_TAGS && is_open_beside_layers(nla.nested(), depth + 1),
+        // The kernel shows a tunnel's mask even where there is none.
+        OVS_KEY_ATTR_TUNNEL => nla.nested().all(|inner| inner.is_ok_and(|inner| is_zero(inner.payload))),
+        _ => is_zero(nla.payload),
+    })
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// enum ovs_key_attr.

@@ -156,7 +156,7 @@ impl<'a> Nla<'a> {
 
 /// Reads attributes one after the other without copying. It ends after the first that is broken; the last one may lack its
 /// padding (a kernel with OVS_DP_F_UNALIGNED sends that).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct NlaIter<'a> {
     rest: &'a [u8],
 }
@@ -171,38 +171,48 @@ impl<'a> NlaIter<'a> {
         NlaIter { rest: bytes.get(len..).unwrap_or_default() }
     }
 
-    fn split(&mut self) -> Result<Nla<'a>, Malformed> {
+    /// The first attribute of what is left, which then begins behind it.
+    fn split(&mut self) -> Option<Nla<'a>> {
         let rest = self.rest;
-        let &[a, b, c, d, ..] = rest else {
-            return Err(malformed(format!("{} bytes are left, an attribute's header has 4", rest.len())));
-        };
+        let &[a, b, c, d, ..] = rest else { return None };
         let len = usize::from(u16::from_ne_bytes([a, b]));
-        let payload = rest.get(HEADER_LEN..len).ok_or_else(|| {
-            malformed(format!("an attribute says {len} bytes, allowed are 4 to {}", rest.len()))
-        })?;
+        let payload = rest.get(HEADER_LEN..len)?;
         self.rest = rest.get(align(len)..).unwrap_or_default();
-        Ok(Nla { kind: u16::from_ne_bytes([c, d]) & TYPE_MASK, payload })
+        Some(Nla { kind: u16::from_ne_bytes([c, d]) & TYPE_MASK, payload })
     }
 }
 
 impl<'a> Iterator for NlaIter<'a> {
     type Item = Result<Nla<'a>, Malformed>;
 
+    // Called for each attribute of each upcall.
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
         }
-        let found = self.split();
-        if found.is_err() {
-            self.rest = &[];
+        match self.split() {
+            Some(nla) => Some(Ok(nla)),
+            None => Some(Err(broken(std::mem::take(&mut self.rest)))),
         }
-        Some(found)
     }
+}
+
+/// Why there is no attribute at the beginning of these bytes.
+#[cold]
+fn broken(rest: &[u8]) -> Malformed {
+    malformed(match *rest {
+        [a, b, _, _, ..] => {
+            let len = u16::from_ne_bytes([a, b]);
+            format!("an attribute says {len} bytes, allowed are 4 to {}", rest.len())
+        }
+        _ => format!("{} bytes are left, an attribute's header has 4", rest.len()),
+    })
 }
 
 /// Rounds up to NLA_ALIGNTO and NLMSG_ALIGNTO, both four.
 pub(super) const fn align(len: usize) -> usize {
-    len.next_multiple_of(4)
+    (len + 3) & !3
 }
 
 pub(super) fn malformed(why: String) -> Malformed {
