@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use datapath::flow::FlowChange;
 use datapath::port::LinkEvent;
-use datapath::{FlowAnswer, FlowTable, Refusal, RefusalCause};
+use datapath::{Execute, FlowAnswer, FlowTable, Refusal, RefusalCause};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tracing::{debug, info, warn};
@@ -151,8 +151,11 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 vec![Input::Topology { revision: arrived.revision, description: arrived.description }]
             }
             Some(event) = self.wiring.links.recv() => vec![Input::Link(event)],
-            _ = sleep_until(self.statistics_at) => self.statistics().await,
-            _ = sleep_until(wake_at) => vec![Input::Tick],
+            // One timer for both: each is put into the runtime's wheel and taken out again around every frame that comes up.
+            _ = sleep_until(wake_at.min(self.statistics_at)) => match wake_at < self.statistics_at {
+                true => vec![Input::Tick],
+                false => self.statistics().await,
+            },
             upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
                 Ok(upcalls) => {
                     self.upcalls_unread = 0;
@@ -240,10 +243,39 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 recorder.record(now, &input);
             }
             self.engine.handle(now, input);
-            while let Some(output) = self.engine.poll_output() {
-                inputs.extend(self.carry_out(output).await);
+            self.carry_out_all(&mut inputs).await;
+        }
+    }
+
+    /// Carries out what the engine wants, in its order; the answers join the inputs.
+    async fn carry_out_all(&mut self, inputs: &mut VecDeque<Input>) {
+        let mut ahead = self.engine.poll_output();
+        while let Some(output) = ahead {
+            ahead = self.engine.poll_output();
+            match (output, ahead) {
+                (Output::Flows { id, changes }, Some(Output::Execute { id: behind, frames })) => {
+                    inputs.extend(self.set_up((id, changes), (behind, frames)).await);
+                    ahead = self.engine.poll_output();
+                }
+                (output, next) => {
+                    ahead = next;
+                    inputs.extend(self.carry_out(output).await);
+                }
             }
         }
+    }
+
+    /// Flows and behind them the frames that led to them, which the datapath may take at one go.
+    async fn set_up(
+        &mut self,
+        (flows_id, changes): (u64, Vec<FlowChange>),
+        (frames_id, frames): (u64, Vec<Execute>),
+    ) -> [Input; 2] {
+        debug!(count = changes.len(), frames = frames.len(), "changing flows and sending frames");
+        let (flows, sent) = self.datapath.set_up(changes, frames).await;
+        let flows = flows.into_iter().map(flow_answer).collect();
+        let sent = sent.into_iter().map(answer).collect();
+        [Input::Done { id: flows_id, answers: flows }, Input::Done { id: frames_id, answers: sent }]
     }
 
     async fn carry_out(&mut self, output: Output) -> Option<Input> {

@@ -173,6 +173,16 @@ pub trait FlowTable: Datapath {
     /// Puts and withdraws flows, in order; an answer for each.
     fn change_flows(&mut self, batch: Vec<FlowChange>) -> impl Future<Output = Vec<FlowAnswer>> + Send;
 
+    /// Changes flows and then sends frames, as [`change_flows`](Self::change_flows) and [`execute`](Datapath::execute) do one after the
+    /// other; a backend may do it at one go. An answer for each change and each frame.
+    fn set_up(
+        &mut self,
+        changes: Vec<FlowChange>,
+        frames: Vec<Execute>,
+    ) -> impl Future<Output = (Vec<FlowAnswer>, Vec<Result<(), Refusal>>)> + Send {
+        async move { (self.change_flows(changes).await, self.execute(frames).await) }
+    }
+
     /// Every flow there is.
     ///
     /// # Errors

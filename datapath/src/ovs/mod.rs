@@ -56,7 +56,7 @@ use self::family::{DpIndex, Families, Family, refuse, unreadable};
 use self::flow::Dumped;
 use self::owner::open_of;
 use self::socket::Home;
-use self::transact::{Denial, Request, Transactor};
+use self::transact::{Denial, Outcome, Request, Transactor};
 use self::upcall::Ears;
 use self::watch::Watch;
 
@@ -162,6 +162,14 @@ impl Ovs {
         }
     }
 
+    fn flow_changes(&mut self) -> Changes<'_> {
+        Changes { transactor: &mut self.transactor, family: self.families.flow, dp: self.dp }
+    }
+
+    fn write_frames(&self, frames: &[Execute]) -> Vec<Result<Request, Denial>> {
+        frames.iter().map(|order| packet::execute(self.families.packet, self.dp, order)).collect()
+    }
+
     fn meter_family(&self, what: &str) -> Result<Family, Refusal> {
         let none = || Refusal { what: what.to_owned(), cause: RefusalCause::Unsupported };
         self.families.meter.ok_or_else(none)
@@ -210,11 +218,9 @@ impl Datapath for Ovs {
     }
 
     async fn execute(&mut self, batch: Vec<Execute>) -> Vec<Result<(), Refusal>> {
-        let write = |order| packet::execute(self.families.packet, self.dp, order);
-        let requests = batch.iter().map(write).collect();
+        let requests = self.write_frames(&batch);
         let outcomes = exchange_each(&mut self.transactor, requests, &mut |_, _: &[u8]| {}).await;
-        let named = outcomes.into_iter().zip(&batch);
-        named.map(|(outcome, order)| outcome.map_err(|denial| refuse(order.to_string(), denial))).collect()
+        refuse_frames(outcomes, &batch)
     }
 
     async fn upcalls(&mut self, most: usize) -> Result<Vec<Upcall>, Refusal> {
@@ -278,8 +284,18 @@ impl Datapath for Ovs {
 
 impl FlowTable for Ovs {
     async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<FlowAnswer> {
-        let (family, dp) = (self.families.flow, self.dp);
-        Changes { transactor: &mut self.transactor, family, dp }.carry_out(&batch).await
+        self.flow_changes().carry_out(&batch, Vec::new()).await.0
+    }
+
+    /// One datagram for both: each costs a system call, an answer that is read, and room in the kernel.
+    async fn set_up(
+        &mut self,
+        changes: Vec<FlowChange>,
+        frames: Vec<Execute>,
+    ) -> (Vec<FlowAnswer>, Vec<Result<(), Refusal>>) {
+        let requests = self.write_frames(&frames);
+        let (answers, outcomes) = self.flow_changes().carry_out(&changes, requests).await;
+        (answers, refuse_frames(outcomes, &frames))
     }
 
     async fn flows(&mut self) -> Result<Vec<Flow>, Refusal> {
@@ -299,6 +315,12 @@ impl FlowTable for Ovs {
         outcome.map_err(|denial| refuse("read counters of flows", denial))?;
         Ok(stats)
     }
+}
+
+/// What came of frames that were to be sent, the refusals with their names.
+fn refuse_frames(outcomes: Vec<Outcome>, frames: &[Execute]) -> Vec<Result<(), Refusal>> {
+    let named = outcomes.into_iter().zip(frames);
+    named.map(|(outcome, order)| outcome.map_err(|denial| refuse(order.to_string(), denial))).collect()
 }
 
 /// What a list of flows has.

@@ -18,6 +18,7 @@ use neli::socket::NlSocket;
 use neli::utils::Groups;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{MsgFlags, MultiHeaders, NetlinkAddr, recvmmsg};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// A network namespace, kept open.
@@ -170,16 +171,54 @@ pub(super) enum Left {
     Perhaps,
 }
 
-/// Sends one datagram, waiting until the socket takes it.
-///
-/// # Errors
-/// As of send(2).
-pub(super) async fn send(socket: &Watched, bytes: &[u8]) -> io::Result<()> {
-    loop {
-        let mut guard = socket.writable().await?;
-        if let Ok(sent) = guard.try_io(|socket| socket.get_ref().send(bytes, Msg::empty())) {
-            return sent.map(|_| ());
+/// A netlink socket that the runtime watches only while somebody waits for it. A standing watch would wake the runtime for each answer
+/// that has been read already.
+pub(super) struct Unwatched(NlSocket);
+
+impl Unwatched {
+    /// Of a non-blocking socket.
+    pub(super) fn new(socket: NlSocket) -> Unwatched {
+        Unwatched(socket)
+    }
+
+    /// As [`receive`].
+    ///
+    /// # Errors
+    /// As of recv(2): `WouldBlock` when there is none, ENOBUFS when datagrams were lost.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        receive(&self.0, buffer)
+    }
+
+    /// Sends one datagram, waiting until the socket takes it.
+    ///
+    /// # Errors
+    /// As of send(2).
+    pub(super) async fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        loop {
+            match self.0.send(bytes, Msg::empty()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(Interest::WRITABLE).await?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return sent.map(|_| ()),
+            }
         }
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// Out of memory in the kernel's event queue.
+    pub(super) async fn wait(&self, interest: Interest) -> io::Result<()> {
+        // SAFETY: the socket is borrowed for the whole of this call, and the registration ends within it.
+        let registered = unsafe { AsyncFd::register_with_interest(self.0.as_raw_fd(), interest) };
+        registered?.ready(interest).await.map(drop)
+    }
+}
+
+impl fmt::Debug for Unwatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Unwatched").field(&self.0.as_raw_fd()).finish()
     }
 }
 

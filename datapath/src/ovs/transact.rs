@@ -14,10 +14,11 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::time::{Instant, timeout_at};
 
 use super::nla::{NlaIter, align};
-use super::socket::{Home, Watched, receive, send};
+use super::socket::{Home, Unwatched};
 
 /// One generic netlink request.
 #[derive(Debug, Clone)]
@@ -81,9 +82,11 @@ pub(super) type OnReply<'a> = &'a mut (dyn FnMut(usize, &[u8]) + Send);
 /// A socket with one exchange under way at most.
 #[derive(Debug)]
 pub(super) struct Transactor {
-    socket: Watched,
+    socket: Unwatched,
     next_seq: u32,
     buffer: Box<[u8]>,
+    /// What goes out, kept for its memory.
+    out: Vec<u8>,
     /// An exchange was given up halfway; what it left in the socket is to be thrown away.
     is_dirty: bool,
 }
@@ -92,14 +95,20 @@ impl Transactor {
     /// A transactor on a socket of its own.
     ///
     /// # Errors
-    /// No socket to be had, or no runtime around.
+    /// No socket to be had.
     pub(super) fn open(home: &Home) -> io::Result<Transactor> {
         Transactor::open_with(home, RECEIVE_BUFFER)
     }
 
     fn open_with(home: &Home, receive_buffer: usize) -> io::Result<Transactor> {
-        let socket = Watched::new(home.open_socket(receive_buffer)?)?;
-        Ok(Transactor { socket, next_seq: 1, buffer: vec![0; LONGEST_ANSWER].into(), is_dirty: false })
+        let socket = Unwatched::new(home.open_socket(receive_buffer)?);
+        Ok(Transactor {
+            socket,
+            next_seq: 1,
+            buffer: vec![0; LONGEST_ANSWER].into(),
+            out: Vec::new(),
+            is_dirty: false,
+        })
     }
 
     /// Sends all requests, in order, and waits for the outcome of each.
@@ -107,10 +116,10 @@ impl Transactor {
         let mut outcomes = Vec::with_capacity(requests.len());
         while outcomes.len() < requests.len() {
             let first = outcomes.len();
-            let (bytes, count) = self.write_window(&requests[first..]);
+            let count = self.write_window(&requests[first..]);
             let window = Window::of(self.next_seq, &requests[first..first + count]);
             let mut shifted = |index: usize, reply: &[u8]| on_reply(first + index, reply);
-            outcomes.extend(self.exchange_window(&bytes, window, &mut shifted).await);
+            outcomes.extend(self.exchange_window(window, &mut shifted).await);
         }
         outcomes
     }
@@ -126,36 +135,32 @@ impl Transactor {
         outcomes.pop().unwrap_or(Err(Denial::Lost)).map(|()| replies)
     }
 
-    /// As many requests as fit into one datagram, at least one, with the next sequence numbers.
-    fn write_window(&mut self, requests: &[Request]) -> (Vec<u8>, usize) {
-        let mut bytes = Vec::new();
+    /// Writes as many requests as fit into one datagram, at least one, with the next sequence numbers; how many.
+    fn write_window(&mut self, requests: &[Request]) -> usize {
+        self.out.clear();
         let (mut count, mut last) = (0, 0);
         for request in requests.iter().take(WINDOW) {
-            if count > 0 && bytes.len() + HEADERS_LEN + request.body.len() > WINDOW_BYTES {
+            if count > 0 && self.out.len() + HEADERS_LEN + request.body.len() > WINDOW_BYTES {
                 break;
             }
             if count > 0 && requests[count - 1].is_quiet {
-                hush(&mut bytes[last..]);
+                hush(&mut self.out[last..]);
             }
-            last = bytes.len();
-            write_request(&mut bytes, request, self.next_seq.wrapping_add(count as u32));
+            last = self.out.len();
+            write_request(&mut self.out, request, self.next_seq.wrapping_add(count as u32));
             count += 1;
         }
-        (bytes, count)
+        count
     }
 
-    async fn exchange_window(
-        &mut self,
-        bytes: &[u8],
-        mut window: Window,
-        on_reply: OnReply<'_>,
-    ) -> Vec<Outcome> {
+    /// Sends what was written and waits for what comes of it.
+    async fn exchange_window(&mut self, mut window: Window, on_reply: OnReply<'_>) -> Vec<Outcome> {
         if self.is_dirty {
             self.drain();
         }
         self.next_seq = self.next_seq.wrapping_add(window.outcomes.len() as u32);
         self.is_dirty = true;
-        let gathered = match send(&self.socket, bytes).await {
+        let gathered = match self.socket.send(&self.out).await {
             Ok(()) => self.gather(&mut window, on_reply).await,
             Err(error) => Err(error.into()),
         };
@@ -168,7 +173,7 @@ impl Transactor {
     async fn gather(&mut self, window: &mut Window, on_reply: OnReply<'_>) -> Result<(), Denial> {
         let mut deadline = Instant::now() + PATIENCE;
         while !window.is_complete() {
-            match receive(self.socket.get_ref(), &mut self.buffer) {
+            match self.socket.receive(&mut self.buffer) {
                 Ok(len) if len <= self.buffer.len() => {
                     window.read(&self.buffer[..len], on_reply);
                     deadline = Instant::now() + PATIENCE;
@@ -189,19 +194,16 @@ impl Transactor {
     }
 
     async fn wait_readable(&self, deadline: Instant) -> Result<(), Denial> {
-        let mut guard = timeout_at(deadline, self.socket.readable())
+        timeout_at(deadline, self.socket.wait(Interest::READABLE))
             .await
             .map_err(|_| Denial::TimedOut(PATIENCE.as_millis() as u64))?
-            .map_err(Denial::from)?;
-        // The caller has just seen the socket empty; if something came since, it is readable again at once.
-        guard.clear_ready();
-        Ok(())
+            .map_err(Denial::from)
     }
 
     /// Throws away what is in the socket; reading is also what ends a dump that was given up.
     fn drain(&mut self) {
         loop {
-            match receive(self.socket.get_ref(), &mut self.buffer) {
+            match self.socket.receive(&mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if !is_passing(&error) => return,
                 Ok(_) | Err(_) => {}
@@ -380,8 +382,9 @@ const FLAGS_AT: usize = 6;
 pub(super) const GENL_HEADER_LEN: usize = 4;
 const HEADERS_LEN: usize = NLMSG_HEADER_LEN + GENL_HEADER_LEN;
 
-/// Requests in one datagram. Their acknowledgements, under 1 KiB of kernel memory each, fit into any receive buffer.
-const WINDOW: usize = 32;
+/// Requests in one datagram: flows and frames of as many upcalls as are worked off at once. Their acknowledgements, under 1 KiB of kernel
+/// memory each, fit into any receive buffer.
+const WINDOW: usize = 128;
 /// Bytes in one datagram, well below the default send buffer of 212 992 even with one request of 64 KiB on top.
 const WINDOW_BYTES: usize = 96 << 10;
 /// Bytes of receive buffer asked for.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use datapath::flow::{Action, Flow, FlowChange, FlowId, FlowKey};
 use datapath::port::VportNo;
-use datapath::{FlowTable, RefusalCause};
+use datapath::{Execute, FlowTable, RefusalCause};
 use vlan::verdict::Consulted;
 
 use super::Bench;
@@ -129,6 +129,31 @@ pub async fn changes_of_one_flow_are_done_in_order<B: Bench>(bench: &mut B) {
     assert_eq!((bench.sent("b"), bench.sent("c")), (vec![], vec![plain("second")]));
     change(&mut dp, vec![to(b), delete(1)]).await;
     assert_eq!(granted(dp.flows().await), []);
+}
+
+/// Flows and the frames that led to them at one go: an answer for each, whatever of it is refused, settled later or withdrawn.
+pub async fn flows_and_their_frames_travel_together<B: Bench>(bench: &mut B) {
+    let (mut dp, [a, b, c]) = open(bench, ["a", "b", "c"]).await;
+    let first = learn(bench, &mut dp, "a", &plain("first"), (1, WIDEST, &[Action::Output(b)])).await;
+    let other = miss(bench, &mut dp, "a", &from(address(7), "other")).await;
+    bench.inject("a", &[plain("counted")]);
+    assert_eq!(bench.sent("b").len(), 1);
+    let order = |frame: Vec<u8>| Execute { vport: Some(a), frame, actions: vec![Action::Output(c)] };
+    let to = |port| put(1, &first, WIDEST, &[Action::Output(port)]);
+    let changes = vec![to(b), delete(1), to(c), put(2, &other, NARROWEST, &[Action::Output(b)])];
+    let frames = [plain("one"), vec![0; 13], plain("two")].map(order);
+    let (flows, sent) = dp.set_up(changes, frames.to_vec()).await;
+    let [Ok(None), Ok(Some(counted)), Ok(None), Ok(None)] = &flows[..] else { panic!("{flows:?}") };
+    assert_eq!(counted.packets, 1);
+    let [Ok(()), Err(short), Ok(())] = &sent[..] else { panic!("{sent:?}") };
+    assert!(short.to_string().contains("of 13 bytes"), "{short}");
+    assert_eq!(bench.sent("c"), [plain("one"), plain("two")]);
+    bench.inject("a", &[plain("third"), from(address(7), "fourth")]);
+    assert_eq!((bench.sent("c"), bench.sent("b")), (vec![plain("third")], vec![from(address(7), "fourth")]));
+    let (flows, sent) = dp.set_up(Vec::new(), vec![order(plain("alone"))]).await;
+    assert_eq!((flows.len(), sent.len(), bench.sent("c")), (0, 1, vec![plain("alone")]));
+    let (flows, sent) = dp.set_up(vec![delete(1)], Vec::new()).await;
+    assert_eq!((flows.len(), sent.len(), granted(dp.flows().await).len()), (1, 0, 1));
 }
 
 /// What a flow counted is told with the answer to its withdrawal, so that no frame of it is lost to the books.

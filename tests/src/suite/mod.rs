@@ -135,6 +135,7 @@ macro_rules! datapath_cases {
             the_same_id_with_another_mask_is_moved,
             one_refused_change_stops_no_other,
             changes_of_one_flow_are_done_in_order,
+            flows_and_their_frames_travel_together,
             a_withdrawn_flow_tells_what_it_counted,
             a_thousand_changes_travel_in_one_batch,
             a_dump_is_what_was_put,
