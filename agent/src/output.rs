@@ -32,6 +32,16 @@ pub enum Output {
         /// The changes.
         changes: Vec<FlowChange>,
     },
+    /// Put new flows, and behind them send the frames that led to them; at most 1 024 of each. One answer for each flow, then one for each
+    /// frame. Nothing is in the way of a new flow, as far as the engine knows, so both may travel together.
+    SetUp {
+        /// Its number.
+        id: u64,
+        /// The flows.
+        flows: Vec<FlowChange>,
+        /// The frames.
+        frames: Vec<Execute>,
+    },
     /// Send frames; at most 1 024. One answer each.
     Execute {
         /// Its number.

@@ -243,39 +243,10 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 recorder.record(now, &input);
             }
             self.engine.handle(now, input);
-            self.carry_out_all(&mut inputs).await;
-        }
-    }
-
-    /// Carries out what the engine wants, in its order; the answers join the inputs.
-    async fn carry_out_all(&mut self, inputs: &mut VecDeque<Input>) {
-        let mut ahead = self.engine.poll_output();
-        while let Some(output) = ahead {
-            ahead = self.engine.poll_output();
-            match (output, ahead) {
-                (Output::Flows { id, changes }, Some(Output::Execute { id: behind, frames })) => {
-                    inputs.extend(self.set_up((id, changes), (behind, frames)).await);
-                    ahead = self.engine.poll_output();
-                }
-                (output, next) => {
-                    ahead = next;
-                    inputs.extend(self.carry_out(output).await);
-                }
+            while let Some(output) = self.engine.poll_output() {
+                inputs.extend(self.carry_out(output).await);
             }
         }
-    }
-
-    /// Flows and behind them the frames that led to them, which the datapath may take at one go.
-    async fn set_up(
-        &mut self,
-        (flows_id, changes): (u64, Vec<FlowChange>),
-        (frames_id, frames): (u64, Vec<Execute>),
-    ) -> [Input; 2] {
-        debug!(count = changes.len(), frames = frames.len(), "changing flows and sending frames");
-        let (flows, sent) = self.datapath.set_up(changes, frames).await;
-        let flows = flows.into_iter().map(flow_answer).collect();
-        let sent = sent.into_iter().map(answer).collect();
-        [Input::Done { id: flows_id, answers: flows }, Input::Done { id: frames_id, answers: sent }]
     }
 
     async fn carry_out(&mut self, output: Output) -> Option<Input> {
@@ -289,6 +260,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 Some(Input::Done { id, answers })
             }
             Output::Flows { id, changes } => Some(self.change_flows(id, changes).await),
+            Output::SetUp { id, flows, frames } => Some(self.set_up(id, flows, frames).await),
             Output::Execute { id, frames } => {
                 let answers = self.datapath.execute(frames).await.into_iter().map(answer).collect();
                 Some(Input::Done { id, answers })
@@ -317,6 +289,13 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     async fn change_flows(&mut self, id: u64, changes: Vec<FlowChange>) -> Input {
         debug!(count = changes.len(), "changing flows");
         let answers = self.datapath.change_flows(changes).await.into_iter().map(flow_answer).collect();
+        Input::Done { id, answers }
+    }
+
+    async fn set_up(&mut self, id: u64, flows: Vec<FlowChange>, frames: Vec<Execute>) -> Input {
+        debug!(flows = flows.len(), frames = frames.len(), "setting flows up");
+        let (flows, sent) = self.datapath.set_up(flows, frames).await;
+        let answers = flows.into_iter().map(flow_answer).chain(sent.into_iter().map(answer)).collect();
         Input::Done { id, answers }
     }
 

@@ -174,7 +174,7 @@ pub trait FlowTable: Datapath {
     fn change_flows(&mut self, batch: Vec<FlowChange>) -> impl Future<Output = Vec<FlowAnswer>> + Send;
 
     /// Changes flows and then sends frames, as [`change_flows`](Self::change_flows) and [`execute`](Datapath::execute) do one after the
-    /// other; a backend may do it at one go. An answer for each change and each frame.
+    /// other; a backend may do it at one go, and then a change that it has to settle (something is in its way) may come after the frames. An answer for each change and each frame.
     fn set_up(
         &mut self,
         changes: Vec<FlowChange>,

@@ -146,6 +146,7 @@ impl Host {
         for output in &outputs {
             match output {
                 Output::Flows { changes, .. } => codec.write(changes, &[]),
+                Output::SetUp { flows, frames, .. } => codec.write(flows, frames),
                 Output::Execute { frames, .. } => codec.write(&[], frames),
                 _ => 0,
             };
@@ -215,6 +216,7 @@ impl Host {
             }
             Output::Detach { id, .. } => done(id, 1),
             Output::Flows { id, changes } => done(id, changes.len()),
+            Output::SetUp { id, flows, frames } => done(id, flows.len() + frames.len()),
             Output::Execute { id, frames } => done(id, frames.len()),
             Output::Meters { id, meters } => done(id, meters.len()),
             Output::Event(_) | Output::Save(_) => None,

@@ -249,6 +249,7 @@ fn attack(bench: &Bench, roles: &Roles) -> Attack {
     let seconds = begun.elapsed().as_secs_f64();
     let mut took: Vec<Duration> = newcomers.took.iter().flatten().copied().collect();
     took.sort();
+    wait_for_backlog(bench, roles.attacker);
     let lost = CONVERSATIONS as usize - took.iter().filter(|after| **after <= IN_TIME).count();
     Attack {
         sent,
@@ -259,6 +260,23 @@ fn attack(bench: &Bench, roles: &Roles) -> Attack {
         addresses: bench.gateway.status().addresses,
         grown_kib: bench.gateway.resident_kib().saturating_sub(before),
         median: took.get(took.len() / 2).copied().unwrap_or_default(),
+    }
+}
+
+/// Until the kernel has passed on what the attacker sent: as long as its queue is full, it drops whatever else is sent.
+fn wait_for_backlog(bench: &Bench, attacker: &str) {
+    let received = || bench.gateway.counter("l2gw_port_rx_frames_total", &[("port", attacker)]);
+    let until = Instant::now() + Duration::from_secs(15);
+    let mut before = received();
+    loop {
+        // The daemon reads this twice a second.
+        std::thread::sleep(Duration::from_secs(1));
+        let now = received();
+        if now == before {
+            return;
+        }
+        assert!(Instant::now() < until, "{attacker} still receives, {now} frames by now");
+        before = now;
     }
 }
 

@@ -20,8 +20,22 @@ pub(super) enum Asked {
     Flows(Vec<FlowAsked>),
     /// Send frames, counted for these ports.
     Frames(Vec<PortKey>),
+    /// Put flows and send frames, which are answered one behind the other.
+    SetUp(Box<[Asked; 2]>),
     /// Set and remove meters.
     Meters,
+}
+
+impl Asked {
+    /// How many answers there are to be.
+    fn count(&self) -> usize {
+        match self {
+            Asked::Flows(flows) => flows.len(),
+            Asked::Frames(ports) => ports.len(),
+            Asked::SetUp(parts) => parts.iter().map(Asked::count).sum(),
+            Asked::Attach(_) | Asked::Detach | Asked::Meters => 1,
+        }
+    }
 }
 
 /// What was asked about a flow.
@@ -36,7 +50,12 @@ pub(super) enum FlowAsked {
 impl Engine {
     /// Takes in the answers to an output; an answer that is missing counts as done.
     pub(super) fn note_answers(&mut self, now: Instant, id: u64, answers: Vec<Answer>) {
-        let Some(asked) = self.asked.remove(&id) else { return };
+        if let Some(asked) = self.asked.remove(&id) {
+            self.note_answers_to(now, asked, answers);
+        }
+    }
+
+    fn note_answers_to(&mut self, now: Instant, asked: Asked, mut answers: Vec<Answer>) {
         match asked {
             Asked::Attach(link) => {
                 answers.into_iter().for_each(|answer| self.note_attached(now, &link, answer))
@@ -44,6 +63,12 @@ impl Engine {
             Asked::Detach => self.note_refusals(now, "detach", answers),
             Asked::Flows(flows) => self.note_flows(now, &flows, answers),
             Asked::Frames(ports) => self.note_frames(&ports, answers),
+            Asked::SetUp(parts) => {
+                let [flows, frames] = *parts;
+                let behind = answers.split_off(flows.count().min(answers.len()));
+                self.note_answers_to(now, flows, answers);
+                self.note_answers_to(now, frames, behind);
+            }
             Asked::Meters => self.note_refusals(now, "set-meter", answers),
         }
     }

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datapath::flow::{FlowId, MeterId};
+use datapath::flow::{FlowChange, FlowId, MeterId};
 use datapath::{Counters, Execute};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ use crate::output::Output;
 use adopt::Heritage;
 use answer::Asked;
 use book::{Book, Tagged};
-use changes::Changes;
+use changes::{Asking, Changes};
 use links::Links;
 use meters::Meters;
 use statistics::Counted;
@@ -240,10 +240,7 @@ impl Engine {
         let (set, unset) = self.meters.take_changes();
         self.ask_all(set, |id, meters| Output::Meters { id, meters });
         self.ask_all(changes.flows, |id, changes| Output::Flows { id, changes });
-        self.ask_all(changes.frames, |id, sendings: Vec<Sending>| {
-            let frames = sendings.into_iter().map(|sending| sending.frame).collect();
-            Output::Execute { id, frames }
-        });
+        self.set_up(changes.new_flows, changes.frames);
         self.ask_all(unset, |id, meters| Output::Meters { id, meters });
         for vport in changes.detach {
             let id = self.ask(Asked::Detach);
@@ -258,8 +255,21 @@ impl Engine {
         }
     }
 
+    /// New flows and the frames that led to them, together where they are no more than usual.
+    fn set_up(&mut self, flows: Vec<FlowChange>, sendings: Vec<Sending>) {
+        let frames_of = |sendings: Vec<Sending>| sendings.into_iter().map(|sending| sending.frame).collect();
+        if (1..=BATCH).contains(&flows.len()) && (1..=BATCH).contains(&sendings.len()) {
+            let asked = [FlowChange::asked(&flows), Sending::asked(&sendings)];
+            let id = self.ask(Asked::SetUp(Box::new(asked)));
+            self.outputs.push_back(Output::SetUp { id, flows, frames: frames_of(sendings) });
+            return;
+        }
+        self.ask_all(flows, |id, changes| Output::Flows { id, changes });
+        self.ask_all(sendings, |id, sendings| Output::Execute { id, frames: frames_of(sendings) });
+    }
+
     /// Sends off a list in pieces of at most [`BATCH`].
-    fn ask_all<T: changes::Asking>(&mut self, list: Vec<T>, output: impl Fn(u64, Vec<T>) -> Output) {
+    fn ask_all<T: Asking>(&mut self, list: Vec<T>, output: impl Fn(u64, Vec<T>) -> Output) {
         let mut rest = list.into_iter().peekable();
         while rest.peek().is_some() {
             let batch: Vec<T> = rest.by_ref().take(BATCH).collect();

@@ -1,12 +1,13 @@
 //! Looking over flows whose ground has shifted: what would be said of their frames now?
 
-use datapath::flow::{FlowChange, FlowId};
+use datapath::flow::FlowId;
 use vlan::time::Instant;
 use vlan::trace::Silent;
 use vlan::verdict::{Consulted, Decision, Seen, Verdict};
 
 use super::Engine;
 use super::book::Record;
+use super::changes::Wanted;
 use super::statistics::Counted;
 use super::upcall::{into_fabrics, kernel_mask, purpose};
 
@@ -77,7 +78,7 @@ impl Engine {
         };
         if !is_same {
             let key = record.key.clone();
-            self.changes.flows.push(FlowChange::Put { id, key, mask, actions });
+            self.changes.put_flow(Wanted { id, key, mask, actions }, false);
         }
         self.enter(renewed);
         Some(if is_same { Renewed::Kept } else { Renewed::Replaced })

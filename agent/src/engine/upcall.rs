@@ -1,6 +1,6 @@
 //! What becomes of a frame that the kernel has no flow for: it is judged, learned from, sent on, and a flow put for those like it.
 
-use datapath::flow::{Action, FlowChange, FlowKey, FlowStats};
+use datapath::flow::{Action, FlowKey, FlowStats};
 use datapath::{Execute, Upcall};
 use smallvec::SmallVec;
 use vlan::fdb::Learned;
@@ -13,6 +13,7 @@ use vlan::trace::Silent;
 use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Seen, Verdict};
 
 use super::book::{Purpose, Record};
+use super::changes::Wanted;
 use super::{Engine, Sending};
 use crate::budget::UNTAGGED;
 use crate::counters::{Flaw, Loss, PortKey};
@@ -194,7 +195,8 @@ impl Engine {
             unanswered: 1,
             heat: 1,
         });
-        self.changes.flows.push(FlowChange::Put { id, key, mask, actions: actions.to_vec() });
+        let flow = Wanted { id, key, mask, actions: actions.to_vec() };
+        self.changes.put_flow(flow, known.is_none());
     }
 
     /// Writes a flow into the book, or over the one of its id.

@@ -184,6 +184,10 @@ impl Gateway {
                 id,
                 at_once(self.datapath.change_flows(changes)).into_iter().map(flow_answer).collect(),
             )),
+            Output::SetUp { id, flows, frames } => {
+                let (flows, sent) = at_once(self.datapath.set_up(flows, frames));
+                Some((id, flows.into_iter().map(flow_answer).chain(answers(sent)).collect()))
+            }
             Output::Execute { id, frames } => Some((id, answers(at_once(self.datapath.execute(frames))))),
             Output::Meters { id, meters } => {
                 let set = meters.into_iter().map(|(meter, rate)| match rate {
