@@ -35,7 +35,8 @@
 //! # };
 //! # let vm8 = Port {
 //! #     name: "vm8".into(), bridge: "vub8".into(), host: "gw1".into(), link: "tap8".into(), mode: Mode::Plain, macs: vec![],
-//! #     ips: vec![], mac_limit: None, on_limit: OnLimit::Evict, priority_tags: false, bpdu: BpduPolicy::Block, storm: None, mtu: None,
+//! #     shared_macs: vec![], ips: vec![], mac_limit: None, on_limit: OnLimit::Evict, priority_tags: false,
+//! #     bpdu: BpduPolicy::Block, storm: None, mtu: None, host_addresses: Default::default(),
 //! # };
 //! // `vm8` is a port of the bridge `vub8`, on the link `tap8`.
 //! let description = Description {

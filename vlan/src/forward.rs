@@ -240,7 +240,7 @@ fn has_good_source(port: &Port, header: &Header) -> Result<(), DropReason> {
     if header.src.is_group() {
         return Err(DropReason::GroupSource);
     }
-    if port.has_macs && port.macs.binary_search(&header.src).is_err() {
+    if !port.lets_in(header.src) {
         return Err(DropReason::AntiSpoof);
     }
     Ok(())

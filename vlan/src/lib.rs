@@ -38,8 +38,9 @@
 //! # }
 //! # fn port(name: &str, bridge: &str, link: &str, mode: Mode) -> Port {
 //! #     Port {
-//! #         name: name.into(), bridge: bridge.into(), host: "gw1".into(), link: link.into(), mode, macs: vec![], ips: vec![],
-//! #         mac_limit: None, on_limit: OnLimit::Evict, priority_tags: false, bpdu: BpduPolicy::Block, storm: None, mtu: None,
+//! #         name: name.into(), bridge: bridge.into(), host: "gw1".into(), link: link.into(), mode, macs: vec![],
+//! #         shared_macs: vec![], ips: vec![], mac_limit: None, on_limit: OnLimit::Evict, priority_tags: false,
+//! #         bpdu: BpduPolicy::Block, storm: None, mtu: None, host_addresses: Default::default(),
 //! #     }
 //! # }
 //!

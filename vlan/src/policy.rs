@@ -67,6 +67,9 @@ pub fn handling(class: Class, port: &Port, redundancy: Option<Redundancy>) -> Ha
     }
     match (&port.mode, class) {
         (_, Class::Local | Class::Lldp) => Handling::Discard,
+        (Mode::Qinq { .. }, Class::Bpdu | Class::Pvst) if port.bpdu == BpduPolicy::Discard => {
+            Handling::Discard
+        }
         (Mode::Qinq { .. }, _) => Handling::Tunnel,
         (_, Class::Bpdu | Class::Pvst) if port.bpdu == BpduPolicy::Block => Handling::Block,
         _ => Handling::Discard,

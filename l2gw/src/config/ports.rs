@@ -4,8 +4,11 @@
 
 use std::collections::HashMap;
 
+use vlan::addr::MacAddr;
 use vlan::model::defaults::DEFAULT_TRUNK_STORM;
-use vlan::model::description::{BpduPolicy, Mode, NativeInner, OnLimit, Port, Storm, TrunkMode};
+use vlan::model::description::{
+    BpduPolicy, HostAddresses, Mode, NativeInner, OnLimit, Port, Storm, TrunkMode,
+};
 use vlan::tag::Pcp;
 
 use super::objects::MOST_MACS;
@@ -81,14 +84,16 @@ fn port_of_shape(
         host,
         link,
         mode: keys.mode(),
-        macs: keys.of(MACS, |v| value::distinct(v, "of MAC addresses", value::station)).unwrap_or_default(),
+        macs: keys.section.optional("macs", stations).unwrap_or_default(),
+        shared_macs: keys.section.optional("shared-macs", stations).unwrap_or_default(),
         ips: keys.of(IPS, |v| value::distinct(v, "of IP addresses", value::machine_ip)).unwrap_or_default(),
         mac_limit: keys.section.optional("mac-limit", |v| value::whole(v, 1..=MOST_MACS, "addresses")),
         on_limit: keys.section.optional("on-limit", |v| value::choice(v, &on_limits)).unwrap_or_default(),
         priority_tags: keys.section.optional("priority-tags", value::flag).unwrap_or_default(),
-        bpdu: keys.of(BPDU, bpdu).unwrap_or_default(),
+        bpdu: keys.bpdu(),
         storm: keys.storm(),
         mtu: keys.section.optional("mtu", |v| value::whole(v, 68..=65_535, "bytes")),
+        host_addresses: keys.section.optional("host-addresses", host_addresses).unwrap_or_default(),
     }
 }
 
@@ -104,6 +109,13 @@ impl<'a> Keys<'_, '_, 'a> {
         let belongs = self.shape == Shape::Unclear || owned.shapes.contains(&self.shape);
         let why = format!("\"{}\" is for {}, this is {}", owned.key, owned.owners, self.shape.words());
         self.section.optional_if(belongs, &why, owned.key, read)
+    }
+
+    /// A customer's spanning tree passes within its outer VLAN; it may be dropped, it blocks nothing.
+    fn bpdu(&mut self) -> BpduPolicy {
+        let is_qinq = self.shape == Shape::Qinq;
+        let read = |v: &'a Value<'a>| if is_qinq { bpdu_of_qinq(v) } else { bpdu(v) };
+        self.of(BPDU, read).unwrap_or_default()
     }
 
     fn mode(&mut self) -> Mode {
@@ -156,6 +168,24 @@ fn bpdu(value: &Value<'_>) -> Reading<BpduPolicy> {
     value::choice(value, &[("block", BpduPolicy::Block), ("discard", BpduPolicy::Discard)])
 }
 
+fn bpdu_of_qinq(value: &Value<'_>) -> Reading<BpduPolicy> {
+    match bpdu(value)? {
+        BpduPolicy::Discard => Ok(BpduPolicy::Discard),
+        BpduPolicy::Block => refuse(
+            value,
+            "\"block\" is for other ports, allowed on a port with mode \"qinq\" is \"discard\"; without it a customer's BPDUs pass within its outer VLAN".to_owned(),
+        ),
+    }
+}
+
+fn stations(value: &Value<'_>) -> Reading<Vec<MacAddr>> {
+    value::distinct(value, "of MAC addresses", value::station)
+}
+
+fn host_addresses(value: &Value<'_>) -> Reading<HostAddresses> {
+    value::choice(value, &[("keep", HostAddresses::Keep)])
+}
+
 fn pcp(value: &Value<'_>) -> Reading<Pcp> {
     let number = value::whole(value, 0..=7, "")?;
     match u8::try_from(number).ok().and_then(Pcp::new) {
@@ -183,14 +213,9 @@ const CUSTOMER_VLANS: Owned =
     Owned { key: "customer-vlans", shapes: &[Shape::Qinq], owners: "mode \"qinq\"" };
 const PCP: Owned = Owned { key: "pcp", shapes: &[Shape::Qinq], owners: "mode \"qinq\"" };
 const WEIGHT: Owned = Owned { key: "weight", shapes: &[Shape::Trunk], owners: "[[trunks]]" };
-const MACS: Owned = Owned { key: "macs", shapes: PORTS, owners: "[[ports]]" };
 const IPS: Owned = Owned { key: "ips", shapes: PORTS, owners: "[[ports]]" };
-/// The others pass BPDUs or drop them as behaviour.md 6 has it.
-const BPDU: Owned = Owned {
-    key: "bpdu",
-    shapes: &[Shape::Plain, Shape::Access],
-    owners: "ports with mode \"access\" or of a VLAN-unaware bridge",
-};
+/// Trunks pass BPDUs or drop them as the redundancy of their bridge has it.
+const BPDU: Owned = Owned { key: "bpdu", shapes: PORTS, owners: "[[ports]]" };
 const PORTS: &[Shape] = &[Shape::Plain, Shape::Access, Shape::ModeTrunk, Shape::Qinq];
 
 /// Keys of `[[trunks]]`.
@@ -210,9 +235,12 @@ pub(super) const TRUNK_KEYS: &[&str] = &[
     "mac-limit",
     "on-limit",
     "priority-tags",
+    "macs",
+    "shared-macs",
+    "host-addresses",
 ];
 /// Keys of `[[ports]]` that a trunk has not.
-pub(super) const NOT_OF_TRUNKS: &[&str] = &["mode", "vid", "customer-vlans", "pcp", "macs", "ips", "bpdu"];
+pub(super) const NOT_OF_TRUNKS: &[&str] = &["mode", "vid", "customer-vlans", "pcp", "ips", "bpdu"];
 /// Keys of `[[ports]]`.
 pub(super) const PORT_KEYS: &[&str] = &[
     "name",
@@ -229,6 +257,7 @@ pub(super) const PORT_KEYS: &[&str] = &[
     "native-inner",
     "translate",
     "macs",
+    "shared-macs",
     "ips",
     "mac-limit",
     "on-limit",
@@ -236,6 +265,7 @@ pub(super) const PORT_KEYS: &[&str] = &[
     "bpdu",
     "storm",
     "mtu",
+    "host-addresses",
 ];
 /// Keys of `[[trunks]]` that no port has.
 pub(super) const NOT_OF_PORTS: &[&str] = &["weight"];

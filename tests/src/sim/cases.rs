@@ -229,6 +229,7 @@ fn port(rng: &mut Rng, name: String, bridge: &str, mode: Mode) -> Port {
         host: "h".to_owned(),
         mode,
         macs: Vec::new(),
+        shared_macs: Vec::new(),
         ips: Vec::new(),
         mac_limit: None,
         on_limit: Default::default(),
@@ -236,6 +237,7 @@ fn port(rng: &mut Rng, name: String, bridge: &str, mode: Mode) -> Port {
         bpdu: if rng.chance(70) { BpduPolicy::Discard } else { BpduPolicy::Block },
         storm: None,
         mtu: None,
+        host_addresses: Default::default(),
     }
 }
 

@@ -25,6 +25,7 @@ pub fn treatment(dst: [u8; 6], ether_type: u16, port: &Port, trunk: Trunk) -> Op
         (Class::Bpdu | Class::Tunnelled, Trunk::Other) => Treatment::TunnelIfCustomers,
         (Class::Tunnelled, Trunk::OfStp) => Treatment::TunnelIfCustomers,
         (Class::Lldp, Trunk::OfStp | Trunk::Other) if ether_type == 0x88cc => Treatment::Consume,
+        (Class::Bpdu, Trunk::Not) if is_qinq && port.bpdu == BpduPolicy::Discard => Treatment::Discard,
         (Class::Bpdu | Class::Tunnelled, Trunk::Not) if is_qinq => Treatment::TunnelIfCustomers,
         (Class::Bpdu, Trunk::Not) if port.bpdu == BpduPolicy::Block => Treatment::Block,
         _ => Treatment::Discard,

@@ -11,7 +11,8 @@ use vlan::designation::Designation;
 use vlan::frame::Header;
 use vlan::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, OnLimit, Peering, Port, Redundancy, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Host, HostAddresses, Mode, OnLimit, Peering, Port,
+    Redundancy, TrunkMode,
 };
 use vlan::model::id::{HostId, PortId};
 use vlan::model::topology::Topology;
@@ -144,6 +145,7 @@ fn port(name: String, bridge: &str, mode: Mode) -> Port {
         host: "gw1".to_owned(),
         mode,
         macs: Vec::new(),
+        shared_macs: Vec::new(),
         ips: Vec::new(),
         mac_limit: None,
         on_limit: OnLimit::Evict,
@@ -151,6 +153,7 @@ fn port(name: String, bridge: &str, mode: Mode) -> Port {
         bpdu: BpduPolicy::Block,
         storm: None,
         mtu: None,
+        host_addresses: HostAddresses::Refuse,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::addr::MacAddr;
 use crate::model::bridge::{Bridge, Kind};
 use crate::model::check::{self, Findings};
 use crate::model::defaults::{DEFAULT_PORT_MAC_LIMIT, DEFAULT_TRUNK_STORM};
@@ -105,8 +106,6 @@ fn compile_ports(description: &Description, bridges: &[Bridge]) -> Vec<Port> {
         let Some(bridge) = bridges.iter().find(|bridge| bridge.name == port.bridge) else { continue };
         let Some(host) = description.hosts.iter().position(|host| host.name == port.host) else { continue };
         let Some(mode) = compile_mode(description, port) else { continue };
-        let mut macs = port.macs.clone();
-        macs.sort_unstable();
         let default_limit = if is_trunk { bridge.mac_limit } else { DEFAULT_PORT_MAC_LIMIT };
         ports.push(Port {
             id: PortId(index as u32),
@@ -119,17 +118,25 @@ fn compile_ports(description: &Description, bridges: &[Bridge]) -> Vec<Port> {
             ageing: bridge.ageing,
             is_trunk,
             group: group_of(is_trunk, bridge),
-            has_macs: !macs.is_empty(),
-            macs,
+            checks_sources: !is_trunk && !port.macs.is_empty(),
+            macs: sorted(&port.macs),
+            shared_macs: sorted(&port.shared_macs),
             mac_limit: port.mac_limit.unwrap_or(default_limit),
             on_limit: port.on_limit,
             priority_tags: port.priority_tags,
             bpdu: port.bpdu,
             storm: port.storm.unwrap_or_else(|| default_storm(is_trunk)),
             mtu: port.mtu,
+            host_addresses: port.host_addresses,
         });
     }
     ports
+}
+
+fn sorted(macs: &[MacAddr]) -> Vec<MacAddr> {
+    let mut macs = macs.to_vec();
+    macs.sort_unstable();
+    macs
 }
 
 /// Only where we say which trunk carries a VLAN do the trunks of a fabric stand for one; otherwise each is an ordinary port.

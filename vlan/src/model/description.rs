@@ -78,6 +78,7 @@ pub enum BridgeKind {
         /// The tag its trunks speak.
         tpid: Tpid,
         /// Whether two VIDs of its fabric may be on one segment.
+        #[serde(default)]
         join_vids: bool,
     },
     /// VUB: one broadcast domain.
@@ -124,8 +125,13 @@ pub struct Port {
     pub link: String,
     /// How frames are put into VLANs.
     pub mode: Mode,
-    /// Declared addresses: they never move elsewhere and no other source is let in. Empty: any.
+    /// Declared addresses: they never move elsewhere, and a port that is no trunk lets no other source in. On a trunk they are behind
+    /// its group, in every VLAN that it carries, and other sources stay welcome. Empty: any.
     pub macs: Vec<MacAddr>,
+    /// Declared addresses that ports share on purpose (VRRP, HSRP): they move among the ports that declare them and nowhere else.
+    /// Where `macs` are declared, frames from these are let in as well.
+    #[serde(default)]
+    pub shared_macs: Vec<MacAddr>,
     /// Declared IP addresses, announced after a failover.
     pub ips: Vec<IpAddr>,
     /// Most dynamic addresses. `None`: 1 024, on a trunk the bridge's.
@@ -133,13 +139,29 @@ pub struct Port {
     /// What happens to the address that is one too many.
     pub on_limit: OnLimit,
     /// Whether a priority that lost its tag leaves as a VID-0 tag.
+    #[serde(default)]
     pub priority_tags: bool,
-    /// What a BPDU does to a port that is no trunk.
+    /// What a BPDU does to a port that is no trunk. A qinq port knows only [`BpduPolicy::Discard`]; otherwise a customer's BPDUs pass
+    /// within its outer VLAN.
     pub bpdu: BpduPolicy,
     /// Storm control; `None`: the defaults.
     pub storm: Option<Storm>,
     /// Payload MTU that the link is expected to have, bytes; checked, never set.
     pub mtu: Option<u32>,
+    /// What becomes of a link that has addresses of the host's own.
+    #[serde(default)]
+    pub host_addresses: HostAddresses,
+}
+
+/// What becomes of a link that has IP addresses of the host's own: once it is bound, the host hears nothing by it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostAddresses {
+    /// It is not bound.
+    #[default]
+    Refuse,
+    /// It is bound all the same.
+    Keep,
 }
 
 /// How an exterior port puts frames into VLANs.
@@ -173,6 +195,7 @@ pub struct TrunkMode {
     /// Bridge VID of untagged frames.
     pub native: Option<Vid>,
     /// Whether the native VLAN leaves tagged.
+    #[serde(default)]
     pub native_tagged: bool,
     /// Whether a frame with a further tag may leave untagged by the native VLAN.
     pub native_inner: NativeInner,

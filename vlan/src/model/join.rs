@@ -89,7 +89,9 @@ impl<'a> Judge<'a> {
         }
         findings.mistakes.sort_by(|a, b| (&a.place, &a.text).cmp(&(&b.place, &b.text)));
         // A list of addresses may have several wrong ones; of one VID or name, the other segments tell nothing new.
-        findings.mistakes.dedup_by(|a, b| a.place == b.place && (a.text == b.text || a.place.key != "macs"));
+        findings
+            .mistakes
+            .dedup_by(|a, b| a.place == b.place && (a.text == b.text || !is_list_of_addresses(a.place.key)));
     }
 
     /// A domain is a 16-bit index into its segment. False where there are too many for that.
@@ -178,21 +180,36 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// A declared address never moves, so on one segment it can be declared once (behaviour.md 4).
+    /// A declared address never moves, so on one segment it can be declared in one place; a shared one moves, but only among ports
+    /// that all declare it as shared (behaviour.md 4).
     fn declared_once(&self, tree: &Tree, findings: &mut Findings) {
-        let mut seen: FxHashMap<MacAddr, &Port> = FxHashMap::default();
+        let mut own: FxHashMap<MacAddr, &Port> = FxHashMap::default();
+        let mut shared: FxHashMap<MacAddr, &Port> = FxHashMap::default();
+        let declares = |port: &&Port| !(port.macs.is_empty() && port.shared_macs.is_empty());
         let members = tree.domains.iter().flat_map(|domain| self.members(domain));
-        let mut ports: Vec<&Port> = members.filter(|port| !port.macs.is_empty()).collect();
+        let mut ports: Vec<&Port> = members.filter(declares).collect();
         ports.sort_by_key(|port| port.id);
         ports.dedup_by_key(|port| port.id);
         for port in ports {
             for mac in &port.macs {
-                let Some(other) = seen.insert(*mac, port) else { continue };
+                if let Some(other) = shared.get(mac) {
+                    self.add(port, "macs", own_and_shared(*mac, "shared-macs", port, other), findings);
+                }
+                let Some(other) = own.insert(*mac, port).filter(|other| !is_one_place(port, other)) else {
+                    continue;
+                };
                 let text = format!(
-                    "{mac} is declared on {:?} already, which is on the same segment: an address is in one place",
+                    "{mac} is declared on {:?} already, which is on the same segment: an address is in one place, unless all its ports \
+                     declare it in shared-macs",
                     other.name
                 );
                 self.add(port, "macs", text, findings);
+            }
+            for mac in &port.shared_macs {
+                if let Some(other) = own.get(mac) {
+                    self.add(port, "shared-macs", own_and_shared(*mac, "macs", port, other), findings);
+                }
+                shared.insert(*mac, port);
             }
         }
     }
@@ -249,6 +266,24 @@ impl<'a> Judge<'a> {
     fn name(&self, id: BridgeId) -> &'a str {
         &self.bridge(id).name
     }
+}
+
+/// An address behind a trunk group is in one place, whichever of its trunks declares it.
+fn is_one_place(port: &Port, other: &Port) -> bool {
+    port.group.is_some() && port.group == other.group
+}
+
+/// A port that says that an address never leaves it contradicts one that says that it may.
+fn own_and_shared(mac: MacAddr, key: &str, port: &Port, other: &Port) -> String {
+    let whose = if port.id == other.id { "this port".to_owned() } else { format!("{:?}", other.name) };
+    format!(
+        "{mac} is in {key} of {whose} already: an address in macs never moves, one in shared-macs moves among its ports; allowed is \
+         shared-macs on all of them"
+    )
+}
+
+fn is_list_of_addresses(key: &str) -> bool {
+    matches!(key, "macs" | "shared-macs")
 }
 
 /// A VLAN of a bridge, and whether it is met behind a next tag.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::addr::MacAddr;
-use crate::model::description::{BpduPolicy, NativeInner, OnLimit, Storm};
+use crate::model::description::{BpduPolicy, HostAddresses, NativeInner, OnLimit, Storm};
 use crate::model::id::{BridgeId, FabricId, HostId, Location, PortId};
 use crate::tag::{Pcp, Tpid};
 use crate::vid::{Vid, VidSet};
@@ -31,16 +31,18 @@ pub struct Port {
     pub tpid: Tpid,
     /// Whether it is declared as a trunk into a physical switch, not as a port in trunk mode.
     pub is_trunk: bool,
-    /// Whether `macs` are declared.
-    pub has_macs: bool,
+    /// Whether frames from other sources than `macs` and `shared_macs` are dropped: `macs` are declared, and not on a trunk.
+    pub checks_sources: bool,
     /// What happens to the address that is one too many.
     pub on_limit: OnLimit,
     /// Whether a priority that lost its tag leaves as a VID-0 tag.
     pub priority_tags: bool,
     /// What a BPDU does to a port that is no trunk.
     pub bpdu: BpduPolicy,
-    /// Declared addresses, sorted; empty: any.
+    /// Declared addresses, sorted.
     pub macs: Vec<MacAddr>,
+    /// Declared addresses that it shares with other ports, sorted.
+    pub shared_macs: Vec<MacAddr>,
     /// Storm control, packets per second.
     pub storm: Storm,
     /// Payload MTU that the link is expected to have.
@@ -49,6 +51,8 @@ pub struct Port {
     pub name: String,
     /// The netdev.
     pub link: String,
+    /// What becomes of the link if it has addresses of the host's own.
+    pub host_addresses: HostAddresses,
 }
 
 const _: () = assert!(std::mem::offset_of!(Port, macs) <= 64, "what every frame asks for is one cache line");
@@ -180,6 +184,24 @@ impl Port {
             (Some(fabric), Some(vid)) => Location::Fabric { fabric, vid },
             (_, vid) => Location::Port { port: self.id, vid },
         }
+    }
+
+    /// Whether a frame from `mac` is let in as far as declared addresses go.
+    pub fn lets_in(&self, mac: MacAddr) -> bool {
+        !self.checks_sources || self.declares(mac)
+    }
+
+    /// Whether `mac` is declared here, shared with other ports or not.
+    pub fn declares(&self, mac: MacAddr) -> bool {
+        self.macs.binary_search(&mac).is_ok() || self.shared_macs.binary_search(&mac).is_ok()
+    }
+
+    /// The only sources that are let in, sorted; empty where every one is.
+    pub fn only_sources(&self) -> Vec<MacAddr> {
+        let declared = self.macs.iter().chain(&self.shared_macs).copied();
+        let mut only: Vec<MacAddr> = declared.filter(|_| self.checks_sources).collect();
+        only.sort_unstable();
+        only
     }
 
     /// The trunk settings, where it has some.

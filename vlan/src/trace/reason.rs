@@ -49,7 +49,7 @@ pub(crate) fn entering(plane: &Plane<'_, '_>, port: &Port, header: &Header, reas
         DropReason::CustomerVlanNotAllowed => customers(port),
         DropReason::NotDesignated => not_designated(plane, port, vlan_of(plane, port, header)),
         DropReason::AntiSpoof => {
-            let macs: Vec<String> = port.macs.iter().map(ToString::to_string).collect();
+            let macs: Vec<String> = port.only_sources().iter().map(ToString::to_string).collect();
             format!("the port's declared addresses are {}, others may not send here", macs.join(", "))
         }
         other => sentence(other).to_owned(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use vlan::addr::MacAddr;
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Mode, NativeInner, OnLimit, Port, Redundancy, Storm, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, HostAddresses, Mode, NativeInner, OnLimit, Port, Redundancy, Storm,
+    TrunkMode,
 };
 use vlan::tag::{Pcp, Tpid};
 use vlan::vid::Vid;
@@ -75,6 +76,7 @@ pub fn port(name: &str, bridge: &str, host: &str, text: &str) -> Result<Port, St
             ("priority-tags", _) => port.priority_tags = true,
             ("bpdu=discard", _) => port.bpdu = BpduPolicy::Discard,
             ("macs", _) => port.macs = addresses(next(&mut words, "addresses")?)?,
+            ("shared-macs", _) => port.shared_macs = addresses(next(&mut words, "addresses")?)?,
             ("limit", _) => port.mac_limit = Some(number(&mut words)?),
             ("on-limit=drop", _) => port.on_limit = OnLimit::Drop,
             ("on-limit=flood", _) => port.on_limit = OnLimit::Flood,
@@ -110,6 +112,7 @@ fn blank(name: &str, bridge: &str, host: &str) -> Port {
         link: name.to_owned(),
         mode: Mode::Plain,
         macs: Vec::new(),
+        shared_macs: Vec::new(),
         ips: Vec::new(),
         mac_limit: None,
         on_limit: OnLimit::Evict,
@@ -117,6 +120,7 @@ fn blank(name: &str, bridge: &str, host: &str) -> Port {
         bpdu: BpduPolicy::Block,
         storm: None,
         mtu: None,
+        host_addresses: HostAddresses::Refuse,
     }
 }
 

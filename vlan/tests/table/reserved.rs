@@ -8,16 +8,16 @@ use vlan::model::description::Description;
 use super::words::{self, PLAIN};
 use super::{Fate, Frame, Note, Section, Step, Story, To, What, columns, stories};
 
-/// Rows `ADDRESS  TYPE  VM  ACCESS  DISCARDING  QINQ  TRUNK  STP-TRUNK`, a word for each kind of port.
+/// Rows `ADDRESS  TYPE` and a word for each of [`KINDS`].
 pub fn stories(section: &Section<'_>) -> Result<Vec<Story>, String> {
     let mut made = Vec::new();
     for &(line, text) in &section.rows {
         let at = |error: String| format!("{line}: {error}");
         let [address, ether_type, words @ ..] = &columns(text)[..] else {
-            return Err(at("a row has eight columns".to_owned()));
+            return Err(at("a row has eleven columns".to_owned()));
         };
         if words.len() != KINDS.len() {
-            return Err(at("a row has eight columns".to_owned()));
+            return Err(at("a row has eleven columns".to_owned()));
         }
         let ether_type = u16::from_str_radix(ether_type, 16).map_err(|_| at("no EtherType".to_owned()))?;
         for (kind, word) in KINDS.iter().zip(words) {
@@ -38,7 +38,7 @@ struct Kind {
     forward: &'static [(&'static str, &'static str)],
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 9] = [
     Kind {
         name: "VM port",
         port: "port it red",
@@ -61,8 +61,29 @@ const KINDS: [Kind; 6] = [
         forward: &[("t1", "8"), ("v1", "none")],
     },
     Kind {
+        name: "port in mode trunk",
+        port: "port it sw trunk 8 native 8",
+        tags: &["none", "0/5", "8/3", "77/1", "4095"],
+        tunnel: &[],
+        forward: &[("t1", "8"), ("v1", "none")],
+    },
+    Kind {
+        name: "port in mode trunk, bpdu = discard",
+        port: "port it sw trunk 8 native 8 bpdu=discard",
+        tags: &["none", "0/5", "8/3", "77/1", "4095"],
+        tunnel: &[],
+        forward: &[("t1", "8"), ("v1", "none")],
+    },
+    Kind {
         name: "qinq port",
         port: "port it sw qinq 10 pcp 0",
+        tags: &["none", "5/3"],
+        tunnel: &[("q1", "none"), ("q2", "none"), ("t1", "10")],
+        forward: &[("q1", "none"), ("q2", "none"), ("t1", "10")],
+    },
+    Kind {
+        name: "qinq port, bpdu = discard",
+        port: "port it sw qinq 10 pcp 0 bpdu=discard",
         tags: &["none", "5/3"],
         tunnel: &[("q1", "none"), ("q2", "none"), ("t1", "10")],
         forward: &[("q1", "none"), ("q2", "none"), ("t1", "10")],

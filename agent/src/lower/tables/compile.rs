@@ -188,7 +188,7 @@ impl<V: Vports> Compiler<'_, V> {
         self.made.words.vports.insert(vport, port.id);
         let rule = PortRule {
             gate: self.plane.is_forwarding(port.id).map_or_else(PortGate::Closed, |()| PortGate::Open),
-            macs: port.macs.clone(),
+            macs: port.only_sources(),
             controls: self.controls(port),
         };
         self.made.tables.put(Entry::Port(vport, rule));
