@@ -33,6 +33,22 @@ pub enum StoreError {
         /// The newest format this program knows.
         known: u64,
     },
+    /// Somebody else could change the state directory or a file in it, or a name in it leads elsewhere.
+    #[error("{} {why}: {remedy}", .path.display())]
+    Exposed {
+        /// The directory or file.
+        path: PathBuf,
+        /// What it is.
+        why: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A file was removed or replaced while it was open. What has been stored is lost when the process ends; nothing more is.
+    #[error("{} was removed or replaced while it was in use: nothing can be stored; put it back, or restart", .path.display())]
+    Removed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The disk, the quota or the file size limit is used up. Nothing was acknowledged; the next write tries again.
     #[error("cannot {doing} {}: no space left: free some, the next write tries again", .path.display())]
     NoSpace {

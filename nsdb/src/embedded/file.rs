@@ -10,6 +10,9 @@
 //!
 //! redb refuses all work after an I/O error until its file is opened again. A full disk must not need a restart of the
 //! daemon, so the next write does that.
+//!
+//! An open file can be removed, and goes on taking what is written, which then is gone with the process. So a write looks before and
+//! after whether the directory still names the files that are open; if it does not, nothing is acknowledged.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -19,7 +22,7 @@ use std::sync::{PoisonError, RwLock};
 use redb::{Builder, Database, ReadableDatabase};
 use tracing::warn;
 
-use crate::embedded::directory::{Holder, Paths};
+use crate::embedded::directory::{Holder, Identity, Paths, open_private};
 use crate::embedded::mark::{self, Mark};
 use crate::embedded::tables::{ALL, META, Reading, Writing, refused, unreadable};
 use crate::error::StoreError;
@@ -31,8 +34,9 @@ pub(super) struct StateFile {
     to_reopen: AtomicBool,
     commits: AtomicU64,
     mark: Mark,
+    identity: Identity,
     paths: Paths,
-    _holder: Holder,
+    holder: Holder,
 }
 
 #[derive(Debug)]
@@ -51,15 +55,18 @@ impl StateFile {
             mark::check(&paths, noted, 0)?;
             create(&paths)?;
         }
+        let identity = Identity::of(&paths.state, &open_private(&paths.state)?)?;
         let (database, commits) = open_database(&paths)?;
         mark::check(&paths, noted, commits)?;
+        identity.check()?;
         Ok(Self {
             slot: RwLock::new(Slot::Open(database)),
             to_reopen: AtomicBool::new(false),
             commits: AtomicU64::new(commits),
             mark,
+            identity,
             paths,
-            _holder: holder,
+            holder,
         })
     }
 
@@ -82,6 +89,7 @@ impl StateFile {
         &self,
         change: impl FnOnce(&Writing<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.check_names()?;
         if self.to_reopen.load(Ordering::Acquire) {
             self.reopen()?;
         }
@@ -98,7 +106,14 @@ impl StateFile {
             }
             Err(_) => self.to_reopen.store(true, Ordering::Release),
         }
-        result
+        result.and_then(|()| self.check_names())
+    }
+
+    /// Whether the directory names the files that are open.
+    fn check_names(&self) -> Result<(), StoreError> {
+        self.identity.check()?;
+        self.mark.identity().check()?;
+        self.holder.identity().check()
     }
 
     /// Number of the newest durable commit.

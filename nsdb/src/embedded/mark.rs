@@ -15,13 +15,14 @@ use std::os::unix::fs::FileExt;
 use tracing::warn;
 
 use crate::digest::checksum;
-use crate::embedded::directory::{Paths, open_private};
+use crate::embedded::directory::{Identity, Paths, open_private};
 use crate::error::{Corruption, Extent, StoreError};
 
 /// The mark of an open store.
 #[derive(Debug)]
 pub(super) struct Mark {
     file: File,
+    identity: Identity,
     paths: Paths,
 }
 
@@ -39,7 +40,13 @@ impl Mark {
             // Only a warning: the database verifies itself, and the mark is written anew with the next commit.
             warn!(file = %paths.mark.display(), "the commit mark is damaged and cannot vouch for the newest commit");
         }
-        Ok((Self { file, paths: paths.clone() }, number))
+        let identity = Identity::of(&paths.mark, &file)?;
+        Ok((Self { file, identity, paths: paths.clone() }, number))
+    }
+
+    /// The file that it is in.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Notes that commit `number` is durable.
