@@ -1,17 +1,31 @@
 //! How a description is laid out in the store: a shard for each bridge with what hangs on it, one for each host. A change of one
 //! bridge writes one shard, and an agent that has none of its ports need not read it.
+//!
+//! A shard is one line of JSON with sorted keys, so that equal content has equal bytes, an operator can read it, and a field can be
+//! added: what says nothing (`null`, `false`) is left out, and what is left out is what it was before there was such a field. `format`
+//! says which layout it is. A bridge with very many objects goes on in further shards.
+
+mod format1;
 
 use std::collections::BTreeMap;
 
 use nsdb::ShardName;
-use nsdb::schema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use vlan::model::description::{Bridge, Description, Host, Peering, Port};
 
-/// A bridge, its VLANs and its ports, each with its place in the file.
+/// A host and its place in the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct HostShard {
+    host: (u32, Host),
+}
+
+/// A bridge, its VLANs and its ports, each with its place in the file; or more of the latter, without the bridge.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct BridgeShard {
-    bridge: (u32, Bridge),
+    bridge: Option<(u32, Bridge)>,
     vlans: Vec<(u32, Peering)>,
     trunks: Vec<(u32, Port)>,
     ports: Vec<(u32, Port)>,
@@ -20,13 +34,37 @@ struct BridgeShard {
 /// A stored topology that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// A shard's bytes are not what its name says.
+    /// A shard of the first format has bytes that are not what its name says.
     #[error("shard {name}: {source}")]
     Shard {
         /// The shard.
         name: String,
         /// Why.
         source: nsdb::schema::SchemaError,
+    },
+    /// A shard's text is not what its name says.
+    #[error("shard {name}: {source}")]
+    Text {
+        /// The shard.
+        name: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A shard is of a format that this version does not know.
+    #[error("shard {name} has format {found}, this version reads up to {FORMAT}; a newer version wrote it?")]
+    Format {
+        /// The shard.
+        name: String,
+        /// What it says.
+        found: Value,
+    },
+    /// A shard says something that this version does not know, and which it must not overlook.
+    #[error("shard {name} has {key:?}, which this version does not know; a newer version wrote it?")]
+    Key {
+        /// The shard.
+        name: String,
+        /// The key, and those that it is under, separated by dots.
+        key: String,
     },
     /// An object's name cannot be a shard's.
     #[error("{name:?} cannot be stored: {reason}")]
@@ -38,7 +76,7 @@ pub enum DocumentError {
     },
     /// A shard of a kind that this version does not know.
     #[error(
-        "shard {0:?} is of no known kind, \"bridges/NAME\" and \"hosts/NAME\" are; a newer version wrote it?"
+        "shard {0:?} is of no known kind, \"bridges/NAME\", \"parts/NAME/2\" and \"hosts/NAME\" are; a newer version wrote it?"
     )]
     Unknown(String),
 }
@@ -51,17 +89,20 @@ pub fn to_shards(description: &Description) -> Result<BTreeMap<ShardName, Vec<u8
     let mut shards = BTreeMap::new();
     for (index, host) in description.hosts.iter().enumerate() {
         let name = format!("{HOSTS}{}", host.name);
-        shards.insert(shard_name(&name)?, encode(&name, &(index as u32, host))?);
-    }
-    for (index, bridge) in description.bridges.iter().enumerate() {
-        let name = format!("{BRIDGES}{}", bridge.name);
-        let shard = BridgeShard {
-            bridge: (index as u32, bridge.clone()),
-            vlans: of_bridge(&description.vlans, |peering| peering.bridge == bridge.name),
-            trunks: of_bridge(&description.trunks, |port| port.bridge == bridge.name),
-            ports: of_bridge(&description.ports, |port| port.bridge == bridge.name),
-        };
+        let shard = HostShard { host: (index as u32, host.clone()) };
         shards.insert(shard_name(&name)?, encode(&name, &shard)?);
+    }
+    let mut objects = Objects::of(description);
+    for (index, bridge) in description.bridges.iter().enumerate() {
+        let mut shard = objects.remove(&bridge.name);
+        shard.bridge = Some((index as u32, bridge.clone()));
+        for (number, part) in parts(shard).into_iter().enumerate() {
+            let name = match number {
+                0 => format!("{BRIDGES}{}", bridge.name),
+                more => format!("{PARTS}{}/{}", bridge.name, more + 1),
+            };
+            shards.insert(shard_name(&name)?, encode(&name, &part)?);
+        }
     }
     Ok(shards)
 }
@@ -77,10 +118,10 @@ pub fn from_shards<'a>(
     let (mut vlans, mut trunks, mut ports) = (Vec::new(), Vec::new(), Vec::new());
     for (name, bytes) in shards {
         if name.starts_with(HOSTS) {
-            hosts.push(decode(name, bytes)?);
-        } else if name.starts_with(BRIDGES) {
-            let shard: BridgeShard = decode(name, bytes)?;
-            bridges.push(shard.bridge);
+            hosts.push(decode::<HostShard>(name, bytes, format1::read_host)?.host);
+        } else if name.starts_with(BRIDGES) || name.starts_with(PARTS) {
+            let shard: BridgeShard = decode(name, bytes, format1::read_bridge)?;
+            bridges.extend(shard.bridge);
             vlans.extend(shard.vlans);
             trunks.extend(shard.trunks);
             ports.extend(shard.ports);
@@ -97,12 +138,64 @@ pub fn from_shards<'a>(
     })
 }
 
-fn of_bridge<T: Clone>(all: &[T], is_its: impl Fn(&T) -> bool) -> Vec<(u32, T)> {
-    all.iter()
-        .enumerate()
-        .filter(|(_, object)| is_its(object))
-        .map(|(i, object)| (i as u32, object.clone()))
-        .collect()
+/// What hangs on each bridge.
+struct Objects<'a>(BTreeMap<&'a str, BridgeShard>);
+
+impl<'a> Objects<'a> {
+    fn of(description: &'a Description) -> Objects<'a> {
+        let mut all = BTreeMap::<&str, BridgeShard>::new();
+        for (index, peering) in (0..).zip(&description.vlans) {
+            all.entry(&peering.bridge).or_default().vlans.push((index, peering.clone()));
+        }
+        for (index, port) in (0..).zip(&description.trunks) {
+            all.entry(&port.bridge).or_default().trunks.push((index, port.clone()));
+        }
+        for (index, port) in (0..).zip(&description.ports) {
+            all.entry(&port.bridge).or_default().ports.push((index, port.clone()));
+        }
+        Objects(all)
+    }
+
+    fn remove(&mut self, bridge: &str) -> BridgeShard {
+        self.0.remove(bridge).unwrap_or_default()
+    }
+}
+
+/// A bridge's shard in pieces: one shard of the store has a limit in bytes.
+fn parts(shard: BridgeShard) -> Vec<BridgeShard> {
+    let first = BridgeShard { bridge: shard.bridge, ..BridgeShard::default() };
+    let mut parts = Parts { all: vec![first], bytes: 0 };
+    for trunk in shard.trunks {
+        parts.with_room_for(&trunk).trunks.push(trunk);
+    }
+    for peering in shard.vlans {
+        parts.with_room_for(&peering).vlans.push(peering);
+    }
+    for port in shard.ports {
+        parts.with_room_for(&port).ports.push(port);
+    }
+    parts.all
+}
+
+struct Parts {
+    all: Vec<BridgeShard>,
+    /// What the last part's objects take at most.
+    bytes: usize,
+}
+
+impl Parts {
+    /// The last part, or a new one if this object would make it too large.
+    fn with_room_for(&mut self, object: &impl Serialize) -> &mut BridgeShard {
+        let bytes = serde_json::to_string(object).map_or(0, |text| text.len());
+        let is_full = self.bytes > 0 && self.bytes + bytes > PART_BYTES;
+        if is_full || self.all.is_empty() {
+            self.all.push(BridgeShard::default());
+            self.bytes = 0;
+        }
+        self.bytes += bytes;
+        let last = self.all.len() - 1;
+        &mut self.all[last]
+    }
 }
 
 fn in_order<T>(mut objects: Vec<(u32, T)>) -> Vec<T> {
@@ -116,17 +209,73 @@ fn shard_name(name: &str) -> Result<ShardName, DocumentError> {
 }
 
 fn encode<T: Serialize>(name: &str, document: &T) -> Result<Vec<u8>, DocumentError> {
-    schema::encode(VERSION, document).map_err(|source| DocumentError::Shard { name: name.to_owned(), source })
+    let failed = |source| DocumentError::Text { name: name.to_owned(), source };
+    let mut value = serde_json::to_value(document).map_err(failed)?;
+    leave_out(&mut value);
+    value[FORMAT_KEY] = Value::from(FORMAT);
+    serde_json::to_vec(&value).map_err(failed)
 }
 
-fn decode<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, DocumentError> {
-    schema::decode(VERSION, bytes).map_err(|source| DocumentError::Shard { name: name.to_owned(), source })
+/// Takes away the keys that say nothing.
+fn leave_out(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)));
+            map.values_mut().for_each(leave_out);
+        }
+        Value::Array(list) => list.iter_mut().for_each(leave_out),
+        _ => {}
+    }
+}
+
+fn decode<T: Serialize + DeserializeOwned>(
+    name: &str,
+    bytes: &[u8],
+    read_format1: fn(&[u8]) -> Result<Value, nsdb::schema::SchemaError>,
+) -> Result<T, DocumentError> {
+    let damaged = |source| DocumentError::Text { name: name.to_owned(), source };
+    if bytes.first().is_none_or(|first| *first == format1::FORMAT) {
+        let value =
+            read_format1(bytes).map_err(|source| DocumentError::Shard { name: name.to_owned(), source })?;
+        return serde_json::from_value(value).map_err(damaged);
+    }
+    let mut value: Value = serde_json::from_slice(bytes).map_err(damaged)?;
+    let format = value.as_object_mut().and_then(|map| map.remove(FORMAT_KEY)).unwrap_or_default();
+    if format != Value::from(FORMAT) {
+        return Err(DocumentError::Format { name: name.to_owned(), found: format });
+    }
+    let document: T = serde_json::from_value(value.clone()).map_err(damaged)?;
+    let kept = serde_json::to_value(&document).map_err(damaged)?;
+    match overlooked(&value, &kept) {
+        Some(key) => Err(DocumentError::Key { name: name.to_owned(), key }),
+        None => Ok(document),
+    }
+}
+
+/// The first key of `value` that `kept` does not have. To go on without it might open what it closes.
+fn overlooked(value: &Value, kept: &Value) -> Option<String> {
+    match (value, kept) {
+        (Value::Object(all), Value::Object(kept)) => {
+            all.iter().find_map(|(key, value)| match kept.get(key) {
+                None => Some(key.clone()),
+                Some(kept) => overlooked(value, kept).map(|under| format!("{key}.{under}")),
+            })
+        }
+        (Value::Array(all), Value::Array(kept)) => {
+            all.iter().zip(kept).find_map(|(value, kept)| overlooked(value, kept))
+        }
+        _ => None,
+    }
 }
 
 const HOSTS: &str = "hosts/";
 const BRIDGES: &str = "bridges/";
-/// Version of the shards' layout.
-const VERSION: u8 = 1;
+const PARTS: &str = "parts/";
+const FORMAT_KEY: &str = "format";
+/// The layout that is written.
+const FORMAT: u8 = 2;
+/// Most bytes of a shard's objects, unless one alone has more; far below the store's limit, [`nsdb::MAX_SHARD_BYTES`].
+const PART_BYTES: usize = 400_000;
 
 #[cfg(test)]
 mod tests {
@@ -157,6 +306,7 @@ mod tests {
             link: "eth1".to_owned(),
             mode: Mode::Trunk(mode),
             macs: vec![vlan::addr::MacAddr([2, 0, 0, 0, 0, 1])],
+            shared_macs: Vec::new(),
             ips: vec!["192.0.2.1".parse().unwrap()],
             mac_limit: None,
             on_limit: Default::default(),
@@ -164,6 +314,7 @@ mod tests {
             bpdu: Default::default(),
             storm: None,
             mtu: Some(9000),
+            host_addresses: Default::default(),
         };
         let bridge = |name: &str, kind| Bridge {
             name: name.to_owned(),
@@ -195,5 +346,104 @@ mod tests {
         let (name, bytes) = shards.iter().next().unwrap();
         let error = from_shards([(name.as_str(), &bytes[..bytes.len() / 2])]).unwrap_err().to_string();
         assert!(error.contains("bridges/dc1"), "{error}");
+    }
+
+    /// The shards of `format1.json` as format 1 stored them.
+    fn golden() -> Vec<(String, Vec<u8>)> {
+        let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        let shard = |line: &str| {
+            let (name, hex) = line.split_once(' ').unwrap();
+            (name.to_owned(), hex.as_bytes().chunks(2).map(byte).collect())
+        };
+        include_str!("documents/format1.txt").lines().map(shard).collect()
+    }
+
+    fn read(shards: &[(String, Vec<u8>)]) -> Result<Description, DocumentError> {
+        from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
+    }
+
+    fn written(description: &Description) -> Vec<(String, Vec<u8>)> {
+        let shards = to_shards(description).unwrap();
+        shards.into_iter().map(|(name, bytes)| (name.to_string(), bytes)).collect()
+    }
+
+    #[test]
+    fn what_format_1_stored_is_read_and_written_anew() {
+        let stored: Description = serde_json::from_str(include_str!("documents/format1.json")).unwrap();
+        let golden = golden();
+        assert_eq!(read(&golden).unwrap(), stored);
+        let anew = written(&stored);
+        assert!(anew.iter().all(|(_, bytes)| bytes.starts_with(b"{")));
+        assert_eq!(read(&anew).unwrap(), stored);
+        // Shards that were written at different times lie side by side.
+        let mut mixed = anew;
+        mixed[1] = golden[1].clone();
+        assert_eq!(read(&mixed).unwrap(), stored);
+    }
+
+    #[test]
+    fn a_shard_of_format_1_that_is_cut_short_is_refused() {
+        let mut golden = golden();
+        golden[0].1.pop();
+        let error = read(&golden).unwrap_err().to_string();
+        assert!(error.contains("bridges/dc1: document of version 1 is damaged"), "{error}");
+        golden[0].1.clear();
+        let error = read(&golden).unwrap_err().to_string();
+        assert!(error.contains("bridges/dc1: document is empty"), "{error}");
+    }
+
+    #[test]
+    fn a_shard_is_text_with_sorted_keys_and_without_what_says_nothing() {
+        let shards = written(&description());
+        let (_, host) = shards.iter().find(|(name, _)| name == "hosts/gw1").unwrap();
+        assert_eq!(
+            str::from_utf8(host).unwrap(),
+            r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1"}]}"#
+        );
+    }
+
+    #[test]
+    fn what_this_version_does_not_know_is_not_overlooked() {
+        let with = |text: &str| read(&[("hosts/gw1".to_owned(), text.as_bytes().to_vec())]);
+        assert!(with(r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1"}]}"#).is_ok());
+        assert!(with(r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1","underlay":null}]}"#).is_ok());
+        for (text, what) in [
+            (r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1","site":"b"}]}"#, "\"host.site\""),
+            (r#"{"format":2,"needs":["site"],"host":[0,{"datapath":"auto","name":"gw1"}]}"#, "\"needs\""),
+            (r#"{"format":3,"host":[0,{"datapath":"auto","name":"gw1"}]}"#, "format 3"),
+            (r#"{"host":[0,{"datapath":"auto","name":"gw1"}]}"#, "format null"),
+            (r#"{"format":2,"host":[0,{"datapath":"fpga","name":"gw1"}]}"#, "`fpga`"),
+        ] {
+            let error = with(text).unwrap_err().to_string();
+            assert!(error.contains("hosts/gw1") && error.contains(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bridge_with_very_many_ports_is_stored_in_parts() {
+        let mut many = description();
+        let port = many.trunks[0].clone();
+        many.ports = (0..4_000).map(|n| Port { name: format!("vm{n}"), mtu: None, ..port.clone() }).collect();
+        let shards = written(&many);
+        let names: Vec<&str> = shards.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["bridges/dc1", "bridges/vub8", "hosts/gw1", "parts/dc1/2", "parts/dc1/3"]);
+        assert!(shards.iter().all(|(_, bytes)| bytes.len() <= PART_BYTES + 1_000));
+        assert_eq!(read(&shards).unwrap(), many);
+    }
+
+    #[test]
+    fn a_set_is_written_as_ranges_and_read_from_ranges_or_numbers() {
+        let set: VidSet = [5, 8, 100, 101, 102, 4094].into_iter().filter_map(Vid::new).collect();
+        let text = serde_json::to_string(&set).unwrap();
+        assert_eq!(text, "\"5,8,100-102,4094\"");
+        for text in [text.as_str(), "[5,8,100,101,102,4094]", "[4094,102,5,8,101,100,5]"] {
+            assert_eq!(serde_json::from_str::<VidSet>(text).unwrap(), set, "{text}");
+        }
+        assert_eq!(serde_json::from_str::<VidSet>("\"\"").unwrap(), VidSet::new());
+        for text in
+            ["\"0\"", "\"5,\"", "\"9-5\"", "\"1-4095\"", "\"-5\"", "\"5 \"", "[0]", "[4095]", "{}", "5"]
+        {
+            assert!(serde_json::from_str::<VidSet>(text).is_err(), "{text}");
+        }
     }
 }

@@ -163,7 +163,11 @@ impl fmt::Debug for VidSet {
 }
 
 impl Serialize for VidSet {
+    /// As text its ranges, [`fmt::Display`]; in binary a list of numbers.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
         // The length is known, and binary formats write it first.
         let mut list = serializer.serialize_seq(Some(self.len()))?;
         self.iter().try_for_each(|vid| list.serialize_element(&vid))?;
@@ -172,8 +176,49 @@ impl Serialize for VidSet {
 }
 
 impl<'de> Deserialize<'de> for VidSet {
+    /// From text, ranges or a list of numbers; from binary a list.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<VidSet, D::Error> {
+        if deserializer.is_human_readable() {
+            return deserializer.deserialize_any(Ranges);
+        }
         Vec::<Vid>::deserialize(deserializer).map(|vids| vids.into_iter().collect())
+    }
+}
+
+/// Reads a set from `"5,8,100-199"` or `[5, 8]`.
+struct Ranges;
+
+impl<'de> serde::de::Visitor<'de> for Ranges {
+    type Value = VidSet;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VLAN identifiers such as \"5,8,100-199\" or [5, 8]")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<VidSet, E> {
+        let number = |text: &str| text.parse().ok().and_then(Vid::new);
+        let mut set = VidSet::new();
+        for part in text.split(',').filter(|_| !text.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let range = number(first).zip(number(last)).filter(|(first, last)| first <= last);
+            let Some((first, last)) = range else {
+                return Err(E::custom(format_args!(
+                    "{part:?} is no range of usable VLAN identifiers, 1 to 4094"
+                )));
+            };
+            for vid in (first.get()..=last.get()).filter_map(Vid::new) {
+                set.insert(vid);
+            }
+        }
+        Ok(set)
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<VidSet, A::Error> {
+        let mut set = VidSet::new();
+        while let Some(vid) = list.next_element::<Vid>()? {
+            set.insert(vid);
+        }
+        Ok(set)
     }
 }
 
