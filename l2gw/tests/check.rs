@@ -94,7 +94,9 @@ fn every_key_of_the_example_is_known() {
     let shown: String = text
         .lines()
         .map(|line| {
-            let is_key = line.strip_prefix("# ").is_some_and(|rest| rest.split(' ').nth(1) == Some("="));
+            let is_key = line
+                .strip_prefix("# ")
+                .is_some_and(|rest| rest.starts_with("[[") || rest.split(' ').nth(1) == Some("="));
             if is_key { &line[2..] } else { line }
         })
         .flat_map(|line| [line, "\n"])
@@ -106,7 +108,9 @@ fn every_key_of_the_example_is_known() {
         )
         .replace("backend = \"embedded\"                # or", "backend = \"cassandra\" #")
         .replace("path = \"/var/lib/l2gw\"", "#")
-        .replace(r#"vlans = ["5", "8", "100-199"]"#, r#"vlans = ["5", "8", "108"]"#);
+        .replace("vid = \"100-199\"", "vid = \"110-199\"")
+        .replace("translate = { 108 = 9 }", "translate = { 108 = 9, \"2100-2199\" = \"200-299\" }")
+        .replace(r#"vlans = ["5", "8", "100-199"]"#, r#"vlans = ["5", "8", "100-199", "2100-2199"]"#);
     assert_eq!(said(&shown), "ok", "{shown}");
 }
 

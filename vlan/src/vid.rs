@@ -74,7 +74,11 @@ impl VidSet {
 
     /// Every usable VLAN identifier.
     pub fn all() -> VidSet {
-        (1..=Vid::MAX).filter_map(Vid::new).collect()
+        let mut all = VidSet::new();
+        if let (Some(first), Some(last)) = (Vid::new(1), Vid::new(Vid::MAX)) {
+            all.insert_range(first, last);
+        }
+        all
     }
 
     /// Puts `vid` in; false when it was there.
@@ -83,6 +87,33 @@ impl VidSet {
         let is_new = self.words[word] & bit == 0;
         self.words[word] |= bit;
         is_new
+    }
+
+    /// Puts in every identifier from `first` to `last`.
+    pub fn insert_range(&mut self, first: Vid, last: Vid) {
+        let (from, low) = place(first);
+        let (to, high) = place(last);
+        // All bits from the lowest one on, and all up to the highest one.
+        let (low, high) = (low.wrapping_neg(), high | (high - 1));
+        // An empty range has its ends the other way round.
+        let is_empty = first > last;
+        for word in (from..=to).filter(|_| !is_empty) {
+            let mut mask = u64::MAX;
+            if word == from {
+                mask &= low;
+            }
+            if word == to {
+                mask &= high;
+            }
+            self.words[word] |= mask;
+        }
+    }
+
+    /// Puts in everything that is in `other`.
+    pub fn insert_all(&mut self, other: &VidSet) {
+        for (word, more) in self.words.iter_mut().zip(other.words.iter()) {
+            *word |= more;
+        }
     }
 
     /// Takes `vid` out; false when it was not there.
@@ -155,6 +186,20 @@ impl fmt::Display for VidSet {
         Ok(())
     }
 }
+
+impl VidSet {
+    /// As it is printed, but no more than the first few ranges: a set of every other identifier is 10 000 characters long.
+    pub fn in_brief(&self) -> String {
+        let all = self.to_string();
+        match all.match_indices(',').nth(MOST_IN_BRIEF - 1) {
+            Some((end, _)) => format!("{}, … ({} in all)", &all[..end], self.len()),
+            None => all,
+        }
+    }
+}
+
+/// Ranges that a set is shown by where it is only mentioned.
+const MOST_IN_BRIEF: usize = 8;
 
 impl fmt::Debug for VidSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,10 +279,27 @@ mod tests {
     }
 
     #[test]
+    fn a_range_goes_in_as_its_identifiers_one_by_one() {
+        for (first, last) in
+            [(1, 1), (1, 4094), (63, 64), (64, 127), (64, 128), (5, 60), (4094, 4094), (9, 8), (200, 8)]
+        {
+            let vid = |number| Vid::new(number).unwrap();
+            let mut set: VidSet = [vid(7), vid(4000)].into_iter().collect();
+            let mut expected = set.clone();
+            expected.insert_all(&(first..=last).map(vid).collect());
+            set.insert_range(vid(first), vid(last));
+            assert_eq!(set, expected, "{first}-{last}");
+        }
+    }
+
+    #[test]
     fn a_set_prints_as_ranges() {
         let set: VidSet = [5, 8, 100, 101, 102, 4094].into_iter().filter_map(Vid::new).collect();
         assert_eq!(set.to_string(), "5,8,100-102,4094");
         assert_eq!(set.len(), 6);
         assert_eq!(VidSet::all().to_string(), "1-4094");
+        assert_eq!(set.in_brief(), set.to_string());
+        let odd: VidSet = (1..=4094).step_by(2).filter_map(Vid::new).collect();
+        assert_eq!(odd.in_brief(), "1,3,5,7,9,11,13,15, … (2047 in all)");
     }
 }

@@ -1,7 +1,9 @@
 //! The file as a whole: its sections and lists, object by object, in the file's order.
 
+use std::collections::HashSet;
+
 use toml::de::{DeTable, DeValue};
-use vlan::model::description::{BridgeKind, Description};
+use vlan::model::description::{BridgeKind, Description, Peering};
 use vlan::model::mistake::Table;
 
 use super::draft::Drafts;
@@ -20,7 +22,7 @@ use super::words::quoted_with_type;
 pub(super) struct Document {
     /// Objects that could be read; peerings that could not are left out.
     pub(super) description: Description,
-    /// The index in [`Places`] of each of [`Description::vlans`].
+    /// The index in [`Places`] of each of [`Description::vlans`], ascending; one object may stand for several.
     pub(super) vlans: Vec<usize>,
     /// Whether an object of `[[vlans]]` could not be read.
     pub(super) is_peering_missing: bool,
@@ -39,7 +41,7 @@ pub(super) fn read(root: &DeTable<'_>, positions: &Positions<'_>, drafts: &mut D
     let mut document = Document::default();
     let top = Section::open(root, heading("", 0, "the file", FILE_KEYS), drafts);
     document.unread.extend(FILE_KEYS.iter().filter(|key| top.is_misspelt(key)));
-    let mut reader = Reader { root, positions, drafts, document };
+    let mut reader = Reader { root, positions, drafts, document, bridges: HashSet::new() };
     reader.hosts();
     reader.bridges();
     reader.vlans();
@@ -62,6 +64,8 @@ struct Reader<'r, 'a> {
     positions: &'r Positions<'r>,
     drafts: &'r mut Drafts,
     document: Document,
+    /// Names of the bridges so far.
+    bridges: HashSet<String>,
 }
 
 impl<'a> Reader<'_, 'a> {
@@ -75,18 +79,41 @@ impl<'a> Reader<'_, 'a> {
     fn bridges(&mut self) {
         for entry in self.named(Table::Bridges, "[bridges.NAME]", objects::BRIDGE_KEYS) {
             let bridge = objects::bridge(entry.name.to_owned(), &mut self.open(&entry));
+            self.bridges.insert(bridge.name.clone());
             self.document.description.bridges.push(bridge);
         }
     }
 
     fn vlans(&mut self) {
         for entry in self.listed(Table::Vlans, "[[vlans]]", objects::PEERING_KEYS, &[]) {
-            let Some(peering) = objects::peering(&mut self.open(&entry)) else {
+            let Some(peerings) = objects::peerings(&mut self.open(&entry)) else {
                 self.document.is_peering_missing = true;
                 continue;
             };
-            self.document.description.vlans.push(peering);
-            self.document.vlans.push(entry.index);
+            if self.document.description.vlans.len() + peerings.list.len() > MOST_PEERINGS {
+                let text = format!(
+                    "with these there are more than {MOST_PEERINGS} VLANs, at most that many are allowed"
+                );
+                self.drafts.add(entry.heading.offset, path_of(&entry.heading.path, "vid"), text);
+                self.document.is_peering_missing = true;
+                return;
+            }
+            if peerings.makes_bridges {
+                self.make_bridges(entry.index, &peerings.list);
+            }
+            self.document.vlans.extend(peerings.list.iter().map(|_| entry.index));
+            self.document.description.vlans.extend(peerings.list);
+        }
+    }
+
+    /// A VLAN-unaware bridge for each that these lead to and that the file does not declare.
+    fn make_bridges(&mut self, index: usize, peerings: &[Peering]) {
+        for peering in peerings {
+            if self.bridges.insert(peering.to.clone()) {
+                let path = path_of(Table::Bridges.name(), &peering.to);
+                self.document.places.add_made(Table::Bridges, &path, (Table::Vlans, index, "to"));
+                self.document.description.bridges.push(objects::made_bridge(&peering.to));
+            }
         }
     }
 
@@ -212,5 +239,7 @@ fn heading(path: &str, offset: usize, title: &'static str, keys: &'static [&'sta
     Heading { path: path.to_owned(), offset, object: None, title, keys, foreign: &[] }
 }
 
+/// Most VLANs that `[[vlans]]` may stand for together: all of 64 bridges. A line of a file may stand for 4 094.
+const MOST_PEERINGS: usize = 64 * 4096;
 /// Sections and lists of the file.
 const FILE_KEYS: &[&str] = &["nsdb", "journal", "hosts", "bridges", "vlans", "trunks", "ports"];

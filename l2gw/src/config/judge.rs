@@ -57,11 +57,7 @@ impl Judge<'_> {
 
     /// Those of `mistakes` that say more than is told already, with places in the file; `vlans` are the peerings' indices there.
     fn news(&self, mistakes: &[Mistake], vlans: &[usize]) -> Vec<Mistake> {
-        mistakes
-            .iter()
-            .map(|mistake| in_file(mistake, vlans))
-            .filter(|mistake| self.is_news(mistake))
-            .collect()
+        in_file(mistakes, vlans).into_iter().filter(|mistake| self.is_news(mistake)).collect()
     }
 
     /// Whether `mistake` is more than a consequence of what is told already.
@@ -99,9 +95,10 @@ impl Judge<'_> {
             Table::Trunks => is_port_unclear(&description.trunks),
             Table::Ports => is_port_unclear(&description.ports),
             Table::Vlans => {
-                let peering = self.document.vlans.binary_search(&index).ok();
-                let peering = peering.and_then(|at| description.vlans.get(at));
-                peering.is_some_and(|peering| is_unclear(&peering.bridge) || is_unclear(&peering.to))
+                let first = self.document.vlans.partition_point(|of| *of < index);
+                let count = self.document.vlans[first..].iter().take_while(|of| **of == index).count();
+                let peerings = &description.vlans[first..first + count];
+                peerings.iter().any(|peering| is_unclear(&peering.bridge) || is_unclear(&peering.to))
             }
             Table::Hosts | Table::Bridges => false,
         }
@@ -152,12 +149,15 @@ fn causes(key: &'static str) -> &'static [&'static str] {
     }
 }
 
-fn in_file(mistake: &Mistake, vlans: &[usize]) -> Mistake {
-    let mut mistake = mistake.clone();
-    if mistake.place.table == Table::Vlans {
-        mistake.place.index = vlans.get(mistake.place.index).copied().unwrap_or(mistake.place.index);
+/// The same with places in the file; `vlans` are the peerings' indices there.
+pub(super) fn in_file(mistakes: &[Mistake], vlans: &[usize]) -> Vec<Mistake> {
+    let mut mistakes = mistakes.to_vec();
+    for Mistake { place, .. } in &mut mistakes {
+        if place.table == Table::Vlans {
+            place.index = vlans.get(place.index).copied().unwrap_or(place.index);
+        }
     }
-    mistake
+    mistakes
 }
 
 /// What is left of a description when objects with mistakes are taken out.

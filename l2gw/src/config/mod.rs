@@ -42,6 +42,8 @@ mod words;
 pub struct Config {
     /// The file's name as it was given.
     pub file: String,
+    /// SHA-256 of its text, in hexadecimal.
+    pub digest: String,
     /// What the file declares of the topology; its lists have the file's order.
     pub description: Description,
     /// The same, compiled.
@@ -83,7 +85,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
     let document = document::read(&parsed.root, &positions, &mut drafts);
     let doubled = note_doubles(parsed.doubles, &mut drafts);
     match judge::judge(&document, &drafts, &doubled) {
-        Ok(topology) => Ok(config(file, document, topology)),
+        Ok(topology) => Ok(config(file, text, document, topology)),
         Err(mistakes) => {
             let mut findings = findings(&mistakes, &document.places);
             findings.extend(drafts.into_findings(&positions));
@@ -103,10 +105,11 @@ fn note_doubles(doubles: Vec<Double>, drafts: &mut Drafts) -> HashSet<String> {
     doubled
 }
 
-fn config(file: &str, document: document::Document, topology: Topology) -> Config {
+fn config(file: &str, text: &str, document: document::Document, topology: Topology) -> Config {
     Config {
         file: file.to_owned(),
-        warnings: in_order(findings(topology.warnings(), &document.places)),
+        digest: nsdb::ShardId::of(text.as_bytes()).to_string(),
+        warnings: in_order(findings(&judge::in_file(topology.warnings(), &document.vlans), &document.places)),
         description: document.description,
         topology,
         nsdb: document.nsdb,

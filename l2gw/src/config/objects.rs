@@ -5,10 +5,12 @@ use std::time::Duration;
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
 use vlan::model::description::{Bridge, BridgeKind, DatapathKind, Host, Peering, Redundancy};
 use vlan::tag::Tpid;
+use vlan::vid::Vid;
 
-use super::section::Section;
+use super::section::{Reading, Section, Value, refuse};
 use super::value::{self, DurationRange};
-use super::vids;
+use super::vids::{self, Span};
+use super::words::quote;
 
 /// Reads a host.
 pub(super) fn host(name: String, section: &mut Section<'_, '_>) -> Host {
@@ -68,13 +70,60 @@ fn aware(kind: Option<Kind>, section: &mut Section<'_, '_>) -> BridgeKind {
     }
 }
 
-/// Reads a peering; `None` when a part of it cannot be had.
-pub(super) fn peering(section: &mut Section<'_, '_>) -> Option<Peering> {
-    let bridge = section.required("bridge", "the name of a VLAN-aware bridge", value::reference);
-    let vid = section.required("vid", "a VLAN of the bridge, 1 to 4094", vids::vid);
-    let to = section.required("to", "the name of the bridge that the VLAN leads to", value::reference);
-    Some(Peering { bridge: bridge?, vid: vid?, to: to? })
+/// What one `[[vlans]]` stands for.
+#[derive(Debug)]
+pub(super) struct Peerings {
+    /// A peering for each VLAN, at least one.
+    pub(super) list: Vec<Peering>,
+    /// Whether a bridge that they lead to is a VLAN-unaware one where the file declares none of its name.
+    pub(super) makes_bridges: bool,
 }
+
+/// Reads peerings; `None` when a part of them cannot be had.
+pub(super) fn peerings(section: &mut Section<'_, '_>) -> Option<Peerings> {
+    let bridge = section.required("bridge", "the name of a VLAN-aware bridge", value::reference);
+    let span = section.required("vid", "a VLAN of the bridge, 1 to 4094", vids::vid_or_range);
+    let to =
+        section.required("to", "the name of the bridge that the VLAN leads to", |value| target(value, span));
+    let (bridge, span, to) = (bridge?, span?, to?);
+    let one = |vid: Vid| Peering { bridge: bridge.clone(), vid, to: to.replace(VID, &vid.to_string()) };
+    Some(Peerings { list: span.vids().map(one).collect(), makes_bridges: to.contains(VID) })
+}
+
+/// The bridge that VLANs lead to: a name in which `{vid}` stands for each VLAN's number.
+fn target(value: &Value<'_>, span: Option<Span>) -> Reading<String> {
+    let written = value::reference(value)?;
+    if !written.contains(VID) {
+        return match span.filter(|span| span.is_several()) {
+            Some(span) => refuse(
+                value,
+                format!(
+                    "{} is one bridge for VLANs {span}, allowed is a name with {VID} in it, such as \"vub{VID}\"",
+                    quote(&written)
+                ),
+            ),
+            None => Ok(written),
+        };
+    }
+    let longest = written.replace(VID, &span.map_or(Vid::MAX, |span| span.last().get()).to_string());
+    match value::name_mistake(&longest) {
+        Some(mistake) => refuse(value, format!("{}: {mistake}", quote(&written))),
+        None => Ok(written),
+    }
+}
+
+/// The VLAN-unaware bridge that `{vid}` makes where none of its name is declared.
+pub(super) fn made_bridge(name: &str) -> Bridge {
+    Bridge {
+        name: name.to_owned(),
+        ageing: DEFAULT_AGEING,
+        mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        kind: BridgeKind::VlanUnaware { vni: None },
+    }
+}
+
+/// What stands for the VLAN's number in the name of the bridge that it leads to.
+const VID: &str = "{vid}";
 
 /// Keys of `[hosts.NAME]`.
 pub(super) const HOST_KEYS: &[&str] = &["underlay", "datapath"];

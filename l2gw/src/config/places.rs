@@ -41,6 +41,17 @@ impl Places {
         self.list_mut(table).push(object);
     }
 
+    /// Notes the next object of `table`, which is not written out: it is where `key` of another object is.
+    pub(super) fn add_made(
+        &mut self,
+        table: Table,
+        path: &str,
+        (of, index, key): (Table, usize, &'static str),
+    ) {
+        let header = self.position(&Place { table: of, index, key }).unwrap_or_default();
+        self.list_mut(table).push(ObjectPlace { path: path.to_owned(), header, keys: Vec::new() });
+    }
+
     /// Where the value of a place's key is; its object's header where the key is absent or empty. `None` for an object
     /// that is not in the file.
     pub fn position(&self, place: &Place) -> Option<Position> {

@@ -15,7 +15,7 @@ use crate::model::mistake::{Mistake, Table};
 use crate::model::port::{Mode, Port};
 use crate::model::segment::Domain;
 use crate::model::topology::Topology;
-use crate::vid::Vid;
+use crate::vid::{Vid, VidSet};
 
 /// Judges peerings and segments.
 pub(super) struct Judge<'a> {
@@ -320,6 +320,7 @@ pub(super) fn warnings(topology: &Topology) -> Vec<Mistake> {
     for port in &topology.ports {
         ports.entry(&topology.bridge(port.bridge).name).or_default().push(port);
     }
+    let mut in_vain: BTreeMap<(&str, &str), (usize, VidSet)> = BTreeMap::new();
     for (index, peering) in vlans.iter().enumerate() {
         let bridge = peering.bridge.as_str();
         // A bridge that another leads to gets frames by that one's trunks, with its tag behind theirs.
@@ -327,9 +328,14 @@ pub(super) fn warnings(topology: &Topology) -> Vec<Mistake> {
             continue;
         }
         if let Some(why) = not_let_in(ports.get(bridge).map_or(&[][..], Vec::as_slice), peering.vid) {
-            let text = format!("{} of {bridge:?} is mapped, but no {why}", peering.vid);
-            findings.add(Table::Vlans, index, "vid", text);
+            let (_, vids) = in_vain.entry((bridge, why)).or_insert_with(|| (index, VidSet::new()));
+            vids.insert(peering.vid);
         }
+    }
+    for ((bridge, why), (index, vids)) in in_vain {
+        let are = if vids.len() == 1 { "is" } else { "are" };
+        let text = format!("{} of {bridge:?} {are} mapped, but no {why}", vids.in_brief());
+        findings.add(Table::Vlans, index, "vid", text);
     }
     several_trunks(topology, &mut findings);
     findings.mistakes
