@@ -1,7 +1,7 @@
 //! Everything that a host wants done.
 
 use datapath::Execute;
-use datapath::flow::{FlowChange, MeterId, MeterRate};
+use datapath::flow::{FlowChange, FlowId, MeterId, MeterRate};
 use datapath::port::VportNo;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub enum Output {
         /// The changes.
         changes: Vec<FlowChange>,
     },
-    /// Put new flows, and behind them send the frames that led to them; at most 1 024 of each. One answer for each flow, then one for each
+    /// Send frames, and behind them put the flows that they led to; at most 1 024 of each. One answer for each flow, then one for each
     /// frame. Nothing is in the way of a new flow, as far as the engine knows, so both may travel together.
     SetUp {
         /// Its number.
@@ -49,6 +49,14 @@ pub enum Output {
         /// The frames.
         frames: Vec<Execute>,
     },
+    /// Read what flows have counted by now; at most 1 024. One answer each: `Counted` or `Refused`. Comes behind all changes of flows
+    /// that were asked for before.
+    ReadFlows {
+        /// Its number.
+        id: u64,
+        /// The flows.
+        flows: Vec<FlowId>,
+    },
     /// Set meters' rates. One answer each.
     Meters {
         /// Its number.
@@ -58,6 +66,35 @@ pub enum Output {
     },
     /// Tell an operator, and the journal.
     Event(Event),
-    /// Save the learned addresses, all of them.
-    Save(Vec<SavedAddress>),
+    /// Save some of the learned addresses.
+    Save(SavedPiece),
+}
+
+impl Output {
+    /// What kind it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Output::Attach { .. } => "attach",
+            Output::Detach { .. } => "detach",
+            Output::Flows { .. } => "flows",
+            Output::SetUp { .. } => "set-up",
+            Output::Execute { .. } => "execute",
+            Output::ReadFlows { .. } => "read-flows",
+            Output::Meters { .. } => "meters",
+            Output::Event(event) => event.kind(),
+            Output::Save(_) => "save",
+        }
+    }
+}
+
+/// Some of the learned addresses. The pieces of one round, from number 0 to the last, have them all, as each was when its piece was
+/// made: one that was learned or forgotten meanwhile may be in two of them, or in none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedPiece {
+    /// Its number in the round.
+    pub number: usize,
+    /// The addresses.
+    pub addresses: Vec<SavedAddress>,
+    /// Whether it ends the round: pieces of earlier rounds with higher numbers are out of date.
+    pub is_last: bool,
 }

@@ -61,7 +61,7 @@ impl Origin {
 
 impl<'a> Passage<'a> {
     /// How many tags at the front classification has looked through.
-    fn read_tags(&self) -> usize {
+    pub(crate) fn read_tags(&self) -> usize {
         self.admitted.taken + usize::from(self.domain().inner.is_some())
     }
 

@@ -8,6 +8,7 @@
 use crate::designation::{Carrier, Designation};
 use crate::egress::Passage;
 use crate::exits::Exits;
+use crate::fdb::reflect::Likeness;
 use crate::frame::Header;
 use crate::ingress::{self, Admitted};
 use crate::model::id::{HostId, Location, PortId};
@@ -106,7 +107,7 @@ impl<'t> Plane<'t, '_> {
         verdict.consulted.dst = true;
         verdict.consulted.ether_type = true;
         verdict.consulted.tag_presence(1);
-        self.take_probe(port, header)?;
+        self.take_probe(header)?;
         let class = policy::class(header);
         if let Some(class) = class {
             say.say(|| trace::control(class, header.dst));
@@ -130,7 +131,7 @@ impl<'t> Plane<'t, '_> {
     ) -> Result<(Admitted, Located), Decision> {
         let admitted = match ingress::admit(port, port.tpid, header, &mut verdict.consulted) {
             Ok(admitted) => admitted,
-            Err(reason) => return Err(self.not_admitted(port, class, reason, verdict)),
+            Err(reason) => return Err(self.not_admitted(port, class, reason)),
         };
         let next = self.next_tag(port, admitted, header, verdict);
         let located = self
@@ -139,7 +140,7 @@ impl<'t> Plane<'t, '_> {
             .ok_or(Decision::Drop(DropReason::NoMember))?;
         say.say(|| trace::admitted(self.topology, port, header, (admitted, located)));
         if class.is_some() {
-            self.is_customers(port, class, (admitted, located), verdict)?;
+            self.is_customers(port, class, (admitted, located))?;
         }
         Ok((admitted, located))
     }
@@ -204,10 +205,12 @@ impl<'t> Plane<'t, '_> {
     ) {
         let segment = arrival.located.segment;
         verdict.depends.push(Dependency::Address(segment, header.src));
+        let passage = self.passage(arrival, header);
         if arrival.teaches(header) {
             verdict.source = Some(Seen { segment, mac: header.src, location: arrival.location() });
+            (verdict.likeness, verdict.tags_read) = (likeness(&passage), passage.read_tags() as u8);
         }
-        let exits = Exits { plane: *self, arrival, passage: self.passage(arrival, header) };
+        let exits = Exits { plane: *self, arrival, passage };
         let decision = if arrival.class.is_some() {
             exits.tunnel(verdict, say)
         } else if header.dst.is_group() {
@@ -222,6 +225,24 @@ impl<'t> Plane<'t, '_> {
         verdict.decision = decision;
     }
 
+    /// What a frame looks like, if it may be one of ours that has come back: one that came in by a trunk group.
+    pub(crate) fn likeness(&self, arrival: &Arrival<'_>, header: &Header) -> Option<Likeness> {
+        arrival.port.group.map(|_| likeness(&self.passage(arrival, header)))
+    }
+
+    /// Turns the verdict on a frame whose source may not be where it came in into a drop.
+    pub(crate) fn refuse(
+        &self,
+        arrival: &Arrival<'_>,
+        header: &Header,
+        reason: DropReason,
+        verdict: &mut Verdict,
+    ) {
+        verdict.tags_read = self.passage(arrival, header).read_tags() as u8;
+        verdict.depends.push(Dependency::Address(arrival.located.segment, header.src));
+        verdict.refuse(reason);
+    }
+
     fn passage<'b>(&self, arrival: &Arrival<'_>, header: &'b Header) -> Passage<'b>
     where
         't: 'b,
@@ -234,6 +255,11 @@ impl<'t> Plane<'t, '_> {
             header,
         }
     }
+}
+
+fn likeness(passage: &Passage<'_>) -> Likeness {
+    let header = passage.header;
+    Likeness { dst: header.dst, ether_type: header.type_after(passage.read_tags()) }
 }
 
 fn has_good_source(port: &Port, header: &Header) -> Result<(), DropReason> {

@@ -1,14 +1,16 @@
 //! Looking over flows whose ground has shifted: what would be said of their frames now?
 
 use datapath::flow::FlowId;
+use vlan::addr::MacAddr;
+use vlan::model::id::SegmentId;
 use vlan::time::Instant;
 use vlan::trace::Silent;
-use vlan::verdict::{Consulted, Decision, Seen, Verdict};
+use vlan::verdict::{Consulted, Seen, Verdict};
 
 use super::Engine;
 use super::book::Record;
 use super::changes::Wanted;
-use super::statistics::Counted;
+use super::statistics::Withdrawn;
 use super::upcall::{into_fabrics, kernel_mask, purpose};
 
 /// What became of a flow that was looked over.
@@ -39,6 +41,15 @@ impl Engine {
         }
     }
 
+    /// Looks over what rests on the whereabouts of an address at once, flows of its own frames first: they may be going round. What is
+    /// left of them is stale, and follows.
+    pub(super) fn renew_address(&mut self, now: Instant, segment: SegmentId, mac: MacAddr) {
+        for id in self.book.of_address(segment, mac, RENEWALS_OF_ADDRESS) {
+            let renewed = self.renew(now, id);
+            self.note_renewed(renewed);
+        }
+    }
+
     fn renew(&mut self, now: Instant, id: FlowId) -> Renewed {
         let mut verdict = std::mem::take(&mut self.verdict);
         let renewed = self.renew_by(now, id, &mut verdict).unwrap_or_else(|| {
@@ -55,21 +66,22 @@ impl Engine {
         let (vport, mask) = (record.key.vport, record.mask);
         let port = self.links.port_of(vport)?;
         self.switch.judge(now, port, &record.key.header, verdict, &mut Silent);
-        let must_be_seen = verdict.effect.is_some() || matches!(verdict.decision, Decision::Consume(_));
-        if must_be_seen
+        if verdict.effect.is_some()
             || !self.is_source_there(now, verdict.source)
             || !covers(&mask, &kernel_mask(verdict.consulted))
         {
             return None;
         }
-        let actions = self.actions_of(verdict);
+        let header = record.key.header.clone();
+        let (actions, _) = self.actions_of(port, &header, verdict);
         let record = self.book.get(id)?;
-        let purpose = purpose(verdict, &record.key.header, &actions)?;
+        let purpose = purpose(verdict, &record.key.header, &actions);
         let is_same = record.actions == actions;
         let renewed = Record {
             port: self.key_of(port),
             purpose,
             source: verdict.source,
+            likeness: verdict.likeness,
             depends: verdict.depends.clone(),
             into_fabrics: into_fabrics(self.switch.topology(), verdict).collect(),
             unanswered: record.unanswered + u16::from(!is_same),
@@ -77,7 +89,8 @@ impl Engine {
             ..record.clone()
         };
         if !is_same {
-            let key = record.key.clone();
+            let (key, before) = (record.key.clone(), record.echoes().collect());
+            self.note_diverted(now, before, &renewed);
             self.changes.put_flow(Wanted { id, key, mask, actions }, false);
         }
         self.enter(renewed);
@@ -93,11 +106,14 @@ impl Engine {
     pub(super) fn withdraw(&mut self, id: FlowId) {
         if let Some(record) = self.book.remove(id) {
             self.meters.release(&record.actions);
-            self.withdrawn.insert(id, Counted::of(&record));
+            self.withdrawn.insert(id, Withdrawn::of(&record));
             self.changes.delete_flow(id);
         }
     }
 }
+
+/// Flows that are looked over because one address was frozen: a millisecond or two.
+const RENEWALS_OF_ADDRESS: usize = 256;
 
 /// Flows that are marked for one input: a few milliseconds, as each is a visit to memory.
 const MARKS_AT_ONCE: usize = 5_000;

@@ -6,31 +6,60 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use vlan::designation::TrunkGroups;
 use vlan::fdb::Slot;
+use vlan::forward::PortState;
 use vlan::model::description::Description;
+use vlan::model::id::HostId;
+use vlan::model::topology::Topology;
 
 use super::{Engine, NO_HOST, build};
 use crate::event::Event;
 
 impl Engine {
-    pub(super) fn change_topology(&mut self, revision: u64, description: &Description) {
-        let topology = match build(description) {
-            Ok(topology) => Arc::new(topology),
+    pub(super) fn change_topology(
+        &mut self,
+        revision: u64,
+        description: &Description,
+        built: Option<Arc<Topology>>,
+    ) {
+        let topology = match built.map_or_else(|| build(description).map(Arc::new), Ok) {
+            Ok(topology) => topology,
             Err(mistakes) => {
                 self.tell(Event::RevisionRefused { revision, mistakes });
                 return;
             }
         };
         let host = topology.host_named(&self.settings.host).unwrap_or(NO_HOST);
+        self.tell_of_losses(&topology, host);
         self.switch.set_topology(Arc::clone(&topology), host);
         self.revision = revision;
         self.keys = topology.ports().iter().map(|port| self.counts.key(&port.name)).collect();
         self.forget_blocked();
-        self.links.forget_ports();
+        self.loops.forget_frames();
+        let ours = topology.ports().iter().filter(|port| port.host == host);
+        let wanted = ours.map(|port| (port.link.clone(), port.id)).collect();
+        self.links.want(wanted, topology.ports().len());
+        self.trunks = TrunkGroups::of(&topology);
         self.book.spoil_all();
         self.trim_addresses();
         self.heritage.in_force = Some(revision);
-        self.links.mark_dirty();
+    }
+
+    /// A port that forwards and that the next topology does not have here goes down by it, and is heard of no more.
+    fn tell_of_losses(&mut self, next: &Topology, host: HostId) {
+        let before = Arc::clone(self.switch.topology());
+        let ours = before.ports().iter().filter(|port| port.host == self.switch.host());
+        let up: Vec<_> = ours.filter(|port| self.switch.port_state(port.id) == PortState::Up).collect();
+        for port in up {
+            let why = match next.port_named(&port.name) {
+                Some(port) if port.host == host => continue,
+                Some(_) => "on another host now",
+                None => "no longer in the topology",
+            };
+            let (port, link) = (port.name.clone(), port.link.clone());
+            self.tell(Event::PortDown { port, link, why: why.to_owned() });
+        }
     }
 
     /// Limits may have been lowered. The trunks of a fabric count together, so that the one that may have most decides.

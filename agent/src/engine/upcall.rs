@@ -4,21 +4,25 @@ use datapath::flow::{Action, FlowKey, FlowStats};
 use datapath::{Execute, Upcall};
 use smallvec::SmallVec;
 use vlan::fdb::Learned;
+use vlan::fdb::reflect::Evidence;
 use vlan::fdb::refusal::Refused;
 use vlan::frame::Header;
 use vlan::model::id::{FabricId, PortId};
 use vlan::policy;
 use vlan::time::Instant;
 use vlan::trace::Silent;
-use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Seen, Verdict};
+use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Verdict};
 
 use super::book::{Purpose, Record};
 use super::changes::Wanted;
+use super::lengths::{Lengths, Most};
+use super::loops::{Footing, Incoming};
+use super::standing::Cause;
 use super::{Engine, Sending};
 use crate::budget::UNTAGGED;
 use crate::counters::{Flaw, Loss, PortKey};
 use crate::event::Event;
-use crate::lower::flows::lower;
+use crate::lower::flows::lower_within;
 
 impl Engine {
     pub(super) fn judge_upcalls(&mut self, now: Instant, upcalls: Vec<Upcall>) {
@@ -35,12 +39,12 @@ impl Engine {
         let key = self.key_of(port);
         self.counts.port(key).upcalls += 1;
         match upcall.key {
-            Err(malformed) => self.counts.port(key).lose(Loss::Malformed(Flaw::from(&malformed)), 1),
+            Err(malformed) => self.counts.lose(key, Loss::Malformed(Flaw::from(&malformed)), None, 1),
             Ok(flow_key) if self.is_within_budget(now, key, &flow_key.header) => {
-                self.judge_frame(now, port, flow_key, upcall.frame);
+                self.judge_frame(now, (port, Evidence::FlowsUnasked), flow_key, upcall.frame);
             }
             Ok(_) => {
-                self.counts.port(key).lose(Loss::OverBudget, 1);
+                self.counts.lose(key, Loss::OverBudget, None, 1);
                 self.time.note_over_budget(now, key);
             }
         }
@@ -55,20 +59,38 @@ impl Engine {
         self.budget.admit(now, key, vid)
     }
 
-    fn judge_frame(&mut self, now: Instant, port: PortId, flow_key: FlowKey, frame: Vec<u8>) {
+    pub(super) fn judge_frame(
+        &mut self,
+        now: Instant,
+        (port, evidence): (PortId, Evidence),
+        flow_key: FlowKey,
+        frame: Vec<u8>,
+    ) {
         let mut verdict = std::mem::take(&mut self.verdict);
-        let learned = self.switch.forward(now, port, &flow_key.header, &mut verdict, &mut Silent);
+        let header = &flow_key.header;
+        let mut learned = self.switch.forward_by(now, (port, evidence), header, &mut verdict, &mut Silent);
+        if let Some(Learned::Undecided { echo, .. }) = learned {
+            self.verdict = verdict;
+            return self.doubt(now, port, echo, flow_key, frame);
+        }
         if let Some(learned) = &learned {
             self.note_learned(now, port, &verdict, &flow_key.header, learned);
         }
+        let incoming = Incoming { port, header: &flow_key.header, frame: &frame };
+        let footing = self.look_for_loop(now, incoming, &mut verdict, &mut learned);
         self.note_effect(now, verdict.effect);
-        let actions = self.actions_of(&verdict);
-        self.count_judged(now, port, &verdict, &flow_key.header, &actions);
+        let (actions, most) = self.actions_of(port, &flow_key.header, &verdict);
+        let is_too_long = most.filter(|most| most.is_exceeded_by(&frame, &flow_key.header));
+        match is_too_long {
+            Some(most) => self.lose_lengthy(self.key_of(port), most),
+            None => self.count_judged(now, port, &verdict, &flow_key.header, &actions),
+        }
         let vport = flow_key.vport;
-        if is_cacheable(&verdict, learned.as_ref()) {
+        if is_cacheable(&verdict, learned.as_ref()) && may_be_left_to_kernel(&verdict, footing) {
             self.put_flow(now, port, flow_key, &verdict, &actions);
         }
-        if !actions.is_empty() {
+        if !actions.is_empty() && is_too_long.is_none() {
+            self.note_flown(now, port, &frame, &verdict);
             let frame = padded(frame, &actions);
             let frame = Execute { vport: Some(vport), frame, actions };
             self.changes.frames.push(Sending { port: self.key_of(port), frame });
@@ -90,18 +112,27 @@ impl Engine {
         if learned.is_change() {
             let addresses = verdict.depends.iter().copied();
             let own = addresses.filter(|d| matches!(d, Dependency::Address(_, mac) if *mac == header.src));
-            own.collect::<Vec<_>>().into_iter().for_each(|state| self.spoil(state));
+            let own: SmallVec<[Dependency; 1]> = own.collect();
+            for state in own {
+                self.spoil(state);
+                if let (Dependency::Address(segment, mac), Learned::Frozen { .. }) = (state, learned) {
+                    self.renew_address(now, segment, mac);
+                }
+            }
         }
         let seen = self.switch.topology().port(port).name.clone();
-        match learned {
-            Learned::Frozen { at, .. } => {
-                let held = self.place_name(*at);
+        match *learned {
+            Learned::Frozen { at, from, seen: location, .. } => {
+                let held = self.place_name(at);
+                // The other of its two sides, where it is seen at the one where it is held.
+                let seen = if at == location { self.place_name(from) } else { seen };
                 self.tell(Event::AddressFrozen { mac: header.src, held, seen });
             }
-            Learned::Refused(Refused::Reflected { .. })
+            Learned::Refused(Refused::Reflected { at })
                 if self.time.may_tell(now, (REFLECTED, seen.clone())) =>
             {
-                self.tell(Event::Reflected { mac: header.src, port: seen });
+                let held = self.place_name(at);
+                self.tell(Event::Reflected { mac: header.src, held, port: seen });
             }
             _ => {}
         }
@@ -110,16 +141,21 @@ impl Engine {
     fn note_effect(&mut self, now: Instant, effect: Option<Effect>) {
         match effect {
             Some(Effect::BlockPort(port)) => {
-                self.block(now, port, "a BPDU came in: a bridge is behind this port")
+                self.block(now, port, Cause::Bpdu, self.settings.block_for);
             }
-            Some(Effect::Watch(_)) | None => {}
+            None => {}
         }
     }
 
-    /// The actions that a verdict comes to; none for a drop.
-    pub(super) fn actions_of(&mut self, verdict: &Verdict) -> Vec<Action> {
+    /// The actions that a verdict comes to, none for a drop; and the longest way out, if it takes less than the way in.
+    pub(super) fn actions_of(
+        &mut self,
+        arrival: PortId,
+        header: &Header,
+        verdict: &Verdict,
+    ) -> (Vec<Action>, Option<Most>) {
         if verdict.decision != Decision::Forward {
-            return Vec::new();
+            return (Vec::new(), None);
         }
         let meters = match verdict.meter {
             Some(meter) => {
@@ -128,7 +164,8 @@ impl Engine {
             }
             None => Vec::new(),
         };
-        lower(&verdict.outputs, &meters, |port| self.links.vport_of(port))
+        let Lengths { limits, most } = self.lengths(arrival, header, &verdict.outputs);
+        (lower_within(&verdict.outputs, &meters, &limits, |port| self.links.vport_of(port)), most)
     }
 
     fn count_judged(
@@ -139,69 +176,72 @@ impl Engine {
         header: &Header,
         actions: &[Action],
     ) {
-        let counts = self.counts.port(self.key_of(port));
+        let key = self.key_of(port);
         match purpose(verdict, header, actions) {
-            None => counts.consumed += 1,
-            Some(Purpose::Drop(reason, vid)) => counts.lose(Loss::Verdict(reason, vid), 1),
-            Some(Purpose::Forward) => {
+            Purpose::Drop(reason, vid) => self.counts.lose(key, Loss::of(reason, vid), vid, 1),
+            Purpose::Forward => {
+                let counts = self.counts.port(key);
                 counts.executed += 1;
                 counts.floods +=
                     u64::from(verdict.depends.iter().any(|d| matches!(d, Dependency::Segment(_))));
                 let fabrics: SmallVec<[FabricId; 1]> =
                     into_fabrics(self.switch.topology(), verdict).collect();
-                if let Some(source) = verdict.source {
-                    self.note_sent(now, source, fabrics);
+                // It may come back from there within a second, and is no move then.
+                for echo in verdict
+                    .source
+                    .iter()
+                    .flat_map(|source| fabrics.iter().map(|to| source.echo(verdict.likeness, *to)))
+                {
+                    self.switch.fdb.note_sent(now, echo);
                 }
             }
-        }
-    }
-
-    /// A source that goes out into a fabric now may come back from there within a second, and is no move then.
-    pub(super) fn note_sent(&mut self, at: Instant, source: Seen, fabrics: SmallVec<[FabricId; 1]>) {
-        for fabric in fabrics {
-            self.switch.fdb.note_sent(at, source.segment, source.mac, fabric);
         }
     }
 
     fn put_flow(&mut self, now: Instant, port: PortId, key: FlowKey, verdict: &Verdict, actions: &[Action]) {
         let mask = kernel_mask(verdict.consulted);
         let known = self.book.find_class(&key, &mask);
-        let mut stats = FlowStats::default();
+        let (mut stats, mut before) = (FlowStats::default(), SmallVec::new());
         if let Some(record) = known.and_then(|id| self.book.get(id)) {
             // It came up before the flow was there, as did others like it.
             if record.actions == actions {
                 return;
             }
             // The datapath replaces it in place and counts on.
-            stats = record.stats;
+            (stats, before) = (record.stats, record.echoes().collect());
         } else if self.book.len() >= self.settings.flow_limit {
             self.counts.refuse("put-flow", "flow-limit");
             return;
         }
         let id = known.unwrap_or_else(|| self.book.new_id());
-        let Some(purpose) = purpose(verdict, &key.header, actions) else { return };
-        self.enter(Record {
+        let purpose = purpose(verdict, &key.header, actions);
+        let record = Record {
             id,
             key: key.clone(),
             mask,
             actions: actions.to_vec(),
             port: self.key_of(port),
             purpose,
+            judge: None,
             source: verdict.source,
+            likeness: verdict.likeness,
             depends: verdict.depends.clone(),
             into_fabrics: into_fabrics(self.switch.topology(), verdict).collect(),
             stats,
             used: now,
             unanswered: 1,
             heat: 1,
-        });
+        };
+        self.note_diverted(now, before, &record);
+        self.enter(record);
         let flow = Wanted { id, key, mask, actions: actions.to_vec() };
         self.changes.put_flow(flow, known.is_none());
     }
 
     /// Writes a flow into the book, or over the one of its id.
-    pub(super) fn enter(&mut self, record: Record) {
+    pub(super) fn enter(&mut self, mut record: Record) {
         self.meters.hold(&record.actions);
+        record.judge = self.meters.judge_of(&record.actions);
         if let Some(before) = self.book.get(record.id) {
             self.meters.release(&before.actions);
         }
@@ -209,17 +249,15 @@ impl Engine {
     }
 }
 
-/// What frames of a verdict are counted as; `None` if they are for us. A frame whose every way out is to a vport that is gone, or to
+/// What frames of a verdict are counted as. A frame whose every way out is to a vport that is gone, or to
 /// another host, has no member to go to.
-pub(super) fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) -> Option<Purpose> {
+pub(super) fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) -> Purpose {
     match verdict.decision {
-        Decision::Forward if !actions.is_empty() => Some(Purpose::Forward),
-        Decision::Forward | Decision::Unjudged => Some(Purpose::Drop(DropReason::NoMember, None)),
-        Decision::Consume(_) => None,
+        Decision::Forward if !actions.is_empty() => Purpose::Forward,
+        Decision::Forward | Decision::Unjudged => Purpose::Drop(DropReason::NoMember, None),
         Decision::Drop(reason) => {
-            let vid =
-                header.tag(0).map(vlan::tag::Tag::raw_vid).filter(|_| reason == DropReason::VlanNotAllowed);
-            Some(Purpose::Drop(reason, vid))
+            let vid = header.tag(0).map(vlan::tag::Tag::raw_vid).filter(|_| verdict.consulted.tags[0].vid);
+            Purpose::Drop(reason, vid)
         }
     }
 }
@@ -245,7 +283,19 @@ fn is_cacheable(verdict: &Verdict, learned: Option<&Learned>) -> bool {
         Some(Learned::NotLearned(_)) => true,
         _ => false,
     };
-    verdict.effect.is_none() && !by_moment && !matches!(verdict.decision, Decision::Consume(_))
+    verdict.effect.is_none() && !by_moment
+}
+
+/// Whether a frame may go round in the kernel without anybody seeing it: not one that is back, nor a flood of an address on the move.
+/// What is dropped goes nowhere.
+fn may_be_left_to_kernel(verdict: &Verdict, footing: Footing) -> bool {
+    let is_flood = || verdict.depends.iter().any(|state| matches!(state, Dependency::Segment(_)));
+    match footing {
+        _ if verdict.decision != Decision::Forward => true,
+        Footing::Settled => true,
+        Footing::Unsettled => !is_flood(),
+        Footing::Back => false,
+    }
 }
 
 /// openvswitch.ko always tells apart how many tags there are, and what type is behind them.

@@ -103,6 +103,14 @@ pub(super) fn describe(family: Family, dp: DpIndex, id: FlowId) -> Result<Reques
     })
 }
 
+/// Asks for the counts of the flow of this id.
+pub(super) fn describe_stats(family: Family, dp: DpIndex, id: FlowId) -> Result<Request, Denial> {
+    family.request(OVS_FLOW_CMD_GET, 0, dp, |message| {
+        put_id(message, id);
+        message.put_u32(OVS_FLOW_ATTR_UFID_FLAGS, STATS_ONLY);
+    })
+}
+
 /// Asks for all flows, their actions left out.
 pub(super) fn list_keys(family: Family, dp: DpIndex) -> Result<Request, Denial> {
     let omit = OVS_UFID_F_OMIT_ACTIONS;
@@ -152,10 +160,18 @@ pub(super) fn lacks_actions(reply: &[u8]) -> bool {
     Parts::read(reply).is_ok_and(|parts| parts.actions.is_none())
 }
 
-/// Reads one answer to [`list_stats`]; none for a flow without an id.
+/// Reads one answer to [`list_stats`]; none for a flow without an id of 16 bytes.
 pub(super) fn read_stats(reply: &[u8]) -> Result<Option<(FlowId, FlowStats)>, Malformed> {
     let parts = Parts::read(reply)?;
     Ok(parts.id().map(|id| (id, parts.stats)))
+}
+
+/// The flow of another program that an answer to [`list_stats`] is about, if it is one. The kernel tells the key of a flow that has no
+/// id, asked or not: that is its identity.
+pub(super) fn read_alien(reply: &[u8]) -> Option<Alien> {
+    let parts = Parts::read(reply).ok().filter(|parts| parts.id().is_none())?;
+    let (id, key) = (parts.id.map(<[u8]>::to_vec), parts.key.unwrap_or_default().to_vec());
+    (id.is_some() || !key.is_empty()).then_some(Alien { id, key })
 }
 
 /// Every port that a flow names.
@@ -169,8 +185,7 @@ fn collect_outputs(actions: &[Action], vports: &mut Vec<VportNo>) {
     for action in actions {
         match action {
             Action::Output(vport) => vports.push(*vport),
-            Action::Clone(steps) => collect_outputs(steps, vports),
-            Action::PushTag(_) | Action::PopTag | Action::Meter(_) => {}
+            other => other.inner().into_iter().for_each(|steps| collect_outputs(steps, vports)),
         }
     }
 }

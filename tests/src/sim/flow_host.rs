@@ -269,7 +269,7 @@ impl<'l, 'b, B: Bench> FlowHost<'l, 'b, B> {
             let fdb = &mut self.host.switch.fdb;
             fdb.touch(self.now, seen.segment, seen.mac, self.now);
             for fabric in &flow.into {
-                fdb.note_sent(self.now, seen.segment, seen.mac, *fabric);
+                fdb.note_sent(self.now, seen.echo(flow.verdict.likeness, *fabric));
             }
         }
     }
@@ -277,7 +277,7 @@ impl<'l, 'b, B: Bench> FlowHost<'l, 'b, B> {
     fn note_sent(&mut self, verdict: &Verdict) {
         let Some(seen) = verdict.source.filter(|_| verdict.decision == Decision::Forward) else { return };
         for fabric in self.fabrics(verdict).collect::<Vec<_>>() {
-            self.host.switch.fdb.note_sent(self.now, seen.segment, seen.mac, fabric);
+            self.host.switch.fdb.note_sent(self.now, seen.echo(verdict.likeness, fabric));
         }
     }
 
@@ -347,5 +347,5 @@ fn is_cacheable(verdict: &Verdict, learned: Option<&Learned>) -> bool {
         Some(Learned::NotLearned(_)) => true,
         _ => false,
     };
-    verdict.effect.is_none() && !by_moment && !matches!(verdict.decision, Decision::Consume(_))
+    verdict.effect.is_none() && !by_moment
 }

@@ -31,7 +31,7 @@ pub struct Said {
     pub is_known: bool,
     /// Whether it went from one bridge to another.
     pub through_chain: bool,
-    /// What was decided: `forward`, `consume`, or `drop` with the reason.
+    /// What was decided: `forward`, or `drop` with the reason.
     pub decision: String,
 }
 
@@ -164,7 +164,7 @@ impl Oracle {
             if let Egress::Port(port) = output.to
                 && let Some(fabric) = topology.port(port).group
             {
-                self.host.switch.fdb.note_sent(now, source.segment, source.mac, fabric);
+                self.host.switch.fdb.note_sent(now, source.echo(verdict.likeness, fabric));
             }
         }
     }
@@ -203,6 +203,5 @@ fn name(decision: Decision) -> String {
         Decision::Forward => "forward".to_owned(),
         Decision::Unjudged => "unjudged".to_owned(),
         Decision::Drop(reason) => format!("drop {reason}"),
-        Decision::Consume(_) => "consume".to_owned(),
     }
 }

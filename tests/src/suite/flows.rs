@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use datapath::flow::{Action, Flow, FlowChange, FlowId, FlowKey};
+use datapath::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats};
 use datapath::port::VportNo;
 use datapath::{Execute, FlowTable, RefusalCause};
 use vlan::verdict::Consulted;
@@ -30,6 +30,23 @@ pub async fn a_flow_takes_frames_without_an_upcall<B: Bench>(bench: &mut B) {
     assert_eq!((dumped.packets, dumped.bytes), (stats.packets, stats.bytes));
     let [one, other] = [stats.used, dumped.used].map(|used| used.unwrap_or_else(|| panic!("never used")));
     assert!(one.since(other).max(other.since(one)) <= TICK, "{one} in the counters, {other} in the dump");
+}
+
+/// Each as it is now, in the order in which they were asked for.
+pub async fn single_flows_tell_what_they_counted<B: Bench>(bench: &mut B) {
+    let (mut dp, [_, b]) = open(bench, ["a", "b"]).await;
+    learn(bench, &mut dp, "a", &plain("first"), (1, WIDEST, &[Action::Output(b)])).await;
+    bench.inject("a", &[plain("second")]);
+    learn(bench, &mut dp, "b", &plain("first"), (2, WIDEST, &[])).await;
+    let [unused, none, used] = &dp.flow_stats_of([2, 9, 1].map(FlowId).to_vec()).await[..] else {
+        panic!("three were asked for");
+    };
+    let count =
+        |answer: &Result<_, datapath::Refusal>| answer.as_ref().map(|stats: &FlowStats| stats.packets).ok();
+    assert_eq!((count(unused), count(used)), (Some(0), Some(1)));
+    assert!(used.as_ref().is_ok_and(|stats| stats.used.is_some()), "{used:?}");
+    assert!(none.as_ref().is_err_and(|refusal| refusal.cause == RefusalCause::NotFound), "{none:?}");
+    assert_eq!(dp.flow_stats_of(Vec::new()).await, []);
 }
 
 /// Its frames come up again; withdrawing what is not there is no error.
@@ -142,7 +159,7 @@ pub async fn flows_and_their_frames_travel_together<B: Bench>(bench: &mut B) {
     let to = |port| put(1, &first, WIDEST, &[Action::Output(port)]);
     let changes = vec![to(b), delete(1), to(c), put(2, &other, NARROWEST, &[Action::Output(b)])];
     let frames = [plain("one"), vec![0; 13], plain("two")].map(order);
-    let (flows, sent) = dp.set_up(changes, frames.to_vec()).await;
+    let (flows, sent) = dp.set_up(frames.to_vec(), changes).await;
     let [Ok(None), Ok(Some(counted)), Ok(None), Ok(None)] = &flows[..] else { panic!("{flows:?}") };
     assert_eq!(counted.packets, 1);
     let [Ok(()), Err(short), Ok(())] = &sent[..] else { panic!("{sent:?}") };
@@ -150,9 +167,9 @@ pub async fn flows_and_their_frames_travel_together<B: Bench>(bench: &mut B) {
     assert_eq!(bench.sent("c"), [plain("one"), plain("two")]);
     bench.inject("a", &[plain("third"), from(address(7), "fourth")]);
     assert_eq!((bench.sent("c"), bench.sent("b")), (vec![plain("third")], vec![from(address(7), "fourth")]));
-    let (flows, sent) = dp.set_up(Vec::new(), vec![order(plain("alone"))]).await;
+    let (flows, sent) = dp.set_up(vec![order(plain("alone"))], Vec::new()).await;
     assert_eq!((flows.len(), sent.len(), bench.sent("c")), (0, 1, vec![plain("alone")]));
-    let (flows, sent) = dp.set_up(vec![delete(1)], Vec::new()).await;
+    let (flows, sent) = dp.set_up(Vec::new(), vec![delete(1)]).await;
     assert_eq!((flows.len(), sent.len(), granted(dp.flows().await).len()), (1, 0, 1));
 }
 

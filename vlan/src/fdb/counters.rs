@@ -39,7 +39,7 @@ pub struct Counters {
 impl Counters {
     pub(super) fn note(&mut self, learned: &Learned) {
         let counter = match learned {
-            Learned::Refreshed => return,
+            Learned::Refreshed | Learned::Undecided { .. } => return,
             Learned::New { .. } => &mut self.learned,
             Learned::Moved { .. } => &mut self.moved,
             Learned::Frozen { .. } => &mut self.frozen,

@@ -58,6 +58,7 @@ impl Fdb {
         self.detach(place);
         if let Some(moved) = self.moved.get_mut(&place) {
             moved.stays.clear();
+            moved.counted.clear();
         }
         let node = &mut self.table[place];
         (node.location, node.kind) = (location, Kind::Declared);
@@ -74,8 +75,9 @@ impl Fdb {
         (self.table[place].kind == Kind::Declared).then(|| self.remove(place))
     }
 
-    /// Takes every declaration back.
+    /// Takes every declaration back, those of shared addresses too.
     pub fn undeclare_all(&mut self) -> Vec<Gone> {
+        self.shared.clear();
         self.retain(|entry| entry.kind != Kind::Declared)
     }
 
@@ -100,6 +102,9 @@ impl Fdb {
         }
         let key = Key::new(claim.segment, claim.mac);
         let arrival = Arrival::remote(Location::Host(claim.host));
+        if let Some(at) = self.shared.keeps_out(key, arrival.location) {
+            return Learned::Refused(Refused::Pinned { at });
+        }
         let Some(place) = self.table.find(key) else {
             let place = self.enter(Node::new(key, arrival.location, Kind::Remote, now), None, Duration::ZERO);
             self.adopt_mobility(place, claim.mobility);
@@ -131,7 +136,8 @@ impl Fdb {
         if !wins {
             return Learned::Refused(Refused::Stale { at });
         }
-        if self.is_one_too_many(now, place, arrival) {
+        let is_shared = self.shared.places(self.table[place].key).is_some();
+        if !is_shared && self.is_one_too_many(now, place, arrival) {
             let learned = self.freeze(now, place, arrival.location);
             self.adopt_mobility(place, claim.mobility);
             return learned;

@@ -61,9 +61,7 @@ impl Fdb {
     }
 
     fn flush_slot(&mut self, slot: Slot) -> Vec<Gone> {
-        for moved in self.moved.values_mut() {
-            moved.stays.retain(|stay| stay.slot != Some(slot));
-        }
+        self.flushes.note(slot);
         let mut going = self.queues.places(&self.table, slot);
         let frozen = self.frozen.iter().map(|(_, place)| *place);
         going.extend(frozen.filter(|place| self.slot_of(*place) == Some(slot)));

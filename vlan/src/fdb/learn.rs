@@ -3,6 +3,7 @@
 use super::damping::Arrival;
 use super::entry::{Gone, Kind};
 use super::key::Key;
+use super::reflect::{self, Evidence};
 use super::refusal::{NotLearned, Refused};
 use super::table::{Node, Place};
 use super::{Fdb, Learn, LearnPolicy, Learned, Slot};
@@ -53,7 +54,11 @@ impl Fdb {
         mac: MacAddr,
         location: Location,
     ) -> Option<Refused> {
-        let place = self.table.find(Key::new(segment, mac))?;
+        let key = Key::new(segment, mac);
+        if let Some(at) = self.shared.keeps_out(key, location) {
+            return Some(Refused::Pinned { at });
+        }
+        let place = self.table.find(key)?;
         let node = &self.table[place];
         let at = node.location;
         if at == location {
@@ -81,6 +86,9 @@ impl Fdb {
     fn judge(&mut self, now: Instant, learn: &Learn, place: Option<Place>) -> Learned {
         if let Some(why) = not_a_station(learn.mac) {
             return Learned::NotLearned(why);
+        }
+        if let Some(at) = self.shared.keeps_out(Key::new(learn.segment, learn.mac), learn.location) {
+            return Learned::Refused(Refused::Pinned { at });
         }
         let Some(place) = place else { return self.learn_new(now, learn) };
         let is_here = self.table[place].location == learn.location;
@@ -125,9 +133,10 @@ impl Fdb {
             Err(Full) => return self.not_learned(learn.policy.on_limit, Some(place)),
         };
         if let Some(moved) = self.moved.get_mut(&place) {
-            moved.stays.clear();
+            moved.counted.clear();
         }
         if self.is_other_group(place, &arrival) {
+            self.note_stay(self.table[place].used, place);
             self.count_move(place);
         }
         self.settle(now, place, &arrival);
@@ -137,14 +146,24 @@ impl Fdb {
 
     fn hear_elsewhere(&mut self, now: Instant, place: Place, learn: &Learn) -> Learned {
         let node = &self.table[place];
-        let at = node.location;
-        if self.sent.is_echo(now, node.key, at, learn.location) {
-            return Learned::Refused(Refused::Reflected { at });
+        let (at, key) = (node.location, node.key);
+        let echo = reflect::echo_of(at, learn);
+        if echo.is_some_and(|echo| self.sent.has(now, echo)) {
+            let reflected = Learned::Refused(Refused::Reflected { at });
+            let is_shared = self.shared.places(key).is_some();
+            let claim = if is_shared { None } else { self.note_claim(now, place, learn.location) };
+            return claim.unwrap_or(reflected);
+        }
+        if let Some(echo) = echo.filter(|_| learn.evidence == Evidence::FlowsUnasked) {
+            return Learned::Undecided { at, echo };
         }
         if let Some(refused) = self.fixed(now, place) {
             return Learned::Refused(refused);
         }
         let arrival = Arrival::new(learn);
+        if self.shared.places(key).is_some() {
+            return self.hand_over(now, place, learn, &arrival);
+        }
         if self.is_one_too_many(now, place, &arrival) {
             return self.freeze(now, place, learn.location);
         }
@@ -156,6 +175,21 @@ impl Fdb {
                 Learned::Moved { from, evicted }
             }
         }
+    }
+
+    /// An address that is declared for several ports goes from one to another of them as often as it likes.
+    fn hand_over(&mut self, now: Instant, place: Place, learn: &Learn, arrival: &Arrival) -> Learned {
+        let evicted = match self.make_room_for(now, place, arrival, &learn.policy) {
+            Ok(evicted) => evicted,
+            Err(Full) => return self.not_learned(learn.policy.on_limit, Some(place)),
+        };
+        let from = self.table[place].location;
+        if self.is_other_group(place, arrival) {
+            self.count_move(place);
+        }
+        self.settle(now, place, arrival);
+        self.queues.set_limit(slot_for(learn.location, &learn.policy), learn.policy.limit);
+        Learned::Moved { from, evicted }
     }
 
     /// Why a live address stays where it is, wherever it is heard or claimed.
@@ -177,6 +211,7 @@ impl Fdb {
         let from = self.table[place].location;
         if self.is_other_group(place, arrival) {
             self.note_stay(now, place);
+            self.count_for_damping(now, place);
             self.count_move(place);
         }
         self.settle(now, place, arrival);

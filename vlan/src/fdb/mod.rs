@@ -28,12 +28,13 @@ use crate::time::Instant;
 use crate::verdict::DropReason;
 
 use counters::Counters;
-use damping::Moved;
+use damping::{Flushes, Moved};
 use entry::{Entry, Gone};
 use key::{Key, Seed};
 use queue::{Queues, is_past};
-use reflect::Sent;
+use reflect::{Echo, Evidence, Likeness, Sent};
 use refusal::{NotLearned, Refused};
+use shared::Shared;
 use table::{Place, Table};
 
 pub mod age;
@@ -41,17 +42,20 @@ pub mod counters;
 mod damping;
 pub mod declare;
 pub mod entry;
+mod excerpt;
 mod flush;
 mod index;
 pub mod key;
 pub mod learn;
+mod page;
 mod queue;
 #[cfg(test)]
 mod reference;
-mod reflect;
+pub mod reflect;
 pub mod refusal;
 mod remap;
 pub mod saved;
+mod shared;
 #[cfg(test)]
 mod stories;
 mod table;
@@ -67,6 +71,8 @@ pub struct Fdb {
     moved: FxHashMap<Place, Moved>,
     /// Frozen addresses by when they thaw.
     frozen: BTreeSet<(Instant, Place)>,
+    flushes: Flushes,
+    shared: Shared,
     sent: Sent,
     generation: u32,
     counters: Counters,
@@ -86,6 +92,8 @@ impl Fdb {
             queues: Queues::default(),
             moved: FxHashMap::default(),
             frozen: BTreeSet::new(),
+            flushes: Flushes::default(),
+            shared: Shared::default(),
             sent: Sent::new(seed),
             generation: 0,
             counters: Counters::default(),
@@ -264,6 +272,17 @@ pub struct Learn {
     pub location: Location,
     /// How addresses are learned there.
     pub policy: LearnPolicy,
+    /// What its frame looks like, where it may be one of ours that has come back; `None`: it is none.
+    pub likeness: Option<Likeness>,
+    /// Whether all is known of what we have sent.
+    pub evidence: Evidence,
+}
+
+impl Learn {
+    /// One that is none of our own frames come back, as far as is known.
+    pub fn new(segment: SegmentId, mac: MacAddr, location: Location, policy: LearnPolicy) -> Learn {
+        Learn { segment, mac, location, policy, likeness: None, evidence: Evidence::Complete }
+    }
 }
 
 /// What became of a source address. Where it says that an address is now elsewhere, or nowhere, what depended on that
@@ -284,7 +303,7 @@ pub enum Learned {
         /// Another one, which had to go for it.
         evicted: Option<Gone>,
     },
-    /// It has moved too often (RFC 7432 15.1) and stays where it was longest.
+    /// It has moved or was claimed too often (RFC 7432 15.1) and stays where it was longest.
     Frozen {
         /// Where it is from now on.
         at: Location,
@@ -299,6 +318,14 @@ pub enum Learned {
     },
     /// It is not learned; its frame goes on.
     NotLearned(NotLearned),
+    /// It is heard from a fabric and known on the virtual side. A flow may have sent the frame there: nothing is learned before that is
+    /// known. Said only where [`Evidence::FlowsUnasked`] was.
+    Undecided {
+        /// Where it is known to be.
+        at: Location,
+        /// What that flow would have sent.
+        echo: Echo,
+    },
     /// It is not learned and its frame is dropped.
     Refused(Refused),
 }
@@ -329,7 +356,9 @@ impl Learned {
         match self {
             Learned::New { .. } | Learned::Moved { .. } | Learned::Frozen { .. } => true,
             Learned::NotLearned(NotLearned::AtLimit { forgotten }) => forgotten.is_some(),
-            Learned::Refreshed | Learned::NotLearned(_) | Learned::Refused(_) => false,
+            Learned::Refreshed | Learned::NotLearned(_) | Learned::Undecided { .. } | Learned::Refused(_) => {
+                false
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::damping::{FREEZE, MOVES, WINDOW};
+use super::damping::{FREEZE, LEAST_STAY, MOVES, WINDOW};
 use super::declare::Claim;
 use super::entry::{Gone, Kind};
 use super::refusal::{NotLearned, Refused};
@@ -46,6 +46,9 @@ pub(super) struct Known {
     pub(super) mobility: u64,
     /// Location, kind, ageing, since, left.
     pub(super) stays: Vec<(Location, Kind, Duration, Instant, Instant)>,
+    /// When it moved or was claimed, and when it was claimed last.
+    pub(super) counted: Vec<Instant>,
+    pub(super) claimed: Instant,
     pub(super) frozen: Option<Instant>,
 }
 
@@ -63,14 +66,25 @@ impl Known {
         self.used.as_nanos() / 1_000_000_000
     }
 
-    fn longest(&self) -> (Location, Kind, Duration) {
-        let total = |at: Location| -> Duration {
-            self.stays.iter().filter(|stay| stay.0 == at).map(|stay| stay.4.since(stay.3)).sum()
+    /// Where it was longest, until now.
+    fn longest(&self, now: Instant) -> (Location, Kind, Duration) {
+        let mut stays = self.stays.clone();
+        stays.push((self.location, self.kind, self.ageing, self.learned, now));
+        let lasted = |stay: &(Location, Kind, Duration, Instant, Instant)| {
+            let lasted = stay.4.since(stay.3);
+            if lasted < LEAST_STAY { Duration::ZERO } else { lasted }
         };
-        let most = self.stays.iter().map(|stay| total(stay.0)).max().unwrap();
-        let home = self.stays.iter().find(|stay| total(stay.0) == most).unwrap().0;
-        let stay = self.stays.iter().rfind(|stay| stay.0 == home).unwrap();
+        let total = |at: Location| -> Duration { stays.iter().filter(|stay| stay.0 == at).map(lasted).sum() };
+        let most = stays.iter().map(|stay| total(stay.0)).max().unwrap();
+        let home = stays.iter().find(|stay| total(stay.0) == most).unwrap().0;
+        let stay = stays.iter().rfind(|stay| stay.0 == home).unwrap();
         (stay.0, stay.1, stay.2)
+    }
+
+    /// Whether the move or claim of now is the one that freezes.
+    fn is_last_straw(&mut self, now: Instant) -> bool {
+        self.counted.retain(|at| now.since(*at) <= WINDOW);
+        self.counted.len() + 1 >= MOVES
     }
 }
 
@@ -125,6 +139,8 @@ impl Reference {
             ageing: policy.ageing,
             mobility: 0,
             stays: Vec::new(),
+            counted: Vec::new(),
+            claimed: Instant::ZERO,
             frozen: None,
         };
         let evicted = got.evicted();
@@ -145,7 +161,11 @@ impl Reference {
             }
             return Learned::Refreshed;
         }
-        if is_live && let Some(refused) = self.refused(now, name, Some(to)) {
+        if is_live && self.is_echo(now, name, to) {
+            let claim = self.note_claim(now, name, to, evicted);
+            return claim.unwrap_or(Learned::Refused(Refused::Reflected { at }));
+        }
+        if is_live && let Some(refused) = self.refused(now, name) {
             return Learned::Refused(refused);
         }
         if is_live && let Some(frozen) = self.freeze(now, name, to, evicted) {
@@ -166,15 +186,38 @@ impl Reference {
         Learned::NotLearned(NotLearned::AtLimit { forgotten })
     }
 
-    fn refused(&mut self, now: Instant, name: Name, to: Option<Location>) -> Option<Refused> {
+    fn is_echo(&self, now: Instant, name: Name, to: Location) -> bool {
+        let Location::Fabric { fabric, .. } = to else { return false };
+        let sent = self.sent.get(&(name, fabric.0));
+        !matches!(self.known[&name].location, Location::Fabric { .. })
+            && sent.is_some_and(|sent| now.since(*sent) <= Duration::from_secs(1))
+    }
+
+    /// What became of the address, if that was one claim too many. Without a word of the holder since the last claim, it is none.
+    fn note_claim(
+        &mut self,
+        now: Instant,
+        name: Name,
+        to: Location,
+        evicted: Option<Gone>,
+    ) -> Option<Learned> {
+        let known = &self.known[&name];
+        if (known.claimed > Instant::ZERO && known.used <= known.claimed) || self.refused(now, name).is_some()
+        {
+            return None;
+        }
+        let known = self.known.get_mut(&name).unwrap();
+        if known.is_last_straw(now) {
+            return Some(self.freeze_at_longest(now, name, to, evicted));
+        }
+        known.counted.push(now);
+        known.claimed = now;
+        None
+    }
+
+    fn refused(&mut self, now: Instant, name: Name) -> Option<Refused> {
         let known = self.known.get_mut(&name).unwrap();
         let at = known.location;
-        if let Some(Location::Fabric { fabric, .. }) = to
-            && !matches!(at, Location::Fabric { .. })
-            && self.sent.get(&(name, fabric.0)).is_some_and(|sent| now.since(*sent) <= Duration::from_secs(1))
-        {
-            return Some(Refused::Reflected { at });
-        }
         if known.kind == Kind::Declared {
             return Some(Refused::Pinned { at });
         }
@@ -188,14 +231,21 @@ impl Reference {
 
     /// `None` if this is not the move that freezes.
     fn freeze(&mut self, now: Instant, name: Name, seen: Location, evicted: Option<Gone>) -> Option<Learned> {
+        let known = self.known.get_mut(&name).unwrap();
+        let is_frozen = is_other_group(known.location, seen) && known.is_last_straw(now);
+        is_frozen.then(|| self.freeze_at_longest(now, name, seen, evicted))
+    }
+
+    fn freeze_at_longest(
+        &mut self,
+        now: Instant,
+        name: Name,
+        seen: Location,
+        evicted: Option<Gone>,
+    ) -> Learned {
         let mut known = self.known[&name].clone();
         let from = known.location;
-        known.stays.retain(|stay| now.since(stay.4) <= WINDOW);
-        if !is_other_group(from, seen) || known.stays.len() + 1 < MOVES {
-            return None;
-        }
-        known.stays.push((from, known.kind, known.ageing, known.learned, now));
-        let (mut at, kind, ageing) = known.longest();
+        let (mut at, kind, ageing) = known.longest(now);
         let returns_to = (kind == Kind::Dynamic).then(|| slot(at)).filter(|to| known.slot() != Some(*to));
         if let Some(to) = returns_to {
             let any = policy(name, at);
@@ -204,29 +254,32 @@ impl Reference {
             }
         }
         if at != from {
+            known.mobility += 1;
+            known.stays.push((from, known.kind, known.ageing, known.learned, now));
             (known.location, known.kind, known.ageing, known.learned) = (at, kind, ageing, now);
         }
         if at == seen {
             known.used = now;
         }
         let until = now + FREEZE;
-        known.mobility += 1;
-        known.stays.clear();
+        known.counted.clear();
         known.frozen = Some(until);
         self.known.insert(name, known);
-        Some(Learned::Frozen { at, from, seen, until, evicted })
+        Learned::Frozen { at, from, seen, until, evicted }
     }
 
     fn arrive(&mut self, now: Instant, name: Name, mut arrival: Known, is_move: bool) {
         let before = self.known.remove(&name).unwrap();
         arrival.mobility = before.mobility;
-        arrival.stays = if is_move { before.stays } else { Vec::new() };
+        arrival.stays = before.stays;
+        arrival.counted = if is_move { before.counted } else { Vec::new() };
+        arrival.claimed = before.claimed;
         if is_other_group(before.location, arrival.location) {
             arrival.mobility += 1;
+            let left = if is_move { now } else { before.used };
+            arrival.stays.push((before.location, before.kind, before.ageing, before.learned, left));
             if is_move {
-                arrival.stays.retain(|stay| now.since(stay.4) <= WINDOW);
-                let stay = (before.location, before.kind, before.ageing, before.learned, now);
-                arrival.stays.push(stay);
+                arrival.counted.push(now);
             }
         }
         self.known.insert(name, arrival);
@@ -248,6 +301,8 @@ impl Reference {
             ageing: Duration::ZERO,
             mobility: claim.mobility,
             stays: Vec::new(),
+            counted: Vec::new(),
+            claimed: Instant::ZERO,
             frozen: None,
         };
         let Some(known) = self.known.get(&name).cloned() else {
@@ -256,20 +311,26 @@ impl Reference {
         };
         let highest = known.mobility.max(claim.mobility);
         if !known.is_live(now) {
-            (arrival.mobility, arrival.stays) = (highest, known.stays);
+            arrival = Known {
+                mobility: highest,
+                stays: known.stays,
+                counted: known.counted,
+                claimed: known.claimed,
+                ..arrival
+            };
             self.known.insert(name, arrival);
             return Learned::New { evicted: None };
         }
         if known.location == to {
             let known = self.known.get_mut(&name).unwrap();
             if known.kind == Kind::Dynamic {
-                (arrival.mobility, arrival.stays) = (highest, known.stays.clone());
-                *known = arrival;
+                let Known { stays, counted, claimed, .. } = known.clone();
+                *known = Known { mobility: highest, stays, counted, claimed, ..arrival };
             }
             known.mobility = highest;
             return Learned::Refreshed;
         }
-        if let Some(refused) = self.refused(now, name, None) {
+        if let Some(refused) = self.refused(now, name) {
             return Learned::Refused(refused);
         }
         let at = known.location;

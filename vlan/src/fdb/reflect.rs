@@ -2,25 +2,65 @@
 //!
 //! A frame that we sent into a fabric may return by another of its trunks while a switch still learns, or while two of our
 //! gateways both believe that a trunk is theirs. Taking it for a move would turn a VM's address over to the fabric. So what
-//! was sent into each fabric within the last second is remembered. Returning frames are never evidence; an address
-//! that has really moved to the fabric is believed there a second after our last frame with it.
+//! was sent into each fabric within the last second is remembered: source, destination and EtherType. A frame that looks the same is
+//! a *reflection*, no evidence of where its source is, but a *claim* of the trunk (see `damping`). Any other frame from that source is
+//! a move: a VM that has migrated to a host behind the trunk is followed by its first announcement that differs, or by the first one
+//! after that second.
+//!
+//! What a flow of the kernel has sent is not seen here. Who has flows asks them first: [`Evidence::FlowsUnasked`].
 
 use std::collections::HashMap;
 
-use super::key::{Key, Seed};
-use super::{ECHO, Fdb};
+use serde::{Deserialize, Serialize};
+
+use super::key::Seed;
+use super::{ECHO, Fdb, Learn};
 use crate::addr::MacAddr;
 use crate::model::id::{FabricId, Location, SegmentId};
 use crate::time::Instant;
 
-/// Who was sent into which fabric lately: two maps, of which the older one is dropped as a whole.
+/// What frames of one source are told apart by when one of them comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Likeness {
+    /// The destination address.
+    pub dst: MacAddr,
+    /// The type behind the tags by which its VLAN was found: the same on every port of the segment.
+    pub ether_type: u16,
+}
+
+/// A frame of ours that may come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Echo {
+    /// The segment it was sent in.
+    pub segment: SegmentId,
+    /// Its source address.
+    pub mac: MacAddr,
+    /// What it looks like.
+    pub likeness: Likeness,
+    /// The fabric it was sent into.
+    pub fabric: FabricId,
+}
+
+/// What is known of a frame that may be our own, come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Evidence {
+    /// All that there is: decide.
+    #[default]
+    Complete,
+    /// Flows may have sent it, and have not been asked: where that would decide, nothing is learned.
+    FlowsUnasked,
+}
+
+/// Which frames went into which fabric lately: two maps, of which the older one is dropped as a whole.
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
-    recent: HashMap<(Key, FabricId), Instant, Seed>,
-    earlier: HashMap<(Key, FabricId), Instant, Seed>,
+    recent: Map,
+    earlier: Map,
     /// When `recent` was begun.
     begun: Instant,
 }
+
+type Map = HashMap<Echo, Instant, Seed>;
 
 impl Sent {
     pub(super) fn new(seed: Seed) -> Sent {
@@ -28,25 +68,29 @@ impl Sent {
         Sent { recent: map.clone(), earlier: map, begun: Instant::ZERO }
     }
 
-    fn note(&mut self, at: Instant, key: Key, fabric: FabricId) {
-        let is_known = self.recent.contains_key(&(key, fabric));
+    fn note(&mut self, at: Instant, what: Echo) {
+        let is_known = self.recent.contains_key(&what);
         if at.since(self.begun) > ECHO || (self.recent.len() >= CAPACITY && !is_known) {
             std::mem::swap(&mut self.recent, &mut self.earlier);
             self.recent.clear();
+            // A burst must not be paid for ever after.
+            self.recent.shrink_to(self.earlier.len());
             self.begun = self.begun.max(at);
         }
-        let last = self.recent.entry((key, fabric)).or_insert(at);
+        let last = self.recent.entry(what).or_insert(at);
         *last = (*last).max(at);
     }
 
-    /// Whether an address known on the virtual side is heard from a fabric only because we sent it there.
-    pub(super) fn is_echo(&self, now: Instant, key: Key, known: Location, heard: Location) -> bool {
-        let (Location::Port { .. } | Location::Host(_), Location::Fabric { fabric, .. }) = (known, heard)
-        else {
-            return false;
-        };
+    /// Whether it was sent within the last second.
+    pub(super) fn has(&self, now: Instant, what: Echo) -> bool {
         let was_sent = |at: &Instant| now.since(*at) <= ECHO;
-        [&self.recent, &self.earlier].into_iter().any(|map| map.get(&(key, fabric)).is_some_and(was_sent))
+        [&self.recent, &self.earlier].into_iter().any(|map| map.get(&what).is_some_and(was_sent))
+    }
+
+    /// Knows of a frame what is known of it elsewhere.
+    pub(super) fn note_as(&mut self, other: &Sent, what: Echo) {
+        self.recent.extend(other.recent.get(&what).map(|at| (what, *at)));
+        self.earlier.extend(other.earlier.get(&what).map(|at| (what, *at)));
     }
 
     #[cfg(test)]
@@ -61,12 +105,23 @@ impl Sent {
 }
 
 impl Fdb {
-    /// Says that a frame or announcement with this source address left by a trunk of `fabric` at `now`. At least the last
-    /// 65 536 addresses are remembered, for one second each.
-    pub fn note_sent(&mut self, now: Instant, segment: SegmentId, mac: MacAddr, fabric: FabricId) {
-        self.sent.note(now, Key::new(segment, mac), fabric);
+    /// Says that a frame or announcement left by a trunk of a fabric at `now`. At least the last
+    /// 65 536 different ones are remembered, for one second each.
+    pub fn note_sent(&mut self, now: Instant, what: Echo) {
+        self.sent.note(now, what);
     }
 }
 
-/// Most addresses in one of the two maps.
+/// What a frame would be the echo of, if it is one: an address that is known on the virtual side is heard from a fabric.
+pub(super) fn echo_of(known: Location, learn: &Learn) -> Option<Echo> {
+    match (known, learn.location) {
+        (Location::Port { .. } | Location::Host(_), Location::Fabric { fabric, .. }) => {
+            let Learn { segment, mac, likeness, .. } = *learn;
+            Some(Echo { segment, mac, likeness: likeness?, fabric })
+        }
+        _ => None,
+    }
+}
+
+/// Most frames in one of the two maps.
 const CAPACITY: usize = 65_536;

@@ -19,6 +19,10 @@ impl Fdb {
         mut to: impl FnMut(SegmentId, Location) -> Option<(SegmentId, Location)>,
     ) -> usize {
         let before = self.len();
+        for moved in self.moved.values_mut() {
+            moved.stays.retain(|stay| !self.flushes.covers(stay));
+        }
+        self.flushes.clear();
         let places: Vec<Place> = self.table.places().collect();
         let mut lifted = Vec::new();
         for place in places {

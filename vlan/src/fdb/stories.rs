@@ -12,7 +12,8 @@ use super::declare::{Claim, Declared};
 use super::entry::{Gone, Kind};
 use super::learn::Touched;
 use super::reference::{Known, Name, Reference, policy, slot};
-use super::tests::{fabric, host, mac, port, segment};
+use super::reflect::Echo;
+use super::tests::{LOOK, fabric, host, mac, port, segment};
 use super::{Learn, Slot};
 use crate::model::id::{FabricId, HostId, Location, PortId};
 use crate::time::Instant;
@@ -30,6 +31,8 @@ enum Event {
     Declare(Name, usize),
     Undeclare(Name),
     Sent(Name, u32),
+    /// Sent into a fabric, and comes back from it, so often.
+    Return(Name, u32, u64),
     Thaw(Name),
     Age(usize),
     FlushPort(u32),
@@ -51,6 +54,7 @@ fn stories() -> impl Strategy<Value = Vec<Event>> {
         1 => (name(), 0..PLACES).prop_map(|(n, p)| Event::Declare(n, p)),
         1 => name().prop_map(Event::Undeclare),
         6 => (name(), 0..2u32).prop_map(|(n, f)| Event::Sent(n, f)),
+        1 => (name(), 0..2u32, 1..7u64).prop_map(|(n, f, t)| Event::Return(n, f, t)),
         1 => name().prop_map(Event::Thaw),
         4 => prop_oneof![Just(1usize), Just(100)].prop_map(Event::Age),
         1 => (1..=3u32).prop_map(Event::FlushPort),
@@ -91,10 +95,13 @@ impl Story {
             Event::Touch(name, ago) => self.touch(name, self.now - Duration::from_millis(ago)),
             Event::Declare(name, at) => self.declare(name, place(at)),
             Event::Undeclare(name) => self.undeclare(name),
-            Event::Sent(name, fabric) => {
-                self.fdb.note_sent(self.now, segment(name.0), mac(name.1), FabricId(fabric));
-                self.reference.sent.insert((name, fabric), self.now);
-            }
+            Event::Sent(name, fabric) => self.sent(name, fabric),
+            Event::Return(name, number, times) => (0..times).for_each(|_| {
+                self.now = self.now + Duration::from_millis(300);
+                self.touch(name, self.now);
+                self.sent(name, number);
+                self.learn(name, fabric(number, 5));
+            }),
             Event::Thaw(name) => self.thaw(name),
             Event::Age(budget) => self.age(budget),
             Event::FlushPort(number) => {
@@ -111,10 +118,18 @@ impl Story {
     }
 
     fn learn(&mut self, name: Name, location: Location) {
-        let learn =
-            Learn { segment: segment(name.0), mac: mac(name.1), location, policy: policy(name, location) };
+        let learn = Learn {
+            likeness: Some(LOOK),
+            ..Learn::new(segment(name.0), mac(name.1), location, policy(name, location))
+        };
         let got = self.fdb.learn(self.now, learn);
         assert_eq!(got, self.reference.learn(self.now, name, location, &got));
+    }
+
+    fn sent(&mut self, name: Name, fabric: u32) {
+        let (segment, mac) = (segment(name.0), mac(name.1));
+        self.fdb.note_sent(self.now, Echo { segment, mac, likeness: LOOK, fabric: FabricId(fabric) });
+        self.reference.sent.insert((name, fabric), self.now);
     }
 
     fn claim(&mut self, name: Name, host: HostId, mobility: u64) {
@@ -167,6 +182,8 @@ impl Story {
             ageing: Duration::ZERO,
             mobility: before.as_ref().map_or(0, |k| k.mobility),
             stays: Vec::new(),
+            counted: Vec::new(),
+            claimed: before.as_ref().map_or(Instant::ZERO, |k| k.claimed),
             frozen: None,
         };
         self.reference.known.insert(name, declared);
@@ -251,7 +268,8 @@ impl Story {
         known.retain(|_, known| known.kind == Kind::Dynamic && now < known.used + known.ageing);
         for known in known.values_mut() {
             known.stays.clear();
-            known.frozen = None;
+            known.counted.clear();
+            (known.frozen, known.claimed) = (None, Instant::ZERO);
         }
         self.reference.sent.clear();
         assert_eq!(restored, known.len());

@@ -12,7 +12,7 @@ use vlan::model::id::{HostId, Location, PortId};
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::time::Instant;
-use vlan::verdict::{Decision, Effect, Egress, Meter, Output, Protocol, StormClass, Verdict};
+use vlan::verdict::{Decision, Effect, Egress, Meter, Output, StormClass, Verdict};
 use vlan::vid::Vid;
 
 use super::{Fate, Frame, Note, Step, Story, To, What};
@@ -149,7 +149,7 @@ impl Stage {
         for output in &verdict.outputs {
             let Egress::Port(port) = output.to else { continue };
             if let Some(fabric) = self.switch.topology().port(port).group {
-                self.switch.fdb.note_sent(self.now, source.segment, source.mac, fabric);
+                self.switch.fdb.note_sent(self.now, source.echo(verdict.likeness, fabric));
             }
         }
     }
@@ -158,8 +158,6 @@ impl Stage {
         Ok(match verdict.decision {
             Decision::Unjudged => return Err("the frame was not judged".to_owned()),
             Decision::Drop(reason) => Fate::Drop(reason.name().to_owned()),
-            Decision::Consume(Protocol::Lldp) => Fate::Consume("lldp".to_owned()),
-            Decision::Consume(Protocol::Probe) => Fate::Consume("probe".to_owned()),
             Decision::Forward => {
                 let copy = |output: &Output| Ok((self.to(output.to), edited(output, bytes)?));
                 let mut copies = verdict.outputs.iter().map(copy).collect::<Result<Vec<_>, String>>()?;
@@ -188,9 +186,8 @@ impl Stage {
                 }
                 None => Note::Unmetered,
             },
-            Note::Blocks(_) | Note::Watches(_) | Note::NoEffect => match verdict.effect {
+            Note::Blocks(_) | Note::NoEffect => match verdict.effect {
                 Some(Effect::BlockPort(port)) => Note::Blocks(name(port)),
-                Some(Effect::Watch(port)) => Note::Watches(name(port)),
                 None => Note::NoEffect,
             },
             Note::Withheld(port, _) => {
@@ -219,6 +216,7 @@ fn lesson(learned: Option<&Learned>) -> &'static str {
         Some(Learned::Moved { .. }) => "moved",
         Some(Learned::Frozen { .. }) => "frozen",
         Some(Learned::NotLearned(_)) => "not-learned",
+        Some(Learned::Undecided { .. }) => "undecided",
         Some(Learned::Refused(_)) => "refused",
     }
 }
@@ -238,7 +236,6 @@ fn sent(frame: &Frame) -> String {
 fn show(fate: &Fate) -> String {
     match fate {
         Fate::Drop(reason) => format!("drop {reason}"),
-        Fate::Consume(protocol) => format!("consume {protocol}"),
         Fate::Forward(copies) => {
             let each: Vec<String> =
                 copies.iter().map(|(to, bytes)| format!("{to:?} {}", frame_text(bytes))).collect();

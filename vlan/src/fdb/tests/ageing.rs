@@ -12,6 +12,7 @@ fn an_address_is_not_found_from_the_moment_its_age_has_passed() {
     assert_eq!(fdb.find(before, segment(1), mac(1)), Some(port(1)));
     assert_eq!(fdb.find(after, segment(1), mac(1)), None);
     assert_eq!(fdb.entry(after, segment(1), mac(1)), None);
+    assert_eq!((fdb.page(before, 0, 10).count(), fdb.page(after, 0, 10).count()), (1, 0));
     assert_eq!(fdb.age(after, 10), Aged::default());
     assert_eq!(fdb.next_due(), Some(at(302)));
     assert_eq!(fdb.age(at(302), 10).expired, [gone(mac(1), port(1))]);

@@ -6,6 +6,7 @@ use crate::addr::MacAddr;
 use crate::fdb::counters::Counters;
 use crate::fdb::declare::Declared;
 use crate::fdb::entry::{Gone, Kind};
+use crate::fdb::reflect::{Echo, Likeness};
 use crate::fdb::refusal::{NotLearned, Refused};
 use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
 use crate::model::description::OnLimit;
@@ -50,8 +51,11 @@ fn learn(mac: MacAddr, location: Location) -> Learn {
 fn limited(mac: MacAddr, location: Location, limit: u32, on_limit: OnLimit) -> Learn {
     let limited_by = Slot::Port(PortId(0));
     let policy = LearnPolicy { ageing: Duration::from_secs(300), limit, on_limit, limited_by };
-    Learn { segment: segment(1), mac, location, policy }
+    Learn { likeness: Some(LOOK), ..Learn::new(segment(1), mac, location, policy) }
 }
+
+/// What the frames of these tests look like.
+pub(in crate::fdb) const LOOK: Likeness = Likeness { dst: MacAddr::BROADCAST, ether_type: 0x0806 };
 
 fn gone(mac: MacAddr, location: Location) -> Gone {
     Gone { segment: segment(1), mac, location }

@@ -1,0 +1,132 @@
+//! Frames that may be our own, come back. Whether one was sent by a flow of the kernel only the kernel knows: the flows that may have
+//! done it are asked when they did so last, and the frame waits for the answer.
+//!
+//! ```text
+//!   a source known on the virtual side is heard from a fabric
+//!     ├── such a frame is known to have been sent there within the last second ───────────► reflected
+//!     ├── no flow can have sent one ──────────────────────────────────────────────────────► a move
+//!     └── those that can are asked ── what they say is known from then on ── judged ──► one of the two
+//! ```
+//! Readings of all flows decide nothing here: half a second old, they would say of a frame that has just been sent that it never was.
+
+use datapath::flow::{FlowId, FlowKey, FlowStats};
+use smallvec::SmallVec;
+use vlan::fdb::reflect::{Echo, Evidence};
+use vlan::model::id::PortId;
+use vlan::time::Instant;
+
+use super::Engine;
+use super::answer::Asked;
+use super::book::Record;
+use crate::counters::Loss;
+use crate::input::Answer;
+use crate::output::Output;
+
+/// A frame that waits for what flows say.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    echo: Echo,
+    key: FlowKey,
+    frame: Vec<u8>,
+    /// Those that may have sent it.
+    flows: SmallVec<[FlowId; 2]>,
+}
+
+impl Doubt {
+    /// How many flows are asked.
+    pub(super) fn count(&self) -> usize {
+        self.flows.len()
+    }
+}
+
+impl Engine {
+    /// Has a frame wait until the flows that may have sent it were asked; where there is nothing to wait for, it is judged.
+    pub(super) fn doubt(&mut self, now: Instant, port: PortId, echo: Echo, key: FlowKey, frame: Vec<u8>) {
+        let flows = self.book.may_have_sent(&echo);
+        // One that is being withdrawn tells with the answer, which comes before the one to what is asked now.
+        if flows.is_empty() && self.withdrawn.is_empty() {
+            return self.judge_frame(now, (port, Evidence::Complete), key, frame);
+        }
+        if self.waiting >= MOST_WAITING {
+            let key = self.key_of(port);
+            return self.counts.lose(key, Loss::OverBudget, None, 1);
+        }
+        self.waiting += 1;
+        self.changes.doubts.push(Doubt { echo, key, frame, flows });
+    }
+
+    /// Asks the flows.
+    pub(super) fn ask_flows(&mut self, mut doubts: Vec<Doubt>) {
+        while !doubts.is_empty() {
+            let rest = doubts.split_off(doubts.len().min(ASKED_AT_ONCE));
+            let flows = doubts.iter().flat_map(|doubt| doubt.flows.iter().copied()).collect();
+            let id = self.ask(Asked::Uses(doubts));
+            self.outputs.push_back(Output::ReadFlows { id, flows });
+            doubts = rest;
+        }
+    }
+
+    /// Judges the frames that waited for these answers.
+    pub(super) fn note_uses(&mut self, now: Instant, doubts: Vec<Doubt>, answers: Vec<Answer>) {
+        let mut answers = answers.into_iter();
+        for doubt in &doubts {
+            for (flow, answer) in doubt.flows.iter().zip(answers.by_ref()) {
+                let used = self.last_use(now, *flow, answer);
+                self.note_use(now, doubt.echo, used);
+            }
+        }
+        for Doubt { key, frame, .. } in doubts {
+            self.waiting -= 1;
+            match self.links.port_of(key.vport) {
+                Some(port) => self.judge_frame(now, (port, Evidence::Complete), key, frame),
+                None => self.counts.strangers += 1,
+            }
+        }
+    }
+
+    /// When a flow was last used. One that cannot be asked is taken to have been used when it was last known to be.
+    fn last_use(&mut self, now: Instant, flow: FlowId, answer: Answer) -> Option<Instant> {
+        match answer {
+            Answer::Counted(stats) => stats.used,
+            Answer::Refused(refusal) if !refusal.is_not_found() => {
+                self.note_refusal(now, "read-flow", &refusal, false);
+                self.book.get(flow).map(|record| record.used)
+            }
+            _ => None,
+        }
+    }
+
+    fn note_use(&mut self, now: Instant, echo: Echo, used: Option<Instant>) {
+        let Some(used) = used.filter(|used| now.since(*used) <= vlan::fdb::ECHO) else { return };
+        self.switch.fdb.touch(now, echo.segment, echo.mac, used);
+        self.switch.fdb.note_sent(used, echo);
+    }
+
+    /// What a flow that is gone sent last may still come back.
+    pub(super) fn note_last_words(&mut self, now: Instant, echoes: &[Echo], stats: &FlowStats) {
+        for echo in echoes {
+            self.note_use(now, *echo, stats.used);
+        }
+    }
+
+    /// A flow is about to go elsewhere than before: what it sent within the last second may still come back, and it cannot be told
+    /// any more when that was. `after` is what it does from now on.
+    pub(super) fn note_diverted(&mut self, now: Instant, before: SmallVec<[Echo; 1]>, after: &Record) {
+        // Identifiers of another topology say nothing in this one.
+        if self.heritage.in_force.is_some() {
+            return;
+        }
+        for echo in before {
+            if !after.echoes().any(|still| still == echo) {
+                self.switch.fdb.note_sent(now, echo);
+            }
+        }
+    }
+}
+
+/// Most frames that wait at once.
+const MOST_WAITING: usize = 1_024;
+/// Frames whose flows are asked by one output: with [`MOST_ASKED`] flows each, 1 024 flows.
+const ASKED_AT_ONCE: usize = 64;
+/// Flows that are asked for one frame: the last ones put of those that may have sent it. They differ in priorities and inner tags.
+pub(super) const MOST_ASKED: usize = 16;
