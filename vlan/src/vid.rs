@@ -156,12 +156,18 @@ impl Default for VidSet {
     }
 }
 
+impl Extend<Vid> for VidSet {
+    fn extend<I: IntoIterator<Item = Vid>>(&mut self, vids: I) {
+        for vid in vids {
+            self.insert(vid);
+        }
+    }
+}
+
 impl FromIterator<Vid> for VidSet {
     fn from_iter<I: IntoIterator<Item = Vid>>(vids: I) -> VidSet {
         let mut set = VidSet::new();
-        for vid in vids {
-            set.insert(vid);
-        }
+        set.extend(vids);
         set
     }
 }

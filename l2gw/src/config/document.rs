@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use toml::de::{DeTable, DeValue};
 use vlan::model::description::{BridgeKind, Description, Peering};
 use vlan::model::mistake::Table;
+use vlan::model::value;
 
 use super::draft::Drafts;
 use super::objects;
@@ -14,7 +15,6 @@ use super::position::Positions;
 use super::section::{Heading, Section, Value, path_of};
 use super::store::{self, Journal, Nsdb};
 use super::syntax::element_path;
-use super::value;
 use super::words::quoted_with_type;
 
 /// What a file says, as far as it can be read.
@@ -171,10 +171,11 @@ impl<'a> Reader<'_, 'a> {
                 self.unreadable(table, value, &path, title);
                 continue;
             };
-            if let Some(mistake) = value::name_mistake(name.get_ref()) {
+            let index = entries.len();
+            if let Err(mistake) = value::name(name.get_ref()) {
+                self.drafts.taint((table, index), "name");
                 self.drafts.add(name.span().start, path.clone(), mistake);
             }
-            let index = entries.len();
             self.document.places.add(table, &path, offset, object, self.positions);
             let heading = Heading { path, offset, object: Some((table, index)), title, keys, foreign: &[] };
             entries.push(Entry { table: object, heading, name: name.get_ref(), index });

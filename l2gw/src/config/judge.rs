@@ -64,7 +64,8 @@ impl Judge<'_> {
     fn is_news(&self, mistake: &Mistake) -> bool {
         let Place { table, index, key } = mistake.place;
         let object = (table, index);
-        !(self.drafts.is_tainted(object, causes(key))
+        !(self.drafts.is_tainted(object, &[key])
+            || self.drafts.is_tainted(object, causes(key))
             || self.is_doubled(object)
             || self.leads_to_the_unread(key)
             || self.is_about_an_unclear_bridge(object, key)

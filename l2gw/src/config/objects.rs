@@ -1,16 +1,14 @@
 //! `[hosts.NAME]`, `[bridges.NAME]` and `[[vlans]]`.
 
-use std::time::Duration;
-
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
 use vlan::model::description::{Bridge, BridgeKind, DatapathKind, Host, Peering, Redundancy};
+use vlan::model::value::{self as right, quote};
 use vlan::tag::Tpid;
 use vlan::vid::Vid;
 
 use super::section::{Reading, Section, Value, refuse};
 use super::value::{self, DurationRange};
 use super::vids::{self, Span};
-use super::words::quote;
 
 /// Reads a host.
 pub(super) fn host(name: String, section: &mut Section<'_, '_>) -> Host {
@@ -27,13 +25,13 @@ pub(super) fn bridge(name: String, section: &mut Section<'_, '_>) -> Bridge {
     let kinds = [("vlan-aware", Kind::Aware), ("vlan-unaware", Kind::Unaware)];
     let kind = section.required("kind", "\"vlan-aware\" or \"vlan-unaware\"", |v| value::choice(v, &kinds));
     let ageing = section.optional("ageing", |v| value::duration(v, &AGEING));
-    let mac_limit = section.optional("mac-limit", |v| value::whole(v, 1..=MOST_MACS, "addresses"));
+    let mac_limit = section.optional("mac-limit", |v| value::whole(v, &right::MAC_LIMITS));
     let aware = aware(kind, section);
     let vni = section.optional_if(
         kind != Some(Kind::Aware),
         "\"vni\" is for kind \"vlan-unaware\", this bridge is \"vlan-aware\"",
         "vni",
-        |v| value::whole(v, 1..=MOST_VNI, ""),
+        |v| value::whole(v, &right::VNIS),
     );
     let is_unaware = kind == Some(Kind::Unaware) || (kind.is_none() && vni.is_some());
     Bridge {
@@ -106,10 +104,9 @@ fn target(value: &Value<'_>, span: Option<Span>) -> Reading<String> {
         };
     }
     let longest = written.replace(VID, &span.map_or(Vid::MAX, |span| span.last().get()).to_string());
-    match value::name_mistake(&longest) {
-        Some(mistake) => refuse(value, format!("{}: {mistake}", quote(&written))),
-        None => Ok(written),
-    }
+    right::name(&longest)
+        .map(|()| written.clone())
+        .or_else(|mistake| refuse(value, format!("{}: {mistake}", quote(&written))))
 }
 
 /// The VLAN-unaware bridge that `{vid}` makes where none of its name is declared.
@@ -132,14 +129,10 @@ pub(super) const BRIDGE_KEYS: &[&str] =
     &["kind", "fabric", "redundancy", "tpid", "join-vids", "vni", "ageing", "mac-limit"];
 /// Keys of `[[vlans]]`.
 pub(super) const PEERING_KEYS: &[&str] = &["bridge", "vid", "to"];
-/// Most addresses that a limit may allow: half a gigabyte of entries.
-pub(super) const MOST_MACS: u32 = 16_000_000;
-/// 24 bits (RFC 7348 5).
-const MOST_VNI: u32 = (1 << 24) - 1;
 /// 802.1Q table 8-6.
 const AGEING: DurationRange = DurationRange {
-    least: ("10s", Duration::from_secs(10)),
-    most: ("1000000s", Duration::from_secs(1_000_000)),
+    least: ("10s", right::SHORTEST_AGEING),
+    most: ("1000000s", right::LONGEST_AGEING),
     zero: Some("never"),
     example: "\"300s\"",
 };

@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 
 use vlan::addr::MacAddr;
-use vlan::model::defaults::DEFAULT_TRUNK_STORM;
+use vlan::model::defaults::default_storm;
 use vlan::model::description::{
     BpduPolicy, HostAddresses, Mode, NativeInner, OnLimit, Port, Storm, TrunkMode,
 };
+use vlan::model::value::{self as right, Range};
 use vlan::tag::Pcp;
 
-use super::objects::MOST_MACS;
 use super::section::{Reading, Section, Value, refuse};
 use super::value;
 use super::vids;
@@ -87,12 +87,12 @@ fn port_of_shape(
         macs: keys.section.optional("macs", stations).unwrap_or_default(),
         shared_macs: keys.section.optional("shared-macs", stations).unwrap_or_default(),
         ips: keys.of(IPS, |v| value::distinct(v, "of IP addresses", value::machine_ip)).unwrap_or_default(),
-        mac_limit: keys.section.optional("mac-limit", |v| value::whole(v, 1..=MOST_MACS, "addresses")),
+        mac_limit: keys.section.optional("mac-limit", |v| value::whole(v, &right::MAC_LIMITS)),
         on_limit: keys.section.optional("on-limit", |v| value::choice(v, &on_limits)).unwrap_or_default(),
         priority_tags: keys.section.optional("priority-tags", value::flag).unwrap_or_default(),
         bpdu: keys.bpdu(),
         storm: keys.storm(),
-        mtu: keys.section.optional("mtu", |v| value::whole(v, 68..=65_535, "bytes")),
+        mtu: keys.section.optional("mtu", |v| value::whole(v, &right::MTUS)),
         host_addresses: keys.section.optional("host-addresses", host_addresses).unwrap_or_default(),
     }
 }
@@ -144,22 +144,22 @@ impl<'a> Keys<'_, '_, 'a> {
                 .of(of_trunks("native-inner"), |v| value::choice(v, &inner))
                 .unwrap_or_default(),
             translate: self.of(of_trunks("translate"), vids::translation).unwrap_or_default(),
-            weight: self.of(WEIGHT, |v| value::whole(v, 1..=1_000, "")).unwrap_or(1),
+            weight: self.of(WEIGHT, |v| value::whole(v, &right::WEIGHTS)).unwrap_or(1),
         }
     }
 
     /// A class that is not named has the default: a ceiling on a trunk, none on a port.
     fn storm(&mut self) -> Option<Storm> {
-        let default = if self.shape == Shape::Trunk { DEFAULT_TRUNK_STORM } else { 0 };
+        let default = default_storm(self.shape == Shape::Trunk);
         let mut section = self.section.nested("storm", "storm", STORM_KEYS)?;
-        let mut class = |key| {
-            let rate = section.optional(key, |v| value::whole(v, 0..=MOST_PACKETS, "packets per second"));
+        let mut class = |key, default| {
+            let rate = section.optional(key, |v| value::whole(v, &right::STORM_RATES));
             rate.unwrap_or(default)
         };
         Some(Storm {
-            broadcast: class("broadcast"),
-            multicast: class("multicast"),
-            unknown: class("unknown"),
+            broadcast: class("broadcast", default.broadcast),
+            multicast: class("multicast", default.multicast),
+            unknown: class("unknown", default.unknown),
         })
     }
 }
@@ -187,10 +187,10 @@ fn host_addresses(value: &Value<'_>) -> Reading<HostAddresses> {
 }
 
 fn pcp(value: &Value<'_>) -> Reading<Pcp> {
-    let number = value::whole(value, 0..=7, "")?;
+    let number = value::whole(value, &PRIORITIES)?;
     match u8::try_from(number).ok().and_then(Pcp::new) {
         Some(pcp) => Ok(pcp),
-        None => refuse(value, format!("{number} is out of range, allowed is 0 to 7")),
+        None => refuse(value, format!("{number} is out of range, {}", PRIORITIES.allowed())),
     }
 }
 
@@ -217,6 +217,9 @@ const IPS: Owned = Owned { key: "ips", shapes: PORTS, owners: "[[ports]]" };
 /// Trunks pass BPDUs or drop them as the redundancy of their bridge has it.
 const BPDU: Owned = Owned { key: "bpdu", shapes: PORTS, owners: "[[ports]]" };
 const PORTS: &[Shape] = &[Shape::Plain, Shape::Access, Shape::ModeTrunk, Shape::Qinq];
+
+/// Priorities of a tag (802.1Q 9.6).
+const PRIORITIES: Range = Range { first: 0, last: 7, unit: "" };
 
 /// Keys of `[[trunks]]`.
 pub(super) const TRUNK_KEYS: &[&str] = &[
@@ -271,5 +274,3 @@ pub(super) const PORT_KEYS: &[&str] = &[
 pub(super) const NOT_OF_PORTS: &[&str] = &["weight"];
 /// Keys of `storm`.
 pub(super) const STORM_KEYS: &[&str] = &["broadcast", "multicast", "unknown"];
-/// More than any link carries: 400 Gbit/s are 595 million frames of 64 bytes a second.
-const MOST_PACKETS: u32 = 1_000_000_000;

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use vlan::model::value::quote;
+
 use super::section::{Reading, Section, Value, refuse};
 use super::value::{self, DurationRange};
-use super::words::quote;
 
 /// `[nsdb]`: where topology, sessions and addresses are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::collections::{HashMap, HashSet};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use vlan::model::value::{self, quote};
 
 use super::section::path_of;
-use super::value::name_mistake;
-use super::words::{key_part, quote};
+use super::words::key_part;
 
 /// A file's tree, and what is in it twice.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ pub(super) fn element_path(path: &str, index: usize, element: &Spanned<DeValue<'
         DeValue::Table(table) => table.get("name").and_then(|name| name.get_ref().as_str()),
         _ => None,
     };
-    match name.filter(|name| name_mistake(name).is_none()) {
+    match name.filter(|name| value::name(name).is_ok()) {
         Some(name) => format!("{path}.{}", key_part(name)),
         None => format!("{path}.{}", index + 1),
     }

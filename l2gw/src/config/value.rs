@@ -4,14 +4,14 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::de::DeValue;
 use vlan::addr::MacAddr;
+use vlan::model::value::{self as right, Range, quote};
 
 use super::section::{Reading, Value, refuse};
-use super::words::{either, quote, quoted, quoted_with_type};
+use super::words::{either, quoted, quoted_with_type};
 
 /// Text of any content.
 pub(super) fn text<'a>(value: &'a Value<'a>, allowed: &str) -> Reading<&'a str> {
@@ -29,17 +29,14 @@ pub(super) fn flag(value: &Value<'_>) -> Reading<bool> {
     }
 }
 
-/// A whole number in `range`; `unit` follows the range in the refusal, such as `bytes`, or is empty.
-pub(super) fn whole(value: &Value<'_>, range: RangeInclusive<u32>, unit: &str) -> Reading<u32> {
-    let (first, last) = (*range.start(), *range.end());
-    let space = if unit.is_empty() { "" } else { " " };
-    let allowed = format!("allowed is {first} to {last}{space}{unit}");
+/// A whole number that `range` allows.
+pub(super) fn whole(value: &Value<'_>, range: &Range) -> Reading<u32> {
     let DeValue::Integer(number) = value.get_ref() else {
-        return refuse(value, format!("{}, {allowed}", quoted_with_type(value)));
+        return refuse(value, format!("{}, {}", quoted_with_type(value), range.allowed()));
     };
     match i128::from_str_radix(number.as_str(), number.radix()).map(u32::try_from) {
-        Ok(Ok(number)) if range.contains(&number) => Ok(number),
-        _ => refuse(value, format!("{} is out of range, {allowed}", quoted(value))),
+        Ok(Ok(number)) if range.allows(number) => Ok(number),
+        _ => refuse(value, format!("{} is out of range, {}", quoted(value), range.allowed())),
     }
 }
 
@@ -56,21 +53,8 @@ pub(super) fn choice<T: Copy>(value: &Value<'_>, choices: &[(&'static str, T)]) 
 
 /// A name of an object.
 pub(super) fn name(value: &Value<'_>) -> Reading<String> {
-    let name = text(value, NAME)?;
-    match name_mistake(name) {
-        None => Ok(name.to_owned()),
-        Some(mistake) => refuse(value, mistake),
-    }
-}
-
-/// What is wrong with a name, if anything.
-pub(super) fn name_mistake(name: &str) -> Option<String> {
-    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if name.len() > LONGEST_NAME {
-        return Some(format!("{} has {} bytes, allowed are {LONGEST_NAME}", quote(name), name.len()));
-    }
-    let is_name = name.bytes().all(is_inner) && !name.is_empty() && !name.starts_with('-');
-    (!is_name).then(|| format!("{} is not a name, allowed is {NAME}", quote(name)))
+    let name = text(value, "a name, in double quotes")?;
+    right::name(name).map(|()| name.to_owned()).or_else(|mistake| refuse(value, mistake))
 }
 
 /// A reference to an object by name. Whether there is such an object is judged across objects, with the nearest one.
@@ -78,28 +62,10 @@ pub(super) fn reference(value: &Value<'_>) -> Reading<String> {
     text(value, "the name of an object, in double quotes").map(str::to_owned)
 }
 
-/// A netdev's name: 1..=15 bytes (`IFNAMSIZ` of `include/uapi/linux/if.h`, less its end), as `dev_valid_name` of
-/// `net/core/dev.c` has it.
+/// A netdev's name.
 pub(super) fn link(value: &Value<'_>) -> Reading<String> {
     let link = text(value, "a link's name, in double quotes")?;
-    let mistake = match link {
-        "" => "is empty",
-        "." | ".." => "is no link's name",
-        _ if link.len() > LONGEST_LINK => "is longer than a link's name can be",
-        // The kernel also forbids ':' (alias names).
-        _ if link.contains(['/', ':']) || link.chars().any(char::is_whitespace) => {
-            "has a character no link has"
-        }
-        _ if link.chars().any(char::is_control) => "has a control character",
-        _ => return Ok(link.to_owned()),
-    };
-    refuse(
-        value,
-        format!(
-            "{} {mistake}, allowed are 1 to {LONGEST_LINK} bytes without '/', ':' and white space",
-            quote(link)
-        ),
-    )
+    right::link(link).map(|()| link.to_owned()).or_else(|mistake| refuse(value, mistake))
 }
 
 /// A time such as `"300s"`: in `range`, or zero where `zero` says what that means.
@@ -153,33 +119,23 @@ fn parse_duration(written: &str) -> Option<Duration> {
 /// A MAC address of a station: individual and not zero.
 pub(super) fn station(value: &Value<'_>) -> Reading<MacAddr> {
     let written = text(value, "a MAC address such as \"52:54:00:00:00:01\"")?;
-    let refuse = |mistake: &str| refuse(value, format!("{} {mistake}", quote(written)));
-    match written.parse::<MacAddr>() {
-        Err(_) => refuse("is not a MAC address, allowed are six bytes such as \"52:54:00:00:00:01\""),
-        Ok(mac) if mac.is_group() => {
-            refuse("is a group address, allowed are individual ones (lowest bit of the first byte 0)")
-        }
-        Ok(mac) if mac.is_zero() => refuse("is no station's address, allowed are individual ones"),
-        Ok(mac) => Ok(mac),
-    }
+    let Ok(mac) = written.parse::<MacAddr>() else {
+        let mistake = "is not a MAC address, allowed are six bytes such as \"52:54:00:00:00:01\"";
+        return refuse(value, format!("{} {mistake}", quote(written)));
+    };
+    right::station(mac)
+        .map(|()| mac)
+        .or_else(|mistake| refuse(value, format!("{} {mistake}", quote(written))))
 }
 
 /// An IP address that one machine can have on a network.
 pub(super) fn machine_ip(value: &Value<'_>) -> Reading<IpAddr> {
     let written = text(value, "an IP address such as \"192.0.2.1\" or \"2001:db8::1\"")?;
-    let refuse = |mistake: &str| refuse(value, format!("{} {mistake}", quote(written)));
-    match written.parse::<IpAddr>() {
-        Err(_) => refuse("is not an IP address, allowed is one such as \"192.0.2.1\" or \"2001:db8::1\""),
-        Ok(ip) if is_of_no_machine(ip) => refuse(
-            "is not the address of one machine, allowed is neither multicast, broadcast, loopback nor unspecified",
-        ),
-        Ok(ip) => Ok(ip),
-    }
-}
-
-fn is_of_no_machine(ip: IpAddr) -> bool {
-    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() || is_broadcast
+    let Ok(ip) = written.parse::<IpAddr>() else {
+        let mistake = "is not an IP address, allowed is one such as \"192.0.2.1\" or \"2001:db8::1\"";
+        return refuse(value, format!("{} {mistake}", quote(written)));
+    };
+    right::machine(ip).map(|()| ip).or_else(|mistake| refuse(value, format!("{} {mistake}", quote(written))))
 }
 
 /// A list: every element is read, all mistakes are kept.
@@ -217,13 +173,6 @@ pub(super) fn distinct<'a, T: Copy + Eq + Hash>(
         }
     })
 }
-
-/// Most bytes of a name.
-const LONGEST_NAME: usize = 63;
-/// `IFNAMSIZ` less the terminating zero.
-const LONGEST_LINK: usize = 15;
-/// What a name is made of.
-const NAME: &str = "a-z, 0-9 and '-' (not first), at most 63 bytes";
 
 #[cfg(test)]
 mod tests {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use toml::de::DeValue;
+use vlan::model::value::quote;
 use vlan::vid::{Vid, VidSet};
 
 use super::section::{Reading, Refusal, Value, refuse};
 use super::value;
-use super::words::{quote, quoted, quoted_with_type};
+use super::words::{quoted, quoted_with_type};
 
 /// One VID, an integer.
 pub(super) fn vid(value: &Value<'_>) -> Reading<Vid> {

@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
+use vlan::model::value::quote;
 
 /// `value` as it stands in a message: short, on one line, text in double quotes.
 pub(super) fn quoted(value: &Spanned<DeValue<'_>>) -> String {
@@ -36,28 +37,6 @@ pub(super) fn quoted_with_type(value: &Spanned<DeValue<'_>>) -> String {
         DeValue::Table(_) => "a table",
     };
     format!("{} is {type_name}", quoted(value))
-}
-
-/// `text` in double quotes, on one line, at most [`LONGEST_QUOTE`] characters of it.
-pub(super) fn quote(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for (count, c) in text.chars().enumerate() {
-        if count == LONGEST_QUOTE {
-            quoted.push('…');
-            break;
-        }
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.extend(c.escape_default()),
-            // Direction and other format marks would make a terminal show something else than the file has.
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
-                quoted.extend(c.escape_unicode());
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 fn shortened(text: &str) -> String {
@@ -139,13 +118,6 @@ const LONGEST_LIST: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_quote_stays_on_one_line_and_short() {
-        assert_eq!(quote("a\n\"b\"\u{1b}[31m"), r#""a\n\"b\"\u{1b}[31m""#);
-        assert_eq!(quote("\u{202e}x"), "\"\\u{202e}x\"");
-        assert_eq!(quote(&"é".repeat(100)).chars().count(), LONGEST_QUOTE + 3);
-    }
 
     #[test]
     fn the_nearest_word_is_a_likely_slip() {

@@ -19,6 +19,8 @@ pub struct Bridge {
     pub mac_limit: u32,
     /// What only one of the two kinds has.
     pub kind: Kind,
+    /// Whether one of its ports is a qinq port.
+    pub has_qinq: bool,
 }
 
 /// VLAN-aware or not.

@@ -1,43 +1,50 @@
 //! From a description to a topology: checks, then identifiers, then segments.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::addr::MacAddr;
 use crate::model::bridge::{Bridge, Kind};
+use crate::model::chains;
 use crate::model::check::{self, Findings};
-use crate::model::defaults::{DEFAULT_PORT_MAC_LIMIT, DEFAULT_TRUNK_STORM};
-use crate::model::description::{self, BridgeKind, Description, Redundancy, Storm};
+use crate::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm};
+use crate::model::description::{self, BridgeKind, Description, Redundancy};
 use crate::model::graph::{Edge, Graph, Tree};
 use crate::model::id::{BridgeId, FabricId, HostId, PortId};
-use crate::model::join::{self, Judge};
+use crate::model::index::Index;
+use crate::model::join::Judge;
+use crate::model::members::Members;
 use crate::model::mistake::Mistake;
+use crate::model::names::Names;
 use crate::model::port::{Mode, Port, Trunk};
 use crate::model::segment::{Domain, Member, Segment};
 use crate::model::topology::{Place, Places, Spot, Topology};
-use crate::vid::VidSet;
+use crate::model::warnings;
+use crate::vid::{Vid, VidSet};
 
 pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>> {
     let mut findings = Findings::default();
-    check::check(description, &mut findings);
+    let names = Names::new(description);
+    check::check(description, &names, &mut findings);
     if !findings.mistakes.is_empty() {
-        return Err(findings.mistakes);
+        return Err(findings.in_order());
     }
     let mut fabrics = Fabrics::default();
     let bridges = compile_bridges(description, &mut fabrics);
-    let ports = compile_ports(description, &bridges);
-    let edges = compile_edges(description, &bridges);
-    let judge = Judge::new(description, &bridges, &ports, &edges);
-    judge.chains(&mut findings);
+    let ports = compile_ports(description, &names, &bridges);
+    let edges = compile_edges(description, &names);
+    chains::check(&bridges, &edges, &mut findings);
     if !findings.mistakes.is_empty() {
-        return Err(findings.mistakes);
+        return Err(findings.in_order());
     }
-    let graph = match Graph::new(&known_vids(&bridges, &ports), &edges) {
+    let members = Members::new(&ports);
+    let judge = Judge::new(description, &bridges, &members, &edges);
+    let graph = match Graph::new(known_vids(&bridges, &ports), &edges) {
         Ok(graph) => graph,
         Err(too_many) => {
-            judge.pairs(too_many, &mut findings);
+            judge.too_many(too_many, &mut findings);
             return Err(findings.mistakes);
         }
     };
@@ -46,41 +53,46 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
     if !findings.mistakes.is_empty() {
         return Err(findings.mistakes);
     }
+    let mut made = Segments::new(&bridges, &members, description);
+    made.add(trees, &graph);
+    let Segments { segments, places, chained, .. } = made;
     let mut topology = Topology {
         description: description.clone(),
-        by_name: ports.iter().map(|port| (port.name.clone(), port.id)).collect(),
-        places: Places::new(&bridges),
+        index: Index::new(description, &fabrics.names, &ports),
+        places,
+        segments,
+        chained,
         bridges,
         ports,
         fabrics: fabrics.names,
-        segments: Vec::new(),
-        chained: FxHashMap::default(),
         warnings: Vec::new(),
     };
-    add_segments(&mut topology, trees, &graph);
-    topology.warnings = join::warnings(&topology);
+    topology.warnings = warnings::warnings(&topology);
     Ok(topology)
 }
 
 /// Gives fabrics their numbers.
 #[derive(Default)]
-struct Fabrics {
+struct Fabrics<'a> {
     names: Vec<String>,
+    numbers: HashMap<&'a str, FabricId>,
 }
 
-impl Fabrics {
-    fn number(&mut self, name: &str) -> FabricId {
-        let known = self.names.iter().position(|known| known == name);
-        let index = known.unwrap_or_else(|| {
+impl<'a> Fabrics<'a> {
+    fn number(&mut self, name: &'a str) -> FabricId {
+        let next = FabricId(self.names.len() as u32);
+        let number = *self.numbers.entry(name).or_insert(next);
+        if number == next {
             self.names.push(name.to_owned());
-            self.names.len() - 1
-        });
-        FabricId(index as u32)
+        }
+        number
     }
 }
 
-fn compile_bridges(description: &Description, fabrics: &mut Fabrics) -> Vec<Bridge> {
-    let compile = |(index, bridge): (usize, &description::Bridge)| Bridge {
+fn compile_bridges<'a>(description: &'a Description, fabrics: &mut Fabrics<'a>) -> Vec<Bridge> {
+    let is_qinq = |port: &&description::Port| matches!(port.mode, description::Mode::Qinq { .. });
+    let qinq: FxHashSet<&str> = description.ports.iter().filter(is_qinq).map(|port| &*port.bridge).collect();
+    let compile = |(index, bridge): (usize, &'a description::Bridge)| Bridge {
         id: BridgeId(index as u32),
         name: bridge.name.clone(),
         ageing: bridge.ageing,
@@ -91,11 +103,12 @@ fn compile_bridges(description: &Description, fabrics: &mut Fabrics) -> Vec<Brid
             }
             BridgeKind::VlanUnaware { .. } => Kind::Unaware,
         },
+        has_qinq: qinq.contains(bridge.name.as_str()),
     };
     description.bridges.iter().enumerate().map(compile).collect()
 }
 
-fn compile_ports(description: &Description, bridges: &[Bridge]) -> Vec<Port> {
+fn compile_ports(description: &Description, names: &Names<'_>, bridges: &[Bridge]) -> Vec<Port> {
     let declared = description
         .trunks
         .iter()
@@ -103,9 +116,9 @@ fn compile_ports(description: &Description, bridges: &[Bridge]) -> Vec<Port> {
         .chain(description.ports.iter().map(|port| (false, port)));
     let mut ports = Vec::new();
     for (index, (is_trunk, port)) in declared.enumerate() {
-        let Some(bridge) = bridges.iter().find(|bridge| bridge.name == port.bridge) else { continue };
-        let Some(host) = description.hosts.iter().position(|host| host.name == port.host) else { continue };
-        let Some(mode) = compile_mode(description, port) else { continue };
+        let Some(bridge) = names.bridge(&port.bridge).map(|bridge| &bridges[bridge]) else { continue };
+        let Some(host) = names.host(&port.host) else { continue };
+        let Some(mode) = compile_mode(names, port) else { continue };
         let default_limit = if is_trunk { bridge.mac_limit } else { DEFAULT_PORT_MAC_LIMIT };
         ports.push(Port {
             id: PortId(index as u32),
@@ -147,12 +160,7 @@ fn group_of(is_trunk: bool, bridge: &Bridge) -> Option<FabricId> {
     }
 }
 
-fn default_storm(is_trunk: bool) -> Storm {
-    let rate = if is_trunk { DEFAULT_TRUNK_STORM } else { 0 };
-    Storm { broadcast: rate, multicast: rate, unknown: rate }
-}
-
-fn compile_mode(description: &Description, port: &description::Port) -> Option<Mode> {
+fn compile_mode(names: &Names<'_>, port: &description::Port) -> Option<Mode> {
     Some(match &port.mode {
         description::Mode::Plain => Mode::Plain,
         description::Mode::Access { vid } => Mode::Access { vid: (*vid)? },
@@ -160,19 +168,18 @@ fn compile_mode(description: &Description, port: &description::Port) -> Option<M
             Mode::Qinq { vid: (*vid)?, customer_vlans: customer_vlans.clone(), pcp: *pcp }
         }
         description::Mode::Trunk(trunk) => {
-            let wire = check::wire_vids(description, port, trunk);
-            let mut compiled = Trunk::new(&wire, trunk.translate.iter().map(|(a, b)| (*a, *b)));
+            let mut compiled = Trunk::new(&names.wire_vids(port, trunk), &trunk.translate);
             compiled.native = trunk.native;
             compiled.native_tagged = trunk.native_tagged;
             compiled.native_inner = trunk.native_inner;
-            compiled.weight = trunk.weight.max(1);
+            compiled.weight = trunk.weight;
             Mode::Trunk(Box::new(compiled))
         }
     })
 }
 
-fn compile_edges(description: &Description, bridges: &[Bridge]) -> Vec<Edge> {
-    let number = |name: &str| bridges.iter().find(|bridge| bridge.name == name).map(|bridge| bridge.id);
+fn compile_edges(description: &Description, names: &Names<'_>) -> Vec<Edge> {
+    let number = |name: &str| names.bridge(name).map(|bridge| BridgeId(bridge as u32));
     let resolve = |(index, peering): (usize, &description::Peering)| {
         Some(Edge { index, bridge: number(&peering.bridge)?, vid: peering.vid, to: number(&peering.to)? })
     };
@@ -184,80 +191,93 @@ fn known_vids(bridges: &[Bridge], ports: &[Port]) -> Vec<Option<VidSet>> {
         bridges.iter().map(|bridge| (bridge.kind != Kind::Unaware).then(VidSet::new)).collect();
     for port in ports {
         if let Some(vids) = &mut known[port.bridge.0 as usize] {
-            for vid in port.vids() {
-                vids.insert(vid);
+            match &port.mode {
+                Mode::Trunk(trunk) => vids.insert_all(&trunk.allowed),
+                _ => vids.extend(port.vids()),
             }
         }
     }
     known
 }
 
-fn add_segments(topology: &mut Topology, trees: Vec<Tree>, graph: &Graph) {
-    let mut vnis = Vnis::new(&topology.description);
-    for tree in trees {
-        let number = topology.segments.len() as u32;
-        let first = tree.domains.first().copied();
-        if let Some(Domain { bridge, vid: Some(vid), inner: None, .. }) = first
-            && let Some(inner) = graph.chains.get(&(bridge, vid))
-        {
-            let otherwise = Spot { segment: number, domain: 0 };
-            let slot = usize::from(vid.get());
-            topology.places.set(bridge, slot, Place::Chain { inner: *inner, otherwise });
-        } else {
-            place_domains(topology, &tree, number);
-        }
-        let vni = vnis.vni(&topology.description, &tree.domains);
-        topology.segments.push(Segment { members: SmallVec::new(), domains: tree.domains.into(), vni });
-    }
-    add_members(topology);
+/// Makes segments, and the index of what leads to them.
+struct Segments<'a> {
+    members: &'a Members<'a>,
+    vnis: Vnis<'a>,
+    segments: Vec<Segment>,
+    places: Places,
+    chained: FxHashMap<(BridgeId, Vid, Vid), Spot>,
 }
 
-fn place_domains(topology: &mut Topology, tree: &Tree, number: u32) {
-    for (index, domain) in tree.domains.iter().enumerate() {
-        let spot = Spot { segment: number, domain: index as u16 };
-        match (domain.vid, domain.inner) {
-            (Some(vid), Some(inner)) => {
-                topology.chained.insert((domain.bridge, vid, inner), spot);
-            }
-            (vid, _) => {
-                let slot = vid.map_or(0, |vid| usize::from(vid.get()));
-                topology.places.set(domain.bridge, slot, Place::Domain(spot));
-            }
-        }
+impl<'a> Segments<'a> {
+    fn new(bridges: &[Bridge], members: &'a Members<'a>, description: &'a Description) -> Segments<'a> {
+        let (segments, chained) = (Vec::new(), FxHashMap::default());
+        Segments { members, vnis: Vnis::new(description), segments, places: Places::new(bridges), chained }
     }
-}
 
-fn add_members(topology: &mut Topology) {
-    let mut of_bridge: FxHashMap<BridgeId, Vec<&Port>> = FxHashMap::default();
-    for port in &topology.ports {
-        of_bridge.entry(port.bridge).or_default().push(port);
-    }
-    for segment in &mut topology.segments {
-        for (index, domain) in segment.domains.iter().enumerate() {
-            let ports = of_bridge.get(&domain.bridge).map_or(&[][..], Vec::as_slice);
-            let members = ports.iter().filter(|port| domain.vid.is_none_or(|vid| port.is_member(vid)));
-            segment.members.extend(members.map(|port| Member { port: port.id, domain: index as u16 }));
+    fn add(&mut self, trees: Vec<Tree>, graph: &Graph) {
+        for tree in trees {
+            let number = self.segments.len() as u32;
+            let first = tree.domains.first().copied();
+            if let Some(Domain { bridge, vid: Some(vid), inner: None, .. }) = first
+                && let Some(inner) = graph.chains.get(&(bridge, vid))
+            {
+                let otherwise = Spot { segment: number, domain: 0 };
+                self.places.set(bridge, usize::from(vid.get()), Place::Chain { inner: *inner, otherwise });
+            } else {
+                self.place_domains(&tree, number);
+            }
+            let vni = self.vnis.vni(&tree.domains);
+            let members = self.members_of(&tree.domains);
+            self.segments.push(Segment { members, domains: tree.domains.into(), vni });
         }
-        segment.members.sort_unstable();
+    }
+
+    fn place_domains(&mut self, tree: &Tree, number: u32) {
+        for (index, domain) in tree.domains.iter().enumerate() {
+            let spot = Spot { segment: number, domain: index as u16 };
+            match (domain.vid, domain.inner) {
+                (Some(vid), Some(inner)) => {
+                    self.chained.insert((domain.bridge, vid, inner), spot);
+                }
+                (vid, _) => {
+                    let slot = vid.map_or(0, |vid| usize::from(vid.get()));
+                    self.places.set(domain.bridge, slot, Place::Domain(spot));
+                }
+            }
+        }
+    }
+
+    fn members_of(&self, domains: &[Domain]) -> SmallVec<[Member; 6]> {
+        let mut members = SmallVec::new();
+        for (index, domain) in domains.iter().enumerate() {
+            let ports = self.members.of(domain.bridge, domain.vid);
+            members.extend(ports.map(|port| Member { port: port.id, domain: index as u16 }));
+        }
+        members.sort_unstable();
+        members
     }
 }
 
 /// Gives segments their VXLAN network identifiers: declared ones first, then the lowest that are free.
-struct Vnis {
+struct Vnis<'a> {
+    description: &'a Description,
     declared: BTreeSet<u32>,
     next: u32,
 }
 
-impl Vnis {
-    fn new(description: &Description) -> Vnis {
+impl<'a> Vnis<'a> {
+    fn new(description: &'a Description) -> Vnis<'a> {
         let vni = |bridge: &description::Bridge| match bridge.kind {
             BridgeKind::VlanUnaware { vni } => vni,
             BridgeKind::VlanAware { .. } => None,
         };
-        Vnis { declared: description.bridges.iter().filter_map(vni).collect(), next: 1 }
+        let declared = description.bridges.iter().filter_map(vni).collect();
+        Vnis { description, declared, next: 1 }
     }
 
-    fn vni(&mut self, description: &Description, domains: &[Domain]) -> u32 {
+    fn vni(&mut self, domains: &[Domain]) -> u32 {
+        let description = self.description;
         let declared =
             domains.iter().find_map(|domain| match description.bridges[domain.bridge.0 as usize].kind {
                 BridgeKind::VlanUnaware { vni } => vni,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::description::Storm;
+
 /// Default ageing time (802.1Q table 8-6).
 pub const DEFAULT_AGEING: Duration = Duration::from_secs(300);
 /// Default of [`Bridge::mac_limit`](super::description::Bridge::mac_limit).
@@ -12,3 +14,20 @@ pub const DEFAULT_PORT_MAC_LIMIT: u32 = 1_024;
 pub const DEFAULT_FABRIC: &str = "fabric";
 /// Default storm control of a trunk, packets per second a VLAN and class.
 pub const DEFAULT_TRUNK_STORM: u32 = 20_000;
+
+/// Default limit of broadcasts from a port that is no trunk, packets per second a VLAN: no machine has need of so many, and a loop at
+/// the port makes many more. Multicast may be the port's business, and unknown unicast a sign of somebody else's silence: neither has a
+/// limit there unless it is declared.
+pub const DEFAULT_PORT_BROADCAST: u32 = 2_000;
+
+/// Storm control of a port for which none is declared; of a class that is not named where others are, its part.
+pub fn default_storm(is_trunk: bool) -> Storm {
+    match is_trunk {
+        true => Storm {
+            broadcast: DEFAULT_TRUNK_STORM,
+            multicast: DEFAULT_TRUNK_STORM,
+            unknown: DEFAULT_TRUNK_STORM,
+        },
+        false => Storm { broadcast: DEFAULT_PORT_BROADCAST, multicast: 0, unknown: 0 },
+    }
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::addr::MacAddr;
+use crate::model::mistake::Table;
 use crate::tag::{Pcp, Tpid};
 use crate::vid::{Vid, VidSet};
 
@@ -26,6 +27,16 @@ pub struct Description {
     pub trunks: Vec<Port>,
     /// All other exterior ports, in the file's order.
     pub ports: Vec<Port>,
+}
+
+impl Description {
+    /// The list and the index in it of the exterior port with this identifier's number: trunks come first, then ports.
+    pub(super) fn place_of(&self, port: usize) -> (Table, usize) {
+        match port.checked_sub(self.trunks.len()) {
+            Some(index) => (Table::Ports, index),
+            None => (Table::Trunks, port),
+        }
+    }
 }
 
 /// A machine that runs an agent.
@@ -164,6 +175,29 @@ pub enum HostAddresses {
     Keep,
 }
 
+impl Port {
+    /// A port of a VLAN-unaware bridge, with defaults.
+    pub fn plain(name: &str, bridge: &str, host: &str, link: &str) -> Port {
+        Port {
+            name: name.to_owned(),
+            bridge: bridge.to_owned(),
+            host: host.to_owned(),
+            link: link.to_owned(),
+            mode: Mode::Plain,
+            macs: Vec::new(),
+            shared_macs: Vec::new(),
+            ips: Vec::new(),
+            mac_limit: None,
+            on_limit: OnLimit::default(),
+            priority_tags: false,
+            bpdu: BpduPolicy::default(),
+            storm: None,
+            mtu: None,
+            host_addresses: HostAddresses::default(),
+        }
+    }
+}
+
 /// How an exterior port puts frames into VLANs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Mode {
@@ -188,7 +222,7 @@ pub enum Mode {
 }
 
 /// The settings of a trunk.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrunkMode {
     /// VIDs on the wire; `None`: those that are mapped, each as its wire VID.
     pub vlans: Option<VidSet>,
@@ -201,8 +235,21 @@ pub struct TrunkMode {
     pub native_inner: NativeInner,
     /// Wire VID to bridge VID.
     pub translate: BTreeMap<Vid, Vid>,
-    /// Share of VLANs among the trunks of the fabric, 1..=1000. 0 stands for the default, 1.
+    /// Share of VLANs among the trunks of the fabric, 1..=1000. Default 1.
     pub weight: u32,
+}
+
+impl Default for TrunkMode {
+    fn default() -> TrunkMode {
+        TrunkMode {
+            vlans: None,
+            native: None,
+            native_tagged: false,
+            native_inner: NativeInner::default(),
+            translate: BTreeMap::new(),
+            weight: 1,
+        }
+    }
 }
 
 /// What happens to a frame that would leave untagged with another tag first.

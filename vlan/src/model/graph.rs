@@ -39,17 +39,16 @@ pub(super) struct Tree {
 }
 
 impl Graph {
-    /// `aware[b]` holds the VLANs that the ports of VAB `b` know; `None` for a VUB. Chains of VABs must have been checked to end.
+    /// `known[b]` holds the VLANs that the ports of VAB `b` know; `None` for a VUB. Chains of VABs must have been checked to end.
     ///
     /// # Errors
-    /// More pairs of a VLAN and a next tag's VLAN than memory is to be spent on.
-    pub(super) fn new(aware: &[Option<VidSet>], edges: &[Edge]) -> Result<Graph, TooManyPairs> {
+    /// More VLANs, or more pairs of a VLAN and a next tag's VLAN, than memory is to be spent on.
+    pub(super) fn new(mut known: Vec<Option<VidSet>>, edges: &[Edge]) -> Result<Graph, TooMany> {
         let mut graph =
             Graph { nodes: BTreeSet::new(), neighbours: FxHashMap::default(), chains: FxHashMap::default() };
-        let mut known: Vec<Option<VidSet>> = aware.to_vec();
-        let mut led_to = BTreeSet::new();
+        let mut is_led_to = vec![false; known.len()];
         for edge in edges {
-            let is_led_to_again = !led_to.insert(edge.to);
+            let is_led_to_again = std::mem::replace(&mut is_led_to[edge.to.0 as usize], true);
             if let (true, Some(vids)) = (is_led_to_again, &mut known[edge.to.0 as usize]) {
                 // Two outer VLANs meet in it, in each of its VLANs, whether a port of its own has that VLAN or not.
                 *vids = VidSet::all();
@@ -61,7 +60,8 @@ impl Graph {
                 graph.chains.insert((edge.bridge, edge.vid), edge.to);
             }
         }
-        check_pairs(edges, &known)?;
+        count_vlans(&known)?;
+        count_pairs(edges, &known)?;
         graph.add_nodes(&known);
         for edge in edges {
             graph.add_edges(edge, known[edge.to.0 as usize].as_ref());
@@ -134,22 +134,42 @@ impl Graph {
     }
 }
 
-/// Peerings with VABs make more domains than are allowed: each of them one for every VLAN of the VAB it leads to.
+/// More domains than are allowed. A line of a file may stand for 4 094 of them, so they are counted before any is made.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TooManyPairs {
-    /// Index of the first peering that is one too many.
-    pub(super) index: usize,
-    /// How many there are with it.
-    pub(super) count: usize,
+pub(super) enum TooMany {
+    /// Bridges have more VLANs together.
+    Vlans {
+        /// The first bridge that is one too many.
+        bridge: BridgeId,
+        /// How many there are with it.
+        count: usize,
+    },
+    /// Peerings with VABs make more pairs: each of them one for every VLAN of the VAB it leads to.
+    Pairs {
+        /// Index of the first peering that is one too many.
+        index: usize,
+        /// How many there are with it.
+        count: usize,
+    },
 }
 
-/// A line of a file may stand for 4 094 domains, so they are counted before any is made.
-fn check_pairs(edges: &[Edge], known: &[Option<VidSet>]) -> Result<(), TooManyPairs> {
+fn count_vlans(known: &[Option<VidSet>]) -> Result<(), TooMany> {
+    let mut count = 0;
+    for (number, vids) in known.iter().enumerate() {
+        count += vids.as_ref().map_or(0, VidSet::len);
+        if count > MOST_VLANS {
+            return Err(TooMany::Vlans { bridge: BridgeId(number as u32), count });
+        }
+    }
+    Ok(())
+}
+
+fn count_pairs(edges: &[Edge], known: &[Option<VidSet>]) -> Result<(), TooMany> {
     let mut count = 0;
     for edge in edges {
-        count += known[edge.to.0 as usize].as_ref().map_or(0, |vids| vids.iter().count());
+        count += known[edge.to.0 as usize].as_ref().map_or(0, VidSet::len);
         if count > MOST_PAIRS {
-            return Err(TooManyPairs { index: edge.index, count });
+            return Err(TooMany::Pairs { index: edge.index, count });
         }
     }
     Ok(())
@@ -159,5 +179,7 @@ fn domain((bridge, vid, inner): DomainKey, parent: u16, depth: u16) -> Domain {
     Domain { bridge, vid, inner, parent, depth }
 }
 
+/// All VLANs of 128 bridges.
+pub(super) const MOST_VLANS: usize = 128 * 4096;
 /// A VLAN of each of 128 customers with all of theirs, or 4 094 customers with 128 VLANs each. The daemon keeps some 300 bytes for each.
 pub(super) const MOST_PAIRS: usize = 128 * 4096;

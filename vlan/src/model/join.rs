@@ -1,7 +1,4 @@
-//! What is wrong, or only odd, with objects taken together: chains of bridges that end nowhere or need a third tag, and segments on
-//! which things meet that must not (behaviour.md 1, 4 and 7).
-
-use std::collections::{BTreeMap, BTreeSet};
+//! What is wrong with objects taken together: segments on which things meet that must not (behaviour.md 1, 4 and 7).
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -9,63 +6,53 @@ use crate::addr::MacAddr;
 use crate::model::bridge::{Bridge, Kind};
 use crate::model::check::Findings;
 use crate::model::description::{BridgeKind, Description, Redundancy};
-use crate::model::graph::{Edge, MOST_PAIRS, TooManyPairs, Tree};
+use crate::model::graph::{Edge, MOST_PAIRS, MOST_VLANS, TooMany, Tree};
 use crate::model::id::{BridgeId, FabricId};
-use crate::model::mistake::{Mistake, Table};
+use crate::model::members::Members;
+use crate::model::mistake::Table;
 use crate::model::port::{Mode, Port};
 use crate::model::segment::Domain;
-use crate::model::topology::Topology;
-use crate::vid::{Vid, VidSet};
+use crate::model::value::quote;
+use crate::vid::Vid;
 
-/// Judges peerings and segments.
+/// Judges segments.
 pub(super) struct Judge<'a> {
     description: &'a Description,
     bridges: &'a [Bridge],
-    edges: &'a [Edge],
-    ports: FxHashMap<BridgeId, Vec<&'a Port>>,
+    members: &'a Members<'a>,
+    /// The peering of each VLAN that has one, as its index in the description.
+    peerings: FxHashMap<(BridgeId, Vid), usize>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(
         description: &'a Description,
         bridges: &'a [Bridge],
-        ports: &'a [Port],
-        edges: &'a [Edge],
+        members: &'a Members<'a>,
+        edges: &[Edge],
     ) -> Judge<'a> {
-        let mut of_bridge: FxHashMap<BridgeId, Vec<&Port>> = FxHashMap::default();
-        for port in ports {
-            of_bridge.entry(port.bridge).or_default().push(port);
-        }
-        Judge { description, bridges, edges, ports: of_bridge }
+        let peerings = edges.iter().map(|edge| ((edge.bridge, edge.vid), edge.index)).collect();
+        Judge { description, bridges, members, peerings }
     }
 
-    /// A VAB led into by a VAB may not lead into a third: the kernel's key holds two tags. A way back is a loop. So a way has
-    /// at most four peerings, a VUB in the middle and two VABs to each side, and stays below the eight of behaviour.md 1.
-    pub(super) fn chains(&self, findings: &mut Findings) {
-        let leads: Vec<&Edge> = self.edges.iter().filter(|edge| self.is_aware(edge.to)).collect();
-        let inner: BTreeSet<BridgeId> = leads.iter().map(|edge| edge.to).collect();
-        for edge in &leads {
-            let (from, to) = (self.name(edge.bridge), self.name(edge.to));
-            if reaches(edge.to, edge.bridge, &leads) {
-                let text = format!("{to:?} leads back to {from:?}: peerings may not form a loop");
-                findings.add(Table::Vlans, edge.index, "to", text);
-            } else if inner.contains(&edge.bridge) {
+    /// More VLANs than there may be.
+    pub(super) fn too_many(&self, too_many: TooMany, findings: &mut Findings) {
+        match too_many {
+            TooMany::Pairs { index, count } => {
+                let to = quote(&self.description.vlans[index].to);
                 let text = format!(
-                    "{from:?} is reached through a tag of another bridge already: at most 2 tags are looked at on the way of a frame"
+                    "with the VLANs of {to} behind this one there are {count} pairs of a VLAN and a next tag's VLAN, at most {MOST_PAIRS} are allowed"
                 );
-                findings.add(Table::Vlans, edge.index, "to", text);
+                findings.add(Table::Vlans, index, "to", text);
+            }
+            TooMany::Vlans { bridge, count } => {
+                let name = quote(self.name(bridge));
+                let text = format!(
+                    "with those of {name} there are {count} VLANs of bridges, at most {MOST_VLANS} are allowed: its trunks may list fewer"
+                );
+                findings.add(Table::Bridges, bridge.0 as usize, "", text);
             }
         }
-    }
-
-    /// More pairs of a VLAN and a next tag's VLAN than there may be.
-    pub(super) fn pairs(&self, too_many: TooManyPairs, findings: &mut Findings) {
-        let to = &self.description.vlans[too_many.index].to;
-        let text = format!(
-            "with the VLANs of {to:?} behind this one there are {} pairs of a VLAN and a next tag's VLAN, at most {MOST_PAIRS} are allowed",
-            too_many.count
-        );
-        findings.add(Table::Vlans, too_many.index, "to", text);
     }
 
     /// What meets on each segment. Each mistake is told once, however many segments show it.
@@ -73,9 +60,8 @@ impl<'a> Judge<'a> {
         let mut told = FxHashSet::default();
         for tree in trees {
             if let Some(index) = tree.loop_at {
-                let to = &self.description.vlans[index].to;
-                let text =
-                    format!("{to:?} closes a loop of peerings, one way between two bridges is allowed");
+                let to = quote(&self.description.vlans[index].to);
+                let text = format!("{to} closes a loop of peerings, one way between two bridges is allowed");
                 findings.add(Table::Vlans, index, "to", text);
                 continue;
             }
@@ -89,9 +75,9 @@ impl<'a> Judge<'a> {
         }
         findings.mistakes.sort_by(|a, b| (&a.place, &a.text).cmp(&(&b.place, &b.text)));
         // A list of addresses may have several wrong ones; of one VID or name, the other segments tell nothing new.
-        findings
-            .mistakes
-            .dedup_by(|a, b| a.place == b.place && (a.text == b.text || !is_list_of_addresses(a.place.key)));
+        findings.mistakes.dedup_by(|a, b| {
+            a.place == b.place && (a.text == b.text || !matches!(a.place.key, "macs" | "shared-macs"))
+        });
     }
 
     /// A domain is a 16-bit index into its segment. False where there are too many for that.
@@ -108,56 +94,67 @@ impl<'a> Judge<'a> {
     /// Two VIDs of one connected physical network on one segment would join them behind the network's back (behaviour.md 1).
     /// Of two VLANs that meet in each of 4 094 next tags it is told once.
     fn one_vid_a_fabric(&self, tree: &Tree, told: &mut FxHashSet<[Met; 2]>, findings: &mut Findings) {
-        let clash = |a: &Domain, b: &Domain| {
-            let meet = a.bridge == b.bridge || (self.has_trunks(a.bridge) && self.has_trunks(b.bridge));
-            (a.vid, a.inner) != (b.vid, b.inner) && meet
-        };
-        let mut seen: BTreeMap<FabricId, Vec<&Domain>> = BTreeMap::new();
-        for domain in tree.domains.iter().filter(|domain| !self.may_join(domain.bridge)) {
+        // VLANs of one bridge meet in it; those of two bridges do where both have trunks into the fabric.
+        let mut in_bridge: FxHashMap<BridgeId, Firsts<Tags, Nth<'_>>> = FxHashMap::default();
+        let mut on_trunks: FxHashMap<FabricId, Firsts<Tags, Nth<'_>>> = FxHashMap::default();
+        for nth in tree.domains.iter().enumerate().filter(|(_, domain)| !self.may_join(domain.bridge)) {
+            let domain = nth.1;
             let Kind::Aware { fabric, .. } = self.bridge(domain.bridge).kind else { continue };
-            let others = seen.entry(fabric).or_default();
-            let clashing = others.iter().copied().find(|other| clash(other, domain));
-            others.push(domain);
-            let Some(other) = clashing.filter(|other| told.insert([met(other), met(domain)])) else {
+            let tags_here = (domain.vid, domain.inner);
+            let of_bridge = in_bridge.entry(domain.bridge).or_default();
+            let mut clashing = of_bridge.other_than(&tags_here);
+            of_bridge.add(tags_here, nth);
+            if !self.members.trunks(domain.bridge).is_empty() {
+                let of_fabric = on_trunks.entry(fabric).or_default();
+                clashing = [clashing, of_fabric.other_than(&tags_here)]
+                    .into_iter()
+                    .flatten()
+                    .min_by_key(|nth| nth.0);
+                of_fabric.add(tags_here, nth);
+            }
+            let Some((_, other)) = clashing.filter(|(_, other)| told.insert([met(other), met(domain)]))
+            else {
                 continue;
             };
             let text = format!(
-                "VIDs {} of {:?} and {} of {:?} are one segment and both on fabric {:?}: name different fabrics, or allow it by join-vids = true on a bridge",
+                "VIDs {} of {} and {} of {} are one segment and both on fabric {}: name different fabrics, or allow it by join-vids = true on a bridge",
                 tags(other),
-                self.name(other.bridge),
+                quote(self.name(other.bridge)),
                 tags(domain),
-                self.name(domain.bridge),
-                self.fabric(domain.bridge)
+                quote(self.name(domain.bridge)),
+                quote(self.fabric(domain.bridge))
             );
-            findings.add(Table::Vlans, self.last_peering(tree, [domain, other]), "vid", text);
+            findings.add(Table::Vlans, self.last_peering([domain, other]), "vid", text);
         }
     }
 
     /// The switches' spanning tree passes between the trunks of one bridge. A second bridge of the fabric on the same segment would be
     /// a way around that it does not see.
     fn spanning_trees(&self, tree: &Tree, findings: &mut Findings) {
-        let on_trunks = |domain: &&Domain| self.trunk_members(domain).next().is_some();
-        let mut seen: Vec<(FabricId, &Domain, Redundancy)> = Vec::new();
-        for domain in tree.domains.iter().filter(on_trunks) {
+        let mut any: FxHashMap<FabricId, Firsts<BridgeId, Nth<'_>>> = FxHashMap::default();
+        let mut stp: FxHashMap<FabricId, Firsts<BridgeId, Nth<'_>>> = FxHashMap::default();
+        for nth in tree.domains.iter().enumerate().filter(|(_, domain)| self.is_on_trunk(domain)) {
+            let domain = nth.1;
             let Kind::Aware { fabric, redundancy, .. } = self.bridge(domain.bridge).kind else { continue };
             if redundancy == Redundancy::None {
                 continue;
             }
-            let other = seen.iter().find(|(known, other, theirs)| {
-                *known == fabric
-                    && other.bridge != domain.bridge
-                    && [redundancy, *theirs].contains(&Redundancy::Stp)
-            });
-            if let Some((_, other, _)) = other {
+            let is_stp = redundancy == Redundancy::Stp;
+            let against = if is_stp { &any } else { &stp };
+            let other = against.get(&fabric).and_then(|firsts| firsts.other_than(&domain.bridge));
+            if let Some((_, other)) = other {
                 let text = format!(
-                    "{:?} and {:?} have trunks into fabric {:?} and are one segment: with redundancy \"stp\" all trunks of a fabric are on one bridge",
-                    self.name(other.bridge),
-                    self.name(domain.bridge),
-                    self.fabric(domain.bridge)
+                    "{} and {} have trunks into fabric {} and are one segment: with redundancy \"stp\" all trunks of a fabric are on one bridge",
+                    quote(self.name(other.bridge)),
+                    quote(self.name(domain.bridge)),
+                    quote(self.fabric(domain.bridge))
                 );
-                findings.add(Table::Vlans, self.last_peering(tree, [domain, other]), "to", text);
+                findings.add(Table::Vlans, self.last_peering([domain, other]), "to", text);
             }
-            seen.push((fabric, domain, redundancy));
+            any.entry(fabric).or_default().add(domain.bridge, nth);
+            if is_stp {
+                stp.entry(fabric).or_default().add(domain.bridge, nth);
+            }
         }
     }
 
@@ -165,15 +162,15 @@ impl<'a> Judge<'a> {
     fn third_tags(&self, tree: &Tree, findings: &mut Findings) {
         let Some(deep) = tree.domains.iter().find(|domain| domain.inner.is_some()) else { return };
         for domain in tree.domains.iter().filter(|domain| domain.inner.is_none()) {
-            for port in self.members(domain) {
+            for port in self.members.of(domain.bridge, domain.vid) {
                 if !matches!(port.mode, Mode::Qinq { customer_vlans: Some(_), .. }) {
                     continue;
                 }
                 let text = format!(
-                    "frames come here behind tags {} of {:?}, the customer's would be the third: at most 2 tags are looked at on the \
+                    "frames come here behind tags {} of {}, the customer's would be the third: at most 2 tags are looked at on the \
                      way of a frame",
                     tags(deep),
-                    self.name(deep.bridge)
+                    quote(self.name(deep.bridge))
                 );
                 self.add(port, "customer-vlans", text, findings);
             }
@@ -186,7 +183,7 @@ impl<'a> Judge<'a> {
         let mut own: FxHashMap<MacAddr, &Port> = FxHashMap::default();
         let mut shared: FxHashMap<MacAddr, &Port> = FxHashMap::default();
         let declares = |port: &&Port| !(port.macs.is_empty() && port.shared_macs.is_empty());
-        let members = tree.domains.iter().flat_map(|domain| self.members(domain));
+        let members = tree.domains.iter().flat_map(|domain| self.members.of(domain.bridge, domain.vid));
         let mut ports: Vec<&Port> = members.filter(declares).collect();
         ports.sort_by_key(|port| port.id);
         ports.dedup_by_key(|port| port.id);
@@ -199,9 +196,9 @@ impl<'a> Judge<'a> {
                     continue;
                 };
                 let text = format!(
-                    "{mac} is declared on {:?} already, which is on the same segment: an address is in one place, unless all its ports \
+                    "{mac} is declared on {} already, which is on the same segment: an address is in one place, unless all its ports \
                      declare it in shared-macs",
-                    other.name
+                    quote(&other.name)
                 );
                 self.add(port, "macs", text, findings);
             }
@@ -215,32 +212,19 @@ impl<'a> Judge<'a> {
     }
 
     fn add(&self, port: &Port, key: &'static str, text: String, findings: &mut Findings) {
-        let index = port.id.0 as usize;
-        match index.checked_sub(self.description.trunks.len()) {
-            Some(index) => findings.add(Table::Ports, index, key, text),
-            None => findings.add(Table::Trunks, index, key, text),
-        }
+        let (table, index) = self.description.place_of(port.id.0 as usize);
+        findings.add(table, index, key, text);
     }
 
-    /// The last peering of a segment that one of two VLANs is in: the one to be taken out again.
-    fn last_peering(&self, tree: &Tree, domains: [&Domain; 2]) -> usize {
-        let is_of = |edge: &&Edge| domains.iter().any(|d| (d.bridge, d.vid) == (edge.bridge, Some(edge.vid)));
-        let here = self.edges.iter().filter(|edge| tree.edges.contains(&edge.index));
-        here.filter(is_of).map(|edge| edge.index).max().unwrap_or(0)
+    /// The later of the peerings that two VLANs of a segment have: the one to be taken out again.
+    fn last_peering(&self, domains: [&Domain; 2]) -> usize {
+        let peering = |domain: &Domain| self.peerings.get(&(domain.bridge, domain.vid?)).copied();
+        domains.into_iter().filter_map(peering).max().unwrap_or(0)
     }
 
-    fn members(&self, domain: &Domain) -> impl Iterator<Item = &'a Port> {
-        let vid = domain.vid;
-        let ports = self.ports.get(&domain.bridge).map_or(&[][..], Vec::as_slice);
-        ports.iter().copied().filter(move |port| vid.is_none_or(|vid| port.is_member(vid)))
-    }
-
-    fn trunk_members(&self, domain: &Domain) -> impl Iterator<Item = &'a Port> {
-        self.members(domain).filter(|port| port.is_trunk)
-    }
-
-    fn has_trunks(&self, bridge: BridgeId) -> bool {
-        self.ports.get(&bridge).is_some_and(|ports| ports.iter().any(|port| port.is_trunk))
+    fn is_on_trunk(&self, domain: &Domain) -> bool {
+        let is_in_it = |port: &&Port| domain.vid.is_some_and(|vid| port.is_member(vid));
+        self.members.trunks(domain.bridge).iter().any(is_in_it)
     }
 
     fn may_join(&self, bridge: BridgeId) -> bool {
@@ -255,16 +239,46 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn is_aware(&self, bridge: BridgeId) -> bool {
-        self.bridge(bridge).kind != Kind::Unaware
-    }
-
     fn bridge(&self, id: BridgeId) -> &'a Bridge {
         &self.bridges[id.0 as usize]
     }
 
     fn name(&self, id: BridgeId) -> &'a str {
         &self.bridge(id).name
+    }
+}
+
+/// A VLAN of a bridge, and whether it is met behind a next tag.
+type Met = (BridgeId, Option<Vid>, bool);
+/// The tags that frames have in a domain.
+type Tags = (Option<Vid>, Option<Vid>);
+/// A domain and its index in the segment.
+type Nth<'a> = (usize, &'a Domain);
+
+/// Remembers of a row of things the first one, and the first one of another key: enough to tell the first whose key differs from any.
+struct Firsts<K, T> {
+    first: Option<(K, T)>,
+    other: Option<(K, T)>,
+}
+
+impl<K, T> Default for Firsts<K, T> {
+    fn default() -> Firsts<K, T> {
+        Firsts { first: None, other: None }
+    }
+}
+
+impl<K: PartialEq, T: Copy> Firsts<K, T> {
+    fn add(&mut self, key: K, thing: T) {
+        match &self.first {
+            None => self.first = Some((key, thing)),
+            Some((first, _)) if self.other.is_none() && *first != key => self.other = Some((key, thing)),
+            Some(_) => {}
+        }
+    }
+
+    fn other_than(&self, key: &K) -> Option<T> {
+        let both = [&self.first, &self.other];
+        both.into_iter().flatten().find(|(other, _)| other != key).map(|(_, thing)| *thing)
     }
 }
 
@@ -275,99 +289,35 @@ fn is_one_place(port: &Port, other: &Port) -> bool {
 
 /// A port that says that an address never leaves it contradicts one that says that it may.
 fn own_and_shared(mac: MacAddr, key: &str, port: &Port, other: &Port) -> String {
-    let whose = if port.id == other.id { "this port".to_owned() } else { format!("{:?}", other.name) };
+    let whose = if port.id == other.id { "this port".to_owned() } else { quote(&other.name) };
     format!(
         "{mac} is in {key} of {whose} already: an address in macs never moves, one in shared-macs moves among its ports; allowed is \
          shared-macs on all of them"
     )
 }
 
-fn is_list_of_addresses(key: &str) -> bool {
-    matches!(key, "macs" | "shared-macs")
-}
-
-/// A VLAN of a bridge, and whether it is met behind a next tag.
-type Met = (BridgeId, Option<Vid>, bool);
-
 fn met(domain: &Domain) -> Met {
     (domain.bridge, domain.vid, domain.inner.is_some())
-}
-
-fn reaches(from: BridgeId, goal: BridgeId, leads: &[&Edge]) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![from];
-    while let Some(here) = open.pop() {
-        if here == goal {
-            return true;
-        }
-        if seen.insert(here) {
-            open.extend(leads.iter().filter(|edge| edge.bridge == here).map(|edge| edge.to));
-        }
-    }
-    false
 }
 
 fn tags(domain: &Domain) -> String {
     domain.stack().iter().map(|vid| vid.to_string()).collect::<Vec<_>>().join(".")
 }
 
-/// What is odd but allowed.
-pub(super) fn warnings(topology: &Topology) -> Vec<Mistake> {
-    let mut findings = Findings::default();
-    let vlans = &topology.description.vlans;
-    let led_to: BTreeSet<&str> = vlans.iter().map(|peering| peering.to.as_str()).collect();
-    let mut ports: BTreeMap<&str, Vec<&Port>> = BTreeMap::new();
-    for port in &topology.ports {
-        ports.entry(&topology.bridge(port.bridge).name).or_default().push(port);
-    }
-    let mut in_vain: BTreeMap<(&str, &str), (usize, VidSet)> = BTreeMap::new();
-    for (index, peering) in vlans.iter().enumerate() {
-        let bridge = peering.bridge.as_str();
-        // A bridge that another leads to gets frames by that one's trunks, with its tag behind theirs.
-        if led_to.contains(bridge) {
-            continue;
-        }
-        if let Some(why) = not_let_in(ports.get(bridge).map_or(&[][..], Vec::as_slice), peering.vid) {
-            let (_, vids) = in_vain.entry((bridge, why)).or_insert_with(|| (index, VidSet::new()));
-            vids.insert(peering.vid);
-        }
-    }
-    for ((bridge, why), (index, vids)) in in_vain {
-        let are = if vids.len() == 1 { "is" } else { "are" };
-        let text = format!("{} of {bridge:?} {are} mapped, but no {why}", vids.in_brief());
-        findings.add(Table::Vlans, index, "vid", text);
-    }
-    several_trunks(topology, &mut findings);
-    findings.mistakes
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Why a mapped VLAN is probably not what was meant, from all ports of its bridge.
-fn not_let_in(ports: &[&Port], vid: Vid) -> Option<&'static str> {
-    let is_trunk = |port: &&&Port| port.trunk().is_some();
-    let members = || ports.iter().filter(|port| port.is_member(vid));
-    if members().next().is_none() {
-        return Some("trunk or port of that bridge lets it in");
-    }
-    let is_left_out = ports.iter().any(|port| port.trunk().is_some()) && members().find(is_trunk).is_none();
-    is_left_out.then_some("trunk of that bridge allows it")
-}
-
-fn several_trunks(topology: &Topology, findings: &mut Findings) {
-    let mut groups: BTreeMap<FabricId, Vec<&Port>> = BTreeMap::new();
-    for port in &topology.ports {
-        if let Some(fabric) = port.group {
-            groups.entry(fabric).or_default().push(port);
+    #[test]
+    fn the_first_of_another_key_is_remembered() {
+        let row = [(8, 'a'), (8, 'b'), (9, 'c'), (7, 'd'), (8, 'e')];
+        let mut firsts = Firsts::default();
+        for (count, (key, thing)) in row.into_iter().enumerate() {
+            for asked in 6..10 {
+                let expected = row[..count].iter().find(|(key, _)| *key != asked).map(|(_, thing)| *thing);
+                assert_eq!(firsts.other_than(&asked), expected, "{asked} among the first {count}");
+            }
+            firsts.add(key, thing);
         }
-    }
-    for (fabric, trunks) in groups.into_iter().filter(|(_, trunks)| trunks.len() > 1) {
-        let names: Vec<&str> = trunks.iter().map(|port| port.name.as_str()).collect();
-        let text = format!(
-            "trunks {} share fabric {:?} with redundancy \"designated\": one of them carries each VLAN, which requires that \
-             their switches are one connected network in every VLAN and do not bundle the links into one LAG",
-            names.join(", "),
-            topology.fabric_name(fabric)
-        );
-        let last = trunks.last().map_or(0, |port| port.id.0 as usize);
-        findings.add(Table::Trunks, last, "bridge", text);
     }
 }

@@ -3,15 +3,22 @@
 
 pub mod bridge;
 mod build;
+mod chains;
 mod check;
 pub mod defaults;
 pub mod description;
 mod graph;
 pub mod id;
+mod index;
 mod join;
+mod members;
 pub mod mistake;
+mod names;
 pub mod nearest;
+mod objects;
 pub mod port;
 pub(crate) mod renumber;
 pub mod segment;
 pub mod topology;
+pub mod value;
+mod warnings;

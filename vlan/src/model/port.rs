@@ -1,5 +1,6 @@
 //! Exterior ports of the compiled topology.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::addr::MacAddr;
@@ -93,64 +94,53 @@ pub struct Trunk {
     pub native_inner: NativeInner,
     /// Share of VLANs, at least 1.
     pub weight: u32,
-    wire_to_bridge: Box<[u16; 4096]>,
-    bridge_to_wire: Box<[u16; 4096]>,
+    /// Wire VIDs that are translated, ascending, each with what it becomes.
+    by_wire: Box<[(Vid, Vid)]>,
+    /// What they become, ascending, each with its wire VID.
+    by_bridge: Box<[(Vid, Vid)]>,
 }
 
 impl Trunk {
     /// A trunk that lets the wire VIDs in `wire` pass, each as the bridge VID that `translate` gives or as itself. A wire VID
     /// that is a value but no key of `translate` does not pass.
-    pub fn new(wire: &VidSet, translate: impl Iterator<Item = (Vid, Vid)> + Clone) -> Trunk {
-        let mut trunk = Trunk {
-            allowed: VidSet::new(),
+    pub fn new(wire: &VidSet, translate: &BTreeMap<Vid, Vid>) -> Trunk {
+        let mut allowed = wire.clone();
+        for (on_wire, bridge) in translate {
+            allowed.remove(*on_wire);
+            allowed.remove(*bridge);
+        }
+        let by_wire: Box<[(Vid, Vid)]> =
+            translate.iter().map(|(a, b)| (*a, *b)).filter(|(on_wire, _)| wire.contains(*on_wire)).collect();
+        let mut by_bridge: Box<[(Vid, Vid)]> = by_wire.iter().map(|(a, b)| (*b, *a)).collect();
+        by_bridge.sort_unstable();
+        for (bridge, _) in &by_bridge {
+            allowed.insert(*bridge);
+        }
+        Trunk {
+            allowed,
             native: None,
             native_tagged: false,
             native_inner: NativeInner::Drop,
             weight: 1,
-            wire_to_bridge: Box::new([0; 4096]),
-            bridge_to_wire: Box::new([0; 4096]),
-        };
-        let values: VidSet = translate.clone().map(|(_, bridge)| bridge).collect();
-        for vid in wire.iter().filter(|vid| !values.contains(*vid)) {
-            trunk.map(vid, vid);
+            by_wire,
+            by_bridge,
         }
-        for (on_wire, bridge) in translate.filter(|(on_wire, _)| wire.contains(*on_wire)) {
-            if trunk.bridge_vid(on_wire) == Some(on_wire) {
-                trunk.unmap(on_wire);
-            }
-            trunk.map(on_wire, bridge);
-        }
-        trunk
-    }
-
-    fn map(&mut self, on_wire: Vid, bridge: Vid) {
-        self.allowed.insert(bridge);
-        self.wire_to_bridge[usize::from(on_wire.get())] = bridge.get();
-        self.bridge_to_wire[usize::from(bridge.get())] = on_wire.get();
-    }
-
-    fn unmap(&mut self, on_wire: Vid) {
-        self.allowed.remove(on_wire);
-        self.wire_to_bridge[usize::from(on_wire.get())] = 0;
-        self.bridge_to_wire[usize::from(on_wire.get())] = 0;
     }
 
     /// The bridge VID of a VID on the wire, if it may pass.
     pub fn bridge_vid(&self, on_wire: Vid) -> Option<Vid> {
-        Vid::new(self.wire_to_bridge[usize::from(on_wire.get())])
+        let own = || self.allowed.contains(on_wire) && find(&self.by_bridge, on_wire).is_none();
+        find(&self.by_wire, on_wire).or_else(|| own().then_some(on_wire))
     }
 
     /// The VID on the wire of a bridge VID, if it may pass.
     pub fn wire_vid(&self, bridge: Vid) -> Option<Vid> {
-        Vid::new(self.bridge_to_wire[usize::from(bridge.get())])
+        find(&self.by_bridge, bridge).or_else(|| self.allowed.contains(bridge).then_some(bridge))
     }
 
-    /// The wire VIDs that differ from their bridge VIDs.
+    /// The wire VIDs that differ from their bridge VIDs, in the order of these.
     pub fn translated(&self) -> impl Iterator<Item = (Vid, Vid)> + '_ {
-        self.allowed
-            .iter()
-            .filter_map(|bridge| self.wire_vid(bridge).map(|wire| (wire, bridge)))
-            .filter(|(a, b)| a != b)
+        self.by_bridge.iter().map(|(bridge, wire)| (*wire, *bridge)).filter(|(a, b)| a != b)
     }
 
     /// Whether the VLAN leaves without a tag.
@@ -213,6 +203,11 @@ impl Port {
     }
 }
 
+/// What stands beside a VID in a list that is sorted by it.
+fn find(list: &[(Vid, Vid)], vid: Vid) -> Option<Vid> {
+    list.binary_search_by_key(&vid, |(key, _)| *key).ok().map(|at| list[at].1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,7 +218,7 @@ mod tests {
 
     #[test]
     fn translation_goes_both_ways_and_hides_the_value() {
-        let trunk = Trunk::new(&VidSet::all(), [(vid(108), vid(9))].into_iter());
+        let trunk = Trunk::new(&VidSet::all(), &[(vid(108), vid(9))].into());
         assert_eq!(trunk.bridge_vid(vid(108)), Some(vid(9)));
         assert_eq!(trunk.wire_vid(vid(9)), Some(vid(108)));
         assert_eq!(trunk.bridge_vid(vid(9)), None, "wire 9 would be a second name of bridge 9");
@@ -234,7 +229,7 @@ mod tests {
     #[test]
     fn two_vids_may_be_swapped() {
         let wire: VidSet = [vid(8), vid(9)].into_iter().collect();
-        let trunk = Trunk::new(&wire, [(vid(8), vid(9)), (vid(9), vid(8))].into_iter());
+        let trunk = Trunk::new(&wire, &[(vid(8), vid(9)), (vid(9), vid(8))].into());
         assert_eq!(trunk.bridge_vid(vid(8)), Some(vid(9)));
         assert_eq!(trunk.bridge_vid(vid(9)), Some(vid(8)));
         assert_eq!(trunk.wire_vid(vid(8)), Some(vid(9)));

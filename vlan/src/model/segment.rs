@@ -9,6 +9,7 @@ use arrayvec::ArrayVec;
 use smallvec::SmallVec;
 
 use crate::model::id::{BridgeId, PortId};
+use crate::model::topology::Topology;
 use crate::vid::Vid;
 
 /// A compiled segment. Two cache lines, where it has few domains and members.
@@ -88,6 +89,19 @@ impl Segment {
         }
         head.extend(tail.into_iter().rev());
         head
+    }
+
+    /// A port as a member, once for each domain that it is a member of.
+    pub fn members_of(&self, port: PortId) -> &[Member] {
+        let first = self.members.partition_point(|member| member.port < port);
+        let behind = self.members.partition_point(|member| member.port <= port);
+        &self.members[first..behind]
+    }
+
+    /// The trunks among its members: of all ports they have the lowest identifiers.
+    pub fn trunk_members(&self, topology: &Topology) -> &[Member] {
+        let behind = self.members.partition_point(|member| topology.port(member.port).is_trunk);
+        &self.members[..behind]
     }
 
     /// The domain with this index.

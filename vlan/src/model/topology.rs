@@ -1,12 +1,11 @@
 //! The compiled topology: what forwarding runs on.
 
-use std::collections::BTreeMap;
-
 use rustc_hash::FxHashMap;
 
 use crate::model::bridge::{Bridge, Kind};
 use crate::model::description::Description;
 use crate::model::id::{BridgeId, FabricId, HostId, PortId, SegmentId};
+use crate::model::index::Index;
 use crate::model::mistake::Mistake;
 use crate::model::port::Port;
 use crate::model::segment::{Member, Segment};
@@ -24,7 +23,7 @@ pub struct Topology {
     pub(super) places: Places,
     /// (outer VAB, VLAN, next tag) → where, for the next tags that the inner VAB knows.
     pub(super) chained: FxHashMap<(BridgeId, Vid, Vid), Spot>,
-    pub(super) by_name: BTreeMap<String, PortId>,
+    pub(super) index: Index,
     pub(super) warnings: Vec<Mistake>,
 }
 
@@ -48,11 +47,28 @@ pub(super) enum Place {
     Chain { inner: BridgeId, otherwise: Spot },
 }
 
-/// What every VLAN of every bridge leads to: one entry for a VUB, 4096 by VID for a VAB, one bridge after another.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// What every VLAN of every bridge leads to: one entry for a VUB, pages by VID for a VAB. VLANs of which a bridge has none share a
+/// page that leads nowhere, so a bridge with few VLANs takes little room.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Places {
-    first: Vec<u32>,
-    all: Vec<Place>,
+    bridges: Vec<OfBridge>,
+    /// The pages of one VAB after those of another, as indices into `all`.
+    pages: Vec<u32>,
+    all: Vec<[Place; PAGE]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum OfBridge {
+    /// Where a VUB leads.
+    Unaware(Place),
+    /// The first of the pages of a VAB.
+    Aware(u32),
+}
+
+impl Default for Places {
+    fn default() -> Places {
+        Places { bridges: Vec::new(), pages: Vec::new(), all: vec![[Place::Nowhere; PAGE]] }
+    }
 }
 
 impl Places {
@@ -60,28 +76,50 @@ impl Places {
     pub(super) fn new(bridges: &[Bridge]) -> Places {
         let mut places = Places::default();
         for bridge in bridges {
-            places.first.push(places.all.len() as u32);
-            let count = if bridge.kind == Kind::Unaware { 1 } else { VIDS };
-            places.all.resize(places.all.len() + count, Place::Nowhere);
+            places.bridges.push(match bridge.kind {
+                Kind::Unaware => OfBridge::Unaware(Place::Nowhere),
+                Kind::Aware { .. } => OfBridge::Aware(places.pages.len() as u32),
+            });
+            let pages = if bridge.kind == Kind::Unaware { 0 } else { VIDS / PAGE };
+            places.pages.resize(places.pages.len() + pages, NOWHERE);
         }
-        places.first.push(places.all.len() as u32);
         places
     }
 
     pub(super) fn set(&mut self, bridge: BridgeId, slot: usize, place: Place) {
-        let at = self.first[bridge.0 as usize] as usize + slot;
-        self.all[at] = place;
+        let first = match &mut self.bridges[bridge.0 as usize] {
+            OfBridge::Unaware(there) => {
+                *there = place;
+                return;
+            }
+            OfBridge::Aware(first) => *first as usize,
+        };
+        let page = &mut self.pages[first + slot / PAGE];
+        if *page == NOWHERE {
+            *page = self.all.len() as u32;
+            self.all.push([Place::Nowhere; PAGE]);
+        }
+        self.all[*page as usize][slot % PAGE] = place;
     }
 
     fn get(&self, bridge: BridgeId, slot: usize) -> Option<Place> {
-        let bridge = bridge.0 as usize;
-        let (first, end) = (*self.first.get(bridge)?, *self.first.get(bridge + 1)?);
-        self.all[first as usize..end as usize].get(slot).copied()
+        match self.bridges.get(bridge.0 as usize)? {
+            OfBridge::Unaware(place) => (slot == 0).then_some(*place),
+            OfBridge::Aware(_) if slot >= VIDS => None,
+            OfBridge::Aware(first) => {
+                let page = *self.pages.get(*first as usize + slot / PAGE)?;
+                Some(self.all.get(page as usize)?[slot % PAGE])
+            }
+        }
     }
 }
 
 /// VIDs that 12 bits can say.
 const VIDS: usize = 4096;
+/// VIDs of a page.
+const PAGE: usize = 64;
+/// The page that leads nowhere.
+const NOWHERE: u32 = 0;
 
 /// The segment that a classified frame is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +151,7 @@ impl Topology {
             segments: Vec::new(),
             places: Places::default(),
             chained: FxHashMap::default(),
-            by_name: BTreeMap::new(),
+            index: Index::default(),
             warnings: Vec::new(),
         }
     }
@@ -143,6 +181,11 @@ impl Topology {
         &self.ports
     }
 
+    /// The exterior ports that are trunks.
+    pub fn trunks(&self) -> &[Port] {
+        &self.ports[..self.description.trunks.len()]
+    }
+
     /// All segments, by number.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
@@ -170,22 +213,27 @@ impl Topology {
 
     /// The fabric with this name.
     pub fn fabric_named(&self, name: &str) -> Option<FabricId> {
-        self.fabrics.iter().position(|n| n == name).map(|i| FabricId(i as u32))
+        self.index.fabric(&self.fabrics, name)
     }
 
     /// The exterior port with this name.
     pub fn port_named(&self, name: &str) -> Option<&Port> {
-        self.by_name.get(name).map(|id| self.port(*id))
+        self.index.port(&self.ports, name).map(|id| self.port(id))
     }
 
     /// The bridge with this name.
     pub fn bridge_named(&self, name: &str) -> Option<&Bridge> {
-        self.bridges.iter().find(|bridge| bridge.name == name)
+        self.index.bridge(&self.description, name).map(|id| self.bridge(id))
     }
 
     /// The host with this name.
     pub fn host_named(&self, name: &str) -> Option<HostId> {
-        self.description.hosts.iter().position(|host| host.name == name).map(|i| HostId(i as u32))
+        self.index.host(&self.description, name)
+    }
+
+    /// The trunks of a bridge on all hosts, in the order of the description.
+    pub fn trunks_of(&self, bridge: BridgeId) -> impl Iterator<Item = &Port> {
+        self.index.trunks(bridge).iter().map(|id| self.port(*id))
     }
 
     /// The segment of a VLAN of a bridge (`None` on a VUB); `next` is the VID (0..=4095) of the tag behind the one that chose the
@@ -208,11 +256,16 @@ impl Topology {
     /// The bridge whose trunks of group `fabric` are members of a segment by VLAN `vid`: several bridges may speak to one fabric, and
     /// VLAN 9 of each may be another segment.
     pub fn bridge_on(&self, segment: u32, fabric: FabricId, vid: Vid) -> Option<BridgeId> {
+        self.trunk_on(segment, fabric, vid).map(|port| port.bridge)
+    }
+
+    /// A trunk of group `fabric` that is a member of a segment by VLAN `vid`.
+    pub fn trunk_on(&self, segment: u32, fabric: FabricId, vid: Vid) -> Option<&Port> {
         let segment = self.segments.get(segment as usize)?;
         let is_its = |member: &&Member| {
             self.port(member.port).group == Some(fabric) && segment.domain(member.domain).vid == Some(vid)
         };
-        segment.members.iter().find(is_its).map(|member| self.port(member.port).bridge)
+        segment.trunk_members(self).iter().find(is_its).map(|member| self.port(member.port))
     }
 
     /// The other way from [`Topology::locate`]: the VID of the tag that comes next in VLAN `vid` of `bridge`, for frames of a segment.

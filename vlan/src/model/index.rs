@@ -1,0 +1,69 @@
+//! What is looked for in a compiled topology, found without looking at everything: objects by name, trunks by bridge.
+
+use crate::model::description::Description;
+use crate::model::id::{BridgeId, FabricId, HostId, PortId};
+use crate::model::port::Port;
+
+/// The index of a topology.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Index {
+    bridges: ByName,
+    hosts: ByName,
+    fabrics: ByName,
+    ports: ByName,
+    /// Of each bridge, in the order of the description.
+    trunks: Vec<Vec<PortId>>,
+}
+
+impl Index {
+    pub(super) fn new(description: &Description, fabrics: &[String], ports: &[Port]) -> Index {
+        let mut trunks = vec![Vec::new(); description.bridges.len()];
+        for port in ports.iter().filter(|port| port.is_trunk) {
+            trunks[port.bridge.0 as usize].push(port.id);
+        }
+        Index {
+            bridges: ByName::new(description.bridges.iter().map(|bridge| bridge.name.as_str())),
+            hosts: ByName::new(description.hosts.iter().map(|host| host.name.as_str())),
+            fabrics: ByName::new(fabrics.iter().map(String::as_str)),
+            ports: ByName::new(ports.iter().map(|port| port.name.as_str())),
+            trunks,
+        }
+    }
+
+    pub(super) fn bridge(&self, description: &Description, name: &str) -> Option<BridgeId> {
+        self.bridges.find(name, |number| &description.bridges[number].name).map(BridgeId)
+    }
+
+    pub(super) fn host(&self, description: &Description, name: &str) -> Option<HostId> {
+        self.hosts.find(name, |number| &description.hosts[number].name).map(HostId)
+    }
+
+    pub(super) fn fabric(&self, fabrics: &[String], name: &str) -> Option<FabricId> {
+        self.fabrics.find(name, |number| &fabrics[number]).map(FabricId)
+    }
+
+    pub(super) fn port(&self, ports: &[Port], name: &str) -> Option<PortId> {
+        self.ports.find(name, |number| &ports[number].name).map(PortId)
+    }
+
+    pub(super) fn trunks(&self, bridge: BridgeId) -> &[PortId] {
+        self.trunks.get(bridge.0 as usize).map_or(&[][..], Vec::as_slice)
+    }
+}
+
+/// The numbers of a list's objects in the order of their names.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct ByName(Box<[u32]>);
+
+impl ByName {
+    fn new<'a>(names: impl Iterator<Item = &'a str>) -> ByName {
+        let mut numbered: Vec<(&str, u32)> = names.zip(0..).collect();
+        numbered.sort_unstable();
+        ByName(numbered.into_iter().map(|(_, number)| number).collect())
+    }
+
+    fn find<'a>(&self, name: &str, name_of: impl Fn(usize) -> &'a String) -> Option<u32> {
+        let at = self.0.binary_search_by(|number| name_of(*number as usize).as_str().cmp(name)).ok()?;
+        Some(self.0[at])
+    }
+}

@@ -1,0 +1,145 @@
+//! Checks of objects one by one: whether each of their values is right by itself, and whether an object has what its kind has.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use crate::model::check::Findings;
+use crate::model::description::{
+    BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, Port, Storm, TrunkMode,
+};
+use crate::model::mistake::Table;
+use crate::model::value;
+
+/// Every object's mistakes that it shows by itself.
+pub(super) fn check(description: &Description, findings: &mut Findings) {
+    for (index, host) in description.hosts.iter().enumerate() {
+        Object { table: Table::Hosts, index, findings }.host(host);
+    }
+    for (index, bridge) in description.bridges.iter().enumerate() {
+        Object { table: Table::Bridges, index, findings }.bridge(bridge);
+    }
+    for (index, trunk) in description.trunks.iter().enumerate() {
+        let mut object = Object { table: Table::Trunks, index, findings };
+        object.port(trunk);
+        object.only_a_trunk(trunk);
+    }
+    for (index, port) in description.ports.iter().enumerate() {
+        let mut object = Object { table: Table::Ports, index, findings };
+        object.port(port);
+        object.no_trunk(port);
+    }
+}
+
+/// An object that is being checked.
+struct Object<'f> {
+    table: Table,
+    index: usize,
+    findings: &'f mut Findings,
+}
+
+impl Object<'_> {
+    fn add(&mut self, key: &'static str, text: String) {
+        self.findings.add(self.table, self.index, key, text);
+    }
+
+    fn note(&mut self, key: &'static str, checked: Result<(), String>) {
+        if let Err(text) = checked {
+            self.add(key, text);
+        }
+    }
+
+    fn host(&mut self, host: &Host) {
+        self.note("name", value::name(&host.name));
+        if let Some(underlay) = host.underlay {
+            self.note(
+                "underlay",
+                value::machine(underlay).map_err(|fault| format!("\"{underlay}\" {fault}")),
+            );
+        }
+    }
+
+    fn bridge(&mut self, bridge: &Bridge) {
+        self.note("name", value::name(&bridge.name));
+        self.note("ageing", value::ageing(bridge.ageing));
+        self.note("mac-limit", value::MAC_LIMITS.check(bridge.mac_limit));
+        match &bridge.kind {
+            BridgeKind::VlanAware { fabric, .. } => self.note("fabric", value::name(fabric)),
+            BridgeKind::VlanUnaware { vni: Some(vni) } => self.note("vni", value::VNIS.check(*vni)),
+            BridgeKind::VlanUnaware { vni: None } => {}
+        }
+    }
+
+    fn port(&mut self, port: &Port) {
+        self.note("name", value::name(&port.name));
+        self.note("link", value::link(&port.link));
+        self.distinct("macs", &port.macs, |mac| value::station(mac));
+        self.distinct("shared-macs", &port.shared_macs, |mac| value::station(mac));
+        self.distinct("ips", &port.ips, |ip| value::machine(ip));
+        if let Some(limit) = port.mac_limit {
+            self.note("mac-limit", value::MAC_LIMITS.check(limit));
+        }
+        if let Some(mtu) = port.mtu {
+            self.note("mtu", value::MTUS.check(mtu));
+        }
+        if let Some(Storm { broadcast, multicast, unknown }) = port.storm {
+            for rate in [broadcast, multicast, unknown] {
+                self.note("storm", value::STORM_RATES.check(rate));
+            }
+        }
+        match &port.mode {
+            Mode::Trunk(trunk) => self.trunk(trunk),
+            Mode::Qinq { customer_vlans: Some(vids), .. } if vids.is_empty() => {
+                self.add("customer-vlans", no_vlan())
+            }
+            Mode::Plain | Mode::Access { .. } | Mode::Qinq { .. } => {}
+        }
+    }
+
+    fn trunk(&mut self, trunk: &TrunkMode) {
+        self.note("weight", value::WEIGHTS.check(trunk.weight));
+        if trunk.vlans.as_ref().is_some_and(|vids| vids.is_empty()) {
+            self.add("vlans", no_vlan());
+        }
+    }
+
+    /// What only other ports have.
+    fn only_a_trunk(&mut self, port: &Port) {
+        if !matches!(port.mode, Mode::Trunk(_)) {
+            self.add("mode", "a trunk carries many VLANs, tagged, it has no other mode".to_owned());
+        }
+        if !port.ips.is_empty() {
+            self.add("ips", "\"ips\" is for [[ports]], this is a trunk".to_owned());
+        }
+        if port.bpdu != BpduPolicy::default() {
+            self.add("bpdu", "\"bpdu\" is for [[ports]], this is a trunk".to_owned());
+        }
+    }
+
+    /// What only a trunk has.
+    fn no_trunk(&mut self, port: &Port) {
+        if matches!(&port.mode, Mode::Trunk(trunk) if trunk.weight != TrunkMode::default().weight) {
+            self.add("weight", "\"weight\" is for [[trunks]], this is a port with mode \"trunk\"".to_owned());
+        }
+    }
+
+    fn distinct<T: Copy + Ord + Display>(
+        &mut self,
+        key: &'static str,
+        list: &[T],
+        check: impl Fn(T) -> Result<(), &'static str>,
+    ) {
+        let mut seen = BTreeSet::new();
+        for one in list {
+            if let Err(fault) = check(*one) {
+                self.add(key, format!("\"{one}\" {fault}"));
+            }
+            if !seen.insert(*one) {
+                self.add(key, format!("\"{one}\" is in the list twice"));
+            }
+        }
+    }
+}
+
+fn no_vlan() -> String {
+    "[] allows no VLAN, allowed are one or more".to_owned()
+}

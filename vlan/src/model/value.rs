@@ -1,0 +1,196 @@
+//! Which values are right, taken by themselves: names, links, addresses, numbers, times. A description may come from a file, from a socket or from a
+//! store; these checks are the same for all three, and what they say is meant to stand behind the place of the value.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::addr::MacAddr;
+
+/// `text` in double quotes, on one line, at most 64 characters of it: what came from outside may be shown to a terminal.
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for (count, c) in text.chars().enumerate() {
+        if count == LONGEST_QUOTE {
+            quoted.push('…');
+            break;
+        }
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.extend(c.escape_default()),
+            // Direction and other format marks would make a terminal show something else than there is.
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
+                quoted.extend(c.escape_unicode());
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The name of an object: 1 to 63 bytes of `a-z`, `0-9` and `-`, not `-` first.
+///
+/// # Errors
+/// The name and what is allowed.
+pub fn name(name: &str) -> Result<(), String> {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if name.len() > LONGEST_NAME {
+        return Err(format!("{} has {} bytes, allowed are {LONGEST_NAME}", quote(name), name.len()));
+    }
+    if name.bytes().all(is_inner) && !name.is_empty() && !name.starts_with('-') {
+        return Ok(());
+    }
+    Err(format!("{} is not a name, allowed is a-z, 0-9 and '-' (not first), at most 63 bytes", quote(name)))
+}
+
+/// A netdev's name: 1 to 15 bytes (`IFNAMSIZ` of `include/uapi/linux/if.h`, less its end), as `dev_valid_name` of `net/core/dev.c` has it.
+///
+/// # Errors
+/// The name and what is allowed.
+pub fn link(link: &str) -> Result<(), String> {
+    let mistake = match link {
+        "" => "is empty",
+        "." | ".." => "is no link's name",
+        _ if link.len() > LONGEST_LINK => "is longer than a link's name can be",
+        // The kernel also forbids ':' (alias names).
+        _ if link.contains(['/', ':']) || link.chars().any(char::is_whitespace) => {
+            "has a character no link has"
+        }
+        _ if link.chars().any(char::is_control) => "has a control character",
+        _ => return Ok(()),
+    };
+    Err(format!(
+        "{} {mistake}, allowed are 1 to {LONGEST_LINK} bytes without '/', ':' and white space",
+        quote(link)
+    ))
+}
+
+/// The address of a station: individual and not zero.
+///
+/// # Errors
+/// What is to be said of the address.
+pub fn station(mac: MacAddr) -> Result<(), &'static str> {
+    if mac.is_group() {
+        return Err("is a group address, allowed are individual ones (lowest bit of the first byte 0)");
+    }
+    if mac.is_zero() {
+        return Err("is no station's address, allowed are individual ones");
+    }
+    Ok(())
+}
+
+/// An address that one machine can have on a network.
+///
+/// # Errors
+/// What is to be said of the address.
+pub fn machine(ip: IpAddr) -> Result<(), &'static str> {
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    if ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() || is_broadcast {
+        return Err(
+            "is not the address of one machine, allowed is neither multicast, broadcast, loopback nor unspecified",
+        );
+    }
+    Ok(())
+}
+
+/// The time until an address is forgotten: 10 s to 1 000 000 s (802.1Q table 8-6), or zero for never.
+///
+/// # Errors
+/// The time and what is allowed.
+pub fn ageing(ageing: Duration) -> Result<(), String> {
+    if ageing.is_zero() || (SHORTEST_AGEING..=LONGEST_AGEING).contains(&ageing) {
+        return Ok(());
+    }
+    let fault = if ageing < SHORTEST_AGEING { "too short" } else { "too long" };
+    let (shortest, longest) = (SHORTEST_AGEING.as_secs(), LONGEST_AGEING.as_secs());
+    Err(format!("{ageing:?} is {fault}, allowed is {shortest}s to {longest}s, or \"0s\" for never"))
+}
+
+/// The whole numbers that a key allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The least.
+    pub first: u32,
+    /// The greatest.
+    pub last: u32,
+    /// What is counted; empty where that goes without saying.
+    pub unit: &'static str,
+}
+
+impl Range {
+    const fn new(first: u32, last: u32, unit: &'static str) -> Range {
+        Range { first, last, unit }
+    }
+
+    /// Whether `number` is one of them.
+    pub fn allows(&self, number: u32) -> bool {
+        (self.first..=self.last).contains(&number)
+    }
+
+    /// What is allowed, in words.
+    pub fn allowed(&self) -> String {
+        let space = if self.unit.is_empty() { "" } else { " " };
+        format!("allowed is {} to {}{space}{}", self.first, self.last, self.unit)
+    }
+
+    /// Refuses other numbers.
+    ///
+    /// # Errors
+    /// The number and what is allowed.
+    pub fn check(&self, number: u32) -> Result<(), String> {
+        if self.allows(number) {
+            Ok(())
+        } else {
+            Err(format!("{number} is out of range, {}", self.allowed()))
+        }
+    }
+}
+
+/// Addresses that a limit may allow: at most half a gigabyte of entries.
+pub const MAC_LIMITS: Range = Range::new(1, 16_000_000, "addresses");
+/// VXLAN network identifiers: 24 bits (RFC 7348 5).
+pub const VNIS: Range = Range::new(1, (1 << 24) - 1, "");
+/// Payload MTUs: from what IPv4 needs (RFC 791 3.2) to what its length field can say.
+pub const MTUS: Range = Range::new(68, 65_535, "bytes");
+/// Weights of a trunk.
+pub const WEIGHTS: Range = Range::new(1, 1_000, "");
+/// Rates of storm control; 0 is off. More than any link carries: 400 Gbit/s are 595 million frames of 64 bytes a second.
+pub const STORM_RATES: Range = Range::new(0, 1_000_000_000, "packets per second");
+/// The shortest time until an address is forgotten.
+pub const SHORTEST_AGEING: Duration = Duration::from_secs(10);
+/// The longest time until an address is forgotten.
+pub const LONGEST_AGEING: Duration = Duration::from_secs(1_000_000);
+/// Most characters of a value that a message repeats.
+const LONGEST_QUOTE: usize = 64;
+/// Most bytes of a name.
+const LONGEST_NAME: usize = 63;
+/// `IFNAMSIZ` less the terminating zero.
+const LONGEST_LINK: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_stays_on_one_line_and_short() {
+        assert_eq!(quote("a\n\"b\"\u{1b}[31m"), r#""a\n\"b\"\u{1b}[31m""#);
+        assert_eq!(quote("\u{202e}x"), "\"\\u{202e}x\"");
+        assert_eq!(quote(&"é".repeat(100)).chars().count(), LONGEST_QUOTE + 3);
+    }
+
+    #[test]
+    fn the_ends_of_a_range_are_in_it() {
+        assert_eq!(MTUS.check(68), Ok(()));
+        assert_eq!(MTUS.check(65_535), Ok(()));
+        assert_eq!(MTUS.check(67), Err("67 is out of range, allowed is 68 to 65535 bytes".to_owned()));
+        assert_eq!(VNIS.check(1 << 24), Err("16777216 is out of range, allowed is 1 to 16777215".to_owned()));
+        assert_eq!(ageing(Duration::ZERO), Ok(()));
+        assert_eq!(ageing(SHORTEST_AGEING), Ok(()));
+        let never = ", allowed is 10s to 1000000s, or \"0s\" for never";
+        assert_eq!(ageing(Duration::from_nanos(1)), Err(format!("1ns is too short{never}")));
+        assert_eq!(
+            ageing(LONGEST_AGEING + Duration::from_nanos(1)),
+            Err(format!("1000000.000000001s is too long{never}"))
+        );
+    }
+}

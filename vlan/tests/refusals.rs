@@ -1,0 +1,324 @@
+//! What `Topology::build` refuses of objects one by one, whatever the description came from: each with a neighbour that is right.
+
+use std::time::Duration;
+
+use vlan::addr::MacAddr;
+use vlan::model::description::{
+    BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, Peering, Port, Redundancy, Storm, TrunkMode,
+};
+use vlan::model::topology::Topology;
+use vlan::tag::Tpid;
+use vlan::vid::{Vid, VidSet};
+
+/// VLAN 8 of `dc1` is `vub8`, with a trunk, a VM, a port in mode trunk and a customer's.
+fn right() -> Description {
+    let bridge = |name: &str, kind| Bridge {
+        name: name.to_owned(),
+        ageing: Duration::from_secs(300),
+        mac_limit: 1_000,
+        kind,
+    };
+    let aware = BridgeKind::VlanAware {
+        fabric: "leaf-pair".to_owned(),
+        redundancy: Redundancy::Designated,
+        tpid: Tpid::Customer,
+        join_vids: false,
+    };
+    let port = |name: &str, bridge: &str, mode| Port { mode, ..Port::plain(name, bridge, "gw1", name) };
+    let qinq = Mode::Qinq { vid: Vid::new(100), customer_vlans: Some(VidSet::all()), pcp: None };
+    Description {
+        hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],
+        bridges: vec![bridge("dc1", aware), bridge("vub8", BridgeKind::VlanUnaware { vni: Some(8008) })],
+        vlans: vec![Peering { bridge: "dc1".to_owned(), vid: Vid::new(8).unwrap(), to: "vub8".to_owned() }],
+        trunks: vec![port(
+            "leaf1",
+            "dc1",
+            Mode::Trunk(TrunkMode { vlans: Some(VidSet::all()), ..TrunkMode::default() }),
+        )],
+        ports: vec![
+            port("vm8", "vub8", Mode::Plain),
+            port("fw", "dc1", Mode::Trunk(TrunkMode::default())),
+            port("customer", "dc1", qinq),
+        ],
+    }
+}
+
+type Change = fn(&mut Description);
+
+/// A wrong value, what is said of it, and a right one in its place.
+struct Case(&'static str, Change, &'static str, Change);
+
+const CASES: &[Case] = &[
+    Case(
+        "a port's name with a line end and an escape",
+        |d| d.ports[0].name = "vm\n\u{1b}[31m8\"".to_owned(),
+        r#"ports 0 name: "vm\n\u{1b}[31m8\"" is not a name, allowed is a-z, 0-9 and '-' (not first), at most 63 bytes"#,
+        |d| d.ports[0].name = "vm-8".to_owned(),
+    ),
+    Case(
+        "a port's name that is empty",
+        |d| d.ports[0].name.clear(),
+        r#"ports 0 name: "" is not a name, allowed is a-z, 0-9 and '-' (not first), at most 63 bytes"#,
+        |d| d.ports[0].name = "v".to_owned(),
+    ),
+    Case(
+        "a port's name in upper case",
+        |d| d.ports[0].name = "VM8".to_owned(),
+        r#"ports 0 name: "VM8" is not a name, allowed is a-z, 0-9 and '-' (not first), at most 63 bytes"#,
+        |d| d.ports[0].name = "8vm".to_owned(),
+    ),
+    Case(
+        "a trunk's name that is too long",
+        |d| d.trunks[0].name = "x".repeat(64),
+        r#"trunks 0 name: "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" has 64 bytes, allowed are 63"#,
+        |d| d.trunks[0].name = "x".repeat(63),
+    ),
+    Case(
+        "a host's name with a dot",
+        |d| d.hosts.push(Host { name: "gw1.example".to_owned(), ..Host::default() }),
+        r#"hosts 1 name: "gw1.example" is not a name, allowed is a-z, 0-9 and '-' (not first), at most 63 bytes"#,
+        |d| d.hosts.push(Host { name: "gw2".to_owned(), ..Host::default() }),
+    ),
+    Case(
+        "a bridge's name with a space",
+        |d| d.bridges.push(Bridge { name: "DC 2".to_owned(), ..d.bridges[0].clone() }),
+        r#"bridges 2 name: "DC 2" is not a name, allowed is a-z, 0-9 and '-' (not first), at most 63 bytes"#,
+        |d| d.bridges.push(Bridge { name: "dc2".to_owned(), ..d.bridges[0].clone() }),
+    ),
+    Case(
+        "a fabric with a slash",
+        |d| fabric(d, "a/b"),
+        r#"bridges 0 fabric: "a/b" is not a name, allowed is a-z, 0-9 and '-' (not first), at most 63 bytes"#,
+        |d| fabric(d, "a-b"),
+    ),
+    Case(
+        "a link of 40 bytes",
+        |d| d.ports[0].link = "x".repeat(40),
+        r#"ports 0 link: "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" is longer than a link's name can be, allowed are 1 to 15 bytes without '/', ':' and white space"#,
+        |d| d.ports[0].link = "x".repeat(15),
+    ),
+    Case(
+        "a link that is empty",
+        |d| d.ports[0].link.clear(),
+        r#"ports 0 link: "" is empty, allowed are 1 to 15 bytes without '/', ':' and white space"#,
+        |d| d.ports[0].link = "x".to_owned(),
+    ),
+    Case(
+        "a link with a zero byte",
+        |d| d.ports[0].link = "a\0b".to_owned(),
+        r#"ports 0 link: "a\u{0}b" has a control character, allowed are 1 to 15 bytes without '/', ':' and white space"#,
+        |d| d.ports[0].link = "a.b".to_owned(),
+    ),
+    Case(
+        "a link with slashes",
+        |d| d.trunks[0].link = "../../x".to_owned(),
+        r#"trunks 0 link: "../../x" has a character no link has, allowed are 1 to 15 bytes without '/', ':' and white space"#,
+        |d| d.trunks[0].link = "..x".to_owned(),
+    ),
+    Case(
+        "no address at all on a port",
+        |d| d.ports[0].mac_limit = Some(0),
+        "ports 0 mac-limit: 0 is out of range, allowed is 1 to 16000000 addresses",
+        |d| d.ports[0].mac_limit = Some(1),
+    ),
+    Case(
+        "more addresses than there is room for",
+        |d| d.ports[0].mac_limit = Some(16_000_001),
+        "ports 0 mac-limit: 16000001 is out of range, allowed is 1 to 16000000 addresses",
+        |d| d.ports[0].mac_limit = Some(16_000_000),
+    ),
+    Case(
+        "an MTU of nothing",
+        |d| d.trunks[0].mtu = Some(0),
+        "trunks 0 mtu: 0 is out of range, allowed is 68 to 65535 bytes",
+        |d| d.trunks[0].mtu = Some(68),
+    ),
+    Case(
+        "an MTU above every length field",
+        |d| d.ports[0].mtu = Some(65_536),
+        "ports 0 mtu: 65536 is out of range, allowed is 68 to 65535 bytes",
+        |d| d.ports[0].mtu = Some(65_535),
+    ),
+    Case(
+        "a storm of more than any link",
+        |d| d.ports[0].storm = Some(Storm { unknown: 1_000_000_001, ..Storm::default() }),
+        "ports 0 storm: 1000000001 is out of range, allowed is 0 to 1000000000 packets per second",
+        |d| d.ports[0].storm = Some(Storm { unknown: 1_000_000_000, ..Storm::default() }),
+    ),
+    Case(
+        "a declared group address",
+        |d| d.ports[0].macs = vec![MacAddr([1, 0, 0, 0, 0, 1])],
+        r#"ports 0 macs: "01:00:00:00:00:01" is a group address, allowed are individual ones (lowest bit of the first byte 0)"#,
+        |d| d.ports[0].macs = vec![MacAddr([2, 0, 0, 0, 0, 1])],
+    ),
+    Case(
+        "a declared null address",
+        |d| d.trunks[0].macs = vec![MacAddr::ZERO],
+        r#"trunks 0 macs: "00:00:00:00:00:00" is no station's address, allowed are individual ones"#,
+        |d| d.trunks[0].macs = vec![MacAddr([0, 0, 0, 0, 0, 1])],
+    ),
+    Case(
+        "an address declared twice",
+        |d| d.ports[0].macs = vec![MacAddr([2; 6]); 2],
+        r#"ports 0 macs: "02:02:02:02:02:02" is in the list twice"#,
+        |d| d.ports[0].macs = vec![MacAddr([2; 6]), MacAddr([4; 6])],
+    ),
+    Case(
+        "a shared group address",
+        |d| d.ports[0].shared_macs = vec![MacAddr::BROADCAST],
+        r#"ports 0 shared-macs: "ff:ff:ff:ff:ff:ff" is a group address, allowed are individual ones (lowest bit of the first byte 0)"#,
+        |d| d.ports[0].shared_macs = vec![MacAddr([0, 0, 0x5e, 0, 1, 1])],
+    ),
+    Case(
+        "a declared loopback address",
+        |d| d.ports[0].ips = vec![[127, 0, 0, 1].into()],
+        r#"ports 0 ips: "127.0.0.1" is not the address of one machine, allowed is neither multicast, broadcast, loopback nor unspecified"#,
+        |d| d.ports[0].ips = vec![[10, 0, 0, 1].into()],
+    ),
+    Case(
+        "a tunnel address of many machines",
+        |d| d.hosts[0].underlay = Some([224, 0, 0, 1].into()),
+        r#"hosts 0 underlay: "224.0.0.1" is not the address of one machine, allowed is neither multicast, broadcast, loopback nor unspecified"#,
+        |d| d.hosts[0].underlay = Some([192, 0, 2, 1].into()),
+    ),
+    Case(
+        "a trunk without weight",
+        |d| trunk(d).weight = 0,
+        "trunks 0 weight: 0 is out of range, allowed is 1 to 1000",
+        |d| trunk(d).weight = 1_000,
+    ),
+    Case(
+        "a trunk of no VLAN",
+        |d| trunk(d).vlans = Some(VidSet::new()),
+        "trunks 0 vlans: [] allows no VLAN, allowed are one or more",
+        |d| trunk(d).vlans = None,
+    ),
+    Case(
+        "a customer of no VLAN",
+        |d| customer(d, Some(VidSet::new())),
+        "ports 2 customer-vlans: [] allows no VLAN, allowed are one or more",
+        |d| customer(d, None),
+    ),
+    Case(
+        "an ageing of a nanosecond",
+        |d| d.bridges[0].ageing = Duration::from_nanos(1),
+        "bridges 0 ageing: 1ns is too short, allowed is 10s to 1000000s, or \"0s\" for never",
+        |d| d.bridges[0].ageing = Duration::ZERO,
+    ),
+    Case(
+        "an ageing of years",
+        |d| d.bridges[1].ageing = Duration::MAX,
+        "bridges 1 ageing: 18446744073709551615.999999999s is too long, allowed is 10s to 1000000s, or \"0s\" for never",
+        |d| d.bridges[1].ageing = Duration::from_secs(1_000_000),
+    ),
+    Case(
+        "a bridge of no address",
+        |d| d.bridges[0].mac_limit = 0,
+        "bridges 0 mac-limit: 0 is out of range, allowed is 1 to 16000000 addresses",
+        |d| d.bridges[0].mac_limit = 1,
+    ),
+    Case(
+        "VNI 0",
+        |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(0) },
+        "bridges 1 vni: 0 is out of range, allowed is 1 to 16777215",
+        |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(1) },
+    ),
+    Case(
+        "a VNI of 32 bits",
+        |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(u32::MAX) },
+        "bridges 1 vni: 4294967295 is out of range, allowed is 1 to 16777215",
+        |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(16_777_215) },
+    ),
+    Case(
+        "a trunk with a port's mode",
+        |d| d.trunks[0].mode = Mode::Access { vid: Vid::new(8) },
+        "trunks 0 mode: a trunk carries many VLANs, tagged, it has no other mode",
+        |d| d.ports[1].mode = Mode::Access { vid: Vid::new(8) },
+    ),
+    Case(
+        "a trunk with IP addresses",
+        |d| d.trunks[0].ips = vec![[10, 0, 0, 1].into()],
+        r#"trunks 0 ips: "ips" is for [[ports]], this is a trunk"#,
+        |d| d.ports[1].ips = vec![[10, 0, 0, 1].into()],
+    ),
+    Case(
+        "a trunk that says what a BPDU does",
+        |d| d.trunks[0].bpdu = BpduPolicy::Discard,
+        r#"trunks 0 bpdu: "bpdu" is for [[ports]], this is a trunk"#,
+        |d| d.ports[1].bpdu = BpduPolicy::Discard,
+    ),
+    Case(
+        "a port with a weight",
+        |d| d.ports[1].mode = Mode::Trunk(TrunkMode { weight: 2, ..TrunkMode::default() }),
+        r#"ports 1 weight: "weight" is for [[trunks]], this is a port with mode "trunk""#,
+        |d| trunk(d).weight = 2,
+    ),
+    Case(
+        "a bridge that is not there, by a name that nobody can have",
+        |d| d.ports[0].bridge = "\u{1b}".repeat(100),
+        r#"ports 0 bridge: "\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}…" is no bridge of this file"#,
+        |_| {},
+    ),
+];
+
+fn trunk(description: &mut Description) -> &mut TrunkMode {
+    match &mut description.trunks[0].mode {
+        Mode::Trunk(trunk) => trunk,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn customer(description: &mut Description, vids: Option<VidSet>) {
+    match &mut description.ports[2].mode {
+        Mode::Qinq { customer_vlans, .. } => *customer_vlans = vids,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fabric(description: &mut Description, name: &str) {
+    match &mut description.bridges[0].kind {
+        BridgeKind::VlanAware { fabric, .. } => *fabric = name.to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn said(description: &Description) -> Vec<String> {
+    match Topology::build(description) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes
+            .iter()
+            .map(|mistake| {
+                format!(
+                    "{} {} {}: {}",
+                    mistake.place.table, mistake.place.index, mistake.place.key, mistake.text
+                )
+            })
+            .collect(),
+    }
+}
+
+#[test]
+fn a_wrong_value_is_refused_and_its_neighbour_is_not() {
+    assert_eq!(said(&right()), Vec::<String>::new());
+    for Case(name, wrong, expected, twin) in CASES {
+        let mut description = right();
+        wrong(&mut description);
+        assert_eq!(said(&description), [expected.to_owned()], "{name}");
+        let mut description = right();
+        twin(&mut description);
+        assert_eq!(said(&description), Vec::<String>::new(), "the neighbour of {name}");
+    }
+}
+
+/// Several wrong things are told together, in the order of the description.
+#[test]
+fn every_mistake_is_told_at_once() {
+    let mut description = right();
+    let mut expected = Vec::new();
+    for case in [25, 27, 28, 13, 8, 11, 1] {
+        let Case(_, wrong, text, _) = &CASES[case];
+        wrong(&mut description);
+        expected.push((*text).to_owned());
+    }
+    assert_eq!(said(&description), expected);
+}
