@@ -1,6 +1,7 @@
 //! Vports of a datapath and links of a host.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,100 @@ pub struct Link {
     pub mtu: u32,
     /// Its hardware address, where it has one of 6 bytes.
     pub mac: Option<vlan::addr::MacAddr>,
+    /// What it is, and what the host does with it.
+    #[serde(default, skip_serializing_if = "LinkFacts::is_nothing_special")]
+    pub facts: LinkFacts,
+}
+
+impl Link {
+    /// Whether it is known by this name, its alternative ones among them (`ip link property add altname`).
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.facts.alt_names.iter().any(|other| other == name)
+    }
+}
+
+/// What a link is, and what the host does with it. The default is a network card that the host leaves alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LinkFacts {
+    /// What its frames begin with.
+    pub layer: LinkLayer,
+    /// Its kind as `ip -d link` shows it: `veth`, `bond`, `vlan`, `tun`; empty for a network card.
+    pub kind: String,
+    /// Its other names.
+    pub alt_names: Vec<String>,
+    /// The bridge, bond, or datapath that has it (IFLA_MASTER).
+    pub master: Option<LinkIndex>,
+    /// The link of this namespace that it sits on (IFLA_LINK): what a VLAN device or a macvlan takes its frames from.
+    pub lower: Option<LinkIndex>,
+    /// The tag whose frames it takes from `lower`, if it is a VLAN device.
+    pub vlan: Option<VlanDevice>,
+    /// Its IP addresses, sorted.
+    pub addresses: Vec<LinkAddress>,
+    /// Set if the host's best default route leaves by it.
+    pub default_route: Option<DefaultRoute>,
+}
+
+impl LinkFacts {
+    fn is_nothing_special(&self) -> bool {
+        *self == LinkFacts::default()
+    }
+}
+
+/// What the frames of a link begin with (ARPHRD_* of `linux/if_arp.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkLayer {
+    /// An Ethernet header.
+    #[default]
+    Ethernet,
+    /// It is a loopback link.
+    Loopback,
+    /// Something else, or nothing: a layer-3 tunnel.
+    Other,
+}
+
+/// What a VLAN device takes from the link below it. It takes it before a datapath sees it, up or down
+/// (`vlan_do_receive` in `net/8021q/vlan_core.c`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VlanDevice {
+    /// The VID, 0 to 4094; 0 takes priority-tagged frames.
+    pub vid: u16,
+    /// The tag's type, 0x8100 or 0x88a8.
+    pub tpid: u16,
+}
+
+/// An IP address of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LinkAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Length of its prefix in bits.
+    pub prefix_len: u8,
+    /// Made from what a router announced (RFC 4862), as every link gets one that hears a router.
+    pub is_from_router: bool,
+}
+
+impl fmt::Display for LinkAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix_len)
+    }
+}
+
+/// The host's best default route, of IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DefaultRoute {
+    /// Whether it is for IPv6.
+    pub is_ipv6: bool,
+    /// The router, where it names one.
+    pub via: Option<IpAddr>,
+}
+
+impl fmt::Display for DefaultRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_ipv6 { "IPv6 default route" } else { "IPv4 default route" })?;
+        self.via.map_or(Ok(()), |router| write!(f, " via {router}"))
+    }
 }
 
 /// A change of a link.

@@ -12,7 +12,7 @@ use super::kernel::Kernel;
 use super::meter::Meter;
 use crate::flow::{FlowChange, MeterId, MeterRate};
 use crate::padding::pad_for;
-use crate::port::{Link, LinkEvent, LinkIndex, Vport, VportNo};
+use crate::port::{Link, LinkEvent, LinkFacts, LinkIndex, LinkLayer, Vport, VportNo};
 use crate::tables::{Generation, TableChange, TableReports};
 use crate::{Execute, FlowAnswer, Refusal, RefusalCause, Upcall};
 
@@ -143,6 +143,7 @@ impl Host {
             has_carrier: true,
             mtu: 1500,
             mac: Some(MacAddr([0x02, 0xfa, a, b, c, d])),
+            facts: LinkFacts::default(),
         };
         self.tell(&LinkEvent::Changed(link.clone()));
         self.links.insert(name.to_owned(), Plug { link, sent: VecDeque::new() });
@@ -209,6 +210,13 @@ impl Host {
     pub(super) fn attach(&mut self, name: &str) -> Result<Vport, RefusalCause> {
         let kernel = self.kernel.as_mut().ok_or(RefusalCause::DatapathGone)?;
         let plug = self.links.get(name).ok_or(RefusalCause::NotFound)?;
+        let facts = &plug.link.facts;
+        if facts.master.is_some() && kernel.vport_on(name).is_none() {
+            return Err(RefusalCause::Busy);
+        }
+        if facts.layer != LinkLayer::Ethernet {
+            return Err(RefusalCause::Kernel { errno: libc::EINVAL, message: "no Ethernet link".to_owned() });
+        }
         Ok(kernel.attach(&plug.link))
     }
 
@@ -348,7 +356,7 @@ impl Host {
 }
 
 /// Bytes that count against the MTU: a first tag is free, as in the kernel (net/openvswitch/vport.c, packet_length).
-fn wire_payload(frame: &[u8]) -> usize {
+pub(super) fn wire_payload(frame: &[u8]) -> usize {
     let is_tagged = vlan::frame::Header::parse(frame).is_ok_and(|header| !header.tags.is_empty());
     let tag = if is_tagged { vlan::tag::Tag::LEN } else { 0 };
     frame.len().saturating_sub(ETHERNET_HEADER + tag)

@@ -1,4 +1,4 @@
-//! Links (netdevs) of this host, watched by rtnetlink.
+//! Links (netdevs) of this host, with their addresses and their part in the default route, watched by rtnetlink.
 //!
 //! ```text
 //!   kernel ──► rtnetlink's connection ──► Watch ──► bounded channel ──► the caller
@@ -10,6 +10,9 @@
 //!
 //! After a loss, what still waits to be read is older than what was lost: told behind the new list it would bring back how things
 //! were. So it is thrown away, and the links are listed until nothing happens while they are.
+//!
+//! Of routes only the default ones of the main table count. The kernel tells of no route that goes with its address or its link, so they
+//! are listed again whenever that may have happened, and the links whose part in them is another are told.
 
 use std::ffi::c_int;
 use std::io;
@@ -19,17 +22,21 @@ use futures::channel::mpsc::UnboundedReceiver;
 use futures::stream::StreamExt;
 use futures::{FutureExt, TryStreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::route::RouteMessage;
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{AsyncSocket, SocketAddr};
 use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::port::{Link, LinkEvent};
 
-use message::{is_of_the_link, read_event, read_link};
+use known::Known;
+use message::{Way, is_of_the_link, read, read_address, read_link, read_way};
 
+mod known;
 mod message;
 
 /// The links of one network namespace. Dropping it ends the events.
@@ -46,10 +53,10 @@ impl Links {
     /// # Errors
     /// No rtnetlink socket to be had.
     pub fn open() -> io::Result<(Links, mpsc::Receiver<LinkEvent>)> {
-        let (mut connection, handle, messages) = new_multicast_connection(&[MulticastGroup::Link])?;
+        let (mut connection, handle, messages) = new_multicast_connection(&GROUPS)?;
         connection.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER)?;
         let (events, receiver) = mpsc::channel(ROOM);
-        let watch = Watch { handle: handle.clone(), events, has_lost: true };
+        let watch = Watch::new(handle.clone(), events);
         let tasks = [tokio::spawn(connection), tokio::spawn(watch.run(messages))];
         Ok((Links { handle, tasks }, receiver))
     }
@@ -59,7 +66,7 @@ impl Links {
     /// # Errors
     /// The kernel does not answer, or refuses.
     pub async fn list(&self) -> io::Result<Vec<Link>> {
-        list(&self.handle).await
+        list(&self.handle).await.map(|known| known.all())
     }
 }
 
@@ -75,18 +82,35 @@ struct Watch {
     events: mpsc::Sender<LinkEvent>,
     /// What was told so far is not how things are.
     has_lost: bool,
+    known: Known,
+    /// When routes are to be listed again.
+    routes_at: Option<Instant>,
+    /// Routes that are being listed; there may be a million, and no link event is to wait for them.
+    listing: Option<JoinHandle<io::Result<Vec<Way>>>>,
 }
 
 impl Watch {
+    fn new(handle: Handle, events: mpsc::Sender<LinkEvent>) -> Watch {
+        Watch { handle, events, has_lost: true, known: Known::default(), routes_at: None, listing: None }
+    }
+
     /// Runs until nobody listens any more, or the socket is gone.
     async fn run(mut self, mut messages: Messages) {
         loop {
             let goes_on = if self.has_lost {
                 self.tell_all(&mut messages).await
             } else {
-                match messages.next().await {
-                    Some((message, _)) => self.tell(&message),
-                    None => false,
+                let routes_at = self.routes_at;
+                tokio::select! {
+                    message = messages.next() => match message {
+                        Some((message, _)) => self.hear(&message),
+                        None => false,
+                    },
+                    () = sleep_until(routes_at), if routes_at.is_some() && self.listing.is_none() => {
+                        self.begin_listing();
+                        true
+                    }
+                    listed = listed(&mut self.listing), if self.listing.is_some() => self.tell_routes(listed),
                 }
             };
             if !goes_on {
@@ -110,14 +134,13 @@ impl Watch {
         // The same task reads events and the list from the same socket: those before the list's end are all here now.
         let mut happened = 0;
         while let Some(message) = messages.next().now_or_never() {
-            if message.is_none() {
-                return false;
-            }
-            happened += 1;
+            let Some((message, _)) = message else { return false };
+            happened += usize::from(is_news(&message));
         }
         match listed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(links) => {
-                permit.send(LinkEvent::All(links));
+            Ok(known) => {
+                permit.send(LinkEvent::All(known.all()));
+                (self.known, self.routes_at, self.listing) = (known, None, None);
                 self.has_lost = happened > 0;
             }
             Err(error) => tracing::warn!(%error, "cannot list links, trying again"),
@@ -128,10 +151,35 @@ impl Watch {
         true
     }
 
-    /// Tells one event. Whether there is still someone to tell.
-    fn tell(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
-        let event = match &message.payload {
-            NetlinkPayload::InnerMessage(message) => read_event(message),
+    fn begin_listing(&mut self) {
+        (self.routes_at, self.known.asks_for_routes) = (None, false);
+        let handle = self.handle.clone();
+        self.listing = Some(tokio::spawn(async move {
+            let listed = tokio::time::timeout(PATIENCE, list_ways(&handle)).await;
+            listed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        }));
+    }
+
+    /// Tells the links whose part in the default routes is another. Whether there is still someone to tell.
+    fn tell_routes(&mut self, listed: io::Result<Vec<Way>>) -> bool {
+        self.listing = None;
+        match listed {
+            Ok(ways) => {
+                let events = self.known.note_routes(ways);
+                events.into_iter().all(|event| self.tell(event))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot list routes, trying again");
+                self.routes_at = Some(Instant::now() + PATIENCE);
+                true
+            }
+        }
+    }
+
+    /// Takes in one message and tells what it comes to. Whether there is still someone to tell.
+    fn hear(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
+        let news = match &message.payload {
+            NetlinkPayload::InnerMessage(message) => read(message),
             NetlinkPayload::Overrun(_) => {
                 tracing::debug!("the kernel lost link events, reading all links anew");
                 self.has_lost = true;
@@ -139,19 +187,77 @@ impl Watch {
             }
             _ => None,
         };
-        match event.map(|event| self.events.try_send(event)) {
-            Some(Err(TrySendError::Closed(_))) => return false,
-            Some(Err(TrySendError::Full(_))) => self.has_lost = true,
-            Some(Ok(())) | None => {}
+        let event = news.and_then(|news| self.known.note(news));
+        if self.known.asks_for_routes {
+            // More of them come at once where one is replaced.
+            self.routes_at.get_or_insert(Instant::now() + PAUSE);
+        }
+        event.is_none_or(|event| self.tell(event))
+    }
+
+    /// Tells one event. Whether there is still someone to tell.
+    fn tell(&mut self, event: LinkEvent) -> bool {
+        match self.events.try_send(event) {
+            Err(TrySendError::Closed(_)) => return false,
+            Err(TrySendError::Full(_)) => self.has_lost = true,
+            Ok(()) => {}
         }
         true
     }
 }
 
-async fn list(handle: &Handle) -> io::Result<Vec<Link>> {
-    let links = handle.link().get().execute().try_collect::<Vec<_>>().await.map_err(io::Error::other)?;
-    Ok(links.iter().filter(|message| is_of_the_link(message)).filter_map(read_link).collect())
+fn is_news(message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
+    match &message.payload {
+        NetlinkPayload::InnerMessage(message) => read(message).is_some(),
+        NetlinkPayload::Overrun(_) => true,
+        _ => false,
+    }
 }
+
+async fn list(handle: &Handle) -> io::Result<Known> {
+    let links = handle.link().get().execute().try_collect::<Vec<_>>().await.map_err(io::Error::other)?;
+    let links = links.iter().filter(|message| is_of_the_link(message)).filter_map(read_link).collect();
+    let addresses =
+        handle.address().get().execute().try_collect::<Vec<_>>().await.map_err(io::Error::other)?;
+    let addresses = addresses.iter().filter_map(read_address).collect();
+    Ok(Known::new(links, addresses, list_ways(handle).await?))
+}
+
+/// The default routes. The kernel sends all routes of a family: no request asks for less.
+async fn list_ways(handle: &Handle) -> io::Result<Vec<Way>> {
+    let mut ways = Vec::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut all = RouteMessage::default();
+        all.header.address_family = family;
+        let mut routes = handle.route().get(all).execute();
+        while let Some(route) = routes.try_next().await.map_err(io::Error::other)? {
+            ways.extend(read_way(&route));
+        }
+    }
+    Ok(ways)
+}
+
+async fn listed(listing: &mut Option<JoinHandle<io::Result<Vec<Way>>>>) -> io::Result<Vec<Way>> {
+    match listing {
+        Some(task) => task.await.map_err(io::Error::other)?,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at).await;
+    }
+}
+
+/// What the kernel is asked to tell.
+const GROUPS: [MulticastGroup; 5] = [
+    MulticastGroup::Link,
+    MulticastGroup::Ipv4Ifaddr,
+    MulticastGroup::Ipv6Ifaddr,
+    MulticastGroup::Ipv4Route,
+    MulticastGroup::Ipv6Route,
+];
 
 /// What rtnetlink's connection hears without having asked.
 type Messages = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>;
@@ -170,8 +276,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use rtnetlink::packet_route::AddressFamily;
-
     use super::message::samples::{link, message};
     use super::*;
 
@@ -190,16 +294,17 @@ mod tests {
         let (links, events) = Links::open().unwrap();
         drop(events);
         let (events, mut receiver) = mpsc::channel(1);
-        let mut watch = Watch { handle: links.handle.clone(), events, has_lost: false };
-        let event = || {
-            let new = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
+        let mut watch = Watch { has_lost: false, ..Watch::new(links.handle.clone(), events) };
+        let event = |name: &str| {
+            let new = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, name));
             NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(new))
         };
-        assert!(watch.tell(&event()) && !watch.has_lost);
-        assert!(watch.tell(&event()) && watch.has_lost, "there is room for one");
+        assert!(watch.hear(&event("eth2")) && !watch.has_lost);
+        assert!(watch.hear(&event("eth2")) && !watch.has_lost, "nothing is new");
+        assert!(watch.hear(&event("eth3")) && watch.has_lost, "there is room for one");
         let (sender, mut messages) = futures::channel::mpsc::unbounded();
         let told = tokio::spawn(async move { watch.tell_all(&mut messages).await });
-        sender.unbounded_send((event(), SocketAddr::new(0, 0))).unwrap();
+        sender.unbounded_send((event("eth4"), SocketAddr::new(0, 0))).unwrap();
         assert_eq!(receiver.recv().await, Some(LinkEvent::Changed(link("eth2"))));
         assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
         assert!(told.await.unwrap());
@@ -210,7 +315,7 @@ mod tests {
         let (links, events) = Links::open().unwrap();
         drop(events);
         let (events, mut receiver) = mpsc::channel(9);
-        let mut watch = Watch { handle: links.handle.clone(), events, has_lost: true };
+        let mut watch = Watch::new(links.handle.clone(), events);
         let (sender, mut messages) = futures::channel::mpsc::unbounded();
         let old = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
         let old = NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(old));
@@ -232,8 +337,8 @@ mod tests {
         let (links, events) = Links::open().unwrap();
         drop(events);
         let (events, _receiver) = mpsc::channel(1);
-        let mut watch = Watch { handle: links.handle.clone(), events, has_lost: false };
+        let mut watch = Watch { has_lost: false, ..Watch::new(links.handle.clone(), events) };
         let overrun = NetlinkMessage::new(Default::default(), NetlinkPayload::Overrun(Vec::new()));
-        assert!(watch.tell(&overrun) && watch.has_lost);
+        assert!(watch.hear(&overrun) && watch.has_lost);
     }
 }
