@@ -42,6 +42,26 @@ pub enum Action {
     Meter(MeterId),
     /// Take these steps with a copy; the frame itself stays as it is.
     Clone(Vec<Action>),
+    /// Look how long the frame is, as it is now. What the steps do to it does not show behind them.
+    IfFits {
+        /// The most bytes behind its Ethernet header and its first tag, 1 to 65 521. Of a super-frame its segments are judged.
+        mtu: u32,
+        /// The steps for one that is no longer.
+        fits: Vec<Action>,
+        /// The steps for one that is longer.
+        longer: Vec<Action>,
+    },
+}
+
+impl Action {
+    /// The lists of steps inside, each taken for some frames or with a copy.
+    pub fn inner(&self) -> [&[Action]; 2] {
+        match self {
+            Action::Clone(steps) => [steps, &[]],
+            Action::IfFits { fits, longer, .. } => [fits, longer],
+            _ => [&[], &[]],
+        }
+    }
 }
 
 /// A flow to be put or withdrawn.

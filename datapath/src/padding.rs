@@ -36,7 +36,7 @@ impl Copy {
         for action in actions {
             let sent = match action {
                 Action::Output(_) => Some(self.len).filter(|_| self.is_popped),
-                Action::Clone(steps) => self.shortest_popped(steps),
+                Action::Clone(steps) | Action::IfFits { fits: steps, .. } => self.shortest_popped(steps),
                 Action::PushTag(_) => {
                     self.len += Tag::LEN;
                     None
@@ -85,6 +85,7 @@ mod tests {
             (46, vec![Action::Clone(vec![Action::PopTag, OUT]), OUT], 64),
             (46, vec![Action::Clone(vec![Action::PopTag]), OUT], 46),
             (46, vec![push, OUT], 46),
+            (46, vec![Action::PopTag, Action::IfFits { mtu: 100, fits: vec![OUT], longer: vec![] }], 64),
         ] {
             assert_eq!(padded_len(len, &actions), expected, "{len} bytes, {actions:?}");
         }

@@ -9,6 +9,17 @@ use smallvec::SmallVec;
 use vlan::model::id::PortId;
 use vlan::verdict::{Edit, Egress, Output};
 
+/// A way out that takes no longer frames than so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The port.
+    pub port: PortId,
+    /// The most bytes behind Ethernet header and first tag.
+    pub mtu: u32,
+    /// The meter that counts those that are longer.
+    pub meter: MeterId,
+}
+
 /// The actions that send a frame out by `outputs`, within the rates of `meters`, in their order. A port without vport is left out,
 /// and so is a copy to another host: a datapath has no tunnels yet. What leaves by nothing is dropped: the list is empty.
 pub fn lower(
@@ -16,20 +27,32 @@ pub fn lower(
     meters: &[MeterId],
     vport_of: impl Fn(PortId) -> Option<VportNo>,
 ) -> Vec<Action> {
-    let mut copies: SmallVec<[(&Edit, VportNo); 4]> = SmallVec::new();
+    lower_within(outputs, meters, &[], vport_of)
+}
+
+/// The same, where some ways out take only frames that are short enough. Which they are is asked behind the change of tags, so that
+/// each copy is judged as it would leave.
+pub fn lower_within(
+    outputs: &[Output],
+    meters: &[MeterId],
+    limits: &[Limit],
+    vport_of: impl Fn(PortId) -> Option<VportNo>,
+) -> Vec<Action> {
+    let mut copies: SmallVec<[Copied<'_>; 4]> = SmallVec::new();
     for output in outputs {
         if let Egress::Port(port) = output.to
             && let Some(vport) = vport_of(port)
         {
-            copies.push((&output.edit, vport));
+            let limit = limits.iter().find(|limit| limit.port == port);
+            copies.push((&output.edit, vport, limit));
         }
     }
     // The empty edit is the least of all: unedited copies come first and need no clone. Within a group the order stays.
-    copies.sort_by_key(|(edit, _)| *edit);
-    let Some((last, _)) = copies.last().copied() else { return Vec::new() };
+    copies.sort_by_key(|(edit, ..)| *edit);
+    let Some((last, ..)) = copies.last().copied() else { return Vec::new() };
     let mut actions = Vec::with_capacity(meters.len() + USUAL_STEPS + copies.len());
     actions.extend(meters.iter().copied().map(Action::Meter));
-    for group in copies.chunk_by(|(one, _), (other, _)| one == other) {
+    for group in copies.chunk_by(|(one, ..), (other, ..)| one == other) {
         let edit = group[0].0;
         if edit.is_none() || edit == last {
             push_steps(&mut actions, edit, group);
@@ -42,11 +65,24 @@ pub fn lower(
     actions
 }
 
-/// Tags come off, then on: the outermost is put on last.
-fn push_steps(steps: &mut Vec<Action>, edit: &Edit, group: &[(&Edit, VportNo)]) {
+/// A copy: how its tags change, the vport that it leaves by, and what that takes.
+type Copied<'a> = (&'a Edit, VportNo, Option<&'a Limit>);
+
+/// Tags come off, then on: the outermost is put on last. Then the copies leave, those first for which no length is asked.
+fn push_steps(steps: &mut Vec<Action>, edit: &Edit, group: &[Copied<'_>]) {
     steps.extend((0..edit.pop).map(|_| Action::PopTag));
     steps.extend(edit.push.iter().rev().map(|tag| Action::PushTag(*tag)));
-    steps.extend(group.iter().map(|(_, vport)| Action::Output(*vport)));
+    let unlimited = group.iter().filter(|(_, _, limit)| limit.is_none());
+    steps.extend(unlimited.map(|(_, vport, _)| Action::Output(*vport)));
+    let mut limited: SmallVec<[(&Limit, VportNo); 2]> =
+        group.iter().filter_map(|(_, vport, limit)| Some(((*limit)?, *vport))).collect();
+    limited.sort_by_key(|(limit, _)| limit.mtu);
+    for alike in limited.chunk_by(|(one, _), (other, _)| one.mtu == other.mtu) {
+        let mtu = alike[0].0.mtu;
+        let fits = alike.iter().map(|(_, vport)| Action::Output(*vport)).collect();
+        let longer = alike.iter().map(|(limit, _)| Action::Meter(limit.meter)).collect();
+        steps.push(Action::IfFits { mtu, fits, longer });
+    }
 }
 
 /// Hands on every vport that a list of actions sends to.
@@ -54,8 +90,7 @@ pub fn for_each_vport(actions: &[Action], take: &mut dyn FnMut(VportNo)) {
     for action in actions {
         match action {
             Action::Output(vport) => take(*vport),
-            Action::Clone(steps) => for_each_vport(steps, take),
-            _ => {}
+            other => other.inner().into_iter().for_each(|steps| for_each_vport(steps, take)),
         }
     }
 }
@@ -113,6 +148,25 @@ mod tests {
         let tunnel =
             Output { to: Egress::Tunnel { host: vlan::model::id::HostId(1), vni: 8 }, edit: Edit::default() };
         assert_eq!(lower(&[tunnel], &[], same_number), []);
+    }
+
+    #[test]
+    fn the_length_is_asked_once_for_those_that_take_the_same_and_behind_the_tags() {
+        let limit = |port: u32, mtu: u32| Limit { port: PortId(port), mtu, meter: MeterId(port + 10) };
+        let outputs = [copy(1, 1, &[]), copy(2, 1, &[]), copy(3, 1, &[]), copy(4, 1, &[])];
+        let limits = [limit(1, 1_500), limit(3, 1_400), limit(4, 1_500)];
+        let out = |port: u32| Action::Output(VportNo(port));
+        let expected = [
+            Action::PopTag,
+            out(2),
+            Action::IfFits { mtu: 1_400, fits: vec![out(3)], longer: vec![Action::Meter(MeterId(13))] },
+            Action::IfFits {
+                mtu: 1_500,
+                fits: vec![out(1), out(4)],
+                longer: vec![Action::Meter(MeterId(11)), Action::Meter(MeterId(14))],
+            },
+        ];
+        assert_eq!(lower_within(&outputs, &[], &limits, same_number), expected);
     }
 
     #[test]

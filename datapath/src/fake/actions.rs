@@ -3,7 +3,7 @@
 use vlan::frame::{ADDRESSES_LEN, rewrite};
 use vlan::tag::{Tag, Tpid};
 
-use super::host::Host;
+use super::host::{Host, wire_payload};
 use crate::flow::Action;
 use crate::padding::MIN_FRAME;
 use crate::port::VportNo;
@@ -75,6 +75,10 @@ impl Host {
                     }
                 }
                 Action::Clone(actions) => self.act(frame.clone(), actions),
+                Action::IfFits { mtu, fits, longer } => {
+                    let is_longer = wire_payload(&frame.bytes) > *mtu as usize;
+                    self.act(frame.clone(), if is_longer { longer } else { fits });
+                }
             }
         }
     }

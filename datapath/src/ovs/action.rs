@@ -41,6 +41,11 @@ fn encode_one(list: &mut NlaWriter, action: &Action) {
         Action::PopTag => list.put(OVS_ACTION_ATTR_POP_VLAN, &[]),
         Action::Meter(meter) => list.put_u32(OVS_ACTION_ATTR_METER, meter.0),
         Action::Clone(steps) => encode(list, OVS_ACTION_ATTR_CLONE, steps),
+        Action::IfFits { mtu, fits, longer } => list.nest(OVS_ACTION_ATTR_CHECK_PKT_LEN, |check| {
+            check.put(OVS_CHECK_PKT_LEN_ATTR_PKT_LEN, &length_of(*mtu).to_ne_bytes());
+            encode(check, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_GREATER, longer);
+            encode(check, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL, fits);
+        }),
     }
 }
 
@@ -55,8 +60,33 @@ fn decode_one(nla: Nla<'_>, depth: usize) -> Option<Action> {
         OVS_ACTION_ATTR_POP_VLAN => Some(Action::PopTag),
         OVS_ACTION_ATTR_METER => Some(Action::Meter(MeterId(nla.u32().ok()?))),
         OVS_ACTION_ATTR_CLONE => decode_level(nla.nested(), depth + 1).map(Action::Clone),
+        OVS_ACTION_ATTR_CHECK_PKT_LEN => decode_check(nla.nested(), depth + 1),
         _ => None,
     }
+}
+
+fn decode_check(check: NlaIter<'_>, depth: usize) -> Option<Action> {
+    let (mut mtu, mut fits, mut longer) = (None, None, None);
+    for nla in check {
+        let nla = nla.ok()?;
+        match nla.kind {
+            OVS_CHECK_PKT_LEN_ATTR_PKT_LEN => {
+                let length = u16::from_ne_bytes(nla.bytes().ok()?);
+                mtu = Some(u32::from(length).checked_sub(ETHERNET_HEADER)?);
+            }
+            OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_GREATER => longer = decode_level(nla.nested(), depth),
+            OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL => fits = decode_level(nla.nested(), depth),
+            _ => return None,
+        }
+    }
+    Some(Action::IfFits { mtu: mtu?, fits: fits?, longer: longer? })
+}
+
+/// The kernel compares with `skb->len`, in which the Ethernet header counts and the first tag does not: it keeps that apart from the
+/// bytes. That is also what it judges by when it sends (`ovs_vport_send` in `net/openvswitch/vport.c`), but it sends super-frames whatever
+/// their segments come to, and here each segment counts (`execute_check_pkt_len` in `net/openvswitch/actions.c`).
+fn length_of(mtu: u32) -> u16 {
+    u16::try_from(mtu.saturating_add(ETHERNET_HEADER)).unwrap_or(u16::MAX)
 }
 
 /// struct ovs_action_push_vlan. The kernel wants VLAN_CFI_MASK set and takes it off before it pushes, so DEI is not kept.
@@ -73,6 +103,7 @@ fn kernel_len(actions: &[Action]) -> usize {
         Action::PopTag => HEADER_LEN,
         Action::Output(_) | Action::PushTag(_) | Action::Meter(_) => HEADER_LEN + 4,
         Action::Clone(steps) => 2 * HEADER_LEN + 4 + kernel_len(steps),
+        Action::IfFits { fits, longer, .. } => 4 * HEADER_LEN + 4 + kernel_len(fits) + kernel_len(longer),
     };
     actions.iter().map(len).sum()
 }
@@ -86,12 +117,22 @@ const DEEPEST: usize = 16;
 /// linux/if_vlan.h; in openvswitch.ko's TCIs the bit says that there is a tag.
 pub(super) const VLAN_CFI_MASK: u16 = 0x1000;
 
+/// Destination, source and EtherType (802.3 3.1.1).
+const ETHERNET_HEADER: u32 = 14;
+
+/// enum ovs_check_pkt_len_attr.
+const OVS_CHECK_PKT_LEN_ATTR_PKT_LEN: u16 = 1;
+const OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_GREATER: u16 = 2;
+const OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL: u16 = 3;
+
 /// enum ovs_action_attr.
 const OVS_ACTION_ATTR_OUTPUT: u16 = 1;
 const OVS_ACTION_ATTR_PUSH_VLAN: u16 = 4;
 const OVS_ACTION_ATTR_POP_VLAN: u16 = 5;
 const OVS_ACTION_ATTR_METER: u16 = 19;
 const OVS_ACTION_ATTR_CLONE: u16 = 20;
+/// Since Linux 5.2.
+const OVS_ACTION_ATTR_CHECK_PKT_LEN: u16 = 21;
 
 #[cfg(test)]
 mod tests {
@@ -104,6 +145,11 @@ mod tests {
             Action::Meter(MeterId(3)),
             Action::Clone(vec![Action::PopTag, Action::PushTag(tag), Action::Output(VportNo(7))]),
             Action::Output(VportNo(8)),
+            Action::IfFits {
+                mtu: 1_500,
+                fits: vec![Action::Output(VportNo(9)), Action::Output(VportNo(10))],
+                longer: vec![Action::Meter(MeterId(0))],
+            },
         ];
         let mut writer = NlaWriter::default();
         encode(&mut writer, 1, &actions);
