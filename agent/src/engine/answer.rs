@@ -1,10 +1,13 @@
 //! Answers to what was asked of the datapath, and what follows from a refusal.
 
-use datapath::Refusal;
-use datapath::flow::FlowId;
+use datapath::flow::{FlowId, MeterId};
+use datapath::{Refusal, RefusalCause};
 use vlan::time::Instant;
+use vlan::verdict::StormClass;
 
 use super::Engine;
+use super::echo::Doubt;
+use super::meters::{Length, Metered, Scope};
 use crate::counters::{Loss, PortKey};
 use crate::event::Event;
 use crate::input::Answer;
@@ -23,7 +26,9 @@ pub(super) enum Asked {
     /// Put flows and send frames, which are answered one behind the other.
     SetUp(Box<[Asked; 2]>),
     /// Set and remove meters.
-    Meters,
+    Meters(Vec<MeterId>),
+    /// Read when flows were last used, for frames that wait for it.
+    Uses(Vec<Doubt>),
 }
 
 impl Asked {
@@ -33,7 +38,9 @@ impl Asked {
             Asked::Flows(flows) => flows.len(),
             Asked::Frames(ports) => ports.len(),
             Asked::SetUp(parts) => parts.iter().map(Asked::count).sum(),
-            Asked::Attach(_) | Asked::Detach | Asked::Meters => 1,
+            Asked::Meters(meters) => meters.len(),
+            Asked::Uses(doubts) => doubts.iter().map(Doubt::count).sum(),
+            Asked::Attach(_) | Asked::Detach => 1,
         }
     }
 }
@@ -69,14 +76,15 @@ impl Engine {
                 self.note_answers_to(now, flows, answers);
                 self.note_answers_to(now, frames, behind);
             }
-            Asked::Meters => self.note_refusals(now, "set-meter", answers),
+            Asked::Meters(meters) => self.note_meters(now, &meters, answers),
+            Asked::Uses(doubts) => self.note_uses(now, doubts, answers),
         }
     }
 
     fn note_attached(&mut self, now: Instant, link: &str, answer: Answer) {
         match answer {
             Answer::Attached(vport) => self.links.note_attached(link, vport),
-            Answer::Done | Answer::Withdrawn(_) => {}
+            Answer::Done | Answer::Withdrawn(_) | Answer::Counted(_) => {}
             Answer::Refused(refusal) => {
                 self.counts.refuse("attach", refusal.cause.name());
                 if self.links.note_attach_refused(now, link, &refusal) {
@@ -97,7 +105,7 @@ impl Engine {
             match asked {
                 FlowAsked::Put(id) => self.note_put(now, *id, refusal),
                 FlowAsked::Delete(id) => {
-                    self.count_withdrawn(*id, counted);
+                    self.count_withdrawn(now, *id, counted);
                     self.note_deleted(now, *id, refusal);
                 }
             }
@@ -109,18 +117,21 @@ impl Engine {
         if let Some(record) = self.book.get_mut(id) {
             record.unanswered = record.unanswered.saturating_sub(1);
         }
-        let Some(refusal) = refusal else { return };
+        let Some(mut refusal) = refusal else { return };
         if let Some(record) = self.book.remove(id) {
             self.meters.release(&record.actions);
             // What it replaced may still be there.
             self.changes.delete_flow(id);
+            let (header, port) = (&record.key.header, self.counts.name(record.port));
+            refusal.what = format!("put a flow for {} to {} from {port}", header.src, header.dst);
         }
         self.note_refusal(now, "put-flow", &refusal, true);
     }
 
     fn note_deleted(&mut self, now: Instant, id: FlowId, refusal: Option<Refusal>) {
-        let Some(refusal) = refusal else { return };
+        let Some(mut refusal) = refusal else { return };
         let is_retried = refusal.is_retryable() && self.book.get(id).is_none();
+        refusal.what = "delete a flow".to_owned();
         if is_retried {
             self.time.delete_later(now, id);
         }
@@ -132,8 +143,52 @@ impl Engine {
             let Answer::Refused(refusal) = answer else { continue };
             let counts = self.counts.port(*port);
             counts.executed = counts.executed.saturating_sub(1);
-            counts.lose(Loss::Refused, 1);
+            self.counts.lose(*port, Loss::Refused, None, 1);
             self.counts.refuse("execute", refusal.cause.name());
+        }
+    }
+
+    /// A limit that was refused for now is asked for again; its flows are without it until then.
+    fn note_meters(&mut self, now: Instant, meters: &[MeterId], answers: Vec<Answer>) {
+        for (id, answer) in meters.iter().zip(answers) {
+            let Answer::Refused(refusal) = answer else {
+                self.meters.note_done(*id);
+                continue;
+            };
+            // A datapath that is made anew gets all of them.
+            let is_gone = matches!(refusal.cause, RefusalCause::DatapathGone | RefusalCause::TakenOver);
+            if refusal.is_retryable() {
+                self.meters.retry_later(now, *id);
+            }
+            let is_retried = is_gone || refusal.is_retryable();
+            let refusal = match self.meters.what(*id) {
+                Some(what) => {
+                    Refusal { what: format!("{} ({})", self.limit_name(what), refusal.what), ..refusal }
+                }
+                None => refusal,
+            };
+            self.note_refusal(now, "set-meter", &refusal, is_retried);
+        }
+    }
+
+    /// What a meter limits, in words.
+    pub(super) fn limit_name(&self, what: Metered) -> String {
+        let what = match what {
+            Metered::Storm(what) => what,
+            Metered::Length(Length { port, exit, .. }) => {
+                let (port, exit) = (self.counts.name(port), self.counts.name(exit));
+                return format!("count of frames from {port} that are too long for {exit}");
+            }
+        };
+        let class = match what.class {
+            StormClass::Broadcast => "broadcast",
+            StormClass::Multicast => "multicast",
+            StormClass::Unknown => "unknown unicast",
+        };
+        let port = self.counts.name(what.port);
+        match what.vlan {
+            Scope::Vlan(Some(vid)) => format!("limit of {class} of VLAN {vid} from {port}"),
+            Scope::Vlan(None) | Scope::Port => format!("limit of {class} from {port}"),
         }
     }
 

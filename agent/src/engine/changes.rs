@@ -5,8 +5,9 @@ use datapath::port::VportNo;
 use vlan::verdict::Consulted;
 
 use super::answer::{Asked, FlowAsked};
+use super::echo::Doubt;
 use super::{MeterChange, Sending};
-use crate::input::SavedAddress;
+use crate::output::SavedPiece;
 
 /// Changes by kind.
 #[derive(Debug, Default)]
@@ -21,12 +22,14 @@ pub(super) struct Changes {
     is_entangled: bool,
     /// Frames to be sent.
     pub(super) frames: Vec<Sending>,
+    /// Frames that wait for what flows say.
+    pub(super) doubts: Vec<Doubt>,
     /// Vports to be released.
     pub(super) detach: Vec<VportNo>,
     /// Links to become vports.
     pub(super) attach: Vec<String>,
     /// Addresses to be saved.
-    pub(super) save: Option<Vec<SavedAddress>>,
+    pub(super) save: Option<SavedPiece>,
 }
 
 /// Something of which a batch is asked at once.
@@ -42,8 +45,8 @@ impl Asking for FlowChange {
 }
 
 impl Asking for MeterChange {
-    fn asked(_: &[MeterChange]) -> Asked {
-        Asked::Meters
+    fn asked(batch: &[MeterChange]) -> Asked {
+        Asked::Meters(batch.iter().map(|(id, _)| *id).collect())
     }
 }
 
