@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use datapath::link::Links;
-use datapath::port::{Link, LinkEvent, LinkIndex};
+use datapath::port::{Link, LinkEvent, LinkIndex, LinkLayer};
 use tests::lab::netns::Netns;
 use tests::lab::veth;
 use tokio::sync::mpsc::Receiver;
@@ -34,7 +34,9 @@ tests::kernel_tests! {
             let link = link.await.find("eth2").cloned().unwrap();
             let index = LinkIndex(host.netns.links().index("eth2"));
             let mac = Some(MacAddr(host.netns.links().mac("eth2")));
-            let expected = Link { index, name: "eth2".into(), is_up: true, has_carrier: true, mtu: 1_500, mac };
+            let facts = link.facts.clone();
+            assert_eq!((facts.kind.as_str(), facts.layer, facts.lower), ("veth", LinkLayer::Ethernet, None));
+            let expected = Link { index, name: "eth2".into(), is_up: true, has_carrier: true, mtu: 1_500, mac, facts };
             assert_eq!(link, expected);
             host.netns.links().delete("eth2");
             watch.until("eth2 to go", |watch| !watch.has("eth2")).await;
@@ -73,7 +75,8 @@ tests::kernel_tests! {
             let settled = |watch: &Watch| watch.find("trunk").is_some_and(|link| link.has_carrier);
             let link = watch.until("trunk", settled).await.find("trunk").cloned().unwrap();
             let mac = Some(MacAddr([2, 0, 0, 0, 0, 9]));
-            assert_eq!(link, Link { index, name: "trunk".into(), is_up: true, has_carrier: true, mtu: 9_000, mac });
+            let facts = link.facts.clone();
+            assert_eq!(link, Link { index, name: "trunk".into(), is_up: true, has_carrier: true, mtu: 9_000, mac, facts });
             assert!(!watch.has("eth2") && watch.gone.is_empty(), "the old name is still told of, or the link is gone");
         });
     }

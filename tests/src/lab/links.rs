@@ -4,18 +4,23 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
+use rtnetlink::packet_route::link::BondMode;
 use rtnetlink::packet_route::link::{
     BridgePortState, BridgeStpState, BridgeVlanInfoFlags, InfoBridgePort, InfoKind, InfoPortData,
     LinkAttribute, LinkFlags, LinkInfo, LinkMessage, VlanProtocol,
 };
-use rtnetlink::{Handle, LinkBridge, LinkBridgeVlan, LinkMessageBuilder, LinkUnspec, LinkVlan, QosMapping};
+use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
+use rtnetlink::{
+    Handle, LinkBond, LinkBridge, LinkBridgeVlan, LinkMessageBuilder, LinkUnspec, LinkVlan, QosMapping,
+    RouteMessageBuilder,
+};
 
 use super::frames::{Mac, Tpid};
 use super::netns::Netns;
@@ -99,6 +104,49 @@ impl<'a> Links<'a> {
         });
     }
 
+    /// Takes an address from a link. Panics if the kernel refuses.
+    pub fn delete_address(&self, link: &str, address: IpAddr, prefix: u8) {
+        let index = self.index(link);
+        self.ask(&format!("take {address}/{prefix} from {link}"), async |handle| {
+            let message = handle.address().add(index, address, prefix).message_mut().clone();
+            handle.address().del(message).execute().await
+        });
+    }
+
+    /// Has the IPv4 default route leave by a link, without a router. Panics if the kernel refuses.
+    pub fn add_default_route(&self, link: &str) {
+        let route = self.default_route(link);
+        self.ask(&format!("add the default route by {link}"), async |handle| {
+            handle.route().add(route).execute().await
+        });
+    }
+
+    /// Takes the default route by a link away. Panics if the kernel refuses.
+    pub fn delete_default_route(&self, link: &str) {
+        let route = self.default_route(link);
+        self.ask(&format!("delete the default route by {link}"), async |handle| {
+            handle.route().del(route).execute().await
+        });
+    }
+
+    fn default_route(&self, link: &str) -> RouteMessage {
+        let builder = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(self.index(link));
+        builder.scope(RouteScope::Link).build()
+    }
+
+    /// Gives a link another name beside its own. Panics if the kernel refuses.
+    pub fn add_alt_name(&self, link: &str, name: &str) {
+        let index = self.index(link);
+        self.ask(&format!("call {link} {name} too"), async |handle| {
+            handle.link().property_add(index).alt_ifname(&[name]).execute().await
+        });
+    }
+
+    /// Makes a bond without members, up. Panics if the kernel refuses.
+    pub fn add_bond(&self, link: &str) {
+        self.add(link, LinkBond::new(link).mode(BondMode::ActiveBackup).miimon(10).up().build());
+    }
+
     /// Makes an 802.1Q or 802.1ad sub-interface of `parent`, up. A frame's kernel priority 0..7 becomes its PCP.
     /// Panics if the kernel refuses.
     pub fn add_vlan(&self, parent: &str, link: &str, tpid: Tpid, vid: u16) {
@@ -170,6 +218,14 @@ impl<'a> Links<'a> {
     /// The interface index of a link. Panics if there is none of this name.
     pub fn index(&self, link: &str) -> u32 {
         self.describe(link).header.index
+    }
+
+    /// The index of the bridge, bond or datapath that has a link, if one has. Panics if there is no such link.
+    pub fn master(&self, link: &str) -> Option<u32> {
+        self.describe(link).attributes.into_iter().find_map(|attribute| match attribute {
+            LinkAttribute::Controller(master) => Some(master).filter(|master| *master != 0),
+            _ => None,
+        })
     }
 
     /// The hardware address of an Ethernet link. Panics if there is no such link.
