@@ -128,6 +128,7 @@ macro_rules! datapath_cases {
         }
         $run! { flows:
             a_flow_takes_frames_without_an_upcall,
+            single_flows_tell_what_they_counted,
             a_withdrawn_flow_is_gone,
             a_flow_is_replaced_in_place,
             the_same_masked_key_under_another_id_is_replaced,

@@ -39,7 +39,7 @@ impl Fdb {
 
     /// Gives every dynamic address the ageing time of where it is; `None` leaves it as it is. For ageing times that were changed:
     /// learning alone would do so with an address' next frame, which a flow of the kernel keeps from being seen.
-    pub fn set_ageing(&mut self, of: impl Fn(SegmentId, Location) -> Option<Duration>) {
+    pub fn set_ageing(&mut self, mut of: impl FnMut(SegmentId, Location) -> Option<Duration>) {
         let places: Vec<Place> = self.table.places().collect();
         for place in places {
             let node = &self.table[place];

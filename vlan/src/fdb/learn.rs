@@ -87,12 +87,14 @@ impl Fdb {
         if let Some(why) = not_a_station(learn.mac) {
             return Learned::NotLearned(why);
         }
-        if let Some(at) = self.shared.keeps_out(Key::new(learn.segment, learn.mac), learn.location) {
+        let keeps_out = || self.shared.keeps_out(Key::new(learn.segment, learn.mac), learn.location);
+        let live = place.filter(|place| self.is_live(now, *place));
+        if let Some(at) = keeps_out().filter(|_| live.is_none()) {
             return Learned::Refused(Refused::Pinned { at });
         }
         let Some(place) = place else { return self.learn_new(now, learn) };
         let is_here = self.table[place].location == learn.location;
-        match (self.is_live(now, place), is_here) {
+        match (live.is_some(), is_here) {
             (true, true) => self.refresh(now, place, &learn.policy),
             (true, false) => self.hear_elsewhere(now, place, learn),
             (false, _) => self.replace(now, place, learn),
@@ -161,6 +163,9 @@ impl Fdb {
             return Learned::Refused(refused);
         }
         let arrival = Arrival::new(learn);
+        if let Some(at) = self.shared.keeps_out(key, learn.location) {
+            return Learned::Refused(Refused::Pinned { at });
+        }
         if self.shared.places(key).is_some() {
             return self.hand_over(now, place, learn, &arrival);
         }

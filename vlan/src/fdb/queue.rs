@@ -171,6 +171,30 @@ impl Queues {
         self.of(&table[place]).is_some_and(|queue| queue.is_past(now, table[place].used)).then_some(place)
     }
 
+    /// Of each of a slot's queues the addresses at its front, as many as one look for the oldest may meet.
+    pub(super) fn front(&self, table: &Table, slot: Slot) -> Vec<Place> {
+        let Some(tally) = self.slots.get(&slot) else { return Vec::new() };
+        let mut places = Vec::new();
+        for queue in &tally.queues {
+            let buckets = self.queues[*queue as usize].buckets.values();
+            let nexts = buckets.flat_map(|bucket| {
+                std::iter::successors(Some(bucket.first), |place| {
+                    Some(table[*place].next).filter(|next| *next != Place::NONE)
+                })
+            });
+            places.extend(nexts.take(FRONT_STEPS));
+        }
+        places
+    }
+
+    /// Has a slot count as it does elsewhere.
+    pub(super) fn count_as(&mut self, other: &Queues, slot: Slot) {
+        if let Some(Tally { count, limit, .. }) = other.slots.get(&slot) {
+            let tally = self.slots.entry(slot).or_default();
+            (tally.count, tally.limit) = (*count, *limit);
+        }
+    }
+
     /// All linked addresses of a slot.
     pub(super) fn places(&self, table: &Table, slot: Slot) -> Vec<Place> {
         let Some(tally) = self.slots.get(&slot) else { return Vec::new() };

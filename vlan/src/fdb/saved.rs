@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::Kind;
+use super::entry::{Entry, Kind};
 use super::key::Key;
 use super::learn::{not_a_station, slot_for};
 use super::table::Node;
@@ -34,16 +34,12 @@ impl Fdb {
     /// The learned addresses, in no order. Declared and remote ones have another origin; freezes are not saved.
     pub fn save(&self, now: Instant) -> impl Iterator<Item = Saved> + '_ {
         let live = self.table.places().filter(move |place| self.is_live(now, *place));
-        live.map(|place| self.view(place)).filter(|entry| entry.kind == Kind::Dynamic).map(move |entry| {
-            Saved {
-                segment: entry.segment,
-                mac: entry.mac,
-                location: entry.location,
-                idle: now.since(entry.used),
-                known: now.since(entry.learned),
-                mobility: entry.mobility,
-            }
-        })
+        live.filter_map(move |place| saved(now, &self.view(place)))
+    }
+
+    /// The addresses worth saving in `most` places from `from` on; see [`Fdb::page`].
+    pub fn save_page(&self, now: Instant, from: u32, most: u32) -> impl Iterator<Item = Saved> + '_ {
+        self.page(now, from, most).filter_map(move |(_, entry)| saved(now, &entry))
     }
 
     /// Learns saved addresses again, those heard last first until their slot is full, and returns how many. What is known
@@ -79,4 +75,16 @@ impl Fdb {
         self.adopt_mobility(place, saved.mobility);
         true
     }
+}
+
+/// A learned address, as it is saved.
+fn saved(now: Instant, entry: &Entry) -> Option<Saved> {
+    (entry.kind == Kind::Dynamic).then(|| Saved {
+        segment: entry.segment,
+        mac: entry.mac,
+        location: entry.location,
+        idle: now.since(entry.used),
+        known: now.since(entry.learned),
+        mobility: entry.mobility,
+    })
 }

@@ -65,7 +65,18 @@ impl Table {
 
     /// The places of all nodes, in the order of the array.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> + '_ {
-        (0..).map(Place).zip(&self.nodes).filter(|(_, node)| !node.is_vacant).map(|(place, _)| place)
+        self.places_from(0, self.nodes.len())
+    }
+
+    /// The places of the nodes among `most` of the array from one place on, in its order.
+    pub(super) fn places_from(&self, from: u32, most: usize) -> impl Iterator<Item = Place> + '_ {
+        let nodes = self.nodes.iter().skip(from as usize).take(most);
+        (from..).map(Place).zip(nodes).filter(|(_, node)| !node.is_vacant).map(|(place, _)| place)
+    }
+
+    /// How many places there are, vacant ones too.
+    pub(super) fn room(&self) -> usize {
+        self.nodes.len()
     }
 }
 

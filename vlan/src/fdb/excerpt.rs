@@ -1,0 +1,213 @@
+//! What would be learned, without learning it.
+//!
+//! What becomes of a source address hangs on few addresses: its own, and of each full slot that it may come into those that are next to
+//! go. A copy of these is a database in which that frame, and no other, meets what it would meet here, by the same code.
+
+use rustc_hash::FxHashMap;
+
+use super::key::Key;
+use super::learn::slot_for;
+use super::reflect::echo_of;
+use super::table::{NO_QUEUE, Place};
+use super::{Fdb, Learn, Slot};
+use crate::addr::MacAddr;
+use crate::time::Instant;
+
+impl Fdb {
+    /// A database in which learning `learn`, and then finding `dst`, comes to what it would come to in this one. It takes the same time
+    /// however many addresses there are.
+    pub fn excerpt(&self, learn: &Learn, dst: MacAddr) -> Fdb {
+        let mut copy = Copy { of: self, to: Fdb::new(), places: FxHashMap::default() };
+        let keys = [learn.mac, dst].map(|mac| Key::new(learn.segment, mac));
+        let source = self.table.find(keys[0]);
+        for slot in self.slots_of(learn, source) {
+            // As they stand in the queue, so before any that may be among them.
+            self.queues.front(&self.table, slot).into_iter().for_each(|place| copy.add(place));
+        }
+        keys.iter().filter_map(|key| self.table.find(*key)).for_each(|place| copy.add(place));
+        for slot in self.slots_of(learn, source) {
+            copy.to.queues.count_as(&self.queues, slot);
+            copy.to.flushes.note_as(&self.flushes, slot);
+        }
+        copy.to.shared.share_as(&self.shared, keys[0]);
+        let echo = source.and_then(|place| echo_of(self.table[place].location, learn));
+        echo.into_iter().for_each(|echo| copy.to.sent.note_as(&self.sent, echo));
+        copy.to
+    }
+
+    /// The slots that an address may come into, or leave.
+    fn slots_of(&self, learn: &Learn, source: Option<Place>) -> Vec<Slot> {
+        let mut slots = vec![slot_for(learn.location, &learn.policy)];
+        slots.extend(source.and_then(|place| self.slot_of(place)));
+        let moved = source.and_then(|place| self.moved_of(place));
+        slots.extend(moved.iter().flat_map(|moved| &moved.stays).filter_map(|stay| stay.slot));
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+}
+
+/// A copy under way.
+struct Copy<'a> {
+    of: &'a Fdb,
+    to: Fdb,
+    /// Where what was copied is.
+    places: FxHashMap<Place, Place>,
+}
+
+impl Copy<'_> {
+    /// Copies an address and all that is known of it.
+    fn add(&mut self, place: Place) {
+        if self.places.contains_key(&place) {
+            return;
+        }
+        let (original, moved) = (&self.of.table[place], self.of.moved_of(place));
+        let mut node = *original;
+        node.queue = NO_QUEUE;
+        let new = self.to.table.insert(node);
+        self.places.insert(place, new);
+        if let Some(queue) = self.of.queues.of(original) {
+            // It stands in the bucket of the second in which it was heard as far as the queue knows.
+            self.to.table[new].used = Instant::from_secs(u64::from(original.second));
+            self.to.queues.link(&mut self.to.table, new, queue.slot, queue.ageing);
+            self.to.table[new].used = original.used;
+        }
+        if let Some(moved) = moved {
+            self.to.frozen.extend(moved.freeze.as_ref().map(|freeze| (freeze.until, new)));
+            self.to.moved.insert(new, moved.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::super::reflect::{Echo, Evidence, Likeness};
+    use super::super::tests::{fabric, mac, port, segment};
+    use super::super::{LearnPolicy, Learned};
+    use super::*;
+    use crate::model::description::OnLimit;
+    use crate::model::id::{FabricId, Location, PortId};
+
+    /// What may happen to a database.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Learn(Learn, MacAddr),
+        Sent(u8, u32),
+        Pass(u64),
+        Age,
+        Flush(u32),
+        Declare(u8, u32),
+        Share(u8, u32),
+        Touch(u8),
+    }
+
+    fn place() -> impl Strategy<Value = Location> {
+        prop_oneof![(1..4_u32).prop_map(port), (0..2_u32).prop_map(|number| fabric(number, 8))]
+    }
+
+    fn likeness() -> impl Strategy<Value = Likeness> {
+        (0..2_u8).prop_map(|last| Likeness { dst: mac(200 + last), ether_type: 0x0800 })
+    }
+
+    /// Many addresses behind few places with low limits, and two that move a lot.
+    fn learn() -> impl Strategy<Value = Step> {
+        let on_limit = prop_oneof![Just(OnLimit::Evict), Just(OnLimit::Drop), Just(OnLimit::Flood)];
+        let macs = prop_oneof![1..60_u8, 1..3_u8];
+        let limits = prop_oneof![1..5_u32, 30..50_u32];
+        (macs, 1..60_u8, place(), limits, on_limit, likeness(), any::<bool>()).prop_map(
+            |(last, dst, location, limit, on_limit, likeness, is_complete)| {
+                let policy = LearnPolicy {
+                    ageing: Duration::from_secs(if last % 7 == 0 { 20 } else { 300 }),
+                    limit,
+                    on_limit,
+                    limited_by: Slot::Port(PortId(1)),
+                };
+                let evidence = if is_complete { Evidence::Complete } else { Evidence::FlowsUnasked };
+                let likeness = Some(likeness);
+                let learn =
+                    Learn { segment: segment(1), mac: mac(last), location, policy, likeness, evidence };
+                Step::Learn(learn, mac(dst))
+            },
+        )
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            12 => learn(),
+            2 => (1..4_u8, 0..2_u32).prop_map(|(last, number)| Step::Sent(last, number)),
+            3 => prop_oneof![Just(100_u64), Just(1_500), Just(40_000)].prop_map(Step::Pass),
+            1 => Just(Step::Age),
+            1 => (1..4_u32).prop_map(Step::Flush),
+            1 => (50..60_u8, 1..4_u32).prop_map(|(last, at)| Step::Declare(last, at)),
+            1 => (40..45_u8, 1..4_u32).prop_map(|(last, at)| Step::Share(last, at)),
+            2 => (1..60_u8).prop_map(Step::Touch),
+        ]
+    }
+
+    fn happen(fdb: &mut Fdb, now: &mut Instant, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Learn(learn, dst) => {
+                let mut excerpt = fdb.excerpt(&learn, dst);
+                let foreseen = excerpt.learn_and_find(*now, learn, dst);
+                let happened = fdb.learn_and_find(*now, learn, dst);
+                prop_assert_eq!(foreseen, happened, "{:?} {:?}", now, learn);
+                prop_assert_eq!(
+                    excerpt.keeps_out(*now, learn.segment, learn.mac, learn.location),
+                    fdb.keeps_out(*now, learn.segment, learn.mac, learn.location)
+                );
+            }
+            Step::Sent(last, number) => {
+                let likeness = Likeness { dst: mac(200), ether_type: 0x0800 };
+                let (mac, fabric) = (mac(last), FabricId(number));
+                fdb.note_sent(*now, Echo { segment: segment(1), mac, likeness, fabric });
+            }
+            Step::Pass(millis) => *now = *now + Duration::from_millis(millis),
+            Step::Age => drop(fdb.age(*now, 7)),
+            Step::Flush(number) => drop(fdb.flush_port(PortId(number))),
+            Step::Declare(last, at) => drop(fdb.declare(segment(1), mac(last), port(at))),
+            Step::Share(last, at) => fdb.share(segment(1), mac(last), port(at)),
+            Step::Touch(last) => drop(fdb.touch(*now, segment(1), mac(last), *now)),
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        /// Also where limits are low, addresses fly about and the front of a queue is out of date.
+        #[test]
+        fn an_excerpt_learns_what_the_whole_would(steps in prop::collection::vec(step(), 1..300)) {
+            let (mut fdb, mut now) = (Fdb::new(), Instant::from_secs(1_000));
+            for step in steps {
+                happen(&mut fdb, &mut now, step)?;
+            }
+        }
+    }
+
+    #[test]
+    fn an_excerpt_is_small_however_many_addresses_there_are() {
+        let mut fdb = Fdb::new();
+        let policy = LearnPolicy {
+            ageing: Duration::from_secs(300),
+            limit: 10_000,
+            on_limit: OnLimit::Evict,
+            limited_by: Slot::Port(PortId(1)),
+        };
+        let learn = |number: u16| {
+            let [a, b] = number.to_be_bytes();
+            Learn::new(segment(1), MacAddr([2, 0, 0, 0, a, b]), port(1), policy)
+        };
+        let now = Instant::from_secs(9);
+        for number in 0..10_000 {
+            fdb.learn(now, learn(number));
+        }
+        let mut excerpt = fdb.excerpt(&learn(20_000), mac(1));
+        assert!(excerpt.len() <= 40, "{}", excerpt.len());
+        assert!(matches!(excerpt.learn(now, learn(20_000)), Learned::New { evicted: Some(_) }));
+        assert_eq!(fdb.len(), 10_000);
+    }
+}
