@@ -7,17 +7,19 @@ use std::time::Duration;
 use datapath::port::LinkEvent;
 use datapath::{FlowTable, Refusal, RefusalCause};
 use nsdb::{Documents, Local, Store, StoreError, WallTime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::clock;
+use crate::door::Door;
 use crate::driver::Driver;
 use crate::engine::{Engine, Settings};
 use crate::input::SavedAddress;
 use crate::journal;
-use crate::record::Recorder;
+use crate::output::SavedPiece;
+use crate::record::{RecordError, Recorder};
 use crate::runtime::{Arrived, Opener, Wiring};
 use crate::socket::Socket;
 use crate::supervise::keep;
@@ -30,6 +32,8 @@ pub struct Options {
     pub settings: Settings,
     /// The socket, open.
     pub socket: Socket,
+    /// By which revisions come in.
+    pub door: Arc<Door>,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Record every input to this file.
@@ -66,13 +70,8 @@ pub enum DaemonError {
     #[error("links cannot be watched: {0}")]
     Links(#[source] std::io::Error),
     /// The record cannot be made.
-    #[error("--record {path}: {source}")]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    #[error("--record {0}")]
+    Record(#[from] RecordError),
 }
 
 fn advice(refusal: &Refusal) -> &'static str {
@@ -95,15 +94,15 @@ pub async fn run<D: FlowTable + 'static>(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), DaemonError> {
-    let recorder = options.record.as_ref().map(|path| Recorder::create(path)).transpose();
-    let recorder = recorder
-        .map_err(|source| DaemonError::Record { path: options.record.clone().unwrap_or_default(), source })?;
+    let recorder =
+        options.record.as_ref().map(|path| Recorder::create(path, &options.settings)).transpose()?;
     let (requests, asked) = mpsc::channel(QUEUE);
     let (arrivals, arrived) = mpsc::channel(1);
-    let (saves, saved) = watch::channel(Vec::new());
+    let (saves, saved) = mpsc::channel(PIECES);
     let (events, told) = mpsc::channel(QUEUE);
     let tasks = TaskTracker::new();
-    let serving = tokio::spawn(admin::serve(options.socket, Admin { requests, store: Arc::clone(&store) }));
+    let admin = Admin { requests, store: Arc::clone(&store), door: options.door };
+    let serving = tokio::spawn(admin::serve(options.socket, admin));
     let kept = keep_tasks(&store, arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
     let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
@@ -117,8 +116,15 @@ pub async fn run<D: FlowTable + 'static>(
     drop(kept);
     let addresses = ended?;
     tasks.close();
-    tasks.wait().await;
-    save_addresses(&store, &addresses).await;
+    let write = async {
+        tasks.wait().await;
+        save_addresses(&store, &addresses).await;
+    };
+    if tokio::time::timeout(LAST_WRITES, write).await.is_err() {
+        warn!(
+            "the state directory does not take the last events and addresses in time; those saved before are there"
+        );
+    }
     rest.finish(options.teardown)?;
     if options.teardown {
         info!("the datapath is removed");
@@ -134,40 +140,50 @@ pub async fn run<D: FlowTable + 'static>(
 fn keep_tasks(
     store: &Arc<Store>,
     arrivals: mpsc::Sender<Arrived>,
-    saved: watch::Receiver<Vec<SavedAddress>>,
+    saved: mpsc::Receiver<SavedPiece>,
 ) -> [AbortOnDropHandle<()>; 4] {
     let store = || Arc::clone(store);
     let (follower, saver, collector, trimmer) = (store(), store(), store(), store());
+    let saved = Arc::new(Mutex::new(saved));
     [
         keep("follow the topology", move || topology::follow(Arc::clone(&follower), arrivals.clone())),
-        keep("save addresses", move || keep_addresses(Arc::clone(&saver), saved.clone())),
+        keep("save addresses", move || keep_addresses(Arc::clone(&saver), Arc::clone(&saved))),
         keep("collect shards", move || collect_shards(Arc::clone(&collector))),
         keep("trim the journal", move || journal::trim(Arc::clone(&trimmer))),
     ]
 }
 
-async fn keep_addresses(store: Arc<Store>, mut saved: watch::Receiver<Vec<SavedAddress>>) {
-    while saved.changed().await.is_ok() {
-        let addresses = saved.borrow_and_update().clone();
-        save_addresses(&store, &addresses).await;
+async fn keep_addresses(store: Arc<Store>, saved: Arc<Mutex<mpsc::Receiver<SavedPiece>>>) {
+    // Held for as long as the task runs; when it is started again after a panic, the one before has let it go.
+    let mut saved = saved.lock().await;
+    while let Some(piece) = saved.recv().await {
+        save_piece(&store, piece.number, &piece.addresses, piece.is_last).await;
     }
 }
 
-/// Kept in pieces, since one record of the store has a limit.
+/// All of them, at the end.
 async fn save_addresses(store: &Store, addresses: &[SavedAddress]) {
-    let pieces: Vec<&[SavedAddress]> = addresses.chunks(ADDRESSES_A_PIECE).collect();
-    for (number, piece) in pieces.iter().enumerate() {
-        let saved = match nsdb::schema::encode(ADDRESS_VERSION, piece) {
-            Ok(bytes) => store.save(&piece_key(number), bytes).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = saved {
-            warn!(error, "learned addresses cannot be saved");
-            return;
-        }
+    let mut pieces: Vec<&[SavedAddress]> = addresses.chunks(ADDRESSES_A_PIECE).collect();
+    if pieces.is_empty() {
+        pieces.push(&[]);
     }
-    let mut number = pieces.len();
-    while matches!(store.delete(&piece_key(number)).await, Ok(true)) {
+    for (number, piece) in pieces.iter().enumerate() {
+        save_piece(store, number, piece, number + 1 == pieces.len()).await;
+    }
+}
+
+/// Kept in pieces, since one record of the store has a limit. Behind the last one, pieces of an earlier round are removed.
+async fn save_piece(store: &Store, number: usize, piece: &[SavedAddress], is_last: bool) {
+    let saved = match nsdb::schema::encode(ADDRESS_VERSION, &piece) {
+        Ok(bytes) => store.save(&piece_key(number), bytes).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = saved {
+        warn!(error, "learned addresses cannot be saved");
+        return;
+    }
+    let mut number = number + 1;
+    while is_last && matches!(store.delete(&piece_key(number)).await, Ok(true)) {
         number += 1;
     }
 }
@@ -205,6 +221,10 @@ fn piece_key(number: usize) -> String {
 }
 
 const QUEUE: usize = 1024;
+/// How long the last writes may take: whoever stops a gateway waits for them.
+const LAST_WRITES: Duration = Duration::from_secs(1);
+/// Pieces of addresses that may wait for the store.
+const PIECES: usize = 4;
 const ADDRESSES_A_PIECE: usize = 10_000;
 const ADDRESS_VERSION: u8 = 1;
 /// How long a shard that no revision names any more stays.

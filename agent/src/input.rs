@@ -1,11 +1,14 @@
 //! Everything that can happen to a host.
 
+use std::sync::Arc;
+
 use datapath::flow::{Flow, FlowId, FlowStats, MeterId, MeterStats};
-use datapath::port::{LinkEvent, Vport, VportNo, VportStats};
+use datapath::port::{LinkEvent, Vport, VportStats};
 use datapath::{Counters, Refusal, Upcall};
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::model::description::Description;
+use vlan::model::topology::Topology;
 use vlan::vid::Vid;
 
 /// Something that happened. Inputs serialise, so that any run can be recorded and replayed.
@@ -27,24 +30,32 @@ pub enum Input {
         revision: u64,
         /// What it declares.
         description: Box<Description>,
+        /// The same, compiled, if somebody has had the time; otherwise the engine does it. Not recorded.
+        #[serde(skip)]
+        built: Option<Arc<Topology>>,
     },
     /// Links of this host changed.
     Link(LinkEvent),
     /// Frames that no flow matched.
     Upcalls(Vec<Upcall>),
-    /// Hits of every flow the datapath has; a flow that is not named is gone.
-    FlowStats(Vec<(FlowId, FlowStats)>),
+    /// Hits of the datapath's flows, as many as are read at once. A flow that two readings do not name is gone.
+    FlowStats {
+        /// Some of the flows.
+        slice: Vec<(FlowId, FlowStats)>,
+        /// Whether that ends a reading of all flows; the next slice begins another.
+        is_last: bool,
+    },
     /// What meters dropped.
     MeterStats(Vec<(MeterId, MeterStats)>),
-    /// What the datapath and its ports counted.
-    Counted {
-        /// As a whole.
-        datapath: Counters,
-        /// Each port.
-        vports: Vec<(VportNo, VportStats)>,
+    /// What the datapath as a whole counted.
+    Counted(Counters),
+    /// Ports that the datapath really has, since others can remove one, and what each counted; as many as are read at once.
+    Vports {
+        /// Some of the ports.
+        slice: Vec<(Vport, VportStats)>,
+        /// Whether that ends a reading of all ports; the next slice begins another.
+        is_last: bool,
     },
-    /// The ports that the datapath really has (asked for now and then, since others can remove one).
-    Vports(Vec<Vport>),
     /// An operator wants something.
     Operator(Command),
     /// An output was carried out, or not: one answer for each of its elements.
@@ -69,6 +80,8 @@ pub enum Answer {
     Done,
     /// A flow was withdrawn; what it had counted by then.
     Withdrawn(FlowStats),
+    /// What a flow has counted by now.
+    Counted(FlowStats),
     /// A link became a port.
     Attached(Vport),
     /// It was not done.

@@ -13,8 +13,10 @@
 //!
 //! - [`start`] and [`daemon`] open what is needed, start the tasks, and end them in order; [`supervise`] keeps the side tasks alive.
 //! - [`runtime`] is the one task that owns engine and datapath, on a thread of its own. Nothing needs a lock.
-//! - [`topology`] publishes and follows revisions; [`documents`] lays them out in the store; [`journal`] keeps events.
-//! - [`socket`] and [`admin`] answer operators, in the form of [`view`].
+//! - [`door`] is the one way by which a revision comes in; [`topology`] publishes and follows revisions; [`documents`] lays them out in
+//!   the store; [`journal`] keeps events.
+//! - [`socket`] and [`admin`] answer operators, in the form of [`view`]; what may be long comes in pages ([`page`]), of which [`list`] makes
+//!   one list.
 //! - [`reconcile`], [`lower`], [`budget`] and [`counters`] are the engine's own and as pure as it is.
 //!
 //! # A link becomes a port
@@ -23,7 +25,7 @@
 //! use agent::event::Event;
 //! use agent::input::{Answer, Input};
 //! use agent::output::Output;
-//! use datapath::port::{Link, LinkEvent, LinkIndex, Vport, VportNo};
+//! use datapath::port::{Link, LinkEvent, LinkFacts, LinkIndex, Vport, VportNo};
 //! use vlan::model::description::{Bridge, BridgeKind, Description, Host, Mode, Port};
 //! use vlan::time::Instant;
 //!
@@ -52,11 +54,12 @@
 //!     has_carrier: true,
 //!     mtu: 1500,
 //!     mac: None,
+//!     facts: LinkFacts::default(),
 //! };
 //! let now = Instant::from_secs(1);
 //! let mut engine = Engine::new(Settings::new("gw1"));
 //! engine.handle(now, Input::Observed { vports: vec![], flows: vec![] });
-//! engine.handle(now, Input::Topology { revision: 1, description: Box::new(description) });
+//! engine.handle(now, Input::Topology { revision: 1, description: Box::new(description), built: None });
 //! engine.handle(now, Input::Link(LinkEvent::All(vec![tap8])));
 //!
 //! // What can fail has a number, and is answered by it.
@@ -83,7 +86,7 @@
 //! # What a caller of the engine can rely on
 //! - Until it is answered the engine goes by what it asked for; a refusal mends that, and is counted.
 //! - Work for one input is bounded; [`engine::Engine::poll_timeout`] says when the rest wants an [`input::Input::Tick`].
-//! - Outputs are in the order in which they must happen: a flow before the frame that led to it. Flows of a port
+//! - Outputs are in the order in which they must happen: a frame before the new flow that it led to. Flows of a port
 //!   that goes may outlive it for a while: they match nothing, or reach nobody there.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
@@ -94,15 +97,19 @@ pub mod clock;
 pub mod counters;
 pub mod daemon;
 pub mod documents;
+pub mod door;
 mod driver;
 pub mod engine;
 pub mod event;
 pub mod input;
 pub mod journal;
+pub mod list;
 pub mod lower;
 pub mod output;
+pub mod page;
 pub mod reconcile;
 pub mod record;
+pub mod replay;
 pub mod runtime;
 pub mod socket;
 pub mod start;

@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::flow::FlowChange;
@@ -21,14 +22,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tracing::{debug, info, warn};
 use vlan::model::description::Description;
+use vlan::model::topology::Topology;
 use vlan::time::Instant;
 
 use crate::clock;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::input::{Answer, Command, Input, SavedAddress};
-use crate::output::Output;
+use crate::output::{Output, SavedPiece};
 use crate::record::Recorder;
+
+use reading::Reading;
+
+mod reading;
 
 /// A look at the engine at a moment.
 pub type Look = Box<dyn FnOnce(&Engine, Instant) + Send>;
@@ -48,6 +54,8 @@ pub struct Arrived {
     pub revision: u64,
     /// What it declares.
     pub description: Box<Description>,
+    /// The same, compiled; `None` where it does not build.
+    pub built: Option<Arc<Topology>>,
 }
 
 /// Where a runtime gets its inputs and sends what is not for the datapath.
@@ -59,7 +67,7 @@ pub struct Wiring {
     /// The socket's questions and commands.
     pub requests: mpsc::Receiver<Request>,
     /// Learned addresses to be saved.
-    pub saves: watch::Sender<Vec<SavedAddress>>,
+    pub saves: mpsc::Sender<SavedPiece>,
     /// Events for the journal.
     pub events: mpsc::Sender<Event>,
     /// Becomes true when the daemon is to stop.
@@ -90,7 +98,7 @@ pub struct Runtime<D, O> {
     upcalls_unread: u32,
     /// How often in a row the rest could not be read.
     unread: u32,
-    statistics_at: TokioInstant,
+    reading: Reading,
 }
 
 impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
@@ -100,7 +108,6 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     /// The datapath cannot be opened.
     pub async fn new(engine: Engine, mut opener: O, wiring: Wiring) -> Result<Runtime<D, O>, Refusal> {
         let datapath = opener.open().await?;
-        let statistics_at = TokioInstant::now() + STATISTICS_EVERY;
         Ok(Runtime {
             engine,
             datapath,
@@ -110,7 +117,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             is_pressed: false,
             upcalls_unread: 0,
             unread: 0,
-            statistics_at,
+            reading: Reading::new(),
         })
     }
 
@@ -125,6 +132,9 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         self.handle(Input::Saved(saved)).await;
         while !*self.wiring.stop.borrow() {
             for input in self.next_input().await {
+                self.handle(input).await;
+            }
+            if let Some(input) = self.read_on().await {
                 self.handle(input).await;
             }
             // Somebody keeps the daemon so busy that its sockets are never waited for, and what has come to the others not seen.
@@ -142,20 +152,35 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         Ok(Input::Observed { vports, flows })
     }
 
+    /// What happens next. Work of the engine or of the reading that waits its turn is kept waiting by nothing, and keeps nothing
+    /// waiting: it goes on whenever there is nothing else, and by a piece behind everything else.
     async fn next_input(&mut self) -> Vec<Input> {
-        let wake_at = self.engine.poll_timeout().map_or_else(far_away, tokio_instant);
+        let wake_at = self.engine.poll_timeout().map(tokio_instant);
+        let now = TokioInstant::now();
+        let is_pending = wake_at.is_some_and(|at| at <= now);
+        let is_reading = self.reading.due().is_none_or(|at| at <= now);
+        let wake_at = [wake_at, self.reading.due()].into_iter().flatten().min();
+        tokio::select! {
+            biased;
+            inputs = self.wait(wake_at.unwrap_or_else(far_away)) => inputs,
+            () = std::future::ready(()), if is_pending || is_reading => match is_pending {
+                true => vec![Input::Tick],
+                false => Vec::new(),
+            },
+        }
+    }
+
+    async fn wait(&mut self, wake_at: TokioInstant) -> Vec<Input> {
         tokio::select! {
             _ = self.wiring.stop.changed() => Vec::new(),
-            Some(request) = self.wiring.requests.recv() => self.answer(request),
+            Some(request) = self.wiring.requests.recv() => answer_request(&self.engine, request),
             Some(arrived) = self.wiring.topology.recv() => {
-                vec![Input::Topology { revision: arrived.revision, description: arrived.description }]
+                let Arrived { revision, description, built } = arrived;
+                vec![Input::Topology { revision, description, built }]
             }
             Some(event) = self.wiring.links.recv() => vec![Input::Link(event)],
-            // One timer for both: each is put into the runtime's wheel and taken out again around every frame that comes up.
-            _ = sleep_until(wake_at.min(self.statistics_at)) => match wake_at < self.statistics_at {
-                true => vec![Input::Tick],
-                false => self.statistics().await,
-            },
+            // One timer for all: each is put into the runtime's wheel and taken out again around every frame that comes up.
+            _ = sleep_until(wake_at) => vec![Input::Tick],
             upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
                 Ok(upcalls) => {
                     self.upcalls_unread = 0;
@@ -178,53 +203,26 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         warn!(%refusal, in_a_row, "the datapath cannot be read");
     }
 
-    fn answer(&mut self, request: Request) -> Vec<Input> {
-        match request {
-            Request::Look(look) => {
-                look(&self.engine, clock::now());
-                Vec::new()
+    /// The next slice of what the datapath counted, if it is time; or what a datapath has that was opened anew.
+    async fn read_on(&mut self) -> Option<Input> {
+        let read = match self.is_gone && self.reading.is_due() {
+            true => {
+                self.reading.put_off();
+                self.reopen().await.map(Some)
             }
-            Request::Command(command) => vec![Input::Operator(command)],
-        }
-    }
-
-    /// Reads what was counted. A table of 200 000 flows takes a while to read, so the pause after grows with it.
-    async fn statistics(&mut self) -> Vec<Input> {
-        let begun = TokioInstant::now();
-        let read = match self.is_gone {
-            true => self.reopen().await.map(|observed| vec![observed]),
-            false => self.read_statistics().await,
+            false => self.reading.next(&mut self.datapath, &self.engine).await,
         };
-        let inputs = match read {
-            Ok(inputs) => {
-                self.unread = 0;
-                inputs
+        match read {
+            Ok(input) => {
+                self.unread = if input.is_some() { 0 } else { self.unread };
+                input
             }
             Err(refusal) => {
                 self.unread += 1;
                 self.note_failure(&refusal, self.unread);
-                vec![Input::Unread(refusal)]
-            }
-        };
-        let now = TokioInstant::now();
-        self.statistics_at = now + STATISTICS_EVERY.max((now - begun) * STATISTICS_SHARE);
-        inputs
-    }
-
-    async fn read_statistics(&mut self) -> Result<Vec<Input>, Refusal> {
-        let mut inputs = vec![Input::FlowStats(self.datapath.flow_stats().await?)];
-        inputs.push(Input::Vports(self.datapath.vports().await?));
-        let (datapath, vports) = (self.datapath.counters().await?, self.datapath.vport_stats().await?);
-        inputs.push(Input::Counted { datapath, vports });
-        let mut meters = Vec::new();
-        for meter in self.engine.meters(METERS_AT_ONCE) {
-            // One that went meanwhile counts no more.
-            if let Ok(stats) = self.datapath.meter_stats(meter).await {
-                meters.push((meter, stats));
+                Some(Input::Unread(refusal))
             }
         }
-        inputs.push(Input::MeterStats(meters));
-        Ok(inputs)
     }
 
     /// The datapath was removed, or cannot be read: it is made or adopted anew, and the engine told what is in it.
@@ -244,7 +242,13 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             }
             self.engine.handle(now, input);
             while let Some(output) = self.engine.poll_output() {
+                if let Some(recorder) = &mut self.wiring.recorder {
+                    recorder.note(&output);
+                }
                 inputs.extend(self.carry_out(output).await);
+            }
+            if let Some(recorder) = &mut self.wiring.recorder {
+                recorder.finish();
             }
         }
     }
@@ -265,6 +269,11 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 let answers = self.datapath.execute(frames).await.into_iter().map(answer).collect();
                 Some(Input::Done { id, answers })
             }
+            Output::ReadFlows { id, flows } => {
+                let counted = self.datapath.flow_stats_of(flows).await.into_iter();
+                let answers = counted.map(|one| one.map_or_else(Answer::Refused, Answer::Counted)).collect();
+                Some(Input::Done { id, answers })
+            }
             Output::Meters { id, meters } => {
                 let mut answers = Vec::new();
                 for (meter, rate) in meters {
@@ -279,8 +288,12 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 self.tell(event);
                 None
             }
-            Output::Save(addresses) => {
-                self.wiring.saves.send_replace(addresses);
+            Output::Save(piece) => {
+                if self.wiring.saves.try_send(piece).is_err() {
+                    debug!(
+                        "the store does not keep up, a piece of the addresses is saved with the next round"
+                    );
+                }
                 None
             }
         }
@@ -294,7 +307,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
 
     async fn set_up(&mut self, id: u64, flows: Vec<FlowChange>, frames: Vec<Execute>) -> Input {
         debug!(flows = flows.len(), frames = frames.len(), "setting flows up");
-        let (flows, sent) = self.datapath.set_up(flows, frames).await;
+        let (flows, sent) = self.datapath.set_up(frames, flows).await;
         let answers = flows.into_iter().map(flow_answer).chain(sent.into_iter().map(answer)).collect();
         Input::Done { id, answers }
     }
@@ -332,6 +345,16 @@ pub fn flow_answer(result: FlowAnswer) -> Answer {
     }
 }
 
+fn answer_request(engine: &Engine, request: Request) -> Vec<Input> {
+    match request {
+        Request::Look(look) => {
+            look(engine, clock::now());
+            Vec::new()
+        }
+        Request::Command(command) => vec![Input::Operator(command)],
+    }
+}
+
 fn tokio_instant(at: Instant) -> TokioInstant {
     TokioInstant::now() + at.since(clock::now())
 }
@@ -353,12 +376,6 @@ pub async fn ask<T: Send + 'static>(
     answered.await.ok()
 }
 
-/// A source that the kernel sent into a fabric must be known of within the second in which its frame may come back (behaviour.md 4).
-const STATISTICS_EVERY: Duration = Duration::from_millis(500);
-/// Reading takes at most one part in so many of the daemon's time.
-const STATISTICS_SHARE: u32 = 10;
-/// Meters whose counters are read at once; each is a question of its own.
-const METERS_AT_ONCE: usize = 64;
 /// About a second of them.
 const FAILURES_IN_A_ROW: u32 = 5;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);

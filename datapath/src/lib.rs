@@ -155,11 +155,29 @@ pub trait Datapath: Send {
     /// Datapath gone.
     fn counters(&mut self) -> impl Future<Output = Result<Counters, Refusal>> + Send;
 
-    /// What each port counted.
+    /// Some of the ports there are, the datapath's own internal one not among them, and what each counted: as many as are read without
+    /// keeping the caller long. It goes on where the call before ended; behind a last slice, or an error, it begins anew.
     ///
     /// # Errors
     /// Datapath gone.
-    fn vport_stats(&mut self) -> impl Future<Output = Result<Vec<(VportNo, VportStats)>, Refusal>> + Send;
+    fn next_vports(&mut self) -> impl Future<Output = Result<Slice<(Vport, VportStats)>, Refusal>> + Send;
+
+    /// What each port counted, by [`next_vports`](Self::next_vports) until the last slice.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn vport_stats(&mut self) -> impl Future<Output = Result<Vec<(VportNo, VportStats)>, Refusal>> + Send {
+        async move {
+            let mut all = Vec::new();
+            loop {
+                let slice = self.next_vports().await?;
+                all.extend(slice.entries.into_iter().map(|(vport, stats)| (vport.no, stats)));
+                if slice.is_last {
+                    return Ok(all);
+                }
+            }
+        }
+    }
 
     /// Removes the datapath with all its ports and rules. Dropping the value instead leaves them in force.
     ///
@@ -173,14 +191,18 @@ pub trait FlowTable: Datapath {
     /// Puts and withdraws flows, in order; an answer for each.
     fn change_flows(&mut self, batch: Vec<FlowChange>) -> impl Future<Output = Vec<FlowAnswer>> + Send;
 
-    /// Changes flows and then sends frames, as [`change_flows`](Self::change_flows) and [`execute`](Datapath::execute) do one after the
-    /// other; a backend may do it at one go, and then a change that it has to settle (something is in its way) may come after the frames. An answer for each change and each frame.
+    /// Sends frames and then puts the flows for those like them, as [`execute`](Datapath::execute) and
+    /// [`change_flows`](Self::change_flows) do one after the other; a backend may do it at one go. In this order, since a frame that
+    /// hits the flow would otherwise overtake the one that led to it (802.1Q 8.6.6). An answer for each change and each frame.
     fn set_up(
         &mut self,
-        changes: Vec<FlowChange>,
         frames: Vec<Execute>,
+        changes: Vec<FlowChange>,
     ) -> impl Future<Output = (Vec<FlowAnswer>, Vec<Result<(), Refusal>>)> + Send {
-        async move { (self.change_flows(changes).await, self.execute(frames).await) }
+        async move {
+            let sent = self.execute(frames).await;
+            (self.change_flows(changes).await, sent)
+        }
     }
 
     /// Every flow there is.
@@ -189,11 +211,46 @@ pub trait FlowTable: Datapath {
     /// Datapath gone.
     fn flows(&mut self) -> impl Future<Output = Result<Vec<Flow>, Refusal>> + Send;
 
-    /// Hits of every flow there is.
+    /// Hits of some of the flows there are: as many as are read without keeping the caller long. It goes on where the call before
+    /// ended; behind a last slice, or an error, it begins anew. Flows that are put or withdrawn meanwhile may be missing, and with
+    /// them others.
     ///
     /// # Errors
     /// Datapath gone.
-    fn flow_stats(&mut self) -> impl Future<Output = Result<Vec<(FlowId, FlowStats)>, Refusal>> + Send;
+    fn next_flow_stats(&mut self)
+    -> impl Future<Output = Result<Slice<(FlowId, FlowStats)>, Refusal>> + Send;
+
+    /// Hits of single flows as they are now, in order; one that is not there is refused as not found.
+    fn flow_stats_of(
+        &mut self,
+        flows: Vec<FlowId>,
+    ) -> impl Future<Output = Vec<Result<FlowStats, Refusal>>> + Send;
+
+    /// Hits of every flow there is, by [`next_flow_stats`](Self::next_flow_stats) until the last slice.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn flow_stats(&mut self) -> impl Future<Output = Result<Vec<(FlowId, FlowStats)>, Refusal>> + Send {
+        async move {
+            let mut all = Vec::new();
+            loop {
+                let slice = self.next_flow_stats().await?;
+                all.extend(slice.entries);
+                if slice.is_last {
+                    return Ok(all);
+                }
+            }
+        }
+    }
+}
+
+/// A part of a list that is read piece by piece.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice<T> {
+    /// Its entries, some hundreds at most.
+    pub entries: Vec<T>,
+    /// Whether the list ends with it.
+    pub is_last: bool,
 }
 
 /// What became of a change of a flow; of a flow that was withdrawn, what it had counted by then, where the backend tells.
@@ -269,6 +326,10 @@ pub struct Counters {
     pub missed: u64,
     /// Frames that no rule matched and whose upcall was lost.
     pub lost: u64,
+    /// Flows of other programs that were found and removed since the datapath was opened; one that has an identity like ours is not
+    /// told apart here, but by whoever knows what was put.
+    #[serde(default)]
+    pub foreign: u64,
     /// Flows there are.
     pub flows: u64,
     /// Different masks there are, where flows have masks.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use agent::clock;
 use agent::engine::{Engine, Settings};
+use agent::list::everything;
 use agent::runtime::{Arrived, Opener, Request, Runtime, Wiring, ask};
+use agent::view::{CounterView, FlowView, PortView};
 use datapath::Refusal;
 use datapath::RefusalCause;
 use datapath::fake::{FakeDatapath, FakeWire, Limits, Options};
@@ -202,7 +204,7 @@ struct Daemon {
     _kept: (
         mpsc::Sender<Arrived>,
         watch::Sender<bool>,
-        watch::Receiver<Vec<agent::input::SavedAddress>>,
+        mpsc::Receiver<agent::output::SavedPiece>,
         mpsc::Receiver<agent::event::Event>,
     ),
 }
@@ -222,7 +224,7 @@ impl Daemon {
         let faults = Faults::new(plan);
         let (requests, asked) = mpsc::channel(16);
         let (topology, arrived) = mpsc::channel(1);
-        let (saves, saved) = watch::channel(Vec::new());
+        let (saves, saved) = mpsc::channel(16);
         let (events, told) = mpsc::channel(1_024);
         let (stop, stopped) = watch::channel(false);
         let wiring = Wiring {
@@ -248,7 +250,7 @@ impl Daemon {
         let description =
             config::parse("gateway.toml", &standard::file()).expect("a file that is right").description;
         topology
-            .send(Arrived { revision: 1, description: Box::new(description) })
+            .send(Arrived { revision: 1, description: Box::new(description), built: None })
             .await
             .expect("a runtime that runs");
         Daemon { wire, faults, requests, tasks: [running, ticking], _kept: (topology, stop, saved, told) }
@@ -288,8 +290,7 @@ impl Daemon {
 
     /// The sum of the counters of a name whose labels, with spaces between, begin with `labels`.
     async fn counter(&self, name: &'static str, labels: &str) -> u64 {
-        let counters =
-            ask(&self.requests, |engine, now| engine.counters(now)).await.expect("a runtime that runs");
+        let counters = ask(&self.requests, everything::<CounterView>).await.expect("a runtime that runs");
         let text = |labels: &[(String, String)]| {
             labels.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" ")
         };
@@ -301,11 +302,13 @@ impl Daemon {
     }
 
     async fn flows(&self) -> usize {
-        ask(&self.requests, |engine, now| engine.flows(now).len()).await.expect("a runtime that runs")
+        ask(&self.requests, |engine, now| everything::<FlowView>(engine, now).len())
+            .await
+            .expect("a runtime that runs")
     }
 
     async fn why(&self, port: &str) -> String {
-        let ports = ask(&self.requests, |engine, now| engine.ports(now)).await.expect("a runtime that runs");
+        let ports = ask(&self.requests, everything::<PortView>).await.expect("a runtime that runs");
         ports.into_iter().find(|one| one.port == port).map(|one| one.why).unwrap_or_default()
     }
 
@@ -313,8 +316,7 @@ impl Daemon {
         let until = tokio::time::Instant::now() + PATIENCE;
         while !holds().await {
             if tokio::time::Instant::now() > until {
-                let counters =
-                    ask(&self.requests, |engine, now| engine.counters(now)).await.unwrap_or_default();
+                let counters = ask(&self.requests, everything::<CounterView>).await.unwrap_or_default();
                 let counted: Vec<_> = counters.iter().filter(|one| one.value > 0).collect();
                 panic!("waited {PATIENCE:?} for {what}: {counted:#?}");
             }

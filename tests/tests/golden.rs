@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use agent::engine::{Engine, Settings};
 use agent::input::Input;
+use agent::list::everything;
 use agent::output::Output;
 use agent::record;
+use agent::view::TrunkView;
 use datapath::fake::Limits;
 use l2gw::config;
 use serde::{Deserialize, Serialize};
@@ -74,7 +76,9 @@ mod a_trunk_loses_its_carrier {
         let mut gateway = start(&two_trunks());
         gateway.send("vm8", &bare(VM, BROADCAST));
         let carries = |name: &str, gateway: &Gateway| {
-            gateway.engine.trunks(START).iter().any(|trunk| trunk.trunk == name && !trunk.carries.is_empty())
+            everything::<TrunkView>(&gateway.engine, START)
+                .iter()
+                .any(|trunk| trunk.trunk == name && !trunk.carries.is_empty())
         };
         let carrier = if carries("leaf1", &gateway) { "leaf1" } else { "leaf2" };
         gateway.set_carrier(carrier, false);
@@ -182,7 +186,10 @@ impl Scene {
 
     fn replay(&self, number: usize) {
         let folder = root().join(self.folder);
-        let inputs = record::read(&folder.join(format!("{number:02}-input.jsonl"))).expect("recorded inputs");
+        let recorded =
+            fs::read_to_string(folder.join(format!("{number:02}-input.jsonl"))).expect("recorded inputs");
+        let inputs =
+            recorded.lines().map(|line| serde_json::from_str::<record::Line>(line).expect("an input"));
         let text =
             fs::read_to_string(folder.join(format!("{number:02}-output.jsonl"))).expect("recorded outputs");
         let mut expected =

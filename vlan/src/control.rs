@@ -9,7 +9,7 @@ use crate::model::segment::Member;
 use crate::model::topology::Located;
 use crate::policy::{self, Class, Handling};
 use crate::trace::{self, Narrator};
-use crate::verdict::{Decision, Dependency, DropReason, Edit, Effect, Egress, Output, Protocol, Verdict};
+use crate::verdict::{Decision, Dependency, DropReason, Edit, Effect, Egress, Output, Verdict};
 use crate::vid::Vid;
 
 /// What becomes of a control frame before its VLAN is known.
@@ -17,8 +17,6 @@ use crate::vid::Vid;
 pub enum Control {
     /// It is dropped; perhaps something else is to happen.
     Drop(DropReason, Option<Effect>),
-    /// It is for us.
-    Consume(Protocol),
     /// It passes unchanged between the trunks of its bridge.
     PassBetweenTrunks,
     /// It is admitted like data. On a trunk it may belong to a customer's outer VLAN; that is decided when the VLAN is known.
@@ -31,12 +29,9 @@ impl<'t> Plane<'t, '_> {
         match policy::handling(class, port, self.topology.bridge(port.bridge).redundancy()) {
             Handling::Tunnel if port.is_trunk => Control::PassBetweenTrunks,
             Handling::Tunnel => Control::Classify,
-            Handling::Discard | Handling::Watch if port.is_trunk && self.may_be_customers(port, class) => {
-                Control::Classify
-            }
-            Handling::Discard | Handling::Watch => Control::Drop(DropReason::Reserved, watched(port, class)),
+            Handling::Discard if port.is_trunk && self.may_be_customers(port, class) => Control::Classify,
+            Handling::Discard => Control::Drop(DropReason::Reserved, None),
             Handling::Block => Control::Drop(DropReason::Bpdu, Some(Effect::BlockPort(port.id))),
-            Handling::Consume(protocol) => Control::Consume(protocol),
         }
     }
 
@@ -48,20 +43,13 @@ impl<'t> Plane<'t, '_> {
 
     /// The other trunks of a port's bridge on this host.
     pub fn other_trunks(&self, port: &Port) -> impl Iterator<Item = &'t Port> {
-        let (bridge, id, host) = (port.bridge, port.id, self.host);
-        let is_other = move |other: &&Port| {
-            other.is_trunk && other.bridge == bridge && other.id != id && other.host == host
-        };
-        self.topology.ports().iter().filter(is_other)
+        let (id, host) = (port.id, self.host);
+        self.topology.trunks_of(port.bridge).filter(move |other| other.id != id && other.host == host)
     }
 
-    /// Ends the story of a probe: it is for us, or from nobody who may send one.
-    pub(crate) fn take_probe(&self, port: &Port, header: &Header) -> Result<(), Decision> {
-        match (policy::is_probe(header), port.is_trunk) {
-            (false, _) => Ok(()),
-            (true, true) => Err(Decision::Consume(Protocol::Probe)),
-            (true, false) => Err(Decision::Drop(DropReason::Probe)),
-        }
+    /// Ends the story of a probe, wherever it comes from: it is bridged to nobody.
+    pub(crate) fn take_probe(&self, header: &Header) -> Result<(), Decision> {
+        if policy::is_probe(header) { Err(Decision::Drop(DropReason::Probe)) } else { Ok(()) }
     }
 
     /// Ends the story of a control frame, unless it may belong to a customer's outer VLAN: which VLAN a trunk's frame is in, is seen
@@ -76,7 +64,6 @@ impl<'t> Plane<'t, '_> {
         match self.control(port, class) {
             Control::Classify => Ok(()),
             Control::PassBetweenTrunks => Err(self.between_trunks(port, verdict, say)),
-            Control::Consume(protocol) => Err(Decision::Consume(protocol)),
             Control::Drop(reason, effect) => {
                 verdict.effect = effect;
                 Err(Decision::Drop(reason))
@@ -85,15 +72,9 @@ impl<'t> Plane<'t, '_> {
     }
 
     /// The end of a frame that is in no VLAN of its port. On a trunk a control frame is then the provider's own, in whatever VLAN.
-    pub(crate) fn not_admitted(
-        &self,
-        port: &Port,
-        class: Option<Class>,
-        reason: DropReason,
-        verdict: &mut Verdict,
-    ) -> Decision {
+    pub(crate) fn not_admitted(&self, port: &Port, class: Option<Class>, reason: DropReason) -> Decision {
         match class {
-            Some(class) if port.is_trunk => discard(port, class, verdict),
+            Some(_) if port.is_trunk => Decision::Drop(DropReason::Reserved),
             _ => Decision::Drop(reason),
         }
     }
@@ -104,19 +85,13 @@ impl<'t> Plane<'t, '_> {
         port: &Port,
         class: Option<Class>,
         (admitted, located): (Admitted, Located),
-        verdict: &mut Verdict,
     ) -> Result<(), Decision> {
-        match class {
-            Some(class) if !self.takes_control(port, admitted, located.segment.number) => {
-                Err(discard(port, class, verdict))
-            }
-            _ => Ok(()),
-        }
+        let is_its = class.is_none() || self.takes_control(port, admitted, located.segment.number);
+        if is_its { Ok(()) } else { Err(Decision::Drop(DropReason::Reserved)) }
     }
 
     fn may_be_customers(&self, port: &Port, class: Class) -> bool {
-        let has_qinq = |other: &Port| other.bridge == port.bridge && matches!(other.mode, Mode::Qinq { .. });
-        policy::is_tunnelled_by_qinq(class) && self.topology.ports().iter().any(has_qinq)
+        policy::is_tunnelled_by_qinq(class) && self.topology.bridge(port.bridge).has_qinq
     }
 
     /// Whether the VLAN is a customer's outer VLAN: a qinq port of the same bridge is in it.
@@ -141,15 +116,4 @@ impl<'t> Plane<'t, '_> {
         say.say(|| trace::between_trunks(self.topology, port.bridge));
         if verdict.outputs.is_empty() { Decision::Drop(DropReason::NoMember) } else { Decision::Forward }
     }
-}
-
-fn discard(port: &Port, class: Class, verdict: &mut Verdict) -> Decision {
-    verdict.effect = watched(port, class);
-    Decision::Drop(DropReason::Reserved)
-}
-
-/// What else happens when a control frame is discarded: spanning tree on a trunk is seen all the same, it tells of loops.
-pub fn watched(port: &Port, class: Class) -> Option<Effect> {
-    let is_tree = matches!(class, Class::Bpdu | Class::Pvst);
-    (port.is_trunk && is_tree).then_some(Effect::Watch(port.id))
 }

@@ -36,17 +36,21 @@ pub enum Carrier {
 impl Designation {
     /// Chooses a trunk for every VLAN among those that are live.
     pub fn among(topology: &Topology, is_live: impl Fn(&Port) -> bool) -> Designation {
-        let mut chosen = FxHashMap::default();
-        for group in groups(topology) {
-            let best =
-                group.candidates.iter().filter(|(port, _)| is_live(port)).max_by(|(a, vid_a), (b, vid_b)| {
-                    score(a, *vid_a).total_cmp(&score(b, *vid_b)).then_with(|| b.name.cmp(&a.name))
-                });
-            if let Some((port, _)) = best {
-                chosen.extend(group.vlans.iter().map(|vlan| (*vlan, port.id)));
-            }
+        let trunks = TrunkGroups::of(topology);
+        let chosen = trunks.fabrics().flat_map(|fabric| trunks.choose(topology, fabric, &is_live));
+        Designation::Map(chosen.filter_map(|(vlan, trunk)| Some((vlan, trunk?))).collect())
+    }
+
+    /// Says which trunk carries one VLAN of one bridge, if any, and returns which did before.
+    pub fn set(&mut self, vlan: (BridgeId, Vid), trunk: Option<PortId>) -> Option<PortId> {
+        let (Designation::Map(map) | Designation::Told(map)) = self else {
+            *self = Designation::Told(trunk.map(|trunk| (vlan, trunk)).into_iter().collect());
+            return None;
+        };
+        match trunk {
+            Some(trunk) => map.insert(vlan, trunk),
+            None => map.remove(&vlan),
         }
-        Designation::Map(chosen)
     }
 
     /// Tells which trunk carries one VLAN, on every bridge of the fabric that has it. Other VLANs stay as they are.
@@ -55,7 +59,9 @@ impl Designation {
             *self = Designation::Told(FxHashMap::default());
         }
         if let Designation::Map(map) | Designation::Told(map) = self {
-            let group = groups(topology).into_iter().find(|group| group.vlans.contains(&(bridge, vid)));
+            let trunks = TrunkGroups::of(topology);
+            let mut groups = trunks.by_fabric.values().flatten();
+            let group = groups.find(|group| group.vlans.contains(&(bridge, vid)));
             map.extend(group.iter().flat_map(|group| &group.vlans).map(|vlan| (*vlan, trunk)));
             map.insert((bridge, vid), trunk);
         }
@@ -77,43 +83,82 @@ impl Designation {
     }
 }
 
-/// The trunks of one fabric that share a VLAN.
-#[derive(Default)]
-struct Group<'a> {
-    /// The VLAN, as each bridge of the fabric calls it.
-    vlans: Vec<(BridgeId, Vid)>,
-    candidates: Vec<(&'a Port, Vid)>,
+/// A VLAN of a bridge, and the trunk that is chosen for it; `None` where no live one can carry it.
+pub type Choice = ((BridgeId, Vid), Option<PortId>);
+
+/// Which trunks of which fabric can carry which VLANs under a topology: what a choice is made among.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrunkGroups {
+    by_fabric: BTreeMap<FabricId, Vec<Group>>,
 }
 
-/// VLANs with one VID of one fabric are one group if they meet on any segment: behind a VLAN that leads into another VAB there is
-/// one for each next tag.
-fn groups(topology: &Topology) -> Vec<Group<'_>> {
-    let mut trunks: BTreeMap<(BridgeId, Vid), Vec<&Port>> = BTreeMap::new();
-    for port in topology.ports().iter().filter(|port| port.group.is_some()) {
-        for vid in port.vids() {
-            trunks.entry((port.bridge, vid)).or_default().push(port);
-        }
-    }
-    let mut met = Meetings::default();
-    for segment in topology.segments() {
-        let mut here: SmallVec<[(FabricId, (BridgeId, Vid)); 4]> = SmallVec::new();
-        for domain in &segment.domains {
-            let Some(vid) = domain.vid else { continue };
-            let vlan = (domain.bridge, vid);
-            let Some(fabric) = trunks.get(&vlan).and_then(|trunks| trunks[0].group) else { continue };
-            match here.iter().find(|(other, (_, other_vid))| (*other, *other_vid) == (fabric, vid)) {
-                Some((_, other)) => met.join(*other, vlan),
-                None => here.push((fabric, vlan)),
+impl TrunkGroups {
+    /// VLANs with one VID of one fabric are one group if they meet on any segment: behind a VLAN that leads into another VAB there is
+    /// one for each next tag.
+    pub fn of(topology: &Topology) -> TrunkGroups {
+        let mut trunks: BTreeMap<(BridgeId, Vid), (FabricId, Vec<PortId>)> = BTreeMap::new();
+        for port in topology.ports() {
+            let Some(fabric) = port.group else { continue };
+            for vid in port.vids() {
+                trunks.entry((port.bridge, vid)).or_insert((fabric, Vec::new())).1.push(port.id);
             }
         }
+        let mut met = Meetings::default();
+        for segment in topology.segments() {
+            let mut here: SmallVec<[(FabricId, (BridgeId, Vid)); 4]> = SmallVec::new();
+            for domain in &segment.domains {
+                let Some(vid) = domain.vid else { continue };
+                let vlan = (domain.bridge, vid);
+                let Some((fabric, _)) = trunks.get(&vlan) else { continue };
+                match here.iter().find(|(other, (_, other_vid))| (other, *other_vid) == (fabric, vid)) {
+                    Some((_, other)) => met.join(*other, vlan),
+                    None => here.push((*fabric, vlan)),
+                }
+            }
+        }
+        let mut groups: BTreeMap<(FabricId, (BridgeId, Vid)), Group> = BTreeMap::new();
+        for (vlan, (fabric, trunks)) in trunks {
+            let group = groups.entry((fabric, met.first(vlan))).or_default();
+            group.vlans.push(vlan);
+            group.candidates.extend(trunks.into_iter().map(|port| (port, vlan.1)));
+        }
+        let mut by_fabric: BTreeMap<FabricId, Vec<Group>> = BTreeMap::new();
+        for ((fabric, _), group) in groups {
+            by_fabric.entry(fabric).or_default().push(group);
+        }
+        TrunkGroups { by_fabric }
     }
-    let mut groups: BTreeMap<(BridgeId, Vid), Group<'_>> = BTreeMap::new();
-    for (vlan, trunks) in &trunks {
-        let group = groups.entry(met.first(*vlan)).or_default();
-        group.vlans.push(*vlan);
-        group.candidates.extend(trunks.iter().map(|port| (*port, vlan.1)));
+
+    /// The fabrics that have trunks.
+    pub fn fabrics(&self) -> impl Iterator<Item = FabricId> + '_ {
+        self.by_fabric.keys().copied()
     }
-    groups.into_values().collect()
+
+    /// Chooses a trunk for every VLAN of one fabric among those that are live.
+    pub fn choose(
+        &self,
+        topology: &Topology,
+        fabric: FabricId,
+        is_live: impl Fn(&Port) -> bool,
+    ) -> Vec<Choice> {
+        let mut chosen = Vec::new();
+        for group in self.by_fabric.get(&fabric).into_iter().flatten() {
+            let live = group.candidates.iter().map(|(port, vid)| (topology.port(*port), *vid));
+            let best = live.filter(|(port, _)| is_live(port)).max_by(|(a, vid_a), (b, vid_b)| {
+                score(a, *vid_a).total_cmp(&score(b, *vid_b)).then_with(|| b.name.cmp(&a.name))
+            });
+            chosen.extend(group.vlans.iter().map(|vlan| (*vlan, best.map(|(port, _)| port.id))));
+        }
+        chosen
+    }
+}
+
+/// The trunks of one fabric that share a VLAN.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Group {
+    /// The VLAN, as each bridge of the fabric calls it.
+    vlans: Vec<(BridgeId, Vid)>,
+    candidates: Vec<(PortId, Vid)>,
 }
 
 /// Which VLANs have met: a forest whose roots stand for the rest.

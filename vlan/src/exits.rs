@@ -16,6 +16,11 @@ impl<'t> Plane<'t, '_> {
     pub fn members_at(&self, segment: u32, at: Location) -> impl Iterator<Item = Member> + use<'t> {
         let (topology, segment) = (self.topology, self.topology.segment(segment));
         let vid = |member: &Member| segment.domain(member.domain).vid;
+        let near = match at {
+            Location::Port { port, .. } => segment.members_of(port),
+            Location::Fabric { .. } => segment.trunk_members(topology),
+            Location::Host(_) => &[],
+        };
         // What is nearer at hand is asked first: the ports of a large gateway are far from the CPU.
         let is_there = move |member: &Member| match at {
             Location::Port { port, vid: its } => member.port == port && vid(member) == its,
@@ -24,7 +29,7 @@ impl<'t> Plane<'t, '_> {
             }
             Location::Host(_) => false,
         };
-        segment.members.iter().copied().filter(is_there)
+        near.iter().copied().filter(is_there)
     }
 
     /// Whether frames that came in by a trunk group, or by none, may leave by a port in a VLAN of its bridge, as far as that depends on

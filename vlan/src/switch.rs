@@ -3,17 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+
 use crate::designation::Designation;
+use crate::fdb::reflect::{Echo, Evidence};
 use crate::fdb::refusal::Refused;
 use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
 use crate::forward::{Arrival, Plane, PortState};
 use crate::frame::Header;
-use crate::model::id::{HostId, Location, PortId, SegmentId};
+use crate::model::id::{BridgeId, HostId, Location, PortId, SegmentId};
 use crate::model::port::Port;
+use crate::model::renumber::renumber;
 use crate::model::topology::Topology;
 use crate::time::Instant;
 use crate::trace::{self, Narrator};
-use crate::verdict::{Dependency, DropReason, Verdict};
+use crate::verdict::{DropReason, Verdict};
+use crate::vid::Vid;
 
 /// The switching state of one host.
 #[derive(Debug)]
@@ -76,6 +81,11 @@ impl Switch {
         std::mem::replace(&mut self.designation, designation)
     }
 
+    /// Says which trunk carries one VLAN, if any, and returns which did before.
+    pub fn designate(&mut self, vlan: (BridgeId, Vid), trunk: Option<PortId>) -> Option<PortId> {
+        self.designation.set(vlan, trunk)
+    }
+
     /// Judges a frame and learns from it. The verdict is cleared first.
     pub fn forward(
         &mut self,
@@ -85,41 +95,60 @@ impl Switch {
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Learned> {
+        self.forward_by(now, (port, Evidence::Complete), header, verdict, say)
+    }
+
+    /// As [`forward`](Self::forward), by the evidence that there is. If it does not suffice, the answer is [`Learned::Undecided`], and
+    /// neither learned nor judged is anything.
+    pub fn forward_by(
+        &mut self,
+        now: Instant,
+        (port, evidence): (PortId, Evidence),
+        header: &Header,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Option<Learned> {
         verdict.clear();
         let Switch { topology, host, ports, designation, fdb } = self;
         let plane = Plane { topology, ports, designation, host: *host };
         let arrival = plane.arrive(port, header, verdict, say)?;
-        let (segment, location) = (arrival.located.segment, arrival.location());
-        let (learned, at) = if arrival.teaches(header) {
-            let policy = policy_at(location, arrival.port);
-            let learn = Learn { segment, mac: header.src, location, policy };
-            let (learned, at) = fdb.learn_and_find(now, learn, header.dst);
-            (Some(learned), at)
-        } else {
-            (None, fdb.find(now, segment, header.dst))
-        };
-        let standing = || fdb.keeps_out(now, segment, header.src, location);
-        let refusal = match &learned {
-            Some(learned) => learned.refusal(),
-            None => standing().map(Refused::reason),
-        };
-        if let Some(reason) = refusal {
-            refuse(&arrival, header, reason, verdict);
-            say.say(|| {
-                let refused = match learned {
-                    Some(Learned::Refused(refused)) => Some(refused),
-                    _ => standing(),
-                };
-                trace::reason::source(topology, reason, refused.as_ref())
-            });
-            return learned;
-        }
-        say.say(|| match &learned {
-            Some(learned) => trace::learned(topology, header.src, location, learned),
-            None => trace::not_learned(&arrival, header.src),
-        });
-        plane.depart(&arrival, header, at, verdict, say);
-        learned
+        let learn = lesson(&plane, &arrival, header, evidence);
+        plane.bridge(now, (&arrival, header), (fdb, learn), verdict, say)
+    }
+
+    /// Says what [`forward_by`](Self::forward_by) would say, by the same steps, and changes nothing. The verdict is cleared first.
+    pub fn peek(
+        &self,
+        now: Instant,
+        (port, evidence): (PortId, Evidence),
+        header: &Header,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Option<Learned> {
+        verdict.clear();
+        let plane = self.state();
+        let arrival = plane.arrive(port, header, verdict, say)?;
+        let learn = lesson(&plane, &arrival, header, evidence);
+        let mut fdb = self.fdb.excerpt(&learn, header.dst);
+        plane.bridge(now, (&arrival, header), (&mut fdb, learn), verdict, say)
+    }
+
+    /// The same, if such a frame had just been sent where this one comes from.
+    pub fn peek_after(
+        &self,
+        now: Instant,
+        (port, sent): (PortId, Echo),
+        header: &Header,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Option<Learned> {
+        verdict.clear();
+        let plane = self.state();
+        let arrival = plane.arrive(port, header, verdict, say)?;
+        let learn = lesson(&plane, &arrival, header, Evidence::Complete);
+        let mut fdb = self.fdb.excerpt(&learn, header.dst);
+        fdb.note_sent(now, sent);
+        plane.bridge(now, (&arrival, header), (&mut fdb, learn), verdict, say)
     }
 
     /// Judges a frame without learning from it, as when a flow is looked over. The verdict is cleared first.
@@ -138,8 +167,9 @@ impl Switch {
         let at = self.fdb.find(now, segment, header.dst);
         // Of a control frame nothing is learned, but it must not borrow an address.
         if let Some(refused) = self.fdb.keeps_out(now, segment, header.src, arrival.location()) {
-            refuse(&arrival, header, refused.reason(), verdict);
-            say.say(|| trace::reason::source(&self.topology, refused.reason(), Some(&refused)));
+            let reason = reason_of(&self.topology, refused);
+            plane.refuse(&arrival, header, reason, verdict);
+            say.say(|| trace::reason::source(&self.topology, now, reason, Some(&refused)));
             return;
         }
         plane.depart(&arrival, header, at, verdict, say);
@@ -166,15 +196,22 @@ impl Switch {
         self.ports = topology.ports().iter().map(|port| state_of(&port.name).unwrap_or_default()).collect();
         self.designation = Designation::Everyone;
         self.fdb.undeclare_all();
-        self.fdb
-            .remap(|segment, location| crate::model::renumber::renumber(&old, &topology, segment, location));
-        self.fdb.set_ageing(|segment, location| ageing_at(&topology, segment, location));
+        // Many addresses are in one place.
+        let mut places = FxHashMap::default();
+        self.fdb.remap(|segment, location| {
+            *places.entry((segment, location)).or_insert_with(|| renumber(&old, &topology, segment, location))
+        });
+        let mut ageings = FxHashMap::default();
+        self.fdb.set_ageing(|segment, location| {
+            *ageings.entry((segment, location)).or_insert_with(|| ageing_at(&topology, segment, location))
+        });
         self.declare_addresses();
     }
 
     fn declare_addresses(&mut self) {
         let topology = Arc::clone(&self.topology);
-        for port in topology.ports().iter().filter(|port| !port.macs.is_empty()) {
+        let declares = |port: &&Port| !(port.macs.is_empty() && port.shared_macs.is_empty());
+        for port in topology.ports().iter().filter(declares) {
             let vids: Vec<_> = match port.vids() {
                 vids if vids.is_empty() => vec![None],
                 vids => vids.into_iter().map(Some).collect(),
@@ -189,8 +226,66 @@ impl Switch {
                 for mac in &port.macs {
                     self.fdb.declare(located.segment, *mac, location);
                 }
+                for mac in &port.shared_macs {
+                    self.fdb.share(located.segment, *mac, location);
+                }
             }
         }
+        self.fdb.settle_shared();
+    }
+}
+
+/// What a frame that was let in teaches.
+fn lesson(plane: &Plane<'_, '_>, arrival: &Arrival<'_>, header: &Header, evidence: Evidence) -> Learn {
+    let (segment, location) = (arrival.located.segment, arrival.location());
+    let policy = policy_at(location, arrival.port);
+    let likeness = plane.likeness(arrival, header);
+    Learn { segment, mac: header.src, location, policy, likeness, evidence }
+}
+
+impl Plane<'_, '_> {
+    /// Learns from a frame that was let in, and has it leave.
+    fn bridge(
+        &self,
+        now: Instant,
+        (arrival, header): (&Arrival<'_>, &Header),
+        (fdb, learn): (&mut Fdb, Learn),
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Option<Learned> {
+        let Learn { segment, location, .. } = learn;
+        let (learned, at) = if arrival.teaches(header) {
+            let (learned, at) = fdb.learn_and_find(now, learn, header.dst);
+            if let Learned::Undecided { .. } = learned {
+                return Some(learned);
+            }
+            (Some(learned), at)
+        } else {
+            (None, fdb.find(now, segment, header.dst))
+        };
+        let standing = || fdb.keeps_out(now, segment, header.src, location);
+        let refusal = match &learned {
+            Some(Learned::Refused(refused)) => Some(reason_of(self.topology, *refused)),
+            Some(learned) => learned.refusal(),
+            None => standing().map(|refused| reason_of(self.topology, refused)),
+        };
+        if let Some(reason) = refusal {
+            self.refuse(arrival, header, reason, verdict);
+            say.say(|| {
+                let refused = match learned {
+                    Some(Learned::Refused(refused)) => Some(refused),
+                    _ => standing(),
+                };
+                trace::reason::source(self.topology, now, reason, refused.as_ref())
+            });
+            return learned;
+        }
+        say.say(|| match &learned {
+            Some(learned) => trace::learned(self.topology, header.src, location, learned),
+            None => trace::not_learned(arrival, header.src),
+        });
+        self.depart(arrival, header, at, verdict, say);
+        learned
     }
 }
 
@@ -217,7 +312,13 @@ fn ageing_at(topology: &Topology, segment: SegmentId, location: Location) -> Opt
     Some(topology.bridge(bridge).ageing)
 }
 
-fn refuse(arrival: &Arrival<'_>, header: &Header, reason: DropReason, verdict: &mut Verdict) {
-    verdict.depends.push(Dependency::Address(arrival.located.segment, header.src));
-    verdict.refuse(reason);
+/// The reason that a refused frame is counted by: whoever sends from the address of a router declared behind a trunk is spoofing.
+pub fn reason_of(topology: &Topology, refused: Refused) -> DropReason {
+    match refused {
+        Refused::Pinned { at: Location::Fabric { .. } } => DropReason::AntiSpoof,
+        Refused::Pinned { at: Location::Port { port, .. } } if topology.port(port).is_trunk => {
+            DropReason::AntiSpoof
+        }
+        _ => refused.reason(),
+    }
 }

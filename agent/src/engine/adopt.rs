@@ -6,6 +6,7 @@
 use datapath::flow::Flow;
 use datapath::port::Vport;
 use smallvec::SmallVec;
+use vlan::fdb::reflect::Likeness;
 use vlan::fdb::saved::Saved;
 use vlan::time::Instant;
 use vlan::trace::Silent;
@@ -42,14 +43,14 @@ struct Tally {
 impl Engine {
     /// What the datapath has at the start; later, what it has after it was opened anew: nothing that is ours if somebody had removed it.
     pub(super) fn observe(&mut self, now: Instant, vports: Vec<Vport>, flows: Vec<Flow>) {
-        self.links.note_vports(vports);
+        self.links.note_all_vports(vports);
         if !self.heritage.has_begun {
             self.heritage.flows = flows;
             return;
         }
         self.meters.make_again();
         let there: Vec<_> = flows.iter().map(|flow| (flow.id, flow.stats)).collect();
-        self.read_flow_stats(now, &there);
+        self.read_flow_stats(now, &there, true);
         self.tell(Event::DatapathAnew);
     }
 
@@ -65,6 +66,8 @@ impl Engine {
         let mut tally = Tally { addresses: self.restore(now, addresses), ..Tally::default() };
         for flow in flows {
             let id = flow.id;
+            self.book.know_run_of(id);
+            self.meters.inherit(flow.actions.as_deref().unwrap_or_default());
             match self.record_of(now, flow) {
                 Some(record) => self.enter(record),
                 None => {
@@ -107,7 +110,9 @@ impl Engine {
             actions: flow.actions?,
             port: self.key_of(port),
             purpose: Purpose::Forward,
+            judge: None,
             source: None,
+            likeness: Likeness::default(),
             depends: SmallVec::new(),
             into_fabrics: SmallVec::new(),
             stats: flow.stats,
@@ -115,6 +120,12 @@ impl Engine {
             unanswered: 0,
             heat: 1,
         })
+    }
+
+    /// Whether something waits to be told and can be.
+    pub(super) fn can_tell_of_renewal(&self) -> bool {
+        let Heritage { has_begun, tally, in_force, .. } = &self.heritage;
+        *has_begun && (tally.is_some() || in_force.is_some()) && !self.links.is_busy() && self.book.is_fresh()
     }
 
     pub(super) fn note_renewed(&mut self, renewed: Renewed) {
@@ -131,7 +142,11 @@ impl Engine {
         if !self.heritage.has_begun {
             return;
         }
-        if let Some(Tally { kept, replaced, deleted, addresses }) = self.heritage.tally.take()
+        let tally = self.heritage.tally.take();
+        if tally.is_some() {
+            self.meters.disown();
+        }
+        if let Some(Tally { kept, replaced, deleted, addresses }) = tally
             && kept + replaced + deleted + addresses > 0
         {
             self.tell(Event::Adopted { kept, replaced, deleted, addresses });

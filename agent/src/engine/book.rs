@@ -4,18 +4,22 @@
 //! that it names. When state changes, the flows with its tag become *stale*; stale flows are looked over most used first, a bounded
 //! number at a time, so that the loss of a trunk with 200 000 flows keeps nobody waiting.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::BuildHasher;
 
-use datapath::flow::{Action, FlowId, FlowKey, FlowStats};
+use datapath::flow::{Action, FlowId, FlowKey, FlowStats, MeterId};
 use datapath::port::VportNo;
 use smallvec::SmallVec;
+use vlan::addr::MacAddr;
 use vlan::fdb::key::Seed;
-use vlan::model::id::FabricId;
+use vlan::fdb::reflect::{Echo, Likeness};
+use vlan::model::id::{FabricId, SegmentId};
 use vlan::time::Instant;
 use vlan::verdict::{Consulted, Dependency, DropReason, Seen};
 
 use super::class::Class;
+use super::echo::MOST_ASKED;
 use crate::counters::PortKey;
 use crate::lower::flows::for_each_vport;
 
@@ -27,11 +31,20 @@ pub(super) struct Book {
     by_id: HashMap<FlowId, u32, Seed>,
     by_class: HashMap<Class, u32, Seed>,
     by_tag: HashMap<Tagged, Dependents, Seed>,
+    /// The last flow put of those that send frames which look alike into fabrics, by a hash; the others follow by `next_alike`.
+    by_likeness: HashMap<u64, u32, Seed>,
+    hashing: Seed,
     stale: [VecDeque<Reference>; HEATS],
     /// What is still to be marked as stale.
     unmarked: VecDeque<Unmarked>,
+    /// The number of the reading of all flows that is under way, or comes next.
+    reading: u16,
+    /// The places that are still to be searched for flows that the datapath has no more.
+    unsearched: std::ops::Range<u32>,
     /// The upper half of new ids, so that an earlier run's are not met again.
     ids_of_this_run: u64,
+    /// Of ids of flows that were found at the start.
+    earlier_runs: BTreeSet<u64>,
     last_id: u64,
 }
 
@@ -40,7 +53,7 @@ pub(super) struct Book {
 pub(super) enum Purpose {
     /// It forwards.
     Forward,
-    /// It drops, for this reason; with the VID that was not allowed.
+    /// It drops, for this reason; with the VID of the first tag, if that was looked at.
     Drop(DropReason, Option<u16>),
 }
 
@@ -59,8 +72,12 @@ pub(super) struct Record {
     pub(super) port: PortKey,
     /// What its frames are counted as.
     pub(super) purpose: Purpose,
+    /// The meter that tells which of its frames were too long to be forwarded.
+    pub(super) judge: Option<MeterId>,
     /// Where its source address must be for it to be right.
     pub(super) source: Option<Seen>,
+    /// What its frames look like if they come back.
+    pub(super) likeness: Likeness,
     /// What it rests on.
     pub(super) depends: SmallVec<[Dependency; 6]>,
     /// Fabrics that its frames reach: their source may come back from there.
@@ -75,13 +92,25 @@ pub(super) struct Record {
     pub(super) heat: u8,
 }
 
+impl Record {
+    /// What may come back of its frames.
+    pub(super) fn echoes(&self) -> impl Iterator<Item = Echo> {
+        let source = self.source;
+        self.into_fabrics.iter().filter_map(move |to| Some(source?.echo(self.likeness, *to)))
+    }
+}
+
 /// A place in the book that holds a record, or held one.
 #[derive(Debug, Default)]
 struct Slot {
     record: Option<Box<Record>>,
     /// Differs for each record that the place has held.
     stamp: u32,
+    /// The reading by which the datapath was last known to have the flow.
+    seen: u16,
     is_stale: bool,
+    /// The place of another flow whose frames look alike; [`NO_SLOT`]: none.
+    next_alike: u32,
 }
 
 /// A record that may be gone by now.
@@ -125,9 +154,14 @@ impl Book {
             by_id: HashMap::with_hasher(hashing),
             by_class: HashMap::with_hasher(hashing),
             by_tag: HashMap::with_hasher(hashing),
+            by_likeness: HashMap::with_hasher(hashing),
+            hashing,
             stale: Default::default(),
             unmarked: VecDeque::new(),
+            reading: 0,
+            unsearched: 0..0,
             ids_of_this_run: seed,
+            earlier_runs: BTreeSet::new(),
             last_id: 0,
         }
     }
@@ -135,6 +169,17 @@ impl Book {
     /// How many flows there are.
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Whether an id is one that this run has dealt out, or a run whose flows were found at the start.
+    pub(super) fn may_be_ours(&self, id: FlowId) -> bool {
+        let run = run_of(id);
+        run == self.ids_of_this_run || self.earlier_runs.contains(&run)
+    }
+
+    /// Flows with such ids are an earlier run's.
+    pub(super) fn know_run_of(&mut self, id: FlowId) {
+        self.earlier_runs.insert(run_of(id));
     }
 
     /// An id that no flow has.
@@ -164,9 +209,14 @@ impl Book {
         self.records[*self.by_id.get(&id)? as usize].record.as_deref_mut()
     }
 
-    /// Every flow.
-    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.iter().filter_map(|slot| slot.record.as_deref())
+    /// How many places there are, empty ones too.
+    pub(super) fn places(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The flow in a place.
+    pub(super) fn at(&self, place: usize) -> Option<&Record> {
+        self.records.get(place)?.record.as_deref()
     }
 
     /// Writes a flow into the book, in the place of the one with its id if there is one.
@@ -184,7 +234,82 @@ impl Book {
             dependents.list.push(reference);
             dependents.live += 1;
         }
-        self.records[slot as usize].record = Some(Box::new(record));
+        let before = self.hash_of(&record).and_then(|hash| self.by_likeness.insert(hash, slot));
+        let place = &mut self.records[slot as usize];
+        place.next_alike = before.unwrap_or(NO_SLOT);
+        place.record = Some(Box::new(record));
+        place.seen = self.reading;
+    }
+
+    /// Flows that may have sent a frame of which an echo is heard, at most [`MOST_ASKED`].
+    pub(super) fn may_have_sent(&self, echo: &Echo) -> SmallVec<[FlowId; 2]> {
+        let hash = self.hashing.hash_one((echo.segment, echo.mac, echo.likeness));
+        let mut next = self.by_likeness.get(&hash).copied().unwrap_or(NO_SLOT);
+        let mut flows = SmallVec::new();
+        while let Some(slot) = self.records.get(next as usize).filter(|_| flows.len() < MOST_ASKED) {
+            let its = slot.record.as_ref().filter(|record| record.echoes().any(|its| its == *echo));
+            flows.extend(its.map(|record| record.id));
+            next = slot.next_alike;
+        }
+        flows
+    }
+
+    /// What a flow is found by that sends frames into fabrics.
+    fn hash_of(&self, record: &Record) -> Option<u64> {
+        let source = record.source.filter(|_| !record.into_fabrics.is_empty())?;
+        Some(self.hashing.hash_one((source.segment, source.mac, record.likeness)))
+    }
+
+    fn forget_likeness(&mut self, hash: u64, slot: u32) {
+        let behind = std::mem::replace(&mut self.records[slot as usize].next_alike, NO_SLOT);
+        let Entry::Occupied(mut first) = self.by_likeness.entry(hash) else { return };
+        let mut at = *first.get();
+        if at == slot {
+            if behind == NO_SLOT {
+                first.remove();
+            } else {
+                first.insert(behind);
+            }
+            return;
+        }
+        while let Some(place) = self.records.get_mut(at as usize) {
+            if place.next_alike == slot {
+                place.next_alike = behind;
+                return;
+            }
+            at = place.next_alike;
+        }
+    }
+
+    /// The flow with an id, of which the datapath has just told that it has it.
+    pub(super) fn see(&mut self, id: FlowId) -> Option<&mut Record> {
+        let place = &mut self.records[*self.by_id.get(&id)? as usize];
+        place.seen = self.reading;
+        place.record.as_deref_mut()
+    }
+
+    /// The datapath has told every flow that it has.
+    pub(super) fn end_reading(&mut self) {
+        self.unsearched = 0..self.records.len() as u32;
+        self.reading = self.reading.wrapping_add(1);
+    }
+
+    /// Whether there are places that are still to be searched for flows that the datapath has no more.
+    pub(super) fn is_missing_some(&self) -> bool {
+        !self.unsearched.is_empty()
+    }
+
+    /// Flows that the datapath did not tell in its last two readings, of the next `most` places. A single reading proves nothing: while
+    /// it is under way the kernel may give its table another size, and then skips some.
+    pub(super) fn next_missing(&mut self, most: u32) -> Vec<FlowId> {
+        let end = self.unsearched.end.min(self.unsearched.start + most);
+        let places = self.unsearched.start..end;
+        self.unsearched.start = end;
+        let ended = self.reading.wrapping_sub(1);
+        let is_missing = |slot: &&Slot| (2..1 << 15).contains(&ended.wrapping_sub(slot.seen));
+        let slots = self.records[places.start as usize..places.end as usize].iter();
+        let records = slots.filter(is_missing).filter_map(|slot| slot.record.as_deref());
+        records.filter(|record| record.unanswered == 0).map(|record| record.id).collect()
     }
 
     /// Strikes a flow out.
@@ -198,6 +323,9 @@ impl Book {
         let class = Class::of(&record.key, &record.mask);
         if self.by_class.get(&class) == Some(&slot) {
             self.by_class.remove(&class);
+        }
+        if let Some(hash) = self.hash_of(&record) {
+            self.forget_likeness(hash, slot);
         }
         for tag in tags_of(&record) {
             self.untag(tag);
@@ -235,6 +363,17 @@ impl Book {
         for reference in dependents.list.clone() {
             self.mark_one(reference);
         }
+    }
+
+    /// Flows that rest on the whereabouts of an address, at most `most`, those of its own frames first.
+    pub(super) fn of_address(&self, segment: SegmentId, mac: MacAddr, most: usize) -> Vec<FlowId> {
+        let tag = Tagged::State(Dependency::Address(segment, mac));
+        let list = self.by_tag.get(&tag).map_or(&[][..], |dependents| dependents.list.as_slice());
+        let live = list.iter().take(MANY).filter(|reference| is_live(&self.records, **reference));
+        let records = live.filter_map(|reference| self.records[reference.slot as usize].record.as_deref());
+        let is_own = |record: &&Record| record.key.header.src == mac;
+        let (own, others): (Vec<&Record>, Vec<&Record>) = records.partition(is_own);
+        own.into_iter().chain(others).take(most).map(|record| record.id).collect()
     }
 
     /// Has every flow looked over.
@@ -328,6 +467,9 @@ fn heat_of(record: &Record) -> usize {
     usize::from(record.heat).min(HEATS - 1)
 }
 
+/// No place.
+const NO_SLOT: u32 = u32::MAX;
+
 /// Tags that are compared each with each.
 const FEW: usize = 16;
 
@@ -340,6 +482,11 @@ const HEATS: usize = 8;
 /// The degree of use of a flow that was hit `frames` times between two readings.
 pub(super) fn heat(frames: u64) -> u8 {
     (u64::BITS - frames.leading_zeros()).min(HEATS as u32 - 1) as u8
+}
+
+/// The part of an id that all flows of a run have in common.
+fn run_of(id: FlowId) -> u64 {
+    (id.0 >> 64) as u64
 }
 
 #[cfg(test)]
@@ -369,7 +516,9 @@ mod tests {
             actions: vec![Action::Output(VportNo(2))],
             port: PortKey(0),
             purpose: Purpose::Forward,
+            judge: None,
             source: None,
+            likeness: Likeness::default(),
             depends: depends.iter().copied().collect(),
             into_fabrics: SmallVec::new(),
             stats: FlowStats::default(),
@@ -435,7 +584,11 @@ mod tests {
         {
             spoil(&mut book);
             assert!(!book.mark(2_000) && !book.is_fresh());
-            let last = book.records().last().map(|record| (record.id, record.heat)).unwrap();
+            let last = (0..book.places())
+                .filter_map(|place| book.at(place))
+                .last()
+                .map(|record| (record.id, record.heat))
+                .unwrap();
             let order = stale(&mut book);
             assert_eq!((order.len(), order[0], last.1), (3_000, last.0, 1));
             assert!(book.is_fresh());

@@ -1,87 +1,60 @@
-//! Which link is which port, and whether the port forwards.
+//! What is known of links and vports, and which of them changed since their ports were looked at.
 //!
-//! ```text
-//!   no such link ──appears──► not attached ──attached──► no carrier / admin down ──► up
-//!        ▲                                                                           │ a BPDU
-//!        └────────────────────────── gone ◄──────────────────────────────────────────┴──► blocked
-//! ```
+//! Each event names the links and vports that it is about; their ports become *dirty* and are looked at, no others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
-use datapath::Refusal;
 use datapath::port::{Link, LinkEvent, LinkIndex, Vport, VportNo, VportStats};
-use rustc_hash::FxHashMap;
-use vlan::designation::Designation;
-use vlan::forward::PortState;
+use datapath::{Refusal, RefusalCause};
+use rustc_hash::{FxHashMap, FxHashSet};
+use vlan::model::description::HostAddresses;
 use vlan::model::id::PortId;
+use vlan::model::port::Port;
+use vlan::model::topology::Topology;
 use vlan::time::Instant;
-use vlan::verdict::Dependency;
-use vlan::vid::VidSet;
 
-use super::Engine;
-use super::book::Tagged;
-use crate::event::Event;
-use crate::reconcile::{self, Observed};
+use super::claims::{self, Claim};
+use super::standing::{Standing, WhyNot};
+use crate::reconcile::{Fate, Observed, Touched, names_of};
 
 /// Links and vports as they are known to be, and what became of each port.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    links: BTreeMap<LinkIndex, Link>,
-    vports: BTreeMap<VportNo, Vport>,
+    pub(super) observed: Observed,
     has_links: bool,
     has_vports: bool,
-    /// Links and vports may differ from what was reconciled.
-    is_dirty: bool,
+    /// The port of each link that is to be a vport.
+    wanted: FxHashMap<String, PortId>,
+    /// Ports whose link or vport changed.
+    dirty: BTreeSet<PortId>,
+    /// Vports whose link changed.
+    loose: BTreeSet<VportNo>,
+    /// Ports whose link is to become a vport.
+    arriving: BTreeSet<PortId>,
+    /// Vports that are to be released.
+    leaving: BTreeMap<VportNo, Vport>,
+    /// Links that have been vports since the daemon started, or were when it did.
+    bound: FxHashSet<LinkIndex>,
+    /// Vports that another program has made.
+    strangers: BTreeSet<VportNo>,
+    /// Links whose vport is gone though they are there; some may be on their way out.
+    lost: FxHashSet<LinkIndex>,
+    /// Links of strangers, and links that were lost and are vports again, as far as they are not told yet.
+    foreign: Vec<String>,
+    regained: Vec<String>,
     attaching: BTreeSet<String>,
     refused: BTreeMap<String, Refused>,
+    retries: BTreeSet<(Instant, String)>,
+    reading: Reading,
     stats: FxHashMap<VportNo, VportStats>,
     port_of: FxHashMap<VportNo, PortId>,
     /// By port identifier.
     standing: Vec<Standing>,
+    /// No port of the topology in force was looked at yet.
+    is_new: bool,
     /// Links whose MTU is known not to be the expected one.
-    odd_mtus: BTreeMap<String, u32>,
-}
-
-/// What has become of a port.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Standing {
-    /// The vport that its link is, if it is one.
-    pub(super) vport: Option<VportNo>,
-    /// Why it does not forward; `None` if it does.
-    pub(super) why_not: Option<WhyNot>,
-}
-
-/// Why a port does not forward.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum WhyNot {
-    /// It is another host's.
-    Elsewhere,
-    /// There is no link of its name.
-    NoLink,
-    /// The link is no vport yet, or could not be made one: why.
-    NotAttached(Option<String>),
-    /// The link is set down.
-    AdminDown,
-    /// The link has no carrier.
-    NoCarrier,
-    /// It is blocked.
-    Blocked,
-}
-
-impl fmt::Display for WhyNot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            WhyNot::Elsewhere => "on another host",
-            WhyNot::NoLink => "no such link",
-            WhyNot::NotAttached(None) => "not attached yet",
-            WhyNot::NotAttached(Some(why)) => return write!(f, "not attached: {why}"),
-            WhyNot::AdminDown => "admin down",
-            WhyNot::NoCarrier => "no carrier",
-            WhyNot::Blocked => "blocked after a BPDU",
-        })
-    }
+    pub(super) odd_mtus: BTreeMap<String, u32>,
 }
 
 /// A link that could not be made a vport.
@@ -92,49 +65,134 @@ struct Refused {
     retry_at: Instant,
 }
 
+/// How far the vports of the datapath have been read, slice by slice.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Vports that the reading has not come to yet; `None` between two readings.
+    unseen: Option<BTreeSet<VportNo>>,
+    /// Those that the reading before did not come to.
+    missed: BTreeSet<VportNo>,
+    /// A vport went meanwhile: the kernel's list may have skipped another in its place.
+    is_shaken: bool,
+}
+
 impl Links {
     pub(super) fn note_link(&mut self, event: LinkEvent) {
-        match event {
-            LinkEvent::Changed(link) => drop(self.links.insert(link.index, link)),
-            LinkEvent::Gone(index) => drop(self.links.remove(&index)),
-            LinkEvent::All(links) => {
-                self.links = links.into_iter().map(|link| (link.index, link)).collect();
-                self.has_links = true;
+        let touched = match event {
+            LinkEvent::Changed(link) => self.observed.put_link(link),
+            LinkEvent::Gone(index) => {
+                self.reading.is_shaken = true;
+                self.lost.remove(&index);
+                self.bound.remove(&index);
+                self.observed.remove_link(index)
             }
-        }
-        self.is_dirty = true;
+            LinkEvent::All(links) => {
+                self.has_links = true;
+                self.reading.is_shaken = true;
+                self.observed.put_all_links(links)
+            }
+        };
+        self.touch(touched);
     }
 
-    /// Takes in what the datapath really has: somebody else may have removed a port.
-    pub(super) fn note_vports(&mut self, vports: Vec<Vport>) {
-        let vports = vports.into_iter().map(|vport| (vport.no, vport)).collect();
-        self.is_dirty |= !self.has_vports || self.vports != vports;
-        self.vports = vports;
+    /// Takes in every vport that the datapath has.
+    pub(super) fn note_all_vports(&mut self, vports: Vec<Vport>) {
+        self.reading = Reading::default();
+        self.bound.extend(vports.iter().filter_map(|vport| vport.index));
+        self.note_vports(vports.into_iter().map(|vport| (vport, None)), true);
         self.has_vports = true;
     }
 
-    pub(super) fn note_stats(&mut self, stats: Vec<(VportNo, VportStats)>) {
-        self.stats = stats.into_iter().collect();
+    /// Takes in a slice of the vports that the datapath really has: somebody else may have removed one.
+    pub(super) fn note_vports(
+        &mut self,
+        slice: impl Iterator<Item = (Vport, Option<VportStats>)>,
+        is_last: bool,
+    ) {
+        let mut unseen = self.reading.unseen.take().unwrap_or_else(|| {
+            self.reading.is_shaken = false;
+            self.observed.vports_from(VportNo(0)).map(|vport| vport.no).collect()
+        });
+        for (vport, stats) in slice {
+            unseen.remove(&vport.no);
+            if let Some(stats) = stats {
+                self.stats.insert(vport.no, stats);
+                self.note_stranger(&vport);
+            }
+            // One that was to be released is on its way out.
+            if self.observed.vport(vport.no) != Some(&vport) && !self.leaving.contains_key(&vport.no) {
+                let touched = self.observed.put_vport(vport);
+                self.touch(touched);
+            }
+        }
+        if !is_last {
+            self.reading.unseen = Some(unseen);
+            return;
+        }
+        let is_sure = |no: &&VportNo| !self.reading.is_shaken || self.reading.missed.contains(no);
+        let gone: Vec<VportNo> = unseen.iter().filter(is_sure).copied().collect();
+        self.reading.missed = unseen;
+        for no in gone {
+            let link = self.observed.vport(no).and_then(|vport| self.observed.link_of(vport));
+            self.lost.extend(link.map(|link| link.index));
+            let touched = self.observed.remove_vport(no);
+            self.touch(touched);
+        }
+    }
+
+    /// A vport that we did not make goes, whosever link it is: its frames would not come here. One whose making was not answered may
+    /// be ours.
+    fn note_stranger(&mut self, vport: &Vport) {
+        let may_be_ours = self.observed.vport(vport.no).is_some()
+            || self.leaving.contains_key(&vport.no)
+            || self.attaching.contains(&vport.link)
+            || self.refused.contains_key(&vport.link);
+        if !may_be_ours && self.strangers.insert(vport.no) {
+            self.foreign.push(vport.link.clone());
+        }
+    }
+
+    /// Links that another program has made vports, and links that were taken again after another program had released them.
+    pub(super) fn take_foreign(&mut self) -> (Vec<String>, Vec<String>) {
+        (std::mem::take(&mut self.foreign), std::mem::take(&mut self.regained))
     }
 
     pub(super) fn note_attached(&mut self, link: &str, vport: Vport) {
+        self.bound.extend(vport.index);
+        if vport.index.is_some_and(|index| self.lost.remove(&index)) {
+            self.regained.push(vport.link.clone());
+        }
         self.attaching.remove(link);
-        self.refused.remove(link);
-        self.vports.insert(vport.no, vport);
-        self.is_dirty = true;
+        self.forget_refusal(link);
+        // It was made behind the back of a reading that is under way.
+        if let Some(unseen) = &mut self.reading.unseen {
+            unseen.remove(&vport.no);
+        }
+        let touched = self.observed.put_vport(vport);
+        self.touch(touched);
     }
 
     /// Whether this is the first refusal of the link, or another than the last.
     pub(super) fn note_attach_refused(&mut self, now: Instant, link: &str, refusal: &Refusal) -> bool {
         self.attaching.remove(link);
-        self.is_dirty = true;
-        let why = refusal.cause.to_string();
-        let before = self.refused.remove(link);
+        let why = match self.observed.link_named(link).and_then(|link| claims::holder(link, &self.observed)) {
+            Some(holder) if refusal.cause == RefusalCause::Busy => format!("{}: {holder}", refusal.cause),
+            _ => refusal.cause.to_string(),
+        };
+        let before = self.forget_refusal(link);
         let times = before.as_ref().map_or(0, |refused| refused.times) + 1;
         let is_news = before.is_none_or(|refused| refused.why != why);
-        let pause = RETRY_AFTER * 2_u32.pow(times.min(RETRY_DOUBLINGS));
-        self.refused.insert(link.to_owned(), Refused { why, times, retry_at: now + pause });
+        let retry_at = now + RETRY_AFTER * 2_u32.pow(times.min(RETRY_DOUBLINGS));
+        self.retries.insert((retry_at, link.to_owned()));
+        self.refused.insert(link.to_owned(), Refused { why, times, retry_at });
+        self.touch_name(link);
         is_news
+    }
+
+    fn forget_refusal(&mut self, link: &str) -> Option<Refused> {
+        let refused = self.refused.remove(link)?;
+        self.retries.remove(&(refused.retry_at, link.to_owned()));
+        Some(refused)
     }
 
     /// Whether enough is known to say which port is which vport.
@@ -142,22 +200,134 @@ impl Links {
         self.has_links && self.has_vports
     }
 
-    /// Forgets what is known by port identifiers: they are another topology's.
-    pub(super) fn forget_ports(&mut self) {
-        self.standing.clear();
+    /// Another topology: these links are to be vports, each of its port, and every port is to be looked at.
+    pub(super) fn want(&mut self, wanted: FxHashMap<String, PortId>, ports: usize) {
+        self.wanted = wanted;
+        self.standing = vec![Standing::default(); ports];
         self.port_of.clear();
         self.odd_mtus.clear();
+        self.arriving.clear();
+        let unwanted = |link: &&String| !self.wanted.contains_key(*link);
+        let refused: Vec<String> = self.refused.keys().filter(unwanted).cloned().collect();
+        refused.iter().for_each(|link| drop(self.forget_refusal(link)));
+        self.is_new = true;
+        for (_, vport) in std::mem::take(&mut self.leaving) {
+            self.observed.put_vport(vport);
+        }
+        self.dirty = (0..ports as u32).map(PortId).collect();
+        self.loose = self.observed.vports_from(VportNo(0)).map(|vport| vport.no).collect();
     }
 
-    /// Says that ports or links may be others than before.
-    pub(super) fn mark_dirty(&mut self) {
-        self.is_dirty = true;
+    fn touch(&mut self, touched: Touched) {
+        touched.names.iter().for_each(|name| self.touch_name(name));
+        self.loose.extend(touched.vports);
+    }
+
+    fn touch_name(&mut self, link: &str) {
+        self.dirty.extend(self.wanted.get(link));
+        let names = self.observed.link_named(link).map(names_of).into_iter().flatten();
+        self.dirty.extend(names.filter_map(|name| self.wanted.get(name)));
+    }
+
+    /// Whether no port of the topology in force was looked at yet; from now on they are.
+    pub(super) fn take_is_new(&mut self) -> bool {
+        std::mem::take(&mut self.is_new)
+    }
+
+    /// Ports whose attachment is to be tried again by now are looked at.
+    pub(super) fn retry(&mut self, now: Instant) {
+        while let Some((at, link)) = self.retries.pop_first() {
+            if at > now {
+                self.retries.insert((at, link));
+                return;
+            }
+            self.touch_name(&link);
+        }
     }
 
     /// When an attachment is to be tried again.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let waiting = self.refused.iter().filter(|(link, _)| !self.attaching.contains(*link));
-        waiting.map(|(_, refused)| refused.retry_at).min()
+        if self.has_work() {
+            return Some(Instant::ZERO);
+        }
+        self.retries.first().map(|(at, _)| *at)
+    }
+
+    /// Whether there is something to be looked at, attached or released.
+    fn has_work(&self) -> bool {
+        let is_dirty = !(self.dirty.is_empty() && self.loose.is_empty());
+        self.is_known() && (is_dirty || !self.arriving.is_empty() || !self.leaving.is_empty())
+    }
+
+    /// Whether links are still to be attached or released, or ports to be looked at.
+    pub(super) fn is_busy(&self) -> bool {
+        self.has_work() || !self.attaching.is_empty()
+    }
+
+    /// Whether nothing waits to be looked at.
+    pub(super) fn is_clean(&self) -> bool {
+        self.dirty.is_empty() && self.loose.is_empty()
+    }
+
+    pub(super) fn next_dirty(&mut self) -> Option<PortId> {
+        self.dirty.pop_first()
+    }
+
+    /// The next vport whose link changed, and what is to become of it if it cannot stay.
+    pub(super) fn next_loose(&mut self) -> Option<(VportNo, Fate)> {
+        let no = self.loose.pop_first()?;
+        let fate = match self.observed.vport(no) {
+            Some(vport) if self.strangers.contains(&vport.no) => Fate::Unwanted,
+            Some(vport) => self.observed.fate(vport, |link| self.wanted.contains_key(link)),
+            None => Fate::Gone,
+        };
+        Some((no, fate))
+    }
+
+    /// Forgets a vport; it is to be released if it is there and unwanted.
+    pub(super) fn give_up(&mut self, no: VportNo, fate: Fate) {
+        if fate == Fate::Unwanted {
+            self.leaving.extend(self.observed.vport(no).map(|vport| (no, vport.clone())));
+        }
+        let touched = self.observed.remove_vport(no);
+        self.strangers.remove(&no);
+        self.stats.remove(&no);
+        touched.names.iter().for_each(|name| self.touch_name(name));
+        self.dirty.extend(self.port_of.get(&no));
+    }
+
+    /// Notes that the link of a port is to become a vport, if it is there, is none and may be tried by now.
+    pub(super) fn seek(&mut self, now: Instant, port: &Port) {
+        let is_to_come = self.observed.link_named(&port.link).is_some_and(|link| {
+            let is_early = self.refused.get(&link.name).is_some_and(|refused| now < refused.retry_at);
+            self.observed.vport_of(link).is_none()
+                && !is_early
+                && !self.attaching.contains(&link.name)
+                && self.owner_of(link) == Some(port.id)
+                && self.claim_on(link, port).is_none()
+        });
+        if is_to_come {
+            self.arriving.insert(port.id);
+        } else {
+            self.arriving.remove(&port.id);
+        }
+    }
+
+    /// The next port whose link is to become a vport.
+    pub(super) fn next_arriving(&mut self) -> Option<PortId> {
+        self.arriving.pop_first()
+    }
+
+    /// Notes that a link is being made a vport.
+    pub(super) fn note_attaching(&mut self, link: String) {
+        self.attaching.insert(link);
+    }
+
+    /// The next vport to be released.
+    pub(super) fn next_leaving(&mut self) -> Option<VportNo> {
+        let (no, _) = self.leaving.pop_first()?;
+        self.reading.is_shaken = true;
+        Some(no)
     }
 
     pub(super) fn port_of(&self, vport: VportNo) -> Option<PortId> {
@@ -168,185 +338,68 @@ impl Links {
         self.standing.get(port.0 as usize)?.vport
     }
 
+    /// The MTU of a port's link; 0 if it is not known.
+    pub(super) fn mtu_of(&self, port: PortId) -> u32 {
+        self.standing.get(port.0 as usize).map_or(0, |standing| standing.mtu)
+    }
+
     pub(super) fn standing(&self, port: PortId) -> Standing {
         self.standing.get(port.0 as usize).cloned().unwrap_or_default()
+    }
+
+    /// Writes down what has become of a port, and returns what it was.
+    pub(super) fn set_standing(&mut self, port: PortId, standing: Standing) -> Option<Standing> {
+        let slot = self.standing.get_mut(port.0 as usize)?;
+        if slot.vport != standing.vport {
+            if let Some(before) = slot.vport
+                && self.port_of.get(&before) == Some(&port)
+            {
+                self.port_of.remove(&before);
+            }
+            self.port_of.extend(standing.vport.map(|vport| (vport, port)));
+        }
+        Some(std::mem::replace(slot, standing))
     }
 
     pub(super) fn stats(&self, vport: VportNo) -> VportStats {
         self.stats.get(&vport).copied().unwrap_or_default()
     }
 
-    fn observed(&self) -> Observed<'_> {
-        Observed { links: &self.links, vports: &self.vports }
-    }
-
-    /// Which vport a link is, and whether it can carry frames.
-    fn stand(&self, name: &str) -> Standing {
-        let observed = self.observed();
-        let Some(link) = observed.link_named(name) else {
-            return Standing { vport: None, why_not: Some(WhyNot::NoLink) };
+    /// Which vport the link of a port is, and whether it can carry frames.
+    pub(super) fn stand(&self, topology: &Topology, port: &Port) -> Standing {
+        let Some(link) = self.observed.link_named(&port.link) else {
+            return Standing::down(WhyNot::NoLink);
         };
-        let is_its = |vport: &&Vport| observed.link_of(vport).is_some_and(|other| other.index == link.index);
-        let Some(vport) = self.vports.values().find(is_its) else {
-            let why = self.refused.get(name).map(|refused| refused.why.clone());
-            return Standing { vport: None, why_not: Some(WhyNot::NotAttached(why)) };
+        if let Some(owner) = self.owner_of(link).filter(|owner| *owner != port.id) {
+            return Standing::down(WhyNot::SameLink(topology.port(owner).name.clone()));
+        }
+        let Some(vport) = self.observed.vport_of(link) else {
+            let refused = self.refused.get(&link.name).map(|refused| refused.why.clone());
+            let claim = self.claim_on(link, port).map(WhyNot::Claimed);
+            return Standing::down(claim.unwrap_or(WhyNot::NotAttached(refused)));
         };
         let why_not = match (link.is_up, link.has_carrier) {
             (false, _) => Some(WhyNot::AdminDown),
             (true, false) => Some(WhyNot::NoCarrier),
             (true, true) => None,
         };
-        Standing { vport: Some(vport.no), why_not }
+        let in_use = claims::uses(port, link, &self.observed);
+        Standing { vport: Some(vport.no), why_not, mtu: link.mtu, in_use }
+    }
+
+    /// The port whose link it is. Two ports may name one link, each by another of its names.
+    fn owner_of(&self, link: &Link) -> Option<PortId> {
+        names_of(link).find_map(|name| self.wanted.get(name)).copied()
+    }
+
+    /// Whose a link is, if it may not be taken. What the host does with one that was bound before is no reason any more.
+    fn claim_on(&self, link: &Link, port: &Port) -> Option<Claim> {
+        let was_bound = self.bound.contains(&link.index);
+        let policy = if was_bound { HostAddresses::Keep } else { port.host_addresses };
+        Claim::on(link, &self.observed, policy)
     }
 }
 
-impl Engine {
-    /// Makes the wanted links ports, releases the others, and follows what that does to the ports.
-    pub(super) fn reconcile_links(&mut self, now: Instant) {
-        let is_retry_due = self.links.next_due().is_some_and(|due| due <= now);
-        let is_ready = self.links.is_known() && self.revision > 0;
-        if !is_ready || !(self.links.is_dirty || is_retry_due) {
-            return;
-        }
-        self.links.is_dirty = false;
-        self.carry_out_plan(now);
-        self.refresh_ports(now);
-        self.begin_with_heritage(now);
-    }
-
-    fn carry_out_plan(&mut self, now: Instant) {
-        let topology = std::sync::Arc::clone(self.switch.topology());
-        let host = self.switch.host();
-        let ours = topology.ports().iter().filter(|port| port.host == host);
-        let wanted: BTreeSet<&str> = ours.map(|port| port.link.as_str()).collect();
-        let plan = reconcile::plan(&wanted, self.links.observed());
-        for vport in plan.gone.iter().chain(&plan.unwanted) {
-            // Looked over they are found to have no port any more. Until then they harm nobody: numbers of vports do not come back.
-            self.book.spoil(Tagged::Vport(*vport));
-            self.links.vports.remove(vport);
-        }
-        self.changes.detach.extend(plan.unwanted);
-        self.links.refused.retain(|link, _| wanted.contains(link.as_str()));
-        for link in plan.attach {
-            let is_early = self.links.refused.get(&link).is_some_and(|refused| now < refused.retry_at);
-            if !is_early && self.links.attaching.insert(link.clone()) {
-                self.changes.attach.push(link);
-            }
-        }
-    }
-
-    /// Compares each port with what it was and passes on what changed.
-    pub(super) fn refresh_ports(&mut self, now: Instant) {
-        let topology = std::sync::Arc::clone(self.switch.topology());
-        let before = std::mem::take(&mut self.links.standing);
-        self.links.port_of.clear();
-        let mut has_changed = false;
-        for port in topology.ports() {
-            let mut standing = match port.host == self.switch.host() {
-                true => self.links.stand(&port.link),
-                false => Standing { vport: None, why_not: Some(WhyNot::Elsewhere) },
-            };
-            if standing.why_not.is_none() && self.time.is_blocked(&port.name) {
-                standing.why_not = Some(WhyNot::Blocked);
-            }
-            if let Some(vport) = standing.vport {
-                self.links.port_of.insert(vport, port.id);
-            }
-            self.links.standing.push(standing);
-            has_changed |= self.pass_on(now, port.id, before.get(port.id.0 as usize));
-        }
-        if has_changed || matches!(self.switch.designation(), Designation::Everyone) {
-            self.designate();
-        }
-    }
-
-    /// Whether the state of the port is another than before.
-    fn pass_on(&mut self, now: Instant, id: PortId, before: Option<&Standing>) -> bool {
-        let topology = std::sync::Arc::clone(self.switch.topology());
-        let (port, standing) = (topology.port(id), self.links.standing(id));
-        self.compare_mtu(id);
-        let state = state_of(&standing);
-        let was = self.switch.set_port_state(id, state);
-        if was == state && before == Some(&standing) {
-            return false;
-        }
-        self.spoil(Dependency::Port(id));
-        // Behind a link that only lost its vport everything is where it was.
-        let is_cut = !matches!(standing.why_not, None | Some(WhyNot::NotAttached(_)));
-        if was == PortState::Up && is_cut && port.group.is_none() {
-            let gone = self.switch.fdb.flush_port(id);
-            self.spoil_addresses(&gone);
-        }
-        let (name, link) = (port.name.clone(), port.link.clone());
-        match standing.why_not {
-            None if was != PortState::Up => self.tell(Event::PortUp { port: name, link }),
-            // A link that is about to be attached is no news.
-            Some(WhyNot::Elsewhere | WhyNot::Blocked | WhyNot::NotAttached(None)) | None => {}
-            Some(why) => {
-                let said = (DOWN, format!("{name} {why}"));
-                if was == PortState::Up || self.time.may_tell(now, said) {
-                    self.tell(Event::PortDown { port: name, link, why: why.to_string() });
-                }
-            }
-        }
-        was != state
-    }
-
-    fn compare_mtu(&mut self, id: PortId) {
-        let topology = std::sync::Arc::clone(self.switch.topology());
-        let port = topology.port(id);
-        let Some(expected) = port.mtu.filter(|_| port.host == self.switch.host()) else { return };
-        let Some(link) = self.links.observed().link_named(&port.link).map(|link| link.mtu) else { return };
-        if link == expected {
-            self.links.odd_mtus.remove(&port.link);
-        } else if self.links.odd_mtus.insert(port.link.clone(), link) != Some(link) {
-            self.tell(Event::MtuDiffers { port: port.name.clone(), link, expected });
-        }
-    }
-
-    /// Chooses the trunk of each VLAN anew among those that are up, and spoils what rested on another choice.
-    fn designate(&mut self) {
-        let topology = std::sync::Arc::clone(self.switch.topology());
-        let host = self.switch.host();
-        let is_live = |port: &vlan::model::port::Port| {
-            port.host == host && self.switch.port_state(port.id) == PortState::Up
-        };
-        let chosen = Designation::among(&topology, is_live);
-        let before = self.switch.set_designation(chosen.clone());
-        let (Designation::Map(old), Designation::Map(new)) = (before, chosen) else {
-            self.book.spoil_all();
-            return;
-        };
-        let mut orphans: BTreeMap<String, VidSet> = BTreeMap::new();
-        let vlans: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
-        for vlan @ (bridge, vid) in vlans {
-            if old.get(&vlan) == new.get(&vlan) {
-                continue;
-            }
-            let trunk = new.get(&vlan).or_else(|| old.get(&vlan));
-            if let Some(fabric) = trunk.and_then(|trunk| topology.port(*trunk).group) {
-                self.spoil(Dependency::Designation(fabric, vid));
-            }
-            if !new.contains_key(&vlan) {
-                orphans.entry(topology.bridge(bridge).name.clone()).or_default().insert(vid);
-            }
-        }
-        for (bridge, vids) in orphans {
-            self.tell(Event::NoTrunk { bridge, vids: vids.to_string() });
-        }
-    }
-}
-
-fn state_of(standing: &Standing) -> PortState {
-    match standing.why_not {
-        None => PortState::Up,
-        Some(WhyNot::Blocked) => PortState::Blocked,
-        Some(_) => PortState::Down,
-    }
-}
-
-/// The kind of telling that a port is down.
-const DOWN: &str = "port-down";
 /// The first retry of an attachment comes after twice this.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The longest pause is 2^5 times as long: 16 s.

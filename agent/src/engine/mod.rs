@@ -1,7 +1,7 @@
 //! The engine of one host: everything that happens goes in, everything that is to be done comes out.
 //!
 //! ```text
-//! Input ──► handle ─┬─ links      which link is which port, and whether it forwards        ─┐
+//! Input ──► handle ─┬─ bind       which link is which port, and whether it forwards        ─┐
 //!                   ├─ upcall     what becomes of a frame that the kernel has no flow for   │
 //!                   ├─ revision   another topology                                         ├─► Output
 //!                   ├─ adopt      what an earlier run left in the kernel                    │
@@ -22,6 +22,7 @@ use datapath::flow::{FlowChange, FlowId, MeterId};
 use datapath::{Counters, Execute};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use vlan::designation::TrunkGroups;
 use vlan::fdb::entry::Gone;
 use vlan::model::description::Description;
 use vlan::model::id::{HostId, PortId};
@@ -40,23 +41,35 @@ use crate::output::Output;
 use adopt::Heritage;
 use answer::Asked;
 use book::{Book, Tagged};
+use bursts::Bursts;
 use changes::{Asking, Changes};
+use hands::Hands;
 use links::Links;
+use loops::Loops;
 use meters::Meters;
-use statistics::Counted;
+use saved::Saving;
+use statistics::Withdrawn;
 use time::Clockwork;
 
 mod adopt;
 mod answer;
+mod bind;
 mod book;
+mod bursts;
 mod changes;
+mod claims;
 mod class;
+mod echo;
+mod hands;
+mod lengths;
 mod links;
+mod loops;
 mod meters;
 mod renew;
 mod revision;
 mod saved;
-mod show;
+pub mod show;
+mod standing;
 mod statistics;
 mod time;
 mod upcall;
@@ -102,20 +115,28 @@ pub struct Engine {
     switch: Switch,
     revision: u64,
     links: Links,
+    /// Which trunks a VLAN's is chosen among.
+    trunks: TrunkGroups,
     book: Book,
     meters: Meters,
+    hands: Hands,
     budget: Budget,
     counts: Counts,
     /// By port identifier of the topology in force.
     keys: Vec<PortKey>,
     heritage: Heritage,
     time: Clockwork,
+    bursts: Bursts,
+    saving: Saving,
     changes: Changes,
     outputs: VecDeque<Output>,
     asked: FxHashMap<u64, Asked>,
     last_id: u64,
     /// Flows whose withdrawal is under way: what they count until then is counted when the answer comes.
-    withdrawn: FxHashMap<FlowId, Counted>,
+    withdrawn: FxHashMap<FlowId, Withdrawn>,
+    /// How many frames wait for what flows say.
+    waiting: usize,
+    loops: Loops,
     /// What the datapath counted when last asked.
     datapath: Counters,
     verdict: Verdict,
@@ -130,18 +151,24 @@ impl Engine {
             switch: Switch::new(Arc::new(Topology::empty()), NO_HOST, seed),
             revision: 0,
             links: Links::default(),
+            trunks: TrunkGroups::default(),
             book: Book::new(seed),
             meters: Meters::default(),
+            hands: Hands::default(),
             budget: Budget::new(rates),
             counts: Counts::default(),
             keys: Vec::new(),
             heritage: Heritage::default(),
             time: Clockwork::default(),
+            bursts: Bursts::default(),
+            saving: Saving::default(),
             changes: Changes::default(),
             outputs: VecDeque::new(),
             asked: FxHashMap::default(),
             last_id: 0,
             withdrawn: FxHashMap::default(),
+            waiting: 0,
+            loops: Loops::new(seed),
             datapath: Counters::default(),
             verdict: Verdict::default(),
         }
@@ -150,19 +177,22 @@ impl Engine {
     /// Takes in what has happened. What is to be done is then there to be polled, at most a bounded amount of it: the rest follows
     /// with the next input, at the latest with a [`Input::Tick`] at [`Engine::poll_timeout`].
     pub fn handle(&mut self, now: Instant, input: Input) {
+        let is_answer = matches!(input, Input::Done { .. });
         match input {
             Input::Observed { vports, flows } => self.observe(now, vports, flows),
             Input::Saved(addresses) => self.heritage.saved = addresses,
-            Input::Topology { revision, description } => self.change_topology(revision, &description),
+            Input::Topology { revision, description, built } => {
+                self.change_topology(revision, &description, built);
+            }
             Input::Link(event) => self.links.note_link(event),
             Input::Upcalls(upcalls) => self.judge_upcalls(now, upcalls),
-            Input::FlowStats(stats) => self.read_flow_stats(now, &stats),
-            Input::MeterStats(stats) => self.meters.note(&stats),
-            Input::Counted { datapath, vports } => {
-                self.datapath = datapath;
-                self.links.note_stats(vports);
+            Input::FlowStats { slice, is_last } => self.read_flow_stats(now, &slice, is_last),
+            Input::MeterStats(stats) => self.note_meter_stats(&stats),
+            Input::Counted(datapath) => self.note_counters(now, datapath),
+            Input::Vports { slice, is_last } => {
+                let slice = slice.into_iter().map(|(vport, stats)| (vport, Some(stats)));
+                self.links.note_vports(slice, is_last);
             }
-            Input::Vports(vports) => self.links.note_vports(vports),
             Input::Operator(command) => self.obey(now, command),
             Input::Done { id, answers } => self.note_answers(now, id, answers),
             Input::Tick => {}
@@ -170,9 +200,15 @@ impl Engine {
             Input::Unread(refusal) => self.note_refusal(now, "read", &refusal, true),
         }
         self.reconcile_links(now);
-        self.keep_time(now);
-        self.renew_stale(now, RENEWALS_AT_ONCE);
-        self.sweep(now);
+        // What follows from an answer is taken up with the next input, or one answer would lead to the next for ever.
+        if !is_answer {
+            self.move_vports();
+            self.keep_time(now);
+            self.strike_out_missing(now);
+            self.tell_of_hands(now);
+            self.renew_stale(now, RENEWALS_AT_ONCE);
+            self.sweep(now);
+        }
         self.flush();
     }
 
@@ -183,15 +219,18 @@ impl Engine {
 
     /// When the engine wants a [`Input::Tick`], if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.book.is_fresh() {
+        if !self.book.is_fresh() || self.book.is_missing_some() || self.can_tell_of_renewal() {
             return Some(Instant::ZERO);
         }
-        [self.switch.fdb.next_due(), self.time.next_due(), self.links.next_due()].into_iter().flatten().min()
+        let (fdb, links, meters) =
+            (self.switch.fdb.next_due(), self.links.next_due(), self.meters.next_due());
+        let (time, bursts, hands) = (self.time.next_due(), self.bursts.next_due(), self.hands.next_due());
+        [fdb, links, meters, time, bursts, hands, self.saving.next_due()].into_iter().flatten().min()
     }
 
-    /// Meters whose counters are worth reading, the narrowest first, at most `most`.
-    pub fn meters(&self, most: usize) -> Vec<MeterId> {
-        self.meters.all().into_iter().take(most).map(|(id, ..)| id).collect()
+    /// The meters from `first` on, in ascending order, at most `most`.
+    pub fn meters(&self, first: MeterId, most: usize) -> Vec<MeterId> {
+        self.meters.ids_from(first).take(most).collect()
     }
 
     fn obey(&mut self, now: Instant, command: Command) {
@@ -233,14 +272,16 @@ impl Engine {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Sends off what one input led to, in the order in which it must happen: meters before the flows that name them, flows before
-    /// the frames that led to them, and all that before a vport goes.
+    /// Sends off what one input led to, in the order in which it must happen: meters before the flows that name them; flows that are
+    /// replaced or withdrawn before frames, whose answers would meet them; frames before the new flows that they led to, by which
+    /// later ones would overtake them; and all that before a vport goes.
     fn flush(&mut self) {
         let changes = std::mem::take(&mut self.changes);
         let (set, unset) = self.meters.take_changes();
         self.ask_all(set, |id, meters| Output::Meters { id, meters });
         self.ask_all(changes.flows, |id, changes| Output::Flows { id, changes });
         self.set_up(changes.new_flows, changes.frames);
+        self.ask_flows(changes.doubts);
         self.ask_all(unset, |id, meters| Output::Meters { id, meters });
         for vport in changes.detach {
             let id = self.ask(Asked::Detach);
@@ -250,12 +291,12 @@ impl Engine {
             let id = self.ask(Asked::Attach(link.clone()));
             self.outputs.push_back(Output::Attach { id, link });
         }
-        if let Some(addresses) = changes.save {
-            self.outputs.push_back(Output::Save(addresses));
+        if let Some(piece) = changes.save {
+            self.outputs.push_back(Output::Save(piece));
         }
     }
 
-    /// New flows and the frames that led to them, together where they are no more than usual.
+    /// The frames that led to new flows and these behind them, together where they are no more than usual.
     fn set_up(&mut self, flows: Vec<FlowChange>, sendings: Vec<Sending>) {
         let frames_of = |sendings: Vec<Sending>| sendings.into_iter().map(|sending| sending.frame).collect();
         if (1..=BATCH).contains(&flows.len()) && (1..=BATCH).contains(&sendings.len()) {
@@ -264,8 +305,8 @@ impl Engine {
             self.outputs.push_back(Output::SetUp { id, flows, frames: frames_of(sendings) });
             return;
         }
-        self.ask_all(flows, |id, changes| Output::Flows { id, changes });
         self.ask_all(sendings, |id, sendings| Output::Execute { id, frames: frames_of(sendings) });
+        self.ask_all(flows, |id, changes| Output::Flows { id, changes });
     }
 
     /// Sends off a list in pieces of at most [`BATCH`].
@@ -306,7 +347,7 @@ const NO_HOST: HostId = HostId(u32::MAX);
 /// Elements of an output, at most.
 const BATCH: usize = 1024;
 /// Stale flows looked over for one input.
-const RENEWALS_AT_ONCE: usize = 500;
+const RENEWALS_AT_ONCE: usize = 200;
 /// As long as ovs-vswitchd keeps an idle flow (max-idle).
 const FLOW_IDLE: Duration = Duration::from_secs(10);
 /// As many as ovs-vswitchd's flow-limit.

@@ -11,25 +11,69 @@ use vlan::vid::Vid;
 
 use super::Engine;
 use crate::input::SavedAddress;
+use crate::output::SavedPiece;
+
+/// How far the learned addresses have been gone over, to be saved.
+#[derive(Debug, Default)]
+pub(super) struct Saving {
+    /// The place in the address table where it goes on; `None` between two rounds.
+    from: Option<u32>,
+    /// When the next round begins.
+    due: Option<Instant>,
+    number: usize,
+    addresses: Vec<SavedAddress>,
+}
+
+impl Saving {
+    /// When there is something to do.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        if self.from.is_some() { Some(Instant::ZERO) } else { self.due }
+    }
+}
 
 impl Engine {
     /// The learned addresses.
     pub fn save(&self, now: Instant) -> Vec<SavedAddress> {
+        self.switch.fdb.save(now).filter_map(|saved| self.by_name(&saved)).collect()
+    }
+
+    /// Goes on saving the learned addresses, some places of their table at a time, a piece whenever one is full.
+    pub(super) fn save_on(&mut self, now: Instant) {
+        let due = *self.saving.due.get_or_insert(now + SAVE_EVERY);
+        let from = match self.saving.from {
+            Some(from) => from,
+            None if due <= now => 0,
+            None => return,
+        };
+        let page = self.switch.fdb.save_page(now, from, PLACES_AT_ONCE);
+        let page: Vec<SavedAddress> = page.filter_map(|saved| self.by_name(&saved)).collect();
+        self.saving.addresses.extend(page);
+        self.saving.from = self.switch.fdb.page_after(from, PLACES_AT_ONCE);
+        let is_last = self.saving.from.is_none();
+        if is_last || self.saving.addresses.len() >= ADDRESSES_A_PIECE {
+            let addresses = std::mem::take(&mut self.saving.addresses);
+            self.changes.save = Some(SavedPiece { number: self.saving.number, addresses, is_last });
+            self.saving.number += 1;
+        }
+        if is_last {
+            self.saving.number = 0;
+            let pause = SAVE_EVERY * (1 + self.switch.fdb.len() as u32 / ADDRESSES_A_PAUSE);
+            self.saving.due = Some(now + pause);
+        }
+    }
+
+    /// An address by the names of its port; `None` if it has none here.
+    fn by_name(&self, saved: &Saved) -> Option<SavedAddress> {
         let topology = self.switch.topology();
-        let named = self.switch.fdb.save(now).filter_map(|saved| {
-            let (port, vid) = witness(topology, saved.segment, saved.location)?;
-            let inner = topology.next_vid(saved.segment, port.bridge, vid).unwrap_or(0);
-            let age_ms = u64::try_from(saved.idle.as_millis()).unwrap_or(u64::MAX);
-            Some(SavedAddress {
-                mac: saved.mac,
-                port: port.name.clone(),
-                vid,
-                inner,
-                age_ms,
-                mobility: saved.mobility,
-            })
-        });
-        named.collect()
+        let (port, vid) = witness(topology, saved.segment, saved.location)?;
+        Some(SavedAddress {
+            mac: saved.mac,
+            port: port.name.clone(),
+            vid,
+            inner: topology.next_vid(saved.segment, port.bridge, vid).unwrap_or(0),
+            age_ms: u64::try_from(saved.idle.as_millis()).unwrap_or(u64::MAX),
+            mobility: saved.mobility,
+        })
     }
 
     /// A saved address where it is in the topology in force; `None` if its port or VLAN is no more.
@@ -72,11 +116,16 @@ fn witness(topology: &Topology, segment: SegmentId, location: Location) -> Optio
     match location {
         Location::Port { port, vid } => Some((topology.port(port), vid)),
         Location::Fabric { fabric, vid } => {
-            let bridge = topology.bridge_on(segment.number, fabric, vid)?;
-            let is_its =
-                |port: &&Port| port.bridge == bridge && port.group == Some(fabric) && port.is_member(vid);
-            topology.ports().iter().find(is_its).map(|port| (port, Some(vid)))
+            topology.trunk_on(segment.number, fabric, vid).map(|port| (port, Some(vid)))
         }
         Location::Host(_) => None,
     }
 }
+
+/// How often learned addresses are saved, for each [`ADDRESSES_A_PAUSE`] of them.
+const SAVE_EVERY: Duration = Duration::from_secs(3);
+const ADDRESSES_A_PAUSE: u32 = 20_000;
+/// Places of the address table that are gone over for one input.
+const PLACES_AT_ONCE: u32 = 1_000;
+/// Addresses in a piece, and up to [`PLACES_AT_ONCE`] more: one record of the store has a limit.
+const ADDRESSES_A_PIECE: usize = 10_000;

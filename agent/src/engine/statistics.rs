@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use datapath::flow::{FlowId, FlowStats};
-use rustc_hash::FxHashSet;
+use datapath::flow::{FlowId, FlowStats, MeterId};
+use smallvec::SmallVec;
 use vlan::fdb::learn::Touched;
+use vlan::fdb::reflect::Echo;
 use vlan::time::Instant;
 use vlan::verdict::{Dependency, Seen};
 
@@ -13,15 +14,15 @@ use super::book::{Purpose, Record, heat};
 use crate::counters::{Loss, PortKey};
 
 impl Engine {
-    pub(super) fn read_flow_stats(&mut self, now: Instant, all: &[(FlowId, FlowStats)]) {
-        let (idle_for, held) = (self.idle_limit(), self.book.len());
-        let (mut idle, mut read_of_held) = (Vec::new(), 0);
-        for (id, stats) in all {
+    /// Takes in a slice of the flows' hits.
+    pub(super) fn read_flow_stats(&mut self, now: Instant, slice: &[(FlowId, FlowStats)], is_last: bool) {
+        let idle_for = self.idle_limit();
+        let mut idle = Vec::new();
+        for (id, stats) in slice {
             match self.read_flow(*id, stats) {
                 // A flow that we do not know, such as one whose withdrawal was lost.
-                None => self.changes.delete_flow(*id),
+                None => self.remove_unknown(now, *id),
                 Some(read) => {
-                    read_of_held += 1;
                     self.refresh(now, *id, &read);
                     if now.since(read.used) >= idle_for {
                         idle.push(*id);
@@ -29,10 +30,10 @@ impl Engine {
                 }
             }
         }
-        if read_of_held < held {
-            self.strike_out_missing(all);
-        }
         idle.into_iter().for_each(|id| self.withdraw(id));
+        if is_last {
+            self.book.end_reading();
+        }
     }
 
     /// The fuller the table, the less idleness is put up with.
@@ -46,7 +47,7 @@ impl Engine {
     }
 
     fn read_flow(&mut self, id: FlowId, stats: &FlowStats) -> Option<Read> {
-        let record = self.book.get_mut(id)?;
+        let record = self.book.see(id)?;
         let counted = Counted::of(record);
         let packets = stats.packets.saturating_sub(record.stats.packets);
         record.stats = *stats;
@@ -58,9 +59,10 @@ impl Engine {
     }
 
     /// The last frames of a flow that is gone.
-    pub(super) fn count_withdrawn(&mut self, id: FlowId, stats: Option<FlowStats>) {
-        if let (Some(counted), Some(stats)) = (self.withdrawn.remove(&id), stats) {
+    pub(super) fn count_withdrawn(&mut self, now: Instant, id: FlowId, stats: Option<FlowStats>) {
+        if let (Some(Withdrawn { counted, echoes }), Some(stats)) = (self.withdrawn.remove(&id), stats) {
             self.count_flow(&counted, &stats);
+            self.note_last_words(now, &echoes, &stats);
         }
     }
 
@@ -70,17 +72,20 @@ impl Engine {
         if packets == 0 {
             return;
         }
-        let counts = self.counts.port(counted.port);
         match counted.purpose {
             Purpose::Forward => {
-                counts.flow_frames += packets;
+                let is_put_off = counted.judge.is_some_and(|meter| self.meters.put_off(meter, packets));
+                let counts = self.counts.port(counted.port);
+                counts.flow_frames += if is_put_off { 0 } else { packets };
                 counts.flow_bytes += bytes;
             }
-            Purpose::Drop(reason, vid) => counts.lose(Loss::Verdict(reason, vid), packets),
+            Purpose::Drop(reason, vid) => {
+                self.counts.lose(counted.port, Loss::of(reason, vid), vid, packets);
+            }
         }
     }
 
-    /// A hit is as good as a frame that was seen: the source is there, and may come back from where it was sent.
+    /// A hit is as good as a frame that was seen: the source is there.
     fn refresh(&mut self, now: Instant, id: FlowId, read: &Read) {
         if self.book.is_stale(id) {
             return;
@@ -92,19 +97,15 @@ impl Engine {
             // It passes unlearned: the next frame is to be seen.
             Touched::Unknown => self.withdraw(id),
         }
-        let fabrics = self.book.get(id).map(|record| record.into_fabrics.clone()).unwrap_or_default();
-        self.note_sent(read.used, seen, fabrics);
     }
 
-    /// Flows that the datapath does not have any more: somebody else removed them.
-    fn strike_out_missing(&mut self, all: &[(FlowId, FlowStats)]) {
-        let there: FxHashSet<FlowId> = all.iter().map(|(id, _)| *id).collect();
-        let is_missing = |record: &&Record| record.unanswered == 0 && !there.contains(&record.id);
-        let missing: Vec<FlowId> = self.book.records().filter(is_missing).map(|record| record.id).collect();
-        for id in missing {
+    /// Flows that the datapath does not have any more: somebody else removed them. A bounded part of the book at a time.
+    pub(super) fn strike_out_missing(&mut self, now: Instant) {
+        for id in self.book.next_missing(SEARCHED_AT_ONCE) {
             if let Some(record) = self.book.remove(id) {
                 self.meters.release(&record.actions);
                 self.counts.refuse("keep-flow", "not-found");
+                self.hands.note_gone(now, 1);
             }
         }
     }
@@ -116,11 +117,27 @@ pub(super) struct Counted {
     port: PortKey,
     purpose: Purpose,
     stats: FlowStats,
+    judge: Option<MeterId>,
 }
 
 impl Counted {
     pub(super) fn of(record: &Record) -> Counted {
-        Counted { port: record.port, purpose: record.purpose, stats: record.stats }
+        let Record { port, purpose, stats, judge, .. } = *record;
+        Counted { port, purpose, stats, judge }
+    }
+}
+
+/// A flow whose withdrawal is under way.
+#[derive(Debug)]
+pub(super) struct Withdrawn {
+    counted: Counted,
+    /// What may come back of its last frames.
+    echoes: SmallVec<[Echo; 1]>,
+}
+
+impl Withdrawn {
+    pub(super) fn of(record: &Record) -> Withdrawn {
+        Withdrawn { counted: Counted::of(record), echoes: record.echoes().collect() }
     }
 }
 
@@ -130,3 +147,6 @@ struct Read {
     is_hit: bool,
     source: Option<Seen>,
 }
+
+/// Places of the book that are searched for one input: each is a visit to memory.
+const SEARCHED_AT_ONCE: u32 = 5_000;

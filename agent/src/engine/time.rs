@@ -9,14 +9,15 @@ use vlan::time::Instant;
 use vlan::verdict::Dependency;
 
 use super::Engine;
+use super::standing::Cause;
 use crate::counters::PortKey;
 use crate::event::Event;
 
 /// Times at which something is due.
 #[derive(Debug, Default)]
 pub(super) struct Clockwork {
-    /// Blocked ports by name, and until when.
-    blocked: BTreeMap<String, Instant>,
+    /// Blocked ports by name.
+    blocked: BTreeMap<String, Blocked>,
     /// When an event of a kind may be told again.
     told: BTreeMap<(&'static str, String), Instant>,
     /// First frames dropped over budget, not told yet.
@@ -25,13 +26,27 @@ pub(super) struct Clockwork {
     deletions: BTreeSet<FlowId>,
     delete_at: Option<Instant>,
     sweep_at: Option<Instant>,
-    save_at: Option<Instant>,
+}
+
+/// Until when a port is blocked, and why.
+#[derive(Debug, Clone, Copy)]
+struct Blocked {
+    until: Instant,
+    cause: Cause,
 }
 
 impl Clockwork {
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let unblock = self.blocked.values().min().copied();
-        [unblock, self.report_at, self.delete_at, self.sweep_at, self.save_at].into_iter().flatten().min()
+        let unblock = self.blocked.values().map(|blocked| blocked.until).min();
+        [unblock, self.report_at, self.delete_at, self.sweep_at].into_iter().flatten().min()
+    }
+
+    pub(super) fn blocked_until(&self, port: &str) -> Option<Instant> {
+        self.blocked.get(port).map(|blocked| blocked.until)
+    }
+
+    pub(super) fn why_blocked(&self, port: &str) -> Option<Cause> {
+        self.blocked.get(port).map(|blocked| blocked.cause)
     }
 
     pub(super) fn is_blocked(&self, port: &str) -> bool {
@@ -70,6 +85,8 @@ impl Engine {
         }
         self.let_go(now);
         self.report_budgets(now);
+        self.tell_of_bursts(now);
+        self.meters.retry_due(now);
         if take_due(&mut self.time.delete_at, now) {
             for id in std::mem::take(&mut self.time.deletions) {
                 if self.book.get(id).is_none() {
@@ -77,12 +94,7 @@ impl Engine {
                 }
             }
         }
-        let saved_at = *self.time.save_at.get_or_insert(now + SAVE_EVERY);
-        if saved_at <= now {
-            self.changes.save = Some(self.save(now));
-            let pause = SAVE_EVERY * (1 + self.switch.fdb.len() as u32 / ADDRESSES_A_PAUSE);
-            self.time.save_at = Some(now + pause);
-        }
+        self.save_on(now);
     }
 
     /// Forgets what is not needed any more, at the end of an input: a meter removed in its middle might be wanted again before the end.
@@ -96,13 +108,13 @@ impl Engine {
         }
     }
 
-    /// Blocks a port that a BPDU came in by, or blocks it for longer.
-    pub(super) fn block(&mut self, now: Instant, port: PortId, why: &str) {
+    /// Blocks a port, or blocks it for longer.
+    pub(super) fn block(&mut self, now: Instant, port: PortId, cause: Cause, pause: Duration) {
         let name = self.switch.topology().port(port).name.clone();
-        let pause = self.settings.block_for;
-        if self.time.blocked.insert(name.clone(), now + pause).is_none() {
-            self.tell(Event::PortBlocked { port: name, why: why.to_owned(), seconds: pause.as_secs() });
-            self.refresh_ports(now);
+        if self.time.blocked.insert(name.clone(), Blocked { until: now + pause, cause }).is_none() {
+            let why = cause.sentence().to_owned();
+            self.tell(Event::PortBlocked { port: name, why, seconds: pause.as_secs() });
+            self.refresh_at_once(now, port);
         }
     }
 
@@ -110,7 +122,10 @@ impl Engine {
     pub(super) fn unblock(&mut self, now: Instant, port: &str) {
         if self.time.blocked.remove(port).is_some() {
             self.tell(Event::PortUnblocked { port: port.to_owned() });
-            self.refresh_ports(now);
+            let id = self.switch.topology().port_named(port).map(|port| port.id);
+            if let Some(id) = id {
+                self.refresh_at_once(now, id);
+            }
         }
     }
 
@@ -125,7 +140,7 @@ impl Engine {
             .time
             .blocked
             .iter()
-            .filter(|(_, until)| **until <= now)
+            .filter(|(_, blocked)| blocked.until <= now)
             .map(|(name, _)| name.clone())
             .collect();
         for port in due {
@@ -155,6 +170,3 @@ const AGEING_AT_ONCE: usize = 2_000;
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Ports over their budget are told once in this time.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How often learned addresses are saved, for each [`ADDRESSES_A_PAUSE`] of them.
-const SAVE_EVERY: Duration = Duration::from_secs(3);
-const ADDRESSES_A_PAUSE: u32 = 20_000;

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -112,6 +113,10 @@ impl Flows {
         Some(actions)
     }
 
+    pub(super) fn stats_of(&self, id: FlowId) -> Option<FlowStats> {
+        self.by_id.get(&id).map(|stored| stored.stats)
+    }
+
     pub(super) fn all(&self) -> Vec<Flow> {
         let flow = |(id, stored): (&FlowId, &Stored)| Flow {
             id: *id,
@@ -123,8 +128,10 @@ impl Flows {
         self.by_id.iter().map(flow).collect()
     }
 
-    pub(super) fn stats(&self) -> Vec<(FlowId, FlowStats)> {
-        self.by_id.iter().map(|(id, stored)| (*id, stored.stats)).collect()
+    /// Hits of the flows behind one, at most `most`, in the order of their ids.
+    pub(super) fn stats_behind(&self, last: Option<FlowId>, most: usize) -> Vec<(FlowId, FlowStats)> {
+        let behind = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        self.by_id.range(behind).take(most).map(|(id, stored)| (*id, stored.stats)).collect()
     }
 }
 

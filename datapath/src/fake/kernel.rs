@@ -1,12 +1,13 @@
 //! The part of a host that outlives the program: ports, rules, meters, counters.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use vlan::frame::Header;
 use vlan::time::Instant;
 
+use super::SLICE;
 use super::flows::{Flows, opaque};
 use super::host::ETHERNET_HEADER;
 use super::learn::Learning;
@@ -22,6 +23,11 @@ pub(super) struct Kernel {
     pub(super) learning: Learning,
     pub(super) meters: BTreeMap<MeterId, Meter>,
     ports: BTreeMap<VportNo, Port>,
+    by_link: HashMap<String, VportNo>,
+    /// Numbers below the highest that no port has.
+    free: BTreeSet<VportNo>,
+    /// Ports with frames that wait for a verdict.
+    waiting: BTreeSet<VportNo>,
     counters: Counters,
     /// The opening whose reader gets upcalls; `None`: they are lost.
     listener: Option<u64>,
@@ -60,16 +66,17 @@ impl Kernel {
 
     fn unlisten_all(&mut self) {
         self.listener = None;
+        self.waiting.clear();
         for port in self.ports.values_mut() {
             self.counters.lost += port.upcalls.drain(..).len() as u64;
         }
     }
 
     pub(super) fn attach(&mut self, link: &Link) -> Vport {
-        if let Some(port) = self.ports.values().find(|port| port.vport.link == link.name) {
+        if let Some(port) = self.vport_on(&link.name).and_then(|no| self.ports.get(&no)) {
             return port.vport.clone();
         }
-        let no = (1..).map(VportNo).find(|no| !self.ports.contains_key(no)).unwrap_or(VportNo(u32::MAX));
+        let no = self.free.pop_first().unwrap_or_else(|| VportNo(self.ports.len() as u32 + 1));
         let vport = Vport { no, link: link.name.clone(), index: Some(link.index) };
         let port = Port {
             vport: vport.clone(),
@@ -78,12 +85,16 @@ impl Kernel {
             upcalls: VecDeque::new(),
         };
         self.ports.insert(no, port);
+        self.by_link.insert(link.name.clone(), no);
         vport
     }
 
     pub(super) fn detach(&mut self, vport: VportNo) {
         if let Some(port) = self.ports.remove(&vport) {
             self.counters.lost += port.upcalls.len() as u64;
+            self.by_link.remove(&port.vport.link);
+            self.waiting.remove(&vport);
+            self.free.insert(vport);
         }
     }
 
@@ -92,11 +103,13 @@ impl Kernel {
     }
 
     pub(super) fn vport_on(&self, link: &str) -> Option<VportNo> {
-        self.ports.values().find(|port| port.vport.link == link).map(|port| port.vport.no)
+        self.by_link.get(link).copied()
     }
 
     pub(super) fn rename(&mut self, link: &str, new: &str) {
-        if let Some(port) = self.ports.values_mut().find(|port| port.vport.link == link) {
+        let Some(no) = self.by_link.remove(link) else { return };
+        self.by_link.insert(new.to_owned(), no);
+        if let Some(port) = self.ports.get_mut(&no) {
             port.vport.link = new.to_owned();
         }
     }
@@ -105,8 +118,11 @@ impl Kernel {
         self.ports.get_mut(&vport)
     }
 
-    pub(super) fn vport_stats(&self) -> Vec<(VportNo, VportStats)> {
-        self.ports.iter().map(|(no, port)| (*no, port.stats)).collect()
+    /// The ports behind one and what they counted, in ascending order, as many as a slice has.
+    pub(super) fn vports_behind(&self, last: Option<VportNo>) -> Vec<(Vport, VportStats)> {
+        let behind = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let ports = self.ports.range(behind).take(SLICE);
+        ports.map(|(_, port)| (port.vport.clone(), port.stats)).collect()
     }
 
     pub(super) fn table_stats(&self) -> Vec<(VportNo, TableStats)> {
@@ -153,7 +169,10 @@ impl Kernel {
     pub(super) fn upcall(&mut self, upcall: Upcall, limit: usize) {
         let has_listener = self.listener.is_some();
         match self.ports.get_mut(&upcall.vport) {
-            Some(port) if has_listener && port.upcalls.len() < limit => port.upcalls.push_back(upcall),
+            Some(port) if has_listener && port.upcalls.len() < limit => {
+                self.waiting.insert(upcall.vport);
+                port.upcalls.push_back(upcall);
+            }
             _ => self.counters.lost += 1,
         }
     }
@@ -162,13 +181,18 @@ impl Kernel {
     pub(super) fn take_upcalls(&mut self, most: usize) -> Vec<Upcall> {
         let mut taken = Vec::new();
         while taken.len() < most {
-            let has_upcall = |(_, port): &(&VportNo, &Port)| !port.upcalls.is_empty();
             let after = (self.last_served.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-            let next =
-                self.ports.range(after).find(has_upcall).or_else(|| self.ports.iter().find(has_upcall));
-            let Some(no) = next.map(|(no, _)| *no) else { break };
+            let next = self.waiting.range(after).next().or_else(|| self.waiting.first());
+            let Some(no) = next.copied() else { break };
             self.last_served = Some(no);
-            taken.extend(self.ports.get_mut(&no).and_then(|port| port.upcalls.pop_front()));
+            let port = self.ports.get_mut(&no);
+            let is_last = port.is_none_or(|port| {
+                taken.extend(port.upcalls.pop_front());
+                port.upcalls.is_empty()
+            });
+            if is_last {
+                self.waiting.remove(&no);
+            }
         }
         taken
     }

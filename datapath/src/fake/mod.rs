@@ -30,7 +30,7 @@ use crate::flow::{Flow, FlowChange, FlowId, FlowStats, MeterId, MeterRate, Meter
 use crate::port::{Vport, VportNo, VportStats};
 use crate::tables::{Generation, SwitchTables, TableChange, TableReports, TableStats, Tables};
 use crate::{
-    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Refusal, RefusalCause, Upcall,
+    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Refusal, RefusalCause, Slice, Upcall,
 };
 
 /// The datapath of a [`FakeWire`], as whoever drives it sees it.
@@ -38,6 +38,10 @@ use crate::{
 pub struct FakeDatapath {
     wire: FakeWire,
     opening: u64,
+    /// How far the ports were read.
+    vports_read: Option<VportNo>,
+    /// How far the flows were read.
+    flows_read: Option<FlowId>,
 }
 
 impl FakeDatapath {
@@ -46,7 +50,7 @@ impl FakeDatapath {
     pub fn open(wire: &FakeWire) -> FakeDatapath {
         let opening = wire.host().open();
         wire.tell_news();
-        FakeDatapath { wire: wire.clone(), opening }
+        FakeDatapath { wire: wire.clone(), opening, vports_read: None, flows_read: None }
     }
 
     /// As [`open`](Self::open), unless another value has it open.
@@ -139,8 +143,12 @@ impl Datapath for FakeDatapath {
         Ok(self.wire.host().kernel(|| "read counters".to_owned())?.counters())
     }
 
-    async fn vport_stats(&mut self) -> Result<Vec<(VportNo, VportStats)>, Refusal> {
-        Ok(self.wire.host().kernel(|| "read vport statistics".to_owned())?.vport_stats())
+    async fn next_vports(&mut self) -> Result<Slice<(Vport, VportStats)>, Refusal> {
+        let mut host = self.wire.host();
+        let entries = host.kernel(|| "read vport statistics".to_owned())?.vports_behind(self.vports_read);
+        let is_last = entries.len() < SLICE;
+        self.vports_read = entries.last().map(|(vport, _)| vport.no).filter(|_| !is_last);
+        Ok(Slice { entries, is_last })
     }
 
     async fn teardown(self) -> Result<(), Refusal> {
@@ -163,10 +171,24 @@ impl FlowTable for FakeDatapath {
         Ok(host.kernel(|| "list flows".to_owned())?.flows.all())
     }
 
-    async fn flow_stats(&mut self) -> Result<Vec<(FlowId, FlowStats)>, Refusal> {
+    async fn flow_stats_of(&mut self, flows: Vec<FlowId>) -> Vec<Result<FlowStats, Refusal>> {
+        let mut host = self.wire.host();
+        let mut one = |id: FlowId| {
+            let what = || format!("read counters of flow {:032x}", id.0);
+            let none = || Refusal { what: what(), cause: RefusalCause::NotFound };
+            host.kernel(what)?.flows.stats_of(id).ok_or_else(none)
+        };
+        flows.into_iter().map(&mut one).collect()
+    }
+
+    async fn next_flow_stats(&mut self) -> Result<Slice<(FlowId, FlowStats)>, Refusal> {
         let mut host = self.wire.host();
         host.is_switching_by(Switching::Flows, "read flow statistics")?;
-        Ok(host.kernel(|| "read flow statistics".to_owned())?.flows.stats())
+        let kernel = host.kernel(|| "read flow statistics".to_owned())?;
+        let entries = kernel.flows.stats_behind(self.flows_read, SLICE);
+        let is_last = entries.len() < SLICE;
+        self.flows_read = entries.last().map(|(id, _)| *id).filter(|_| !is_last);
+        Ok(Slice { entries, is_last })
     }
 }
 
@@ -203,3 +225,6 @@ impl SwitchTables for FakeDatapath {
         Ok(host.kernel(|| "read table statistics".to_owned())?.table_stats())
     }
 }
+
+/// Entries that are read at once.
+const SLICE: usize = 256;

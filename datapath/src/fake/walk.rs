@@ -3,13 +3,12 @@
 use vlan::addr::MacAddr;
 use vlan::frame::Header;
 use vlan::model::id::SegmentId;
-use vlan::verdict::{Decision, DropReason, Protocol, StormClass};
+use vlan::verdict::{Decision, DropReason, StormClass};
 
 use super::actions::InFlight;
 use super::host::{Host, Limits};
-use super::kernel::{Kernel, flow_key};
+use super::kernel::Kernel;
 use super::learn::{Learning, Sighting};
-use crate::Upcall;
 use crate::port::VportNo;
 use crate::tables::{
     Admission, Arrives, AttachmentRule, ControlClass, ControlFlood, ControlRule, Discard, Exit, GroupId,
@@ -20,7 +19,6 @@ use crate::tables::{
 #[derive(Debug, PartialEq, Eq)]
 enum End {
     Drop(DropReason),
-    Consume(Protocol),
     Send(Departure),
 }
 
@@ -51,11 +49,6 @@ impl Host {
         match end {
             None => count(kernel, vport, Decision::Drop(DropReason::Malformed)),
             Some((_, End::Drop(reason))) => count(kernel, vport, Decision::Drop(reason)),
-            Some((_, End::Consume(protocol))) => {
-                count(kernel, vport, Decision::Consume(protocol));
-                let upcall = Upcall { key: flow_key(vport, frame), vport, frame: frame.to_vec() };
-                kernel.upcall(upcall, limits.upcalls);
-            }
             Some((header, End::Send(departure))) => self.send(vport, &header, frame, departure),
         }
     }
@@ -98,7 +91,6 @@ fn count(kernel: &mut Kernel, vport: VportNo, decision: Decision) {
     let Some(port) = kernel.port_mut(vport) else { return };
     match decision {
         Decision::Forward => port.table_stats.forwarded += 1,
-        Decision::Consume(_) => port.table_stats.consumed += 1,
         Decision::Drop(reason) => port.table_stats.count_drop(reason),
         Decision::Unjudged => {}
     }
@@ -164,7 +156,6 @@ impl Walk<'_> {
     fn control(&mut self, port: &PortRule, class: ControlClass) -> Step<Option<Discard>> {
         match port.control(class) {
             ControlRule::Classify { unadmitted } => Ok(unadmitted),
-            ControlRule::Consume(protocol) => Err(End::Consume(protocol)),
             ControlRule::Pass(exits) => Err(self.flood(exits, None, None)),
             ControlRule::Drop(discard) => Err(self.discard(class, discard)),
         }
@@ -190,11 +181,7 @@ impl Walk<'_> {
     fn control_exits(&mut self, class: ControlClass, attachment: &AttachmentRule) -> Step<Vec<Exit>> {
         match &attachment.control {
             ControlFlood::To(exits) => Ok(exits.clone()),
-            ControlFlood::Drop(discard) => {
-                let is_tree = matches!(class, ControlClass::Bpdu | ControlClass::Pvst);
-                let is_reported = discard.is_reported && is_tree;
-                Err(self.discard(class, Discard { is_reported, ..*discard }))
-            }
+            ControlFlood::Drop(discard) => Err(self.discard(class, *discard)),
         }
     }
 

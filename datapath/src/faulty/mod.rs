@@ -33,7 +33,7 @@ use crate::flow::{Flow, FlowChange, FlowId, FlowStats, MeterId, MeterRate, Meter
 use crate::port::{Vport, VportNo, VportStats};
 use crate::tables::{Generation, SwitchTables, TableChange, TableReports, TableStats, Tables};
 use crate::{
-    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Refusal, RefusalCause, Upcall,
+    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Refusal, RefusalCause, Slice, Upcall,
 };
 
 use self::plan::Met;
@@ -146,9 +146,9 @@ impl<D: Datapath> Datapath for Faulty<D> {
         Ok(Counters { lost: counters.lost + self.lost, ..counters })
     }
 
-    async fn vport_stats(&mut self) -> Result<Vec<(VportNo, VportStats)>, Refusal> {
+    async fn next_vports(&mut self) -> Result<Slice<(Vport, VportStats)>, Refusal> {
         let met = self.faults.meet(Operation::Read);
-        carry_out(met, "read counters of vports".to_owned(), self.datapath.vport_stats()).await
+        carry_out(met, "read counters of vports".to_owned(), self.datapath.next_vports()).await
     }
 
     async fn teardown(self) -> Result<(), Refusal> {
@@ -172,9 +172,15 @@ impl<D: FlowTable> FlowTable for Faulty<D> {
         carry_out(met, "list flows".to_owned(), self.datapath.flows()).await
     }
 
-    async fn flow_stats(&mut self) -> Result<Vec<(FlowId, FlowStats)>, Refusal> {
+    async fn flow_stats_of(&mut self, flows: Vec<FlowId>) -> Vec<Result<FlowStats, Refusal>> {
+        let name = |id: &FlowId| format!("read counters of flow {:032x}", id.0);
+        let batch = Batch::meet(&self.faults, flows, |_| Operation::Read, name);
+        batch.carry_out(|rest| self.datapath.flow_stats_of(rest)).await
+    }
+
+    async fn next_flow_stats(&mut self) -> Result<Slice<(FlowId, FlowStats)>, Refusal> {
         let met = self.faults.meet(Operation::Read);
-        carry_out(met, "read counters of flows".to_owned(), self.datapath.flow_stats()).await
+        carry_out(met, "read counters of flows".to_owned(), self.datapath.next_flow_stats()).await
     }
 }
 

@@ -145,7 +145,7 @@ fn a_datapath_is_made_found_and_counted() {
     assert_sent("open", &[dp::find(family, "dp-test").unwrap()]);
     assert_sent("read-counters", &[dp::describe(family, DP).unwrap()]);
     let found = dp::read(&replies("read-counters")[0]).unwrap();
-    let counters = Counters { hit: 2, missed: 4, lost: 0, flows: 3, masks: 3 };
+    let counters = Counters { hit: 2, missed: 4, lost: 0, foreign: 0, flows: 3, masks: 3 };
     assert_eq!(found, dp::Description { dp: DP, counters, by_cpu: None });
 }
 

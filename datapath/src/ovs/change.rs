@@ -31,51 +31,52 @@ pub(super) struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    /// Carries out a batch, in order; an answer for each. The requests of `behind` go out in one datagram with the last changes, behind
+    /// Carries out a batch, in order; an answer for each. The requests of `ahead` go out in one datagram with the first changes, before
     /// them; an outcome for each.
     pub(super) async fn carry_out(
         &mut self,
         batch: &[FlowChange],
-        behind: Vec<Result<Request, Denial>>,
+        ahead: Vec<Result<Request, Denial>>,
     ) -> (Vec<FlowAnswer>, Vec<Outcome>) {
         let (mut outcomes, mut counted) = (Vec::with_capacity(batch.len()), vec![None; batch.len()]);
-        let mut behind = Some(behind);
-        let mut outcomes_behind = Vec::new();
-        while outcomes.len() < batch.len() || behind.is_some() {
+        let mut ahead = Some(ahead);
+        let mut outcomes_ahead = Vec::new();
+        while outcomes.len() < batch.len() || ahead.is_some() {
             let (rest, last) = (&batch[outcomes.len()..], &mut counted[outcomes.len()..]);
             let run = &rest[..run_len(rest)];
-            let with = behind.take_if(|_| run.len() == rest.len()).unwrap_or_default();
-            let (of_run, of_behind) = self.carry_out_run(run, last, with).await;
+            let with = ahead.take().unwrap_or_default();
+            let (of_run, of_ahead) = self.carry_out_run(run, last, with).await;
             outcomes.extend(of_run);
-            outcomes_behind.extend(of_behind);
+            outcomes_ahead.extend(of_ahead);
         }
         let named = outcomes.into_iter().zip(batch).zip(counted);
         let answer = |((outcome, change), counted): ((Outcome, &FlowChange), Option<FlowStats>)| {
             outcome.map(|()| counted).map_err(|denial| refuse(change.to_string(), denial))
         };
-        (named.map(answer).collect(), outcomes_behind)
+        (named.map(answer).collect(), outcomes_ahead)
     }
 
-    /// Carries out changes of different flows, so that what is settled after its turn meets no other change of its flow, and what is
-    /// behind them. What withdrawn flows counted goes to `counted`.
+    /// Carries out changes of different flows, so that what is settled after its turn meets no other change of its flow, and before
+    /// them what is ahead. What withdrawn flows counted goes to `counted`.
     async fn carry_out_run(
         &mut self,
         run: &[FlowChange],
         counted: &mut [Option<FlowStats>],
-        behind: Vec<Result<Request, Denial>>,
+        ahead: Vec<Result<Request, Denial>>,
     ) -> (Vec<Outcome>, Vec<Outcome>) {
         let first = |change: &FlowChange| match Wanted::of(change) {
             Some(wanted) => wanted.create(self.family, self.dp),
             None => flow::delete_counted(self.family, self.dp, id_of(change)),
         };
-        let requests = run.iter().map(first).chain(behind).collect();
+        let count = ahead.len();
+        let requests = ahead.into_iter().chain(run.iter().map(first)).collect();
         let mut note = |index: usize, reply: &[u8]| {
-            if let Some(counted) = counted.get_mut(index) {
+            if let Some(counted) = index.checked_sub(count).and_then(|index| counted.get_mut(index)) {
                 *counted = flow::read_stats(reply).ok().flatten().map(|(_, stats)| stats);
             }
         };
-        let mut outcomes = exchange_each(self.transactor, requests, &mut note).await;
-        let outcomes_behind = outcomes.split_off(run.len());
+        let mut outcomes_ahead = exchange_each(self.transactor, requests, &mut note).await;
+        let mut outcomes = outcomes_ahead.split_off(count);
         let mut taken = Vec::new();
         for (index, (outcome, change)) in outcomes.iter_mut().zip(run).enumerate() {
             match (Wanted::of(change), &*outcome) {
@@ -85,7 +86,7 @@ impl Changes<'_> {
             }
         }
         self.settle(taken, &mut outcomes).await;
-        (outcomes, outcomes_behind)
+        (outcomes, outcomes_ahead)
     }
 
     /// Second round, for flows that something is in the way of.

@@ -10,8 +10,8 @@
 //! ```
 //! Rooms: `nla` attributes, `transact` requests and answers, `family` numbers and refusals, `dp` `vport` `flow` `packet` `meter`
 //! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `ports` how ports are made,
-//! `upcall` the ears, `watch` what else the kernel tells, `owner` who has the datapath; `reread` holds the codec against itself, for
-//! tests, and `codec` lets it be measured.
+//! `upcall` the ears, `watch` what else the kernel tells, `owner` who has the datapath, `removal` how one goes that nobody has;
+//! `reread` holds the codec against itself, for tests, and `codec` lets it be measured.
 //!
 //! The datapath, its ports and its flows outlive the process. A port's number is not used again as long as there are others (65 534
 //! in all), so a flow that still names a port that is gone cannot send to another link.
@@ -26,11 +26,13 @@ mod dp;
 mod family;
 mod flow;
 mod key;
+mod lister;
 mod meter;
 mod nla;
 mod owner;
 mod packet;
 mod ports;
+mod removal;
 mod reread;
 mod socket;
 mod transact;
@@ -48,12 +50,13 @@ use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, MeterId,
 use crate::port::{LinkIndex, Vport, VportNo, VportStats};
 use crate::{
     Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Malformed, Refusal, RefusalCause,
-    Upcall,
+    Slice, Upcall,
 };
 
 use self::change::{Changes, exchange_each};
 use self::family::{DpIndex, Families, Family, refuse, unreadable};
 use self::flow::Dumped;
+use self::lister::Lister;
 use self::owner::open_of;
 use self::socket::Home;
 use self::transact::{Denial, Outcome, Request, Transactor};
@@ -61,6 +64,7 @@ use self::upcall::Ears;
 use self::watch::Watch;
 
 pub use self::codec::Codec;
+pub use self::removal::Removed;
 pub use self::reread::{Reread, reread};
 
 /// A datapath of openvswitch.ko.
@@ -75,11 +79,17 @@ pub struct Ovs {
     families: Families,
     dp: DpIndex,
     transactor: Transactor,
+    flow_lister: Lister,
+    vport_lister: Lister,
     watch: Watch,
     ears: Ears,
     /// Numbers that a port must not get: in use, or named by a flow when this value was opened.
     taken: HashSet<VportNo>,
     last_no: VportNo,
+    /// Ports that the list under way has told so far.
+    listed: HashSet<VportNo>,
+    /// Flows of other programs that were removed.
+    aliens: u64,
     /// Something was heard that may mean that upcalls no longer come here.
     is_in_doubt: bool,
     /// Why upcalls no longer come here, for good.
@@ -160,6 +170,13 @@ impl Ovs {
             Some(why) => Err(unreadable("list flows", &why)),
             None => Ok((found.flows, found.aliens)),
         }
+    }
+
+    /// Removes flows that another program put; those that were there are counted.
+    async fn remove_aliens(&mut self, aliens: &[flow::Alien]) {
+        let deletions = aliens.iter().map(|alien| flow::delete_alien(self.families.flow, self.dp, alien));
+        let outcomes = exchange_each(&mut self.transactor, deletions.collect(), &mut |_, _: &[u8]| {}).await;
+        self.aliens += outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
     }
 
     fn flow_changes(&mut self) -> Changes<'_> {
@@ -267,12 +284,24 @@ impl Datapath for Ovs {
     async fn counters(&mut self) -> Result<Counters, Refusal> {
         let mut counters = self.describe().await?.counters;
         counters.lost = counters.lost.saturating_add(self.ears.lost());
+        counters.foreign = self.aliens;
         Ok(counters)
     }
 
-    async fn vport_stats(&mut self) -> Result<Vec<(VportNo, VportStats)>, Refusal> {
-        let ports = self.describe_vports("read counters of vports").await?;
-        Ok(ports.into_iter().map(|port| (port.port.no, port.stats)).collect())
+    async fn next_vports(&mut self) -> Result<Slice<(Vport, VportStats)>, Refusal> {
+        const WHAT: &str = "read counters of vports";
+        let list = || vport::list(self.families.vport, self.dp);
+        let mut read = Vec::new();
+        let mut collect = |reply: &[u8]| read.push(vport::read(reply));
+        let next = self.vport_lister.next(&self.home, list, &mut collect).await;
+        if next.is_err() {
+            self.listed.clear();
+        }
+        let is_last = next.map_err(|denial| refuse(WHAT, denial))?;
+        let ports = read.into_iter().collect::<Result<Vec<_>, _>>().map_err(|why| unreadable(WHAT, &why))?;
+        self.note_listed(&ports, is_last).await.map_err(|denial| refuse(WHAT, denial))?;
+        let ours = ports.into_iter().filter(|port| port.port.no != vport::LOCAL);
+        Ok(Slice { entries: ours.map(|port| (port.port, port.stats)).collect(), is_last })
     }
 
     async fn teardown(mut self) -> Result<(), Refusal> {
@@ -290,8 +319,8 @@ impl FlowTable for Ovs {
     /// One datagram for both: each costs a system call, an answer that is read, and room in the kernel.
     async fn set_up(
         &mut self,
-        changes: Vec<FlowChange>,
         frames: Vec<Execute>,
+        changes: Vec<FlowChange>,
     ) -> (Vec<FlowAnswer>, Vec<Result<(), Refusal>>) {
         let requests = self.write_frames(&frames);
         let (answers, outcomes) = self.flow_changes().carry_out(&changes, requests).await;
@@ -306,14 +335,35 @@ impl FlowTable for Ovs {
         Ok(flows)
     }
 
-    async fn flow_stats(&mut self) -> Result<Vec<(FlowId, FlowStats)>, Refusal> {
-        let mut stats = Vec::new();
-        let mut collect = |_: usize, reply: &[u8]| stats.extend(flow::read_stats(reply).ok().flatten());
-        let list = flow::list_stats(self.families.flow, self.dp);
-        let outcomes = exchange_each(&mut self.transactor, vec![list], &mut collect).await;
-        let outcome: Result<(), _> = outcomes.into_iter().collect();
-        outcome.map_err(|denial| refuse("read counters of flows", denial))?;
-        Ok(stats)
+    async fn flow_stats_of(&mut self, flows: Vec<FlowId>) -> Vec<Result<FlowStats, Refusal>> {
+        let describe = |id: &FlowId| flow::describe_stats(self.families.flow, self.dp, *id);
+        let requests = flows.iter().map(describe).collect();
+        let mut read = vec![None; flows.len()];
+        let mut note = |index: usize, reply: &[u8]| {
+            if let Some(stats) = read.get_mut(index) {
+                *stats = flow::read_stats(reply).ok().flatten().map(|(_, stats)| stats);
+            }
+        };
+        let outcomes = exchange_each(&mut self.transactor, requests, &mut note).await;
+        let what = |id: &FlowId| format!("read counters of flow {:032x}", id.0);
+        let answer = |((outcome, stats), id): ((Outcome, Option<FlowStats>), &FlowId)| match outcome {
+            Err(denial) => Err(refuse(what(id), denial)),
+            Ok(()) => stats.ok_or_else(|| Refusal { what: what(id), cause: RefusalCause::NotFound }),
+        };
+        outcomes.into_iter().zip(read).zip(&flows).map(answer).collect()
+    }
+
+    async fn next_flow_stats(&mut self) -> Result<Slice<(FlowId, FlowStats)>, Refusal> {
+        let (mut entries, mut aliens) = (Vec::new(), Vec::new());
+        let mut collect = |reply: &[u8]| match flow::read_stats(reply) {
+            Ok(Some(counted)) => entries.push(counted),
+            _ => aliens.extend(flow::read_alien(reply)),
+        };
+        let list = || flow::list_stats(self.families.flow, self.dp);
+        let next = self.flow_lister.next(&self.home, list, &mut collect).await;
+        let is_last = next.map_err(|denial| refuse("read counters of flows", denial))?;
+        self.remove_aliens(&aliens).await;
+        Ok(Slice { entries, is_last })
     }
 }
 

@@ -17,9 +17,10 @@ use std::collections::HashSet;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::change::exchange_each;
 use super::dp::Description;
 use super::family::{Families, Family, refuse, unreadable};
+use super::lister::Lister;
+use super::removal::hearer;
 use super::socket::Home;
 use super::transact::Transactor;
 use super::upcall::Ears;
@@ -45,10 +46,14 @@ impl Ovs {
             families,
             dp: found.dp,
             transactor,
+            flow_lister: Lister::new(),
+            vport_lister: Lister::new(),
+            listed: HashSet::new(),
             watch,
             ears: Ears::new(families.packet),
             taken: HashSet::from([vport::LOCAL]),
             last_no: vport::LOCAL,
+            aliens: 0,
             is_in_doubt: false,
             loss: None,
         };
@@ -80,11 +85,7 @@ impl Ovs {
     /// Refuses a datapath whose upcalls somebody hears.
     fn check_unheard(&self, found: &Description, ports: &[vport::Description]) -> Result<(), Refusal> {
         let what = open_of(&self.name);
-        let port_ids = match &found.by_cpu {
-            Some(port_ids) => port_ids.clone(),
-            None => ports.iter().filter_map(|port| port.upcalls_to).collect(),
-        };
-        let taken = self.home.first_taken(&port_ids).map_err(|error| refuse(&*what, error.into()))?;
+        let taken = hearer(&self.home, found, ports).map_err(|error| refuse(&*what, error.into()))?;
         match taken {
             None => Ok(()),
             Some(port_id) => {
@@ -97,12 +98,7 @@ impl Ovs {
     async fn adopt_flows(&mut self) -> Result<(), Refusal> {
         let (flows, aliens) = self.dump().await?;
         self.taken.extend(flows.iter().flat_map(flow::vports_of));
-        let deletions =
-            aliens.iter().map(|alien| flow::delete_alien(self.families.flow, self.dp, alien)).collect();
-        if !aliens.is_empty() {
-            tracing::warn!(datapath = self.name, flows = aliens.len(), "removing flows of another program");
-        }
-        exchange_each(&mut self.transactor, deletions, &mut |_, _: &[u8]| {}).await;
+        self.remove_aliens(&aliens).await;
         self.last_no = self.taken.iter().copied().max().unwrap_or(vport::LOCAL);
         Ok(())
     }

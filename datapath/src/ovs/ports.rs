@@ -1,5 +1,7 @@
 //! Ports of the datapath: made under numbers of our choice, listened to, listed.
 
+use std::collections::HashSet;
+
 use super::family::{refuse, unreadable};
 use super::transact::Denial;
 use super::upcall::Ear;
@@ -120,9 +122,35 @@ impl Ovs {
 
     /// Forgets ports that are not among these.
     pub(super) fn keep_listed(&mut self, ports: &[vport::Description]) {
-        for gone in self.ears.keep(|no| ports.iter().any(|port| port.port.no == no)) {
-            self.taken.remove(&gone);
+        let there: HashSet<VportNo> = ports.iter().map(|port| port.port.no).collect();
+        for gone in self.ears.unlisted(&there) {
+            self.forget(gone);
         }
+    }
+
+    /// Notes ports that a list under way has told; at its end, those that it has not told are forgotten if they are not there.
+    pub(super) async fn note_listed(
+        &mut self,
+        ports: &[vport::Description],
+        is_last: bool,
+    ) -> Result<(), Denial> {
+        self.listed.extend(ports.iter().map(|port| port.port.no));
+        if !is_last {
+            return Ok(());
+        }
+        let listed = std::mem::take(&mut self.listed);
+        if listed.is_empty() {
+            // A dump of a datapath that is gone is empty, and each datapath has its own port.
+            return Err(Denial::Errno { errno: libc::ENODEV, message: None });
+        }
+        for no in self.ears.unlisted(&listed) {
+            // The kernel skips a port where another goes while it lists.
+            let describe = vport::describe(self.families.vport, self.dp, no);
+            if self.transactor.ask_written(describe).await.is_err_and(|denial| denial.is(libc::ENODEV)) {
+                self.forget(no);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn forget(&mut self, no: VportNo) {

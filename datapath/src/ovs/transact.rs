@@ -367,8 +367,8 @@ pub(super) const CREATE: u16 = 0x400;
 
 /// Message types below NLMSG_MIN_TYPE (linux/netlink.h).
 const NLMSG_NOOP: u16 = 1;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
+pub(super) const NLMSG_ERROR: u16 = 2;
+pub(super) const NLMSG_DONE: u16 = 3;
 const NLMSG_OVERRUN: u16 = 4;
 
 /// enum nlmsgerr_attrs.
@@ -390,7 +390,7 @@ const WINDOW_BYTES: usize = 96 << 10;
 /// Bytes of receive buffer asked for.
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// The kernel dumps in pieces of at most 32 KiB; one flow with the longest list of actions has under 72 KiB.
-const LONGEST_ANSWER: usize = 128 << 10;
+pub(super) const LONGEST_ANSWER: usize = 128 << 10;
 /// The kernel answers within `send`; this is for one that does not.
 const PATIENCE: Duration = Duration::from_secs(5);
 

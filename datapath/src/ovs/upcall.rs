@@ -10,7 +10,7 @@
 //! With a socket of its own a port's storm fills that socket only. Sockets that ports share are emptied faster than their frames are
 //! worked off, and a storm overflows its port's queue. When each is used, docs/design/0002-upcall-sockets.md says.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::io;
 use std::ops::Bound;
 use std::task::{Context, Poll, ready};
@@ -190,11 +190,9 @@ impl Ears {
         }
     }
 
-    /// Stops listening for ports that are no more, and tells which.
-    pub(super) fn keep(&mut self, is_there: impl Fn(VportNo) -> bool) -> Vec<VportNo> {
-        let gone: Vec<_> = self.ports.iter().copied().filter(|port| !is_there(*port)).collect();
-        gone.iter().for_each(|port| self.remove(*port));
-        gone
+    /// The ports that are listened to and are not among these.
+    pub(super) fn unlisted(&self, listed: &HashSet<VportNo>) -> Vec<VportNo> {
+        self.ports.iter().copied().filter(|port| !listed.contains(port)).collect()
     }
 
     /// Whether a port is listened to.

@@ -14,7 +14,7 @@ use agent::record;
 use agent::runtime::{answer, flow_answer};
 use datapath::fake::{FakeDatapath, FakeWire, Options};
 use datapath::port::{Link, LinkEvent};
-use datapath::{Datapath, FlowTable, Refusal};
+use datapath::{Datapath, FlowTable, Refusal, Upcall};
 use futures::FutureExt;
 use tokio::sync::mpsc::Receiver;
 use vlan::model::description::Description;
@@ -71,7 +71,7 @@ impl Gateway {
         let flows = at_once(gateway.datapath.flows()).expect("flows of a fake");
         gateway.handle(Input::Observed { vports, flows });
         gateway.handle(Input::Saved(saved));
-        gateway.handle(Input::Topology { revision, description: Box::new(description.clone()) });
+        gateway.handle(Input::Topology { revision, description: Box::new(description.clone()), built: None });
         gateway.settle();
         gateway
     }
@@ -82,7 +82,7 @@ impl Gateway {
         for (_, link) in &self.names {
             self.wire.add_link(link);
         }
-        self.handle(Input::Topology { revision, description: Box::new(description.clone()) });
+        self.handle(Input::Topology { revision, description: Box::new(description.clone()), built: None });
         self.settle();
     }
 
@@ -161,15 +161,40 @@ impl Gateway {
         &mut self.datapath
     }
 
+    /// Every link of the host.
+    pub fn links(&self) -> Vec<Link> {
+        self.wire.links()
+    }
+
+    /// The upcall that a frame leads to that arrives at a port, where no flow takes it.
+    ///
+    /// # Panics
+    /// The port is down, or a flow takes the frame.
+    pub fn upcall_of(&mut self, port: &str, frame: &[u8]) -> Upcall {
+        let link = self.link_of(port).to_owned();
+        self.wire.inject(&link, frame);
+        let upcalls = self.datapath.upcalls(1).now_or_never().expect("an upcall").expect("upcalls of a fake");
+        upcalls.into_iter().next().expect("an upcall")
+    }
+
     /// Tells the engine what the datapath counted.
     pub fn read_statistics(&mut self) {
-        let stats = at_once(self.datapath.flow_stats()).expect("flow statistics of a fake");
-        self.handle(Input::FlowStats(stats));
-        let vports = at_once(self.datapath.vports()).expect("vports of a fake");
-        self.handle(Input::Vports(vports));
+        loop {
+            let read = at_once(self.datapath.next_flow_stats()).expect("flow statistics of a fake");
+            self.handle(Input::FlowStats { slice: read.entries, is_last: read.is_last });
+            if read.is_last {
+                break;
+            }
+        }
+        loop {
+            let read = at_once(self.datapath.next_vports()).expect("vports of a fake");
+            self.handle(Input::Vports { slice: read.entries, is_last: read.is_last });
+            if read.is_last {
+                break;
+            }
+        }
         let datapath = at_once(self.datapath.counters()).expect("counters of a fake");
-        let vports = at_once(self.datapath.vport_stats()).expect("vport statistics of a fake");
-        self.handle(Input::Counted { datapath, vports });
+        self.handle(Input::Counted(datapath));
     }
 
     fn carry_out(&mut self, output: Output) -> Option<(u64, Vec<Answer>)> {
@@ -185,10 +210,14 @@ impl Gateway {
                 at_once(self.datapath.change_flows(changes)).into_iter().map(flow_answer).collect(),
             )),
             Output::SetUp { id, flows, frames } => {
-                let (flows, sent) = at_once(self.datapath.set_up(flows, frames));
+                let (flows, sent) = at_once(self.datapath.set_up(frames, flows));
                 Some((id, flows.into_iter().map(flow_answer).chain(answers(sent)).collect()))
             }
             Output::Execute { id, frames } => Some((id, answers(at_once(self.datapath.execute(frames))))),
+            Output::ReadFlows { id, flows } => {
+                let counted = at_once(self.datapath.flow_stats_of(flows)).into_iter();
+                Some((id, counted.map(|one| one.map_or_else(Answer::Refused, Answer::Counted)).collect()))
+            }
             Output::Meters { id, meters } => {
                 let set = meters.into_iter().map(|(meter, rate)| match rate {
                     Some(rate) => at_once(self.datapath.set_meter(meter, rate)),
@@ -200,8 +229,11 @@ impl Gateway {
                 self.events.push(event);
                 None
             }
-            Output::Save(addresses) => {
-                self.saved = addresses;
+            Output::Save(piece) => {
+                if piece.number == 0 {
+                    self.saved.clear();
+                }
+                self.saved.extend(piece.addresses);
                 None
             }
         }

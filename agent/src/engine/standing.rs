@@ -1,0 +1,103 @@
+//! What has become of a port: which vport its link is, and why it does not forward.
+
+use std::fmt;
+
+use datapath::port::VportNo;
+use vlan::forward::PortState;
+
+use super::claims::Claim;
+
+/// What has become of a port.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Standing {
+    /// The vport that its link is, if it is one.
+    pub(super) vport: Option<VportNo>,
+    /// Why it does not forward; `None` if it does.
+    pub(super) why_not: Option<WhyNot>,
+    /// The MTU of its link; 0 if it is not known.
+    pub(super) mtu: u32,
+    /// What the host itself does with its link that is in the way of frames.
+    pub(super) in_use: Option<String>,
+}
+
+impl Standing {
+    /// It is no vport, and so it does not forward.
+    pub(super) fn down(why_not: WhyNot) -> Standing {
+        Standing { why_not: Some(why_not), ..Standing::default() }
+    }
+
+    /// Whether frames fare as they do by another.
+    pub(super) fn is_like(&self, other: &Standing) -> bool {
+        (self.vport, &self.why_not, self.mtu) == (other.vport, &other.why_not, other.mtu)
+    }
+
+    /// The state that forwarding sees.
+    pub(super) fn state(&self) -> PortState {
+        match self.why_not {
+            None => PortState::Up,
+            Some(WhyNot::Blocked(_)) => PortState::Blocked,
+            Some(_) => PortState::Down,
+        }
+    }
+}
+
+/// Why a port does not forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum WhyNot {
+    /// It is another host's.
+    Elsewhere,
+    /// There is no link of its name.
+    NoLink,
+    /// The link is somebody else's.
+    Claimed(Claim),
+    /// The link is that of another port, which has its proper name.
+    SameLink(String),
+    /// The link is no vport yet, or could not be made one: why.
+    NotAttached(Option<String>),
+    /// The link is set down.
+    AdminDown,
+    /// The link has no carrier.
+    NoCarrier,
+    /// It is blocked.
+    Blocked(Cause),
+}
+
+/// Why a port is blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A BPDU came in where no bridge may be.
+    Bpdu,
+    /// What we sent out of it came back in by it.
+    Loop,
+}
+
+impl Cause {
+    /// For the event.
+    pub(super) fn sentence(self) -> &'static str {
+        match self {
+            Cause::Bpdu => "a BPDU came in: a bridge is behind this port",
+            Cause::Loop => {
+                "frames of several addresses that we sent out of it came back in by it: a loop is behind this port"
+            }
+        }
+    }
+}
+
+impl fmt::Display for WhyNot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WhyNot::Elsewhere => "on another host",
+            WhyNot::NoLink => "no such link",
+            WhyNot::Claimed(claim) => return claim.fmt(f),
+            WhyNot::SameLink(port) => return write!(f, "the link is that of port {port}"),
+            WhyNot::NotAttached(None) => "not attached yet",
+            WhyNot::NotAttached(Some(why)) => return write!(f, "not attached: {why}"),
+            WhyNot::AdminDown => "admin down",
+            WhyNot::NoCarrier => "no carrier",
+            WhyNot::Blocked(Cause::Bpdu) => "blocked after a BPDU",
+            WhyNot::Blocked(Cause::Loop) => {
+                "blocked: frames that we send out of it come back in by it (loop)"
+            }
+        })
+    }
+}
