@@ -426,7 +426,10 @@ mod tests {
         many.ports = (0..4_000).map(|n| Port { name: format!("vm{n}"), mtu: None, ..port.clone() }).collect();
         let shards = written(&many);
         let names: Vec<&str> = shards.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["bridges/dc1", "bridges/vub8", "hosts/gw1", "parts/dc1/2", "parts/dc1/3"]);
+        assert_eq!(
+            names,
+            ["bridges/dc1", "bridges/vub8", "hosts/gw1", "parts/dc1/2", "parts/dc1/3", "parts/dc1/4"]
+        );
         assert!(shards.iter().all(|(_, bytes)| bytes.len() <= PART_BYTES + 1_000));
         assert_eq!(read(&shards).unwrap(), many);
     }

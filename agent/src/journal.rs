@@ -22,6 +22,13 @@ pub async fn keep(store: Arc<Store>, mut told: mpsc::Receiver<Event>) {
     }
 }
 
+/// Keeps one event, of somebody who has no engine.
+pub async fn note(store: &Store, event: &Event) {
+    if let Err(error) = store.append(entry(event).into_iter().collect()).await {
+        warn!(%error, "the journal cannot be written");
+    }
+}
+
 fn entry(event: &Event) -> Option<NewEntry> {
     let body = serde_json::to_vec(event).ok()?;
     Some(NewEntry { kind: kind().ok()?, at: WallTime::from_millis(clock::wall_ms()), body })

@@ -18,10 +18,13 @@ use tracing::info;
 use crate::budget::Rates;
 use crate::clock;
 use crate::daemon::{self, DaemonError, Options};
+use crate::door::Door;
 use crate::engine::Settings;
 use crate::runtime::Opener;
 use crate::socket::Socket;
 use crate::topology::{self, TopologyError};
+
+pub use datapath::ovs::Removed;
 
 /// The datapath to be driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +49,8 @@ pub struct Start {
     pub device: String,
     /// The socket, open.
     pub socket: Socket,
+    /// By which revisions come in.
+    pub door: Arc<Door>,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Rates of first frames.
@@ -78,7 +83,13 @@ pub async fn run(
     settings.seed = random_seed();
     settings.rates = start.rates;
     settings.datapath = if start.datapath == Choice::Fake { "fake" } else { "ovs" }.to_owned();
-    let options = Options { settings, socket: start.socket, teardown: start.teardown, record: start.record };
+    let options = Options {
+        settings,
+        socket: start.socket,
+        door: start.door,
+        teardown: start.teardown,
+        record: start.record,
+    };
     if start.datapath == Choice::Fake {
         let wire = FakeWire::new(FakeOptions::default());
         let mut links = FakeLinks { wire: wire.clone(), host: start.host, made: HashSet::new() };
@@ -96,6 +107,18 @@ pub async fn run(
     let ended = daemon::run(options, store, Kernel { device: start.device }, events, stop, ready).await;
     drop(links);
     ended
+}
+
+/// Removes the datapath `device` of openvswitch.ko that an earlier run left, with all it has; `None` if there is none.
+///
+/// # Errors
+/// A daemon, or another program, drives it; there is no openvswitch.ko; not permitted.
+pub fn teardown(device: &str) -> Result<Option<Removed>, DaemonError> {
+    let _claim = claim(device)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(DaemonError::Thread)?;
+    let _inside = runtime.enter();
+    Ok(runtime.block_on(Ovs::remove(device))?)
 }
 
 /// Opens openvswitch.ko.

@@ -6,6 +6,7 @@ use nsdb::{Change, Documents, DocumentsError, Revision, Root, Store, WallTime};
 use tokio::sync::mpsc;
 use tracing::warn;
 use vlan::model::description::Description;
+use vlan::model::topology::Topology;
 
 use crate::clock;
 use crate::documents::{self, DocumentError};
@@ -30,12 +31,18 @@ pub enum TopologyError {
         /// What is there; 0 for an empty store.
         there: u64,
     },
+    /// Somebody else published again and again.
+    #[error("not applied: somebody else published a revision in between, {tries} times in a row; try again")]
+    Contended {
+        /// How often it was tried.
+        tries: u32,
+    },
 }
 
 impl TopologyError {
     /// Whether somebody else published in between.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, TopologyError::Conflict { .. })
+        matches!(self, TopologyError::Conflict { .. } | TopologyError::Contended { .. })
     }
 
     /// Whether what was to be published cannot be stored: a name that cannot be a shard's, more bytes than a store takes.
@@ -43,7 +50,7 @@ impl TopologyError {
         match self {
             TopologyError::Store(error) => error.is_too_large(),
             TopologyError::Document(error) => matches!(error, DocumentError::Name { .. }),
-            TopologyError::Conflict { .. } => false,
+            TopologyError::Conflict { .. } | TopologyError::Contended { .. } => false,
         }
     }
 }
@@ -68,39 +75,50 @@ pub async fn newest(store: &Store) -> Result<Option<(Revision, Description)>, To
     }
 }
 
+/// The newest revision, without what it declares; `None` from an empty store.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn newest_root(store: &Store) -> Result<Option<Root>, TopologyError> {
+    Ok(store.root().await?)
+}
+
 async fn read(store: &Store, root: &Root) -> Result<Description, TopologyError> {
     let shards = store.read_shards(root, |_| true).await?;
     Ok(documents::from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))?)
 }
 
-/// Makes `description` the revision after `expected` (`None`: whatever is there). What is already there makes no new revision.
+/// Makes `description` the revision after `there` (0: an empty store), whatever it declares; [`crate::door`] has checked it.
 ///
 /// # Errors
-/// A conflict if `expected` is not the newest any more; the store refused.
+/// A conflict if `there` is not the newest any more; the store refused.
 pub async fn publish(
     store: &Store,
     description: &Description,
-    expected: Option<u64>,
+    there: u64,
     by: &Authorship,
-) -> Result<(Revision, bool), TopologyError> {
+) -> Result<Revision, TopologyError> {
     let shards = documents::to_shards(description)?;
-    let root = store.root().await?;
-    let there = root.as_ref().map_or(0, |root| root.revision.get());
-    if let Some(expected) = expected.filter(|expected| *expected != there) {
-        return Err(TopologyError::Conflict { expected, there });
-    }
-    if let Some(root) = root.as_ref().filter(|root| !root.differs_from(&shards)) {
-        return Ok((root.revision, false));
-    }
     let change = Change::new(by.author.clone(), WallTime::from_millis(clock::wall_ms()), by.note.clone());
-    match store.publish(root.map(|root| root.revision), shards, change).await {
-        Ok(revision) => Ok((revision, true)),
+    match store.publish(Revision::new(there), shards, change).await {
+        Ok(revision) => Ok(revision),
         Err(error) if error.is_conflict() => {
             let now_there = store.root().await?.map_or(0, |root| root.revision.get());
             Err(TopologyError::Conflict { expected: there, there: now_there })
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Compiles a topology where nobody waits for the thread: first frames would wait for the engine's. `None` if it does not build; the
+/// engine finds the mistakes again, and tells them.
+async fn built_aside(description: Box<Description>) -> (Box<Description>, Option<Arc<Topology>>) {
+    let unbuilt = description.clone();
+    let build = move || {
+        let built = Topology::build(&description).ok().map(Arc::new);
+        (description, built)
+    };
+    tokio::task::spawn_blocking(build).await.unwrap_or((unbuilt, None))
 }
 
 /// Passes on the newest revision, now and whenever it changes, until the receiver is gone.
@@ -110,7 +128,9 @@ pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Arrived>) {
         changes.borrow_and_update();
         match newest(&store).await {
             Ok(Some((revision, description))) => {
-                let arrived = Arrived { revision: revision.get(), description: Box::new(description) };
+                let description = Box::new(description);
+                let (description, built) = built_aside(description).await;
+                let arrived = Arrived { revision: revision.get(), description, built };
                 if arrivals.send(arrived).await.is_err() {
                     return;
                 }

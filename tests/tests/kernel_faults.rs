@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use agent::admin::{Accepted, Proposal};
+use agent::door::{Accepted, Proposal};
 use l2gw::config;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::time::{ClockId, clock_gettime, clock_settime};
@@ -114,7 +114,14 @@ tests::kernel_tests! {
         let begun = Instant::now();
         for number in 0..1_000 {
             let description = descriptions[number % 2].clone();
-            let proposal = Proposal { expected: None, description, author: "test".to_owned(), note: String::new() };
+            let proposal = Proposal {
+                expected: None,
+                description,
+                author: "test".to_owned(),
+                note: String::new(),
+                without_hosts: Vec::new(),
+                file: None,
+            };
             let accepted: Accepted = bench.gateway.client().send("/v1/topology", &proposal).expect("a change that is taken");
             assert!(accepted.is_new, "change {number}");
         }

@@ -1,30 +1,31 @@
 //! `l2gw run`: the daemon in the foreground.
 //!
 //! The order of its start: the file is checked; the state directory is locked; the socket is opened; the file becomes the newest
-//! revision if it differs; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
+//! revision if it has changed; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent::budget::Rates;
+use agent::door::{Accepted, AtStart, Door};
 use agent::socket::Socket;
 use agent::start::{self, Choice, Start};
-use agent::topology::{self, Authorship};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nsdb::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 use vlan::model::description::DatapathKind;
 
 use crate::cli::args::{Datapath, RunRequest};
 use crate::cli::offline::load;
-use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
+use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE, reload};
+use crate::config::Config;
 use crate::config::store::{JournalBackend, Nsdb};
-use crate::config::{self, Config};
 
 /// Runs until SIGTERM or SIGINT. Everything in the file is checked before anything is opened.
 ///
@@ -55,13 +56,23 @@ pub fn run(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
     if let Some(warning) = several_hosts(&config) {
         writeln!(err, "warning: {}: {warning}", request.file.display())?;
     }
-    match serve(request, plan, &config) {
+    match serve(request, plan, config) {
         Ok(()) => Ok(DONE),
-        Err(message) => {
-            writeln!(err, "l2gw: {message}")?;
-            Ok(FAILED)
+        Err(failure) => {
+            writeln!(err, "l2gw: {}", failure.message)?;
+            Ok(failure.code)
         }
     }
+}
+
+/// Why the daemon did not start or go on, and how it ends.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure { code: FAILED, message: error.to_string() }
 }
 
 fn unknown_host(request: &RunRequest, host: &str, config: &Config) -> String {
@@ -117,35 +128,67 @@ fn datapath(request: &RunRequest, host: &str, config: &Config) -> Result<Choice,
     }
 }
 
-fn serve(request: &RunRequest, plan: Plan, config: &Config) -> Result<(), String> {
+fn serve(request: &RunRequest, plan: Plan, config: Config) -> Result<(), Failure> {
     start_logging();
     allow_many_ports();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let runtime = runtime.map_err(|error| failed(format!("cannot start: {error}")))?;
     let ended = runtime.block_on(serve_on(request, plan, config));
     runtime.shutdown_timeout(PATIENCE);
     ended
 }
 
-async fn serve_on(request: &RunRequest, plan: Plan, config: &Config) -> Result<(), String> {
-    let signals = Signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let store = start::open_store(&plan.state, config.journal.keep).map_err(|error| error.to_string())?;
-    let socket = Socket::open(&request.socket).await.map_err(|error| error.to_string())?;
-    let publisher =
-        Publisher { file: request.file.clone(), host: plan.host.clone(), store: Arc::clone(&store) };
-    publisher.publish(config, "run").await.map_err(|error| error.to_string())?;
+async fn serve_on(request: &RunRequest, plan: Plan, config: Config) -> Result<(), Failure> {
+    let mut signals =
+        Signals::listen().map_err(|error| failed(format!("cannot listen for signals: {error}")))?;
+    let opened = tokio::select! {
+        opened = open(request, &plan, config) => opened?,
+        () = signals.ended() => return Ok(()),
+    };
     let start = Start {
         host: plan.host,
         datapath: plan.datapath,
         device: request.device.clone(),
-        socket,
+        socket: opened.socket,
+        door: Arc::clone(&opened.door),
         teardown: request.teardown,
         rates: Rates::of_port(request.upcall_rate),
         record: request.record.clone(),
     };
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(obey(signals, publisher, stop));
-    start::run(start, store, stopped, tell_ready).await.map_err(|error| error.to_string())
+    tokio::spawn(obey(signals, request.file.clone(), opened.door, stop));
+    start::run(start, opened.store, stopped, tell_ready).await.map_err(failed)
+}
+
+/// What is there before the datapath is opened.
+struct Opened {
+    store: Arc<Store>,
+    socket: Socket,
+    door: Arc<Door>,
+}
+
+async fn open(request: &RunRequest, plan: &Plan, config: Config) -> Result<Opened, Failure> {
+    let (state, keep) = (plan.state.clone(), config.journal.keep);
+    // It reads the whole file, and SIGTERM is obeyed meanwhile.
+    let store = tokio::task::spawn_blocking(move || start::open_store(&state, keep)).await;
+    let store = store.map_err(failed)?.map_err(failed)?;
+    let socket = Socket::open(&request.socket).await.map_err(failed)?;
+    let door = Arc::new(Door::new(Arc::clone(&store), &plan.host, Some(request.file.clone())));
+    let proposal = reload::proposal(&request.file, config, "run", request.without_host.clone());
+    match door.publish_at_start(proposal).await {
+        Ok(AtStart::InForce(Accepted { revision, is_new: true })) => {
+            info!(revision, file = %request.file.display(), "the file is a new revision");
+        }
+        Ok(AtStart::InForce(Accepted { revision, is_new: false })) => {
+            info!(revision, file = %request.file.display(), "the file says what the newest revision says");
+        }
+        Ok(AtStart::Kept { .. }) => {}
+        Err(error) => {
+            let code = if error.is_wrong() { BAD_CONFIGURATION } else { FAILED };
+            return Err(Failure { code, message: format!("{}: {error}", request.file.display()) });
+        }
+    }
+    Ok(Opened { store, socket, door })
 }
 
 fn start_logging() {
@@ -188,15 +231,30 @@ impl Signals {
             hup: signal(SignalKind::hangup())?,
         })
     }
+
+    /// Waits for SIGTERM or SIGINT.
+    async fn ended(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }
 
-/// SIGTERM and SIGINT end the daemon; SIGHUP reads the file again and publishes it if it is right.
-async fn obey(mut signals: Signals, publisher: Publisher, stop: watch::Sender<bool>) {
+/// SIGTERM and SIGINT end the daemon; SIGHUP reads the file again and publishes it if it is right. A further one takes the place of
+/// one that is not done yet.
+async fn obey(mut signals: Signals, file: PathBuf, door: Arc<Door>, stop: watch::Sender<bool>) {
+    let mut reloading = JoinSet::new();
     loop {
+        let Signals { term, int, hup } = &mut signals;
         tokio::select! {
-            _ = signals.term.recv() => break,
-            _ = signals.int.recv() => break,
-            _ = signals.hup.recv() => publisher.reload().await,
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => {
+                reloading.abort_all();
+                reloading.spawn(reload::reload(file.clone(), Arc::clone(&door)));
+            }
+            Some(_) = reloading.join_next() => {}
         }
     }
     info!("stopping");
@@ -204,48 +262,7 @@ async fn obey(mut signals: Signals, publisher: Publisher, stop: watch::Sender<bo
     let _ = stop.send(true);
 }
 
-/// Makes what the file says the newest revision.
-struct Publisher {
-    file: PathBuf,
-    host: String,
-    store: Arc<Store>,
-}
-
-impl Publisher {
-    async fn publish(&self, config: &Config, occasion: &str) -> Result<(), topology::TopologyError> {
-        let by =
-            Authorship { author: "file".to_owned(), note: format!("{occasion} {}", self.file.display()) };
-        let (revision, is_new) = topology::publish(&self.store, &config.description, None, &by).await?;
-        let (revision, file) = (revision.get(), self.file.display());
-        if is_new {
-            info!(revision, %file, "the file is a new revision");
-        } else {
-            info!(revision, %file, "the file says what the newest revision says");
-        }
-        Ok(())
-    }
-
-    async fn reload(&self) {
-        match self.check(&self.file) {
-            Ok(config) => {
-                if let Err(error) = self.publish(&config, "SIGHUP").await {
-                    warn!(%error, "the file is not applied, the topology in force stays");
-                }
-            }
-            Err(why) => warn!("the file is not applied, the topology in force stays:\n{why}"),
-        }
-    }
-
-    fn check(&self, file: &Path) -> Result<Config, String> {
-        let config = config::load(file).map_err(|problems| problems.to_string())?;
-        match config.topology.host_named(&self.host) {
-            Some(_) => Ok(config),
-            None => Err(format!("{}: {:?}, this host, is no host of it any more", file.display(), self.host)),
-        }
-    }
-}
-
-/// How long tasks that still write may take at the end.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long what goes on in other threads may take at the end: a check of a large proposal is of no use to anyone then.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// What is logged unless told otherwise. At the end netlink's own tasks complain that nobody listens any more.
 const LOG: &str = "info,netlink_proto=error";

@@ -1,0 +1,400 @@
+//! The one door by which a revision comes in: from the file at the start, by SIGHUP, or by the socket, all pass the same checks.
+//!
+//! ```text
+//! proposal ─► read, build (a thread of their own, one at a time) ─► against the newest? ─► what would it stop? ─► published
+//! ```
+//! Whoever may publish can still not stop a host by mistake: what takes away a host that runs, or all its ports, has to name it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nsdb::Store;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, Semaphore};
+use vlan::model::description::Description;
+use vlan::model::mistake::{Mistake, Place};
+use vlan::model::topology::Topology;
+
+use crate::door::taken::Taken;
+use crate::topology::{self, Authorship, TopologyError};
+
+mod file;
+mod taken;
+
+pub use file::{AtStart, FileMark, canonical};
+
+/// A revision to be published.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The revision that it was planned against; `None` publishes over whatever is there.
+    pub expected: Option<u64>,
+    /// What it declares.
+    pub description: Description,
+    /// Who publishes it.
+    pub author: String,
+    /// What it is about.
+    pub note: String,
+    /// Hosts that it may take away, or all ports of.
+    #[serde(default)]
+    pub without_hosts: Vec<String>,
+    /// The file that it was read from.
+    #[serde(default)]
+    pub file: Option<FileMark>,
+}
+
+/// What became of a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The revision that is there now.
+    pub revision: u64,
+    /// False if it was there before.
+    pub is_new: bool,
+}
+
+/// Why a proposal does not come in.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// It is not what a proposal looks like.
+    #[error("{0}")]
+    Unreadable(String),
+    /// It does not build; every mistake.
+    #[error("{}", .0.join("; "))]
+    Wrong(Vec<String>),
+    /// It declares nothing.
+    #[error("this declares nothing at all: host {host:?} would forward nothing any more; {}", remedy(.host))]
+    Nothing {
+        /// The host that runs.
+        host: String,
+    },
+    /// The host that runs is not in it.
+    #[error("{host:?}, this host, is no host of it; it has {}", listed(.known))]
+    NoHost {
+        /// The host that runs.
+        host: String,
+        /// Those that it has.
+        known: Vec<String>,
+    },
+    /// It takes away the host that runs, or all its ports.
+    #[error("{host:?}, this host, {what} any more: {} would forward nothing any more; {}", listed(.ports), remedy(.host))]
+    Takes {
+        /// The host.
+        host: String,
+        /// `is no host of it` or `has no port in it`.
+        what: &'static str,
+        /// Its ports in the newest revision.
+        ports: Vec<String>,
+    },
+    /// A host was named, and it stays.
+    #[error(
+        "--without-host {host}: this does not take away host {host:?} or all its ports, so it is not what was meant"
+    )]
+    Stays {
+        /// The host.
+        host: String,
+    },
+    /// The store refuses, or another revision came first.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The daemon is at its end.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+impl DoorError {
+    /// Whether what was proposed is wrong, however often it is tried.
+    pub fn is_wrong(&self) -> bool {
+        match self {
+            DoorError::Topology(error) => error.is_unstorable(),
+            DoorError::Unreadable(_) | DoorError::Stopping => false,
+            _ => true,
+        }
+    }
+
+    /// Whether somebody else published in between.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, DoorError::Topology(error) if error.is_conflict())
+    }
+}
+
+/// The door of one host's store.
+#[derive(Debug)]
+pub struct Door {
+    store: Arc<Store>,
+    /// The host that runs.
+    host: String,
+    /// The file that it was started with.
+    file: Option<PathBuf>,
+    /// Held while a proposal is read and built: a large one takes a core for seconds, and two would take two.
+    checking: Arc<Semaphore>,
+    /// Held from reading the newest revision to publishing the next, so that nobody in this process comes in between.
+    publishing: Mutex<()>,
+}
+
+impl Door {
+    /// For the host that runs on this store, started with `file`.
+    pub fn new(store: Arc<Store>, host: impl Into<String>, file: Option<PathBuf>) -> Door {
+        let file = file.map(|file| file::canonical(&file));
+        let (checking, publishing) = (Arc::new(Semaphore::new(1)), Mutex::new(()));
+        Door { store, host: host.into(), file, checking, publishing }
+    }
+
+    /// Publishes the proposal that is in these bytes, as JSON.
+    ///
+    /// # Errors
+    /// Every reason why it does not come in; see [`DoorError`].
+    pub async fn publish_text(&self, text: impl AsRef<[u8]> + Send + 'static) -> Result<Accepted, DoorError> {
+        let is_small = text.as_ref().len() <= SMALL;
+        let read = move || {
+            let proposal: Proposal = serde_json::from_slice(text.as_ref())
+                .map_err(|error| DoorError::Unreadable(format!("this is no proposal: {error}")))?;
+            build(proposal)
+        };
+        let proposal = if is_small { read() } else { self.aside(read).await };
+        self.let_in(proposal?).await
+    }
+
+    /// Publishes a proposal.
+    ///
+    /// # Errors
+    /// Every reason why it does not come in; see [`DoorError`].
+    pub async fn publish(&self, proposal: Proposal) -> Result<Accepted, DoorError> {
+        self.let_in(self.aside(move || build(proposal)).await?).await
+    }
+
+    /// Does work that may take long where nobody waits for the thread, one after another.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, DoorError> + Send + 'static,
+    ) -> Result<T, DoorError> {
+        let Ok(turn) = Arc::clone(&self.checking).acquire_owned().await else {
+            return Err(DoorError::Stopping);
+        };
+        let work = move || {
+            let outcome = work();
+            drop(turn);
+            outcome
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(DoorError::Stopping))
+    }
+
+    async fn let_in(&self, proposal: Proposal) -> Result<Accepted, DoorError> {
+        let _alone = self.publishing.lock().await;
+        let accepted = self.let_in_alone(&proposal).await?;
+        self.note_file(&proposal, accepted.revision).await;
+        Ok(accepted)
+    }
+
+    async fn let_in_alone(&self, proposal: &Proposal) -> Result<Accepted, DoorError> {
+        let by = Authorship { author: proposal.author.clone(), note: proposal.note.clone() };
+        let mut tries = 0;
+        loop {
+            let newest = topology::newest(&self.store).await?;
+            let there = newest.as_ref().map_or(0, |(revision, _)| revision.get());
+            if let Some(expected) = proposal.expected.filter(|expected| *expected != there) {
+                return Err(TopologyError::Conflict { expected, there }.into());
+            }
+            let newest = newest.map(|(_, description)| description);
+            if newest.as_ref() == Some(&proposal.description) {
+                return Ok(Accepted { revision: there, is_new: false });
+            }
+            self.check_loss(newest.as_ref(), proposal)?;
+            tries += 1;
+            match topology::publish(&self.store, &proposal.description, there, &by).await {
+                Ok(revision) => return Ok(Accepted { revision: revision.get(), is_new: true }),
+                // Another process was first. What was planned against no revision is published over that one.
+                Err(error) if error.is_conflict() && proposal.expected.is_none() && tries < MOST_TRIES => {}
+                Err(TopologyError::Conflict { .. }) if proposal.expected.is_none() => {
+                    return Err(TopologyError::Contended { tries }.into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Refuses what takes away a host that runs, unless it is named.
+    fn check_loss(&self, newest: Option<&Description>, proposal: &Proposal) -> Result<(), DoorError> {
+        let (host, proposed) = (&self.host, &proposal.description);
+        let is_named = |host: &str| proposal.without_hosts.iter().any(|named| named == host);
+        let is_empty = proposed.hosts.is_empty() && proposed.bridges.is_empty();
+        if is_empty && !is_named(host) {
+            return Err(DoorError::Nothing { host: host.clone() });
+        }
+        if newest.is_none() && !proposed.hosts.iter().any(|known| known.name == *host) {
+            let known = proposed.hosts.iter().map(|host| host.name.clone()).collect();
+            return Err(DoorError::NoHost { host: host.clone(), known });
+        }
+        let taken = Taken::between(newest, proposed);
+        if let Some(host) = proposal.without_hosts.iter().find(|host| !taken.has(host)) {
+            return Err(DoorError::Stays { host: host.clone() });
+        }
+        match taken.of(host) {
+            Some((what, ports)) if !is_named(host) => {
+                Err(DoorError::Takes { host: host.clone(), what, ports })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks what can be checked of a proposal by itself.
+fn build(proposal: Proposal) -> Result<Proposal, DoorError> {
+    for (what, text) in [("author", &proposal.author), ("note", &proposal.note)] {
+        // They are shown on terminals.
+        if let Some(character) = text.chars().find(|character| character.is_control()) {
+            return Err(DoorError::Wrong(vec![format!(
+                "{what}: {text:?} has {character:?}, allowed is printable text"
+            )]));
+        }
+    }
+    match Topology::build(&proposal.description) {
+        Ok(_) => Ok(proposal),
+        Err(mistakes) => {
+            let mut lines: Vec<String> = mistakes.iter().take(MOST_MISTAKES).map(in_words).collect();
+            if mistakes.len() > MOST_MISTAKES {
+                lines.push(format!("and {} more mistakes", mistakes.len() - MOST_MISTAKES));
+            }
+            Err(DoorError::Wrong(lines))
+        }
+    }
+}
+
+/// A mistake with its place, as the file's reader counts: `ports.1.link`.
+fn in_words(mistake: &Mistake) -> String {
+    let Place { table, index, key } = &mistake.place;
+    let dot = if key.is_empty() { "" } else { "." };
+    format!("{table}.{}{dot}{key}: {}", index + 1, mistake.text)
+}
+
+fn remedy(host: &str) -> String {
+    format!("if that is meant, say so by --without-host {host}")
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        names if names.len() > MOST_NAMES => {
+            format!("{} and {} more", names[..MOST_NAMES].join(", "), names.len() - MOST_NAMES)
+        }
+        names => names.join(", "),
+    }
+}
+
+/// Bytes of a proposal that is read and built in milliseconds, without a thread of its own.
+const SMALL: usize = 64 << 10;
+/// Mistakes that are told.
+const MOST_MISTAKES: usize = 100;
+/// Names that a message lists.
+const MOST_NAMES: usize = 8;
+/// Times that a proposal is tried, with another process publishing in between each time.
+const MOST_TRIES: u32 = 100;
+
+#[cfg(test)]
+mod tests {
+    use nsdb::Memory;
+    use vlan::model::description::{Bridge, BridgeKind, Host, Mode, Port};
+
+    use super::*;
+
+    /// Hosts, each with ports on one bridge.
+    fn network(hosts: &[(&str, &[&str])]) -> Description {
+        let bridge = Bridge {
+            name: "vub".to_owned(),
+            ageing: std::time::Duration::from_secs(300),
+            mac_limit: 1_000,
+            kind: BridgeKind::VlanUnaware { vni: None },
+        };
+        let port = |host: &str, name: &&str| -> Port {
+            serde_json::from_value(serde_json::json!({
+                "name": name, "bridge": "vub", "host": host, "link": name, "mode": Mode::Plain, "macs": [], "ips": [],
+                "on_limit": "evict", "bpdu": "block",
+            }))
+            .unwrap()
+        };
+        let host = |name: &str| Host { name: name.to_owned(), ..Host::default() };
+        Description {
+            hosts: hosts.iter().map(|(name, _)| host(name)).collect(),
+            bridges: vec![bridge],
+            ports: hosts.iter().flat_map(|(host, ports)| ports.iter().map(|name| port(host, name))).collect(),
+            ..Description::default()
+        }
+    }
+
+    fn proposal(description: Description) -> Proposal {
+        let (author, note) = ("test".to_owned(), String::new());
+        Proposal { expected: None, description, author, note, without_hosts: Vec::new(), file: None }
+    }
+
+    fn door() -> (Arc<Store>, Door) {
+        let store = Arc::new(Store::Memory(Memory::new()));
+        (Arc::clone(&store), Door::new(store, "gw1", None))
+    }
+
+    #[tokio::test]
+    async fn who_is_gone_already_cannot_be_taken_away() {
+        let (_store, door) = door();
+        let (both, other) = ([("gw1", &["a", "b"][..]), ("gw2", &["c"])], [("gw2", &["c"][..])]);
+        door.publish(proposal(network(&both))).await.unwrap();
+        let mut without = proposal(network(&other));
+        let said = door.publish(without.clone()).await.unwrap_err();
+        assert!(said.is_wrong() && !said.is_conflict());
+        assert!(
+            said.to_string().starts_with("\"gw1\", this host, is no host of it any more: a, b would"),
+            "{said}"
+        );
+        without.without_hosts = vec!["gw1".to_owned()];
+        assert!(door.publish(without.clone()).await.unwrap().is_new);
+        assert!(!door.publish(without).await.unwrap().is_new, "the same again is nothing new");
+        let more = network(&[("gw2", &["c", "d"])]);
+        assert_eq!(door.publish(proposal(more)).await.unwrap().revision, 3);
+    }
+
+    #[tokio::test]
+    async fn a_first_revision_has_this_host() {
+        let (_store, door) = door();
+        let said = door.publish(proposal(network(&[("gw2", &["c"])]))).await.unwrap_err().to_string();
+        assert_eq!(said, "\"gw1\", this host, is no host of it; it has gw2");
+        let said = door.publish(proposal(Description::default())).await.unwrap_err().to_string();
+        assert!(said.starts_with("this declares nothing at all"), "{said}");
+        assert!(door.publish(proposal(network(&[("gw1", &[])]))).await.unwrap().is_new);
+    }
+
+    #[tokio::test]
+    async fn many_ports_are_not_all_listed() {
+        let (_store, door) = door();
+        let names: Vec<String> = (0..20).map(|number| format!("p{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        door.publish(proposal(network(&[("gw1", &names)]))).await.unwrap();
+        let said = door.publish(proposal(network(&[("gw1", &[])]))).await.unwrap_err().to_string();
+        assert!(said.contains("p0, p1, p2, p3, p4, p5, p6, p7 and 12 more would forward nothing"), "{said}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_planned_against_nothing_comes_in_while_another_process_publishes() {
+        let (store, door) = door();
+        let is_done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (theirs, done) = (Arc::clone(&store), Arc::clone(&is_done));
+        // Past the door, as another process would.
+        let other = tokio::spawn(async move {
+            let by = Authorship { author: "other".to_owned(), note: String::new() };
+            let mut published = 0_u32;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let there =
+                    topology::newest_root(&theirs).await.unwrap().map_or(0, |root| root.revision.get());
+                let description = network(&[("gw1", &[["a", "b"][published as usize % 2]])]);
+                published += u32::from(topology::publish(&theirs, &description, there, &by).await.is_ok());
+                tokio::task::yield_now().await;
+            }
+            published
+        });
+        for number in 0..50 {
+            let name = format!("p{number}");
+            let accepted = door.publish(proposal(network(&[("gw1", &[&name])]))).await.unwrap();
+            assert!(accepted.is_new);
+        }
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(other.await.unwrap() > 0);
+        let mut late = proposal(network(&[("gw1", &["late"])]));
+        late.expected = Some(1);
+        assert!(door.publish(late).await.unwrap_err().is_conflict());
+    }
+}

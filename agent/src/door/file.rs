@@ -1,0 +1,150 @@
+//! The file that a daemon is started with, and what was last published from it: a file that has not changed since does not undo what
+//! was applied after it.
+
+use std::path::{Path, PathBuf};
+
+use nsdb::{Local, ShardId};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+use vlan::model::description::Description;
+
+use super::{Accepted, Door, DoorError, Proposal};
+use crate::documents;
+use crate::event::Event;
+use crate::{journal, topology};
+
+/// Which file a proposal was read from, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMark {
+    /// The file, without symbolic links in its path.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub digest: String,
+}
+
+impl FileMark {
+    /// Of the file at `path` with these bytes.
+    pub fn new(path: &Path, text: &[u8]) -> FileMark {
+        FileMark { path: canonical(path), digest: ShardId::of(text).to_string() }
+    }
+}
+
+/// What became of the file at the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AtStart {
+    /// It has not changed since it was published last, and the newest revision, which came after it, stays.
+    Kept {
+        /// The newest revision.
+        revision: u64,
+    },
+    /// It is the newest revision.
+    InForce(Accepted),
+}
+
+/// What was last published from a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LastPublished {
+    #[serde(flatten)]
+    file: FileMark,
+    /// The same for what it declares: a new comment changes nothing.
+    declared: String,
+    revision: u64,
+}
+
+impl Door {
+    /// Publishes the file at the start, unless it is what it was when it was published last and something else was published since.
+    ///
+    /// # Errors
+    /// Every reason why it does not come in.
+    pub async fn publish_at_start(&self, proposal: Proposal) -> Result<AtStart, DoorError> {
+        let newest = topology::newest_root(&self.store).await?;
+        let last = self.last_published().await;
+        let file = self.file.clone().unwrap_or_default().display().to_string();
+        let digests = (proposal.file.as_ref().map(|file| file.digest.clone()), digest(&proposal.description));
+        let accepted = if let (Some(newest), Some(last)) = (&newest, &last) {
+            let is_unchanged = Some(&last.file.digest) == digests.0.as_ref() || last.declared == digests.1;
+            if is_unchanged && newest.revision.get() > last.revision {
+                self.tell_kept(file, last.revision, newest).await;
+                return Ok(AtStart::Kept { revision: newest.revision.get() });
+            }
+            self.publish(proposal).await?
+        } else {
+            self.publish(proposal).await?
+        };
+        if let Some(newest) = newest.filter(|_| accepted.is_new) {
+            let (revision, replaced) = (accepted.revision, newest.revision.get());
+            self.tell(Event::FileApplied { file, revision, replaced, by: author(&newest) }).await;
+        }
+        Ok(AtStart::InForce(accepted))
+    }
+
+    /// The file was not applied, after it was asked to be.
+    pub async fn tell_refused(&self, why: String) {
+        let file = self.file.clone().unwrap_or_default().display().to_string();
+        self.tell(Event::FileRefused { file, why }).await;
+    }
+
+    async fn tell_kept(&self, file: String, published: u64, newest: &nsdb::Root) {
+        let revision = newest.revision.get();
+        self.tell(Event::FileKept { file, published, revision, by: author(newest) }).await;
+    }
+
+    async fn tell(&self, event: Event) {
+        match event {
+            Event::FileApplied { .. } => info!("{event}"),
+            _ => warn!("{event}"),
+        }
+        journal::note(&self.store, &event).await;
+    }
+
+    async fn last_published(&self) -> Option<LastPublished> {
+        match self.store.load(LAST_PUBLISHED).await {
+            Ok(bytes) => serde_json::from_slice(&bytes?).ok(),
+            Err(error) => {
+                warn!(%error, "what was last published from the file cannot be read");
+                None
+            }
+        }
+    }
+
+    /// Remembers what was published from the daemon's own file, whoever published it.
+    pub(super) async fn note_file(&self, proposal: &Proposal, revision: u64) {
+        let Some(file) = proposal.file.clone().filter(|file| self.file.as_ref() == Some(&file.path)) else {
+            return;
+        };
+        let last = LastPublished { file, declared: digest(&proposal.description), revision };
+        let saved = match serde_json::to_vec(&last) {
+            Ok(bytes) => self.store.save(LAST_PUBLISHED, bytes).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = saved {
+            warn!(
+                error,
+                "what was published from the file cannot be remembered; at the next start the file wins"
+            );
+        }
+    }
+}
+
+fn author(root: &nsdb::Root) -> String {
+    format!("{}: {}", root.author, root.note)
+}
+
+/// A file by its real path, if it has one.
+pub fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// SHA-256 over the shards of a description; empty for one that cannot be stored.
+fn digest(description: &Description) -> String {
+    let Ok(shards) = documents::to_shards(description) else { return String::new() };
+    let mut all = Vec::new();
+    for (name, bytes) in shards {
+        all.extend_from_slice(name.as_str().as_bytes());
+        all.extend_from_slice(ShardId::of(&bytes).as_bytes());
+    }
+    ShardId::of(&all).to_string()
+}
+
+/// Key of the host's own notes.
+const LAST_PUBLISHED: &str = "file/published";

@@ -1,0 +1,299 @@
+//! What may come in by the daemon's door, whether from a file, by SIGHUP or by the socket; and what nobody does by mistake.
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::process::{FILE, Gateway, file_with_vlan_9, finish};
+
+/// The file with host gw2 in the place of gw1.
+fn of_another_host() -> String {
+    FILE.replace("gw1", "gw2")
+}
+
+/// The file without any port or trunk.
+fn without_ports() -> String {
+    FILE[..FILE.find("[[trunks]]").unwrap()].to_owned()
+}
+
+fn is_as_it_was(gateway: &Gateway) {
+    let status = gateway.ask(&["show", "status", "--json"]).json();
+    assert_eq!((&status["revision"], &status["ports_up"]), (&json!(1), &json!(3)));
+}
+
+/// Events of a kind, oldest first.
+fn events(gateway: &Gateway, kind: &str) -> Vec<Value> {
+    let all = gateway.ask(&["show", "events", "--json"]).json();
+    all.as_array().unwrap().iter().filter(|event| event["event"] == kind).cloned().collect()
+}
+
+/// What the daemon has published.
+fn published(gateway: &Gateway) -> Value {
+    let (code, text) = gateway.http("GET", "/v1/topology", b"");
+    assert_eq!(code, 200, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Proposes a description by the socket: status and words of the answer.
+fn propose(gateway: &Gateway, description: &Value, more: &Value) -> (u16, String) {
+    let mut proposal = json!({"expected": null, "description": description, "author": "test", "note": ""});
+    for (key, value) in more.as_object().unwrap() {
+        proposal[key] = value.clone();
+    }
+    gateway.http("POST", "/v1/topology", proposal.to_string().as_bytes())
+}
+
+#[test]
+fn a_file_that_takes_this_host_away_is_refused_unless_it_is_named() {
+    let gateway = Gateway::running();
+    gateway.write(&of_another_host());
+    let said = gateway.ask_about_file("apply", &[]);
+    assert_eq!((said.code, said.out.as_str()), (78, ""), "{}", said.err);
+    assert_eq!(
+        said.err,
+        "l2gw: \"gw1\", this host, is no host of it any more: leaf1, vm5, vm8 would forward nothing any more; \
+         if that is meant, say so by --without-host gw1\n"
+    );
+    let said = gateway.ask_about_file("apply", &["--without-host", "gw2"]);
+    assert_eq!(said.code, 78, "{}", said.err);
+    assert!(said.err.contains("does not take away host \"gw2\""), "{}", said.err);
+    is_as_it_was(&gateway);
+    let said = gateway.ask_about_file("apply", &["--without-host", "gw1"]);
+    assert_eq!(said.done(), "revision 2 is in force\n");
+    assert_eq!(gateway.ask(&["show", "status", "--json"]).json()["ports_up"], 0);
+    gateway.wait_for("the losses to be told", |gateway| events(gateway, "port-down").len() == 3);
+    let down = events(&gateway, "port-down");
+    let lost: Vec<&str> = down.iter().map(|event| event["port"].as_str().unwrap()).collect();
+    assert_eq!(lost, ["leaf1", "vm5", "vm8"]);
+    assert!(down.iter().all(|event| event["why"] == "on another host now"), "{down:?}");
+    gateway.write(FILE);
+    assert_eq!(gateway.ask_about_file("apply", &[]).done(), "revision 3 is in force\n");
+    gateway.wait_for("all ports up again", |gateway| {
+        gateway.ask(&["show", "status", "--json"]).json()["ports_up"] == 3
+    });
+}
+
+#[test]
+fn a_file_that_takes_all_ports_of_this_host_away_is_refused_unless_it_is_named() {
+    let gateway = Gateway::running();
+    gateway.write(&without_ports());
+    let said = gateway.ask_about_file("apply", &[]);
+    assert_eq!(said.code, 78, "{}", said.err);
+    assert!(
+        said.err.contains("\"gw1\", this host, has no port in it any more: leaf1, vm5, vm8"),
+        "{}",
+        said.err
+    );
+    is_as_it_was(&gateway);
+    // One port is enough to be meant.
+    gateway.write(&FILE[..FILE.find("[[ports]]").unwrap()]);
+    assert_eq!(gateway.ask_about_file("apply", &[]).done(), "revision 2 is in force\n");
+    gateway.wait_for("the losses to be told", |gateway| events(gateway, "port-down").len() == 2);
+    let down = events(&gateway, "port-down");
+    assert!(down.iter().all(|event| event["why"] == "no longer in the topology"), "{down:?}");
+    gateway.write(&without_ports());
+    assert_eq!(
+        gateway.ask_about_file("apply", &["--without-host", "gw1"]).done(),
+        "revision 3 is in force\n"
+    );
+    // What it has not, nobody can take away.
+    gateway.write(&without_ports().replace("vid = 8", "vid = 9"));
+    assert_eq!(gateway.ask_about_file("apply", &[]).done(), "revision 4 is in force\n");
+}
+
+#[test]
+fn another_host_may_come_and_go() {
+    let gateway = Gateway::running();
+    gateway.write(&format!("[hosts.gw2]\n\n{FILE}"));
+    assert_eq!(gateway.ask_about_file("apply", &[]).done(), "revision 2 is in force\n");
+    gateway.write(FILE);
+    assert_eq!(gateway.ask_about_file("apply", &[]).done(), "revision 3 is in force\n");
+    assert!(events(&gateway, "port-down").is_empty());
+}
+
+#[test]
+fn sighup_takes_no_host_away() {
+    let gateway = Gateway::running();
+    for (number, file) in [of_another_host(), without_ports()].into_iter().enumerate() {
+        gateway.write(&file);
+        gateway.signal(Signal::SIGHUP);
+        gateway.wait_for("the refusal", |gateway| events(gateway, "file-refused").len() == number + 1);
+        let why = events(&gateway, "file-refused")[number]["why"].as_str().unwrap().to_owned();
+        assert!(why.contains("leaf1, vm5, vm8 would forward nothing any more"), "{why}");
+        assert!(why.ends_with("of `l2gw apply`; SIGHUP never does it"), "{why}");
+    }
+    is_as_it_was(&gateway);
+    gateway.write(&file_with_vlan_9());
+    gateway.signal(Signal::SIGHUP);
+    gateway.wait_for("revision 2", |gateway| gateway.revision() == 2);
+}
+
+#[test]
+fn a_start_takes_no_host_away() {
+    let mut gateway = Gateway::running();
+    gateway.stop();
+    gateway.write(&without_ports());
+    let said = finish(&mut gateway.run(&[]));
+    assert_eq!(said.code, 78, "{}", said.err);
+    let last = said.err.lines().last().unwrap();
+    assert!(last.contains("gateway.toml: \"gw1\", this host, has no port in it any more"), "{last}");
+    assert!(last.ends_with("--without-host gw1"), "{last}");
+    gateway.write(FILE);
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 1);
+    gateway.stop();
+    gateway.write(&without_ports());
+    gateway.launch(&["--without-host", "gw1"]);
+    gateway.wait_for("revision 2", |gateway| {
+        let said = gateway.ask(&["show", "status", "--json"]);
+        said.code == 0 && said.json()["revision"] == 2
+    });
+}
+
+#[test]
+fn the_socket_takes_no_host_away() {
+    let gateway = Gateway::running();
+    let whole = published(&gateway)["description"].clone();
+    let mut without_host = whole.clone();
+    without_host["hosts"][0]["name"] = json!("gw9");
+    for table in ["trunks", "ports"] {
+        without_host[table].as_array_mut().unwrap().iter_mut().for_each(|port| port["host"] = json!("gw9"));
+    }
+    let mut without_ports = whole.clone();
+    (without_ports["trunks"], without_ports["ports"]) = (json!([]), json!([]));
+    let nothing = json!({"hosts": [], "bridges": [], "vlans": [], "trunks": [], "ports": []});
+    for (description, words) in [
+        (&without_host, "\"gw1\", this host, is no host of it any more: leaf1, vm5, vm8"),
+        (&without_ports, "\"gw1\", this host, has no port in it any more: leaf1, vm5, vm8"),
+        (&nothing, "this declares nothing at all: host \"gw1\" would forward nothing any more"),
+    ] {
+        let (code, said) = propose(&gateway, description, &json!({}));
+        assert_eq!(code, 422, "{said}");
+        assert!(said.replace("\\\"", "\"").contains(words), "{said}");
+    }
+    is_as_it_was(&gateway);
+    let (code, said) = propose(&gateway, &whole, &json!({}));
+    assert_eq!((code, said.as_str()), (200, "{\"revision\":1,\"is_new\":false}"));
+    let (code, said) = propose(&gateway, &nothing, &json!({"without_hosts": ["gw1"]}));
+    assert_eq!((code, said.as_str()), (200, "{\"revision\":2,\"is_new\":true}"));
+}
+
+/// A change of a description, as a client may make it.
+type Change = fn(&mut Value);
+
+/// What a file may not say either: how, and a word of the answer.
+const WRONG: &[(&str, Change, &str)] = &[
+    ("a name with newline and escape", |d| d["ports"][0]["name"] = json!("vm\n\u{1b}[31m8\""), "name"),
+    ("an empty name", |d| d["ports"][0]["name"] = json!(""), "name"),
+    ("a name in upper case", |d| d["ports"][0]["name"] = json!("VM8"), "VM8"),
+    ("a link of 40 bytes", |d| d["ports"][0]["link"] = json!("x".repeat(40)), "15"),
+    ("an empty link", |d| d["ports"][0]["link"] = json!(""), "link"),
+    ("a link with NUL", |d| d["ports"][0]["link"] = json!("a\u{0}b"), "link"),
+    ("a link with slashes", |d| d["ports"][0]["link"] = json!("../../x"), "link"),
+    ("a limit of no address", |d| d["ports"][0]["mac_limit"] = json!(0), "0"),
+    ("an MTU of 0", |d| d["trunks"][0]["mtu"] = json!(0), "0"),
+    ("a group address", |d| d["ports"][0]["macs"] = json!(["01:00:00:00:00:01"]), "01:00:00:00:00:01"),
+    ("the zero address", |d| d["ports"][0]["macs"] = json!(["00:00:00:00:00:00"]), "00:00:00:00:00:00"),
+    ("a loopback address", |d| d["ports"][0]["ips"] = json!(["127.0.0.1"]), "127.0.0.1"),
+    ("an ageing of 1 ns", |d| d["bridges"][0]["ageing"] = json!({"secs": 0, "nanos": 1}), "ageing"),
+    ("a bridge's limit of no address", |d| d["bridges"][0]["mac_limit"] = json!(0), "0"),
+    ("VNI 0", |d| d["bridges"][1]["kind"] = json!({"VlanUnaware": {"vni": 0}}), "0"),
+    ("VNI 2^32-1", |d| d["bridges"][1]["kind"] = json!({"VlanUnaware": {"vni": u32::MAX}}), "4294967295"),
+];
+
+#[test]
+fn the_socket_refuses_what_the_file_refuses() {
+    let gateway = Gateway::running();
+    let whole = published(&gateway)["description"].clone();
+    for (what, change, word) in WRONG {
+        let mut description = whole.clone();
+        change(&mut description);
+        let (code, said) = propose(&gateway, &description, &json!({}));
+        assert_eq!(code, 422, "{what}: {said}");
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let said = said["error"].as_str().unwrap();
+        assert!(said.contains(word), "{what}: {said}");
+        assert!(!said.contains(char::is_control), "{what}: {said:?} reaches a terminal");
+    }
+    is_as_it_was(&gateway);
+    for change in [
+        (|d| d["ports"][0]["name"] = json!("vm5-b")) as Change,
+        |d| d["ports"][0]["link"] = json!("x".repeat(15)),
+        |d| d["ports"][0]["macs"] = json!(["02:00:00:00:00:05"]),
+        |d| d["trunks"][0]["macs"] = json!(["02:00:00:00:00:01"]),
+        |d| d["bridges"][0]["ageing"] = json!({"secs": 10, "nanos": 0}),
+    ] {
+        let mut description = whole.clone();
+        change(&mut description);
+        let (code, said) = propose(&gateway, &description, &json!({}));
+        assert_eq!(code, 200, "{said}");
+    }
+}
+
+#[test]
+fn author_and_note_reach_no_terminal_with_control_characters() {
+    let gateway = Gateway::running();
+    let whole = published(&gateway)["description"].clone();
+    for (key, text) in [("author", "ro\u{1b}[31mot"), ("note", "line\nline")] {
+        let (code, said) = propose(&gateway, &whole, &json!({key: text}));
+        assert_eq!(code, 422, "{said}");
+        assert!(said.contains("allowed is printable text"), "{said}");
+    }
+    let (code, _) = propose(&gateway, &whole, &json!({"author": "Jürgen", "note": "für «alle»"}));
+    assert_eq!(code, 200);
+}
+
+#[test]
+fn what_was_planned_against_nothing_is_never_in_conflict() {
+    let gateway = Gateway::running();
+    let whole = published(&gateway)["description"].clone();
+    let with_ageing = |secs: usize| {
+        let mut description = whole.clone();
+        description["bridges"][0]["ageing"] = json!({"secs": secs, "nanos": 0});
+        description
+    };
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..6)
+            .map(|writer| {
+                let (gateway, with_ageing) = (&gateway, &with_ageing);
+                scope.spawn(move || {
+                    for round in 0..10 {
+                        let (code, said) =
+                            propose(gateway, &with_ageing(1_000 + 100 * writer + round), &json!({}));
+                        assert_eq!(code, 200, "{said}");
+                    }
+                })
+            })
+            .collect();
+        for vid in 10..20 {
+            gateway.write(&FILE.replace("vid = 8", &format!("vid = {vid}")));
+            gateway.signal(Signal::SIGHUP);
+            let note = "the file is a new revision";
+            let told = vid - 9;
+            gateway.wait_for("SIGHUP to be obeyed", |gateway| gateway.log().matches(note).count() > told);
+        }
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+    });
+    assert!(!gateway.log().contains("planned against"), "{}", gateway.log());
+    assert_eq!(published(&gateway)["revision"], 71, "60 proposals, 10 signals and the file at the start");
+    let (code, said) = propose(&gateway, &with_ageing(10), &json!({"expected": 70}));
+    assert_eq!(code, 409);
+    assert!(said.contains("it was planned against revision 70, but revision 71 is there"), "{said}");
+}
+
+#[test]
+fn applies_without_a_planned_revision_all_come_in() {
+    let gateway = Gateway::running();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                let file = gateway.path(&format!("file-{number}.toml"));
+                std::fs::write(&file, FILE.replace("vid = 8", &format!("vid = {}", 100 + number))).unwrap();
+                let file = file.display().to_string();
+                let said = gateway.ask(&["apply", &file]).done();
+                assert!(said.ends_with("is in force\n"), "{said}");
+            });
+        }
+    });
+    assert_eq!(gateway.revision(), 5);
+}

@@ -1,0 +1,123 @@
+//! The daemon's own file at the start: a changed one wins, one that has not changed does not undo what came after it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::process::{FILE, Gateway, file_with_vlan_9};
+
+fn events(gateway: &Gateway, kind: &str) -> Vec<Value> {
+    let all = gateway.ask(&["show", "events", "--json"]).json();
+    all.as_array().unwrap().iter().filter(|event| event["event"] == kind).cloned().collect()
+}
+
+/// Applies another file than the daemon's own.
+fn apply_other(gateway: &Gateway, text: &str) {
+    let other = gateway.path("other.toml");
+    fs::write(&other, text).unwrap();
+    let said = gateway.ask(&["apply", &other.display().to_string()]).done();
+    assert!(said.ends_with("is in force\n"), "{said}");
+}
+
+fn with_vlan(vid: u16) -> String {
+    FILE.replace("vid = 8", &format!("vid = {vid}"))
+}
+
+#[test]
+fn a_file_that_has_not_changed_does_not_undo_what_was_applied_since() {
+    let mut gateway = Gateway::running();
+    apply_other(&gateway, &file_with_vlan_9());
+    gateway.stop();
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 2);
+    assert_eq!(gateway.ask(&["show", "trunks", "--json"]).json()[0]["allowed"], "5,9");
+    let kept = events(&gateway, "file-kept");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!((&kept[0]["published"], &kept[0]["revision"]), (&Value::from(1), &Value::from(2)));
+    let by = kept[0]["by"].as_str().unwrap();
+    assert!(by.contains("apply ") && by.contains("other.toml"), "{by}");
+    assert!(gateway.log().contains("came after it and stays"), "{}", gateway.log());
+    // Once more, and it is still so.
+    gateway.stop();
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 2);
+}
+
+#[test]
+fn a_file_that_has_changed_wins_and_says_what_it_replaces() {
+    let mut gateway = Gateway::running();
+    apply_other(&gateway, &file_with_vlan_9());
+    gateway.stop();
+    gateway.write(&with_vlan(10));
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 3);
+    assert_eq!(gateway.ask(&["show", "trunks", "--json"]).json()[0]["allowed"], "5,10");
+    let applied = events(&gateway, "file-applied");
+    assert_eq!(applied.len(), 1, "{applied:?}");
+    assert_eq!((&applied[0]["revision"], &applied[0]["replaced"]), (&Value::from(3), &Value::from(2)));
+    assert!(applied[0]["by"].as_str().unwrap().contains("other.toml"), "{applied:?}");
+}
+
+#[test]
+fn a_file_is_published_last_by_whoever_published_it() {
+    let mut gateway = Gateway::running();
+    // By `apply`, with the daemon's own file.
+    gateway.write(&file_with_vlan_9());
+    gateway.ask_about_file("apply", &[]).done();
+    apply_other(&gateway, &with_vlan(10));
+    gateway.stop();
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 3);
+    // By SIGHUP.
+    gateway.write(&with_vlan(11));
+    gateway.signal(nix::sys::signal::Signal::SIGHUP);
+    gateway.wait_for("revision 4", |gateway| gateway.revision() == 4);
+    apply_other(&gateway, &with_vlan(12));
+    gateway.stop();
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 5);
+    // Back to what it was once is a change.
+    gateway.stop();
+    gateway.write(&file_with_vlan_9());
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 6);
+    assert_eq!(gateway.ask(&["show", "trunks", "--json"]).json()[0]["allowed"], "5,9");
+}
+
+#[test]
+fn a_comment_is_no_change() {
+    let mut gateway = Gateway::running();
+    apply_other(&gateway, &file_with_vlan_9());
+    gateway.stop();
+    gateway.write(&format!("# a comment\n{FILE}"));
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 2);
+    assert_eq!(events(&gateway, "file-kept").len(), 1);
+}
+
+#[test]
+fn a_start_that_changes_nothing_tells_nothing() {
+    let mut gateway = Gateway::running();
+    gateway.stop();
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 1);
+    assert!(events(&gateway, "file-kept").is_empty() && events(&gateway, "file-applied").is_empty());
+}
+
+#[test]
+fn a_sighup_is_tried_again_until_the_store_takes_it() {
+    let gateway = Gateway::running();
+    let (file, aside) = (gateway.path("state/state.redb"), gateway.path("aside"));
+    fs::rename(&file, &aside).unwrap();
+    gateway.write(&file_with_vlan_9());
+    gateway.signal(nix::sys::signal::Signal::SIGHUP);
+    gateway.wait_for("a vain try", |gateway| gateway.log().contains("it is tried again"));
+    assert_eq!(gateway.revision(), 1);
+    // Another one takes its place.
+    gateway.write(&with_vlan(10));
+    gateway.signal(nix::sys::signal::Signal::SIGHUP);
+    gateway.wait_for("another vain try", |gateway| gateway.log().matches("it is tried again").count() > 1);
+    fs::rename(&aside, &file).unwrap();
+    gateway.wait_for("revision 2", |gateway| gateway.revision() == 2);
+    assert_eq!(gateway.ask(&["show", "trunks", "--json"]).json()[0]["allowed"], "5,10");
+}
