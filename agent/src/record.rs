@@ -1,16 +1,39 @@
-//! Records every input of a running engine, one JSON object a line, so that a run can be replayed and put in a bug report.
+//! Records every input of a running engine, so that a run can be replayed and put in a bug report.
+//!
+//! ```text
+//! {"record":2,"version":"0.1.0","settings":{…}}            what the engine began with, its seed among it
+//! {"at":81234567890,"input":{…}}                           what came in, and when
+//! {"of":"5d41402abc4b2a76","outputs":[["Flows","…"],…]}    a digest of the line before, and of each output that followed
+//! ```
+//! It holds frames and addresses, so it is for its owner alone.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+use nsdb::ShardId;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use vlan::time::Instant;
 
+use crate::engine::Settings;
 use crate::input::Input;
+use crate::output::Output;
 
-/// One line of a record.
+/// Its first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The format: [`FORMAT`].
+    pub record: u32,
+    /// Which version of this program wrote it.
+    pub version: String,
+    /// What the engine began with.
+    pub settings: Settings,
+}
+
+/// A line with an input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// When, in nanoseconds of the monotonic clock.
@@ -19,44 +42,273 @@ pub struct Line {
     pub input: Input,
 }
 
+/// The line behind an input: what followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followed {
+    /// Digest of the input's line, so that a record that was changed afterwards shows.
+    pub of: String,
+    /// Kind and digest of each output, in their order.
+    pub outputs: Vec<(String, String)>,
+}
+
+/// Why a record cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Something has that name.
+    #[error("{path}: there is {what} already, and it is not written over; name a file that is not there")]
+    Exists {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// It is no file.
+    #[error("{path}: this is {what}, a record is a regular file")]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line is not what belongs there.
+    #[error("{path}:{line}: {why}")]
+    Line {
+        /// The path.
+        path: PathBuf,
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
+}
+
 /// Writes inputs to a file. After a failed write it stops and says so once; the daemon goes on.
 #[derive(Debug)]
 pub struct Recorder {
     out: Option<BufWriter<File>>,
+    followed: Followed,
 }
 
 impl Recorder {
-    /// Starts a new record; a file that is there is replaced.
+    /// Starts a record of an engine with these settings, in a new file that is for its owner alone.
     ///
     /// # Errors
-    /// The file cannot be made.
-    pub fn create(path: &Path) -> std::io::Result<Recorder> {
-        Ok(Recorder { out: Some(BufWriter::new(File::create(path)?)) })
+    /// Something has that name, a symbolic link and a named pipe among it; the file cannot be made or written.
+    pub fn create(path: &Path, settings: &Settings) -> Result<Recorder, RecordError> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
+        let file = file.map_err(|source| match (source.kind(), path.symlink_metadata()) {
+            (io::ErrorKind::AlreadyExists, Ok(there)) => {
+                RecordError::Exists { path: path.to_owned(), what: kind(there.file_type()) }
+            }
+            _ => RecordError::Io { path: path.to_owned(), source },
+        })?;
+        let mut recorder = Recorder { out: Some(BufWriter::new(file)), followed: nothing() };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let head = Head { record: FORMAT, version, settings: settings.clone() };
+        let written =
+            serde_json::to_vec(&head).map_err(io::Error::from).and_then(|line| recorder.try_write(&line));
+        written.map_err(|source| RecordError::Io { path: path.to_owned(), source })?;
+        Ok(recorder)
     }
 
-    /// Writes one input.
+    /// Writes one input, before the engine gets it: one that it panics over is the last.
     pub fn record(&mut self, at: Instant, input: &Input) {
-        let Some(out) = &mut self.out else { return };
-        let line = Line { at: at.as_nanos(), input: input.clone() };
-        let written = serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from);
-        if let Err(error) = written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
-            warn!(%error, "the record cannot be written, recording stops");
-            self.out = None;
+        if self.out.is_none() {
+            return;
         }
+        match serde_json::to_vec(&Line { at: at.as_nanos(), input: input.clone() }) {
+            Ok(line) => {
+                self.followed = Followed { of: digest(&line), outputs: Vec::new() };
+                self.write(&line);
+            }
+            Err(error) => self.give_up(&error.into()),
+        }
+    }
+
+    /// Notes an output that followed.
+    pub fn note(&mut self, output: &Output) {
+        if self.out.is_some() {
+            self.followed.outputs.push(short(output));
+        }
+    }
+
+    /// Writes what followed: there is no more.
+    pub fn finish(&mut self) {
+        if self.out.is_none() {
+            return;
+        }
+        match serde_json::to_vec(&std::mem::replace(&mut self.followed, nothing())) {
+            Ok(line) => self.write(&line),
+            Err(error) => self.give_up(&error.into()),
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        if let Err(error) = self.try_write(line) {
+            self.give_up(&error);
+        }
+    }
+
+    fn try_write(&mut self, line: &[u8]) -> io::Result<()> {
+        let Some(out) = &mut self.out else { return Ok(()) };
+        out.write_all(line)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+
+    fn give_up(&mut self, error: &io::Error) {
+        warn!(%error, "the record cannot be written, recording stops");
+        self.out = None;
     }
 }
 
-/// Reads a record.
-///
-/// # Errors
-/// The file cannot be read, or a line is not an input (the line's number is said).
-pub fn read(path: &Path) -> std::io::Result<Vec<Line>> {
-    let mut lines = Vec::new();
-    for (index, text) in BufReader::new(File::open(path)?).lines().enumerate() {
-        let line = serde_json::from_str(&text?).map_err(|error| {
-            std::io::Error::new(std::io::ErrorKind::InvalidData, format!("line {}: {error}", index + 1))
-        })?;
-        lines.push(line);
+/// Kind and digest of an output.
+pub(crate) fn short(output: &Output) -> (String, String) {
+    (output.kind().to_owned(), digest(&serde_json::to_vec(output).unwrap_or_default()))
+}
+
+/// The first 64 bits of SHA-256, in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    ShardId::of(bytes).to_string()[..DIGEST_CHARACTERS].to_owned()
+}
+
+fn nothing() -> Followed {
+    Followed { of: String::new(), outputs: Vec::new() }
+}
+
+/// The lines of a record, one after another: it may be larger than memory.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    from: BufReader<File>,
+    line: usize,
+}
+
+impl Reader {
+    /// Opens a record and reads its head.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no record.
+    pub fn open(path: &Path) -> Result<(Reader, Head), RecordError> {
+        let refused = |source| RecordError::Io { path: path.to_owned(), source };
+        // Opening a FIFO must not wait for a writer.
+        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+        let file = file.map_err(refused)?;
+        let metadata = file.metadata().map_err(refused)?;
+        if !metadata.is_file() {
+            return Err(RecordError::NoFile { path: path.to_owned(), what: kind(metadata.file_type()) });
+        }
+        let mut reader = Reader { path: path.to_owned(), from: BufReader::new(file), line: 0 };
+        let first = reader.next_line()?.unwrap_or_default();
+        match serde_json::from_slice::<Head>(&first) {
+            Ok(head) if head.record == FORMAT => Ok((reader, head)),
+            Ok(head) => Err(reader.wrong(format!("a record of format {}, allowed is {FORMAT}", head.record))),
+            Err(error) => Err(reader.wrong(format!("a record begins with the engine's settings: {error}"))),
+        }
     }
-    Ok(lines)
+
+    /// The next line without its end; `None` at the end, or where the last line is cut off.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, RecordError> {
+        let mut line = Vec::new();
+        let read = self.from.read_until(b'\n', &mut line);
+        read.map_err(|source| RecordError::Io { path: self.path.clone(), source })?;
+        if line.pop() != Some(b'\n') {
+            return Ok(None);
+        }
+        self.line += 1;
+        Ok(Some(line))
+    }
+
+    /// Number of the line that was read last.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// An error that names the line that was read last.
+    pub(crate) fn wrong(&self, why: String) -> RecordError {
+        RecordError::Line { path: self.path.clone(), line: self.line.max(1), why }
+    }
+}
+
+fn kind(of: std::fs::FileType) -> &'static str {
+    match of {
+        of if of.is_file() => "a file",
+        of if of.is_dir() => "a directory",
+        of if of.is_symlink() => "a symbolic link",
+        of if of.is_fifo() => "a named pipe",
+        of if of.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+/// The format that is written and read.
+const FORMAT: u32 = 2;
+const MODE: u32 = 0o600;
+const DIGEST_CHARACTERS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn create(path: &Path) -> Result<Recorder, RecordError> {
+        Recorder::create(path, &Settings::new("gw1"))
+    }
+
+    #[test]
+    fn a_record_is_a_new_file_for_its_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record");
+        create(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+        let said = create(&path).unwrap_err().to_string();
+        assert!(said.contains("there is a file already"), "{said}");
+    }
+
+    #[test]
+    fn nothing_that_is_there_is_written_or_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("precious"), "text").unwrap();
+        std::os::unix::fs::symlink(path("precious"), path("link")).unwrap();
+        std::os::unix::fs::symlink(path("nowhere"), path("dangling")).unwrap();
+        std::fs::create_dir(path("directory")).unwrap();
+        nix::unistd::mkfifo(&path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for (name, what) in [
+            ("precious", "a file"),
+            ("link", "a symbolic link"),
+            ("dangling", "a symbolic link"),
+            ("fifo", "a named pipe"),
+            ("directory", "a directory"),
+        ] {
+            let said = create(&path(name)).unwrap_err().to_string();
+            assert!(said.contains(&format!("there is {what} already")), "{name}: {said}");
+        }
+        assert_eq!(std::fs::read_to_string(path("precious")).unwrap(), "text");
+        assert!(!path("nowhere").exists());
+        assert!(Reader::open(&path("fifo")).unwrap_err().to_string().contains("this is a named pipe"));
+    }
+
+    #[test]
+    fn what_is_no_record_is_said_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record");
+        for text in ["", "no line", "{\"at\":1,\"input\":\"Tick\"}\n", "\n"] {
+            std::fs::write(&path, text).unwrap();
+            let said = Reader::open(&path).unwrap_err().to_string();
+            assert!(said.contains("record:1: a record begins with the engine's settings"), "{said}");
+        }
+    }
 }
