@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -32,6 +32,16 @@ pub enum SocketError {
         /// The path.
         path: PathBuf,
     },
+    /// Anybody may put another socket in its place.
+    #[error(
+        "{directory}: anybody may put another socket here (mode {mode:04o}): chmod 0755 {directory}, or give the daemon another path by --socket"
+    )]
+    Exposed {
+        /// The socket's directory.
+        directory: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// The system refused.
     #[error("{path}: cannot listen: {source}")]
     Refused {
@@ -53,21 +63,22 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens the socket, mode 0660, and its directory if it is missing. A socket file that nobody answers on, left by a killed
-    /// daemon, is replaced. Who connects now is answered once the socket is served.
+    /// Opens the socket, mode 0660, and its directory, mode 0755, if it is missing, whatever the umask. A socket file that nobody
+    /// answers on, left by a killed daemon, is replaced. Who connects now is answered once the socket is served.
     ///
     /// # Errors
-    /// Somebody answers on it, something else is in its place, or the system refuses.
+    /// Somebody answers on it, something else is in its place, anybody may write into its directory, or the system refuses.
     pub async fn open(path: &Path) -> Result<Socket, SocketError> {
         let refused = |source| SocketError::Refused { path: path.to_owned(), source };
         if UnixStream::connect(path).await.is_ok() {
             return Err(SocketError::InUse { path: path.to_owned() });
         }
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(refused)?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            make_directory(parent).map_err(refused)?;
+            check_directory(parent).map_err(refused)??;
         }
         remove_left_over(path)?;
-        let listener = UnixListener::bind(path).map_err(refused)?;
+        let listener = bind(path).map_err(refused)?;
         let inode = std::fs::metadata(path).map_err(refused)?.ino();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE)).map_err(refused)?;
         Ok(Socket { listener, path: path.to_owned(), inode, seats: VecDeque::new() })
@@ -83,7 +94,7 @@ impl Socket {
         }
         let (seat, given_up) = oneshot::channel();
         self.seats.push_back(seat);
-        Seated { stream, given_up, time_is_up: Box::pin(sleep(LONGEST)) }
+        Seated { stream, given_up: Some(given_up), is_over: false, time_is_up: Box::pin(sleep(LONGEST)) }
     }
 }
 
@@ -114,16 +125,23 @@ impl Listener for Socket {
 #[derive(Debug)]
 pub struct Seated {
     stream: UnixStream,
-    given_up: oneshot::Receiver<()>,
+    /// Asked until it has answered: it may not be asked again.
+    given_up: Option<oneshot::Receiver<()>>,
+    is_over: bool,
     time_is_up: Pin<Box<Sleep>>,
 }
 
 impl Seated {
     /// Fails if the connection has to end, and wakes the caller when it has to.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        // A sender that was dropped is that of a daemon at its end: what is being answered may be finished.
-        let is_given_up = matches!(Pin::new(&mut self.given_up).poll(context), Poll::Ready(Ok(())));
-        if is_given_up || self.time_is_up.as_mut().poll(context).is_ready() {
+        if let Some(given_up) = &mut self.given_up
+            && let Poll::Ready(word) = Pin::new(given_up).poll(context)
+        {
+            self.given_up = None;
+            // A sender that was dropped is that of a daemon at its end: what is being answered may be finished.
+            self.is_over = word.is_ok();
+        }
+        if self.is_over || self.time_is_up.as_mut().poll(context).is_ready() {
             return Err(io::ErrorKind::TimedOut.into());
         }
         Ok(())
@@ -189,6 +207,38 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Listener for Single<Io
     }
 }
 
+/// Makes a directory, and those it is in, with a mode of their own: what the umask leaves may be too much or too little.
+fn make_directory(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.exists() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_directory(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        Ok(()) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(DIRECTORY_MODE)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// In a directory like `/tmp`, where everybody may write but the sticky bit is set, nobody takes away another's file.
+fn check_directory(path: &Path) -> io::Result<Result<(), SocketError>> {
+    let mode = std::fs::metadata(path)?.mode() & 0o7777;
+    if mode & WRITABLE_BY_ALL != 0 && mode & STICKY == 0 {
+        return Ok(Err(SocketError::Exposed { directory: path.to_owned(), mode }));
+    }
+    Ok(Ok(()))
+}
+
+/// Binds it so that nobody who may not can connect in the moment before its mode is set.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(!MODE & 0o777));
+    let bound = UnixListener::bind(path);
+    nix::sys::stat::umask(before);
+    bound
+}
+
 /// Removes a socket file; anything else that is there stays.
 fn remove_left_over(path: &Path) -> Result<(), SocketError> {
     let refused = |source| SocketError::Refused { path: path.to_owned(), source };
@@ -204,6 +254,9 @@ fn remove_left_over(path: &Path) -> Result<(), SocketError> {
 
 /// Read and write for the owner and the group: operators are in the group.
 const MODE: u32 = 0o660;
+const DIRECTORY_MODE: u32 = 0o755;
+const WRITABLE_BY_ALL: u32 = 0o002;
+const STICKY: u32 = 0o1000;
 /// Connections at once.
 const SEATS: usize = 64;
 /// The longest that a connection lasts: a request with 16 MiB takes a second, and a scraper that keeps its connection makes a new one.
@@ -289,5 +342,48 @@ mod tests {
         assert!(path.exists());
         drop(other);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_seat_may_be_asked_again_after_its_daemon_has_gone() {
+        let (_directory, mut socket) = connected().await;
+        let path = socket.path.clone();
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        let mut seated = Listener::accept(&mut socket).await.0;
+        drop(socket);
+        for byte in [7, 8] {
+            client.write_u8(byte).await.unwrap();
+            assert_eq!(seated.read_u8().await.unwrap(), byte, "what is being answered may be finished");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_seat_that_was_given_up_stays_given_up() {
+        let (_directory, mut socket) = connected().await;
+        let mut client = UnixStream::connect(&socket.path).await.unwrap();
+        let mut seated = Listener::accept(&mut socket).await.0;
+        socket.seats.pop_front().unwrap().send(()).unwrap();
+        client.write_u8(7).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(seated.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert_eq!(seated.write_u8(7).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_where_anybody_may_write_is_refused_unless_it_is_like_tmp() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("l2gw.sock");
+        let set_mode = |mode| {
+            std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set_mode(0o777);
+        let error = Socket::open(&path).await.unwrap_err().to_string();
+        assert!(error.contains("(mode 0777): chmod 0755"), "{error}");
+        assert!(!path.exists());
+        for mode in [0o1777, 0o770, 0o755, 0o700] {
+            set_mode(mode);
+            drop(Socket::open(&path).await.unwrap());
+        }
     }
 }

@@ -1,10 +1,22 @@
 //! `l2gw run` as a process, on a datapath in memory, with its command line as its clients.
 
+#[path = "daemon/door.rs"]
+mod door;
+#[path = "daemon/file.rs"]
+mod file;
+#[path = "daemon/frames.rs"]
+mod frames;
 #[path = "daemon/life.rs"]
 mod life;
+#[path = "daemon/lists.rs"]
+mod lists;
 #[path = "daemon/process.rs"]
 mod process;
+#[path = "daemon/record.rs"]
+mod record;
 #[path = "daemon/socket.rs"]
 mod socket;
+#[path = "daemon/stop.rs"]
+mod stop;
 #[path = "daemon/verbs.rs"]
 mod verbs;

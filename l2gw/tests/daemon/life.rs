@@ -191,19 +191,6 @@ fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
 }
 
 #[test]
-fn a_record_can_be_read_again() {
-    let mut gateway = Gateway::new();
-    let record = gateway.path("record").display().to_string();
-    gateway.start(&["--record", &record]);
-    gateway.stop();
-    let lines = agent::record::read(&gateway.path("record")).unwrap();
-    let is_topology =
-        |line: &agent::record::Line| matches!(line.input, agent::input::Input::Topology { revision: 1, .. });
-    assert!(lines.iter().any(is_topology), "{} lines", lines.len());
-    assert!(lines.is_sorted_by_key(|line| line.at), "time goes on");
-}
-
-#[test]
 fn state_and_socket_are_for_their_owner_and_group() {
     use std::os::unix::fs::MetadataExt;
     let gateway = Gateway::running();

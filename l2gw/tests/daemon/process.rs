@@ -75,7 +75,17 @@ impl Said {
         self.out
     }
 
-    /// The same as JSON.
+    /// Why it failed, which was asked for as JSON: nothing but one object, at least at the end.
+    pub(crate) fn failure(&self) -> String {
+        assert_eq!(self.err, "", "{}", self.out);
+        let last = self.out.lines().last().unwrap_or_default();
+        match serde_json::from_str::<Value>(last) {
+            Ok(Value::Object(said)) if said.len() == 1 => said["error"].as_str().unwrap().to_owned(),
+            other => panic!("{other:?}: {}", self.out),
+        }
+    }
+
+    /// What it said on standard output, as JSON.
     pub(crate) fn json(self) -> Value {
         let out = self.done();
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
@@ -86,12 +96,13 @@ impl Said {
 pub(crate) struct Gateway {
     directory: TempDir,
     child: Option<Child>,
+    socket: &'static str,
 }
 
 impl Gateway {
     /// No daemon yet.
     pub(crate) fn new() -> Gateway {
-        let gateway = Gateway { directory: tempfile::tempdir().unwrap(), child: None };
+        let gateway = Gateway { directory: tempfile::tempdir().unwrap(), child: None, socket: "l2gw.sock" };
         gateway.write(FILE);
         gateway
     }
@@ -108,7 +119,12 @@ impl Gateway {
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.path("l2gw.sock")
+        self.path(self.socket)
+    }
+
+    /// Gives the daemon another socket, of a path in the directory.
+    pub(crate) fn set_socket(&mut self, path: &'static str) {
+        self.socket = path;
     }
 
     pub(crate) fn write(&self, text: &str) {
@@ -142,10 +158,20 @@ impl Gateway {
         self.start_as(&mut command);
     }
 
-    pub(crate) fn start_as(&mut self, command: &mut Command) {
+    /// Starts the daemon and waits for nothing.
+    pub(crate) fn launch(&mut self, extra: &[&str]) {
+        let mut command = self.run(extra);
+        self.spawn(&mut command);
+    }
+
+    fn spawn(&mut self, command: &mut Command) {
         assert!(self.child.is_none(), "it runs already");
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    pub(crate) fn start_as(&mut self, command: &mut Command) {
+        self.spawn(command);
         self.wait_for("all ports up", |gateway| {
             let said = gateway.ask(&["show", "status", "--json"]);
             said.code == 0 && {

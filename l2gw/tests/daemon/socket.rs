@@ -136,7 +136,7 @@ fn a_description_that_does_not_build_is_refused_and_changes_nothing() {
         json!({"expected": 1, "description": published["description"], "author": "test", "note": ""});
     let (code, said) = gateway.http("POST", "/v1/topology", proposal.to_string().as_bytes());
     assert_eq!(code, 422, "{said}");
-    assert!(said.contains("nowhere"), "{said}");
+    assert!(said.contains("ports.1.bridge: ") && said.contains("nowhere"), "{said}");
     assert_eq!(gateway.revision(), 1);
 }
 
