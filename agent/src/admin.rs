@@ -2,10 +2,11 @@
 //!
 //! | method and path | answer |
 //! |---|---|
-//! | GET `/v1/status`, `/v1/ports`, `/v1/trunks`, `/v1/bridges`, `/v1/macs`, `/v1/flows`, `/v1/counters` | snapshots ([`crate::view`]) |
+//! | GET `/v1/status` | the whole at a glance ([`crate::view`]) |
+//! | GET `/v1/ports`, `/v1/trunks`, `/v1/bridges`, `/v1/macs`, `/v1/flows`, `/v1/counters` | lists, with `?port=`, `vlan=`, `mac=`, `down=`, `sort=`, `limit=` ([`crate::list`]) |
 //! | GET `/v1/events?newest=100` | the newest events of the journal, the oldest of them first |
 //! | GET `/v1/topology` | the newest revision and its description |
-//! | POST `/v1/topology` | publishes a revision; 409 if another came first, 422 if it does not build or is too large |
+//! | POST `/v1/topology` | publishes a revision ([`crate::door`]); 409 if another came first, 422 if it does not build, is too large or takes away this host |
 //! | POST `/v1/trace` | what the running switch would do with a frame; nothing is learned |
 //! | POST `/v1/command` | an operator's command |
 //! | GET `/metrics` | counters |
@@ -15,7 +16,8 @@
 use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
 
-use axum::extract::rejection::QueryRejection;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request as AxumRequest, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -27,15 +29,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use vlan::model::description::Description;
-use vlan::model::topology::Topology;
 use vlan::time::Instant;
 
+use crate::door::{Door, DoorError};
 use crate::engine::Engine;
+use crate::engine::show::NoCommand;
 use crate::input::Command;
 use crate::journal;
+use crate::list::{self, Asked, ListError, Listed};
 use crate::runtime::{Request, ask};
-use crate::topology::{self, Authorship};
-use crate::view::CounterView;
+use crate::topology;
+use crate::view::{CounterView, FlowView, MacView, PortView, TrunkView};
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -44,6 +48,8 @@ pub struct Admin {
     pub requests: mpsc::Sender<Request>,
     /// The shared store.
     pub store: Arc<Store>,
+    /// By which revisions come in.
+    pub door: Arc<Door>,
 }
 
 /// The newest revision, as the socket gives it.
@@ -53,28 +59,6 @@ pub struct Published {
     pub revision: u64,
     /// What it declares.
     pub description: Description,
-}
-
-/// A revision to be published.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Proposal {
-    /// The revision that it was planned against; `None` publishes over whatever is there.
-    pub expected: Option<u64>,
-    /// What it declares.
-    pub description: Description,
-    /// Who publishes it.
-    pub author: String,
-    /// What it is about.
-    pub note: String,
-}
-
-/// What became of a proposal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accepted {
-    /// The revision that is there now.
-    pub revision: u64,
-    /// False if it was there before.
-    pub is_new: bool,
 }
 
 /// A frame to be traced.
@@ -104,12 +88,12 @@ pub async fn serve<L: Listener<Addr: Debug>>(socket: L, admin: Admin) -> std::io
 fn router(admin: Admin) -> Router {
     Router::new()
         .route("/v1/status", get(|state| look(state, Engine::status)))
-        .route("/v1/ports", get(|state| look(state, Engine::ports)))
-        .route("/v1/trunks", get(|state| look(state, Engine::trunks)))
-        .route("/v1/bridges", get(|state| look(state, Engine::bridges)))
-        .route("/v1/macs", get(|state| look(state, Engine::macs)))
-        .route("/v1/flows", get(|state| look(state, Engine::flows)))
-        .route("/v1/counters", get(|state| look(state, Engine::counters)))
+        .route("/v1/ports", get(listed::<PortView>))
+        .route("/v1/trunks", get(listed::<TrunkView>))
+        .route("/v1/bridges", get(bridges))
+        .route("/v1/macs", get(listed::<MacView>))
+        .route("/v1/flows", get(listed::<FlowView>))
+        .route("/v1/counters", get(listed::<CounterView>))
         .route("/v1/events", get(events))
         .route("/v1/topology", get(newest).post(publish))
         .route("/v1/trace", post(trace))
@@ -133,6 +117,40 @@ where
     match ask(&admin.requests, view).await {
         Some(view) => Json(view).into_response(),
         None => stopping(),
+    }
+}
+
+/// What is asked of a list.
+type AskedOf = Result<Query<Asked>, QueryRejection>;
+
+async fn listed<T: Listed>(State(admin): State<Admin>, asked: AskedOf) -> Response {
+    match asked {
+        Ok(Query(asked)) => written(list::list::<T>(&admin.requests, &asked).await).await,
+        Err(rejection) => failure(StatusCode::BAD_REQUEST, rejection.body_text()),
+    }
+}
+
+async fn bridges(State(admin): State<Admin>, asked: AskedOf) -> Response {
+    match asked {
+        Ok(Query(asked)) => written(list::bridges(&admin.requests, &asked).await).await,
+        Err(rejection) => failure(StatusCode::BAD_REQUEST, rejection.body_text()),
+    }
+}
+
+/// A list as JSON. A long one is written on a thread that nobody waits for.
+async fn written<T: Serialize + Send + 'static>(list: Result<Vec<T>, ListError>) -> Response {
+    let rows = match list {
+        Ok(rows) => rows,
+        Err(error) => return failure(status_of(&error), error.to_string()),
+    };
+    tokio::task::spawn_blocking(move || Json(rows).into_response()).await.unwrap_or_else(|_| stopping())
+}
+
+fn status_of(error: &ListError) -> StatusCode {
+    match error {
+        ListError::Wrong(_) => StatusCode::BAD_REQUEST,
+        ListError::NoPort(_) => StatusCode::NOT_FOUND,
+        ListError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -160,26 +178,32 @@ async fn events(State(admin): State<Admin>, asked: Result<Query<Newest>, QueryRe
 }
 
 async fn newest(State(admin): State<Admin>) -> Response {
-    match topology::newest(&admin.store).await {
-        Ok(Some((revision, description))) => {
-            Json(Published { revision: revision.get(), description }).into_response()
-        }
-        Ok(None) => Json(Published { revision: 0, description: Description::default() }).into_response(),
-        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    let published = match topology::newest(&admin.store).await {
+        Ok(Some((revision, description))) => Published { revision: revision.get(), description },
+        Ok(None) => Published { revision: 0, description: Description::default() },
+        Err(error) => return failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    Json(published).into_response()
+}
+
+async fn publish(State(admin): State<Admin>, body: Result<Bytes, BytesRejection>) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return rejected(rejection.status(), rejection.body_text()),
+    };
+    match admin.door.publish_text(body).await {
+        Ok(accepted) => Json(accepted).into_response(),
+        Err(error) => failure(refusal_status(&error), error.to_string()),
     }
 }
 
-async fn publish(State(admin): State<Admin>, Body(proposal): Body<Proposal>) -> Response {
-    if let Err(mistakes) = Topology::build(&proposal.description) {
-        let lines: Vec<String> = mistakes.iter().map(|mistake| mistake.text.clone()).collect();
-        return failure(StatusCode::UNPROCESSABLE_ENTITY, lines.join("; "));
-    }
-    let by = Authorship { author: proposal.author, note: proposal.note };
-    match topology::publish(&admin.store, &proposal.description, proposal.expected, &by).await {
-        Ok((revision, is_new)) => Json(Accepted { revision: revision.get(), is_new }).into_response(),
-        Err(error) if error.is_conflict() => failure(StatusCode::CONFLICT, error.to_string()),
-        Err(error) if error.is_unstorable() => failure(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
-        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+fn refusal_status(error: &DoorError) -> StatusCode {
+    match error {
+        error if error.is_conflict() => StatusCode::CONFLICT,
+        error if error.is_wrong() => StatusCode::UNPROCESSABLE_ENTITY,
+        DoorError::Unreadable(_) => StatusCode::BAD_REQUEST,
+        DoorError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -194,17 +218,12 @@ async fn trace(State(admin): State<Admin>, Body(question): Body<TraceQuestion>) 
 }
 
 async fn command(State(admin): State<Admin>, Body(command): Body<Command>) -> Response {
-    let named = match &command {
-        Command::FlushAddresses { port } => port.clone(),
-        Command::Unblock { port } => Some(port.clone()),
-    };
-    let is_known =
-        move |engine: &Engine, _: Instant| named.map_or(Ok(()), |port| engine.find_port(&port).map(|_| ()));
-    match ask(&admin.requests, is_known).await {
-        Some(Ok(())) => {}
-        Some(Err(error)) => return failure(StatusCode::NOT_FOUND, error),
+    let command = match ask(&admin.requests, move |engine, _| engine.understand(command)).await {
+        Some(Ok(command)) => command,
+        Some(Err(NoCommand::NoPort(error))) => return failure(StatusCode::NOT_FOUND, error),
+        Some(Err(NoCommand::Pointless(error))) => return failure(StatusCode::CONFLICT, error),
         None => return stopping(),
-    }
+    };
     match admin.requests.send(Request::Command(command)).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(_) => stopping(),
@@ -212,10 +231,12 @@ async fn command(State(admin): State<Admin>, Body(command): Body<Command>) -> Re
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    match ask(&admin.requests, Engine::counters).await {
-        Some(counters) => prometheus(&counters).into_response(),
-        None => stopping(),
-    }
+    let counters: Vec<CounterView> = match list::list(&admin.requests, &Asked::default()).await {
+        Ok(counters) => counters,
+        Err(error) => return failure(status_of(&error), error.to_string()),
+    };
+    let text = tokio::task::spawn_blocking(move || prometheus(&counters)).await;
+    text.map_or_else(|_| stopping(), IntoResponse::into_response)
 }
 
 /// Counters in the Prometheus text exposition format 0.0.4.
@@ -245,11 +266,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: AxumRequest, state: &S) -> Result<Body<T>, Response> {
         match Json::from_request(request, state).await {
             Ok(Json(body)) => Ok(Body(body)),
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(failure(rejection.status(), format!("the body is longer than {MAX_BODY} bytes")))
-            }
-            Err(rejection) => Err(failure(StatusCode::BAD_REQUEST, rejection.body_text())),
+            Err(rejection) => Err(rejected(rejection.status(), rejection.body_text())),
         }
+    }
+}
+
+/// A body that cannot be taken.
+fn rejected(status: StatusCode, why: String) -> Response {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => failure(status, format!("the body is longer than {MAX_BODY} bytes")),
+        _ => failure(StatusCode::BAD_REQUEST, why),
     }
 }
 

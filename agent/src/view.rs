@@ -42,6 +42,12 @@ pub struct PortView {
     pub upcalls: u64,
     /// Upcalls dropped because the port was over its budget.
     pub over_budget: u64,
+    /// Frames of this port that went nowhere, for whatever reason; those beyond a storm limit among them.
+    #[serde(default)]
+    pub drops: u64,
+    /// The reason of most of them; empty if there are none.
+    #[serde(default)]
+    pub drop_reason: String,
 }
 
 /// One trunk and what it carries.
@@ -89,6 +95,9 @@ pub struct MacView {
     pub bridge: String,
     /// The VLAN of that bridge; `None` on a VUB.
     pub vid: Option<Vid>,
+    /// The VID of the next tag, where the VLAN leads into another VAB that does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner: Option<u16>,
     /// The port, or `trunks of FABRIC`.
     pub location: String,
     /// `dynamic`, `frozen` (moved too often), `declared` or `remote`.
@@ -158,6 +167,9 @@ pub struct StatusView {
     pub ports_up: usize,
     /// All ports of this host.
     pub ports: usize,
+    /// The first of those that are not up.
+    #[serde(default)]
+    pub down: Vec<String>,
     /// Addresses known.
     pub addresses: usize,
     /// Flows in the datapath that are ours.
@@ -169,7 +181,7 @@ pub struct StatusView {
 /// What would become of a frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceView {
-    /// `forward`, `drop` or `consume`.
+    /// `forward` or `drop`.
     pub verdict: String,
     /// Why it is dropped, if it is.
     pub drop: Option<String>,
@@ -207,7 +219,6 @@ impl TraceView {
         let outputs = verdict.outputs.iter().filter_map(|output| TraceOutput::of(topology, frame, output));
         let (word, drop) = match verdict.decision {
             Decision::Forward => ("forward", None),
-            Decision::Consume(_) => ("consume", None),
             Decision::Drop(reason) => ("drop", Some(reason)),
             Decision::Unjudged => ("drop", Some(DropReason::NoMember)),
         };
@@ -217,6 +228,12 @@ impl TraceView {
             outputs: outputs.collect(),
             steps,
         }
+    }
+
+    /// It does not leave after all, for this reason.
+    pub fn drop_after_all(&mut self, reason: &str) {
+        (self.verdict, self.drop) = ("drop".to_owned(), Some(reason.to_owned()));
+        self.outputs.clear();
     }
 
     /// The story of a frame that cannot be read.

@@ -3,6 +3,8 @@
 use agent::budget::Rates;
 use agent::engine::Settings;
 use agent::input::Input;
+use agent::list::everything;
+use agent::view::{CounterView, FlowView, MacView};
 use l2gw::config;
 use tests::lab::frames::{Frame, Mac};
 use tests::lab::standard;
@@ -29,10 +31,14 @@ fn counters_read_in_the_middle_of_a_change_are_not_taken_for_the_new_topologys()
     }
     gateway.read_statistics();
     frames.iter().for_each(|frame| wire.inject("vm8", frame));
-    assert_eq!(gateway.engine.flows(wire.now()).len(), FLOWS);
+    assert_eq!(everything::<FlowView>(&gateway.engine, wire.now()).len(), FLOWS);
     // Ports of another host go, and those of ours have other identifiers. Every flow of ours stays as it is, so nothing is to be
     // answered that would let the engine go on.
-    gateway.handle(Input::Topology { revision: 2, description: Box::new(parse(&standard::file())) });
+    gateway.handle(Input::Topology {
+        revision: 2,
+        description: Box::new(parse(&standard::file())),
+        built: None,
+    });
     assert_eq!(
         gateway.engine.poll_timeout(),
         Some(Instant::ZERO),
@@ -40,10 +46,10 @@ fn counters_read_in_the_middle_of_a_change_are_not_taken_for_the_new_topologys()
     );
     gateway.read_statistics();
     gateway.settle();
-    assert_eq!(gateway.engine.flows(wire.now()).len(), FLOWS, "no flow was withdrawn");
-    let macs = gateway.engine.macs(wire.now());
+    assert_eq!(everything::<FlowView>(&gateway.engine, wire.now()).len(), FLOWS, "no flow was withdrawn");
+    let macs: Vec<MacView> = everything(&gateway.engine, wire.now());
     assert!(macs.iter().any(|one| one.mac.0 == VM && one.location == "vm8"), "{macs:?}");
-    let counted = gateway.engine.counters(wire.now());
+    let counted: Vec<CounterView> = everything(&gateway.engine, wire.now());
     let of_vm8 = |name: &str| -> u64 {
         let its = counted.iter().filter(|one| one.name == name && one.labels[0].1 == "vm8");
         its.map(|one| one.value).sum()
@@ -65,6 +71,9 @@ fn parse(text: &str) -> Description {
 const FLOWS: usize = 2_500;
 const VM: Mac = [0x52, 0x54, 0, 0, 0, 1];
 const OTHERS: &str = r#"
+[nsdb]
+backend = "zookeeper"
+servers = ["192.0.2.9:2181"]
 [hosts.gw2]
 [bridges.dc2]
 kind = "vlan-aware"

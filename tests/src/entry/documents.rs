@@ -6,7 +6,9 @@ use agent::documents::{from_shards, to_shards};
 use agent::engine::{Engine, Settings};
 use agent::event::Event;
 use agent::input::{Input, SavedAddress};
+use agent::list::everything;
 use agent::record::Line;
+use agent::view::{BridgeView, CounterView, FlowView, MacView, PortView, TrunkView};
 use vlan::addr::MacAddr;
 use vlan::model::description::Description;
 use vlan::model::topology::Topology;
@@ -107,7 +109,10 @@ pub(super) fn take(description: &Description) {
     }
     let host = description.hosts.first().map_or("gw1", |host| &host.name);
     let mut engine = Engine::new(Settings::new(host));
-    engine.handle(NOW, Input::Topology { revision: 1, description: Box::new(description.clone()) });
+    engine.handle(
+        NOW,
+        Input::Topology { revision: 1, description: Box::new(description.clone()), built: None },
+    );
     look(&mut engine);
 }
 
@@ -146,7 +151,10 @@ fn restore(example: usize, addresses: Vec<SavedAddress>) {
     let mut engine = Engine::new(Settings::new(description.hosts[0].name.as_str()));
     engine.handle(NOW, Input::Observed { vports: Vec::new(), flows: Vec::new() });
     engine.handle(NOW, Input::Saved(addresses.clone()));
-    engine.handle(NOW, Input::Topology { revision: 1, description: Box::new(description.clone()) });
+    engine.handle(
+        NOW,
+        Input::Topology { revision: 1, description: Box::new(description.clone()), built: None },
+    );
     for saved in engine.save(NOW) {
         let is_there = |one: &&SavedAddress| (one.mac, one.vid) == (saved.mac, saved.vid);
         assert!(addresses.iter().any(|one| is_there(&one)), "{saved:?} was not among {addresses:?}");
@@ -184,9 +192,18 @@ pub(super) fn look(engine: &mut Engine) {
             assert!(serde_json::to_string(&output).is_ok(), "{output:?}");
         }
     }
-    let views = (engine.status(NOW), engine.ports(NOW), engine.trunks(NOW), engine.bridges(NOW));
-    let more = (engine.macs(NOW), engine.flows(NOW), engine.counters(NOW));
-    assert!(serde_json::to_string(&(views, more)).is_ok());
+    let status = engine.status(NOW);
+    let views = (
+        everything::<PortView>(engine, NOW),
+        everything::<TrunkView>(engine, NOW),
+        everything::<BridgeView>(engine, NOW),
+    );
+    let more = (
+        everything::<MacView>(engine, NOW),
+        everything::<FlowView>(engine, NOW),
+        everything::<CounterView>(engine, NOW),
+    );
+    assert!(serde_json::to_string(&(status, views, more)).is_ok());
 }
 
 /// What the examples declare.

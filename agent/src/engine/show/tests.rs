@@ -1,0 +1,248 @@
+//! How much of the engine's thread a page takes, however much there is.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datapath::flow::{Action, FlowKey, FlowStats};
+use datapath::port::{LinkEvent, VportNo};
+use smallvec::SmallVec;
+use vlan::addr::MacAddr;
+use vlan::frame::Header;
+use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
+use vlan::model::description::{BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, OnLimit, Port};
+use vlan::model::id::SegmentId;
+use vlan::model::topology::Topology;
+use vlan::switch::Switch;
+use vlan::time::Instant;
+use vlan::verdict::{Consulted, DropReason};
+
+use crate::counters::Loss;
+use crate::engine::book::{Purpose, Record};
+use crate::engine::{Engine, Settings};
+use crate::input::Input;
+use crate::list::{Listed, everything};
+use crate::page::{LOOKED_AT_ONCE, Page, ROWS_AT_ONCE, Wanted};
+use crate::view::{BridgeView, CounterView, FlowView, MacView, PortView};
+
+const NOW: Instant = Instant::from_secs(100);
+
+fn port(number: usize) -> Port {
+    Port {
+        name: format!("vm{number}"),
+        bridge: "vub".to_owned(),
+        host: "gw1".to_owned(),
+        link: format!("tap{number}"),
+        mode: Mode::Plain,
+        macs: Vec::new(),
+        shared_macs: Vec::new(),
+        ips: Vec::new(),
+        mac_limit: None,
+        on_limit: OnLimit::Evict,
+        priority_tags: false,
+        bpdu: BpduPolicy::Block,
+        storm: None,
+        mtu: None,
+        host_addresses: Default::default(),
+    }
+}
+
+/// So many ports on one bridge.
+fn description(ports: usize) -> Description {
+    let bridge = |name: &str| Bridge {
+        name: name.to_owned(),
+        ageing: DEFAULT_AGEING,
+        mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        kind: BridgeKind::VlanUnaware { vni: None },
+    };
+    Description {
+        hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],
+        bridges: vec![bridge("vub"), bridge("other")],
+        ports: (0..ports).map(port).collect(),
+        ..Description::default()
+    }
+}
+
+/// A host with so many ports on one bridge, and so many addresses behind them, in turn.
+fn engine(ports: usize, addresses: u32) -> Engine {
+    let topology = Arc::new(Topology::build(&description(ports)).unwrap());
+    let host = topology.host_named("gw1").unwrap();
+    let mut engine = Engine::new(Settings::new("gw1"));
+    engine.switch = Switch::new(Arc::clone(&topology), host, 0);
+    engine.keys = topology.ports().iter().map(|port| engine.counts.key(&port.name)).collect();
+    for number in 0..addresses {
+        let at = topology.ports()[number as usize % ports].location(None);
+        engine.switch.fdb.declare(SegmentId { number: 0, inner: 0 }, mac(number), at);
+    }
+    engine
+}
+
+fn mac(number: u32) -> MacAddr {
+    let [a, b, c, d] = number.to_be_bytes();
+    MacAddr([2, 0, a, b, c, d])
+}
+
+fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
+    let header = Header { dst: mac(0), src: mac(number), tags: Default::default(), ether_type: 0x0800 };
+    let id = engine.book.new_id();
+    engine.book.enter(Record {
+        id,
+        key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Bytes::new() },
+        mask: Consulted { dst: true, ..Consulted::default() },
+        actions: vec![Action::Output(VportNo(7)); outputs],
+        port: engine.keys[number as usize % engine.keys.len()],
+        purpose: Purpose::Forward,
+        judge: None,
+        source: None,
+        likeness: Default::default(),
+        depends: SmallVec::new(),
+        into_fabrics: SmallVec::new(),
+        stats: FlowStats::default(),
+        used: NOW,
+        unanswered: 0,
+        heat: 0,
+    });
+}
+
+/// Every page of a list.
+fn pages<T: Listed>(engine: &Engine, wanted: &Wanted) -> Vec<Page<T>> {
+    let (mut pages, mut from) = (Vec::new(), Some(0));
+    while let Some(at) = from {
+        let page = T::page(engine, NOW, wanted, at).unwrap();
+        from = page.next;
+        pages.push(page);
+    }
+    pages
+}
+
+/// The most that was looked at for one page, and the most rows of one; and how many rows there are.
+fn work<T: Listed>(engine: &Engine, wanted: &Wanted) -> (usize, usize, usize) {
+    let pages = pages::<T>(engine, wanted);
+    let most = |of: fn(&Page<T>) -> usize| pages.iter().map(of).max().unwrap_or(0);
+    (
+        most(|page| page.looked_at),
+        most(|page| page.rows.len()),
+        pages.iter().map(|page| page.rows.len()).sum(),
+    )
+}
+
+#[test]
+fn a_page_of_addresses_takes_as_much_whether_there_are_many_or_very_many() {
+    for addresses in [20_000, 160_000] {
+        let engine = engine(7, addresses);
+        let (looked_at, rows, all) = work::<MacView>(&engine, &Wanted::default());
+        assert!(looked_at <= LOOKED_AT_ONCE && rows <= ROWS_AT_ONCE, "{looked_at} {rows}");
+        assert_eq!(all, addresses as usize);
+        // What is left out is looked at as well, and no more of it at once.
+        let one = Wanted { mac: Some(mac(addresses - 1)), ..Wanted::default() };
+        assert_eq!(work::<MacView>(&engine, &one), (LOOKED_AT_ONCE, 1, 1));
+        let (mut counted, mut from) = (0, Some(0));
+        while let Some(at) = from {
+            let page = engine.mac_counts(NOW, at);
+            assert!(page.looked_at <= LOOKED_AT_ONCE && page.rows.len() <= 2);
+            counted += page
+                .rows
+                .iter()
+                .map(|(_, (bridge, count))| if bridge == "vub" { *count } else { 0 })
+                .sum::<usize>();
+            from = page.next;
+        }
+        assert_eq!(counted, addresses as usize);
+    }
+}
+
+#[test]
+fn a_page_of_flows_takes_as_much_whether_there_are_many_or_very_many() {
+    for flows in [10_000, 80_000] {
+        let mut engine = engine(7, 0);
+        (0..flows).for_each(|number| enter_flow(&mut engine, number, 3));
+        let (looked_at, rows, all) = work::<FlowView>(&engine, &Wanted::default());
+        assert!(looked_at <= LOOKED_AT_ONCE + 4 && rows <= ROWS_AT_ONCE, "{looked_at} {rows}");
+        assert_eq!(all, flows as usize);
+        let port = Wanted { port: Some("tap3".to_owned()), ..Wanted::default() };
+        let (looked_at, _, some) = work::<FlowView>(&engine, &port);
+        assert!(looked_at <= LOOKED_AT_ONCE + 4);
+        assert_eq!(some, (0..flows).filter(|number| number % 7 == 3).count());
+    }
+}
+
+/// A flood out of every port is one flow, and thousands of actions.
+#[test]
+fn flows_with_thousands_of_ways_out_make_short_pages() {
+    let mut engine = engine(7, 0);
+    (0..100).for_each(|number| enter_flow(&mut engine, number, 4_000));
+    let (looked_at, rows, all) = work::<FlowView>(&engine, &Wanted::default());
+    assert!(looked_at < LOOKED_AT_ONCE + 4_001 && rows <= 3, "{looked_at} {rows}");
+    assert_eq!(all, 100);
+}
+
+#[test]
+fn a_page_of_ports_or_counters_takes_as_much_whether_there_are_many_or_very_many() {
+    for ports in [3_000, 12_000] {
+        let mut engine = engine(ports, 0);
+        for key in engine.keys.clone() {
+            engine.counts.lose(key, Loss::Verdict(DropReason::AntiSpoof, None), None, 1);
+        }
+        let (looked_at, rows, all) = work::<PortView>(&engine, &Wanted::default());
+        assert!(looked_at <= LOOKED_AT_ONCE && rows <= ROWS_AT_ONCE, "{looked_at} {rows}");
+        assert_eq!(all, ports);
+        let (looked_at, rows, all) = work::<CounterView>(&engine, &Wanted::default());
+        assert!(looked_at <= LOOKED_AT_ONCE && rows < ROWS_AT_ONCE + 50, "{looked_at} {rows}");
+        assert!(all > 13 * ports, "{all}");
+        assert_eq!(
+            work::<CounterView>(&engine, &Wanted { port: Some("vm9".to_owned()), ..Wanted::default() }).2,
+            13
+        );
+    }
+}
+
+#[test]
+fn the_status_names_a_few_of_the_ports_that_are_down() {
+    let mut engine = Engine::new(Settings::new("gw1"));
+    engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
+    let description = Box::new(description(12));
+    engine.handle(NOW, Input::Topology { revision: 1, description, built: None });
+    engine.handle(NOW, Input::Link(LinkEvent::All(vec![])));
+    let status = engine.status(NOW);
+    assert_eq!((status.ports, status.ports_up), (12, 0));
+    assert_eq!(status.down, ["vm0", "vm1", "vm2", "vm3", "vm4", "vm5", "vm6", "vm7"]);
+    let down = Wanted { down: true, ..Wanted::default() };
+    assert_eq!(work::<PortView>(&engine, &down).2, 12);
+}
+
+#[test]
+fn a_port_with_thousands_of_vlans_in_its_drops_is_one_long_page() {
+    let mut engine = engine(2, 0);
+    for vid in 0..4_096 {
+        let key = engine.keys[0];
+        engine.counts.lose(key, Loss::Verdict(DropReason::VlanNotAllowed, Some(vid)), Some(vid), 1);
+    }
+    let (_, rows, all) = work::<CounterView>(&engine, &Wanted::default());
+    assert!(rows <= 4_096 + 50 && all > 4_096, "{rows} {all}");
+}
+
+#[test]
+fn what_is_met_by_pages_is_what_there_is() {
+    let mut engine = engine(5, 3_000);
+    (0..2_500).for_each(|number| enter_flow(&mut engine, number, 1));
+    let macs: Vec<MacView> = everything(&engine, NOW);
+    assert_eq!(macs.len(), 3_000);
+    assert!(macs.windows(2).all(|two| two[0].mac < two[1].mac), "sorted, and each once");
+    assert_eq!(everything::<FlowView>(&engine, NOW).len(), 2_500);
+    assert_eq!(
+        everything::<PortView>(&engine, NOW).iter().map(|port| &port.port).collect::<Vec<_>>(),
+        ["vm0", "vm1", "vm2", "vm3", "vm4"]
+    );
+    assert_eq!(everything::<BridgeView>(&engine, NOW)[0].ports.len(), 5);
+}
+
+#[test]
+fn a_port_is_found_by_its_link_and_a_wrong_name_is_told_with_the_nearest() {
+    let engine = engine(3, 0);
+    let found = |name: &str| engine.find_port(name).map(|port| port.name.clone());
+    assert_eq!(found("vm1"), Ok("vm1".to_owned()));
+    assert_eq!(found("tap1"), Ok("vm1".to_owned()));
+    let mut expected = String::from("\"vm01\" is no port of the topology in force, nor a link of one");
+    let _ = write!(expected, ", did you mean \"vm0\"?");
+    assert_eq!(found("vm01"), Err(expected));
+}
