@@ -1,15 +1,16 @@
 //! What the engine counts. Ports are counted by name for as long as the daemon runs, whatever becomes of their identifiers.
 //!
 //! For each port, between two moments in which all statistics were read: frames forwarded by flows + frames executed + frames
-//! consumed + frames dropped, by whatever reason + upcalls lost by the kernel = frames received. What a flow counts
+//! frames dropped, by whatever reason + upcalls lost by the kernel = frames received. What a flow counts
 //! between the last reading and its withdrawal is told with the answer to that.
 
 use std::collections::BTreeMap;
 
 use datapath::Malformed;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use vlan::frame::MalformedFrame;
-use vlan::verdict::DropReason;
+use vlan::verdict::{DropReason, StormClass};
 
 use crate::event::Event;
 use crate::view::CounterView;
@@ -29,6 +30,10 @@ pub enum Loss {
     Malformed(Flaw),
     /// The datapath refused to send it.
     Refused,
+    /// It was longer than every way out takes.
+    OverMtu,
+    /// It was flooded beyond a storm limit. Counted by meter as well, so it is in no `l2gw_drops_total`.
+    Storm(StormClass),
 }
 
 /// What was wrong with a malformed frame.
@@ -53,6 +58,12 @@ impl From<&Malformed> for Flaw {
 }
 
 impl Loss {
+    /// By a verdict's reason. Only the VID that was not allowed is counted by itself, or there would be a counter for each VID that a
+    /// sender makes up and each reason.
+    pub fn of(reason: DropReason, vid: Option<u16>) -> Loss {
+        Loss::Verdict(reason, vid.filter(|_| reason == DropReason::VlanNotAllowed))
+    }
+
     /// The `reason` label.
     pub fn name(self) -> &'static str {
         match self {
@@ -62,6 +73,22 @@ impl Loss {
             Loss::Malformed(Flaw::ShortTag) => "malformed-short-tag",
             Loss::Malformed(Flaw::Message) => "malformed-message",
             Loss::Refused => "refused-by-datapath",
+            Loss::OverMtu => "over-mtu",
+            Loss::Storm(StormClass::Broadcast) => "storm-broadcast",
+            Loss::Storm(StormClass::Multicast) => "storm-multicast",
+            Loss::Storm(StormClass::Unknown) => "storm-unknown",
+        }
+    }
+
+    /// Whether it calls for somebody, and is told when it begins and ends.
+    fn is_told(self) -> bool {
+        match self {
+            Loss::Verdict(reason, _) => matches!(
+                reason,
+                DropReason::AddressLimit | DropReason::AntiSpoof | DropReason::Pinned | DropReason::Frozen
+            ),
+            Loss::Storm(_) | Loss::OverMtu => true,
+            Loss::OverBudget | Loss::Malformed(_) | Loss::Refused => false,
         }
     }
 
@@ -81,21 +108,33 @@ pub struct PortCounts {
     pub upcalls: u64,
     /// Frames that the daemon sent on.
     pub executed: u64,
-    /// Frames that were for us.
-    pub consumed: u64,
     /// Frames that the daemon sent to a whole segment.
     pub floods: u64,
     /// Frames that flows of this arrival port forwarded.
     pub flow_frames: u64,
     /// Their bytes, tags included, FCS not.
     pub flow_bytes: u64,
+    /// Copies that did not leave by this port, being longer than its link takes.
+    pub over_mtu: u64,
     losses: BTreeMap<Loss, u64>,
 }
 
 impl PortCounts {
-    /// Counts frames that went nowhere.
-    pub fn lose(&mut self, loss: Loss, frames: u64) {
-        *self.losses.entry(loss).or_default() += frames;
+    /// How many went nowhere, for whatever reason.
+    pub fn drops(&self) -> u64 {
+        self.losses.values().sum()
+    }
+
+    /// The reason for which most went nowhere; of two equals the one that a frame meets first.
+    pub fn top_reason(&self) -> Option<&'static str> {
+        let mut sums: Vec<(&'static str, u64)> = Vec::new();
+        for (loss, frames) in &self.losses {
+            match sums.iter_mut().find(|(name, _)| *name == loss.name()) {
+                Some((_, sum)) => *sum += frames,
+                None => sums.push((loss.name(), *frames)),
+            }
+        }
+        sums.into_iter().rev().max_by_key(|(_, sum)| *sum).map(|(name, _)| name)
     }
 
     /// How many went nowhere for one reason.
@@ -111,6 +150,8 @@ pub struct Counts {
     by_name: FxHashMap<String, PortKey>,
     refusals: BTreeMap<(&'static str, &'static str), u64>,
     events: BTreeMap<&'static str, u64>,
+    /// What was dropped since it was last taken, for reasons that are told.
+    noted: BTreeMap<(PortKey, &'static str), Noted>,
     /// Frames that came from a vport that is no port of ours (any more).
     pub strangers: u64,
 }
@@ -139,6 +180,24 @@ impl Counts {
         &mut self.ports[key.0 as usize]
     }
 
+    /// Counts frames of a port that went nowhere; `vid` is that of their first tag, or of the limit that they were beyond.
+    pub fn lose(&mut self, key: PortKey, loss: Loss, vid: Option<u16>, frames: u64) {
+        *self.port(key).losses.entry(loss).or_default() += frames;
+        if loss.is_told() {
+            self.noted.entry((key, loss.name())).or_default().add(&Noted::new(vid, frames));
+        }
+    }
+
+    /// What was dropped since the last time, for reasons that are told.
+    pub fn take_noted(&mut self) -> BTreeMap<(PortKey, &'static str), Noted> {
+        std::mem::take(&mut self.noted)
+    }
+
+    /// The counts of a port, if there is one with this key. Keys begin at 0, without a gap.
+    pub fn at(&self, key: PortKey) -> Option<&PortCounts> {
+        self.ports.get(key.0 as usize)
+    }
+
     /// The counts of the port with this name, if it ever was one.
     pub fn port_named(&self, name: &str) -> Option<&PortCounts> {
         self.by_name.get(name).and_then(|key| self.ports.get(key.0 as usize))
@@ -154,12 +213,8 @@ impl Counts {
         *self.events.entry(event.kind()).or_default() += 1;
     }
 
-    /// All of them as an operator sees them.
-    pub fn views(&self) -> Vec<CounterView> {
-        let mut views = Vec::new();
-        for port in &self.ports {
-            port.views(&mut views);
-        }
+    /// Those that belong to no port, as an operator sees them.
+    pub fn views(&self, views: &mut Vec<CounterView>) {
         for ((what, cause), value) in &self.refusals {
             views.push(counter("l2gw_refusals_total", &[("what", what), ("cause", cause)], *value));
         }
@@ -167,23 +222,23 @@ impl Counts {
             views.push(counter("l2gw_events_total", &[("event", kind)], *value));
         }
         views.push(counter("l2gw_unknown_vport_upcalls_total", &[], self.strangers));
-        views
     }
 }
 
 impl PortCounts {
-    fn views(&self, views: &mut Vec<CounterView>) {
+    /// All of them as an operator sees them.
+    pub fn views(&self, views: &mut Vec<CounterView>) {
         for (name, value) in [
             ("l2gw_upcalls_total", self.upcalls),
             ("l2gw_executes_total", self.executed),
-            ("l2gw_consumed_total", self.consumed),
             ("l2gw_floods_total", self.floods),
             ("l2gw_flow_frames_total", self.flow_frames),
             ("l2gw_flow_bytes_total", self.flow_bytes),
+            ("l2gw_port_tx_over_mtu_total", self.over_mtu),
         ] {
             views.push(counter(name, &[("port", &self.name)], value));
         }
-        for (loss, value) in &self.losses {
+        for (loss, value) in self.losses.iter().filter(|(loss, _)| !matches!(loss, Loss::Storm(_))) {
             let vid = loss.vid().map(|vid| vid.to_string());
             let mut labels = vec![("port", self.name.as_str()), ("reason", loss.name())];
             labels.extend(vid.as_deref().map(|vid| ("vid", vid)));
@@ -191,6 +246,42 @@ impl PortCounts {
         }
     }
 }
+
+/// How many frames were dropped, and the first VIDs of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Noted {
+    /// How many.
+    pub frames: u64,
+    vids: SmallVec<[u16; NAMED_VIDS]>,
+    has_more: bool,
+}
+
+impl Noted {
+    fn new(vid: Option<u16>, frames: u64) -> Noted {
+        Noted { frames, vids: vid.into_iter().collect(), has_more: false }
+    }
+
+    /// Adds others to them.
+    pub fn add(&mut self, other: &Noted) {
+        self.frames += other.frames;
+        self.has_more |= other.has_more;
+        for vid in other.vids.iter().filter(|vid| !self.vids.contains(vid)).copied().collect::<Vec<_>>() {
+            match self.vids.len() < NAMED_VIDS {
+                true => self.vids.push(vid),
+                false => self.has_more = true,
+            }
+        }
+    }
+
+    /// The first VIDs, in words.
+    pub fn vids(&self) -> String {
+        let first: Vec<String> = self.vids.iter().map(u16::to_string).collect();
+        first.join(",") + if self.has_more { " and more" } else { "" }
+    }
+}
+
+/// VIDs that are told of a burst.
+const NAMED_VIDS: usize = 8;
 
 /// A counter as an operator sees it.
 pub fn counter(name: &str, labels: &[(&str, &str)], value: u64) -> CounterView {
@@ -217,10 +308,14 @@ mod tests {
         let mut counts = Counts::default();
         let key = counts.key("leaf1");
         for vid in [300, 300, 301] {
-            counts.port(key).lose(Loss::Verdict(DropReason::VlanNotAllowed, Some(vid)), 1);
+            counts.lose(key, Loss::Verdict(DropReason::VlanNotAllowed, Some(vid)), Some(vid), 1);
         }
-        counts.port(key).lose(Loss::OverBudget, 4);
-        let views = counts.views();
+        counts.lose(key, Loss::OverBudget, None, 4);
+        // It is counted by its meter.
+        counts.lose(key, Loss::Storm(StormClass::Broadcast), Some(5), 9);
+        assert_eq!((counts.port(key).drops(), counts.port(key).top_reason()), (16, Some("storm-broadcast")));
+        let mut views = Vec::new();
+        counts.port(key).views(&mut views);
         let drops: Vec<_> = views.iter().filter(|view| view.name == "l2gw_drops_total").collect();
         let text: Vec<String> =
             drops.iter().map(|view| format!("{:?} {}", view.labels, view.value)).collect();

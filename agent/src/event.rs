@@ -1,9 +1,11 @@
 //! What an operator is told without asking.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
+use vlan::time::span;
 
 /// Something worth telling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,35 @@ pub enum Event {
         /// Its mistakes.
         mistakes: Vec<String>,
     },
+    /// At the start: the file is another than when it was published last, and is the newest revision now.
+    FileApplied {
+        /// The file.
+        file: String,
+        /// The number of what it declares now.
+        revision: u64,
+        /// The revision that was the newest.
+        replaced: u64,
+        /// Who published that one, and what about.
+        by: String,
+    },
+    /// At the start: the file is as it was published last; the newest revision came after it and stays.
+    FileKept {
+        /// The file.
+        file: String,
+        /// The revision that it was published as.
+        published: u64,
+        /// The newest revision.
+        revision: u64,
+        /// Who published that one, and what about.
+        by: String,
+    },
+    /// The file was to be applied by SIGHUP, and is not.
+    FileRefused {
+        /// The file.
+        file: String,
+        /// Why not.
+        why: String,
+    },
     /// A port forwards.
     PortUp {
         /// The port.
@@ -34,7 +65,7 @@ pub enum Event {
         port: String,
         /// Its link.
         link: String,
-        /// Why: `no such link`, `no carrier`, `admin down`, `not attached`.
+        /// Why: `no such link`, `no carrier`, `admin down`, `not attached`, `no longer in the topology`, `on another host now`.
         why: String,
     },
     /// A port was blocked.
@@ -64,6 +95,8 @@ pub enum Event {
     Reflected {
         /// Its source address.
         mac: MacAddr,
+        /// The port that has the address.
+        held: String,
         /// The trunk.
         port: String,
     },
@@ -80,6 +113,30 @@ pub enum Event {
         port: String,
         /// Upcalls dropped since the last such event.
         dropped: u64,
+    },
+    /// A port has begun to drop frames of its own for a reason that calls for somebody.
+    DropsBegan {
+        /// The port.
+        port: String,
+        /// The reason, as in `l2gw_drops_total`; `storm-` and a class beyond a storm limit.
+        reason: String,
+        /// The first VIDs that were dropped, of the frames' own tags or of the storm limit; empty if they had none.
+        vids: String,
+        /// Other bursts that began since the last such event and were not told, there being too many.
+        untold: u64,
+    },
+    /// It has dropped none for a while.
+    DropsEnded {
+        /// The port.
+        port: String,
+        /// The reason.
+        reason: String,
+        /// The first VIDs that were dropped.
+        vids: String,
+        /// How many frames were dropped.
+        frames: u64,
+        /// Seconds from the first to the last of them, at least 1.
+        seconds: u64,
     },
     /// The datapath refused something; it is tried again or given up as said.
     Refused {
@@ -102,6 +159,42 @@ pub enum Event {
     /// Somebody removed the datapath under the daemon, or it could not be read any more: it was made or taken over anew. If it was
     /// made, every conversation begins again.
     DatapathAnew,
+    /// The host itself does something with a port's link, so that some of its frames, or the host's, go astray.
+    LinkInUse {
+        /// The port.
+        port: String,
+        /// Its link.
+        link: String,
+        /// What.
+        how: String,
+    },
+    /// The host does nothing with a port's link any more that is in the way of frames.
+    LinkFree {
+        /// The port.
+        port: String,
+        /// Its link.
+        link: String,
+    },
+    /// Another program had put flows into the datapath; they are removed.
+    ForeignFlows {
+        /// How many since the last such event.
+        removed: u64,
+    },
+    /// Another program had removed flows of ours; the next frames put them anew.
+    FlowsGone {
+        /// How many since the last such event.
+        missing: u64,
+    },
+    /// Another program had made a link a port of the datapath; it is released.
+    ForeignVport {
+        /// The link.
+        link: String,
+    },
+    /// Another program had released a port's link from the datapath; it is taken again.
+    VportGone {
+        /// The link.
+        link: String,
+    },
     /// The MTU of a link is not what the file expects.
     MtuDiffers {
         /// The port.
@@ -119,6 +212,9 @@ impl Event {
         match self {
             Event::Applied { .. } => "applied",
             Event::RevisionRefused { .. } => "revision-refused",
+            Event::FileApplied { .. } => "file-applied",
+            Event::FileKept { .. } => "file-kept",
+            Event::FileRefused { .. } => "file-refused",
             Event::PortUp { .. } => "port-up",
             Event::PortDown { .. } => "port-down",
             Event::PortBlocked { .. } => "port-blocked",
@@ -127,9 +223,17 @@ impl Event {
             Event::Reflected { .. } => "reflected",
             Event::NoTrunk { .. } => "no-trunk",
             Event::OverBudget { .. } => "over-budget",
+            Event::DropsBegan { .. } => "drops-began",
+            Event::DropsEnded { .. } => "drops-ended",
             Event::Refused { .. } => "refused",
             Event::Adopted { .. } => "adopted",
             Event::DatapathAnew => "datapath-anew",
+            Event::LinkInUse { .. } => "link-in-use",
+            Event::LinkFree { .. } => "link-free",
+            Event::ForeignFlows { .. } => "foreign-flows",
+            Event::FlowsGone { .. } => "flows-gone",
+            Event::ForeignVport { .. } => "foreign-vport",
+            Event::VportGone { .. } => "vport-gone",
             Event::MtuDiffers { .. } => "mtu-differs",
         }
     }
@@ -142,6 +246,18 @@ impl fmt::Display for Event {
             Event::RevisionRefused { revision, mistakes } => {
                 write!(f, "revision {revision} is refused, the one before stays: {}", mistakes.join("; "))
             }
+            Event::FileApplied { file, revision, replaced, by } => {
+                write!(f, "{file} has changed and is revision {revision} now; it replaces revision {replaced} ({by})")
+            }
+            Event::FileKept { file, published, revision, by } => {
+                write!(
+                    f,
+                    "{file} is as it was when it became revision {published}; revision {revision} ({by}) came after it and stays"
+                )
+            }
+            Event::FileRefused { file, why } => {
+                write!(f, "{file} is not applied, the topology in force stays: {why}")
+            }
             Event::PortUp { port, link } => write!(f, "port {port} is up on {link}"),
             Event::PortDown { port, link, why } => write!(f, "port {port} on {link} is down: {why}"),
             Event::PortBlocked { port, why, seconds } => {
@@ -151,8 +267,8 @@ impl fmt::Display for Event {
             Event::AddressFrozen { mac, held, seen } => {
                 write!(f, "{mac} moved too often: held at {held}, not followed to {seen}")
             }
-            Event::Reflected { mac, port } => {
-                write!(f, "our frame from {mac} came back by {port}: a loop outside?")
+            Event::Reflected { mac, held, port } => {
+                write!(f, "our frame from {mac} at {held} came back by {port}: a loop outside?")
             }
             Event::NoTrunk { bridge, vids } => write!(f, "no live trunk carries VLAN {vids} of {bridge}"),
             Event::OverBudget { port, dropped } => {
@@ -160,6 +276,17 @@ impl fmt::Display for Event {
                     f,
                     "port {port} opens more conversations than its budget: {dropped} first frames dropped"
                 )
+            }
+            Event::DropsBegan { port, reason, vids, untold } => {
+                write!(f, "port {port} drops frames: {reason}{}", vids_text(vids))?;
+                match untold {
+                    0 => Ok(()),
+                    more => write!(f, " (so do {more} more that were not told)"),
+                }
+            }
+            Event::DropsEnded { port, reason, vids, frames, seconds } => {
+                let (vids, span) = (vids_text(vids), span(Duration::from_secs(*seconds)));
+                write!(f, "port {port} drops no more frames: {reason}{vids}; {frames} frames within {span}")
             }
             Event::Refused { what, retried: true } => write!(f, "{what}; trying again"),
             Event::Refused { what, retried: false } => write!(f, "{what}; given up"),
@@ -170,9 +297,29 @@ impl fmt::Display for Event {
                 )
             }
             Event::DatapathAnew => f.write_str("the datapath was removed by somebody else, or could not be read any more, and is opened anew"),
+            Event::LinkInUse { port, link, how } => write!(f, "port {port} on {link}: {how}"),
+            Event::LinkFree { port, link } => {
+                write!(f, "port {port} on {link}: the host does nothing with the link any more")
+            }
+            Event::ForeignFlows { removed } => {
+                write!(f, "{removed} flows that another program had put into the datapath are removed")
+            }
+            Event::FlowsGone { missing } => {
+                write!(f, "{missing} flows were removed by another program; the next frames put them anew")
+            }
+            Event::ForeignVport { link } => {
+                write!(f, "another program had made {link} a port of the datapath; it is released")
+            }
+            Event::VportGone { link } => {
+                write!(f, "another program had released {link} from the datapath; it is taken again")
+            }
             Event::MtuDiffers { port, link, expected } => {
                 write!(f, "port {port}: the link's MTU is {link}, the file expects {expected}")
             }
         }
     }
+}
+
+fn vids_text(vids: &str) -> String {
+    if vids.is_empty() { String::new() } else { format!(", VID {vids}") }
 }
