@@ -36,7 +36,7 @@ pub trait Side {
 pub struct Seen {
     /// Copies by port, in the order of ports.
     pub outputs: Vec<Sent>,
-    /// `forward`, `consume`, or `drop` with the reason; `None` where the backend cannot tell.
+    /// `forward`, or `drop` with the reason; `None` where the backend cannot tell.
     pub decision: Option<String>,
     /// Why it could not do as the row says, if there is a reason.
     pub excuse: Option<&'static str>,
@@ -140,7 +140,6 @@ fn difference(frame: &Frame, seen: &Seen) -> Option<String> {
     let (copies, decision) = match &frame.expected {
         Fate::Forward(copies) => (ports_of(copies), "forward".to_owned()),
         Fate::Drop(reason) => (Vec::new(), format!("drop {reason}")),
-        Fate::Consume(_) => (Vec::new(), "consume".to_owned()),
     };
     let leaves_by_hosts_alone = decision == "forward" && copies.is_empty();
     let is_same = |seen: &String| *seen == decision || is_of_blocked(&decision, seen);

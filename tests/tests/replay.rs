@@ -18,7 +18,6 @@ fn is_whole(answer: &TraceView) -> bool {
     let is_ended = match answer.verdict.as_str() {
         "forward" => answer.drop.is_none() && !answer.outputs.is_empty(),
         "drop" => answer.drop.is_some() && answer.outputs.is_empty(),
-        "consume" => answer.drop.is_none() && answer.outputs.is_empty(),
         _ => false,
     };
     is_ended && !answer.steps.is_empty()

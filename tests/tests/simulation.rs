@@ -63,7 +63,6 @@ struct Counts {
     forwarded: u64,
     known: u64,
     chained: u64,
-    consumed: u64,
     twins: u64,
 }
 
@@ -77,7 +76,6 @@ impl Counts {
                 self.known += u64::from(agreed.travel.is_known);
                 self.chained += u64::from(agreed.travel.through_chain);
             }
-            Fate::Consume => self.consumed += 1,
             Fate::Drop(_) => {}
         }
     }
@@ -98,13 +96,12 @@ impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} cases, {} frames, {} % forwarded, {} % known unicast, {} % through chains, {} consumed, {} twins",
+            "{} cases, {} frames, {} % forwarded, {} % known unicast, {} % through chains, {} twins",
             self.cases,
             self.frames,
             self.percent(self.forwarded),
             self.percent(self.known),
             self.percent(self.chained),
-            self.consumed,
             self.twins
         )
     }

@@ -5,7 +5,6 @@ use crate::addr::MacAddr;
 use crate::frame::Header;
 use crate::model::description::{BpduPolicy, Redundancy};
 use crate::model::port::{Mode, Port};
-use crate::verdict::Protocol;
 
 /// A class of control frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +28,10 @@ pub enum Class {
 pub enum Handling {
     /// It is dropped.
     Discard,
-    /// It is dropped, and seen: spanning tree tells of loops.
-    Watch,
     /// It is dropped, and the port blocked.
     Block,
     /// It passes between the trunks of the bridge or within the port's outer VLAN, unlearned.
     Tunnel,
-    /// It is for us.
-    Consume(Protocol),
 }
 
 /// The class of a control frame; `None` for a frame to be forwarded like any other.
@@ -79,8 +74,6 @@ pub fn handling(class: Class, port: &Port, redundancy: Option<Redundancy>) -> Ha
 fn trunk_handling(class: Class, redundancy: Option<Redundancy>) -> Handling {
     match class {
         Class::Bpdu | Class::Pvst if redundancy == Some(Redundancy::Stp) => Handling::Tunnel,
-        Class::Bpdu | Class::Pvst => Handling::Watch,
-        Class::Lldp => Handling::Consume(Protocol::Lldp),
         _ => Handling::Discard,
     }
 }

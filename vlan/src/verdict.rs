@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::addr::MacAddr;
+use crate::fdb::reflect::{Echo, Likeness};
 use crate::frame::{Header, MAX_TAGS};
 use crate::model::id::{FabricId, HostId, Location, PortId, SegmentId};
 use crate::tag::Tag;
@@ -15,7 +16,7 @@ use crate::vid::Vid;
 /// arrival port, source address and every field of `consulted`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Forwarded, dropped or consumed.
+    /// Forwarded or dropped.
     pub decision: Decision,
     /// Where copies leave, in ascending order of port; empty unless forwarded.
     pub outputs: Vec<Output>,
@@ -29,6 +30,10 @@ pub struct Verdict {
     pub depends: SmallVec<[Dependency; 6]>,
     /// Where the source address was seen, if the frame was accepted by a segment.
     pub source: Option<Seen>,
+    /// What the frame would look like if it came back, where there is a `source`.
+    pub likeness: Likeness,
+    /// How many tags at its front say which VLAN it is in, 0..=2: what is behind them is the same on every port.
+    pub tags_read: u8,
     /// What else is to happen when such a frame arrives. A verdict with an effect is made for each frame, never cached.
     pub effect: Option<Effect>,
 }
@@ -37,12 +42,23 @@ impl Verdict {
     /// Clears it for the next frame, keeping its memory.
     pub fn clear(&mut self) {
         // Each by itself: a fresh one would be written as a whole, and then copied.
-        let Verdict { decision, outputs, withheld, meter, consulted, depends, source, effect } = self;
+        let Verdict {
+            decision,
+            outputs,
+            withheld,
+            meter,
+            consulted,
+            depends,
+            source,
+            likeness,
+            tags_read,
+            effect,
+        } = self;
         outputs.clear();
         withheld.clear();
         depends.clear();
         (*decision, *meter, *consulted) = (Decision::default(), None, Consulted::default());
-        (*source, *effect) = (None, None);
+        (*source, *likeness, *tags_read, *effect) = (None, Likeness::default(), 0, None);
     }
 
     /// Turns it into a drop after all, with nothing sent.
@@ -53,7 +69,7 @@ impl Verdict {
     }
 }
 
-/// The three ends a frame can come to.
+/// The ends a frame can come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Decision {
     /// It leaves by `outputs`.
@@ -63,18 +79,6 @@ pub enum Decision {
     Unjudged,
     /// It goes nowhere, for this reason.
     Drop(DropReason),
-    /// It was for us.
-    Consume(Protocol),
-}
-
-/// A protocol that the gateway itself listens to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// Link Layer Discovery Protocol (802.1AB), EtherType 0x88cc.
-    Lldp,
-    /// The probes between trunks, EtherType 0x88b5 (IEEE 802 local experimental).
-    Probe,
 }
 
 /// A copy of the frame and how its tags change on the way.
@@ -168,13 +172,18 @@ pub struct Seen {
     pub location: Location,
 }
 
+impl Seen {
+    /// What may come back of a frame of this source that goes out into a fabric.
+    pub fn echo(&self, likeness: Likeness, fabric: FabricId) -> Echo {
+        Echo { segment: self.segment, mac: self.mac, likeness, fabric }
+    }
+}
+
 /// Something that happens besides forwarding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Effect {
     /// A BPDU arrived where no bridge may be: the port is to be blocked.
     BlockPort(PortId),
-    /// A control frame of the physical network was seen and discarded.
-    Watch(PortId),
 }
 
 /// A piece of state that a verdict looked at.
@@ -299,7 +308,7 @@ pub enum DropReason {
     Reserved,
     /// A BPDU on a port where no bridge may be.
     Bpdu,
-    /// A probe of ours where none may come from.
+    /// A probe between gateways, which is never bridged.
     Probe,
     /// The destination is behind the arrival port.
     SamePort,

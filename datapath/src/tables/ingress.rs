@@ -6,7 +6,7 @@ use vlan::frame::Header;
 use vlan::model::id::SegmentId;
 use vlan::policy;
 use vlan::tag::{Tag, Tpid};
-use vlan::verdict::{DropReason, Protocol, StormClass};
+use vlan::verdict::{DropReason, StormClass};
 
 use super::address::{LearnId, PlaceId};
 use super::exit::{AttachmentId, Exit, GroupId};
@@ -81,8 +81,6 @@ impl From<policy::Class> for ControlClass {
 pub enum ControlRule {
     /// It is dropped.
     Drop(Discard),
-    /// It is for us: it comes out of [`crate::Datapath::upcalls`].
-    Consume(Protocol),
     /// It leaves by these exits, whatever its tags.
     Pass(Vec<Exit>),
     /// It is admitted like data; where it leaves is in [`super::AttachmentRule::control`].

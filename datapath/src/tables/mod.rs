@@ -23,7 +23,7 @@
 //!    `same-port`. An exit whose [`Guard`] refuses is left out; if a route has no other, it drops the frame for the last guard's reason.
 //!    A flood without an exit left: drop `no-member`. Otherwise the meters are asked, once for all copies; then each is edited and sent.
 //!
-//! Every frame counts once in [`TableStats`]: as forwarded, as consumed, as metered, or as dropped with its reason.
+//! Every frame counts once in [`TableStats`]: as forwarded, as metered, or as dropped with its reason.
 //!
 //! # Who owns an address
 //! The writer's entries are its own: [`AddressKind::Held`] is never touched by the datapath. The datapath inserts dynamic addresses by the
@@ -114,8 +114,6 @@ pub struct TableReports {
 pub struct TableStats {
     /// Frames of which at least one copy was sent on its way.
     pub forwarded: u64,
-    /// Frames that were for us.
-    pub consumed: u64,
     /// Frames over a storm meter's rate.
     pub metered: u64,
     /// Frames dropped, by reason, in ascending order.
@@ -138,6 +136,6 @@ impl TableStats {
 
     /// All frames that arrived.
     pub fn total(&self) -> u64 {
-        self.forwarded + self.consumed + self.metered + self.drops.iter().map(|(_, count)| count).sum::<u64>()
+        self.forwarded + self.metered + self.drops.iter().map(|(_, count)| count).sum::<u64>()
     }
 }

@@ -178,7 +178,6 @@ fn fate(topology: &Topology, verdict: &Verdict, bytes: &[u8]) -> Result<Fate, St
     match verdict.decision {
         Decision::Unjudged => Err("unjudged".to_owned()),
         Decision::Drop(reason) => Ok(Fate::Drop(reason.name())),
-        Decision::Consume(_) => Ok(Fate::Consume),
         Decision::Forward => {
             let mut outputs = Vec::new();
             for output in &verdict.outputs {
@@ -246,7 +245,6 @@ pub fn show(fate: &Fate) -> String {
             format!("{} copies{}", outputs.len(), each.concat())
         }
         Fate::Drop(reason) => format!("drop {reason}"),
-        Fate::Consume => "consume".to_owned(),
     }
 }
 

@@ -43,8 +43,6 @@ pub enum Fate {
     Forward(Vec<(String, Vec<u8>)>),
     /// It goes nowhere, for this reason (`DropReason::name`).
     Drop(&'static str),
-    /// It was for the gateway.
-    Consume,
 }
 
 /// How a frame travelled, for who counts cases.
@@ -126,9 +124,8 @@ impl Reference {
             None => (Err("port-down"), Travel::default()),
         };
         let fate = match fate {
-            Ok(None) => Fate::Consume,
-            Ok(Some(outputs)) if outputs.is_empty() => Fate::Drop("no-member"),
-            Ok(Some(mut outputs)) => {
+            Ok(outputs) if outputs.is_empty() => Fate::Drop("no-member"),
+            Ok(mut outputs) => {
                 outputs.sort();
                 Fate::Forward(outputs)
             }
@@ -159,22 +156,21 @@ impl Reference {
     fn control(&mut self, now: Instant, port: PortIndex, frame: &Tagged) -> Option<Judged> {
         let ether_type = frame.type_behind(2);
         if ether_type == PROBE {
-            return Some(if self.wiring.is_trunk(port) { Ok(None) } else { Err("probe") });
+            return Some(Err("probe"));
         }
         let trunk = match (self.wiring.is_trunk(port), self.wiring.is_stp_trunk(port)) {
             (true, true) => Trunk::OfStp,
             (true, false) => Trunk::Other,
             (false, _) => Trunk::Not,
         };
-        Some(match treatment(frame.dst(), ether_type, &self.wiring.ports[port], trunk)? {
+        Some(match treatment(frame.dst(), &self.wiring.ports[port], trunk)? {
             Treatment::Discard => Err("reserved"),
             Treatment::Block => {
                 self.blocked.insert(port, now + BLOCK_TIME);
                 Err("bpdu")
             }
-            Treatment::Consume => Ok(None),
-            Treatment::TunnelAmongTrunks => Ok(Some(self.among_trunks(now, port, frame))),
-            Treatment::TunnelIfCustomers => self.within_service_vlan(now, port, frame.clone()).map(Some),
+            Treatment::TunnelAmongTrunks => Ok(self.among_trunks(now, port, frame)),
+            Treatment::TunnelIfCustomers => self.within_service_vlan(now, port, frame.clone()),
         })
     }
 
@@ -264,7 +260,7 @@ impl Reference {
         }
         let left = |name: &str| self.wiring.port_named(name).map(|port| self.wiring.bridge_of[port]);
         travel.through_chain = sent.iter().any(|(name, _)| left(name) != Some(bridge));
-        (Ok(Some(sent)), travel)
+        (Ok(sent), travel)
     }
 
     /// Goes into a domain with a frame, and on by every peering but the one it came by.
@@ -411,8 +407,8 @@ impl Reference {
     }
 }
 
-/// The copies that leave, nothing for a frame that was consumed, or why it was dropped.
-type Judged = Result<Option<Vec<(String, Vec<u8>)>>, &'static str>;
+/// The copies that leave, or why it was dropped.
+type Judged = Result<Vec<(String, Vec<u8>)>, &'static str>;
 
 /// The I/G bit (802-2014 8.2.2).
 fn is_group(address: [u8; 6]) -> bool {

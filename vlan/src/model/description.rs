@@ -3,7 +3,7 @@
 //! A [`Description`] comes from a TOML file or from the shared store; [`super::topology::Topology::build`] checks it as a
 //! whole. Each list keeps the order of the file, so that a mistake can point back at the line it came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -30,6 +30,11 @@ pub struct Description {
 }
 
 impl Description {
+    /// The hosts that have a trunk or a port.
+    pub fn hosts_with_ports(&self) -> BTreeSet<&str> {
+        self.trunks.iter().chain(&self.ports).map(|port| port.host.as_str()).collect()
+    }
+
     /// The list and the index in it of the exterior port with this identifier's number: trunks come first, then ports.
     pub(super) fn place_of(&self, port: usize) -> (Table, usize) {
         match port.checked_sub(self.trunks.len()) {
@@ -143,7 +148,7 @@ pub struct Port {
     /// Where `macs` are declared, frames from these are let in as well.
     #[serde(default)]
     pub shared_macs: Vec<MacAddr>,
-    /// Declared IP addresses, announced after a failover.
+    /// Declared IP addresses. Nothing announces them yet.
     pub ips: Vec<IpAddr>,
     /// Most dynamic addresses. `None`: 1 024, on a trunk the bridge's.
     pub mac_limit: Option<u32>,

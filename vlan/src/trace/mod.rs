@@ -16,7 +16,7 @@ use crate::model::segment::{Domain, Member};
 use crate::model::topology::{Located, Topology};
 use crate::policy::{self, Class};
 use crate::tag::{Tag, Tpid};
-use crate::verdict::{Decision, DropReason, Edit, Effect, Meter, Protocol, StormClass, Verdict};
+use crate::verdict::{Decision, DropReason, Edit, Effect, Egress, Meter, Output, StormClass, Verdict};
 use crate::vid::Vid;
 
 pub mod reason;
@@ -153,7 +153,9 @@ pub(crate) fn learned(topology: &Topology, src: MacAddr, at: Location, learned: 
         Learned::NotLearned(NotLearned::AtLimit { .. }) => {
             format!("{src} is not learned: {} has as many addresses as it may have", place(at))
         }
-        Learned::NotLearned(_) | Learned::Refused(_) => format!("{src} is not learned"),
+        Learned::NotLearned(_) | Learned::Undecided { .. } | Learned::Refused(_) => {
+            format!("{src} is not learned")
+        }
     };
     if let Some(gone) = learned.evicted() {
         text += &format!("; {} had to go for it", gone.mac);
@@ -239,7 +241,10 @@ pub(crate) fn leaves_to_host(
     edit: &Edit,
 ) -> String {
     let host = &topology.hosts()[host.0 as usize].name;
-    format!("one copy goes to host {host} by VXLAN {vni}, {}", changed(header, edit))
+    format!(
+        "one copy is meant for host {host} by VXLAN {vni}, which this version does not send: {}",
+        changed(header, edit)
+    )
 }
 
 /// How a copy's tags are and what was done to them.
@@ -258,17 +263,14 @@ fn changed(header: &Header, edit: &Edit) -> String {
     }
 }
 
-/// How the story of a frame on its segment ends.
+/// How the story of a frame on its segment ends. Copies for other hosts are none that leave.
 pub(crate) fn ending(verdict: &Verdict, decision: Decision) -> String {
-    match decision {
-        Decision::Forward if verdict.outputs.len() == 1 => "forwarded, one copy".to_owned(),
-        Decision::Forward => format!("forwarded, {} copies", verdict.outputs.len()),
-        Decision::Unjudged => "not judged".to_owned(),
-        Decision::Drop(why) => format!("dropped ({why}): {}", reason::sentence(why)),
-        Decision::Consume(Protocol::Lldp) => "consumed: the gateway reads LLDP itself".to_owned(),
-        Decision::Consume(Protocol::Probe) => {
-            "consumed: it is a probe of the gateway's, sent from trunk to trunk".to_owned()
-        }
+    let leaves = |output: &&Output| matches!(output.to, Egress::Port(_));
+    match (decision, verdict.outputs.iter().filter(leaves).count()) {
+        (Decision::Forward, 1) => "forwarded, one copy".to_owned(),
+        (Decision::Forward, copies) => format!("forwarded, {copies} copies"),
+        (Decision::Unjudged, _) => "not judged".to_owned(),
+        (Decision::Drop(why), _) => format!("dropped ({why}): {}", reason::sentence(why)),
     }
 }
 
@@ -277,12 +279,6 @@ pub(crate) fn effect(topology: &Topology, effect: Effect) -> String {
     match effect {
         Effect::BlockPort(port) => {
             format!("{} is blocked for 300 s, for a bridge seems to be behind it", topology.port(port).name)
-        }
-        Effect::Watch(port) => {
-            format!(
-                "the gateway remembers what spanning tree said at {}, to see loops",
-                topology.port(port).name
-            )
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::frame::Header;
 use crate::ingress;
 use crate::model::port::{Mode, Port, Trunk};
 use crate::model::topology::Topology;
+use crate::time::{Instant, span};
 use crate::verdict::{Consulted, DropReason};
 use crate::vid::{Vid, VidSet};
 
@@ -28,9 +29,9 @@ pub fn sentence(reason: DropReason) -> &'static str {
         DropReason::Pinned => "the source is declared on another port",
         DropReason::Frozen => "the source moved too often and is frozen where it was",
         DropReason::AddressLimit => "the port has as many addresses as it may have",
-        DropReason::Reserved => "a control protocol of the link that a bridge does not pass on",
+        DropReason::Reserved => "not bridged: it is for the neighbour on this link alone",
         DropReason::Bpdu => "a BPDU where no bridge may be",
-        DropReason::Probe => "a probe that did not come by a trunk",
+        DropReason::Probe => "not bridged: a probe between gateways is for no station",
         DropReason::SamePort => "the destination is behind the port it came from",
         DropReason::SameGroup => "it came in by a trunk of the same fabric, which delivers it itself",
         DropReason::NotMember => "the destination's port is not in this VLAN",
@@ -72,11 +73,20 @@ pub(crate) fn leaving(plane: &Plane<'_, '_>, port: &Port, vid: Option<Vid>, reas
 }
 
 /// Why a source address is not believed to be where it was seen.
-pub(crate) fn source(topology: &Topology, reason: DropReason, refused: Option<&Refused>) -> String {
+pub(crate) fn source(
+    topology: &Topology,
+    now: Instant,
+    reason: DropReason,
+    refused: Option<&Refused>,
+) -> String {
     let why = match refused {
         Some(Refused::Pinned { at }) => format!("the source is declared behind {}", place(topology, *at)),
         Some(Refused::Frozen { at, until }) => {
-            format!("the source moved too often and is kept behind {} until {until}", place(topology, *at))
+            let span = span(until.since(now));
+            format!(
+                "the source moved too often and is kept behind {} for another {span}",
+                place(topology, *at)
+            )
         }
         Some(Refused::Reflected { at }) => {
             let at = place(topology, *at);

@@ -83,8 +83,6 @@ pub enum Fate {
     Forward(Vec<(To, Vec<u8>)>),
     /// The stable name of the reason.
     Drop(String),
-    /// The protocol.
-    Consume(String),
 }
 
 /// Where a copy goes.
@@ -107,8 +105,6 @@ pub enum Note {
     Unmetered,
     /// A port is blocked for it.
     Blocks(String),
-    /// It was seen as a sign of a loop on this port.
-    Watches(String),
     /// Nothing else happens.
     NoEffect,
     /// A member port that it does not leave by, and why.

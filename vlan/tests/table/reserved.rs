@@ -145,9 +145,7 @@ fn meaning(word: &str, kind: &Kind, bytes: &[u8]) -> Result<(Fate, Vec<Note>), S
     let it = || "it".to_owned();
     Ok(match word {
         "discard" => (Fate::Drop("reserved".to_owned()), vec![Note::NoEffect]),
-        "watch" => (Fate::Drop("reserved".to_owned()), vec![Note::Watches(it())]),
         "block" => (Fate::Drop("bpdu".to_owned()), vec![Note::Blocks(it())]),
-        "consume" => (Fate::Consume("lldp".to_owned()), vec![Note::NoEffect]),
         "tunnel" => (copies(kind.tunnel, bytes)?, vec![Note::NoEffect]),
         "forward" => (copies(kind.forward, bytes)?, Vec::new()),
         other => return Err(format!("{other:?} is not what a port does with a protocol")),

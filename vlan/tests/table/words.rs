@@ -71,13 +71,10 @@ pub fn retagged(bytes: &[u8], depth: usize, tags: &[[u8; 4]]) -> Vec<u8> {
     [&bytes[..12], &tags.concat(), &bytes[12 + 4 * depth..]].concat()
 }
 
-/// `drop REASON`, `consume PROTOCOL`, or copies `PORT TAGS, host NAME TAGS`.
+/// `drop REASON`, or copies `PORT TAGS, host NAME TAGS`.
 pub fn fate(text: &str, bytes: &[u8], depth: usize, terms: Terms) -> Result<Fate, String> {
     if let Some(reason) = text.strip_prefix("drop ") {
         return Ok(Fate::Drop(reason.to_owned()));
-    }
-    if let Some(protocol) = text.strip_prefix("consume ") {
-        return Ok(Fate::Consume(protocol.to_owned()));
     }
     let copy = |copy: &str| {
         let malformed = || format!("{copy:?} is not PORT TAGS");
@@ -112,7 +109,6 @@ pub fn note(text: &str) -> Result<Note, String> {
         }
         ["unmetered"] => Note::Unmetered,
         ["blocks", port] => Note::Blocks(port.to_owned()),
-        ["watches", port] => Note::Watches(port.to_owned()),
         ["count", port, count] => {
             Note::Count(port.to_owned(), count.parse().map_err(|_| format!("{count:?} is no number"))?)
         }

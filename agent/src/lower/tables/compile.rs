@@ -8,7 +8,7 @@ use datapath::tables::{
     Admission, Arrives, AttachmentId, ControlClass, ControlRule, Discard, Entry, Exit, GroupId, Ingress,
     LearnId, LearnRule, LimitId, PlaceId, PortGate, PortRule, StormMeter, StormMeters, Tables,
 };
-use vlan::control::{Control, watched};
+use vlan::control::Control;
 use vlan::fdb::{LearnPolicy, Slot};
 use vlan::forward::Plane;
 use vlan::frame::Header;
@@ -17,7 +17,7 @@ use vlan::model::port::Port;
 use vlan::model::segment::{Domain, Member, Segment};
 use vlan::policy::Class;
 use vlan::switch::learn_policy;
-use vlan::verdict::{DropReason, Protocol, StormClass};
+use vlan::verdict::{DropReason, StormClass};
 use vlan::vid::Vid;
 
 use super::names::{AttachmentName, DomainName, LimitName, MeterName, Names, PlaceName, Scope};
@@ -267,17 +267,15 @@ impl<V: Vports> Compiler<'_, V> {
 
     /// Only what differs from having no rule.
     fn controls(&self, port: &Port) -> Vec<(ControlClass, ControlRule)> {
-        let probe = port.is_trunk.then_some((ControlClass::Probe, ControlRule::Consume(Protocol::Probe)));
         let rules = CLASSES.into_iter().map(|class| (ControlClass::from(class), self.control(port, class)));
         let without = PortRule { gate: PortGate::Open, macs: Vec::new(), controls: Vec::new() };
-        probe.into_iter().chain(rules.filter(|(class, rule)| without.control(*class) != *rule)).collect()
+        rules.filter(|(class, rule)| without.control(*class) != *rule).collect()
     }
 
     fn control(&self, port: &Port, class: Class) -> ControlRule {
         match self.plane.control(port, class) {
             Control::Classify => {
-                let is_reported = watched(port, class).is_some();
-                let unadmitted = Discard { reason: DropReason::Reserved, is_reported };
+                let unadmitted = Discard { reason: DropReason::Reserved, is_reported: false };
                 ControlRule::Classify { unadmitted: port.is_trunk.then_some(unadmitted) }
             }
             Control::PassBetweenTrunks => {
@@ -286,7 +284,6 @@ impl<V: Vports> Compiler<'_, V> {
                 let vports = up.filter_map(|other| (self.vport_of)(other.id));
                 ControlRule::Pass(vports.map(Exit::unchanged).collect())
             }
-            Control::Consume(protocol) => ControlRule::Consume(protocol),
             Control::Drop(reason, effect) => {
                 ControlRule::Drop(Discard { reason, is_reported: effect.is_some() })
             }

@@ -7,7 +7,7 @@
 use datapath::tables::{AddressKind, ControlClass, LearnId, PlaceId, TableEvent, TableReport, Tables};
 use smallvec::{SmallVec, smallvec};
 use vlan::addr::MacAddr;
-use vlan::control::{Control, watched};
+use vlan::control::Control;
 use vlan::fdb::entry::{Gone, Kind};
 use vlan::fdb::{Learn, Learned, Slot};
 use vlan::model::id::{Location, PortId, SegmentId};
@@ -168,7 +168,7 @@ impl TableWriter {
         // The datapath has counted already, and has let another go where it must.
         let slot = Slot::of(location).unwrap_or(policy.limited_by);
         policy.limit = policy.limit.max(switch.fdb.count(slot).saturating_add(1));
-        let learned = switch.fdb.learn(now, Learn { segment, mac, location, policy });
+        let learned = switch.fdb.learn(now, Learn::new(segment, mac, location, policy));
         let evicted = learned.evicted().map(|gone| (gone.segment, gone.mac));
         let changed = std::iter::once((segment, mac)).chain(evicted).collect();
         Heard { lesson: Lesson::Learned(learned), changed }
@@ -190,15 +190,13 @@ fn stale() -> Heard {
     Heard { lesson: Lesson::Stale, changed: smallvec![] }
 }
 
-/// What the verdict on such a frame would have had as its effect. A class that the port lets in ends where it is reported: in a
-/// VLAN that is no customer's.
+/// What the verdict on such a frame would have had as its effect.
 fn control(switch: &Switch, port: PortId, class: ControlClass) -> Heard {
     let policy_class = CLASSES.into_iter().find(|known| ControlClass::from(*known) == class);
     let at = switch.topology().port(port);
     let effect = policy_class.and_then(|class| match switch.state().control(at, class) {
         Control::Drop(_, effect) => effect,
-        Control::Classify => watched(at, class),
-        Control::PassBetweenTrunks | Control::Consume(_) => None,
+        Control::Classify | Control::PassBetweenTrunks => None,
     });
     Heard { lesson: Lesson::Control { port, class, effect }, changed: smallvec![] }
 }

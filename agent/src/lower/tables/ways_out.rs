@@ -72,7 +72,7 @@ impl WaysOut {
             let takes = |member| plane.takes_tunnelled(port, entered.admitted.vid, number, member);
             ControlFlood::To(self.exits(takes))
         } else {
-            ControlFlood::Drop(Discard { reason: DropReason::Reserved, is_reported: true })
+            ControlFlood::Drop(Discard { reason: DropReason::Reserved, is_reported: false })
         };
         AttachmentRule { flood: self.exits(|_| true), control }
     }
