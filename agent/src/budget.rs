@@ -94,6 +94,23 @@ impl Budget {
         is_admitted
     }
 
+    /// Whether [`Budget::admit`] would say so now.
+    pub fn would_admit(&self, now: Instant, port: PortKey, vid: u16) -> bool {
+        let Rates { port: rate, port_burst, vlan, vlan_burst } = self.rates;
+        let has_token = |bucket: Option<&Bucket>, rate, burst| {
+            bucket.copied().unwrap_or(Bucket::full(now, burst)).has_token_by(now, rate, burst)
+        };
+        rate == 0
+            || has_token(self.ports.get(&port), rate, port_burst)
+                && has_token(self.vlans.get(&(port, vid)), vlan, vlan_burst)
+    }
+
+    /// Whether [`Budget::admit_control`] would say so now.
+    pub fn would_admit_control(&self, now: Instant, port: PortKey) -> bool {
+        let bucket = self.control.get(&port).copied().unwrap_or(Bucket::full(now, CONTROL_BURST));
+        self.rates.port == 0 || bucket.has_token_by(now, CONTROL_RATE, CONTROL_BURST)
+    }
+
     /// Forgets buckets that are full again.
     pub fn forget_full(&mut self, now: Instant) {
         let Rates { port, port_burst, vlan, vlan_burst } = self.rates;
@@ -124,6 +141,11 @@ impl Bucket {
 
     fn has_token(&self) -> bool {
         self.level >= TOKEN
+    }
+
+    fn has_token_by(mut self, now: Instant, rate: u32, burst: u32) -> bool {
+        self.refill(now, rate, burst);
+        self.has_token()
     }
 
     fn take(&mut self) {

@@ -42,6 +42,18 @@ impl Instant {
     }
 }
 
+/// A length of time as people say it: `0.5s`, `42s`, `4m10s`, `2h05m`, `3d07h`.
+pub fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..10 if span.subsec_millis() >= 100 => format!("{seconds}.{}s", span.subsec_millis() / 100),
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Instant;
 
@@ -63,5 +75,27 @@ impl Sub<Duration> for Instant {
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:09}s", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_as_people_say_them() {
+        for (millis, text) in [
+            (0, "0s"),
+            (99, "0s"),
+            (500, "0.5s"),
+            (9_950, "9.9s"),
+            (42_700, "42s"),
+            (60_000, "1m00s"),
+            (250_000, "4m10s"),
+            (7_500_000, "2h05m"),
+            (284_400_000, "3d07h"),
+        ] {
+            assert_eq!(span(Duration::from_millis(millis)), text);
+        }
     }
 }

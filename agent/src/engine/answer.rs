@@ -2,6 +2,7 @@
 
 use datapath::flow::{FlowId, MeterId};
 use datapath::{Refusal, RefusalCause};
+use vlan::fdb::reflect::Echo;
 use vlan::time::Instant;
 use vlan::verdict::StormClass;
 
@@ -27,6 +28,8 @@ pub(super) enum Asked {
     SetUp(Box<[Asked; 2]>),
     /// Set and remove meters.
     Meters(Vec<MeterId>),
+    /// Read when flows were last used that go elsewhere from then on, and what may come back of what they sent.
+    Diverted(Vec<(FlowId, Echo)>),
     /// Read when flows were last used, for frames that wait for it.
     Uses(Vec<Doubt>),
 }
@@ -39,6 +42,7 @@ impl Asked {
             Asked::Frames(ports) => ports.len(),
             Asked::SetUp(parts) => parts.iter().map(Asked::count).sum(),
             Asked::Meters(meters) => meters.len(),
+            Asked::Diverted(flows) => flows.len(),
             Asked::Uses(doubts) => doubts.iter().map(Doubt::count).sum(),
             Asked::Attach(_) | Asked::Detach => 1,
         }
@@ -77,6 +81,7 @@ impl Engine {
                 self.note_answers_to(now, frames, behind);
             }
             Asked::Meters(meters) => self.note_meters(now, &meters, answers),
+            Asked::Diverted(flows) => self.note_diverted_uses(now, flows, answers),
             Asked::Uses(doubts) => self.note_uses(now, doubts, answers),
         }
     }
