@@ -1,5 +1,6 @@
 //! The daemon's socket, seen from the command line.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt, Full};
@@ -23,6 +24,15 @@ pub enum ClientError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is a socket, and it is not for this user.
+    #[error(
+        "{socket}: no permission: it is for root and {}; become one of them (`usermod -aG`), or use sudo",
+        group_of(socket)
+    )]
+    NoPermission {
+        /// The socket.
+        socket: PathBuf,
+    },
     /// The connection broke.
     #[error("{socket}: the daemon broke off: {cause}")]
     Broken {
@@ -45,7 +55,7 @@ impl ClientError {
     /// How the command ends: what names an object that is not there is wrong usage, what does not build is bad configuration.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ClientError::Refused { status: 404, .. } => WRONG_USAGE,
+            ClientError::Refused { status: 400 | 404, .. } => WRONG_USAGE,
             ClientError::Refused { status: 422, .. } => BAD_CONFIGURATION,
             _ => FAILED,
         }
@@ -94,8 +104,7 @@ impl Client {
 
     async fn exchange_async(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes, ClientError> {
         let stream = UnixStream::connect(&self.socket).await;
-        let stream =
-            stream.map_err(|source| ClientError::NoDaemon { socket: self.socket.clone(), source })?;
+        let stream = stream.map_err(|source| self.unreachable(source))?;
         let broken = |error: hyper::Error| self.broken(error.to_string());
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -113,9 +122,25 @@ impl Client {
         if status.is_success() { Ok(bytes) } else { Err(refused(status, &bytes)) }
     }
 
+    fn unreachable(&self, source: std::io::Error) -> ClientError {
+        let socket = self.socket.clone();
+        match source.kind() {
+            std::io::ErrorKind::PermissionDenied => ClientError::NoPermission { socket },
+            _ => ClientError::NoDaemon { socket, source },
+        }
+    }
+
     fn broken(&self, cause: String) -> ClientError {
         ClientError::Broken { socket: self.socket.clone(), cause }
     }
+}
+
+/// The group that may use a socket, as far as can be seen: a directory on the way may hide it.
+fn group_of(socket: &Path) -> String {
+    let Ok(metadata) = std::fs::metadata(socket) else { return "the group of its directory".to_owned() };
+    let gid = metadata.gid();
+    let group = nix::unistd::Group::from_gid(nix::unistd::Gid::from_raw(gid)).ok().flatten();
+    group.map_or_else(|| format!("group {gid}"), |group| format!("group {}", group.name))
 }
 
 fn refused(status: StatusCode, bytes: &[u8]) -> ClientError {

@@ -2,14 +2,15 @@
 
 use std::io::{self, Write};
 
+use agent::list::{Asked, Listed};
 use agent::view::{BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::DONE;
-use crate::cli::args::{At, Subject};
+use crate::cli::args::{At, Selection, Subject};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::time::utc;
+use crate::cli::{DONE, WRONG_USAGE};
 
 /// Asks the daemon and prints its answer.
 ///
@@ -17,55 +18,105 @@ use crate::cli::time::utc;
 /// The answer cannot be written.
 pub fn show(
     subject: Subject,
-    newest: usize,
+    (newest, selection): (usize, &Selection),
     at: &At,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<u8> {
     let (client, json) = (&Client::new(&at.socket), at.json);
+    let asked = &asked(selection);
     let printed = match subject {
-        Subject::Status => one(client, json, out),
-        Subject::Ports => list::<PortView>(client, "/v1/ports", json, out),
-        Subject::Trunks => list::<TrunkView>(client, "/v1/trunks", json, out),
-        Subject::Bridges => list::<BridgeView>(client, "/v1/bridges", json, out),
-        Subject::Macs => list::<MacView>(client, "/v1/macs", json, out),
-        Subject::Flows => list::<FlowView>(client, "/v1/flows", json, out),
-        Subject::Counters => counters(client, json, out),
-        Subject::Events => list::<EventView>(client, &format!("/v1/events?newest={newest}"), json, out),
-    };
-    match printed {
-        Ok(written) => written.map(|()| DONE),
-        Err(error) => {
-            writeln!(err, "l2gw: {error}")?;
-            Ok(error.exit_code())
+        Subject::Status | Subject::Events if *asked != Asked::default() => {
+            Err(Failure::Usage("status and events are shown as a whole, without a filter".to_owned()))
         }
+        Subject::Status => one(client, json, out),
+        Subject::Ports => list::<PortView>(client, asked, json, out),
+        Subject::Trunks => list::<TrunkView>(client, asked, json, out),
+        Subject::Bridges => list::<BridgeView>(client, asked, json, out),
+        Subject::Macs => list::<MacView>(client, asked, json, out),
+        Subject::Flows => list::<FlowView>(client, asked, json, out),
+        Subject::Counters => counters(client, asked, json, out),
+        Subject::Events => events(client, newest, json, out),
+    };
+    let (text, code) = match printed {
+        Ok(written) => return written.map(|()| DONE),
+        Err(Failure::Client(error)) => (error.to_string(), error.exit_code()),
+        Err(Failure::Usage(error)) => (error, WRONG_USAGE),
+    };
+    writeln!(err, "l2gw: {text}")?;
+    Ok(code)
+}
+
+/// Why nothing is shown.
+enum Failure {
+    Client(ClientError),
+    Usage(String),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        Failure::Client(error)
     }
 }
 
-fn one(client: &Client, json: bool, out: &mut impl Write) -> Result<io::Result<()>, ClientError> {
+type Printed = Result<io::Result<()>, Failure>;
+
+fn asked(selection: &Selection) -> Asked {
+    let Selection { port, vlan, mac, down, sort, limit } = selection.clone();
+    Asked { port, vlan, mac, down, sort, limit: limit.map(|limit| limit as usize) }
+}
+
+fn one(client: &Client, json: bool, out: &mut impl Write) -> Printed {
     let status: StatusView = client.read("/v1/status")?;
     Ok(if json { print_json(&status, out) } else { print_status(&status, out) })
 }
 
-fn list<T: Row>(
-    client: &Client,
-    path: &str,
-    json: bool,
-    out: &mut impl Write,
-) -> Result<io::Result<()>, ClientError> {
-    let rows: Vec<T> = client.read(path)?;
+fn list<T: Row + Listed>(client: &Client, asked: &Asked, json: bool, out: &mut impl Write) -> Printed {
+    let rows = read::<T>(client, asked)?;
+    Ok(if json { print_json(&rows, out) } else { print_columns(&rows, out) })
+}
+
+fn read<T: Listed>(client: &Client, asked: &Asked) -> Result<Vec<T>, Failure> {
+    asked.order::<T>().map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(client.read(&format!("/v1/{}{}", T::NAME, query(asked)))?)
+}
+
+fn query(asked: &Asked) -> String {
+    let given = [
+        ("port", asked.port.clone()),
+        ("vlan", asked.vlan.map(|vlan| vlan.to_string())),
+        ("mac", asked.mac.map(|mac| mac.to_string())),
+        ("down", asked.down.then(|| "true".to_owned())),
+        ("sort", asked.sort.clone()),
+        ("limit", asked.limit.map(|limit| limit.to_string())),
+    ];
+    let given = given.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", escaped(&value?))));
+    let given: Vec<String> = given.collect();
+    if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
+}
+
+/// As a value stands in a query (RFC 3986 2.1).
+fn escaped(value: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    value.bytes().map(byte).collect()
+}
+
+fn events(client: &Client, newest: usize, json: bool, out: &mut impl Write) -> Printed {
+    let rows: Vec<EventView> = client.read(&format!("/v1/events?newest={newest}"))?;
     Ok(if json { print_json(&rows, out) } else { print_columns(&rows, out) })
 }
 
 /// As text without those that are 0, or what matters would be lost among them.
-fn counters(client: &Client, json: bool, out: &mut impl Write) -> Result<io::Result<()>, ClientError> {
-    let mut rows: Vec<CounterView> = client.read("/v1/counters")?;
+fn counters(client: &Client, asked: &Asked, json: bool, out: &mut impl Write) -> Printed {
+    let mut rows = read::<CounterView>(client, asked)?;
     if json {
         return Ok(print_json(&rows, out));
     }
     let all = rows.len();
     rows.retain(|row| row.value > 0);
-    rows.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
     let zeros = all - rows.len();
     Ok(print_columns(&rows, out).and_then(|()| writeln!(out, "({zeros} more are 0; --json has them all)")))
 }
@@ -83,7 +134,15 @@ fn print_status(status: &StatusView, out: &mut impl Write) -> io::Result<()> {
         out,
         "ports {} of {} up, {} addresses, {} flows",
         status.ports_up, status.ports, status.addresses, status.flows
-    )
+    )?;
+    if status.down.is_empty() {
+        return Ok(());
+    }
+    let more = match (status.ports - status.ports_up).saturating_sub(status.down.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more; `l2gw show ports --down` says why"),
+    };
+    writeln!(out, "not up: {}{more}", status.down.join(", "))
 }
 
 /// Something that is shown as a line of columns.
@@ -122,7 +181,7 @@ impl Row for PortView {
         "RX",
         "TX",
         "UPCALLS",
-        "OVER-BUDGET",
+        "DROPS",
         "WHY",
     ];
 
@@ -138,9 +197,18 @@ impl Row for PortView {
             self.rx_packets.to_string(),
             self.tx_packets.to_string(),
             self.upcalls.to_string(),
-            self.over_budget.to_string(),
-            self.why.clone(),
+            self.drops.to_string(),
+            why(self),
         ]
+    }
+}
+
+/// Why a port is not up, else why most of what it drops is dropped.
+fn why(port: &PortView) -> String {
+    match (port.why.is_empty(), port.drop_reason.is_empty()) {
+        (false, _) => port.why.clone(),
+        (true, true) => String::new(),
+        (true, false) => format!("drops mostly: {}", port.drop_reason),
     }
 }
 
@@ -177,6 +245,7 @@ impl Row for MacView {
 
     fn cells(&self) -> Vec<String> {
         let vid = self.vid.map_or_else(|| "-".to_owned(), |vid| vid.to_string());
+        let vid = self.inner.map_or(vid.clone(), |inner| format!("{vid} > {inner}"));
         let idle = if self.kind == "dynamic" { seconds(self.age_ms) } else { "-".to_owned() };
         vec![self.mac.to_string(), self.bridge.clone(), vid, self.location.clone(), self.kind.clone(), idle]
     }
