@@ -1,5 +1,5 @@
 # make demo and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
-.PHONY: install build check test demo house bench-kernel bench-uml fuzz fmt clean
+.PHONY: install build check test test-smp demo house bench-kernel bench-uml bench-scale fuzz fmt clean
 
 install:
 	@tests/setup/install.sh
@@ -16,7 +16,9 @@ test: install
 	@tests/setup/captures.sh
 	@tests/setup/run-tests.sh test
 
-demo: build
+# The gateway, and what boots a test kernel for it where that is needed: no test is built.
+demo: install
+	@tests/setup/run-tests.sh demo
 	@"$${CARGO_TARGET_DIR:-target}"/debug/lab-run "$${CARGO_TARGET_DIR:-target}"/debug/l2gw demo
 
 # The size of the code against its budgets; CONTRIBUTING.md has them.
@@ -34,6 +36,17 @@ bench-uml: install
 	@tests/setup/bench.sh uml
 	@. tests/setup/toolchain.sh; cargo build --release --locked -p l2gw -p tests --bins
 	@"$${CARGO_TARGET_DIR:-target}"/release/bench-uml
+
+# How cost grows with size, with verdict and exit code. It takes half an hour, and is best alone on the machine.
+bench-scale: install
+	@. tests/setup/toolchain.sh; cargo build --release --locked --workspace --bins
+	@"$${CARGO_TARGET_DIR:-target}"/release/bench-scale
+
+# What only two CPUs show, under QEMU, against ovs-vswitchd: some minutes after the build. It needs what bench-kernel needs.
+test-smp: install
+	@tests/setup/bench.sh kernel
+	@. tests/setup/toolchain.sh; cargo build --release --locked --workspace --bins
+	@"$${CARGO_TARGET_DIR:-target}"/release/bench-smp
 
 # One target for a while: make fuzz TARGET=frames SECONDS=1800. Needs a nightly compiler; docs/fuzzing.md tells the targets.
 fuzz: install

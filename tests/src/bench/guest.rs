@@ -1,5 +1,5 @@
-//! A machine whose clock counts instructions: QEMU without acceleration, `-icount shift=0,sleep=off`. One instruction is a nanosecond of
-//! its time, and while nothing is to be done its clock jumps to the next timer.
+//! A machine in QEMU, without acceleration. Of one shape its clock counts instructions, `-icount shift=0,sleep=off`: one instruction is a
+//! nanosecond of its time, and while nothing is to be done its clock jumps to the next timer. The other has two CPUs.
 //!
 //! ```text
 //!   initramfs: this program as /init, the libraries it has loaded, modules in order, the job
@@ -78,6 +78,41 @@ impl Kernel {
     }
 }
 
+/// What a machine is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One CPU, and a clock of instructions.
+    Counted,
+    /// Two CPUs, each a thread of the host, and the host's clock.
+    TwoCpus,
+}
+
+impl Shape {
+    /// The plain `pc` machine and CPU model of QEMU where instructions are counted: another one counts differently.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Shape::Counted => &[
+                "-cpu",
+                "qemu64",
+                "-accel",
+                "tcg",
+                "-icount",
+                "shift=0,sleep=off",
+                "-smp",
+                "1",
+                "-rtc",
+                "clock=vm",
+            ],
+            Shape::TwoCpus => &["-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "2"],
+        }
+    }
+
+    fn command_line(self) -> String {
+        let more = if self == Shape::TwoCpus { " no_timer_check mitigations=off" } else { "" };
+        format!("{COMMAND_LINE}{more}")
+    }
+}
+
 /// A machine that runs. Dropping it kills it.
 #[derive(Debug)]
 pub struct Guest {
@@ -90,14 +125,20 @@ impl Guest {
     ///
     /// # Errors
     /// QEMU is missing, or the initramfs cannot be made.
-    pub fn boot(kernel: &Kernel, job: &Job) -> Result<Guest, String> {
+    pub fn boot(kernel: &Kernel, job: &Job, shape: Shape) -> Result<Guest, String> {
         let directory = tempfile::Builder::new().prefix("l2gw-bench-").tempdir();
         let directory = directory.map_err(|e| format!("cannot make a directory: {e}"))?;
         let initramfs = directory.path().join("initramfs");
         fs::write(&initramfs, archive(kernel, job)?).map_err(|e| format!("{}: {e}", initramfs.display()))?;
         let mut command = Command::new(QEMU);
-        command.args(MACHINE).arg("-kernel").arg(kernel.image()).arg("-initrd").arg(&initramfs);
-        command.arg("-append").arg(COMMAND_LINE);
+        command
+            .args(MACHINE)
+            .args(shape.arguments())
+            .arg("-kernel")
+            .arg(kernel.image())
+            .arg("-initrd")
+            .arg(&initramfs);
+        command.arg("-append").arg(shape.command_line());
         command.arg("-serial").arg(format!("file:{}", directory.path().join(CONSOLE).display()));
         command.args(["-serial", "stdio"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -193,8 +234,8 @@ fn spawn_bound(command: &mut Command) -> std::io::Result<Child> {
 
 const QEMU: &str = "qemu-system-x86_64";
 
-/// One CPU, a clock of instructions, the host's files. The plain `pc` machine and CPU model of QEMU: another one counts differently.
-const MACHINE: [&str; 25] = [
+/// Of every shape: the host's files, and nothing that is not needed.
+const MACHINE: [&str; 15] = [
     "-nodefaults",
     "-no-user-config",
     "-no-reboot",
@@ -202,18 +243,8 @@ const MACHINE: [&str; 25] = [
     "none",
     "-machine",
     "pc",
-    "-cpu",
-    "qemu64",
-    "-accel",
-    "tcg",
-    "-icount",
-    "shift=0,sleep=off",
-    "-smp",
-    "1",
     "-m",
     "1536",
-    "-rtc",
-    "clock=vm",
     "-fsdev",
     "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
     "-device",

@@ -8,6 +8,8 @@
 //!   inside:   station ══ `vm`  [ contender ]  `trunk` ══ switch          a wire; the contender is one of seven
 //!               └ pktgen, packet sockets ──► figures ──► report (table, ratios, aims)
 //! ```
+//! [`scale`] is `make bench-scale`: how cost grows with size. [`smp`] is `make test-smp`: what only two CPUs show.
+//!
 //! Figures are [`samples::Samples`]: what was measured several times, never one number without its spread. As in the lab, a step that
 //! cannot be done panics and names what, which and why.
 
@@ -24,6 +26,8 @@ pub mod ovs;
 pub mod pktgen;
 pub mod report;
 pub mod samples;
+pub mod scale;
+pub mod smp;
 pub mod static_flow;
 pub mod table;
 pub mod turns;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tests::bench::contender::{Contender, Kind};
 use tests::bench::figure::{Figure, Measure};
 use tests::bench::first_frames::{Conversations, WINDOW};
-use tests::bench::guest::{Guest, Kernel};
+use tests::bench::guest::{Guest, Kernel, Shape};
 use tests::bench::{init, pktgen, report};
 use tests::lab::job::{INSIDE_VARIABLE, Job};
 use tests::lab::kernel::is_inside;
@@ -50,7 +50,7 @@ fn boot(tools: &Path) -> Result<bool, String> {
         Some(figure) => figures.push(figure),
         None => eprintln!("  {}", line.trim_end()),
     };
-    Guest::boot(&kernel, &job)?.wait(heed)?;
+    Guest::boot(&kernel, &job, Shape::Counted)?.wait(heed)?;
     Ok(tell(kernel.release(), &figures))
 }
 
