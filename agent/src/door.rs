@@ -66,6 +66,15 @@ pub enum DoorError {
         /// The host that runs.
         host: String,
     },
+    /// It has ports on several hosts, and the store is one host's own.
+    #[error(
+        "it has ports on several hosts: {}; the embedded store is that of a single host, and nothing would be forwarded between them; this \
+         version runs no shared store yet, so keep a file for each host", listed(.hosts)
+    )]
+    SeveralHosts {
+        /// The hosts.
+        hosts: Vec<String>,
+    },
     /// The host that runs is not in it.
     #[error("{host:?}, this host, is no host of it; it has {}", listed(.known))]
     NoHost {
@@ -218,6 +227,10 @@ impl Door {
         let is_empty = proposed.hosts.is_empty() && proposed.bridges.is_empty();
         if is_empty && !is_named(host) {
             return Err(DoorError::Nothing { host: host.clone() });
+        }
+        let hosts = proposed.hosts_with_ports();
+        if hosts.len() > 1 && matches!(*self.store, Store::Embedded(_)) {
+            return Err(DoorError::SeveralHosts { hosts: hosts.into_iter().map(str::to_owned).collect() });
         }
         if newest.is_none() && !proposed.hosts.iter().any(|known| known.name == *host) {
             let known = proposed.hosts.iter().map(|host| host.name.clone()).collect();

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::cli::{BAD_CONFIGURATION, DONE};
-use crate::config::finding::{Finding, Problems, printable};
+use crate::config::finding::{Finding, Problems, is_none, printable};
 use crate::config::{self, Config};
 
 /// Checks the file at `path`. Without mistakes: its warnings, then one line of summary, to `out`. With mistakes: every one, a line each,
@@ -45,6 +45,9 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<Summary>,
     mistakes: &'a [Finding],
+    /// How many mistakes there are behind these.
+    #[serde(skip_serializing_if = "is_none")]
+    more: usize,
     warnings: &'a [Finding],
 }
 
@@ -53,11 +56,16 @@ impl<'a> Report<'a> {
         match checked {
             Ok(config) => {
                 let summary = Some(Summary::new(config));
-                Report { file, ok: true, summary, mistakes: &[], warnings: &config.warnings }
+                Report { file, ok: true, summary, mistakes: &[], more: 0, warnings: &config.warnings }
             }
-            Err(problems) => {
-                Report { file, ok: false, summary: None, mistakes: &problems.mistakes, warnings: &[] }
-            }
+            Err(problems) => Report {
+                file,
+                ok: false,
+                summary: None,
+                mistakes: &problems.mistakes,
+                more: problems.more,
+                warnings: &[],
+            },
         }
     }
 }

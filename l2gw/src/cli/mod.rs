@@ -7,6 +7,7 @@ pub mod client;
 pub mod demo;
 pub mod difference;
 mod help;
+pub mod host;
 pub mod live;
 pub mod offline;
 pub mod pcap;

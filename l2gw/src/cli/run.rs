@@ -3,7 +3,6 @@
 //! The order of its start: the file is checked; the state directory is locked; the socket is opened; the file becomes the newest
 //! revision if it has changed; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use tracing::{info, warn};
 use vlan::model::description::DatapathKind;
 
 use crate::cli::args::{Datapath, RunRequest};
+use crate::cli::host::{host_for, unknown};
 use crate::cli::offline::load;
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE, reload};
 use crate::config::Config;
@@ -33,16 +33,13 @@ use crate::config::store::{JournalBackend, Nsdb};
 /// A message cannot be written.
 pub fn run(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
     let Some(config) = load(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
-    let host = match &request.host {
-        Some(host) => host.clone(),
-        None => {
-            nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    let host = match this_host(request, &config) {
+        Ok(host) => host,
+        Err(refusal) => {
+            writeln!(err, "l2gw: {refusal}")?;
+            return Ok(WRONG_USAGE);
         }
     };
-    if config.topology.host_named(&host).is_none() {
-        writeln!(err, "l2gw: {}", unknown_host(request, &host, &config))?;
-        return Ok(WRONG_USAGE);
-    }
     let plan = match plan(request, host, &config) {
         Ok(plan) => plan,
         Err(refusal) => {
@@ -52,9 +49,6 @@ pub fn run(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
     };
     for warning in &config.warnings {
         writeln!(err, "warning: {}", warning.line_for(&config.file))?;
-    }
-    if let Some(warning) = several_hosts(&config) {
-        writeln!(err, "warning: {}: {warning}", request.file.display())?;
     }
     match serve(request, plan, config) {
         Ok(()) => Ok(DONE),
@@ -75,23 +69,18 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure { code: FAILED, message: error.to_string() }
 }
 
-fn unknown_host(request: &RunRequest, host: &str, config: &Config) -> String {
-    let names: Vec<&str> = config.topology.hosts().iter().map(|host| host.name.as_str()).collect();
-    let given = if request.host.is_some() { "--host" } else { "the hostname" };
-    let file = request.file.display();
-    if names.is_empty() {
-        return format!("{given}: {host:?} is no host of {file}: it has no [hosts.NAME]");
-    }
-    format!("{given}: {host:?} is no host of {file}; allowed for --host: {}", names.join(", "))
-}
-
-/// What this version leaves out of a file with several hosts.
-fn several_hosts(config: &Config) -> Option<&'static str> {
-    let ports = config.description.trunks.iter().chain(&config.description.ports);
-    let hosts: BTreeSet<&str> = ports.map(|port| port.host.as_str()).collect();
-    (hosts.len() > 1).then_some(
-        "it has ports on several hosts; this version forwards between the ports of one host, not yet between hosts",
-    )
+/// The host that is run: the one that is named, else the one that this machine is.
+fn this_host(request: &RunRequest, config: &Config) -> Result<String, String> {
+    let (given, name) = match &request.host {
+        Some(host) => ("--host", host.clone()),
+        None => {
+            let name = nix::unistd::gethostname().unwrap_or_default();
+            ("the hostname", name.to_string_lossy().into_owned())
+        }
+    };
+    let takes_only_host = request.host.is_none() && matches!(config.nsdb, Nsdb::Embedded { .. });
+    host_for(&name, &config.topology, takes_only_host)
+        .map_err(|tried| unknown(given, &tried, &request.file.display().to_string(), &config.topology))
 }
 
 /// What is to be run, by command line and file.

@@ -32,6 +32,8 @@ pub(super) struct Document {
     pub(super) places: Places,
     /// `[nsdb]`.
     pub(super) nsdb: Nsdb,
+    /// Whether there is no mistake in it.
+    pub(super) is_nsdb_clear: bool,
     /// `[journal]`.
     pub(super) journal: Journal,
 }
@@ -133,9 +135,11 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn stores(&mut self) {
+        let before = self.drafts.count();
         if let Some(mut section) = self.section("nsdb", "[nsdb]", store::NSDB_KEYS) {
             self.document.nsdb = store::nsdb(&mut section);
         }
+        self.document.is_nsdb_clear = self.drafts.count() == before;
         if let Some(mut section) = self.section("journal", "[journal]", store::JOURNAL_KEYS) {
             self.document.journal = store::journal(&mut section);
         }
@@ -176,8 +180,8 @@ impl<'a> Reader<'_, 'a> {
                 self.drafts.taint((table, index), "name");
                 self.drafts.add(name.span().start, path.clone(), mistake);
             }
-            self.document.places.add(table, &path, offset, object, self.positions);
             let heading = Heading { path, offset, object: Some((table, index)), title, keys, foreign: &[] };
+            self.document.places.add(table, &heading, object, self.positions);
             entries.push(Entry { table: object, heading, name: name.get_ref(), index });
         }
         entries
@@ -205,8 +209,8 @@ impl<'a> Reader<'_, 'a> {
                 continue;
             };
             let index = entries.len();
-            self.document.places.add(table, &path, offset, object, self.positions);
             let heading = Heading { path, offset, object: Some((table, index)), title, keys, foreign };
+            self.document.places.add(table, &heading, object, self.positions);
             entries.push(Entry { table: object, heading, name: "", index });
         }
         entries
@@ -230,7 +234,9 @@ impl<'a> Reader<'_, 'a> {
 
     /// A list, or one of its objects, that is something else altogether.
     fn unreadable(&mut self, table: Table, value: &Value<'_>, path: &str, title: &str) {
-        self.document.unread.push(table.name());
+        if !self.document.unread.contains(&table.name()) {
+            self.document.unread.push(table.name());
+        }
         let text = format!("{}, allowed is {title}", quoted_with_type(value));
         self.drafts.add(value.span().start, path.to_owned(), text);
     }

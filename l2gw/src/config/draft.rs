@@ -1,26 +1,30 @@
 //! Mistakes while they are collected: by byte offset, with what they were about.
 //!
 //! A mistake *taints* its key: what `Topology::build` says later about the same key follows from it and would
-//! only be noise (see [`super::cascade`]).
+//! only be noise (see [`super::judge`]).
 
-use std::collections::HashSet;
+use std::collections::{BinaryHeap, HashSet};
 
 use vlan::model::mistake::Table;
 
-use super::finding::Finding;
+use super::finding::{Finding, MOST_TOLD};
 use super::position::Positions;
 
 /// An object of the file: its list and its index there, both as in the file.
 pub(super) type Object = (Table, usize);
 
-/// The mistakes found so far.
+/// The mistakes found so far: the first of them by their place, and how many there are.
 #[derive(Debug, Default)]
 pub(super) struct Drafts {
-    list: Vec<Draft>,
+    /// Those that will be told; the last of them on top.
+    first: BinaryHeap<Draft>,
+    count: usize,
+    /// Paths of tables that are in the file twice, of which nothing else is told.
+    doubled: HashSet<String>,
     tainted: HashSet<(Object, &'static str)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Draft {
     offset: usize,
     key: String,
@@ -28,9 +32,37 @@ struct Draft {
 }
 
 impl Drafts {
+    /// No mistakes so far; of the tables at the paths `doubled` (`bridges.dc1`) none will be taken.
+    pub(super) fn new(doubled: HashSet<String>) -> Drafts {
+        Drafts { doubled, ..Drafts::default() }
+    }
+
     /// Adds a mistake at byte `offset`.
     pub(super) fn add(&mut self, offset: usize, key: String, text: String) {
-        self.list.push(Draft { offset, key, text });
+        if self.doubled.is_empty() || object_paths(&key).all(|path| !self.doubled.contains(path)) {
+            self.add_double(offset, key, text);
+        }
+    }
+
+    /// Adds a mistake also of a table that is in the file twice.
+    pub(super) fn add_double(&mut self, offset: usize, key: String, text: String) {
+        self.count += 1;
+        if self.is_told(offset) {
+            self.first.push(Draft { offset, key, text });
+        }
+        if self.first.len() > MOST_TOLD {
+            self.first.pop();
+        }
+    }
+
+    /// Whether a mistake at byte `offset` would be told by what is known so far; if not, only that there is one counts.
+    pub(super) fn is_told(&self, offset: usize) -> bool {
+        self.first.len() < MOST_TOLD || self.first.peek().is_some_and(|last| offset <= last.offset)
+    }
+
+    /// Counts a mistake that is not told.
+    pub(super) fn add_untold(&mut self) {
+        self.count += 1;
     }
 
     /// Marks `key` of `object` as one about which nothing further is to be said.
@@ -38,14 +70,19 @@ impl Drafts {
         self.tainted.insert((object, key));
     }
 
-    /// Forgets the mistakes about the objects at `paths` (`bridges.dc1`).
-    pub(super) fn forget_below(&mut self, paths: &HashSet<String>) {
-        self.list.retain(|draft| object_paths(&draft.key).all(|path| !paths.contains(path)));
+    /// The paths of tables that are in the file twice.
+    pub(super) fn doubled(&self) -> &HashSet<String> {
+        &self.doubled
+    }
+
+    /// How many mistakes there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
     /// Whether there is no mistake.
     pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.count == 0
     }
 
     /// Whether one of `keys` of `object` has a mistake.
@@ -58,13 +95,14 @@ impl Drafts {
         self.tainted.iter().map(|(object, _)| *object)
     }
 
-    /// The mistakes with lines and columns, not sorted.
-    pub(super) fn into_findings(self, positions: &Positions<'_>) -> Vec<Finding> {
+    /// The mistakes that are told, with lines and columns, not sorted; and how many more there are.
+    pub(super) fn into_findings(self, positions: &Positions<'_>) -> (Vec<Finding>, usize) {
         let finding = |draft: Draft| {
             let position = positions.at(draft.offset);
             Finding { line: position.line, column: position.column, key: draft.key, text: draft.text }
         };
-        self.list.into_iter().map(finding).collect()
+        let more = self.count - self.first.len();
+        (self.first.into_iter().map(finding).collect(), more)
     }
 }
 

@@ -44,19 +44,23 @@ impl Finding {
 pub struct Problems {
     /// The file's name as it was given.
     pub file: String,
-    /// The mistakes, sorted by position.
+    /// The first 1 000 mistakes, sorted by position.
     pub mistakes: Vec<Finding>,
+    /// How many there are behind these.
+    #[serde(skip_serializing_if = "is_none")]
+    pub more: usize,
 }
 
 impl Problems {
-    /// Sorts the mistakes and drops those that are there twice.
-    pub(super) fn new(file: &str, mistakes: Vec<Finding>) -> Problems {
-        Problems { file: file.to_owned(), mistakes: in_order(mistakes) }
+    /// Sorts the mistakes and drops those that are there twice; `more` are known only by their number.
+    pub(super) fn new(file: &str, mistakes: Vec<Finding>, more: usize) -> Problems {
+        let (mistakes, cut) = first_in_order(mistakes);
+        Problems { file: file.to_owned(), mistakes, more: more + cut }
     }
 
     /// The one mistake of a file that cannot be read.
     pub(super) fn of_file(file: &str, text: String) -> Problems {
-        Problems { file: file.to_owned(), mistakes: vec![Finding::of_file(text)] }
+        Problems { file: file.to_owned(), mistakes: vec![Finding::of_file(text)], more: 0 }
     }
 }
 
@@ -69,18 +73,31 @@ impl fmt::Display for Problems {
             }
             f.write_str(&mistake.line_for(&self.file))?;
         }
-        Ok(())
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "\n{}: … and {more} more mistakes", printable(&self.file)),
+        }
     }
 }
 
 impl std::error::Error for Problems {}
 
-/// By position, then key, then text; each once.
-pub(super) fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
+/// By position, then key, then text, each once; and how many there are behind the first [`MOST_TOLD`].
+pub(super) fn first_in_order(mut findings: Vec<Finding>) -> (Vec<Finding>, usize) {
     findings.sort();
     findings.dedup();
-    findings
+    let more = findings.len().saturating_sub(MOST_TOLD);
+    findings.truncate(MOST_TOLD);
+    (findings, more)
 }
+
+/// Whether there is nothing more to be counted.
+pub(crate) fn is_none(more: &usize) -> bool {
+    *more == 0
+}
+
+/// Mistakes or warnings that are told; nobody mends more of them at once.
+pub(super) const MOST_TOLD: usize = 1_000;
 
 /// `name` on one line: control characters as escapes, so that a file's name cannot forge a line of output.
 pub(crate) fn printable(name: &str) -> String {
@@ -97,8 +114,17 @@ mod tests {
 
     #[test]
     fn lines_are_sorted_by_position_and_not_repeated() {
-        let problems = Problems::new("f", vec![finding(10, 1), finding(2, 9), finding(2, 1), finding(2, 9)]);
+        let problems =
+            Problems::new("f", vec![finding(10, 1), finding(2, 9), finding(2, 1), finding(2, 9)], 0);
         assert_eq!(problems.to_string(), "f:2:1: k: t\nf:2:9: k: t\nf:10:1: k: t");
+    }
+
+    #[test]
+    fn the_first_thousand_are_told_and_the_rest_is_counted() {
+        let problems = Problems::new("f", (1..=1_002).rev().map(|line| finding(line, 1)).collect(), 5);
+        let text = problems.to_string();
+        assert_eq!(text.lines().count(), MOST_TOLD + 1);
+        assert!(text.ends_with("f:1000:1: k: t\nf: … and 7 more mistakes"), "{text}");
     }
 
     #[test]

@@ -8,32 +8,53 @@ use std::collections::HashSet;
 use vlan::model::description::{BridgeKind, Description, Mode, Port};
 use vlan::model::mistake::{Mistake, Place, Table};
 use vlan::model::topology::Topology;
+use vlan::model::value::quote;
 
 use super::document::Document;
 use super::draft::{Drafts, Object};
+use super::store::Nsdb;
 
 /// The topology, or the mistakes to tell with places in the file's lists. No topology and no mistakes either when
 /// `drafts` explain all that is wrong.
-///
-/// `doubled` are the paths of tables that are in the file twice, of which nothing more is said.
-pub(super) fn judge(
-    document: &Document,
-    drafts: &Drafts,
-    doubled: &HashSet<String>,
-) -> Result<Topology, Vec<Mistake>> {
+pub(super) fn judge(document: &Document, drafts: &Drafts) -> Result<Topology, Vec<Mistake>> {
     let mistakes = match Topology::build(&document.description) {
-        Ok(topology) if drafts.is_empty() => return Ok(topology),
-        Ok(_) => Vec::new(),
+        Ok(topology) => match (second_host(document), drafts.is_empty()) {
+            (None, true) => return Ok(topology),
+            (second, _) => return Err(second.into_iter().collect()),
+        },
         Err(mistakes) => mistakes,
     };
-    let unclear = unclear_bridges(document, drafts, doubled);
-    Err(Judge { document, drafts, doubled, unclear }.all(mistakes))
+    let unclear = unclear_bridges(document, drafts);
+    let mut all = Judge { document, drafts, unclear }.all(mistakes);
+    all.extend(second_host(document));
+    Err(all)
+}
+
+/// Ports on a second host, where the store is one host's own: nothing would go from one to the other.
+fn second_host(document: &Document) -> Option<Mistake> {
+    if !matches!(document.nsdb, Nsdb::Embedded { .. }) || !document.is_nsdb_clear {
+        return None;
+    }
+    let description = &document.description;
+    let known: HashSet<&str> = description.hosts.iter().map(|host| host.name.as_str()).collect();
+    let trunks =
+        description.trunks.iter().enumerate().map(|(index, port)| (Table::Trunks, index, &port.host));
+    let ports = description.ports.iter().enumerate().map(|(index, port)| (Table::Ports, index, &port.host));
+    let mut placed = trunks.chain(ports).filter(|(_, _, host)| known.contains(host.as_str()));
+    let (_, _, first) = placed.next()?;
+    let (table, index, second) = placed.find(|(_, _, host)| *host != first)?;
+    let text = format!(
+        "{} is a second host with ports, after {}: nsdb.backend \"embedded\" is the store of a single host, and nothing would be forwarded \
+         between them; this version runs no shared store yet, so keep a file for each host",
+        quote(second),
+        quote(first)
+    );
+    Some(Mistake { place: Place { table, index, key: "host" }, text })
 }
 
 struct Judge<'a> {
     document: &'a Document,
     drafts: &'a Drafts,
-    doubled: &'a HashSet<String>,
     /// Names of bridges whose kind cannot be told, so that nothing can be told of their ports and peerings.
     unclear: HashSet<&'a str>,
 }
@@ -73,7 +94,7 @@ impl Judge<'_> {
     }
 
     fn is_doubled(&self, (table, index): Object) -> bool {
-        self.document.places.path(table, index).is_some_and(|path| self.doubled.contains(path))
+        self.document.places.path(table, index).is_some_and(|path| self.drafts.doubled().contains(path))
     }
 
     fn leads_to_the_unread(&self, key: &str) -> bool {
@@ -120,15 +141,11 @@ impl Judge<'_> {
     }
 }
 
-fn unclear_bridges<'a>(
-    document: &'a Document,
-    drafts: &Drafts,
-    doubled: &HashSet<String>,
-) -> HashSet<&'a str> {
+fn unclear_bridges<'a>(document: &'a Document, drafts: &Drafts) -> HashSet<&'a str> {
     let is_unclear = |index: usize| {
         let path = document.places.path(Table::Bridges, index);
         drafts.is_tainted((Table::Bridges, index), &["kind"])
-            || path.is_some_and(|path| doubled.contains(path))
+            || path.is_some_and(|path| drafts.doubled().contains(path))
     };
     let bridges = document.description.bridges.iter().enumerate();
     bridges.filter(|(index, _)| is_unclear(*index)).map(|(_, bridge)| bridge.name.as_str()).collect()

@@ -14,14 +14,15 @@ use vlan::model::description::Description;
 use vlan::model::mistake::Mistake;
 use vlan::model::topology::Topology;
 
+use doubles::Double;
 use draft::Drafts;
-use finding::{Finding, Problems, in_order};
+use finding::{Finding, Problems, first_in_order};
 use places::Places;
-use position::Positions;
+use position::{Position, Positions};
 use store::{Journal, Nsdb};
-use syntax::Double;
 
 mod document;
+mod doubles;
 mod draft;
 pub mod finding;
 mod judge;
@@ -29,6 +30,7 @@ mod objects;
 pub mod places;
 mod ports;
 pub mod position;
+mod scan;
 mod section;
 pub mod source;
 pub mod store;
@@ -72,50 +74,59 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 /// # Errors
 /// Every mistake of the text; one if it is no TOML.
 pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
+    if let Some(too_much) = source::too_much(text) {
+        return Err(Problems::of_file(file, too_much));
+    }
     let positions = Positions::new(text);
     let parsed = syntax::parse(text).map_err(|mistake| {
-        let mut drafts = Drafts::default();
-        drafts.add(mistake.offset, "syntax".to_owned(), mistake.text);
-        Problems::new(file, drafts.into_findings(&positions))
+        let position = positions.at(mistake.offset);
+        let Position { line, column } = position;
+        let finding = Finding { line, column, key: "syntax".to_owned(), text: mistake.text };
+        Problems::new(file, vec![finding], 0)
     })?;
     if parsed.root.is_empty() {
         return Err(Problems::of_file(file, source::EMPTY.to_owned()));
     }
-    let mut drafts = Drafts::default();
+    let mut drafts = Drafts::new(doubled_tables(&parsed.doubles));
     let document = document::read(&parsed.root, &positions, &mut drafts);
-    let doubled = note_doubles(parsed.doubles, &mut drafts);
-    match judge::judge(&document, &drafts, &doubled) {
+    for Double { offset, path, text, .. } in parsed.doubles {
+        drafts.add_double(offset, path, text);
+    }
+    match judge::judge(&document, &drafts) {
         Ok(topology) => Ok(config(file, text, document, topology)),
         Err(mistakes) => {
-            let mut findings = findings(&mistakes, &document.places);
-            findings.extend(drafts.into_findings(&positions));
-            Err(Problems::new(file, findings))
+            let (mut findings, more) = drafts.into_findings(&positions);
+            findings.extend(self::findings(&mistakes, &document.places));
+            Err(Problems::new(file, findings, more))
         }
     }
 }
 
-/// What is in the file twice; of the tables among it, whose contents are mixed now, only that is told.
-fn note_doubles(doubles: Vec<Double>, drafts: &mut Drafts) -> HashSet<String> {
-    let tables = doubles.iter().filter(|double| double.is_table);
-    let doubled: HashSet<String> = tables.map(|double| double.path.clone()).collect();
-    drafts.forget_below(&doubled);
-    for Double { offset, path, text, .. } in doubles {
-        drafts.add(offset, path, text);
-    }
-    doubled
+/// The paths of tables that are in the file twice: their contents are mixed, so only that is told of them.
+fn doubled_tables(doubles: &[Double]) -> HashSet<String> {
+    doubles.iter().filter(|double| double.is_table).map(|double| double.path.clone()).collect()
 }
 
 fn config(file: &str, text: &str, document: document::Document, topology: Topology) -> Config {
     Config {
         file: file.to_owned(),
         digest: nsdb::ShardId::of(text.as_bytes()).to_string(),
-        warnings: in_order(findings(&judge::in_file(topology.warnings(), &document.vlans), &document.places)),
+        warnings: warnings(&topology, &document),
         description: document.description,
         topology,
         nsdb: document.nsdb,
         journal: document.journal,
         places: document.places,
     }
+}
+
+fn warnings(topology: &Topology, document: &document::Document) -> Vec<Finding> {
+    let all = findings(&judge::in_file(topology.warnings(), &document.vlans), &document.places);
+    let (mut warnings, more) = first_in_order(all);
+    if more > 0 {
+        warnings.push(Finding::of_file(format!("… and {more} more")));
+    }
+    warnings
 }
 
 fn findings(mistakes: &[Mistake], places: &Places) -> Vec<Finding> {

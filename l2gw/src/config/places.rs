@@ -5,7 +5,7 @@ use vlan::model::mistake::{Mistake, Place, Table};
 
 use super::finding::Finding;
 use super::position::{Position, Positions};
-use super::section::path_of;
+use super::section::{Heading, path_of};
 
 /// Positions of objects and their keys. Indices are those of the file's lists, which are the
 /// [`vlan::model::description::Description`]'s when the file has no mistake.
@@ -22,22 +22,16 @@ pub struct Places {
 struct ObjectPlace {
     path: String,
     header: Position,
-    keys: Vec<(String, Position)>,
+    /// Those that its kind has.
+    keys: Vec<(&'static str, Position)>,
 }
 
 impl Places {
-    /// Notes the next object of `table`.
-    pub(super) fn add(
-        &mut self,
-        table: Table,
-        path: &str,
-        offset: usize,
-        keys: &DeTable<'_>,
-        at: &Positions<'_>,
-    ) {
-        let keys =
-            keys.iter().map(|(key, value)| (key.get_ref().to_string(), at.at(value.span().start))).collect();
-        let object = ObjectPlace { path: path.to_owned(), header: at.at(offset), keys };
+    /// Notes the next object of `table`: where its header is, and those of its keys that its kind has.
+    pub(super) fn add(&mut self, table: Table, heading: &Heading, object: &DeTable<'_>, at: &Positions<'_>) {
+        let place = |key: &&'static str| Some((*key, at.at(object.get(*key)?.span().start)));
+        let keys = heading.keys.iter().filter_map(place).collect();
+        let object = ObjectPlace { path: heading.path.clone(), header: at.at(heading.offset), keys };
         self.list_mut(table).push(object);
     }
 
@@ -56,7 +50,7 @@ impl Places {
     /// that is not in the file.
     pub fn position(&self, place: &Place) -> Option<Position> {
         let object = self.list(place.table).get(place.index)?;
-        let key = object.keys.iter().find(|(key, _)| key == place.key);
+        let key = object.keys.iter().find(|(key, _)| *key == place.key);
         Some(key.map_or(object.header, |(_, position)| *position))
     }
 

@@ -159,6 +159,9 @@ impl<'s, 'a> Section<'s, 'a> {
     }
 
     fn note_unknown(&mut self, key: &str, offset: usize) {
+        if !self.drafts.is_told(offset) {
+            return self.drafts.add_untold();
+        }
         let text = match words::nearest(key, self.heading.keys) {
             Some(nearest) => {
                 self.misspelt.push(nearest);

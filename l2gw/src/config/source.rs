@@ -9,9 +9,14 @@ use nix::fcntl::OFlag;
 
 use super::finding::{Finding, Problems};
 use super::position::Positions;
+use super::scan;
 
 /// Most bytes that a configuration may have.
 pub const MAX_BYTES: u64 = 16 << 20;
+
+/// Most values that a configuration may have, keys and tables counted as several: a gateway of every VLAN with three ports each has a
+/// third of that.
+const MOST_VALUES: usize = 1 << 20;
 
 /// What is said of a file that declares nothing.
 pub(super) const EMPTY: &str = "is empty, allowed is a configuration such as examples/gateway.example.toml";
@@ -23,7 +28,16 @@ pub(super) const EMPTY: &str = "is empty, allowed is a configuration such as exa
 pub(super) fn read(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
     let bytes = read_bytes(path).map_err(|text| Problems::of_file(&file, text))?;
-    text_of(bytes).map_err(|mistake| Problems::new(&file, vec![mistake]))
+    text_of(bytes).map_err(|mistake| Problems::new(&file, vec![mistake], 0))
+}
+
+/// What is said of a text that would take more memory than a configuration is worth, before it is read: a value of one byte takes
+/// a hundred and more.
+pub(super) fn too_much(text: &str) -> Option<String> {
+    let weight = scan::weight(text);
+    let text =
+        format!("has {weight} values, a key counted as three and a table as four, allowed are {MOST_VALUES}");
+    (weight > MOST_VALUES).then_some(text)
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {

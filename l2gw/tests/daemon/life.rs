@@ -160,17 +160,56 @@ fn a_new_port_of_a_datapath_in_memory_finds_its_link() {
 }
 
 #[test]
-fn what_is_left_out_of_several_hosts_is_said() {
-    let mut gateway = Gateway::new();
+fn a_file_of_several_hosts_needs_a_store_that_they_share() {
+    let gateway = Gateway::new();
     let port = "[[ports]]\nname = \"far\"\nbridge = \"vub8\"\nhost = \"gw2\"\nlink = \"tap9\"\n";
-    gateway.write(
-        &format!("[hosts.gw2]\nunderlay = \"192.0.2.2\"\n{FILE}{port}")
-            .replace("[hosts.gw1]", "[hosts.gw1]\nunderlay = \"192.0.2.1\""),
+    gateway.write(&format!("[hosts.gw2]\n{FILE}{port}"));
+    let said = finish(&mut gateway.run(&[]));
+    assert_eq!(said.code, 78, "{}", said.err);
+    let expected =
+        "ports.far.host: \"gw2\" is a second host with ports, after \"gw1\": nsdb.backend \"embedded\"";
+    assert!(said.err.contains(expected), "{}", said.err);
+    assert_eq!(gateway.files(), ["gateway.toml"]);
+}
+
+#[test]
+fn ports_of_several_hosts_do_not_come_in_by_the_socket_either() {
+    let gateway = Gateway::running();
+    let mut newest: serde_json::Value =
+        serde_json::from_str(&gateway.http("GET", "/v1/topology", b"").1).unwrap();
+    let description = &mut newest["description"];
+    description["hosts"]
+        .as_array_mut()
+        .unwrap()
+        .push(serde_json::json!({"name": "gw2", "underlay": null, "datapath": "auto"}));
+    let post = |description: &serde_json::Value| {
+        let proposal =
+            serde_json::json!({"expected": null, "description": description, "author": "test", "note": ""});
+        gateway.http("POST", "/v1/topology", proposal.to_string().as_bytes())
+    };
+    assert_eq!(post(description).0, 200, "a second host without ports has nothing to be forwarded to");
+    let mut port = description["ports"][0].clone();
+    (port["name"], port["link"], port["host"]) = ("far".into(), "tap9".into(), "gw2".into());
+    description["ports"].as_array_mut().unwrap().push(port);
+    let (status, said) = post(description);
+    assert_eq!(status, 422, "{said}");
+    assert!(
+        said.contains("it has ports on several hosts: gw1, gw2; the embedded store is that of a single host"),
+        "{said}"
     );
-    gateway.start(&[]);
-    assert!(gateway.log().contains("not yet between hosts"), "{}", gateway.log());
-    let far = gateway.ask(&["show", "ports", "--json"]).json()[3].clone();
-    assert_eq!((far["port"].as_str(), far["why"].as_str()), (Some("far"), Some("on another host")));
+}
+
+#[test]
+fn a_host_is_known_by_its_name_in_any_letter_case_and_with_its_domain() {
+    for name in ["GW1", "gw1.lab.example"] {
+        let gateway = Gateway::new();
+        let mut run = l2gw();
+        run.arg("run").arg(gateway.path("gateway.toml")).args(["--host", name, "--datapath", "fake"]);
+        // The host is found before the socket is opened, and this one cannot be.
+        let said =
+            finish(run.arg("--state").arg(gateway.path("state")).arg("--socket").arg("/proc/l2gw.sock"));
+        assert_eq!(said.code, 1, "{name}: {}", said.err);
+    }
 }
 
 #[test]
