@@ -1,32 +1,33 @@
-//! `l2gw table`: what every (port, tag) does to a broadcast frame.
+//! `l2gw table`: what each port does with a broadcast frame of each VLAN. VIDs that a port treats alike are one row.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use serde::Serialize;
-use vlan::addr::MacAddr;
-use vlan::frame::Header;
-use vlan::model::port::{Mode, Port};
 use vlan::model::topology::Topology;
-use vlan::switch::Switch;
-use vlan::tag::{Pcp, Tag};
-use vlan::time::Instant;
-use vlan::trace::Silent;
-use vlan::verdict::{Decision, Egress, Verdict};
-use vlan::vid::Vid;
+use vlan::trace::reason::sentence;
+use vlan::verdict::DropReason;
+use vlan::vid::{Vid, VidSet};
+
+use crate::cli::fates::{Arrivals, End, Fate, Fates, Leaving, Name, Names, Piece, at_one_vid};
 
 /// One row: a broadcast frame with these tags arriving at this port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The arrival port.
     pub port: String,
-    /// Its tags, the outermost first, each VID and PCP.
+    /// Its tags, the outermost first, each VID and PCP; of several VIDs the lowest.
     pub tags: Vec<(u16, u8)>,
-    /// Where copies leave, in the order of ports.
+    /// Of a tagged frame, all VIDs of which the row is true: `8`, `100-199`.
+    pub vids: Option<String>,
+    /// Where copies leave, in the order of ports; at most [`MOST_OUTPUTS`] of them.
     pub outputs: Vec<RowOutput>,
+    /// How many more copies leave.
+    pub more: usize,
     /// Why it is dropped, if it is.
     pub drop: Option<&'static str>,
+    /// Why it is dropped, in words, where the reason does not say it all.
+    pub why: Option<String>,
 }
 
 /// A copy that leaves.
@@ -34,87 +35,131 @@ pub struct Row {
 pub struct RowOutput {
     /// The port it leaves by; for another host `host NAME`.
     pub port: String,
-    /// Its tags, the outermost first, each VID and PCP.
+    /// Its tags, the outermost first, each VID and PCP, for the lowest VID of the row.
     pub tags: Vec<(u16, u8)>,
+    /// Which of its tags, counted from 0, have the VID with which the frame came, whichever of the row's that is.
+    pub follows: Vec<usize>,
 }
 
-/// Every row of a topology: for each port untagged, VID 0, every VID that any port mentions and one that none does.
+/// Every row of a topology: for each port untagged, VID 0, and each class of VIDs that it treats alike.
 pub fn rows(topology: &Arc<Topology>) -> Vec<Row> {
-    let mut vids = vids_mentioned(topology);
-    vids.extend(vid_not_in(&vids));
-    rows_of(topology, &vids)
-}
-
-/// The rows of a topology for these VIDs: for each port untagged, VID 0 and each of them.
-pub(crate) fn rows_of(topology: &Arc<Topology>, vids: &BTreeSet<Vid>) -> Vec<Row> {
+    let mut names = Names::default();
+    let fates = Fates::of(topology, &mut names);
     let mut rows = Vec::new();
-    for port in topology.ports() {
-        let mut switch = Switch::offline(Arc::clone(topology), port.host);
-        rows.push(row(&mut switch, port, None));
-        rows.push(row(&mut switch, port, Some(0)));
-        rows.extend(vids.iter().map(|vid| row(&mut switch, port, Some(vid.get()))));
+    for (own, arrivals) in &fates.ports {
+        rows.extend(lines(arrivals).map(|line| line.row(&names, *own)));
     }
     rows
 }
 
-fn row(switch: &mut Switch, port: &Port, vid: Option<u16>) -> Row {
-    let tpid = tpid_of(switch.topology(), port);
-    let tag = vid.map(|vid| {
-        Vid::new(vid).map_or(Tag::priority(tpid, Pcp::ZERO), |vid| Tag::new(tpid, vid, Pcp::ZERO))
+/// The frames of one row.
+#[derive(Clone)]
+struct Line<'a> {
+    arrives: Arrives<'a>,
+    fate: std::borrow::Cow<'a, Fate>,
+}
+
+#[derive(Clone, Copy)]
+enum Arrives<'a> {
+    Untagged,
+    Priority,
+    Tagged(&'a VidSet),
+}
+
+fn lines(arrivals: &Arrivals) -> impl Iterator<Item = Line<'_>> {
+    let untagged = Line { arrives: Arrives::Untagged, fate: std::borrow::Cow::Borrowed(&arrivals.untagged) };
+    let priority = Line { arrives: Arrives::Priority, fate: std::borrow::Cow::Borrowed(&arrivals.priority) };
+    let tagged = arrivals.tagged.iter().map(|(vids, fate)| {
+        let only = vids.iter().next().filter(|_| vids.len() == 1);
+        let fate = match only {
+            Some(vid) => std::borrow::Cow::Owned(at_one_vid(fate, vid)),
+            None => std::borrow::Cow::Borrowed(fate),
+        };
+        Line { arrives: Arrives::Tagged(vids), fate }
     });
-    let src = port.macs.first().copied().unwrap_or(SOURCE);
-    let header = Header { dst: MacAddr::BROADCAST, src, tags: tag.into_iter().collect(), ether_type: ARP };
-    let mut verdict = Verdict::default();
-    switch.judge(Instant::ZERO, port.id, &header, &mut verdict, &mut Silent);
-    let name = |to: Egress| match to {
-        Egress::Port(id) => switch.topology().port(id).name.clone(),
-        Egress::Tunnel { host, .. } => format!("host {}", switch.topology().hosts()[host.0 as usize].name),
+    [untagged, priority].into_iter().chain(tagged)
+}
+
+impl Line<'_> {
+    fn row(&self, names: &Names, own: Name) -> Row {
+        let lowest = match self.arrives {
+            Arrives::Tagged(vids) => vids.iter().next(),
+            Arrives::Untagged | Arrives::Priority => None,
+        };
+        let (tags, vids) = match self.arrives {
+            Arrives::Untagged => (Vec::new(), None),
+            Arrives::Priority => (vec![(0, 0)], None),
+            Arrives::Tagged(vids) => {
+                (lowest.iter().map(|vid| (vid.get(), 0)).collect(), Some(vids.to_string()))
+            }
+        };
+        let port = names.name(own).to_owned();
+        match self.fate.seen_by(own) {
+            End::Drop(reason) => {
+                let why = why(names, &self.fate, reason, own);
+                Row { port, tags, vids, outputs: Vec::new(), more: 0, drop: Some(reason.name()), why }
+            }
+            End::Copies(copies) => {
+                let outputs =
+                    copies.iter().take(MOST_OUTPUTS).map(|copy| output(names, copy, lowest)).collect();
+                let more = copies.count().saturating_sub(MOST_OUTPUTS);
+                Row { port, tags, vids, outputs, more, drop: None, why: None }
+            }
+        }
+    }
+
+    /// What becomes of the frames, in words.
+    fn text(&self, names: &Names, own: Name) -> String {
+        match self.fate.seen_by(own) {
+            End::Drop(reason) => {
+                let why =
+                    why(names, &self.fate, reason, own).map(|why| format!(": {why}")).unwrap_or_default();
+                format!("drop {}{why}", reason.name())
+            }
+            End::Copies(copies) => {
+                let few: Vec<String> =
+                    copies.iter().take(MOST_COPIES).map(|copy| copy_text(names, copy)).collect();
+                let more = copies.count().saturating_sub(MOST_COPIES);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("-> {}{more}", few.join(", "))
+            }
+        }
+    }
+}
+
+fn output(names: &Names, copy: &Leaving, arriving: Option<Vid>) -> RowOutput {
+    let tag = |piece: &Piece| match piece {
+        Piece::Arriving => (arriving.map_or(0, Vid::get), 0),
+        Piece::Fixed(vid, pcp) => (*vid, *pcp),
     };
-    let outputs = verdict.outputs.iter();
-    Row {
-        port: port.name.clone(),
-        tags: pairs(&header.tags),
-        outputs: outputs
-            .map(|out| RowOutput { port: name(out.to), tags: pairs(&out.edit.applied_to(&header)) })
-            .collect(),
-        drop: match verdict.decision {
-            Decision::Drop(reason) => Some(reason.name()),
-            _ => None,
-        },
+    let follows = copy.tags.iter().enumerate().filter(|(_, piece)| **piece == Piece::Arriving);
+    RowOutput {
+        port: names.name(copy.to).to_owned(),
+        tags: copy.tags.iter().map(tag).collect(),
+        follows: follows.map(|(at, _)| at).collect(),
     }
 }
 
-/// A qinq port and a plain one read customer tags, all others their bridge's.
-fn tpid_of(topology: &Topology, port: &Port) -> vlan::tag::Tpid {
-    match port.mode {
-        Mode::Qinq { .. } | Mode::Plain => vlan::tag::Tpid::Customer,
-        Mode::Access { .. } | Mode::Trunk(_) => topology.bridge(port.bridge).tpid(),
+/// Why a frame that was let in goes nowhere: the members that it does not leave by, or that there are none.
+fn why(names: &Names, fate: &Fate, reason: DropReason, own: Name) -> Option<String> {
+    if reason != DropReason::NoMember {
+        return None;
     }
-}
-
-fn pairs(tags: &[Tag]) -> Vec<(u16, u8)> {
-    tags.iter().map(|tag| (tag.raw_vid(), tag.pcp().get())).collect()
-}
-
-/// Every VID that any port or peering mentions.
-pub(crate) fn vids_mentioned(topology: &Topology) -> BTreeSet<Vid> {
-    let mut vids: BTreeSet<Vid> = topology.description().vlans.iter().map(|peering| peering.vid).collect();
-    for port in topology.ports() {
-        vids.extend(port.vids());
-        if let Some(trunk) = port.trunk() {
-            vids.extend(trunk.native);
-            vids.extend(trunk.translated().flat_map(|(wire, bridge)| [wire, bridge]));
-        }
-        if let Mode::Qinq { customer_vlans: Some(customer), .. } = &port.mode {
-            vids.extend(customer.iter());
-        }
+    let mut others: Vec<&(Name, DropReason)> = fate.withheld.iter().filter(|(to, _)| *to != own).collect();
+    if others.is_empty() {
+        return Some(fate.lonely.to_string());
     }
-    vids
-}
-
-/// The highest VID that is not among these.
-pub(crate) fn vid_not_in(vids: &BTreeSet<Vid>) -> Option<Vid> {
-    (1..=Vid::MAX).rev().filter_map(Vid::new).find(|vid| !vids.contains(vid))
+    others.sort_by_key(|(to, why)| (*why, *to));
+    let parts: Vec<String> = others
+        .chunk_by(|a, b| a.1 == b.1)
+        .filter_map(|alike| {
+            let named: Vec<&str> = alike.iter().take(MOST_COPIES).map(|(to, _)| names.name(*to)).collect();
+            let more = alike.len() - named.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            Some(format!("not by {}{more}: {}", named.join(", "), sentence(alike.first()?.1)))
+        })
+        .collect();
+    Some(parts.join("; "))
 }
 
 /// Prints the rows as lines of text or as one JSON list.
@@ -122,50 +167,88 @@ pub(crate) fn vid_not_in(vids: &BTreeSet<Vid>) -> Option<Vid> {
 /// # Errors
 /// The output cannot be written.
 pub fn print(topology: &Arc<Topology>, json: bool, out: &mut impl Write) -> io::Result<()> {
-    let rows = rows(topology);
     if json {
-        serde_json::to_writer_pretty(&mut *out, &rows)?;
+        serde_json::to_writer_pretty(&mut *out, &rows(topology))?;
         return writeln!(out);
     }
-    let width = rows.iter().map(|row| row.port.len()).max().unwrap_or(0).max(4);
-    writeln!(out, "{:width$}  {:10}  a broadcast frame", "port", "arrives")?;
-    let mut previous = "";
-    for row in &rows {
-        if !previous.is_empty() && previous != row.port {
-            writeln!(out)?;
+    let mut names = Names::default();
+    let fates = Fates::of(topology, &mut names);
+    let width = fates.ports.iter().map(|(own, _)| names.name(*own).len()).max().unwrap_or(0).max(4);
+    writeln!(out, "{:width$}  {:LABEL$}  a broadcast frame", "port", "arrives")?;
+    let mut separator = "";
+    for (own, arrivals) in &fates.ports {
+        write!(out, "{separator}")?;
+        separator = "\n";
+        for (label, text) in told(arrivals, &names, *own) {
+            writeln!(out, "{:width$}  {label:LABEL$}  {text}", names.name(*own))?;
         }
-        previous = &row.port;
-        writeln!(out, "{:width$}  {:10}  {}", row.port, tags_text(&row.tags), fate(row))?;
     }
     Ok(())
 }
 
-pub(crate) fn fate(row: &Row) -> String {
-    if let Some(reason) = row.drop {
-        return format!("drop {reason}");
+/// A line for each thing that a port does: which frames, and what becomes of them. The class of most VIDs comes last, as all others.
+fn told(arrivals: &Arrivals, names: &Names, own: Name) -> Vec<(String, String)> {
+    let mut told: Vec<(String, String)> = Vec::new();
+    let (mut others, classes) = (None, arrivals.tagged.len());
+    for line in lines(arrivals) {
+        let text = line.text(names, own);
+        match line.arrives {
+            Arrives::Untagged => told.push(("untagged".to_owned(), text)),
+            Arrives::Priority if told.first().is_some_and(|(_, first)| *first == text) => {
+                told.iter_mut().for_each(|(label, _)| label.push_str(" or [0]"));
+            }
+            Arrives::Priority => told.push(("[0]".to_owned(), text)),
+            Arrives::Tagged(vids) if vids.len() > MANY => {
+                others = Some((if classes == 1 { "any VID" } else { "other VIDs" }.to_owned(), text));
+            }
+            Arrives::Tagged(vids) => told.push((vids_text(&vids.to_string()), text)),
+        }
     }
-    format!("-> {}", copies_text(row))
+    told.extend(others);
+    told
 }
 
-/// Where copies leave, and their tags.
-pub(crate) fn copies_text(row: &Row) -> String {
-    let copies: Vec<String> =
-        row.outputs.iter().map(|out| format!("{} {}", out.port, tags_text(&out.tags))).collect();
-    copies.join(", ")
+/// A copy and its tags.
+pub(crate) fn copy_text(names: &Names, copy: &Leaving) -> String {
+    let tags: String = copy
+        .tags
+        .iter()
+        .map(|piece| match piece {
+            Piece::Arriving => "[v]".to_owned(),
+            Piece::Fixed(vid, pcp) => tag_text(*vid, *pcp),
+        })
+        .collect();
+    format!("{} {}", names.name(copy.to), if tags.is_empty() { "untagged" } else { &tags })
 }
 
 pub(crate) fn tags_text(tags: &[(u16, u8)]) -> String {
     if tags.is_empty() {
         return "untagged".to_owned();
     }
-    let each: Vec<String> = tags
-        .iter()
-        .map(|(vid, pcp)| if *pcp == 0 { format!("[{vid}]") } else { format!("[{vid} pcp {pcp}]") })
-        .collect();
-    each.join("")
+    tags.iter().map(|(vid, pcp)| tag_text(*vid, *pcp)).collect()
 }
 
-/// The source of the frames in the table, from the range for documentation (RFC 7042 2.1.2).
-const SOURCE: MacAddr = MacAddr([0x00, 0x00, 0x5e, 0x00, 0x53, 0x01]);
-/// EtherType of ARP.
-const ARP: u16 = 0x0806;
+fn tag_text(vid: u16, pcp: u8) -> String {
+    if pcp == 0 { format!("[{vid}]") } else { format!("[{vid} pcp {pcp}]") }
+}
+
+/// Ranges of VIDs as a tag; of very many ranges the first.
+pub(crate) fn vids_text(vids: &str) -> String {
+    let ranges: Vec<&str> = vids.split(',').collect();
+    if ranges.len() <= MOST_RANGES {
+        return format!("[{vids}]");
+    }
+    let more = ranges.len() - MOST_RANGES;
+    format!("[{},… and {more} more]", ranges[..MOST_RANGES].join(","))
+}
+
+/// Most outputs of a row in JSON.
+pub const MOST_OUTPUTS: usize = 64;
+/// Most copies of a row in text.
+const MOST_COPIES: usize = 8;
+/// Most ranges of VIDs in text.
+const MOST_RANGES: usize = 12;
+/// More VIDs than this are all others: no two classes can have so many.
+const MANY: usize = Vid::MAX as usize / 2;
+/// Width of the second column.
+const LABEL: usize = 15;

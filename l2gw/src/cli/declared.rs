@@ -1,0 +1,327 @@
+//! A description in the words of the file: every object under its path, with every key and its value as one would write it.
+//!
+//! The inverse of what [`crate::config`] reads. A field of the description that has no key here does not compile.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, default_storm};
+use vlan::model::description::{
+    BpduPolicy, Bridge, BridgeKind, DatapathKind, Description, Host, HostAddresses, Mode, NativeInner,
+    OnLimit, Peering, Port, Redundancy, Storm, TrunkMode,
+};
+use vlan::tag::Tpid;
+use vlan::vid::{Vid, VidSet};
+
+/// A value as the file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Text.
+    Text(String),
+    /// A number.
+    Number(u64),
+    /// `true` or `false`.
+    Flag(bool),
+    /// A list of VIDs.
+    Vids(VidSet),
+    /// A list of texts, in which order says nothing.
+    Texts(Vec<String>),
+    /// Wire VID to bridge VID.
+    Pairs(BTreeMap<Vid, Vid>),
+}
+
+/// A key of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// Its name; `storm.broadcast` for one of a table.
+    pub(crate) name: &'static str,
+    /// What holds, written or by default; `None` where nothing does.
+    pub(crate) value: Option<Word>,
+    /// What holds if the key is not written.
+    default: Option<Word>,
+}
+
+impl Key {
+    /// Whether it has to be written.
+    pub(crate) fn is_written(&self) -> bool {
+        self.value != self.default
+    }
+}
+
+/// All objects by their paths: `bridges.dc1`, `vlans dc1.8`, `ports.vm1`. Their order in the file says nothing.
+pub(crate) fn declared(description: &Description) -> BTreeMap<String, Vec<Key>> {
+    let Description { hosts, bridges, vlans, trunks, ports } = description;
+    let hosts = hosts.iter().map(host);
+    let bridges = bridges.iter().map(bridge);
+    let vlans = vlans.iter().map(peering);
+    let trunks = trunks.iter().map(|trunk| port(trunk, true));
+    let ports = ports.iter().map(|other| port(other, false));
+    hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports).collect()
+}
+
+type Object = (String, Vec<Key>);
+
+fn host(host: &Host) -> Object {
+    let Host { name, underlay, datapath } = host;
+    let datapath = match datapath {
+        DatapathKind::Auto => "auto",
+        DatapathKind::Ovs => "ovs",
+        DatapathKind::Ebpf => "ebpf",
+    };
+    let keys = vec![
+        optional("underlay", underlay.map(text)),
+        with_default("datapath", text(datapath), text("auto")),
+    ];
+    (format!("hosts.{name}"), keys)
+}
+
+fn bridge(bridge: &Bridge) -> Object {
+    let Bridge { name, ageing, mac_limit, kind } = bridge;
+    let mut keys = kind_of_bridge(kind);
+    keys.push(with_default("ageing", time(*ageing), time(DEFAULT_AGEING)));
+    keys.push(with_default("mac-limit", number(*mac_limit), number(DEFAULT_BRIDGE_MAC_LIMIT)));
+    (format!("bridges.{name}"), keys)
+}
+
+/// The keys of both kinds, so that a bridge that becomes the other kind has the same keys as before.
+fn kind_of_bridge(kind: &BridgeKind) -> Vec<Key> {
+    match kind {
+        BridgeKind::VlanAware { fabric, redundancy, tpid, join_vids } => {
+            let redundancy = match redundancy {
+                Redundancy::Designated => "designated",
+                Redundancy::Stp => "stp",
+                Redundancy::None => "none",
+            };
+            let tpid = match tpid {
+                Tpid::Customer => "0x8100",
+                Tpid::Service => "0x88a8",
+            };
+            vec![
+                optional("kind", Some(text("vlan-aware"))),
+                with_default("fabric", text(fabric), text(DEFAULT_FABRIC)),
+                with_default("redundancy", text(redundancy), text("designated")),
+                with_default("tpid", text(tpid), text("0x8100")),
+                flag("join-vids", *join_vids),
+                optional("vni", None),
+            ]
+        }
+        BridgeKind::VlanUnaware { vni } => {
+            let none = ["fabric", "redundancy", "tpid", "join-vids"].map(|name| optional(name, None));
+            let kind = optional("kind", Some(text("vlan-unaware")));
+            [kind].into_iter().chain(none).chain([optional("vni", vni.map(number))]).collect()
+        }
+    }
+}
+
+fn peering(peering: &Peering) -> Object {
+    let Peering { bridge, vid, to } = peering;
+    (format!("vlans {bridge}.{vid}"), vec![optional("to", Some(text(to)))])
+}
+
+fn port(port: &Port, is_trunk: bool) -> Object {
+    let Port {
+        name,
+        bridge,
+        host,
+        link,
+        mode,
+        macs,
+        shared_macs,
+        ips,
+        mac_limit,
+        on_limit,
+        priority_tags,
+        bpdu,
+        storm,
+        mtu,
+        host_addresses,
+    } = port;
+    let mut keys = vec![
+        optional("bridge", Some(text(bridge))),
+        optional("host", Some(text(host))),
+        optional("link", Some(text(link))),
+    ];
+    keys.extend(mode_keys(mode, is_trunk));
+    keys.extend([
+        optional("macs", texts(macs)),
+        optional("shared-macs", texts(shared_macs)),
+        optional("ips", texts(ips)),
+        optional("mac-limit", mac_limit.map(number)),
+        with_default("on-limit", text(on_limit_word(*on_limit)), text("evict")),
+        flag("priority-tags", *priority_tags),
+        optional("bpdu", (*bpdu == BpduPolicy::Discard).then(|| text("discard"))),
+        optional("mtu", mtu.map(number)),
+        optional("host-addresses", (*host_addresses == HostAddresses::Keep).then(|| text("keep"))),
+    ]);
+    keys.extend(storm_keys(storm.as_ref(), is_trunk));
+    let list = if is_trunk { "trunks" } else { "ports" };
+    (format!("{list}.{name}"), keys)
+}
+
+fn on_limit_word(on_limit: OnLimit) -> &'static str {
+    match on_limit {
+        OnLimit::Evict => "evict",
+        OnLimit::Drop => "drop",
+        OnLimit::Flood => "flood",
+    }
+}
+
+/// The keys of all modes, so that a port of another mode has the same keys as before.
+fn mode_keys(mode: &Mode, is_trunk: bool) -> Vec<Key> {
+    let (word, vid, customer_vlans, pcp, trunk) = match mode {
+        Mode::Plain => (None, None, None, None, None),
+        Mode::Access { vid } => (Some("access"), *vid, None, None, None),
+        Mode::Qinq { vid, customer_vlans, pcp } => (Some("qinq"), *vid, customer_vlans.clone(), *pcp, None),
+        Mode::Trunk(trunk) => (Some("trunk").filter(|_| !is_trunk), None, None, None, Some(trunk)),
+    };
+    let mut keys = vec![
+        optional("mode", word.map(text)),
+        optional("vid", vid.map(vid_number)),
+        optional("customer-vlans", customer_vlans.map(Word::Vids)),
+        optional("pcp", pcp.map(|pcp| number(u32::from(pcp.get())))),
+    ];
+    match trunk {
+        Some(trunk) => keys.extend(trunk_keys(trunk, is_trunk)),
+        None => keys.extend(TRUNK_KEYS.map(|name| optional(name, None))),
+    }
+    keys
+}
+
+/// In the order of [`TRUNK_KEYS`].
+fn trunk_keys(trunk: &TrunkMode, is_trunk: bool) -> [Key; 6] {
+    let TrunkMode { vlans, native, native_tagged, native_inner, translate, weight } = trunk;
+    let native_inner = match native_inner {
+        NativeInner::Drop => "drop",
+        NativeInner::Pass => "pass",
+    };
+    let weight = number((*weight).max(1));
+    [
+        optional("vlans", vlans.clone().map(Word::Vids)),
+        optional("native", native.map(vid_number)),
+        flag("native-tagged", *native_tagged),
+        with_default("native-inner", text(native_inner), text("drop")),
+        optional("translate", Some(translate).filter(|pairs| !pairs.is_empty()).cloned().map(Word::Pairs)),
+        if is_trunk { with_default("weight", weight, number(1)) } else { optional("weight", None) },
+    ]
+}
+
+/// A class that is not named has its default, so that each has a value whether `storm` is written or not.
+fn storm_keys(storm: Option<&Storm>, is_trunk: bool) -> [Key; 3] {
+    let default = default_storm(is_trunk);
+    let Storm { broadcast, multicast, unknown } = storm.unwrap_or(&default);
+    [
+        with_default("storm.broadcast", number(*broadcast), number(default.broadcast)),
+        with_default("storm.multicast", number(*multicast), number(default.multicast)),
+        with_default("storm.unknown", number(*unknown), number(default.unknown)),
+    ]
+}
+
+fn optional(name: &'static str, value: Option<Word>) -> Key {
+    Key { name, value, default: None }
+}
+
+fn with_default(name: &'static str, value: Word, default: Word) -> Key {
+    Key { name, value: Some(value), default: Some(default) }
+}
+
+fn flag(name: &'static str, value: bool) -> Key {
+    with_default(name, Word::Flag(value), Word::Flag(false))
+}
+
+fn text(value: impl fmt::Display) -> Word {
+    Word::Text(value.to_string())
+}
+
+fn vid_number(vid: Vid) -> Word {
+    number(u32::from(vid.get()))
+}
+
+fn number(value: u32) -> Word {
+    Word::Number(u64::from(value))
+}
+
+/// `None` of none; sorted, for their order says nothing.
+fn texts(values: &[impl fmt::Display]) -> Option<Word> {
+    let mut texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    texts.sort_unstable();
+    (!texts.is_empty()).then_some(Word::Texts(texts))
+}
+
+fn time(duration: Duration) -> Word {
+    let (seconds, rest) = (duration.as_secs(), duration.subsec_nanos());
+    text(if rest == 0 { format!("{seconds}s") } else { format!("{}ms", duration.as_millis()) })
+}
+
+impl fmt::Display for Word {
+    /// For a reader: without quotation marks and brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Word::Text(text) => f.write_str(text),
+            Word::Number(number) => number.fmt(f),
+            Word::Flag(flag) => flag.fmt(f),
+            Word::Vids(vids) => vids.fmt(f),
+            Word::Texts(texts) => f.write_str(&texts.join(", ")),
+            Word::Pairs(pairs) => {
+                let runs = runs(pairs).into_iter().map(|(wire, bridge)| format!("{wire} = {bridge}"));
+                f.write_str(&runs.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+impl Word {
+    /// As it stands in the file.
+    pub(crate) fn as_toml(&self) -> String {
+        match self {
+            Word::Text(text) => quoted(text),
+            Word::Number(_) | Word::Flag(_) => self.to_string(),
+            Word::Vids(vids) => {
+                let ranges: Vec<String> = vids.to_string().split(',').map(quoted).collect();
+                format!("[{}]", ranges.join(", "))
+            }
+            Word::Texts(texts) => {
+                let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+                format!("[{}]", texts.join(", "))
+            }
+            Word::Pairs(pairs) => {
+                let run = |(wire, bridge): (String, String)| match wire.contains('-') {
+                    true => format!("{} = {}", quoted(&wire), quoted(&bridge)),
+                    false => format!("{wire} = {bridge}"),
+                };
+                format!("{{ {} }}", runs(pairs).into_iter().map(run).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+/// Neighbours that translate to neighbours, as ranges.
+fn runs(pairs: &BTreeMap<Vid, Vid>) -> Vec<(String, String)> {
+    let pairs: Vec<(u16, u16)> = pairs.iter().map(|(wire, bridge)| (wire.get(), bridge.get())).collect();
+    let range =
+        |first: u16, last: u16| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    pairs
+        .chunk_by(|a, b| a.0 + 1 == b.0 && a.1 + 1 == b.1)
+        .filter_map(|run| {
+            let (first, last) = (run.first()?, run.last()?);
+            Some((range(first.0, last.0), range(first.1, last.1)))
+        })
+        .collect()
+}
+
+/// A basic string of TOML.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Keys of trunks and of ports with mode "trunk".
+const TRUNK_KEYS: [&str; 6] = ["vlans", "native", "native-tagged", "native-inner", "translate", "weight"];
