@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use agent::budget::Rates;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use vlan::addr::MacAddr;
+use vlan::vid::Vid;
 
+use crate::cli::craft::Fields;
 use crate::cli::help;
 
 /// Puts physical machines on a switch's VLANs and virtual machines into the same L2 segments.
@@ -65,6 +68,9 @@ pub enum Verb {
         /// Of events, how many: the newest ones, at most 10000
         #[arg(long, value_name = "NUMBER", default_value_t = 50)]
         newest: usize,
+        /// Which of many, and in which order
+        #[command(flatten)]
+        selection: Selection,
         /// Which daemon
         #[command(flatten)]
         at: At,
@@ -84,16 +90,7 @@ pub enum Verb {
     #[command(
         after_help = help::APPLY
     )]
-    Apply {
-        /// The configuration file
-        file: PathBuf,
-        /// Refuse if this is not the newest revision any more
-        #[arg(long, value_name = "REVISION")]
-        against: Option<u64>,
-        /// Which daemon
-        #[command(flatten)]
-        at: At,
-    },
+    Apply(ApplyRequest),
     /// Let the running daemon forget something that it learned
     #[command(after_help = help::FLUSH)]
     Flush {
@@ -118,6 +115,27 @@ pub enum Verb {
         #[command(flatten)]
         at: At,
     },
+    /// Remove the kernel's datapath that a daemon left, so that its links are free again
+    #[command(
+        after_help = help::TEARDOWN
+    )]
+    Teardown {
+        /// Name of the kernel's datapath, as given to `run`
+        #[arg(long, value_name = "NAME", default_value = DEFAULT_DEVICE, value_parser = device_name)]
+        device: String,
+        /// A JSON object {datapath, removed, links, flows} instead of a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Play a record of `run --record` to a fresh engine, and say where it does something else
+    #[command(after_help = help::REPLAY)]
+    Replay {
+        /// The record
+        file: PathBuf,
+        /// A JSON object {equal, inputs, outputs, line, difference} instead of text
+        #[arg(long)]
+        json: bool,
+    },
     /// Build a small network here and try everything on it
     #[command(
         after_help = help::DEMO
@@ -140,22 +158,47 @@ pub enum Verb {
 pub struct TraceRequest {
     /// The configuration file; without it the running daemon is asked
     pub file: Option<PathBuf>,
-    /// The port at which the frame arrives
+    /// The port at which the frame arrives, or its link
     #[arg(long, value_name = "NAME")]
     pub port: String,
-    /// The frame, in hexadecimal, from the destination address on, without FCS
-    #[arg(long, value_name = "HEX", required_unless_present = "pcap", conflicts_with = "pcap")]
+    /// The frame, from the destination address on, without FCS: digits, or a dump; `-` reads it from standard input
+    #[arg(
+        long,
+        value_name = "HEX|-|@FILE",
+        allow_hyphen_values = true,
+        required_unless_present_any = ["pcap", "made"],
+        conflicts_with_all = ["pcap", "made"]
+    )]
     pub frame: Option<String>,
     /// A capture (pcap, Ethernet): one line a frame
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "made")]
     pub pcap: Option<PathBuf>,
-    /// Let an address be known: at a port, on a trunk with its bridge VID
-    #[arg(long, value_name = "PORT=MAC[@VID]", requires = "file")]
+    /// The fields of a frame that is made
+    #[command(flatten)]
+    pub fields: Fields,
+    /// Let an address be known: at a port, on a trunk with its bridge VID, behind two tags with both
+    #[arg(long, value_name = "PORT=MAC[@VID[.VID]]", requires = "file")]
     pub learn: Vec<String>,
-    /// Let a trunk carry a VLAN; the VLANs not named are shared out as on a host whose trunks are all up
+    /// Let a trunk carry a VLAN; each trunk carries the VLANs that are not named
     #[arg(long, value_name = "VID=TRUNK", requires = "file")]
     pub designated: Vec<String>,
     /// Which daemon, and how it answers: {verdict, drop, outputs: [{port, frame} or {host, vni, frame}...], steps}
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// What `apply` is asked.
+#[derive(Debug, Args)]
+pub struct ApplyRequest {
+    /// The configuration file
+    pub file: PathBuf,
+    /// Refuse if this is not the newest revision any more; without it the file is applied over whatever is there
+    #[arg(long, value_name = "REVISION")]
+    pub against: Option<u64>,
+    /// Let the file take away this host, or all its ports; without it such a file is refused
+    #[arg(long, value_name = "HOST")]
+    pub without_host: Vec<String>,
+    /// Which daemon
     #[command(flatten)]
     pub at: At,
 }
@@ -184,12 +227,38 @@ pub struct RunRequest {
     /// 0 is no limit, so that one port can keep the daemon busy for itself
     #[arg(long, value_name = "FRAMES", default_value_t = Rates::default().port)]
     pub upcall_rate: u32,
+    /// Let a changed file take away all ports of this host that the newest revision has; without it the daemon does not start
+    #[arg(long, value_name = "HOST")]
+    pub without_host: Vec<String>,
     /// Remove the kernel's datapath at the end, so that nothing is forwarded any more
     #[arg(long)]
     pub teardown: bool,
-    /// Write every input of the engine to this file, one JSON object a line, for a bug report
+    /// Write every input of the engine to this new file, for `replay` and a bug report; it holds frames
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+}
+
+/// Which rows of a long list are shown, and in which order.
+#[derive(Debug, Clone, Args)]
+pub struct Selection {
+    /// Only of this port, or of the port on this link
+    #[arg(long, value_name = "NAME")]
+    pub port: Option<String>,
+    /// Only of this VLAN, whichever the bridge
+    #[arg(long, value_name = "VID", value_parser = vid)]
+    pub vlan: Option<Vid>,
+    /// Only with this address
+    #[arg(long, value_name = "MAC")]
+    pub mac: Option<MacAddr>,
+    /// Only ports that are not up
+    #[arg(long)]
+    pub down: bool,
+    /// By what it is sorted
+    #[arg(long, value_name = "COLUMN")]
+    pub sort: Option<String>,
+    /// How many rows, at most
+    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
 }
 
 /// Which daemon, and how its answer is printed.
@@ -240,6 +309,11 @@ pub enum Datapath {
     Ovs,
     /// In memory, without root and without a network
     Fake,
+}
+
+/// A VID of a VLAN.
+fn vid(text: &str) -> Result<Vid, String> {
+    text.parse().ok().and_then(Vid::new).ok_or_else(|| "allowed are 1 to 4094".to_owned())
 }
 
 /// A name that the kernel takes for a link (`dev_valid_name` in `net/core/dev.c`): 1 to 15 bytes, no `/`, `:` or white space.

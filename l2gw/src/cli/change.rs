@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agent::admin::{Accepted, Proposal, Published};
+use agent::admin::Published;
+use agent::door::Accepted;
 use agent::view::StatusView;
 use serde::Serialize;
 
-use crate::cli::args::At;
+use crate::cli::args::{ApplyRequest, At};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::difference::Difference;
 use crate::cli::offline::load;
-use crate::cli::{BAD_CONFIGURATION, DONE, FAILED};
+use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, reload};
 use crate::config::Config;
 
 #[derive(Serialize)]
@@ -29,6 +30,9 @@ struct Applied {
     revision: u64,
     is_new: bool,
     in_force: bool,
+    /// Why it is not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// `l2gw plan FILE`.
@@ -56,14 +60,8 @@ fn print_plan(revision: u64, difference: &Difference, json: bool, out: &mut impl
         return writeln!(out, "nothing to do: revision {revision} is as the file says");
     }
     writeln!(out, "against revision {revision}:")?;
-    for line in &difference.objects {
-        writeln!(out, "  {line}")?;
-    }
-    if !difference.frames.is_empty() {
-        writeln!(out, "for a broadcast frame:")?;
-    }
-    for line in &difference.frames {
-        writeln!(out, "  {line}")?;
+    for line in difference.lines() {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
@@ -72,25 +70,17 @@ fn print_plan(revision: u64, difference: &Difference, json: bool, out: &mut impl
 ///
 /// # Errors
 /// The answer cannot be written.
-pub fn apply(
-    file: &Path,
-    against: Option<u64>,
-    at: &At,
-    out: &mut impl Write,
-    err: &mut impl Write,
-) -> io::Result<u8> {
-    let Some(config) = load(file, err)? else { return Ok(BAD_CONFIGURATION) };
-    match try_apply(file, against, &Client::new(&at.socket), config) {
+pub fn apply(request: &ApplyRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let at = &request.at;
+    let Some(config) = load(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
+    match try_apply(request, &Client::new(&at.socket), config) {
         Ok(applied) => {
             print_applied(&applied, at.json, out)?;
-            if applied.in_force {
-                return Ok(DONE);
+            match &applied.error {
+                None => return Ok(DONE),
+                Some(error) if !at.json => writeln!(err, "l2gw: {error}")?,
+                Some(_) => {}
             }
-            let (revision, seconds) = (applied.revision, PATIENCE.as_secs());
-            writeln!(
-                err,
-                "l2gw: revision {revision} is stored, but not in force after {seconds} s; see `l2gw show status` and the log"
-            )?;
             Ok(FAILED)
         }
         Err(error) => fail(&error, err),
@@ -110,27 +100,20 @@ fn print_applied(applied: &Applied, json: bool, out: &mut impl Write) -> io::Res
     }
 }
 
-fn try_apply(
-    file: &Path,
-    against: Option<u64>,
-    client: &Client,
-    config: Config,
-) -> Result<Applied, ClientError> {
-    let expected = match against {
-        Some(revision) => revision,
-        None => client.read::<Published>("/v1/topology")?.revision,
-    };
-    let proposal = Proposal {
-        expected: Some(expected),
-        description: config.description,
-        author: std::env::var("SUDO_USER")
-            .or_else(|_| std::env::var("USER"))
-            .unwrap_or_else(|_| "unknown".to_owned()),
-        note: format!("apply {}", file.display()),
-    };
+fn try_apply(request: &ApplyRequest, client: &Client, config: Config) -> Result<Applied, ClientError> {
+    let mut proposal = reload::proposal(&request.file, config, "apply", request.without_host.clone());
+    proposal.expected = request.against;
+    proposal.author = std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "unknown".to_owned());
     let accepted: Accepted = client.send("/v1/topology", &proposal)?;
-    let in_force = wait_for(client, accepted.revision)?;
-    Ok(Applied { revision: accepted.revision, is_new: accepted.is_new, in_force })
+    let Accepted { revision, is_new } = accepted;
+    let in_force = wait_for(client, revision)?;
+    let seconds = PATIENCE.as_secs();
+    let error = (!in_force).then(|| {
+        format!("revision {revision} is stored, but not in force after {seconds} s; see `l2gw show status` and the log")
+    });
+    Ok(Applied { revision, is_new, in_force, error })
 }
 
 fn wait_for(client: &Client, revision: u64) -> Result<bool, ClientError> {

@@ -20,21 +20,35 @@ A day with a gateway:
   l2gw plan gateway.toml        what would change, for the file and for frames?
   l2gw apply gateway.toml       change it; established traffic goes on
 
-Exit codes: 0 done, 1 failed, 64 wrong usage, 78 bad configuration.";
+Exit codes: 0 done, 1 failed, 64 wrong usage, 78 bad configuration. With --json
+a failure is {\"error\": \"why\"} on standard output.";
 
 pub(super) const CHECK: &str = "\
 Exits 0 after one line of summary (warnings come before it), or 78 after every
 mistake, each as FILE:LINE:COLUMN: key: value: what is allowed.";
 
 pub(super) const TABLE: &str = "\
-Rows: untagged, VID 0, every VID that any port mentions and one that none does.
-All ports are taken to be up and every trunk to carry its VLANs.";
+One row for all the VIDs that a port treats alike: [100-199]. A [v] in a copy is
+the VID with which the frame came. All ports are taken to be up and every trunk
+to carry its VLANs. A drop for want of another port says why.
+
+In JSON, `vids` has all VIDs of a row, `tags` the lowest of them; `follows` says
+which tags of an output (0 is the outermost) have the frame's own VID; of more
+than 64 outputs `more` counts the rest.";
 
 pub(super) const TRACE: &str = "\
 With a FILE it needs no root and no daemon: all ports are taken to be up, no
 address to be known and every trunk to carry its VLANs, unless told by --learn
 and --designated. Frames of a capture teach addresses to those after them.
 
+The port may be named by its link. A frame is made of its fields, or pasted:
+digits, what `tcpdump -xx` prints (not -x, which leaves the addresses out), or
+Wireshark's hex dump.
+
+  l2gw trace gateway.toml --port leaf1 --vid 8 --src 02:00:00:00:00:01 --arp
+  l2gw trace gateway.toml --port leaf1 --vid 300.8 --dst 02:00:00:00:00:09 --ip
+  l2gw trace gateway.toml --port leaf1 --frame -
+  l2gw trace gateway.toml --port leaf1 --frame @dump.txt
   l2gw trace gateway.toml --port leaf1 --pcap lab.pcap
   l2gw trace gateway.toml --port leaf1 \\
              --frame ffffffffffff02000000000181000008080600
@@ -67,10 +81,19 @@ file and the commands.
   l2gw run gateway.toml --host gw1 --datapath fake \\
            --state /tmp/try --socket /tmp/try/l2gw.sock";
 
+pub(super) const REPLAY: &str = "\
+Exits 0 where every output is the one that was recorded, and 1 where one is not,
+with the number of the line. A record of another version may differ because the
+gateway does something else now. Nothing but the record is opened.
+
+  l2gw run gateway.toml --host gw1 --record /tmp/l2gw.record
+  l2gw replay /tmp/l2gw.record";
+
 pub(super) const SHOW: &str = "\
-  status    revision in force, ports up, numbers of addresses and flows
+  status    revision in force, ports up and which are not, numbers of addresses
+            and flows
   ports     each exterior port: its state and why it is not up, its link,
-            addresses, frames, first frames that were over its budget
+            addresses, frames, drops and why most of them
   trunks    each trunk: the VLANs that it may carry, and those it carries now
   bridges   each bridge: its ports, and what its VLANs lead to
   macs      each address: where it is, how it came there, how long it was idle
@@ -78,13 +101,21 @@ pub(super) const SHOW: &str = "\
   counters  drops by reason, frames, refusals; the same as /metrics on the socket
   events    what happened lately: ports up, down, blocked; revisions; refusals
 
+--port (or the name of its link), --vlan, --mac, --down, --sort and --limit show
+some of many:
+  l2gw show macs --port vm8
+  l2gw show flows --vlan 8 --sort bytes --limit 10
+  l2gw show ports --down
+
 The socket speaks HTTP; this is the answer of `l2gw show ports --json`:
   curl --unix-socket /run/l2gw/l2gw.sock http://l2gw/v1/ports";
 
 pub(super) const PLAN: &str = "\
 Compares the file with the newest revision: objects in the file's words (+ new,
-- gone, ~ changed), then what changes for a broadcast frame of each port and
-VLAN. Addresses already learned play no part in it.";
+- gone, ~ changed; a key without a value is `unset`), all of them, then what
+changes for a broadcast frame of each port and VLAN: [v] is the frame's own VID.
+The order of objects says nothing. Addresses already learned play no part in it.
+A host that would have no port any more is named first.";
 
 pub(super) const APPLY: &str = "\
 Only flows that the change meets are replaced; all other traffic goes on.
@@ -101,6 +132,15 @@ by its next frame; until then frames to it go to the whole segment.
 pub(super) const UNBLOCK: &str = "\
 A port is blocked when a BPDU arrives where no switch belongs. Unplug that
 switch first, or its next BPDU blocks the port again.";
+
+pub(super) const TEARDOWN: &str = "\
+A daemon that stops leaves its datapath in force, and its links are ports of it:
+until they are free, `ip link delete` and `ip link set LINK master` are refused.
+This removes the datapath with its ports, flows and meters. Nothing is forwarded
+any more. No file and no daemon is needed; while a daemon drives the datapath,
+nothing is removed (exit code 1). Where there is none, that is said (exit code 0).
+
+  l2gw teardown";
 
 pub(super) const DEMO: &str = "\
 A switch, two physical machines, two VMs and a gateway in network namespaces of

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use agent::admin::TraceQuestion;
 use agent::input::Command;
 use agent::view::TraceView;
+use vlan::tag::Tpid;
 
 use crate::cli::args::{At, Flushed, TraceRequest};
 use crate::cli::client::{Client, ClientError};
-use crate::cli::trace::{self as answers, from_hex};
+use crate::cli::trace as answers;
 use crate::cli::{DONE, WRONG_USAGE};
 
 /// `l2gw trace` without a file: what the daemon would do with a frame, or with each frame of a capture, as it stands.
@@ -24,7 +25,7 @@ pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write)
             Err(error) => refuse(&error, err),
         };
     }
-    let frame = match from_hex(request.frame.as_deref().unwrap_or_default()) {
+    let frame = match answers::frame_of(request, [Tpid::Customer; 2]) {
         Ok(frame) => frame,
         Err(error) => {
             writeln!(err, "l2gw: {error}")?;

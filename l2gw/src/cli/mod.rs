@@ -4,16 +4,27 @@ pub mod args;
 pub mod change;
 pub mod check;
 pub mod client;
+pub mod craft;
+mod declared;
 pub mod demo;
 pub mod difference;
+mod failure;
+mod fates;
+pub mod frames;
 mod help;
 pub mod host;
 pub mod live;
 pub mod offline;
+pub mod paste;
 pub mod pcap;
+mod reload;
+pub mod replay;
 pub mod run;
+#[cfg(test)]
+mod sample;
 pub mod show;
 pub mod table;
+pub mod teardown;
 pub mod time;
 pub mod trace;
 
@@ -35,17 +46,20 @@ pub const BAD_CONFIGURATION: u8 = 78;
 
 /// Runs one command line and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let code = if error.use_stderr() { WRONG_USAGE } else { DONE };
-            let _ = error.print();
-            return code;
-        }
-    };
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let is_json = arguments.iter().any(|word| word == failure::OPTION);
     // Standard error is not locked: while `run` runs, other threads log to it.
     let (mut out, mut err) = (io::BufWriter::new(io::stdout()), io::stderr());
-    let code = carry_out(cli.verb, &mut out, &mut err).and_then(|code| out.flush().map(|()| code));
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error, is_json),
+    };
+    let code = if is_json {
+        failure::in_json(&mut out, &mut err, |out, err| carry_out(cli.verb, out, err))
+    } else {
+        carry_out(cli.verb, &mut out, &mut err)
+    };
+    let code = code.and_then(|code| out.flush().map(|()| code));
     match code {
         Ok(code) => code,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
@@ -54,6 +68,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             FAILED
         }
     }
+}
+
+/// Says what is wrong with a command line, or what was asked of the grammar itself: `--help`, `--version`.
+fn wrong_usage(error: &clap::Error, is_json: bool) -> u8 {
+    let code = if error.use_stderr() { WRONG_USAGE } else { DONE };
+    if is_json && code != DONE {
+        let _ = failure::tell(&error.render().to_string(), &mut io::stdout());
+    } else {
+        let _ = error.print();
+    }
+    code
 }
 
 fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
@@ -65,11 +90,15 @@ fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Resu
             None => live::trace(&request, out, err),
         },
         Verb::Run(request) => run::run(&request, err),
-        Verb::Show { subject, newest, at } => show::show(subject, newest, &at, out, err),
+        Verb::Show { subject, newest, selection, at } => {
+            show::show(subject, (newest, &selection), &at, out, err)
+        }
         Verb::Plan { file, at } => change::plan(&file, &at, out, err),
-        Verb::Apply { file, against, at } => change::apply(&file, against, &at, out, err),
+        Verb::Apply(request) => change::apply(&request, out, err),
         Verb::Flush { what, port, at } => live::flush(what, port, &at, out, err),
         Verb::Unblock { port, at } => live::unblock(port, &at, out, err),
+        Verb::Teardown { device, json } => teardown::teardown(&device, json, out, err),
+        Verb::Replay { file, json } => replay::replay(&file, json, out, err),
         Verb::Demo { json } => demo::demo(json, out, err),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "l2gw", out);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli::args::TraceRequest;
-use crate::cli::trace::{TraceError, Tracer, from_hex};
+use crate::cli::trace::{TraceError, Tracer};
 use crate::cli::{BAD_CONFIGURATION, DONE, WRONG_USAGE, table as rows, trace as answers};
 use crate::config::{self, Config};
 
@@ -40,7 +40,8 @@ pub fn trace(
         let Ok(code) = answers::tell_capture(path, request.at.json, out, err, answer)?;
         return Ok(code);
     }
-    let frame = match from_hex(request.frame.as_deref().unwrap_or_default()) {
+    let tpids = tracer.tpids(request.fields.vids());
+    let frame = match answers::frame_of(request, tpids) {
         Ok(frame) => frame,
         Err(error) => return refuse(&error, err),
     };

@@ -12,12 +12,14 @@ use vlan::model::id::{HostId, PortId};
 use vlan::model::port::{Mode, Port};
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
-use vlan::tag::{Pcp, Tag};
+use vlan::tag::{Pcp, Tag, Tpid};
 use vlan::time::Instant;
 use vlan::trace::{Silent, reason::sentence};
-use vlan::verdict::{Decision, DropReason, Verdict};
+use vlan::verdict::{Decision, DropReason, Seen, Verdict};
 use vlan::vid::Vid;
 
+use crate::cli::args::TraceRequest;
+use crate::cli::paste::{self, PasteError};
 use crate::cli::{DONE, FAILED, pcap};
 
 /// Why a trace cannot be made.
@@ -33,21 +35,65 @@ pub enum TraceError {
         /// The nearest name there is.
         near: Option<String>,
     },
-    /// Not hexadecimal bytes.
+    /// A link that several ports have, each on a host of its own.
+    #[error("--{option}: {link:?} is the link of {}; name one of the ports", .ports.join(" and "))]
+    ManyPorts {
+        /// The command line option.
+        option: &'static str,
+        /// The link.
+        link: String,
+        /// The ports.
+        ports: Vec<String>,
+    },
+    /// Not bytes of one frame.
     #[error(
-        "--frame: {0}; give the frame as pairs of hexadecimal digits, from the destination address on, without FCS"
+        "--frame: {0}; give the frame as pairs of hexadecimal digits or as a dump of `tcpdump -xx` or Wireshark, from the destination address on, without FCS"
     )]
-    Hex(String),
+    Hex(PasteError),
+    /// What the frame is in cannot be read.
+    #[error("--frame: cannot read {name}: {why}")]
+    Unreadable {
+        /// The file, or standard input.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// Not `PORT=MAC[@VID]`.
-    #[error("--learn: {0:?} is not PORT=MAC or PORT=MAC@VID")]
+    #[error("--learn: {0:?} is not PORT=MAC, PORT=MAC@VID or PORT=MAC@VID.VID")]
     Learn(String),
+    /// Without the next tag nobody knows which VLAN of the inner bridge it is.
+    #[error(
+        "--learn: VLAN {vid} of {outer} leads into {inner}, which classifies by the next tag; say both: {port}={mac}@{vid}.VID"
+    )]
+    NoNextTag {
+        /// What was given.
+        port: String,
+        /// What was given.
+        mac: MacAddr,
+        /// The VLAN.
+        vid: Vid,
+        /// Its bridge.
+        outer: String,
+        /// The bridge that it leads into.
+        inner: String,
+    },
+    /// A next tag where it would be payload.
+    #[error("--learn: {next} of {text:?} is one tag too many: {place} classifies by no tag behind its own")]
+    NextTag {
+        /// What was given.
+        text: String,
+        /// The VID that is too many.
+        next: Vid,
+        /// Where.
+        place: String,
+    },
     /// The port would not learn it.
-    #[error("--learn: {text:?} is not learned there: {}", sentence(*.why))]
+    #[error("--learn: {text:?} is not learned there: {why}")]
     NotLearned {
         /// What was given.
         text: String,
         /// Why.
-        why: DropReason,
+        why: &'static str,
     },
     /// Not one of several that could carry a VLAN.
     #[error(
@@ -116,33 +162,61 @@ impl Tracer {
         Ok(())
     }
 
-    /// Teaches where an address is: `PORT=MAC`, on a trunk `PORT=MAC@VID` with the bridge VID.
+    /// Teaches where an address is: `PORT=MAC`, on a trunk `PORT=MAC@VID` with the bridge VID; where that VLAN leads into another
+    /// VLAN-aware bridge, `PORT=MAC@VID.VID` with the VLAN of that bridge.
     ///
     /// # Errors
     /// Not of that form, no such port, or not a VLAN of that port.
     pub fn learn(&mut self, text: &str) -> Result<(), TraceError> {
         let refuse = || TraceError::Learn(text.to_owned());
         let (name, rest) = text.split_once('=').ok_or_else(refuse)?;
-        let (mac, vid) = match rest.split_once('@') {
-            Some((mac, vid)) => (mac, Some(vid.parse::<u16>().ok().and_then(Vid::new).ok_or_else(refuse)?)),
-            None => (rest, None),
+        let (mac, vids) = rest.split_once('@').unwrap_or((rest, ""));
+        let (vid, next) = match vids.split_once('.') {
+            Some((vid, next)) => (vid, Some(next)),
+            None => (vids, None),
         };
+        let number = |text: &str| text.parse::<u16>().ok().and_then(Vid::new).ok_or_else(refuse);
+        let vid = if rest.contains('@') { Some(number(vid)?) } else { None };
+        let next = next.map(number).transpose()?;
         let src: MacAddr = mac.parse().map_err(|_| refuse())?;
         let topology = Arc::clone(self.switch.topology());
         let port = find(&topology, "learn", name)?;
-        let tags = lesson_tags(&topology, port, vid)?;
-        let header =
-            Header { dst: MacAddr::BROADCAST, src, tags: tags.into_iter().collect(), ether_type: 0x0806 };
+        let tag = lesson_tag(&topology, port, vid)?;
+        let next = next_tag(&topology, port, (text, src), vid, next)?;
+        let tags = tag.into_iter().chain(next).collect();
+        let header = Header { dst: MacAddr::BROADCAST, src, tags, ether_type: 0x0806 };
         let designation = self.switch.set_designation(Designation::Everyone);
         let mut verdict = Verdict::default();
         let learned = self.switch.forward(Instant::ZERO, port.id, &header, &mut verdict, &mut Silent);
         self.switch.set_designation(designation);
-        match (learned.and_then(|learned| learned.refusal()), learned, verdict.decision) {
-            (Some(why), ..) | (None, None, Decision::Drop(why)) => {
-                Err(TraceError::NotLearned { text: text.to_owned(), why })
-            }
-            _ => Ok(()),
-        }
+        let why = match (learned.and_then(|learned| learned.refusal()), learned, verdict.decision) {
+            (Some(why), ..) | (None, None, Decision::Drop(why)) => sentence(why),
+            (None, None, _) => "it is the null address, which no station has",
+            (None, Some(_), _) if self.is_known(&verdict) => return Ok(()),
+            (None, Some(_), _) => sentence(DropReason::AddressLimit),
+        };
+        Err(TraceError::NotLearned { text: text.to_owned(), why })
+    }
+
+    /// Whether the source of a frame is now known to be where it was seen.
+    fn is_known(&self, verdict: &Verdict) -> bool {
+        let find =
+            |seen: Seen| self.switch.fdb.find(Instant::ZERO, seen.segment, seen.mac) == Some(seen.location);
+        verdict.source.is_some_and(find)
+    }
+
+    /// The types of the tags by which a frame is classified that arrives here: the port's bridge's, and that of a bridge which the VLAN
+    /// of the first tag leads into.
+    pub fn tpids(&self, vids: &[u16]) -> [Tpid; 2] {
+        let topology = self.switch.topology();
+        let port = topology.port(self.port);
+        let vid = match &port.mode {
+            Mode::Trunk(trunk) => vids.first().and_then(|vid| trunk.bridge_vid(Vid::new(*vid)?)),
+            Mode::Plain | Mode::Access { .. } | Mode::Qinq { .. } => None,
+        };
+        let inner = vid.and_then(|vid| topology.inner_bridge(port.bridge, vid));
+        let second = inner.map_or(Tpid::Customer, |inner| topology.bridge(inner).tpid());
+        [if matches!(port.mode, Mode::Qinq { .. }) { Tpid::Customer } else { port.tpid }, second]
     }
 
     /// What becomes of a frame.
@@ -162,16 +236,62 @@ fn malformed(error: MalformedFrame) -> TraceView {
     TraceView::malformed(format!("{error}: dropped ({reason}): {why}"))
 }
 
+/// The port with this name, else the one on the link with this name.
 fn find<'a>(topology: &'a Topology, option: &'static str, name: &str) -> Result<&'a Port, TraceError> {
-    topology.port_named(name).ok_or_else(|| {
-        let names = topology.ports().iter().map(|port| port.name.as_str());
-        let near = vlan::model::nearest::nearest(name, names).map(str::to_owned);
-        TraceError::UnknownPort { option, name: name.to_owned(), near }
-    })
+    if let Some(port) = topology.port_named(name) {
+        return Ok(port);
+    }
+    let on_link: Vec<&Port> = topology.ports().iter().filter(|port| port.link == name).collect();
+    match on_link[..] {
+        [port] => Ok(port),
+        [] => {
+            let names = topology.ports().iter().map(|port| port.name.as_str());
+            let near = vlan::model::nearest::nearest(name, names).map(str::to_owned);
+            Err(TraceError::UnknownPort { option, name: name.to_owned(), near })
+        }
+        _ => {
+            let host = |port: &Port| &topology.hosts()[port.host.0 as usize].name;
+            let ports = on_link.iter().map(|port| format!("{} on {}", port.name, host(port))).collect();
+            Err(TraceError::ManyPorts { option, link: name.to_owned(), ports })
+        }
+    }
 }
 
-/// The tags with which a frame arrives at `port` in bridge VLAN `vid`.
-fn lesson_tags(topology: &Topology, port: &Port, vid: Option<Vid>) -> Result<Option<Tag>, TraceError> {
+/// The tag behind the VLAN's own with which a frame arrives at `port`, where another bridge classifies by it: then it has to be said.
+fn next_tag(
+    topology: &Topology,
+    port: &Port,
+    (text, mac): (&str, MacAddr),
+    vid: Option<Vid>,
+    next: Option<Vid>,
+) -> Result<Option<Tag>, TraceError> {
+    let own = match &port.mode {
+        Mode::Plain => None,
+        Mode::Access { vid } | Mode::Qinq { vid, .. } => Some(*vid),
+        Mode::Trunk(trunk) => vid.or(trunk.native),
+    };
+    let outer = || topology.bridge(port.bridge).name.clone();
+    let inner =
+        own.and_then(|vid| topology.inner_bridge(port.bridge, vid)).map(|inner| topology.bridge(inner));
+    match (own, inner, next) {
+        (_, Some(inner), Some(next)) => Ok(Some(Tag::new(inner.tpid(), next, Pcp::ZERO))),
+        (Some(vid), Some(inner), None) => Err(TraceError::NoNextTag {
+            port: port.name.clone(),
+            mac,
+            vid,
+            outer: outer(),
+            inner: inner.name.clone(),
+        }),
+        (own, None, Some(next)) => {
+            let place = own.map_or_else(outer, |vid| format!("VLAN {vid} of {}", outer()));
+            Err(TraceError::NextTag { text: text.to_owned(), next, place })
+        }
+        (_, _, None) => Ok(None),
+    }
+}
+
+/// The tag with which a frame arrives at `port` in bridge VLAN `vid`.
+fn lesson_tag(topology: &Topology, port: &Port, vid: Option<Vid>) -> Result<Option<Tag>, TraceError> {
     let no_vlan =
         |vid: &str| TraceError::NoVlan { option: "learn", port: port.name.clone(), vid: vid.to_owned() };
     let tpid = topology.bridge(port.bridge).tpid();
@@ -189,20 +309,40 @@ fn lesson_tags(topology: &Topology, port: &Port, vid: Option<Vid>) -> Result<Opt
     }
 }
 
-/// Hexadecimal digits as bytes; spaces, colons and line ends between them are passed over.
+/// The bytes of a frame as people have it at hand: see [`paste`].
 ///
 /// # Errors
-/// Anything else, or an odd number of digits.
+/// Not the bytes of one frame.
 pub fn from_hex(text: &str) -> Result<Vec<u8>, TraceError> {
-    let digits: Vec<char> = text.chars().filter(|c| !c.is_ascii_whitespace() && *c != ':').collect();
-    if let Some(bad) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
-        return Err(TraceError::Hex(format!("{bad:?} is not a hexadecimal digit")));
+    paste::frame(text).map_err(TraceError::Hex)
+}
+
+/// The frame that a command line gives: made of `fields`, in hexadecimal, or in a file or standard input. `tpids` are the types of
+/// the first tags of one that is made.
+///
+/// # Errors
+/// It cannot be read, or is not the bytes of one frame.
+pub(crate) fn frame_of(request: &TraceRequest, tpids: [Tpid; 2]) -> Result<Vec<u8>, TraceError> {
+    match request.frame.as_deref() {
+        None => Ok(request.fields.frame(tpids)),
+        Some("-") => from_hex(&text_of("standard input", io::read_to_string(io::stdin()))?),
+        Some(text) => match text.strip_prefix('@') {
+            Some(path) => from_hex(&text_of(path, std::fs::read_to_string(path))?),
+            None => from_hex(text),
+        },
     }
-    if digits.len() % 2 == 1 {
-        return Err(TraceError::Hex(format!("{} digits are no whole number of bytes", digits.len())));
-    }
-    let value = |c: &char| c.to_digit(16).unwrap_or(0) as u8;
-    Ok(digits.chunks(2).map(|pair| value(&pair[0]) << 4 | value(&pair[1])).collect())
+}
+
+fn text_of(name: &str, read: io::Result<String>) -> Result<String, TraceError> {
+    read.map_err(|error| {
+        let is_binary = error.kind() == io::ErrorKind::InvalidData;
+        let why = if is_binary {
+            "it is no text; a capture is given by --pcap".to_owned()
+        } else {
+            error.to_string()
+        };
+        TraceError::Unreadable { name: name.to_owned(), why }
+    })
 }
 
 /// Prints an answer as text or as JSON on one line.

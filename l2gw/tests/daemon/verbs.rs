@@ -22,7 +22,7 @@ fn every_subject_is_shown_as_text() {
     );
     assert_eq!(
         said("ports"),
-        "PORT   STATE  BRIDGE  MODE   VLANS  LINK  ADDRESSES  RX  TX  UPCALLS  OVER-BUDGET  WHY\n\
+        "PORT   STATE  BRIDGE  MODE   VLANS  LINK  ADDRESSES  RX  TX  UPCALLS  DROPS  WHY\n\
          leaf1  up     dc1     trunk  5,8    eth2  0          0   0   0        0\n\
          vm5    up     vub5    plain  -      tap5  0          0   0   0        0\n\
          vm8    up     vub8    plain  -      tap8  1          0   0   0        0\n"
@@ -110,7 +110,7 @@ fn a_plan_says_what_would_change_and_changes_nothing() {
     gateway.write(&file_with_vlan_9());
     assert_eq!(
         gateway.ask_about_file("plan", &[]).done(),
-        "against revision 1:\n  - vlans dc1.8\n  + vlans dc1.9\nfor a broadcast frame:\n  \
+        "against revision 1:\n  - vlans dc1.8\n  + vlans dc1.9: to = \"vub8\"\nfor a broadcast frame:\n  \
          leaf1 [8]: vm8 untagged => drop vlan-not-allowed\n  \
          leaf1 [9]: drop vlan-not-allowed => vm8 untagged\n  \
          vm8 untagged: leaf1 [8] => leaf1 [9]\n"
@@ -118,9 +118,10 @@ fn a_plan_says_what_would_change_and_changes_nothing() {
     let plan = gateway.ask_about_file("plan", &["--json"]).json();
     assert_eq!(
         (&plan["revision"], &plan["objects"]),
-        (&json!(1), &json!(["- vlans dc1.8", "+ vlans dc1.9"]))
+        (&json!(1), &json!(["- vlans dc1.8", "+ vlans dc1.9: to = \"vub8\""]))
     );
-    let frame = json!({"port": "vm8", "tags": [], "before": "leaf1 [8]", "after": "leaf1 [9]"});
+    assert_eq!(plan["hosts_without_ports"], json!([]));
+    let frame = json!({"port": "vm8", "tags": [], "vids": null, "before": "leaf1 [8]", "after": "leaf1 [9]"});
     assert_eq!(plan["frames"][2], frame);
     assert_eq!(gateway.revision(), 1);
 }
@@ -165,6 +166,9 @@ fn a_bad_file_is_neither_planned_nor_applied() {
         let said = gateway.ask_about_file(verb, &[]);
         assert_eq!((said.code, said.out.as_str()), (78, ""), "{verb}");
         assert!(said.err.contains("bridges.dc1.kind"), "{verb}: {}", said.err);
+        let said = gateway.ask_about_file(verb, &["--json"]);
+        assert_eq!(said.code, 78, "{verb}");
+        assert!(said.failure().contains("bridges.dc1.kind"), "{verb}: {}", said.failure());
     }
     assert_eq!(gateway.revision(), 1);
 }
@@ -245,10 +249,6 @@ fn commands_are_carried_out() {
     );
     let macs = gateway.ask(&["show", "macs", "--json"]).json();
     assert_eq!(macs.as_array().unwrap().len(), 1, "a declared address stays");
-    assert_eq!(
-        gateway.ask(&["unblock", "vm5", "--json"]).json(),
-        json!({"done": "vm5 is not blocked any more"})
-    );
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn without_a_daemon_every_client_says_so() {
     let file = gateway.path("gateway.toml").display().to_string();
     for words in [
         &["show", "status"][..],
-        &["show", "flows", "--json"],
+        &["show", "flows"],
         &["plan", &file],
         &["apply", &file],
         &["trace", "--port", "leaf1", "--frame", FRAME],
@@ -272,7 +272,38 @@ fn without_a_daemon_every_client_says_so() {
             "{words:?}: {}",
             said.err
         );
+        let as_json = gateway.ask(&[words, &["--json"]].concat());
+        assert_eq!(as_json.code, 1, "{words:?}");
+        assert_eq!(format!("l2gw: {}\n", as_json.failure()), said.err, "{words:?}");
     }
+}
+
+#[test]
+fn every_failure_is_an_object_where_json_is_asked_for() {
+    let gateway = Gateway::new();
+    let file = gateway.path("gateway.toml");
+    let missing = gateway.path("missing.toml").display().to_string();
+    let record = gateway.path("missing.jsonl").display().to_string();
+    let file = file.display().to_string();
+    for (words, code, part) in [
+        (&["table", &missing][..], 78, "missing.toml"),
+        (&["trace", &missing, "--port", "leaf1", "--vid", "8"], 78, "missing.toml"),
+        (&["trace", &file, "--port", "leaf9", "--vid", "8"], 64, "\"leaf9\" is no port"),
+        (&["trace", &file, "--port", "leaf1", "--frame", "xyz"], 64, "is not a hexadecimal digit"),
+        (&["trace", &file, "--port", "leaf1", "--pcap", &missing], 1, "missing.toml"),
+        (&["trace", &file], 64, "--port"),
+        (&["replay", &record], 1, "missing.jsonl"),
+        (&["show", "nonsense"], 64, "nonsense"),
+        (&["show", "ports", "--limit", "0"], 64, "--limit"),
+        (&["no-such-verb"], 64, "no-such-verb"),
+    ] {
+        let said = finish(l2gw().args(words).arg("--json"));
+        assert_eq!((said.code, said.err.as_str()), (code, ""), "{words:?}: {}", said.out);
+        assert!(said.failure().contains(part), "{words:?}: {}", said.failure());
+    }
+    // Each by itself, and the one that answers with an object of its own.
+    let checked = finish(l2gw().args(["check", &missing, "--json"]));
+    assert_eq!((checked.code, checked.out.lines().count()), (78, 1), "{}", checked.out);
 }
 
 #[test]

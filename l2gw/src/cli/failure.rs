@@ -1,0 +1,101 @@
+//! How a verb that was asked for JSON says that it failed: `{"error": …}` on standard output, whatever the verb.
+//!
+//! A verb writes why it failed to `err`, as a line for a reader. Whoever reads JSON does not read that, and an empty answer tells
+//! nothing; so with `--json` it becomes the answer.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::cli::DONE;
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    /// Why, as a reader without `--json` is told; several mistakes are several lines.
+    error: &'a str,
+}
+
+/// Runs a verb that answers in JSON. Where it fails and says why, that is one more JSON object, and the last; what it says of a success,
+/// such as a warning, goes to `err`.
+///
+/// # Errors
+/// The answer cannot be written.
+pub(super) fn in_json<O: Write, E: Write>(
+    out: &mut O,
+    err: &mut E,
+    verb: impl FnOnce(&mut O, &mut Vec<u8>) -> io::Result<u8>,
+) -> io::Result<u8> {
+    let mut said = Vec::new();
+    let code = verb(out, &mut said)?;
+    if code == DONE {
+        err.write_all(&said)?;
+    } else {
+        tell(&String::from_utf8_lossy(&said), out)?;
+    }
+    Ok(code)
+}
+
+/// Says why as JSON on a line; of nothing, nothing. What a line for a reader begins with is left out.
+///
+/// # Errors
+/// The answer cannot be written.
+pub(super) fn tell(said: &str, out: &mut impl Write) -> io::Result<()> {
+    let bare = |line: &str| {
+        let line = line.strip_prefix("l2gw: ").unwrap_or(line);
+        line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    };
+    let lines: Vec<String> = said.trim().lines().map(bare).collect();
+    let error = lines.join("\n");
+    if error.is_empty() {
+        return Ok(());
+    }
+    serde_json::to_writer(&mut *out, &Failure { error: &error })?;
+    writeln!(out)
+}
+
+/// The option by which every verb that has an answer is asked for JSON.
+pub(super) const OPTION: &str = "--json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{FAILED, WRONG_USAGE};
+
+    fn run(code: u8, answer: &str, said: &str) -> (u8, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = in_json(&mut out, &mut err, |out, err| {
+            write!(out, "{answer}")?;
+            write!(err, "{said}")?;
+            Ok(code)
+        });
+        (code.unwrap(), String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn a_failure_is_an_object() {
+        let (code, out, err) = run(FAILED, "", "l2gw: no \"daemon\" here\n");
+        assert_eq!(
+            (code, out.as_str(), err.as_str()),
+            (FAILED, "{\"error\":\"no \\\"daemon\\\" here\"}\n", "")
+        );
+    }
+
+    #[test]
+    fn several_mistakes_are_several_lines() {
+        let (_, out, _) = run(WRONG_USAGE, "", "f:1:1: a: wrong\nf:2:1: b: wrong\n");
+        assert_eq!(out, "{\"error\":\"f:1:1: a: wrong\\nf:2:1: b: wrong\"}\n");
+    }
+
+    #[test]
+    fn a_success_and_what_is_said_of_it_stay_as_they_are() {
+        assert_eq!(run(DONE, "[]\n", "warning: w\n"), (DONE, "[]\n".to_owned(), "warning: w\n".to_owned()));
+    }
+
+    #[test]
+    fn an_answer_that_says_itself_that_it_failed_is_the_only_one() {
+        assert_eq!(
+            run(FAILED, "{\"ok\":false}\n", ""),
+            (FAILED, "{\"ok\":false}\n".to_owned(), String::new())
+        );
+    }
+}
