@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs the stages of `make build`, `make check` or `make test` and says what each took. A stage that fails does not keep the
-# others from running, unless nothing can be built; the last line is the sum.
+# others from running, unless nothing can be built; the last line is the sum. For `make demo` it builds the demo's programs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/setup/toolchain.sh
 
 mode=${1:-test}
-case $mode in build | check | test) ;; *)
-  echo "run-tests.sh: unknown mode $mode: allowed are build, check and test" >&2
+case $mode in build | check | test | demo) ;; *)
+  echo "run-tests.sh: unknown mode $mode: allowed are build, check, test and demo" >&2
   exit 64
   ;;
 esac
@@ -77,11 +77,21 @@ run_targets() { # run_targets STAGE THREADS
   [ -z "$which" ] || stage "$1" "${cargo_test[@]}" $which -- --test-threads "$2"
 }
 
+# What `make demo` runs. Also of the whole workspace: nearly all of it is then built for the tests as well.
+demo_programs=(--bin l2gw --bin lab-run --bin lab-init)
 cargo_test=(cargo test --locked --offline --workspace --no-fail-fast)
 # Two at least: a test that waits for a kernel or a server leaves its CPU to another.
 threads=$(nproc)
 [ "$threads" -ge 2 ] || threads=2
 
+if [ "$mode" = demo ]; then
+  echo "demo: 1. build l2gw, lab-run and lab-init; the first time that is some 150 crates"
+  stage build cargo build --locked --workspace "${demo_programs[@]}"
+  [ "${#failed[@]}" -eq 0 ] || finish
+  echo "demo: 2. a kernel with openvswitch.ko: the running one, or a test kernel that boots in a second"
+  echo "demo: 3. the network, and what is tried on it"
+  exit 0
+fi
 [ "$mode" = build ] || stage fmt cargo fmt --all --check
 stage build cargo build --locked --workspace --all-targets
 case " ${failed[*]} " in *" build "*) finish ;; esac
