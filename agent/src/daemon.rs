@@ -94,8 +94,6 @@ pub async fn run<D: FlowTable + 'static>(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), DaemonError> {
-    let recorder =
-        options.record.as_ref().map(|path| Recorder::create(path, &options.settings)).transpose()?;
     let (requests, asked) = mpsc::channel(QUEUE);
     let (arrivals, arrived) = mpsc::channel(1);
     let (saves, saved) = mpsc::channel(PIECES);
@@ -105,9 +103,12 @@ pub async fn run<D: FlowTable + 'static>(
     let serving = tokio::spawn(admin::serve(options.socket, admin));
     let kept = keep_tasks(&store, arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
-    let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
     let outlives = options.settings.datapath != "fake";
-    let engine = Engine::new(options.settings);
+    let mut settings = options.settings;
+    settings.bound = load_bound(&store).await;
+    let recorder = options.record.as_ref().map(|path| Recorder::create(path, &settings)).transpose()?;
+    let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
+    let engine = Engine::new(settings);
     let before = load_addresses(&store).await;
     let driver = Driver::start(engine, opener, wiring, before).await?;
     ready();
@@ -157,6 +158,9 @@ async fn keep_addresses(store: Arc<Store>, saved: Arc<Mutex<mpsc::Receiver<Saved
     // Held for as long as the task runs; when it is started again after a panic, the one before has let it go.
     let mut saved = saved.lock().await;
     while let Some(piece) = saved.recv().await {
+        if let Some(bound) = &piece.bound {
+            save_bound(&store, bound).await;
+        }
         save_piece(&store, piece.number, &piece.addresses, piece.is_last).await;
     }
 }
@@ -186,6 +190,32 @@ async fn save_piece(store: &Store, number: usize, piece: &[SavedAddress], is_las
     while is_last && matches!(store.delete(&piece_key(number)).await, Ok(true)) {
         number += 1;
     }
+}
+
+/// The links that are bound, by name.
+async fn save_bound(store: &Store, links: &[String]) {
+    let saved = match nsdb::schema::encode(BOUND_VERSION, &links) {
+        Ok(bytes) => store.save(BOUND, bytes).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = saved {
+        warn!(error, "the links that are bound cannot be saved");
+    }
+}
+
+async fn load_bound(store: &Store) -> Vec<String> {
+    let loaded = match store.load(BOUND).await {
+        Ok(Some(bytes)) => nsdb::schema::decode(BOUND_VERSION, &bytes).map_err(|error| error.to_string()),
+        Ok(None) => Ok(Vec::new()),
+        Err(error) => Err(error.to_string()),
+    };
+    loaded.unwrap_or_else(|error: String| {
+        warn!(
+            error,
+            "the links that were bound cannot be read: one that the host uses now is not bound again"
+        );
+        Vec::new()
+    })
 }
 
 async fn load_addresses(store: &Store) -> Vec<SavedAddress> {
@@ -227,5 +257,8 @@ const LAST_WRITES: Duration = Duration::from_secs(1);
 const PIECES: usize = 4;
 const ADDRESSES_A_PIECE: usize = 10_000;
 const ADDRESS_VERSION: u8 = 1;
+/// Where the links that are bound are remembered.
+const BOUND: &str = "bound";
+const BOUND_VERSION: u8 = 1;
 /// How long a shard that no revision names any more stays.
 const SHARDS_KEPT: Duration = Duration::from_secs(3600);

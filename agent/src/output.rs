@@ -97,4 +97,8 @@ pub struct SavedPiece {
     pub addresses: Vec<SavedAddress>,
     /// Whether it ends the round: pieces of earlier rounds with higher numbers are out of date.
     pub is_last: bool,
+    /// The links that are bound, or were and are missing: what the host does with them later is no reason to leave them alone. Told by
+    /// the first piece of a round, if they are others than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Vec<String>>,
 }

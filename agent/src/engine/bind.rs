@@ -18,7 +18,6 @@ use vlan::verdict::Dependency;
 use vlan::vid::VidSet;
 
 use super::Engine;
-use super::book::Tagged;
 use super::standing::{Standing, WhyNot};
 use crate::event::Event;
 use crate::reconcile::Fate;
@@ -49,8 +48,8 @@ impl Engine {
         for _ in 0..most {
             let Some((vport, fate)) = self.links.next_loose() else { break };
             if fate != Fate::Kept {
-                // Looked over, its flows are found to have no port any more. Until then they harm nobody: numbers of vports do not come back.
-                self.book.spoil(Tagged::Vport(vport));
+                // Its port changes with that, and the flows that rest on it are looked over. Until then they harm nobody: numbers of
+                // vports do not come back.
                 self.links.give_up(vport, fate);
             }
         }

@@ -1,27 +1,29 @@
 //! The flow book: every flow that the datapath is to have, what each rests on, and which of them are to be looked over.
 //!
-//! A flow is found by its id, by the class of frames that it is for, and by each *tag*: a piece of state that it rests on, or a vport
-//! that it names. When state changes, the flows with its tag become *stale*; stale flows are looked over most used first, a bounded
-//! number at a time, so that the loss of a trunk with 200 000 flows keeps nobody waiting.
+//! A flow is found by its id, by the class of frames that it is for, and by each piece of state that it rests on. When state changes, the
+//! flows that rest on it become *stale* (`stale`). Flows that send frames into fabrics are found by what their frames look like when they
+//! come back (`alike`).
 
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::hash_map::HashMap;
 use std::collections::{BTreeSet, VecDeque};
-use std::hash::BuildHasher;
 
 use datapath::flow::{Action, FlowId, FlowKey, FlowStats, MeterId};
-use datapath::port::VportNo;
 use smallvec::SmallVec;
-use vlan::addr::MacAddr;
 use vlan::fdb::key::Seed;
 use vlan::fdb::reflect::{Echo, Likeness};
-use vlan::model::id::{FabricId, SegmentId};
+use vlan::model::id::FabricId;
 use vlan::time::Instant;
 use vlan::verdict::{Consulted, Dependency, DropReason, Seen};
 
 use super::class::Class;
-use super::echo::MOST_ASKED;
 use crate::counters::PortKey;
-use crate::lower::flows::for_each_vport;
+
+use stale::{Dependents, HEATS, Unmarked, states_of};
+
+pub(super) use stale::heat;
+
+mod alike;
+mod stale;
 
 /// The flows that the datapath is to have.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub(super) struct Book {
     free: Vec<u32>,
     by_id: HashMap<FlowId, u32, Seed>,
     by_class: HashMap<Class, u32, Seed>,
-    by_tag: HashMap<Tagged, Dependents, Seed>,
+    by_state: HashMap<Dependency, Dependents, Seed>,
     /// The last flow put of those that send frames which look alike into fabrics, by a hash; the others follow by `next_alike`.
     by_likeness: HashMap<u64, u32, Seed>,
     hashing: Seed,
@@ -120,31 +122,6 @@ struct Reference {
     stamp: u32,
 }
 
-/// What flows are found by besides their own identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Tagged {
-    /// They rest on it.
-    State(Dependency),
-    /// They come in by it or leave by it.
-    Vport(VportNo),
-}
-
-/// Flows whose ground has shifted, of which those before `next` are marked as stale.
-#[derive(Debug)]
-enum Unmarked {
-    /// These.
-    Listed { list: Vec<Reference>, next: usize },
-    /// Those in the places up to `end`.
-    Places { next: u32, end: u32 },
-}
-
-/// Flows with one tag, some of which are gone.
-#[derive(Debug, Default)]
-struct Dependents {
-    list: SmallVec<[Reference; 2]>,
-    live: u32,
-}
-
 impl Book {
     pub(super) fn new(seed: u64) -> Book {
         let hashing = Seed::new(seed);
@@ -153,7 +130,7 @@ impl Book {
             free: Vec::new(),
             by_id: HashMap::with_hasher(hashing),
             by_class: HashMap::with_hasher(hashing),
-            by_tag: HashMap::with_hasher(hashing),
+            by_state: HashMap::with_hasher(hashing),
             by_likeness: HashMap::with_hasher(hashing),
             hashing,
             stale: Default::default(),
@@ -229,8 +206,8 @@ impl Book {
         let reference = Reference { slot, stamp: self.records[slot as usize].stamp };
         self.by_id.insert(record.id, slot);
         self.by_class.insert(Class::of(&record.key, &record.mask), slot);
-        for tag in tags_of(&record) {
-            let dependents = self.by_tag.entry(tag).or_default();
+        for state in states_of(&record) {
+            let dependents = self.by_state.entry(state).or_default();
             dependents.list.push(reference);
             dependents.live += 1;
         }
@@ -239,46 +216,6 @@ impl Book {
         place.next_alike = before.unwrap_or(NO_SLOT);
         place.record = Some(Box::new(record));
         place.seen = self.reading;
-    }
-
-    /// Flows that may have sent a frame of which an echo is heard, at most [`MOST_ASKED`].
-    pub(super) fn may_have_sent(&self, echo: &Echo) -> SmallVec<[FlowId; 2]> {
-        let hash = self.hashing.hash_one((echo.segment, echo.mac, echo.likeness));
-        let mut next = self.by_likeness.get(&hash).copied().unwrap_or(NO_SLOT);
-        let mut flows = SmallVec::new();
-        while let Some(slot) = self.records.get(next as usize).filter(|_| flows.len() < MOST_ASKED) {
-            let its = slot.record.as_ref().filter(|record| record.echoes().any(|its| its == *echo));
-            flows.extend(its.map(|record| record.id));
-            next = slot.next_alike;
-        }
-        flows
-    }
-
-    /// What a flow is found by that sends frames into fabrics.
-    fn hash_of(&self, record: &Record) -> Option<u64> {
-        let source = record.source.filter(|_| !record.into_fabrics.is_empty())?;
-        Some(self.hashing.hash_one((source.segment, source.mac, record.likeness)))
-    }
-
-    fn forget_likeness(&mut self, hash: u64, slot: u32) {
-        let behind = std::mem::replace(&mut self.records[slot as usize].next_alike, NO_SLOT);
-        let Entry::Occupied(mut first) = self.by_likeness.entry(hash) else { return };
-        let mut at = *first.get();
-        if at == slot {
-            if behind == NO_SLOT {
-                first.remove();
-            } else {
-                first.insert(behind);
-            }
-            return;
-        }
-        while let Some(place) = self.records.get_mut(at as usize) {
-            if place.next_alike == slot {
-                place.next_alike = behind;
-                return;
-            }
-            at = place.next_alike;
-        }
     }
 
     /// The flow with an id, of which the datapath has just told that it has it.
@@ -327,162 +264,15 @@ impl Book {
         if let Some(hash) = self.hash_of(&record) {
             self.forget_likeness(hash, slot);
         }
-        for tag in tags_of(&record) {
-            self.untag(tag);
+        for state in states_of(&record) {
+            self.leave(state);
         }
         Some(*record)
     }
-
-    /// Lists are cleared of flows that are gone when these are the greater part: each removal pays for one step of that.
-    fn untag(&mut self, tag: Tagged) {
-        let Entry::Occupied(mut entry) = self.by_tag.entry(tag) else { return };
-        let dependents = entry.get_mut();
-        dependents.live = dependents.live.saturating_sub(1);
-        if dependents.live == 0 {
-            entry.remove();
-        } else if dependents.list.len() > 2 * dependents.live as usize + 8 {
-            let records = &self.records;
-            dependents.list.retain(|reference| is_live(records, *reference));
-        }
-    }
-
-    /// Whether a flow waits to be looked over: what it names by identifier may be of a topology that is gone.
-    pub(super) fn is_stale(&self, id: FlowId) -> bool {
-        let Some(slot) = self.by_id.get(&id) else { return false };
-        let is_ahead = |unmarked: &Unmarked| matches!(unmarked, Unmarked::Places { next, end } if (*next..*end).contains(slot));
-        self.records[*slot as usize].is_stale || self.unmarked.iter().any(is_ahead)
-    }
-
-    /// Has the flows with a tag looked over. Where they are many they are marked by and by, see [`Book::mark`].
-    pub(super) fn spoil(&mut self, tag: Tagged) {
-        let Some(dependents) = self.by_tag.get(&tag) else { return };
-        if dependents.list.len() > MANY {
-            self.unmarked.push_back(Unmarked::Listed { list: dependents.list.to_vec(), next: 0 });
-            return;
-        }
-        for reference in dependents.list.clone() {
-            self.mark_one(reference);
-        }
-    }
-
-    /// Flows that rest on the whereabouts of an address, at most `most`, those of its own frames first.
-    pub(super) fn of_address(&self, segment: SegmentId, mac: MacAddr, most: usize) -> Vec<FlowId> {
-        let tag = Tagged::State(Dependency::Address(segment, mac));
-        let list = self.by_tag.get(&tag).map_or(&[][..], |dependents| dependents.list.as_slice());
-        let live = list.iter().take(MANY).filter(|reference| is_live(&self.records, **reference));
-        let records = live.filter_map(|reference| self.records[reference.slot as usize].record.as_deref());
-        let is_own = |record: &&Record| record.key.header.src == mac;
-        let (own, others): (Vec<&Record>, Vec<&Record>) = records.partition(is_own);
-        own.into_iter().chain(others).take(most).map(|record| record.id).collect()
-    }
-
-    /// Has every flow looked over.
-    pub(super) fn spoil_all(&mut self) {
-        // Those that were to be marked are among them.
-        self.unmarked.clear();
-        self.unmarked.push_back(Unmarked::Places { next: 0, end: self.records.len() as u32 });
-    }
-
-    /// Marks flows that are to be looked over as stale, at most `most`; whether all are marked, so that the most used can be told.
-    pub(super) fn mark(&mut self, most: usize) -> bool {
-        for _ in 0..most {
-            let Some(unmarked) = self.unmarked.front_mut() else { return true };
-            let next = match unmarked {
-                Unmarked::Listed { list, next } => list.get(*next).copied().inspect(|_| *next += 1),
-                Unmarked::Places { next, end } => (*next < *end).then(|| {
-                    let slot = *next;
-                    *next += 1;
-                    Reference { slot, stamp: self.records[slot as usize].stamp }
-                }),
-            };
-            match next {
-                Some(reference) => self.mark_one(reference),
-                None => drop(self.unmarked.pop_front()),
-            }
-        }
-        self.unmarked.is_empty()
-    }
-
-    fn mark_one(&mut self, reference: Reference) {
-        let slot = &mut self.records[reference.slot as usize];
-        let Some(record) = slot.record.as_ref().filter(|_| slot.stamp == reference.stamp) else { return };
-        if !slot.is_stale {
-            slot.is_stale = true;
-            self.stale[heat_of(record)].push_back(reference);
-        }
-    }
-
-    /// The next stale flow, most used first; it is stale no longer.
-    pub(super) fn next_stale(&mut self) -> Option<FlowId> {
-        for heat in (0..HEATS).rev() {
-            while let Some(reference) = self.stale[heat].pop_front() {
-                let slot = &mut self.records[reference.slot as usize];
-                let is_it = slot.stamp == reference.stamp && std::mem::take(&mut slot.is_stale);
-                if let Some(record) = slot.record.as_ref().filter(|_| is_it) {
-                    return Some(record.id);
-                }
-            }
-        }
-        None
-    }
-
-    /// Whether no flow waits to be looked over.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.unmarked.is_empty() && self.stale.iter().all(VecDeque::is_empty)
-    }
-}
-
-/// What a flow is found by, each once.
-fn tags_of(record: &Record) -> SmallVec<[Tagged; 10]> {
-    let mut tags: SmallVec<[Tagged; 10]> = record.depends.iter().copied().map(Tagged::State).collect();
-    tags.push(Tagged::Vport(record.key.vport));
-    for_each_vport(&record.actions, &mut |vport| tags.push(Tagged::Vport(vport)));
-    keep_distinct(&mut tags);
-    tags
-}
-
-/// A flood may name thousands; most flows have a handful, for which comparing each with each is less than sorting.
-fn keep_distinct(tags: &mut SmallVec<[Tagged; 10]>) {
-    if tags.len() > FEW {
-        tags.sort_unstable();
-        tags.dedup();
-        return;
-    }
-    let mut kept = 0;
-    for next in 0..tags.len() {
-        if !tags[..kept].contains(&tags[next]) {
-            tags[kept] = tags[next];
-            kept += 1;
-        }
-    }
-    tags.truncate(kept);
-}
-
-fn is_live(records: &[Slot], reference: Reference) -> bool {
-    let slot = &records[reference.slot as usize];
-    slot.record.is_some() && slot.stamp == reference.stamp
-}
-
-fn heat_of(record: &Record) -> usize {
-    usize::from(record.heat).min(HEATS - 1)
 }
 
 /// No place.
 const NO_SLOT: u32 = u32::MAX;
-
-/// Tags that are compared each with each.
-const FEW: usize = 16;
-
-/// Flows that are marked at once; more are a matter of milliseconds.
-const MANY: usize = 1_000;
-
-/// Degrees of use: idle, 1 frame between two readings, 2 to 3, … 64 and more.
-const HEATS: usize = 8;
-
-/// The degree of use of a flow that was hit `frames` times between two readings.
-pub(super) fn heat(frames: u64) -> u8 {
-    (u64::BITS - frames.leading_zeros()).min(HEATS as u32 - 1) as u8
-}
 
 /// The part of an id that all flows of a run have in common.
 fn run_of(id: FlowId) -> u64 {
@@ -490,151 +280,4 @@ fn run_of(id: FlowId) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use vlan::addr::MacAddr;
-    use vlan::frame::Header;
-    use vlan::model::id::SegmentId;
-
-    use super::*;
-
-    fn address(last: u8) -> Dependency {
-        Dependency::Address(SegmentId { number: 1, inner: 0 }, MacAddr([2, 0, 0, 0, 0, last]))
-    }
-
-    fn record(book: &mut Book, last: u8, heat: u8, depends: &[Dependency]) -> Record {
-        let header = Header {
-            dst: MacAddr([2, 0, 0, 0, 0, 99]),
-            src: MacAddr([2, 0, 0, 0, 0, last]),
-            tags: Default::default(),
-            ether_type: 0x0800,
-        };
-        Record {
-            id: book.new_id(),
-            key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Bytes::new() },
-            mask: Consulted { dst: true, ..Consulted::default() },
-            actions: vec![Action::Output(VportNo(2))],
-            port: PortKey(0),
-            purpose: Purpose::Forward,
-            judge: None,
-            source: None,
-            likeness: Likeness::default(),
-            depends: depends.iter().copied().collect(),
-            into_fabrics: SmallVec::new(),
-            stats: FlowStats::default(),
-            used: Instant::ZERO,
-            unanswered: 0,
-            heat,
-        }
-    }
-
-    fn spoiled(book: &mut Book, tag: Tagged) -> Vec<FlowId> {
-        book.spoil(tag);
-        stale(book)
-    }
-
-    fn stale(book: &mut Book) -> Vec<FlowId> {
-        assert!(book.mark(usize::MAX));
-        std::iter::from_fn(|| book.next_stale()).collect()
-    }
-
-    #[test]
-    fn flows_are_found_by_what_they_rest_on_and_by_vport() {
-        let mut book = Book::new(1);
-        let (a, b) =
-            (record(&mut book, 1, 0, &[address(1)]), record(&mut book, 2, 0, &[address(1), address(2)]));
-        let (a_id, b_id) = (a.id, b.id);
-        book.enter(a);
-        book.enter(b);
-        assert_eq!(spoiled(&mut book, Tagged::State(address(1))), [a_id, b_id]);
-        assert_eq!(spoiled(&mut book, Tagged::State(address(2))), [b_id]);
-        assert_eq!(spoiled(&mut book, Tagged::Vport(VportNo(2))), [a_id, b_id]);
-        book.remove(a_id);
-        assert_eq!(spoiled(&mut book, Tagged::State(address(1))), [b_id]);
-        book.remove(b_id);
-        assert!(book.by_tag.is_empty() && book.by_class.is_empty(), "{book:?}");
-    }
-
-    #[test]
-    fn stale_flows_come_most_used_first_and_once() {
-        let mut book = Book::new(1);
-        let records: Vec<Record> =
-            [(1, 0), (2, 7), (3, 3)].iter().map(|(n, h)| record(&mut book, *n, *h, &[address(9)])).collect();
-        let ids: Vec<FlowId> = records.iter().map(|record| record.id).collect();
-        records.into_iter().for_each(|record| book.enter(record));
-        book.spoil(Tagged::State(address(9)));
-        book.spoil_all();
-        book.remove(ids[2]);
-        let order = stale(&mut book);
-        assert_eq!(order, [ids[1], ids[0]]);
-        assert!(book.is_fresh());
-    }
-
-    #[test]
-    fn where_many_are_stale_they_are_marked_by_and_by_and_then_come_most_used_first() {
-        let mut book = Book::new(1);
-        for number in 0..3_000_u32 {
-            let heat = u8::from(number == 2_999);
-            let mut record = record(&mut book, 1, heat, &[address(9)]);
-            record.key.recirc = number;
-            book.enter(record);
-        }
-        for spoil in
-            [|book: &mut Book| book.spoil(Tagged::State(address(9))), |book: &mut Book| book.spoil_all()]
-        {
-            spoil(&mut book);
-            assert!(!book.mark(2_000) && !book.is_fresh());
-            let last = (0..book.places())
-                .filter_map(|place| book.at(place))
-                .last()
-                .map(|record| (record.id, record.heat))
-                .unwrap();
-            let order = stale(&mut book);
-            assert_eq!((order.len(), order[0], last.1), (3_000, last.0, 1));
-            assert!(book.is_fresh());
-        }
-    }
-
-    #[test]
-    fn a_flow_that_is_not_marked_yet_is_stale_already_where_all_are() {
-        let mut book = Book::new(1);
-        let record = record(&mut book, 1, 0, &[]);
-        let id = record.id;
-        book.enter(record);
-        book.spoil_all();
-        assert!(book.is_stale(id));
-        assert_eq!(stale(&mut book), [id]);
-        assert!(!book.is_stale(id));
-    }
-
-    #[test]
-    fn a_class_leaves_out_what_was_not_looked_at() {
-        let mut book = Book::new(1);
-        let mut first = record(&mut book, 1, 0, &[]);
-        first.mask.dst = false;
-        let (id, mut other_destination, mask) = (first.id, first.key.clone(), first.mask);
-        book.enter(first);
-        other_destination.header.dst = MacAddr([2, 0, 0, 0, 0, 50]);
-        assert_eq!(book.find_class(&other_destination, &mask), Some(id));
-        other_destination.header.src = MacAddr([2, 0, 0, 0, 0, 51]);
-        assert_eq!(book.find_class(&other_destination, &mask), None, "the source address always counts");
-    }
-
-    #[test]
-    fn a_place_that_is_used_again_is_another_flow() {
-        let mut book = Book::new(1);
-        let old = record(&mut book, 1, 0, &[address(1)]);
-        let old_id = old.id;
-        book.enter(old);
-        book.spoil(Tagged::State(address(1)));
-        book.remove(old_id);
-        let new = record(&mut book, 2, 0, &[]);
-        book.enter(new);
-        assert_eq!(book.next_stale(), None);
-    }
-
-    #[test]
-    fn degrees_of_use_are_powers_of_two() {
-        assert_eq!([0, 1, 2, 3, 4, 63, 64, u64::MAX].map(heat), [0, 1, 2, 2, 3, 6, 7, 7]);
-    }
-}
+mod tests;

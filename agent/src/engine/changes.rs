@@ -2,6 +2,7 @@
 
 use datapath::flow::{Action, FlowChange, FlowId, FlowKey};
 use datapath::port::VportNo;
+use vlan::fdb::reflect::Echo;
 use vlan::verdict::Consulted;
 
 use super::answer::{Asked, FlowAsked};
@@ -22,6 +23,8 @@ pub(super) struct Changes {
     is_entangled: bool,
     /// Frames to be sent.
     pub(super) frames: Vec<Sending>,
+    /// Flows that go elsewhere from now on, with what may come back of what they sent.
+    pub(super) diverted: Vec<(FlowId, Echo)>,
     /// Frames that wait for what flows say.
     pub(super) doubts: Vec<Doubt>,
     /// Vports to be released.

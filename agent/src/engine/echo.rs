@@ -43,8 +43,8 @@ impl Engine {
     /// Has a frame wait until the flows that may have sent it were asked; where there is nothing to wait for, it is judged.
     pub(super) fn doubt(&mut self, now: Instant, port: PortId, echo: Echo, key: FlowKey, frame: Vec<u8>) {
         let flows = self.book.may_have_sent(&echo);
-        // One that is being withdrawn tells with the answer, which comes before the one to what is asked now.
-        if flows.is_empty() && self.withdrawn.is_empty() {
+        // One that is being withdrawn or diverted tells with an answer that comes before the one to what is asked now.
+        if flows.is_empty() && self.withdrawn.is_empty() && self.diverting == 0 {
             return self.judge_frame(now, (port, Evidence::Complete), key, frame);
         }
         if self.waiting >= MOST_WAITING {
@@ -109,16 +109,40 @@ impl Engine {
         }
     }
 
-    /// A flow is about to go elsewhere than before: what it sent within the last second may still come back, and it cannot be told
-    /// any more when that was. `after` is what it does from now on.
-    pub(super) fn note_diverted(&mut self, now: Instant, before: SmallVec<[Echo; 1]>, after: &Record) {
+    /// A flow is about to go elsewhere than before: when it was last used until then is asked before that happens, for what it sent
+    /// within the last second may still come back.
+    pub(super) fn note_diverted(&mut self, before: SmallVec<[Echo; 1]>, after: &Record) {
         // Identifiers of another topology say nothing in this one.
         if self.heritage.in_force.is_some() {
             return;
         }
-        for echo in before {
-            if !after.echoes().any(|still| still == echo) {
-                self.switch.fdb.note_sent(now, echo);
+        let lost = before.into_iter().filter(|echo| !after.echoes().any(|still| still == *echo));
+        self.changes.diverted.extend(lost.map(|echo| (after.id, echo)));
+    }
+
+    /// Asks when diverted flows were last used.
+    pub(super) fn ask_diverted(&mut self, diverted: Vec<(FlowId, Echo)>) {
+        self.diverting += diverted.len();
+        for batch in diverted.chunks(ASKED_AT_ONCE * MOST_ASKED) {
+            let flows = batch.iter().map(|(flow, _)| *flow).collect();
+            let id = self.ask(Asked::Diverted(batch.to_vec()));
+            self.outputs.push_back(Output::ReadFlows { id, flows });
+        }
+    }
+
+    /// Remembers when diverted flows were last used. One that cannot be asked is taken to have been used just now.
+    pub(super) fn note_diverted_uses(
+        &mut self,
+        now: Instant,
+        diverted: Vec<(FlowId, Echo)>,
+        answers: Vec<Answer>,
+    ) {
+        self.diverting -= diverted.len();
+        for ((_, echo), answer) in diverted.iter().zip(answers) {
+            match answer {
+                Answer::Counted(stats) => self.note_use(now, *echo, stats.used),
+                Answer::Refused(refusal) if refusal.is_not_found() => {}
+                _ => self.note_use(now, *echo, Some(now)),
             }
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Links {
     leaving: BTreeMap<VportNo, Vport>,
     /// Links that have been vports since the daemon started, or were when it did.
     bound: FxHashSet<LinkIndex>,
+    /// Links that an earlier run had bound, and those of this one when they were last told, by name.
+    remembered: BTreeSet<String>,
     /// Vports that another program has made.
     strangers: BTreeSet<VportNo>,
     /// Links whose vport is gone though they are there; some may be on their way out.
@@ -193,6 +195,32 @@ impl Links {
         let refused = self.refused.remove(link)?;
         self.retries.remove(&(refused.retry_at, link.to_owned()));
         Some(refused)
+    }
+
+    /// Links that are bound because an earlier run had bound them.
+    pub(super) fn remember(&mut self, links: &[String]) {
+        self.remembered = links.iter().cloned().collect();
+    }
+
+    /// The links to be remembered, if they are others than before: those that are wanted and bound, or are missing and were.
+    pub(super) fn news_of_bound(&mut self) -> Option<Vec<String>> {
+        if !self.is_known() || self.is_busy() {
+            return None;
+        }
+        let is_to_be_kept = |name: &&String| match self.observed.link_named(name) {
+            Some(link) => self.bound.contains(&link.index),
+            None => self.remembered.contains(*name),
+        };
+        let wanted = self.wanted.keys().filter(is_to_be_kept);
+        let by_own_name = |name: &String| {
+            self.observed.link_named(name).map_or_else(|| name.clone(), |link| link.name.clone())
+        };
+        let now: BTreeSet<String> = wanted.map(by_own_name).collect();
+        if now == self.remembered {
+            return None;
+        }
+        self.remembered.clone_from(&now);
+        Some(now.into_iter().collect())
     }
 
     /// Whether enough is known to say which port is which vport.
@@ -394,7 +422,7 @@ impl Links {
 
     /// Whose a link is, if it may not be taken. What the host does with one that was bound before is no reason any more.
     fn claim_on(&self, link: &Link, port: &Port) -> Option<Claim> {
-        let was_bound = self.bound.contains(&link.index);
+        let was_bound = self.bound.contains(&link.index) || self.remembered.contains(&link.name);
         let policy = if was_bound { HostAddresses::Keep } else { port.host_addresses };
         Claim::on(link, &self.observed, policy)
     }

@@ -40,7 +40,7 @@ use crate::output::Output;
 
 use adopt::Heritage;
 use answer::Asked;
-use book::{Book, Tagged};
+use book::Book;
 use bursts::Bursts;
 use changes::{Asking, Changes};
 use hands::Hands;
@@ -91,6 +91,9 @@ pub struct Settings {
     pub flow_limit: usize,
     /// How long a port stays blocked after a BPDU.
     pub block_for: Duration,
+    /// The links that an earlier run had bound, by name.
+    #[serde(default)]
+    pub bound: Vec<String>,
 }
 
 impl Settings {
@@ -104,6 +107,7 @@ impl Settings {
             flow_idle: FLOW_IDLE,
             flow_limit: FLOW_LIMIT,
             block_for: BLOCK_FOR,
+            bound: Vec::new(),
         }
     }
 }
@@ -136,6 +140,8 @@ pub struct Engine {
     withdrawn: FxHashMap<FlowId, Withdrawn>,
     /// How many frames wait for what flows say.
     waiting: usize,
+    /// How many flows are asked when they were last used before they go elsewhere.
+    diverting: usize,
     loops: Loops,
     /// What the datapath counted when last asked.
     datapath: Counters,
@@ -145,12 +151,14 @@ pub struct Engine {
 impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(settings: Settings) -> Engine {
+        let mut links = Links::default();
+        links.remember(&settings.bound);
         let (seed, rates) = (settings.seed, settings.rates);
         Engine {
             settings,
             switch: Switch::new(Arc::new(Topology::empty()), NO_HOST, seed),
             revision: 0,
-            links: Links::default(),
+            links,
             trunks: TrunkGroups::default(),
             book: Book::new(seed),
             meters: Meters::default(),
@@ -168,6 +176,7 @@ impl Engine {
             last_id: 0,
             withdrawn: FxHashMap::default(),
             waiting: 0,
+            diverting: 0,
             loops: Loops::new(seed),
             datapath: Counters::default(),
             verdict: Verdict::default(),
@@ -260,7 +269,7 @@ impl Engine {
     }
 
     fn spoil(&mut self, state: Dependency) {
-        self.book.spoil(Tagged::State(state));
+        self.book.spoil(state);
     }
 
     fn key_of(&self, port: PortId) -> PortKey {
@@ -279,6 +288,7 @@ impl Engine {
         let changes = std::mem::take(&mut self.changes);
         let (set, unset) = self.meters.take_changes();
         self.ask_all(set, |id, meters| Output::Meters { id, meters });
+        self.ask_diverted(changes.diverted);
         self.ask_all(changes.flows, |id, changes| Output::Flows { id, changes });
         self.set_up(changes.new_flows, changes.frames);
         self.ask_flows(changes.doubts);

@@ -90,7 +90,7 @@ impl Engine {
         };
         if !is_same {
             let (key, before) = (record.key.clone(), record.echoes().collect());
-            self.note_diverted(now, before, &renewed);
+            self.note_diverted(before, &renewed);
             self.changes.put_flow(Wanted { id, key, mask, actions }, false);
         }
         self.enter(renewed);

@@ -52,7 +52,9 @@ impl Engine {
         let is_last = self.saving.from.is_none();
         if is_last || self.saving.addresses.len() >= ADDRESSES_A_PIECE {
             let addresses = std::mem::take(&mut self.saving.addresses);
-            self.changes.save = Some(SavedPiece { number: self.saving.number, addresses, is_last });
+            let number = self.saving.number;
+            let bound = if number == 0 { self.links.news_of_bound() } else { None };
+            self.changes.save = Some(SavedPiece { number, addresses, is_last, bound });
             self.saving.number += 1;
         }
         if is_last {

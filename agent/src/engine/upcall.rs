@@ -15,7 +15,7 @@ use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress,
 
 use super::book::{Purpose, Record};
 use super::changes::Wanted;
-use super::lengths::{Lengths, Most};
+use super::lengths::Lengths;
 use super::loops::{Footing, Incoming};
 use super::standing::Cause;
 use super::{Engine, Sending};
@@ -79,17 +79,17 @@ impl Engine {
         let incoming = Incoming { port, header: &flow_key.header, frame: &frame };
         let footing = self.look_for_loop(now, incoming, &mut verdict, &mut learned);
         self.note_effect(now, verdict.effect);
-        let (actions, most) = self.actions_of(port, &flow_key.header, &verdict);
-        let is_too_long = most.filter(|most| most.is_exceeded_by(&frame, &flow_key.header));
+        let (actions, lengths) = self.actions_of(port, &flow_key.header, &verdict);
+        let is_too_long = lengths.are_exceeded_by(&frame, &flow_key.header);
         match is_too_long {
-            Some(most) => self.lose_lengthy(self.key_of(port), most),
-            None => self.count_judged(now, port, &verdict, &flow_key.header, &actions),
+            true => self.lose_lengthy(self.key_of(port), &lengths.limits),
+            false => self.count_judged(now, port, &verdict, &flow_key.header, &actions),
         }
         let vport = flow_key.vport;
         if is_cacheable(&verdict, learned.as_ref()) && may_be_left_to_kernel(&verdict, footing) {
             self.put_flow(now, port, flow_key, &verdict, &actions);
         }
-        if !actions.is_empty() && is_too_long.is_none() {
+        if !actions.is_empty() && !is_too_long {
             self.note_flown(now, port, &frame, &verdict);
             let frame = padded(frame, &actions);
             let frame = Execute { vport: Some(vport), frame, actions };
@@ -147,15 +147,15 @@ impl Engine {
         }
     }
 
-    /// The actions that a verdict comes to, none for a drop; and the longest way out, if it takes less than the way in.
+    /// The actions that a verdict comes to, none for a drop; and what is too long for its ways out.
     pub(super) fn actions_of(
         &mut self,
         arrival: PortId,
         header: &Header,
         verdict: &Verdict,
-    ) -> (Vec<Action>, Option<Most>) {
+    ) -> (Vec<Action>, Lengths) {
         if verdict.decision != Decision::Forward {
-            return (Vec::new(), None);
+            return (Vec::new(), Lengths::default());
         }
         let meters = match verdict.meter {
             Some(meter) => {
@@ -164,8 +164,9 @@ impl Engine {
             }
             None => Vec::new(),
         };
-        let Lengths { limits, most } = self.lengths(arrival, header, &verdict.outputs);
-        (lower_within(&verdict.outputs, &meters, &limits, |port| self.links.vport_of(port)), most)
+        let lengths = self.lengths(arrival, header, &verdict.outputs);
+        let vport_of = |port| self.links.vport_of(port);
+        (lower_within(&verdict.outputs, &meters, &lengths.limits, vport_of), lengths)
     }
 
     fn count_judged(
@@ -232,7 +233,7 @@ impl Engine {
             unanswered: 1,
             heat: 1,
         };
-        self.note_diverted(now, before, &record);
+        self.note_diverted(before, &record);
         self.enter(record);
         let flow = Wanted { id, key, mask, actions: actions.to_vec() };
         self.changes.put_flow(flow, known.is_none());

@@ -85,16 +85,6 @@ fn push_steps(steps: &mut Vec<Action>, edit: &Edit, group: &[Copied<'_>]) {
     }
 }
 
-/// Hands on every vport that a list of actions sends to.
-pub fn for_each_vport(actions: &[Action], take: &mut dyn FnMut(VportNo)) {
-    for action in actions {
-        match action {
-            Action::Output(vport) => take(*vport),
-            other => other.inner().into_iter().for_each(|steps| for_each_vport(steps, take)),
-        }
-    }
-}
-
 /// A tag off and one on, which is most that a group's edit comes to.
 const USUAL_STEPS: usize = 2;
 
@@ -167,14 +157,5 @@ mod tests {
             },
         ];
         assert_eq!(lower_within(&outputs, &[], &limits, same_number), expected);
-    }
-
-    #[test]
-    fn vports_inside_clones_are_found() {
-        let actions = lower(&[copy(1, 1, &[]), copy(3, 0, &[tag(9)])], &[], same_number);
-        let mut found = Vec::new();
-        for_each_vport(&actions, &mut |vport| found.push(vport));
-        found.sort();
-        assert_eq!(found, [VportNo(1), VportNo(3)]);
     }
 }

@@ -28,6 +28,8 @@ pub struct Gateway {
     pub events: Vec<Event>,
     /// The addresses it had saved last.
     pub saved: Vec<SavedAddress>,
+    /// The links that it had remembered last.
+    pub bound: Vec<String>,
     /// All that went in, and when.
     pub inputs: Vec<record::Line>,
     /// All that came out, and when, in nanoseconds.
@@ -60,6 +62,7 @@ impl Gateway {
             engine: Engine::new(settings),
             events: Vec::new(),
             saved: Vec::new(),
+            bound: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             datapath: FakeDatapath::open(wire),
@@ -88,11 +91,21 @@ impl Gateway {
 
     /// Sends a frame into a port and returns what left by which port, in the order of ports.
     pub fn send(&mut self, port: &str, frame: &[u8]) -> Vec<(String, Vec<u8>)> {
-        let link = self.link_of(port).to_owned();
-        self.wire.inject(&link, frame);
+        self.inject(port, frame);
         self.settle();
         self.read_statistics();
         self.settle();
+        self.take_sent()
+    }
+
+    /// Sends a frame into a port. What comes up waits until it is [settled](Self::settle).
+    pub fn inject(&mut self, port: &str, frame: &[u8]) {
+        let link = self.link_of(port).to_owned();
+        self.wire.inject(&link, frame);
+    }
+
+    /// What left by which port since this was last asked, in the order of ports.
+    pub fn take_sent(&mut self) -> Vec<(String, Vec<u8>)> {
         let mut sent = Vec::new();
         for (port, link) in &self.names {
             sent.extend(self.wire.sent(link).into_iter().map(|frame| (port.clone(), frame)));
@@ -234,6 +247,9 @@ impl Gateway {
                     self.saved.clear();
                 }
                 self.saved.extend(piece.addresses);
+                if let Some(bound) = piece.bound {
+                    self.bound = bound;
+                }
                 None
             }
         }

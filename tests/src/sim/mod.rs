@@ -26,4 +26,5 @@ pub mod standing;
 pub mod table_gateway;
 pub mod tagged;
 pub mod traffic;
+pub mod whereabouts;
 pub mod wiring;

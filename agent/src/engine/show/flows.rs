@@ -82,6 +82,7 @@ impl Engine {
                 None => "a limit that is gone".to_owned(),
             },
             Action::Clone(steps) => format!("clone({})", self.actions_text(steps)),
+            Action::IfFits { mtu, fits, .. } => format!("up to MTU {mtu}({})", self.actions_text(fits)),
             _ => "something that this version does not know".to_owned(),
         });
         words.collect::<Vec<_>>().join(", ")

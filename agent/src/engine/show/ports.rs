@@ -53,7 +53,7 @@ impl Engine {
             }
             let row = row(port).map(|row| (u128::from(self.key_of(port.id).0), row));
             let vlans = port.trunk().map_or(0, |trunk| trunk.allowed.len());
-            page.add(1 + if row.is_some() { vlans } else { 0 }, row);
+            page.add(if row.is_some() { OF_A_PORT + vlans } else { 1 }, row);
         }
         page
     }
@@ -134,6 +134,9 @@ impl Engine {
                     .is_some_and(|located| self.is_of_vlan(located.segment.number, vlan))
     }
 }
+
+/// How much is looked at for a port that is shown, its VLANs apart: as long as so many places of a table take.
+const OF_A_PORT: usize = 32;
 
 fn mode_name(port: &Port) -> &'static str {
     match port.mode {

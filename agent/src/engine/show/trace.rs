@@ -1,7 +1,7 @@
 //! What the daemon would do with a frame that came up now: the steps that every first frame takes, on a copy of what it would change, then
 //! what forwarding leaves to others: budget, lengths, links, limits.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use datapath::flow::FlowKey;
 use datapath::port::VportNo;
@@ -9,8 +9,10 @@ use vlan::fdb::reflect::{Echo, Evidence};
 use vlan::fdb::{ECHO, Learned};
 use vlan::frame::Header;
 use vlan::model::port::Port;
+use vlan::model::topology::Topology;
 use vlan::policy;
 use vlan::time::{Instant, span};
+use vlan::trace::Narrator;
 use vlan::trace::reason::sentence;
 use vlan::verdict::{Decision, DropReason, Egress, Meter, Output, Verdict};
 
@@ -26,52 +28,41 @@ impl Engine {
     ///
     /// # Errors
     /// No port of that name, with the nearest one there is.
-    pub fn trace(&self, now: Instant, port: &str, frame: &[u8]) -> Result<TraceView, String> {
+    pub fn trace(&self, now: Instant, port: &str, frame: &[u8]) -> Result<Traced, String> {
         let port = self.find_port(port)?;
         let header = match Header::parse(frame) {
             Ok(header) => header,
             Err(error) => {
                 let (reason, why) = (DropReason::Malformed, sentence(DropReason::Malformed));
-                return Ok(TraceView::malformed(format!("{error}: dropped ({reason}): {why}")));
+                return Ok(Traced::malformed(format!("{error}: dropped ({reason}): {why}")));
             }
         };
-        let (mut verdict, mut steps) = (Verdict::default(), Vec::new());
-        self.foresee(now, port, &header, &mut verdict, &mut steps);
-        let lost = self.leave(port, frame, &header, &mut verdict, &mut steps);
-        self.meet_limits(now, &verdict, &mut steps);
-        let over = self.meet_budget(now, port, &header, &verdict, &mut steps);
-        if over.is_some() {
-            verdict.outputs.clear();
-        }
-        let mut view = TraceView::of(self.switch.topology(), frame, &verdict, steps);
-        if let Some(loss) = over.or(lost) {
-            view.drop_after_all(loss.name());
-        }
-        Ok(view)
+        let (mut verdict, mut story) = (Verdict::default(), Story::default());
+        self.foresee(now, port, &header, &mut verdict, &mut story);
+        story.go_on_after(&verdict);
+        let steps = &mut story.steps;
+        let lost = self.leave(port, frame, &header, &mut verdict, steps);
+        self.meet_limits(now, &verdict, steps);
+        let over = self.meet_budget(now, port, &header, &verdict, steps);
+        let topology = Some(Arc::clone(self.switch.topology()));
+        Ok(Traced { topology, verdict, steps: story.steps, lost: over.or(lost) })
     }
 
     /// Has the frame forwarded. Where it may be our own, come back, the daemon would ask the flows that may have sent it; here what they
     /// were last known to have done has to do.
-    fn foresee(
-        &self,
-        now: Instant,
-        port: &Port,
-        header: &Header,
-        verdict: &mut Verdict,
-        steps: &mut Vec<String>,
-    ) {
-        let learned = self.switch.peek(now, (port.id, Evidence::FlowsUnasked), header, verdict, steps);
+    fn foresee(&self, now: Instant, port: &Port, header: &Header, verdict: &mut Verdict, story: &mut Story) {
+        let learned = self.switch.peek(now, (port.id, Evidence::FlowsUnasked), header, verdict, story);
         let Some(Learned::Undecided { echo, .. }) = learned else { return };
-        steps.clear();
+        *story = Story::default();
         let was_sent = self.was_sent(now, &echo);
         if was_sent == Some(true) {
-            self.switch.peek_after(now, (port.id, echo), header, verdict, steps);
+            self.switch.peek_after(now, (port.id, echo), header, verdict, story);
             return;
         }
-        self.switch.peek(now, (port.id, Evidence::Complete), header, verdict, steps);
+        self.switch.peek(now, (port.id, Evidence::Complete), header, verdict, story);
         if was_sent.is_some() {
             let span = span(ECHO);
-            steps.push(format!(
+            story.steps.push(format!(
                 "before, the flows that can have sent it are asked whether they did within the last {span}: as last read they did not"
             ));
         }
@@ -108,13 +99,12 @@ impl Engine {
                 }
             }
         }
-        let drivers: BTreeSet<&str> =
-            verdict.outputs.iter().filter_map(|output| self.link_of(output)).collect();
-        if drivers.is_empty() {
+        if verdict.outputs.is_empty() {
             steps.push(format!("dropped ({}): no copy is left", lost.name()));
             return Some(lost);
         }
-        steps.push(handed_over(&drivers));
+        let links = verdict.outputs.iter().filter_map(|output| self.link_of(output));
+        steps.push(handed_over(&links.take(MOST_NAMES).collect::<Vec<_>>(), verdict.outputs.len()));
         None
     }
 
@@ -208,16 +198,73 @@ impl Engine {
     }
 }
 
-fn handed_over(links: &BTreeSet<&str>) -> String {
-    let names: Vec<&str> = links.iter().copied().take(MOST_NAMES).collect();
-    let more = match links.len().saturating_sub(MOST_NAMES) {
+fn handed_over(links: &[&str], copies: usize) -> String {
+    let more = match copies.saturating_sub(links.len()) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
     let (drivers, they) =
-        if links.len() == 1 { ("the driver", "it sends it") } else { ("the drivers", "they send it") };
-    format!("handed to {drivers} of {}{more}; whether {they}, nobody else knows", names.join(", "))
+        if copies == 1 { ("the driver", "it sends it") } else { ("the drivers", "they send it") };
+    format!("handed to {drivers} of {}{more}; whether {they}, nobody else knows", links.join(", "))
+}
+
+/// What was found out about a frame. The rest, which takes the longer the more copies there are, needs the engine no more.
+#[derive(Debug)]
+pub struct Traced {
+    /// `None` if the frame could not be read.
+    topology: Option<Arc<Topology>>,
+    verdict: Verdict,
+    steps: Vec<String>,
+    /// Why it does not leave after all.
+    lost: Option<Loss>,
+}
+
+impl Traced {
+    fn malformed(step: String) -> Traced {
+        Traced { topology: None, verdict: Verdict::default(), steps: vec![step], lost: None }
+    }
+
+    /// As an operator sees it, with the bytes of each copy of `frame`.
+    pub fn view(self, frame: &[u8]) -> TraceView {
+        let Some(topology) = self.topology else { return TraceView::malformed(self.steps.concat()) };
+        let mut view = TraceView::of(&topology, frame, &self.verdict, self.steps);
+        if let Some(loss) = self.lost {
+            view.drop_after_all(loss.name());
+        }
+        view
+    }
+}
+
+/// Hears the first sentences of a long story.
+#[derive(Debug, Default)]
+struct Story {
+    steps: Vec<String>,
+    left_out: usize,
+}
+
+impl Story {
+    /// Says how many sentences were not heard, and how it ended.
+    fn go_on_after(&mut self, verdict: &Verdict) {
+        if self.left_out > 0 {
+            self.steps.push(format!("({} sentences more, of other ports of the segment)", self.left_out));
+            self.steps.push(match verdict.decision {
+                Decision::Drop(reason) => format!("dropped ({reason}): {}", sentence(reason)),
+                _ => format!("forwarded, {} copies", verdict.outputs.len()),
+            });
+        }
+    }
+}
+
+impl Narrator for Story {
+    fn say_if(&mut self, sentence: impl FnOnce() -> Option<String>) {
+        match self.steps.len() < MOST_SENTENCES {
+            true => self.steps.extend(sentence()),
+            false => self.left_out += 1,
+        }
+    }
 }
 
 /// Links that are named.
 const MOST_NAMES: usize = 8;
+/// Sentences of forwarding that are heard: a flood may have one for each of thousands of ports.
+const MOST_SENTENCES: usize = 500;

@@ -1,0 +1,53 @@
+//! Flows whose frames look alike when they come back from a fabric.
+
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasher;
+
+use datapath::flow::FlowId;
+use smallvec::SmallVec;
+use vlan::fdb::reflect::Echo;
+
+use super::{Book, NO_SLOT, Record};
+use crate::engine::echo::MOST_ASKED;
+
+impl Book {
+    /// Flows that may have sent a frame of which an echo is heard, at most [`MOST_ASKED`].
+    pub(in crate::engine) fn may_have_sent(&self, echo: &Echo) -> SmallVec<[FlowId; 2]> {
+        let hash = self.hashing.hash_one((echo.segment, echo.mac, echo.likeness));
+        let mut next = self.by_likeness.get(&hash).copied().unwrap_or(NO_SLOT);
+        let mut flows = SmallVec::new();
+        while let Some(slot) = self.records.get(next as usize).filter(|_| flows.len() < MOST_ASKED) {
+            let its = slot.record.as_ref().filter(|record| record.echoes().any(|its| its == *echo));
+            flows.extend(its.map(|record| record.id));
+            next = slot.next_alike;
+        }
+        flows
+    }
+
+    /// What a flow is found by that sends frames into fabrics.
+    pub(super) fn hash_of(&self, record: &Record) -> Option<u64> {
+        let source = record.source.filter(|_| !record.into_fabrics.is_empty())?;
+        Some(self.hashing.hash_one((source.segment, source.mac, record.likeness)))
+    }
+
+    pub(super) fn forget_likeness(&mut self, hash: u64, slot: u32) {
+        let behind = std::mem::replace(&mut self.records[slot as usize].next_alike, NO_SLOT);
+        let Entry::Occupied(mut first) = self.by_likeness.entry(hash) else { return };
+        let mut at = *first.get();
+        if at == slot {
+            if behind == NO_SLOT {
+                first.remove();
+            } else {
+                first.insert(behind);
+            }
+            return;
+        }
+        while let Some(place) = self.records.get_mut(at as usize) {
+            if place.next_alike == slot {
+                place.next_alike = behind;
+                return;
+            }
+            at = place.next_alike;
+        }
+    }
+}
