@@ -140,10 +140,23 @@ impl VidSet {
         self.words.iter().all(|w| *w == 0)
     }
 
-    /// The identifiers in ascending order.
+    /// The identifiers in ascending order. Of a small set, a step for each of its identifiers and for each 64 that there may be.
     pub fn iter(&self) -> impl Iterator<Item = Vid> + '_ {
-        (1..=Vid::MAX).filter_map(Vid::new).filter(|vid| self.contains(*vid))
+        let words = self.words.iter().enumerate();
+        let vids = words.flat_map(|(index, word)| bits(*word).map(move |bit| (index as u16) << 6 | bit));
+        vids.filter_map(Vid::new)
     }
+}
+
+/// The numbers of a word's bits that are set, in ascending order.
+fn bits(mut word: u64) -> impl Iterator<Item = u16> {
+    std::iter::from_fn(move || {
+        let lowest = word.trailing_zeros() as u16;
+        (word != 0).then(|| {
+            word &= word - 1;
+            lowest
+        })
+    })
 }
 
 fn place(vid: Vid) -> (usize, u64) {

@@ -41,9 +41,7 @@ impl Difference {
 
     /// All of it, a line each: hosts that lose all of their ports, objects, and what changes for frames.
     pub fn lines(&self) -> Vec<String> {
-        let emptied = self.hosts_without_ports.iter();
-        let mut lines: Vec<String> =
-            emptied.map(|host| format!("  {host} loses all of its ports: it will forward nothing")).collect();
+        let mut lines: Vec<String> = self.hosts_without_ports.iter().map(|host| emptied(host)).collect();
         lines.extend(self.objects.iter().map(|line| format!("  {line}")));
         if !self.frames.is_empty() {
             lines.push("for a broadcast frame:".to_owned());
@@ -51,6 +49,10 @@ impl Difference {
         lines.extend(frames::lines(&self.frames).iter().map(|line| format!("  {line}")));
         lines
     }
+}
+
+fn emptied(host: &str) -> String {
+    format!("  {host} loses all of its ports; where {host} runs, `l2gw apply` asks for --without-host {host}")
 }
 
 fn emptied_hosts(before: &Description, after: &Description) -> Vec<String> {

@@ -10,7 +10,7 @@ use vlan::model::topology::Topology;
 use vlan::vid::VidSet;
 
 use crate::cli::fates::{
-    Arrivals, Copies, End, Fate, Fates, Leaving, Name, Names, Piece, at_one_vid, pairings,
+    Arrivals, Copies, End, Fate, Fates, Leaving, Name, Names, Payload, Piece, at_one_vid, pairings,
 };
 use crate::cli::table::{copy_text, tags_text, vids_text};
 
@@ -90,6 +90,8 @@ struct Candidate {
     /// Copies that only one side has.
     gone: Vec<Leaving>,
     come: Vec<Leaving>,
+    /// Before and after, beside the untagged frame.
+    payload: [Payload; 2],
 }
 
 #[derive(Clone)]
@@ -112,9 +114,8 @@ impl Comparison<'_> {
         let key = (before.map(Rc::as_ptr), after.map(Rc::as_ptr));
         let candidates = self.known.entry(key).or_insert_with(|| Rc::new(candidates(before, after)));
         let candidates = Rc::clone(candidates);
-        let untagged = (before.map(|is| &is.untagged), after.map(|is| &is.untagged));
         for candidate in candidates.iter() {
-            if candidate.is_change(own) && !candidate.follows(untagged, own) && !candidate.never_passes(own) {
+            if candidate.is_change(own) && !candidate.follows(own) && !candidate.never_passes(own) {
                 self.changes.push(self.told(candidate, own));
             }
         }
@@ -179,10 +180,11 @@ impl Comparison<'_> {
 /// Every kind of frame that may fare differently.
 fn candidates(before: Option<&Rc<Arrivals>>, after: Option<&Rc<Arrivals>>) -> Vec<Candidate> {
     let mut all = Vec::new();
+    let untagged = [before, after].map(|is| is.map(|is| &is.untagged));
     let mut add = |vids, before: Option<&Fate>, after: Option<&Fate>| {
-        all.extend(Candidate::new(vids, before.cloned(), after.cloned()));
+        all.extend(Candidate::new(vids, [before, after], untagged));
     };
-    add(None, before.map(|is| &is.untagged), after.map(|is| &is.untagged));
+    add(None, untagged[0], untagged[1]);
     add(Some(Vids::Priority), before.map(|is| &is.priority), after.map(|is| &is.priority));
     let these = |vids: &VidSet| Some(Vids::These(vids.clone()));
     match (before, after) {
@@ -217,31 +219,39 @@ fn is_different(before: &Fate, after: &Fate) -> bool {
     before.refused != after.refused || before.copies != after.copies
 }
 
+/// Those of `these` that are not among `those`.
+fn without(these: &[Leaving], those: &[Leaving]) -> Vec<Leaving> {
+    these.iter().filter(|copy| those.binary_search(copy).is_err()).cloned().collect()
+}
+
 impl Candidate {
     /// `None` where all of it is the same before and after, at every port.
-    fn new(vids: Option<Vids>, before: Option<Fate>, after: Option<Fate>) -> Option<Candidate> {
+    fn new(vids: Option<Vids>, fates: [Option<&Fate>; 2], untagged: [Option<&Fate>; 2]) -> Option<Candidate> {
         let only = match &vids {
             Some(Vids::These(vids)) if vids.is_empty() => return None,
             Some(Vids::These(vids)) if vids.len() == 1 => vids.iter().next(),
             _ => None,
         };
-        let numbered = |fate: Option<Fate>| match only {
-            Some(vid) => fate.map(|fate| at_one_vid(&fate, vid)),
-            None => fate,
-        };
-        let (before, after) = (numbered(before), numbered(after));
+        let [before, after] = fates.map(|fate| match only {
+            Some(vid) => fate.map(|fate| at_one_vid(fate, vid)),
+            None => fate.cloned(),
+        });
         match (&before, &after) {
             (None, None) => return None,
             (Some(before), Some(after)) if !is_different(before, after) => return None,
             _ => {}
         }
+        let tag = match (&vids, only) {
+            (Some(Vids::These(_)), Some(vid)) => Some(Piece::Fixed(vid.get(), 0)),
+            (Some(Vids::These(_)), None) => Some(Piece::Arriving),
+            (Some(Vids::Priority) | None, _) => None,
+        };
+        let payload =
+            [Payload::of(untagged[0], before.as_ref(), tag), Payload::of(untagged[1], after.as_ref(), tag)];
         let copies = |fate: &Option<Fate>| fate.as_ref().map_or(Vec::new(), |fate| fate.copies.clone());
         let (was, is) = (copies(&before), copies(&after));
-        let without = |these: &[Leaving], those: &[Leaving]| -> Vec<Leaving> {
-            these.iter().filter(|copy| those.binary_search(copy).is_err()).cloned().collect()
-        };
         let (gone, come) = (without(&was, &is), without(&is, &was));
-        Some(Candidate { vids, before, after, gone, come })
+        Some(Candidate { vids, before, after, gone, come, payload })
     }
 
     fn end<'f>(&self, fate: &'f Option<Fate>, own: Name) -> Option<End<'f>> {
@@ -269,46 +279,9 @@ impl Candidate {
     }
 
     /// Whether tagged frames go where untagged ones go, before and after, their tag being payload.
-    fn follows(&self, untagged: (Option<&Fate>, Option<&Fate>), own: Name) -> bool {
-        let tag = match &self.vids {
-            None => return false,
-            Some(Vids::Priority) => None,
-            Some(Vids::These(vids)) if vids.len() == 1 => {
-                vids.iter().next().map(|vid| Piece::Fixed(vid.get(), 0))
-            }
-            Some(Vids::These(_)) => Some(Piece::Arriving),
-        };
-        is_payload(untagged.0, self.before.as_ref(), tag, own)
-            && is_payload(untagged.1, self.after.as_ref(), tag, own)
+    fn follows(&self, own: Name) -> bool {
+        self.vids.is_some() && self.payload.iter().all(|payload| payload.is_so_at(own))
     }
-}
-
-fn is_payload(untagged: Option<&Fate>, tagged: Option<&Fate>, tag: Option<Piece>, own: Name) -> bool {
-    let (Some(untagged), Some(tagged)) = (untagged, tagged) else {
-        return untagged.is_none() && tagged.is_none();
-    };
-    match (untagged.seen_by(own), tagged.seen_by(own)) {
-        (End::Drop(plain), End::Drop(with_tag)) => plain == with_tag,
-        (End::Copies(plain), End::Copies(with_tag)) => {
-            plain.count() == with_tag.count()
-                && plain
-                    .by_port()
-                    .zip(with_tag.by_port())
-                    .all(|(plain, with_tag)| is_extended(plain, tag, with_tag))
-        }
-        _ => false,
-    }
-}
-
-/// Whether copies to one port are those of the untagged frame with `tag` behind their tags.
-fn is_extended(plain: &[Leaving], tag: Option<Piece>, with_tag: &[Leaving]) -> bool {
-    let extended = |copy: &Leaving| {
-        let tags = copy.tags.iter().copied().chain(tag).collect();
-        Leaving { to: copy.to, tags }
-    };
-    let mut extended: Vec<Leaving> = plain.iter().map(extended).collect();
-    extended.sort_unstable();
-    extended == with_tag
 }
 
 /// Most copies of one frame that are listed.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use vlan::model::topology::Topology;
 use vlan::trace::reason::sentence;
 use vlan::verdict::DropReason;
@@ -41,15 +41,20 @@ pub struct RowOutput {
     pub follows: Vec<usize>,
 }
 
-/// Every row of a topology: for each port untagged, VID 0, and each class of VIDs that it treats alike.
+/// Every row of a topology, as [`print`] has it in JSON.
 pub fn rows(topology: &Arc<Topology>) -> Vec<Row> {
     let mut names = Names::default();
     let fates = Fates::of(topology, &mut names);
-    let mut rows = Vec::new();
-    for (own, arrivals) in &fates.ports {
-        rows.extend(lines(arrivals).map(|line| line.row(&names, *own)));
-    }
-    rows
+    each_row(&fates, &names).collect()
+}
+
+/// Every row: for each port untagged, VID 0, and each class of VIDs that it treats alike.
+fn each_row(fates: &Fates, names: &Names) -> impl Iterator<Item = Row> {
+    let of_port = |(own, arrivals): &(Name, std::rc::Rc<Arrivals>)| {
+        let rows: Vec<Row> = lines(arrivals).map(|line| line.row(names, *own)).collect();
+        rows
+    };
+    fates.ports.iter().flat_map(of_port)
 }
 
 /// The frames of one row.
@@ -167,12 +172,12 @@ fn why(names: &Names, fate: &Fate, reason: DropReason, own: Name) -> Option<Stri
 /// # Errors
 /// The output cannot be written.
 pub fn print(topology: &Arc<Topology>, json: bool, out: &mut impl Write) -> io::Result<()> {
-    if json {
-        serde_json::to_writer_pretty(&mut *out, &rows(topology))?;
-        return writeln!(out);
-    }
     let mut names = Names::default();
     let fates = Fates::of(topology, &mut names);
+    if json {
+        serde_json::Serializer::pretty(&mut *out).collect_seq(each_row(&fates, &names))?;
+        return writeln!(out);
+    }
     let width = fates.ports.iter().map(|(own, _)| names.name(*own).len()).max().unwrap_or(0).max(4);
     writeln!(out, "{:width$}  {:LABEL$}  a broadcast frame", "port", "arrives")?;
     let mut separator = "";

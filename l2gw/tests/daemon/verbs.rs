@@ -126,6 +126,21 @@ fn a_plan_says_what_would_change_and_changes_nothing() {
     assert_eq!(gateway.revision(), 1);
 }
 
+/// The running host's own file, but for another host: nothing that runs would be left.
+#[test]
+fn a_plan_names_the_host_that_would_have_no_port_any_more() {
+    let gateway = Gateway::running();
+    gateway.write(&FILE.replace("gw1", "gw2"));
+    let plan = gateway.ask_about_file("plan", &[]).done();
+    let first = "  gw1 loses all of its ports; where gw1 runs, `l2gw apply` asks for --without-host gw1";
+    assert_eq!(plan.lines().nth(1), Some(first), "{plan}");
+    assert!(plan.contains("\n  ~ ports.vm5.host: gw1 -> gw2\n"), "{plan}");
+    assert_eq!(gateway.ask_about_file("plan", &["--json"]).json()["hosts_without_ports"], json!(["gw1"]));
+    assert_eq!(gateway.ask_about_file("apply", &[]).code, 78, "as the plan said");
+    gateway.write(&FILE.replace("tap5", "tap6"));
+    assert_eq!(gateway.ask_about_file("plan", &["--json"]).json()["hosts_without_ports"], json!([]));
+}
+
 #[test]
 fn a_file_is_applied_once() {
     let gateway = Gateway::running();

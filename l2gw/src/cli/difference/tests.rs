@@ -157,7 +157,10 @@ fn a_host_that_loses_all_of_its_ports_is_named() {
     let moved =
         Difference::new(before.description(), &topology(&file.replace("host = \"gw1\"", "host = \"gw2\"")));
     assert_eq!(moved.hosts_without_ports, ["gw1"]);
-    assert_eq!(moved.lines()[0], "  gw1 loses all of its ports: it will forward nothing");
+    assert_eq!(
+        moved.lines()[0],
+        "  gw1 loses all of its ports; where gw1 runs, `l2gw apply` asks for --without-host gw1"
+    );
     let gone = Difference::new(before.description(), &topology("[hosts.gw3]\n"));
     assert_eq!(gone.hosts_without_ports, ["gw1", "gw2"]);
     let rest = file

@@ -8,6 +8,7 @@
 
 mod judge;
 mod kin;
+mod payload;
 mod split;
 mod why;
 
@@ -19,6 +20,7 @@ use vlan::model::topology::Topology;
 use vlan::verdict::DropReason;
 use vlan::vid::{Vid, VidSet};
 
+pub(crate) use payload::Payload;
 pub(crate) use split::{at_one_vid, pairings};
 pub(crate) use why::Why;
 
@@ -102,12 +104,6 @@ impl<'f> Copies<'f> {
     /// Each of them.
     pub(crate) fn iter(self) -> impl Iterator<Item = &'f Leaving> {
         self.all.iter().filter(move |copy| copy.to != self.own)
-    }
-
-    /// All to one port together: a port is a member twice where its VLAN leads into a bridge that joins two next tags.
-    pub(crate) fn by_port(self) -> impl Iterator<Item = &'f [Leaving]> {
-        let to = move |copies: &&[Leaving]| copies.first().is_some_and(|copy| copy.to != self.own);
-        self.all.chunk_by(|a, b| a.to == b.to).filter(to)
     }
 
     /// How many there are.
