@@ -4,7 +4,7 @@
 //! leads to it. At the fifth move or claim in 180 s (RFC 7432 15.1: N = 5, M = 180 s) it is *frozen* for 300 s where it was longest in
 //! the last 24 h, which is where it most likely belongs; a declared address never gets that far. A move is from one port, trunk group
 //! or host to another; from one VLAN of a trunk group to another on the same segment is none. A *claim* is a frame that does not move
-//! the address, but says that it is elsewhere too: our own, come back. Claims between which the holder was not heard count once.
+//! the address, but says that it is elsewhere too: our own, come back. Claims within a second of one that counts are part of it: a loop outside makes thousands of one frame.
 //!
 //! A stay of less than a second is none: an address that flies around a loop from its first frame on is held where it was heard
 //! first.
@@ -18,7 +18,7 @@ use super::entry::{Gone, Kind};
 use super::key::Key;
 use super::learn::slot_for;
 use super::table::Place;
-use super::{Fdb, Learn, Learned, Slot};
+use super::{ECHO, Fdb, Learn, Learned, Slot};
 use crate::addr::MacAddr;
 use crate::model::id::{Location, SegmentId};
 use crate::time::Instant;
@@ -32,7 +32,7 @@ pub(super) struct Moved {
     /// When it moved, or was claimed, within [`WINDOW`].
     pub(super) counted: ArrayVec<Instant, MOVES>,
     /// When it was last claimed, of the claims that count.
-    claimed: Instant,
+    claimed: Option<Instant>,
     pub(super) freeze: Option<Freeze>,
 }
 
@@ -198,11 +198,10 @@ impl Fdb {
     }
 
     /// Counts that an address is claimed at `seen` though it stays where it is. Returns what became of it if that was once too often.
-    /// Of claims between which the holder was not heard the first one counts.
+    /// A claim within a second of one that counts is part of that.
     pub(super) fn note_claim(&mut self, now: Instant, place: Place, seen: Location) -> Option<Learned> {
-        let used = self.table[place].used;
-        if self.moved_of(place).is_some_and(|moved| used <= moved.claimed) || self.fixed(now, place).is_some()
-        {
+        let last = self.moved_of(place).and_then(|moved| moved.claimed);
+        if last.is_some_and(|last| now.since(last) < ECHO) || self.fixed(now, place).is_some() {
             return None;
         }
         if self.is_last_straw(now, place) {
@@ -210,7 +209,7 @@ impl Fdb {
         }
         let moved = self.moved_mut(place);
         moved.count(now);
-        moved.claimed = now;
+        moved.claimed = Some(now);
         None
     }
 

@@ -193,7 +193,7 @@ impl Reference {
             && sent.is_some_and(|sent| now.since(*sent) <= Duration::from_secs(1))
     }
 
-    /// What became of the address, if that was one claim too many. Without a word of the holder since the last claim, it is none.
+    /// What became of the address, if that was one claim too many. Within a second of one that counted it is none.
     fn note_claim(
         &mut self,
         now: Instant,
@@ -202,8 +202,8 @@ impl Reference {
         evicted: Option<Gone>,
     ) -> Option<Learned> {
         let known = &self.known[&name];
-        if (known.claimed > Instant::ZERO && known.used <= known.claimed) || self.refused(now, name).is_some()
-        {
+        let is_part = known.claimed > Instant::ZERO && now.since(known.claimed) < Duration::from_secs(1);
+        if is_part || self.refused(now, name).is_some() {
             return None;
         }
         let known = self.known.get_mut(&name).unwrap();

@@ -97,7 +97,7 @@ impl Story {
             Event::Undeclare(name) => self.undeclare(name),
             Event::Sent(name, fabric) => self.sent(name, fabric),
             Event::Return(name, number, times) => (0..times).for_each(|_| {
-                self.now = self.now + Duration::from_millis(300);
+                self.now = self.now + Duration::from_millis(700);
                 self.touch(name, self.now);
                 self.sent(name, number);
                 self.learn(name, fabric(number, 5));
