@@ -177,13 +177,18 @@ async fn events(State(admin): State<Admin>, asked: Result<Query<Newest>, QueryRe
     }
 }
 
+/// A large topology is read and written on a thread that nobody waits for.
 async fn newest(State(admin): State<Admin>) -> Response {
-    let published = match topology::newest(&admin.store).await {
-        Ok(Some((revision, description))) => Published { revision: revision.get(), description },
-        Ok(None) => Published { revision: 0, description: Description::default() },
-        Err(error) => return failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    let here = tokio::runtime::Handle::current();
+    let read = move || {
+        let published = match here.block_on(topology::newest(&admin.store)) {
+            Ok(Some((revision, description))) => Published { revision: revision.get(), description },
+            Ok(None) => Published { revision: 0, description: Description::default() },
+            Err(error) => return failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        };
+        Json(published).into_response()
     };
-    Json(published).into_response()
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| stopping())
 }
 
 async fn publish(State(admin): State<Admin>, body: Result<Bytes, BytesRejection>) -> Response {
@@ -208,10 +213,10 @@ fn refusal_status(error: &DoorError) -> StatusCode {
 }
 
 async fn trace(State(admin): State<Admin>, Body(question): Body<TraceQuestion>) -> Response {
-    let answer =
-        ask(&admin.requests, move |engine, now| engine.trace(now, &question.port, &question.frame)).await;
-    match answer {
-        Some(Ok(answer)) => Json(answer).into_response(),
+    let TraceQuestion { port, frame } = question;
+    let asked = frame.clone();
+    match ask(&admin.requests, move |engine, now| engine.trace(now, &port, &asked)).await {
+        Some(Ok(traced)) => Json(traced.view(&frame)).into_response(),
         Some(Err(error)) => failure(StatusCode::NOT_FOUND, error),
         None => stopping(),
     }

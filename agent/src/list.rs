@@ -52,7 +52,7 @@ pub trait Listed: Serialize + DeserializeOwned + Clone + Send + 'static {
     /// By what it can be filtered.
     const FILTERS: &'static [Filter];
     /// In which orders it can come, with what each is called. What is equal in one order is in that of the first.
-    const ORDERS: &'static [(&'static str, fn(&Self, &Self) -> Ordering)];
+    const ORDERS: &'static [Named<Self>];
 
     /// A page of it.
     ///
@@ -60,6 +60,9 @@ pub trait Listed: Serialize + DeserializeOwned + Clone + Send + 'static {
     /// There is no such port.
     fn page(engine: &Engine, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<Self>, String>;
 }
+
+/// An order and what it is called.
+pub type Named<T> = (&'static str, fn(&T, &T) -> Ordering);
 
 /// By what a list can be filtered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,7 +240,7 @@ struct Met<T> {
 impl Listed for PortView {
     const NAME: &'static str = "ports";
     const FILTERS: &'static [Filter] = &[Filter::Port, Filter::Vlan, Filter::Down];
-    const ORDERS: &'static [(&'static str, fn(&PortView, &PortView) -> Ordering)] = &[
+    const ORDERS: &'static [Named<PortView>] = &[
         // As the pages come.
         ("file", |_, _| Ordering::Equal),
         ("name", |a, b| a.port.cmp(&b.port)),
@@ -256,7 +259,7 @@ impl Listed for PortView {
 impl Listed for TrunkView {
     const NAME: &'static str = "trunks";
     const FILTERS: &'static [Filter] = &[Filter::Port, Filter::Vlan];
-    const ORDERS: &'static [(&'static str, fn(&TrunkView, &TrunkView) -> Ordering)] =
+    const ORDERS: &'static [Named<TrunkView>] =
         &[("file", |_, _| Ordering::Equal), ("name", |a, b| a.trunk.cmp(&b.trunk))];
 
     fn page(engine: &Engine, _: Instant, wanted: &Wanted, from: u64) -> Result<Page<TrunkView>, String> {
@@ -267,7 +270,7 @@ impl Listed for TrunkView {
 impl Listed for BridgeView {
     const NAME: &'static str = "bridges";
     const FILTERS: &'static [Filter] = &[];
-    const ORDERS: &'static [(&'static str, fn(&BridgeView, &BridgeView) -> Ordering)] =
+    const ORDERS: &'static [Named<BridgeView>] =
         &[("file", |_, _| Ordering::Equal), ("name", |a, b| a.bridge.cmp(&b.bridge))];
 
     fn page(engine: &Engine, _: Instant, _: &Wanted, from: u64) -> Result<Page<BridgeView>, String> {
@@ -278,7 +281,7 @@ impl Listed for BridgeView {
 impl Listed for MacView {
     const NAME: &'static str = "macs";
     const FILTERS: &'static [Filter] = &[Filter::Port, Filter::Vlan, Filter::Mac];
-    const ORDERS: &'static [(&'static str, fn(&MacView, &MacView) -> Ordering)] = &[
+    const ORDERS: &'static [Named<MacView>] = &[
         ("bridge", |a, b| (&a.bridge, a.vid, a.inner, a.mac).cmp(&(&b.bridge, b.vid, b.inner, b.mac))),
         ("address", |a, b| a.mac.cmp(&b.mac)),
         ("location", |a, b| a.location.cmp(&b.location)),
@@ -293,7 +296,7 @@ impl Listed for MacView {
 impl Listed for FlowView {
     const NAME: &'static str = "flows";
     const FILTERS: &'static [Filter] = &[Filter::Port, Filter::Vlan, Filter::Mac];
-    const ORDERS: &'static [(&'static str, fn(&FlowView, &FlowView) -> Ordering)] = &[
+    const ORDERS: &'static [Named<FlowView>] = &[
         ("frames", |a, b| {
             (Reverse(a.packets), &a.port, a.src, a.dst).cmp(&(Reverse(b.packets), &b.port, b.src, b.dst))
         }),
@@ -310,7 +313,7 @@ impl Listed for FlowView {
 impl Listed for CounterView {
     const NAME: &'static str = "counters";
     const FILTERS: &'static [Filter] = &[Filter::Port, Filter::Vlan];
-    const ORDERS: &'static [(&'static str, fn(&CounterView, &CounterView) -> Ordering)] = &[
+    const ORDERS: &'static [Named<CounterView>] = &[
         ("name", |a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels))),
         ("value", |a, b| b.value.cmp(&a.value)),
     ];

@@ -47,7 +47,7 @@ impl Host {
     }
 
     fn trace(&self, port: &str, frame: &[u8]) -> TraceView {
-        self.gateway.engine.trace(self.wire.now(), port, frame).expect("a port")
+        self.gateway.engine.trace(self.wire.now(), port, frame).expect("a port").view(frame)
     }
 
     /// What is told of a frame, which is then sent: as many copies leave, by the same ports.
@@ -306,4 +306,19 @@ fn what_flows_drop_begins_and_ends_a_burst_as_well() {
         ]
     );
     assert_eq!(host.port("vm8").drop_reason, "anti-spoof");
+}
+
+/// A flood out of thousands of ports is a verdict like another, and not thousands of sentences on the engine's thread.
+#[test]
+fn the_story_of_a_flood_is_cut_and_says_how_it_ended() {
+    let ports = (0..700).map(|number| {
+        format!("[[ports]]\nname = \"p{number}\"\nbridge = \"vub8\"\nhost = \"gw1\"\nlink = \"p{number}\"\n")
+    });
+    let mut host = Host::with(&(standard::file() + &ports.collect::<String>()), |_| {});
+    let told = host.told("vm8", &bare(VM, BROADCAST));
+    assert_eq!(told.outputs.len(), 702);
+    assert!(told.steps.len() < 510, "{} sentences", told.steps.len());
+    says(&told, "sentences more, of other ports of the segment)");
+    says(&told, "forwarded, 702 copies");
+    says(&told, " and 694 more; whether they send it, nobody else knows");
 }

@@ -186,7 +186,8 @@ impl Play {
         if self.down.iter().any(|down| down == port) {
             return None;
         }
-        let told = self.gateway.engine.trace(self.wire.now(), port, frame).expect("a port of the topology");
+        let told = self.gateway.engine.trace(self.wire.now(), port, frame);
+        let told = told.expect("a port of the topology").view(frame);
         let copies = told.outputs.iter().map(|output| match output {
             TraceOutput::Port { port, frame } => (port.clone(), bytes(frame)),
             TraceOutput::Host { .. } => panic!("nothing is sent to other hosts: {told:?}"),

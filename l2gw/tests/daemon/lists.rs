@@ -116,7 +116,7 @@ fn who_may_not_use_the_socket_is_told_who_may() {
         command = std::process::Command::new(&program);
         command.uid(NOBODY).gid(NOBODY).current_dir("/");
     } else {
-        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o000)).unwrap();
     }
     let said = finish(command.args(["show", "status", "--socket"]).arg(&socket));
     assert_eq!((said.code, said.out.as_str()), (1, ""));

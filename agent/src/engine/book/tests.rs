@@ -93,7 +93,7 @@ fn where_many_are_stale_they_are_marked_by_and_by_and_then_come_most_used_first(
         assert!(!book.mark(2_000) && !book.is_fresh());
         let last = (0..book.places())
             .filter_map(|place| book.at(place))
-            .last()
+            .next_back()
             .map(|record| (record.id, record.heat))
             .unwrap();
         let order = stale(&mut book);
