@@ -63,8 +63,9 @@ is learned.
 
 pub(super) const RUN: &str = "\
 The file is checked before anything is opened; one with mistakes changes nothing
-(exit code 78). If it differs from the newest revision in the state directory it
-becomes the next one. Then links are bound as they appear.
+(exit code 78). If it has changed since it was published last it becomes the next
+revision; if not, what was applied after it stays. Then links are bound as they
+appear.
 
   SIGTERM, SIGINT  stop in order. The kernel goes on forwarding by the flows it
                    has, unless --teardown was given
@@ -101,8 +102,8 @@ pub(super) const SHOW: &str = "\
   counters  drops by reason, frames, refusals; the same as /metrics on the socket
   events    what happened lately: ports up, down, blocked; revisions; refusals
 
---port (or the name of its link), --vlan, --mac, --down, --sort and --limit show
-some of many:
+Of a long list, --port (or the name of its link), --vlan, --mac, --down, --sort
+and --limit show some:
   l2gw show macs --port vm8
   l2gw show flows --vlan 8 --sort bytes --limit 10
   l2gw show ports --down
@@ -121,7 +122,12 @@ pub(super) const APPLY: &str = "\
 Only flows that the change meets are replaced; all other traffic goes on.
 
 `l2gw plan` says which revision it compared with. With --against that number
-nothing is applied if somebody else made a revision in between (exit code 1).";
+nothing is applied if somebody else made a revision in between (exit code 1).
+
+A file without the host that runs, or without any port of it, would stop all
+forwarding here, and is refused (78). --without-host HOST says that it is meant.
+
+  l2gw apply gateway.toml --without-host gw1";
 
 pub(super) const FLUSH: &str = "\
 Addresses declared in the file stay. What still talks is learned again at once,

@@ -194,6 +194,7 @@ const WRONG: &[(&str, Change, &str)] = &[
     ("a group address", |d| d["ports"][0]["macs"] = json!(["01:00:00:00:00:01"]), "01:00:00:00:00:01"),
     ("the zero address", |d| d["ports"][0]["macs"] = json!(["00:00:00:00:00:00"]), "00:00:00:00:00:00"),
     ("a loopback address", |d| d["ports"][0]["ips"] = json!(["127.0.0.1"]), "127.0.0.1"),
+    ("a weight of 0", |d| d["trunks"][0]["mode"]["Trunk"]["weight"] = json!(0), "0"),
     ("an ageing of 1 ns", |d| d["bridges"][0]["ageing"] = json!({"secs": 0, "nanos": 1}), "ageing"),
     ("a bridge's limit of no address", |d| d["bridges"][0]["mac_limit"] = json!(0), "0"),
     ("VNI 0", |d| d["bridges"][1]["kind"] = json!({"VlanUnaware": {"vni": 0}}), "0"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::admin::{Admin, serve};
+use agent::door::Door;
 use agent::engine::Settings;
 use agent::input::Input;
 use agent::runtime::Request;
@@ -23,7 +24,8 @@ use crate::sim::gateway::Gateway;
 /// # Panics
 /// What comes back is no HTTP or no answer of ours, or the daemon does not answer afterwards.
 pub fn socket(bytes: &[u8]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+    let runtime = runtime.expect("a runtime without drivers");
     runtime.block_on(async {
         let mut daemon = Daemon::start();
         let answered = daemon.talk(&http::requests(bytes)).await;
@@ -58,7 +60,8 @@ impl Daemon {
     /// Sends bytes, says that there are no more once nothing happens, and returns all that came back.
     async fn talk(&mut self, bytes: &[u8]) -> Vec<u8> {
         let (client, server) = tokio::io::duplex(bytes.len().max(64 << 10));
-        let admin = Admin { requests: self.requests.clone(), store: Arc::clone(&self.store) };
+        let door = Arc::new(Door::new(Arc::clone(&self.store), "gw1", None));
+        let admin = Admin { requests: self.requests.clone(), store: Arc::clone(&self.store), door };
         let serving = tokio::spawn(serve(Single::new(server), admin));
         let (mut reader, mut writer) = tokio::io::split(client);
         let mut answered = Vec::new();
@@ -77,6 +80,10 @@ impl Daemon {
         while idle < ENOUGH {
             idle += 1;
             tokio::task::yield_now().await;
+            if idle == ENOUGH / 2 {
+                // The one thread for long work does one thing after another: all that was begun is done behind this.
+                tokio::task::spawn_blocking(|| ()).await.expect("nothing is nothing to panic over");
+            }
             while let Ok(request) = self.asked.try_recv() {
                 self.take(request);
                 idle = 0;
@@ -104,8 +111,11 @@ impl Daemon {
         if let Some((revision, description)) = newest.filter(|(revision, _)| revision.get() != self.revision)
         {
             self.revision = revision.get();
-            self.gateway
-                .handle(Input::Topology { revision: 1 + self.revision, description: Box::new(description) });
+            self.gateway.handle(Input::Topology {
+                revision: 1 + self.revision,
+                description: Box::new(description),
+                built: None,
+            });
             self.gateway.settle();
             self.gateway.pass(Duration::from_secs(400));
         }
