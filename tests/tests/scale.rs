@@ -14,7 +14,7 @@ fn the_measuring_of_scale_runs_and_tells_every_part() {
         "one first frame",
         "one slice of 256 flows, all hit",
         "one page of `show macs`",
-        "one tick while all addresses expire",
+        "one tick while all addresses expire, on average",
         "`l2gw check`, CPU",
         "`l2gw run`, until all ports are up",
         "`l2gw apply` of 50 new ports, until up",
