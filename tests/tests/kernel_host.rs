@@ -210,11 +210,18 @@ tests::kernel_tests! {
         let too_long = |port: &str| bench.gateway.counter("l2gw_drops_total", &[("port", port), ("reason", "over-mtu")]);
         let not_sent = |port: &str| bench.gateway.counter("l2gw_port_tx_over_mtu_total", &[("port", port)]);
         assert_eq!(ports(&bench.deliver("vm8", &of(1_500))), ["leaf1"], "as long as the link takes, behind its tag");
+        bench.gateway.wait_for("the MTU to be known", |_| {
+            assert_eq!(ports(&bench.deliver("vm8", &of(1_501))), [""; 0]);
+            too_long("vm8") > 0
+        });
+        let before = (too_long("vm8"), not_sent("leaf1"));
         for _ in 0..10 {
             assert_eq!(ports(&bench.deliver("vm8", &of(1_501))), [""; 0]);
         }
         assert_eq!(ports(&bench.deliver("vm8", &back)), ["leaf1"]);
-        bench.gateway.wait_for("ten that were too long", |_| too_long("vm8") == 10 && not_sent("leaf1") == 10);
+        bench.gateway.wait_for("ten that were too long", |_| {
+            too_long("vm8") >= before.0 + 10 && not_sent("leaf1") >= before.1 + 10
+        });
         // A copy that fits elsewhere leaves the frame forwarded.
         for netns in [bench.gateway.netns(), bench.outside()] {
             netns.links().set_mtu("vm8b", 9_000);
@@ -261,9 +268,10 @@ tests::kernel_tests! {
         bench.tap("leaf1").drain();
         for vid in [1, 1_023, 1_024, 1_100, LAST] {
             std::thread::sleep(Duration::from_millis(300));
-            let burst: Vec<Vec<u8>> = (0..60).map(|_| of(vid)).collect();
+            let burst: Vec<Vec<u8>> = (0..150).map(|_| of(vid)).collect();
             let came = bench.deliver_all("vm1", &burst).len();
-            assert!((1..30).contains(&came), "of 60 frames of VLAN {vid} at once {came} came");
+            // A second's worth may come at once.
+            assert!((1..75).contains(&came), "of 150 frames of VLAN {vid} at once {came} came");
         }
     }
 }

@@ -112,6 +112,7 @@ macro_rules! datapath_cases {
             a_renamed_link_is_the_same_port,
             a_port_counts_frames_and_bytes,
             a_link_takes_its_mtu_and_one_tag,
+            what_is_too_long_is_told_apart_as_the_link_would,
             a_link_that_is_down_sends_nothing,
         }
         $run! { upcalls:

@@ -1,12 +1,12 @@
 //! Ports: links attached, released, pulled, renamed, counted.
 
 use datapath::port::Vport;
-use datapath::{Datapath, RefusalCause};
+use datapath::{Datapath, FlowTable, RefusalCause};
 
 use super::traffic::{NARROWEST, change, granted, learn, missed, open, plain, put, refused, take_upcalls};
 use super::{Bench, LinkState, traffic};
 use crate::lab::frames::{EXPERIMENTAL, Frame};
-use datapath::flow::Action;
+use datapath::flow::{Action, MeterId, MeterRate};
 
 /// Attaching is idempotent; the list has every port once with its link.
 pub async fn a_link_becomes_a_port_and_keeps_its_number<B: Bench>(bench: &mut B) {
@@ -134,6 +134,51 @@ pub async fn a_link_takes_its_mtu_and_one_tag<B: Bench>(bench: &mut B) {
         Some(if is_counted { too_long.len() as u64 } else { 0 }),
         "counts_over_mtu is {is_counted}"
     );
+}
+
+/// Behind the change of tags a frame fits, or reaches the meter, just as the link would take it or not; what it is told apart for does not
+/// show behind.
+pub async fn what_is_too_long_is_told_apart_as_the_link_would<B: Bench>(bench: &mut B) {
+    let (mut dp, [_, b, c]) = open(bench, ["a", "b", "c"]).await;
+    bench.set_mtu("a", 1600);
+    bench.set_mtu("c", 1600);
+    let meter = MeterId(0);
+    granted(dp.set_meter(meter, MeterRate { packets_per_second: u32::MAX, burst: u32::MAX }).await);
+    let frame = |tags: &[u16], payload: usize| {
+        let bare = Frame::new(traffic::NEAR, traffic::FAR);
+        let tagged = tags.iter().fold(bare, |frame, vid| frame.tag(*vid, 0));
+        tagged.payload(EXPERIMENTAL, &vec![0x55; payload])
+    };
+    let check =
+        Action::IfFits { mtu: 1500, fits: vec![Action::Output(b)], longer: vec![Action::Meter(meter)] };
+    let [pop, push] = [Action::PopTag, Action::PushTag(traffic::tag(7, 0))];
+    let mut long = 0;
+    for (tags, edits, most) in [
+        (vec![], vec![], 1500),
+        (vec![8], vec![], 1500),
+        (vec![8], vec![pop.clone()], 1500),
+        (vec![], vec![push.clone()], 1500),
+        (vec![8], vec![push.clone()], 1496),
+        (vec![8, 9], vec![pop.clone()], 1500),
+        (vec![8, 9], vec![pop, push], 1496),
+    ] {
+        let actions = [edits.clone(), vec![check.clone(), Action::Output(c)]].concat();
+        let first = frame(&tags, 100);
+        bench.inject("a", std::slice::from_ref(&first));
+        let missed = take_upcalls(&mut dp, 1).await;
+        change(&mut dp, vec![put(1, &missed[0], NARROWEST, &actions)]).await;
+        bench.inject("a", &[frame(&tags, most), frame(&tags, most + 1)]);
+        long += 1;
+        assert_eq!(bench.sent("b").len(), 1, "{most} bytes behind {tags:?}, {edits:?}");
+        assert_eq!(bench.sent("c").len(), 2, "what is behind the check is done for both");
+        assert_eq!(granted(dp.meter_stats(meter).await).packets, long, "{tags:?}, {edits:?}");
+        let flows = granted(dp.flows().await);
+        assert_eq!(flows[0].actions.as_ref(), Some(&actions), "it is read back as it was put");
+        change(&mut dp, vec![traffic::delete(1)]).await;
+    }
+    let stats = granted(dp.vport_stats().await);
+    let dropped = stats.iter().find(|(no, _)| *no == b).map(|(_, stats)| stats.tx_dropped);
+    assert_eq!(dropped, Some(0), "none of them was left to the link");
 }
 
 /// And is heard again once it is up.
