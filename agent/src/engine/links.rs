@@ -38,6 +38,8 @@ pub(super) struct Links {
     bound: FxHashSet<LinkIndex>,
     /// Links that an earlier run had bound, and those of this one when they were last told, by name.
     remembered: BTreeSet<String>,
+    /// They may be others by now.
+    is_news_of_bound: bool,
     /// Vports that another program has made.
     strangers: BTreeSet<VportNo>,
     /// Links whose vport is gone though they are there; some may be on their way out.
@@ -101,6 +103,7 @@ impl Links {
     pub(super) fn note_all_vports(&mut self, vports: Vec<Vport>) {
         self.reading = Reading::default();
         self.bound.extend(vports.iter().filter_map(|vport| vport.index));
+        self.is_news_of_bound = true;
         self.note_vports(vports.into_iter().map(|vport| (vport, None)), true);
         self.has_vports = true;
     }
@@ -161,6 +164,7 @@ impl Links {
 
     pub(super) fn note_attached(&mut self, link: &str, vport: Vport) {
         self.bound.extend(vport.index);
+        self.is_news_of_bound = true;
         if vport.index.is_some_and(|index| self.lost.remove(&index)) {
             self.regained.push(vport.link.clone());
         }
@@ -204,7 +208,7 @@ impl Links {
 
     /// The links to be remembered, if they are others than before: those that are wanted and bound, or are missing and were.
     pub(super) fn news_of_bound(&mut self) -> Option<Vec<String>> {
-        if !self.is_known() || self.is_busy() {
+        if !self.is_known() || self.is_busy() || !std::mem::take(&mut self.is_news_of_bound) {
             return None;
         }
         let is_to_be_kept = |name: &&String| match self.observed.link_named(name) {
@@ -231,6 +235,7 @@ impl Links {
     /// Another topology: these links are to be vports, each of its port, and every port is to be looked at.
     pub(super) fn want(&mut self, wanted: FxHashMap<String, PortId>, ports: usize) {
         self.wanted = wanted;
+        self.is_news_of_bound = true;
         self.standing = vec![Standing::default(); ports];
         self.port_of.clear();
         self.odd_mtus.clear();
