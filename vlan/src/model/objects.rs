@@ -72,9 +72,9 @@ impl Object<'_> {
     fn port(&mut self, port: &Port) {
         self.note("name", value::name(&port.name));
         self.note("link", value::link(&port.link));
-        self.distinct("macs", &port.macs, |mac| value::station(mac));
-        self.distinct("shared-macs", &port.shared_macs, |mac| value::station(mac));
-        self.distinct("ips", &port.ips, |ip| value::machine(ip));
+        self.distinct("macs", &port.macs, value::station);
+        self.distinct("shared-macs", &port.shared_macs, value::station);
+        self.distinct("ips", &port.ips, value::machine);
         if let Some(limit) = port.mac_limit {
             self.note("mac-limit", value::MAC_LIMITS.check(limit));
         }

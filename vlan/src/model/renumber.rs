@@ -26,9 +26,8 @@ pub(crate) fn renumber(
             let was = old.bridge_on(segment.number, fabric, vid)?;
             let bridge = new.bridge_named(&old.bridge(was).name)?.id;
             let fabric = new.fabric_named(old.fabrics.get(fabric.0 as usize)?)?;
-            let is_its =
-                |port: &&Port| port.bridge == bridge && port.group == Some(fabric) && port.is_member(vid);
-            let port = new.ports.iter().find(is_its)?;
+            let is_its = |port: &&Port| port.group == Some(fabric) && port.is_member(vid);
+            let port = new.trunks_of(bridge).find(is_its)?;
             let inner = old.next_vid(segment, was, Some(vid));
             let located = new.locate(port.bridge, Some(vid), inner)?;
             Some((located.segment, Location::Fabric { fabric, vid }))

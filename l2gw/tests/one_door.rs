@@ -1,0 +1,324 @@
+//! What is refused in a file is refused in a description that comes another way, and the other way round: random descriptions, right and
+//! wrong, are written as files.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use l2gw::config;
+use proptest::prelude::*;
+use vlan::addr::MacAddr;
+use vlan::model::description::{
+    BpduPolicy, Bridge, BridgeKind, Description, Host, HostAddresses, Mode, OnLimit, Peering, Port,
+    Redundancy, Storm, TrunkMode,
+};
+use vlan::model::topology::Topology;
+use vlan::tag::{Pcp, Tpid};
+use vlan::vid::{Vid, VidSet};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_file_is_refused_if_and_only_if_its_description_is(numbers in prop::collection::vec(any::<u16>(), 160)) {
+        let description = Choices { numbers, at: 0 }.description();
+        let text = file_of(&description);
+        let built = Topology::build(&description);
+        match (config::parse("f", &text), &built) {
+            (Ok(config), Ok(_)) => prop_assert_eq!(config.description, description, "{}", text),
+            (Err(_), Err(_)) => {}
+            (Ok(_), Err(mistakes)) => prop_assert!(false, "the file is taken, its description is not: {:?}\n{}", mistakes, text),
+            (Err(problems), Ok(_)) => prop_assert!(false, "the description is taken, its file is not: {}\n{}", problems, text),
+        }
+    }
+}
+
+/// Both happen often enough to mean something.
+#[test]
+fn the_random_descriptions_are_right_and_wrong() {
+    let numbers = |seed: u64| {
+        (0..160_u64).map(move |at| {
+            (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ at.wrapping_mul(0xbf58_476d_1ce4_e5b9)) as u16
+                ^ (at * seed) as u16
+        })
+    };
+    let is_right = |seed: u64| {
+        Topology::build(&Choices { numbers: numbers(seed).collect(), at: 0 }.description()).is_ok()
+    };
+    let right = (0..1_000).filter(|seed| is_right(*seed)).count();
+    assert!((50..950).contains(&right), "{right} of 1 000 are right");
+}
+
+/// Numbers that decide what is in a description.
+struct Choices {
+    numbers: Vec<u16>,
+    at: usize,
+}
+
+impl Choices {
+    fn of(&mut self, count: usize) -> usize {
+        let number = self.numbers[self.at % self.numbers.len()];
+        self.at += 1;
+        usize::from(number) % count
+    }
+
+    /// One of the right ones, and seldom a wrong one.
+    fn pick<T: Clone>(&mut self, right: &[T], wrong: &[T]) -> T {
+        if !wrong.is_empty() && self.of(40) == 0 {
+            return wrong[self.of(wrong.len())].clone();
+        }
+        right[self.of(right.len())].clone()
+    }
+
+    fn text(&mut self, right: &[&str], wrong: &[&str]) -> String {
+        self.pick(right, wrong).to_owned()
+    }
+
+    fn description(&mut self) -> Description {
+        let mut made = Description::default();
+        for name in ["gw1", "gw2"] {
+            let name = self.text(&[name], &["gw1", "GW1", "g\u{1b}w", ""]);
+            let underlay = self.pick(&[None, Some([192, 0, 2, 1].into())], &[Some([127, 0, 0, 1].into())]);
+            made.hosts.push(Host { name, underlay, ..Host::default() });
+        }
+        for nth in 0..3 {
+            made.bridges.push(self.bridge(nth));
+        }
+        for _ in 0..self.of(3) {
+            let vid = vid(self.pick(&[5, 8, 9], &[]));
+            let (bridge, to) = (self.bridge_name(&["dc0", "dc1"]), self.bridge_name(&["v2"]));
+            made.vlans.push(Peering { bridge, vid, to });
+        }
+        for nth in 0..self.of(3) {
+            let trunk = self.trunk(nth);
+            made.trunks.push(trunk);
+        }
+        for nth in 0..self.of(5) {
+            let port = self.other_port(nth);
+            made.ports.push(port);
+        }
+        made
+    }
+
+    fn bridge_name(&mut self, right: &[&str]) -> String {
+        self.text(right, &["dc", "dc0", "v2", "no\nname"])
+    }
+
+    fn bridge(&mut self, nth: usize) -> Bridge {
+        let name = ["dc0", "dc1", "v2"][nth];
+        let kind = if name == "v2" {
+            BridgeKind::VlanUnaware { vni: self.pick(&[None, Some(7)], &[Some(0), Some(1 << 24)]) }
+        } else {
+            BridgeKind::VlanAware {
+                fabric: self.text(&["f", "g"], &["F", ""]),
+                redundancy: self.pick(&[Redundancy::Designated, Redundancy::None, Redundancy::Stp], &[]),
+                tpid: self.pick(&[Tpid::Customer, Tpid::Service], &[]),
+                join_vids: self.pick(&[false, true], &[]),
+            }
+        };
+        let ageing = self.pick(&[0, 10_000, 300_000], &[1, 9_999, 1_000_000_001]);
+        Bridge {
+            name: self.text(&[name], &["dc0", "v2", "V", "a.b"]),
+            ageing: Duration::from_millis(ageing),
+            mac_limit: self.pick(&[1, 1_000, 16_000_000], &[0, 16_000_001]),
+            kind,
+        }
+    }
+
+    fn trunk(&mut self, nth: usize) -> Port {
+        let weight = self.pick(&[1, 1_000], &[0, 1_001]);
+        let mode = Mode::Trunk(TrunkMode { weight, ..self.trunk_mode() });
+        let bridge = self.bridge_name(&["dc0", "dc1"]);
+        let bpdu = self.pick(&[BpduPolicy::Block], &[BpduPolicy::Discard]);
+        let ips = self.pick(&[Vec::new()], &[vec![[192, 0, 2, 1].into()]]);
+        Port { mode, bridge, bpdu, ips, ..self.port(&format!("t{nth}")) }
+    }
+
+    fn other_port(&mut self, nth: usize) -> Port {
+        let own = self.pick(&[Some(vid(8)), Some(vid(9))], &[None]);
+        let modes = [
+            Mode::Access { vid: own },
+            Mode::Qinq {
+                vid: own,
+                customer_vlans: self.pick(&[None, Some(set(&[5, 6, 7]))], &[Some(VidSet::new())]),
+                pcp: self.pick(&[None, Pcp::new(7)], &[]),
+            },
+            Mode::Trunk(TrunkMode { weight: self.pick(&[1], &[2]), ..self.trunk_mode() }),
+        ];
+        let (bridge, mode) = match self.of(2) {
+            0 => (self.bridge_name(&["v2"]), self.pick(&[Mode::Plain], &modes)),
+            _ => (self.bridge_name(&["dc0", "dc1"]), self.pick(&modes, &[Mode::Plain])),
+        };
+        let bpdu = self.pick(&[BpduPolicy::Block, BpduPolicy::Discard], &[]);
+        let machine: IpAddr = [192, 0, 2, 7].into();
+        let ips = self.pick(&[Vec::new(), vec![machine]], &[vec![[224, 0, 0, 1].into()], vec![machine; 2]]);
+        Port { mode, bridge, bpdu, ips, ..self.port(&format!("p{nth}")) }
+    }
+
+    fn trunk_mode(&mut self) -> TrunkMode {
+        let translate = match self.of(4) {
+            0 => [(vid(108), vid(9))].into(),
+            1 => [(vid(8), vid(9)), (vid(9), vid(8))].into(),
+            _ => Default::default(),
+        };
+        TrunkMode {
+            vlans: self.pick(
+                &[None, Some(VidSet::all()), Some(set(&[8, 108]))],
+                &[Some(VidSet::new()), Some(set(&[5]))],
+            ),
+            native: self.pick(&[None, Some(vid(8))], &[Some(vid(77))]),
+            native_tagged: self.pick(&[false, true], &[]),
+            translate,
+            ..TrunkMode::default()
+        }
+    }
+
+    /// What every port has.
+    fn port(&mut self, name: &str) -> Port {
+        let link = format!("l-{name}");
+        let (a, b) = (MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]));
+        let right = [Vec::new(), Vec::new(), Vec::new(), vec![a], vec![b]];
+        Port {
+            host: self.text(&["gw1", "gw2"], &["gw3", ""]),
+            macs: self.pick(&right, &[vec![MacAddr::BROADCAST], vec![a, a], vec![a, b]]),
+            shared_macs: self.pick(&right[1..], &[vec![MacAddr::ZERO], vec![a, b]]),
+            mac_limit: self.pick(&[None, Some(1), Some(16_000_000)], &[Some(0), Some(16_000_001)]),
+            on_limit: self.pick(&[OnLimit::Evict, OnLimit::Drop, OnLimit::Flood], &[]),
+            priority_tags: self.pick(&[false, true], &[]),
+            storm: self.pick(
+                &[None, Some(Storm { broadcast: 5, ..Storm::default() })],
+                &[Some(Storm { unknown: u32::MAX, ..Storm::default() })],
+            ),
+            mtu: self.pick(&[None, Some(68), Some(65_535)], &[Some(67), Some(65_536)]),
+            host_addresses: self.pick(&[HostAddresses::Refuse, HostAddresses::Keep], &[]),
+            ..Port::plain(
+                &self.text(&[name], &["p0", "P", "", "a b", "\u{202e}"]),
+                "",
+                "",
+                &self.text(&[&link], &["", "l-p0", "a/b", "0123456789abcdef", "a\0", "..", "a:b"]),
+            )
+        }
+    }
+}
+
+/// A description as a file that says the same, defaults left out only where nothing can be said.
+fn file_of(description: &Description) -> String {
+    let mut text = String::from("[nsdb]\nbackend = \"zookeeper\"\nservers = [\"192.0.2.9:2181\"]\n");
+    for host in &description.hosts {
+        writeln!(text, "[hosts.{}]", quoted(&host.name)).unwrap();
+        say(&mut text, "underlay", host.underlay.map(|ip| quoted(&ip.to_string())));
+    }
+    for bridge in &description.bridges {
+        writeln!(text, "[bridges.{}]", quoted(&bridge.name)).unwrap();
+        say(&mut text, "ageing", Some(format!("\"{}ms\"", bridge.ageing.as_millis())));
+        say(&mut text, "mac-limit", Some(bridge.mac_limit));
+        match &bridge.kind {
+            BridgeKind::VlanUnaware { vni } => {
+                say(&mut text, "kind", Some("\"vlan-unaware\""));
+                say(&mut text, "vni", *vni);
+            }
+            BridgeKind::VlanAware { fabric, redundancy, tpid, join_vids } => {
+                say(&mut text, "kind", Some("\"vlan-aware\""));
+                say(&mut text, "fabric", Some(quoted(fabric)));
+                let redundancy = match redundancy {
+                    Redundancy::Designated => "designated",
+                    Redundancy::Stp => "stp",
+                    Redundancy::None => "none",
+                };
+                say(&mut text, "redundancy", Some(quoted(redundancy)));
+                say(
+                    &mut text,
+                    "tpid",
+                    Some(if *tpid == Tpid::Customer { "\"0x8100\"" } else { "\"0x88a8\"" }),
+                );
+                say(&mut text, "join-vids", Some(join_vids));
+            }
+        }
+    }
+    for Peering { bridge, vid, to } in &description.vlans {
+        writeln!(text, "[[vlans]]\nbridge = {}\nvid = {vid}\nto = {}", quoted(bridge), quoted(to)).unwrap();
+    }
+    description.trunks.iter().for_each(|trunk| add_port(&mut text, "trunks", trunk));
+    description.ports.iter().for_each(|port| add_port(&mut text, "ports", port));
+    text
+}
+
+fn add_port(text: &mut String, table: &str, port: &Port) {
+    writeln!(text, "[[{table}]]").unwrap();
+    say(text, "name", Some(quoted(&port.name)));
+    say(text, "bridge", Some(quoted(&port.bridge)));
+    say(text, "host", Some(quoted(&port.host)));
+    say(text, "link", Some(quoted(&port.link)));
+    say(text, "macs", listed(&port.macs));
+    say(text, "shared-macs", listed(&port.shared_macs));
+    say(text, "ips", listed(&port.ips));
+    say(text, "mac-limit", port.mac_limit);
+    let on_limit = match port.on_limit {
+        OnLimit::Evict => "\"evict\"",
+        OnLimit::Drop => "\"drop\"",
+        OnLimit::Flood => "\"flood\"",
+    };
+    say(text, "on-limit", Some(on_limit));
+    say(text, "priority-tags", Some(port.priority_tags));
+    say(text, "bpdu", (port.bpdu == BpduPolicy::Discard).then_some("\"discard\""));
+    let storm = port.storm.map(|Storm { broadcast, multicast, unknown }| {
+        format!("{{ broadcast = {broadcast}, multicast = {multicast}, unknown = {unknown} }}")
+    });
+    say(text, "storm", storm);
+    say(text, "mtu", port.mtu);
+    say(text, "host-addresses", (port.host_addresses == HostAddresses::Keep).then_some("\"keep\""));
+    let is_port = table == "ports";
+    match &port.mode {
+        Mode::Plain => {}
+        Mode::Access { vid } => {
+            say(text, "mode", Some("\"access\""));
+            say(text, "vid", *vid);
+        }
+        Mode::Qinq { vid, customer_vlans, pcp } => {
+            say(text, "mode", Some("\"qinq\""));
+            say(text, "vid", *vid);
+            say(text, "customer-vlans", customer_vlans.as_ref().map(vlans));
+            say(text, "pcp", pcp.map(Pcp::get));
+        }
+        Mode::Trunk(trunk) => {
+            say(text, "mode", is_port.then_some("\"trunk\""));
+            say(text, "vlans", trunk.vlans.as_ref().map(vlans));
+            say(text, "native", trunk.native);
+            say(text, "native-tagged", Some(trunk.native_tagged));
+            let pairs: Vec<String> =
+                trunk.translate.iter().map(|(wire, bridge)| format!("{wire} = {bridge}")).collect();
+            say(text, "translate", Some(format!("{{ {} }}", pairs.join(", "))));
+            say(text, "weight", (!is_port || trunk.weight != 1).then_some(trunk.weight));
+        }
+    }
+}
+
+fn say(text: &mut String, key: &str, value: Option<impl std::fmt::Display>) {
+    if let Some(value) = value {
+        writeln!(text, "{key} = {value}").unwrap();
+    }
+}
+
+fn listed<T: std::fmt::Display>(list: &[T]) -> Option<String> {
+    let quoted: Vec<String> = list.iter().map(|one| quoted(&one.to_string())).collect();
+    (!list.is_empty()).then(|| format!("[{}]", quoted.join(", ")))
+}
+
+fn vlans(vids: &VidSet) -> String {
+    let spans = vids.to_string();
+    let quoted: Vec<String> = spans.split(',').filter(|span| !span.is_empty()).map(quoted).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+/// A basic string of TOML: what JSON makes of a text is one.
+fn quoted(text: &str) -> String {
+    serde_json::Value::String(text.to_owned()).to_string()
+}
+
+fn set(vids: &[u16]) -> VidSet {
+    vids.iter().map(|number| vid(*number)).collect()
+}
+
+fn vid(number: u16) -> Vid {
+    Vid::new(number).unwrap()
+}
