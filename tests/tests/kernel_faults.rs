@@ -170,7 +170,7 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(path: &Path, size: &str) -> SmallDisk {
         fs::create_dir_all(path).expect("a directory");
-        let options = format!("size={size}");
+        let options = format!("size={size},mode=0700");
         mount(Some("l2gw"), path, Some("tmpfs"), MsFlags::empty(), Some(options.as_str())).expect("a tmpfs");
         SmallDisk(path.to_owned())
     }
