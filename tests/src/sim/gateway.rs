@@ -13,6 +13,7 @@ use agent::output::Output;
 use agent::record;
 use agent::runtime::{answer, flow_answer};
 use datapath::fake::{FakeDatapath, FakeWire, Options};
+use datapath::flow::MeterId;
 use datapath::port::{Link, LinkEvent};
 use datapath::{Datapath, FlowTable, Refusal, Upcall};
 use futures::FutureExt;
@@ -208,6 +209,10 @@ impl Gateway {
         }
         let datapath = at_once(self.datapath.counters()).expect("counters of a fake");
         self.handle(Input::Counted(datapath));
+        let meters = self.engine.meters(MeterId(0), usize::MAX);
+        let read = |meter: MeterId| Some((meter, at_once(self.datapath.meter_stats(meter)).ok()?));
+        let stats = meters.into_iter().filter_map(read).collect();
+        self.handle(Input::MeterStats(stats));
     }
 
     fn carry_out(&mut self, output: Output) -> Option<(u64, Vec<Answer>)> {

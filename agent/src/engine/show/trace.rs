@@ -20,6 +20,7 @@ use crate::budget::UNTAGGED;
 use crate::counters::Loss;
 use crate::engine::Engine;
 use crate::engine::lengths::length_of_copy;
+use crate::engine::loops::Incoming;
 use crate::engine::upcall::kernel_mask;
 use crate::view::TraceView;
 
@@ -38,7 +39,7 @@ impl Engine {
             }
         };
         let (mut verdict, mut story) = (Verdict::default(), Story::default());
-        self.foresee(now, port, &header, &mut verdict, &mut story);
+        self.foresee(now, Incoming { port: port.id, header: &header, frame }, &mut verdict, &mut story);
         story.go_on_after(&verdict);
         let steps = &mut story.steps;
         let lost = self.leave(port, frame, &header, &mut verdict, steps);
@@ -50,16 +51,23 @@ impl Engine {
 
     /// Has the frame forwarded. Where it may be our own, come back, the daemon would ask the flows that may have sent it; here what they
     /// were last known to have done has to do.
-    fn foresee(&self, now: Instant, port: &Port, header: &Header, verdict: &mut Verdict, story: &mut Story) {
-        let learned = self.switch.peek(now, (port.id, Evidence::FlowsUnasked), header, verdict, story);
+    fn foresee(&self, now: Instant, incoming: Incoming<'_>, verdict: &mut Verdict, story: &mut Story) {
+        let Incoming { port, header, .. } = incoming;
+        let learned = self.switch.peek(now, (port, Evidence::FlowsUnasked), header, verdict, story);
         let Some(Learned::Undecided { echo, .. }) = learned else { return };
         *story = Story::default();
+        let Some(echo) = echo else {
+            // Whether it is the very frame that went out of a port its bytes tell.
+            let evidence = self.evidence(now, incoming, verdict);
+            self.switch.peek(now, (port, evidence), header, verdict, story);
+            return;
+        };
         let was_sent = self.was_sent(now, &echo);
         if was_sent == Some(true) {
-            self.switch.peek_after(now, (port.id, echo), header, verdict, story);
+            self.switch.peek_after(now, (port, echo), header, verdict, story);
             return;
         }
-        self.switch.peek(now, (port.id, Evidence::Complete), header, verdict, story);
+        self.switch.peek(now, (port, Evidence::Complete), header, verdict, story);
         if was_sent.is_some() {
             let span = span(ECHO);
             story.steps.push(format!(
