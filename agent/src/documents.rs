@@ -241,7 +241,7 @@ fn decode<T: Serialize + DeserializeOwned>(
     }
     let mut value: Value = serde_json::from_slice(bytes).map_err(damaged)?;
     let format = value.as_object_mut().and_then(|map| map.remove(FORMAT_KEY)).unwrap_or_default();
-    if format != Value::from(FORMAT) {
+    if format != FORMAT {
         return Err(DocumentError::Format { name: name.to_owned(), found: format });
     }
     let document: T = serde_json::from_value(value.clone()).map_err(damaged)?;

@@ -51,42 +51,54 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
     };
     let mut engine = Engine::new(head.settings);
     let mut began = None;
-    while let (Some(text), number) = (reader.next_line()?, reader.line()) {
-        // What followed is on the next line. An input that a panic or a kill followed has none.
-        let followed = reader.next_line()?;
-        let tell = |what: String| Some(Difference { line: number, what });
-        let followed: Option<Followed> = match followed.as_deref().map(serde_json::from_slice).transpose() {
-            Ok(followed) => followed,
-            Err(error) => {
-                replayed.difference = tell(format!("the line behind it does not say what followed: {error}"));
-                return Ok(replayed);
+    while let Some(step) = Step::read(&mut reader)? {
+        let what = match step.changed() {
+            Some(changed) => Some(changed),
+            None => {
+                let line: Line = serde_json::from_slice(&step.text).map_err(|error| RecordError::Line {
+                    path: path.to_owned(),
+                    line: step.line,
+                    why: error.to_string(),
+                })?;
+                replayed.time = Duration::from_nanos(line.at - line.at.min(*began.get_or_insert(line.at)));
+                engine.handle(Instant::from_nanos(line.at), line.input);
+                let outputs: Vec<Output> = std::iter::from_fn(|| engine.poll_output()).collect();
+                (replayed.inputs, replayed.outputs) = (replayed.inputs + 1, replayed.outputs + outputs.len());
+                step.followed.and_then(|followed| difference(&followed.outputs, &outputs))
             }
         };
-        if let Some(changed) = followed.as_ref().filter(|followed| followed.of != digest(&text)) {
-            replayed.difference = tell(format!(
-                "it has been changed since it was recorded: its digest is {}, not {}",
-                digest(&text),
-                changed.of
-            ));
-            return Ok(replayed);
-        }
-        let line: Line = serde_json::from_slice(&text).map_err(|error| RecordError::Line {
-            path: path.to_owned(),
-            line: number,
-            why: error.to_string(),
-        })?;
-        let began = *began.get_or_insert(line.at);
-        replayed.time = Duration::from_nanos(line.at.saturating_sub(began));
-        engine.handle(Instant::from_nanos(line.at), line.input);
-        let outputs: Vec<Output> = std::iter::from_fn(|| engine.poll_output()).collect();
-        replayed.inputs += 1;
-        replayed.outputs += outputs.len();
-        if let Some(what) = followed.and_then(|followed| difference(&followed.outputs, &outputs)) {
-            replayed.difference = tell(what);
-            return Ok(replayed);
+        if let Some(what) = what {
+            replayed.difference = Some(Difference { line: step.line, what });
+            break;
         }
     }
     Ok(replayed)
+}
+
+/// An input's line, and what followed.
+struct Step {
+    line: usize,
+    text: Vec<u8>,
+    /// An input that a panic or a kill followed has none.
+    followed: Option<Followed>,
+}
+
+impl Step {
+    fn read(reader: &mut Reader) -> Result<Option<Step>, RecordError> {
+        let Some(text) = reader.next_line()? else { return Ok(None) };
+        let line = reader.line();
+        let followed = reader.next_line()?.map(|followed| serde_json::from_slice(&followed)).transpose();
+        let followed =
+            followed.map_err(|error| reader.wrong(format!("it does not say what followed: {error}")))?;
+        Ok(Some(Step { line, text, followed }))
+    }
+
+    /// How the input's line is another than was recorded.
+    fn changed(&self) -> Option<String> {
+        let (now, then) = (digest(&self.text), &self.followed.as_ref()?.of);
+        (now != *then)
+            .then(|| format!("it has been changed since it was recorded: its digest is {now}, not {then}"))
+    }
 }
 
 fn difference(recorded: &[(String, String)], outputs: &[Output]) -> Option<String> {
