@@ -317,6 +317,8 @@ mod tests {
         assert_eq!(set.to_string(), "5,8,100-102,4094");
         assert_eq!(set.len(), 6);
         assert_eq!(VidSet::all().to_string(), "1-4094");
+        assert_eq!(VidSet::all().len(), usize::from(Vid::MAX));
+        assert_eq!(VidSet::new().to_string(), "");
         assert_eq!(set.in_brief(), set.to_string());
         let odd: VidSet = (1..=4094).step_by(2).filter_map(Vid::new).collect();
         assert_eq!(odd.in_brief(), "1,3,5,7,9,11,13,15, … (2047 in all)");

@@ -1,6 +1,7 @@
 //! Which frames are judged so that all are, and what is read off their verdicts.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -71,9 +72,13 @@ impl<'t, 'n> Judge<'t, 'n> {
         for vids in parts(self.topology, port) {
             let Some(one) = vids.iter().next() else { continue };
             let fate = self.fate(group, Some(one.get()));
-            let class = classes.entry(fate).or_default();
-            for vid in vids.iter() {
-                class.insert(vid);
+            match classes.entry(fate) {
+                Entry::Vacant(none) => {
+                    none.insert(vids);
+                }
+                Entry::Occupied(mut class) => vids.iter().for_each(|vid| {
+                    class.get_mut().insert(vid);
+                }),
             }
         }
         let mut tagged: Vec<(VidSet, Fate)> = classes.into_iter().map(|(fate, vids)| (vids, fate)).collect();
