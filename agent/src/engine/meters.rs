@@ -400,7 +400,7 @@ mod tests {
                 }
                 _ => {}
             }
-            if random % 64 == 0 {
+            if random.is_multiple_of(64) {
                 meters.sweep();
             }
             let (set, unset) = meters.take_changes();
