@@ -80,16 +80,20 @@ impl Play {
     }
 
     fn finish(mut self, counts: &mut Counts) -> Result<(), String> {
-        for _ in 0..self.rng.below(4) {
-            self.speak(1, counts)?;
-            self.pass(&[1, 400, 2_000, 60_000]);
+        // Known for long; or never heard before, and then nobody stays anywhere.
+        let is_settled = self.rng.chance(50);
+        if is_settled {
+            for (station, _) in STATIONS {
+                self.say(station, [0xff; 6], 1, counts)?;
+            }
+            self.pass(&[200_000]);
         }
         self.plug();
         counts.cases += 1;
         for _ in 0..self.rng.between(1, 10) {
             self.speak(MOST_COPIES, counts)?;
             self.check(counts)?;
-            self.pass(&[1, 100, 900, 2_000, 12_000]);
+            self.pass(if is_settled { &[1, 100, 900, 2_000, 12_000] } else { &[1, 20, 90] });
         }
         self.unplug();
         self.pass(&[1_100, 2_000]);

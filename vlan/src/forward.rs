@@ -230,6 +230,11 @@ impl<'t> Plane<'t, '_> {
         arrival.port.group.map(|_| likeness(&self.passage(arrival, header)))
     }
 
+    /// How many tags at a frame's front say which VLAN it is in.
+    pub(crate) fn tags_read(&self, arrival: &Arrival<'_>, header: &Header) -> u8 {
+        self.passage(arrival, header).read_tags() as u8
+    }
+
     /// Turns the verdict on a frame whose source may not be where it came in into a drop.
     pub(crate) fn refuse(
         &self,
@@ -238,7 +243,7 @@ impl<'t> Plane<'t, '_> {
         reason: DropReason,
         verdict: &mut Verdict,
     ) {
-        verdict.tags_read = self.passage(arrival, header).read_tags() as u8;
+        verdict.tags_read = self.tags_read(arrival, header);
         verdict.depends.push(Dependency::Address(arrival.located.segment, header.src));
         verdict.refuse(reason);
     }

@@ -17,7 +17,7 @@ use crate::model::renumber::renumber;
 use crate::model::topology::Topology;
 use crate::time::Instant;
 use crate::trace::{self, Narrator};
-use crate::verdict::{DropReason, Verdict};
+use crate::verdict::{Dependency, DropReason, Verdict};
 use crate::vid::Vid;
 
 /// The switching state of one host.
@@ -257,6 +257,8 @@ impl Plane<'_, '_> {
         let (learned, at) = if arrival.teaches(header) {
             let (learned, at) = fdb.learn_and_find(now, learn, header.dst);
             if let Learned::Undecided { .. } = learned {
+                verdict.tags_read = self.tags_read(arrival, header);
+                verdict.depends.push(Dependency::Address(segment, header.src));
                 return Some(learned);
             }
             (Some(learned), at)

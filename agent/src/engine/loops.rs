@@ -4,9 +4,10 @@
 //! first time is *back*:
 //!
 //! ```text
-//!   the address moves, or was heard here for less than a second
+//!   the address is known elsewhere, or came here less than a second ago
 //!     ├── such a frame was not sent: the address is on the move. A flood is not left to the kernel, where it might go round
-//!     └── it was: it is back. Nothing of it is left to the kernel, and it counts against the address like a move
+//!     └── it was: it is back. It moves nothing, and counts as a claim of the port. Where the address had come here before, because
+//!         what a flow has sent is not known, nothing of it is left to the kernel, and each counts against the address like a move
 //!           └── we had sent it out of this very port: evidence against the port.
 //!               Of two addresses: proof, the port is blocked
 //! ```
@@ -21,6 +22,7 @@ use rustc_hash::FxHashMap;
 use vlan::addr::MacAddr;
 use vlan::fdb::Learned;
 use vlan::fdb::key::Seed;
+use vlan::fdb::reflect::Evidence;
 use vlan::fdb::refusal::Refused;
 use vlan::frame::Header;
 use vlan::model::id::{PortId, SegmentId};
@@ -54,9 +56,17 @@ struct Flown {
     from: PortId,
     /// The port that it went out of; `None`: every other one of its segment.
     to: Option<PortId>,
+    /// How often it came in by the same port again.
+    repeats: u8,
 }
 
 impl Flown {
+    /// Whether it is back: it came in by another port first, or so often by this one that nobody says it so often. A frame that goes
+    /// round one way comes in by the same port each time.
+    fn is_back_at(&self, port: PortId) -> bool {
+        self.from != port || self.repeats > MOST_REPEATS
+    }
+
     fn went_by(&self, port: PortId) -> bool {
         self.to.is_none_or(|to| to == port)
     }
@@ -123,6 +133,17 @@ impl Loops {
         [&self.earlier, &self.recent].into_iter().find_map(|map| map.get(&digest).filter(is_fresh)).copied()
     }
 
+    /// As [`find`](Self::find), and counts that the frame comes in by a port again.
+    fn meet(&mut self, now: Instant, digest: u64, port: PortId) -> Option<Flown> {
+        for map in [&mut self.earlier, &mut self.recent] {
+            if let Some(flown) = map.get_mut(&digest).filter(|flown| now.since(flown.at) <= vlan::fdb::ECHO) {
+                flown.repeats = flown.repeats.saturating_add(u8::from(flown.from == port));
+                return Some(*flown);
+            }
+        }
+        None
+    }
+
     /// Remembers a frame that goes out, unless it went out before: where it came from first is where its source is.
     fn note(&mut self, digest: u64, flown: Flown) {
         if self.find(flown.at, digest).is_some() {
@@ -175,7 +196,7 @@ impl Engine {
             return Footing::Settled;
         };
         let digest = self.loops.digest(segment, frame, verdict.tags_read);
-        let Some(flown) = self.loops.find(now, digest).filter(|flown| flown.from != port) else {
+        let Some(flown) = self.loops.meet(now, digest, port).filter(|flown| flown.is_back_at(port)) else {
             return Footing::Unsettled;
         };
         if *learned == Some(Learned::Refreshed)
@@ -188,12 +209,25 @@ impl Engine {
             self.switch.judge(now, port, header, verdict, &mut Silent);
         }
         let key = self.key_of(port);
-        if flown.went_by(port) && self.loops.is_proven(now, key, header.src) {
+        let is_evidence = flown.from != port && flown.went_by(port);
+        if is_evidence && self.loops.is_proven(now, key, header.src) {
             let pause = self.loops.sentence(now, key);
             self.block(now, port, Cause::Loop, pause);
             self.switch.judge(now, port, header, verdict, &mut Silent);
         }
         Footing::Back
+    }
+
+    /// Whether a frame from an address that is known elsewhere is one that we have sent, come back by a port that is no trunk: these very
+    /// bytes within the last second.
+    pub(super) fn evidence(&self, now: Instant, incoming: Incoming<'_>, verdict: &Verdict) -> Evidence {
+        let Incoming { port, header, frame } = incoming;
+        let is_trunk = self.switch.topology().port(port).is_trunk;
+        let Some(segment) = segment_of(verdict, header).filter(|_| !is_trunk) else {
+            return Evidence::Complete;
+        };
+        let flown = self.loops.find(now, self.loops.digest(segment, frame, verdict.tags_read));
+        if flown.is_some_and(|flown| flown.from != port) { Evidence::OurOwn } else { Evidence::Complete }
     }
 
     /// The segment of a frame whose source may be flying.
@@ -207,18 +241,14 @@ impl Engine {
         if self.switch.topology().port(port).is_trunk {
             return None;
         }
-        let segment = || {
-            verdict.depends.iter().find_map(|state| match state {
-                Dependency::Address(segment, mac) if *mac == header.src => Some(*segment),
-                _ => None,
-            })
-        };
         match learned? {
-            Learned::Moved { .. } | Learned::Frozen { .. } | Learned::Refused(Refused::Frozen { .. }) => {
-                segment()
+            Learned::Moved { .. }
+            | Learned::Frozen { .. }
+            | Learned::Refused(Refused::Frozen { .. } | Refused::Reflected { .. }) => {
+                segment_of(verdict, header)
             }
             Learned::Refreshed => {
-                let segment = segment()?;
+                let segment = segment_of(verdict, header)?;
                 self.switch.fdb.is_unsettled(now, segment, header.src).then_some(segment)
             }
             _ => None,
@@ -248,14 +278,24 @@ impl Engine {
         let is_flood = verdict.depends.iter().any(|state| matches!(state, Dependency::Segment(_)));
         let to = if is_flood { None } else { Some(first) };
         let digest = self.loops.digest(source.segment, frame, verdict.tags_read);
-        self.loops.note(digest, Flown { at: now, from: port, to });
+        self.loops.note(digest, Flown { at: now, from: port, to, repeats: 0 });
     }
 }
 
 /// Destination and source address (802.3 3.1.1).
 const ADDRESSES: usize = 12;
+/// The segment that a frame's source was looked for in.
+fn segment_of(verdict: &Verdict, header: &Header) -> Option<SegmentId> {
+    verdict.depends.iter().find_map(|state| match state {
+        Dependency::Address(segment, mac) if *mac == header.src => Some(*segment),
+        _ => None,
+    })
+}
+
 /// Frames that are remembered in one of the two maps.
 const CAPACITY: usize = 8_192;
+/// The same frame may come by one port so often within a second: announcements are repeated up to five times.
+const MOST_REPEATS: u8 = 4;
 /// Bytes behind the addresses and tags that are looked at, besides the length: headers and what makes each packet another.
 const LOOKED_AT: usize = 128;
 /// A frame without tags that may have been padded (802.3 3.2.8, 60 bytes without FCS).
@@ -301,7 +341,8 @@ mod tests {
     #[test]
     fn a_frame_is_remembered_for_a_second_with_the_port_that_it_came_by_first() {
         let mut loops = Loops::new(1);
-        let flown = |ms, from| Flown { at: Instant::from_millis(ms), from: PortId(from), to: None };
+        let flown =
+            |ms, from| Flown { at: Instant::from_millis(ms), from: PortId(from), to: None, repeats: 0 };
         loops.note(7, flown(5_000, 1));
         loops.note(7, flown(5_500, 2));
         let from = |loops: &Loops, ms| loops.find(Instant::from_millis(ms), 7).map(|flown| flown.from);
@@ -312,10 +353,23 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_is_back_by_another_port_at_once_and_by_the_same_one_after_five_times() {
+        let (mut loops, now) = (Loops::new(1), Instant::from_secs(5));
+        loops.note(7, Flown { at: now, from: PortId(1), to: None, repeats: 0 });
+        let is_back = |loops: &mut Loops, port| {
+            loops.meet(now, 7, PortId(port)).map(|flown| flown.is_back_at(PortId(port)))
+        };
+        assert_eq!(is_back(&mut loops, 2), Some(true));
+        let repeats: Vec<_> = (0..6).map(|_| is_back(&mut loops, 1)).collect();
+        assert_eq!(repeats, [false, false, false, false, true, true].map(Some));
+        assert!(loops.meet(Instant::from_millis(6_001), 7, PortId(2)).is_none());
+    }
+
+    #[test]
     fn what_is_remembered_is_bounded() {
         let mut loops = Loops::new(1);
         for digest in 0..100_000 {
-            loops.note(digest, Flown { at: Instant::from_secs(9), from: PortId(1), to: None });
+            loops.note(digest, Flown { at: Instant::from_secs(9), from: PortId(1), to: None, repeats: 0 });
         }
         assert!(loops.recent.len() + loops.earlier.len() <= 2 * CAPACITY);
         assert!(loops.find(Instant::from_secs(9), 99_999).is_some());

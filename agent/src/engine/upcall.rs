@@ -70,8 +70,13 @@ impl Engine {
         let header = &flow_key.header;
         let mut learned = self.switch.forward_by(now, (port, evidence), header, &mut verdict, &mut Silent);
         if let Some(Learned::Undecided { echo, .. }) = learned {
+            let incoming = Incoming { port, header, frame: &frame };
+            let evidence = self.evidence(now, incoming, &verdict);
             self.verdict = verdict;
-            return self.doubt(now, port, echo, flow_key, frame);
+            return match echo {
+                Some(echo) => self.doubt(now, port, echo, flow_key, frame),
+                None => self.judge_frame(now, (port, evidence), flow_key, frame),
+            };
         }
         if let Some(learned) = &learned {
             self.note_learned(now, port, &verdict, &flow_key.header, learned);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use vlan::addr::MacAddr;
 use vlan::fdb::ECHO;
+use vlan::fdb::reflect::Likeness;
 use vlan::model::description::OnLimit;
 use vlan::model::id::SegmentId;
 use vlan::time::Instant;
@@ -25,8 +26,8 @@ pub(super) struct Learning {
     counts: HashMap<LearnId, u32>,
     reports: VecDeque<TableReport>,
     lost: u64,
-    /// When a frame with a source last left by a trunk group.
-    sent: BTreeMap<((SegmentId, MacAddr), GroupId), Instant>,
+    /// When a frame last left by a trunk group.
+    sent: BTreeMap<((SegmentId, MacAddr, Likeness), GroupId), Instant>,
 }
 
 /// A source address that a frame came with.
@@ -34,6 +35,7 @@ pub(super) struct Learning {
 pub(super) struct Sighting {
     pub(super) segment: SegmentId,
     pub(super) mac: MacAddr,
+    pub(super) likeness: Likeness,
     pub(super) place: PlaceId,
     pub(super) learn: LearnId,
     pub(super) group: Option<GroupId>,
@@ -75,7 +77,7 @@ impl Learning {
     /// # Errors
     /// Why its frame is dropped.
     pub(super) fn learn(&mut self, now: Instant, seen: Sighting, limits: &Limits) -> Result<(), DropReason> {
-        let Sighting { segment, mac, place, learn, group } = seen;
+        let Sighting { segment, mac, likeness, place, learn, group } = seen;
         let known = self.tables.addresses.get(&(segment, mac)).copied();
         match known.filter(|known| !self.is_over_age(now, known)) {
             Some(known) if known.place == place => {
@@ -84,7 +86,7 @@ impl Learning {
                 self.put((segment, mac), Address { kind, used: Some(now), ..known });
                 Ok(())
             }
-            Some(_) if group.is_some_and(|group| self.is_echo(now, (segment, mac), group)) => {
+            Some(_) if group.is_some_and(|group| self.is_echo(now, (segment, mac, likeness), group)) => {
                 let reason = DropReason::Reflected;
                 self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
                 Err(reason)
@@ -108,7 +110,7 @@ impl Learning {
         event: TableEvent,
         limits: &Limits,
     ) -> Result<(), DropReason> {
-        let Sighting { segment, mac, place, learn, group } = seen;
+        let Sighting { segment, mac, place, learn, group, .. } = seen;
         let Some(rule) = self.tables.learns.get(&learn).copied() else { return Ok(()) };
         if !self.has_room(seen, &rule, limits) && !self.makes_room(&rule, limits) {
             let reason = DropReason::AddressLimit;
@@ -120,7 +122,7 @@ impl Learning {
             return Ok(());
         }
         if group.is_some() {
-            self.sent.retain(|(key, _), _| *key != (segment, mac));
+            self.sent.retain(|((in_segment, of, _), _), _| (*in_segment, *of) != (segment, mac));
         }
         let (generation, used) = (self.generation, Some(now));
         self.put((segment, mac), Address { place, kind: AddressKind::Dynamic(learn), generation, used });
@@ -136,12 +138,12 @@ impl Learning {
         }
     }
 
-    /// Notes that a frame with this source leaves by a trunk group.
-    pub(super) fn note_sent(&mut self, now: Instant, source: (SegmentId, MacAddr), group: GroupId) {
+    /// Notes that a frame leaves by a trunk group.
+    pub(super) fn note_sent(&mut self, now: Instant, source: (SegmentId, MacAddr, Likeness), group: GroupId) {
         self.sent.insert((source, group), now);
     }
 
-    fn is_echo(&self, now: Instant, source: (SegmentId, MacAddr), group: GroupId) -> bool {
+    fn is_echo(&self, now: Instant, source: (SegmentId, MacAddr, Likeness), group: GroupId) -> bool {
         self.sent.get(&(source, group)).is_some_and(|sent| now.since(*sent) <= ECHO)
     }
 

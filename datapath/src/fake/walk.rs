@@ -1,6 +1,7 @@
 //! What a datapath does with a frame by its tables alone, step by step as the tables' essay has them.
 
 use vlan::addr::MacAddr;
+use vlan::fdb::reflect::Likeness;
 use vlan::frame::Header;
 use vlan::model::id::SegmentId;
 use vlan::verdict::{Decision, DropReason, StormClass};
@@ -28,8 +29,11 @@ struct Departure {
     exits: Vec<Exit>,
     storm: Option<StormMeter>,
     /// Whose frame it is, if it may come back from where it goes and is no move then.
-    source: Option<(SegmentId, MacAddr)>,
+    source: Option<Source>,
 }
+
+/// Segment, source address, and what the frame would look like if it came back.
+type Source = (SegmentId, MacAddr, Likeness);
 
 /// A walk that ends early does so with an `Err`.
 type Step<T> = Result<T, End>;
@@ -79,7 +83,7 @@ impl Host {
         }
     }
 
-    fn note_sent(&mut self, source: Option<(SegmentId, MacAddr)>, group: Option<GroupId>) {
+    fn note_sent(&mut self, source: Option<Source>, group: Option<GroupId>) {
         let now = self.now;
         if let (Some(kernel), Some(source), Some(group)) = (self.kernel_mut(), source, group) {
             kernel.learning.note_sent(now, source, group);
@@ -140,7 +144,13 @@ impl Walk<'_> {
 
     fn sighting(&self, admission: &Admission) -> Sighting {
         let Admission { place, learn, group, .. } = *admission;
-        Sighting { segment: admission.segment_of(self.header), mac: self.header.src, place, learn, group }
+        let (segment, likeness) = (admission.segment_of(self.header), self.likeness(admission));
+        Sighting { segment, mac: self.header.src, likeness, place, learn, group }
+    }
+
+    fn likeness(&self, admission: &Admission) -> Likeness {
+        let ether_type = self.header.type_after(usize::from(admission.tags_read));
+        Likeness { dst: self.header.dst, ether_type }
     }
 
     fn open_port(&self) -> Step<PortRule> {
@@ -216,12 +226,12 @@ impl Walk<'_> {
     }
 
     /// The source of a frame that came in by no trunk group.
-    fn source(&self, admission: &Admission) -> Option<(SegmentId, MacAddr)> {
+    fn source(&self, admission: &Admission) -> Option<Source> {
         let is_virtual = admission.group.is_none() && !self.header.src.is_zero();
-        is_virtual.then(|| (admission.segment_of(self.header), self.header.src))
+        is_virtual.then(|| (admission.segment_of(self.header), self.header.src, self.likeness(admission)))
     }
 
-    fn unicast(&self, exits: &[Exit], source: Option<(SegmentId, MacAddr)>) -> End {
+    fn unicast(&self, exits: &[Exit], source: Option<Source>) -> End {
         if exits.iter().any(|exit| exit.vport == self.vport) {
             return End::Drop(DropReason::SamePort);
         }
@@ -240,12 +250,7 @@ impl Walk<'_> {
         }
     }
 
-    fn flood(
-        &self,
-        mut exits: Vec<Exit>,
-        storm: Option<StormMeter>,
-        source: Option<(SegmentId, MacAddr)>,
-    ) -> End {
+    fn flood(&self, mut exits: Vec<Exit>, storm: Option<StormMeter>, source: Option<Source>) -> End {
         exits.retain(|exit| exit.vport != self.vport && exit.guard.check(self.header).is_ok());
         match exits.is_empty() {
             true => End::Drop(DropReason::NoMember),

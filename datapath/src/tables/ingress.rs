@@ -174,6 +174,8 @@ pub struct Admission {
     pub segment: SegmentId,
     /// A tag whose VID goes into `segment.inner` (a VLAN of an outer VAB where one entry stands for many next tags).
     pub inner: Option<InnerKey>,
+    /// How many tags at the front say which VLAN it is in, 0..=2: what is behind them is the same on every port.
+    pub tags_read: u8,
     /// The way in.
     pub attachment: AttachmentId,
     /// Where its source address is.

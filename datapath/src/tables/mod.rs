@@ -37,8 +37,9 @@
 //!
 //! # Frames that come back
 //! When a frame that came in by no trunk group and was not of a control class leaves by an exit of a group, that is noted: its segment,
-//! its source, the group, when. For [`vlan::fdb::ECHO`] from then on a frame with that source which comes in by that group is no move
-//! of the address: it is dropped as `reflected`, and reported as refused. When the address moves to a group, what was noted of it goes.
+//! its source, its destination, the type behind the tags that its admission has read, the group, when. For [`vlan::fdb::ECHO`] from then
+//! on a frame with all of these which comes in by that group is no move of the address: it is dropped as `reflected`, and reported as
+//! refused. When the address moves to a group, what was noted of it goes.
 //!
 //! # What is absent on purpose
 //! Move damping and mobility counters: the writer judges those by the reports, and answers with held addresses.

@@ -264,7 +264,7 @@ fn limit_addresses(rng: &mut Rng, description: &mut Description) -> bool {
     let is_limited = rng.chance(30);
     for port in description.trunks.iter_mut().chain(&mut description.ports) {
         if is_limited && rng.chance(50) {
-            port.mac_limit = Some(rng.between(0, 3) as u32);
+            port.mac_limit = Some(rng.between(1, 3) as u32);
             port.on_limit = *rng.pick(&[OnLimit::Evict, OnLimit::Drop, OnLimit::Flood]);
         }
     }

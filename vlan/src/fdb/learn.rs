@@ -150,13 +150,15 @@ impl Fdb {
         let node = &self.table[place];
         let (at, key) = (node.location, node.key);
         let echo = reflect::echo_of(at, learn);
-        if echo.is_some_and(|echo| self.sent.has(now, echo)) {
+        let is_own = learn.evidence == Evidence::OurOwn || echo.is_some_and(|echo| self.sent.has(now, echo));
+        if is_own {
             let reflected = Learned::Refused(Refused::Reflected { at });
             let is_shared = self.shared.places(key).is_some();
             let claim = if is_shared { None } else { self.note_claim(now, place, learn.location) };
             return claim.unwrap_or(reflected);
         }
-        if let Some(echo) = echo.filter(|_| learn.evidence == Evidence::FlowsUnasked) {
+        let may_be_own = echo.is_some() || matches!(learn.location, Location::Port { .. });
+        if learn.evidence == Evidence::FlowsUnasked && may_be_own {
             return Learned::Undecided { at, echo };
         }
         if let Some(refused) = self.fixed(now, place) {

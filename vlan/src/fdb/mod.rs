@@ -323,8 +323,8 @@ pub enum Learned {
     Undecided {
         /// Where it is known to be.
         at: Location,
-        /// What that flow would have sent.
-        echo: Echo,
+        /// What that flow would have sent into a fabric; `None`: it is heard from a port, and may be the very frame that we have sent.
+        echo: Option<Echo>,
     },
     /// It is not learned and its frame is dropped.
     Refused(Refused),

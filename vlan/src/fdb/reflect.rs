@@ -47,8 +47,10 @@ pub enum Evidence {
     /// All that there is: decide.
     #[default]
     Complete,
-    /// Flows may have sent it, and have not been asked: where that would decide, nothing is learned.
+    /// Flows may have sent it, or the daemon itself, and have not been asked: where that would decide, nothing is learned.
     FlowsUnasked,
+    /// It is ours: we sent these very bytes within the last second, for a source elsewhere.
+    OurOwn,
 }
 
 /// Which frames went into which fabric lately: two maps, of which the older one is dropped as a whole.

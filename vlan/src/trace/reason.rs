@@ -25,7 +25,7 @@ pub fn sentence(reason: DropReason) -> &'static str {
         DropReason::NotDesignated => "another trunk of the fabric carries this VLAN",
         DropReason::GroupSource => "the source is a group address, which no station has",
         DropReason::AntiSpoof => "the source is not one of the port's declared addresses",
-        DropReason::Reflected => "our own frame came back by a trunk",
+        DropReason::Reflected => "our own frame came back",
         DropReason::Pinned => "the source is declared on another port",
         DropReason::Frozen => "the source moved too often and is frozen where it was",
         DropReason::AddressLimit => "the port has as many addresses as it may have",

@@ -7,9 +7,11 @@ use datapath::tables::{
 };
 use vlan::addr::MacAddr;
 use vlan::fdb::entry::{self, Kind};
+use vlan::fdb::refusal::Refused;
 use vlan::model::id::{Location, SegmentId};
 use vlan::model::port::Port;
 use vlan::model::topology::Topology;
+use vlan::switch::reason_of;
 use vlan::time::Instant;
 use vlan::verdict::DropReason;
 
@@ -141,7 +143,9 @@ pub(super) fn lower(
     (place, known): (PlaceId, Option<Known>),
 ) -> Option<Address> {
     let kind = match entry.kind {
-        Kind::Declared | Kind::Remote => AddressKind::Held(DropReason::Pinned),
+        Kind::Declared | Kind::Remote => {
+            AddressKind::Held(reason_of(topology, Refused::Pinned { at: entry.location }))
+        }
         Kind::Dynamic if entry.frozen_until.is_some_and(|until| now < until) => {
             AddressKind::Held(DropReason::Frozen)
         }

@@ -212,10 +212,14 @@ impl<V: Vports> Compiler<'_, V> {
 
     fn admission(&mut self, port: &Port, entered: &Entered, header: &Header) -> Admission {
         let attachment = self.attachment(port, entered, header);
-        let number = self.made.words.segments[entered.located.segment.number as usize];
+        let located = entered.located;
+        let number = self.made.words.segments[located.segment.number as usize];
+        let domain = self.plane.topology.segment(located.segment.number).domain(located.domain);
+        let tags_read = entered.admitted.taken + usize::from(domain.inner.is_some());
         Admission {
             segment: SegmentId { number, inner: 0 },
             inner: entered.inner,
+            tags_read: tags_read as u8,
             attachment,
             place: self.place(port.location(entered.admitted.vid)),
             learn: LearnId(self.numbered.port(port.id)),

@@ -9,6 +9,7 @@ use smallvec::{SmallVec, smallvec};
 use vlan::addr::MacAddr;
 use vlan::control::Control;
 use vlan::fdb::entry::{Gone, Kind};
+use vlan::fdb::reflect::Evidence;
 use vlan::fdb::{Learn, Learned, Slot};
 use vlan::model::id::{Location, PortId, SegmentId};
 use vlan::switch::Switch;
@@ -96,8 +97,19 @@ impl TableWriter {
             TableEvent::Refused { learn, reason: DropReason::AddressLimit, .. } => {
                 self.at_port(learn, Lesson::Full)
             }
-            TableEvent::Refused { learn, reason: DropReason::Reflected, .. } => {
-                self.at_port(learn, Lesson::Reflected)
+            TableEvent::Refused { segment, mac, place, learn, reason: DropReason::Reflected } => {
+                let known =
+                    self.words.in_topology(segment).and_then(|segment| switch.fdb.find(now, segment, mac));
+                if known.is_none_or(|at| matches!(at, Location::Fabric { .. })) {
+                    return self.at_port(learn, Lesson::Reflected);
+                }
+                let seen = Sighting { key: (segment, mac), place, learn };
+                let heard = self.see_by(now, switch, seen, Evidence::OurOwn);
+                match heard.lesson {
+                    // A claim of the trunk, and one too many.
+                    Lesson::Learned(Learned::Frozen { .. }) => heard,
+                    _ => self.at_port(learn, Lesson::Reflected),
+                }
             }
             TableEvent::Refused { segment, mac, place, learn, .. } => {
                 self.see(now, switch, Sighting { key: (segment, mac), place, learn })
@@ -156,6 +168,10 @@ impl TableWriter {
     }
 
     fn see(&self, now: Instant, switch: &mut Switch, seen: Sighting) -> Heard {
+        self.see_by(now, switch, seen, Evidence::Complete)
+    }
+
+    fn see_by(&self, now: Instant, switch: &mut Switch, seen: Sighting, evidence: Evidence) -> Heard {
         let (segment, mac) = seen.key;
         let location = self.words.locations.get(&seen.place).copied();
         let port = self.words.learns.get(&seen.learn).copied();
@@ -168,7 +184,7 @@ impl TableWriter {
         // The datapath has counted already, and has let another go where it must.
         let slot = Slot::of(location).unwrap_or(policy.limited_by);
         policy.limit = policy.limit.max(switch.fdb.count(slot).saturating_add(1));
-        let learned = switch.fdb.learn(now, Learn::new(segment, mac, location, policy));
+        let learned = switch.fdb.learn(now, Learn { evidence, ..Learn::new(segment, mac, location, policy) });
         let evicted = learned.evicted().map(|gone| (gone.segment, gone.mac));
         let changed = std::iter::once((segment, mac)).chain(evicted).collect();
         Heard { lesson: Lesson::Learned(learned), changed }

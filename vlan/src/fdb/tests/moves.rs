@@ -185,7 +185,7 @@ fn where_flows_may_have_sent_it_and_were_not_asked_nothing_is_decided() {
     let mut fdb = Fdb::new();
     let unasked = |place| Learn { evidence: Evidence::FlowsUnasked, ..learn(mac(1), place) };
     assert_eq!(fdb.learn(at(0), unasked(port(1))), NEW);
-    let doubt = Learned::Undecided { at: port(1), echo: echo(1, mac(1)) };
+    let doubt = Learned::Undecided { at: port(1), echo: Some(echo(1, mac(1))) };
     assert_eq!(
         (fdb.learn(at(1), unasked(fabric(0, 8))), doubt.refusal(), doubt.is_change()),
         (doubt, None, false)
@@ -195,9 +195,12 @@ fn where_flows_may_have_sent_it_and_were_not_asked_nothing_is_decided() {
     assert_eq!(fdb.learn(at(1), unasked(fabric(0, 8))), Learned::Refused(Refused::Reflected { at: port(1) }));
     assert_eq!(
         fdb.learn(at(1), unasked(port(2))),
-        moved(port(1)),
-        "no flow sends to a VM what comes from one"
+        Learned::Undecided { at: port(1), echo: None },
+        "it may be the very frame that we have sent"
     );
+    let own = Learn { evidence: Evidence::OurOwn, ..learn(mac(1), port(2)) };
+    assert_eq!(fdb.learn(at(1), own), Learned::Refused(Refused::Reflected { at: port(1) }));
+    assert_eq!(fdb.learn(at(1), learn(mac(1), port(2))), moved(port(1)));
     assert_eq!(fdb.learn(at(3), learn(mac(1), fabric(0, 8))), moved(port(2)));
 }
 
