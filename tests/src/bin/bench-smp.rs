@@ -56,7 +56,7 @@ fn ask_all(tools: &Path) -> Result<bool, String> {
     let lost = ask(Question::Crossing)?;
     let mut is_right = true;
     for ((what, ours), (_, theirs)) in ours.into_iter().zip(theirs) {
-        let is_worse = is_more(ours, theirs);
+        let is_worse = order::is_more(ours, theirs);
         let verdict = if is_worse { ": more often than ovs-vswitchd" } else { "" };
         println!("{what}: {ours} with l2gw, {theirs} with ovs-vswitchd{verdict}");
         is_right &= !is_worse;
@@ -66,12 +66,6 @@ fn ask_all(tools: &Path) -> Result<bool, String> {
         is_right &= count == 0;
     }
     Ok(is_right)
-}
-
-/// Whether one count is more than another by more than chance explains: two standard deviations of their difference, as counts have them.
-fn is_more(ours: usize, theirs: usize) -> bool {
-    let difference = ours.saturating_sub(theirs);
-    difference * difference > 4 * (ours + theirs)
 }
 
 fn ask(kernel: &Kernel, question: Question) -> Result<Counts, String> {
@@ -133,14 +127,3 @@ const MARK: &str = "answer: ";
 const ROUNDS: u32 = 3;
 /// openvswitch looks for crc32c by name, and finds it only if it is there before.
 const MODULES: [&str; 7] = ["crc32c_generic", "af_packet", "ipv6", "veth", "8021q", "bridge", "openvswitch"];
-
-#[cfg(test)]
-mod tests {
-    use super::is_more;
-
-    #[test]
-    fn a_count_is_more_only_if_chance_does_not_explain_it() {
-        assert!(is_more(133, 68) && is_more(228, 47) && is_more(5, 0));
-        assert!(!is_more(14, 12) && !is_more(12, 86) && !is_more(4, 0) && !is_more(0, 0));
-    }
-}

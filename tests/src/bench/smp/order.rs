@@ -52,6 +52,12 @@ pub fn measure(kind: Kind, ovs: &Path, rounds: u32) -> Vec<(u32, Order)> {
     PACES.iter().map(|pace| of_pace(*pace)).collect()
 }
 
+/// Whether one count is more than another by more than chance explains: two standard deviations of their difference, as counts have them.
+pub fn is_more(ours: usize, theirs: usize) -> bool {
+    let difference = ours.saturating_sub(theirs);
+    difference * difference > 4 * (ours + theirs)
+}
+
 fn once(contender: &Contender, streams: Streams) -> Order {
     let receiver = Receiver::start(contender.wire().switch());
     let sent = streams.send(&contender.wire().station(), &AtomicBool::new(false)) as usize;
@@ -67,3 +73,14 @@ fn once(contender: &Contender, streams: Streams) -> Order {
 const COUNT: u32 = 300;
 /// Frames a second, and of each stream. Both leave a daemon under QEMU time to breathe.
 const PACES: [(u32, u32); 2] = [(500, 10), (1_000, 20)];
+
+#[cfg(test)]
+mod tests {
+    use super::is_more;
+
+    #[test]
+    fn a_count_is_more_only_if_chance_does_not_explain_it() {
+        assert!(is_more(133, 68) && is_more(228, 47) && is_more(5, 0));
+        assert!(!is_more(14, 12) && !is_more(12, 86) && !is_more(4, 0) && !is_more(0, 0));
+    }
+}
