@@ -101,7 +101,7 @@ fn growth(rows: &[Row]) -> Option<f64> {
 
 fn allowed(growth: Option<f64>, limit: Option<f64>) -> String {
     let growth = growth.map(|most| format!("x {most}"));
-    let limit = limit.map(|most| number(most));
+    let limit = limit.map(number);
     [growth, limit].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
