@@ -257,3 +257,123 @@ const MOST_RANGES: usize = 12;
 const MANY: usize = Vid::MAX as usize / 2;
 /// Width of the second column.
 const LABEL: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology(text: &str) -> Arc<Topology> {
+        let config = crate::config::parse("f", &format!("[hosts.gw1]\n{text}"));
+        Arc::new(config.unwrap_or_else(|problems| panic!("{problems}\n{text}")).topology)
+    }
+
+    fn aware(name: &str, more: &str) -> String {
+        format!("[bridges.{name}]\nkind = \"vlan-aware\"\n{more}")
+    }
+
+    fn vub(name: &str) -> String {
+        format!("[bridges.{name}]\nkind = \"vlan-unaware\"\n")
+    }
+
+    fn vlan(bridge: &str, vid: usize, to: &str) -> String {
+        format!("[[vlans]]\nbridge = \"{bridge}\"\nvid = {vid}\nto = \"{to}\"\n")
+    }
+
+    fn port(list: &str, name: &str, bridge: &str, more: &str) -> String {
+        format!(
+            "[[{list}]]\nname = \"{name}\"\nbridge = \"{bridge}\"\nhost = \"gw1\"\nlink = \"{name}\"\n{more}"
+        )
+    }
+
+    fn lines(topology: &Arc<Topology>) -> Vec<String> {
+        let mut out = Vec::new();
+        print(topology, false, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.lines().skip(1).filter(|line| !line.is_empty()).map(squeezed).collect()
+    }
+
+    /// `count` VLANs of three ports each.
+    fn gateway(count: usize) -> Arc<Topology> {
+        let vlans = (1..=count).map(|vid| {
+            let name = format!("v{vid}");
+            let ports = (0..3).map(|number| port("ports", &format!("p{vid}-{number}"), &name, ""));
+            vub(&name) + &vlan("dc1", vid, &name) + &ports.collect::<String>()
+        });
+        topology(&(aware("dc1", "") + &port("trunks", "leaf1", "dc1", "") + &vlans.collect::<String>()))
+    }
+
+    #[test]
+    fn a_table_grows_with_the_file() {
+        for count in [10, 40] {
+            let gateway = gateway(count);
+            // Untagged, VID 0, each VLAN and the others on the trunk; untagged, VID 0 and any VID on each port.
+            assert_eq!(rows(&gateway).len(), 3 + count + 3 * 3 * count, "{count}");
+            assert_eq!(lines(&gateway).len(), 2 + count + 2 * 3 * count, "{count}");
+        }
+    }
+
+    #[test]
+    fn vids_that_fare_alike_share_a_row() {
+        let trunk = |name: &str, vlans: &str| port("trunks", name, "dc1", &format!("vlans = {vlans}\n"));
+        let vlans = trunk("a", "[\"1-4094\"]") + &trunk("b", "[\"5\", \"8-10\", \"100-199\"]");
+        let topology = topology(&(aware("dc1", "redundancy = \"none\"\n") + &vlans));
+        let expected = [
+            "a untagged or [0] drop untagged-on-trunk",
+            "a [5,8-10,100-199] -> b [v]",
+            "a other VIDs drop no-member: the VLAN has no other port and is peered with nothing",
+            "b untagged or [0] drop untagged-on-trunk",
+            "b [5,8-10,100-199] -> a [v]",
+            "b other VIDs drop vlan-not-allowed",
+        ];
+        assert_eq!(lines(&topology), expected);
+        let row = rows(&topology).into_iter().find(|row| row.port == "b" && row.tags == [(5, 0)]).unwrap();
+        assert_eq!(row.vids.as_deref(), Some("5,8-10,100-199"));
+        let output = RowOutput { port: "a".to_owned(), tags: vec![(5, 0)], follows: vec![0] };
+        assert_eq!(row.outputs, [output]);
+    }
+
+    #[test]
+    fn a_drop_for_want_of_another_port_says_why() {
+        let dc1 = aware("dc1", "");
+        let access = port("ports", "acc", "dc1", "mode = \"access\"\nvid = 9\n");
+        let leaf = |name: &str, vlans: &str| port("trunks", name, "dc1", &format!("vlans = [{vlans}]\n"));
+        for (file, line) in [
+            (
+                dc1.clone() + &access,
+                "acc untagged or [0] drop no-member: VLAN 9 of dc1 has no other port and is peered with nothing",
+            ),
+            (
+                vub("v") + &port("ports", "vm", "v", ""),
+                "vm untagged or [0] drop no-member: v has no other port and is peered with nothing",
+            ),
+            (
+                dc1.clone() + &vub("v") + &vlan("dc1", 9, "v") + &port("ports", "vm", "v", ""),
+                "vm untagged or [0] drop no-member: v has no other port, nor has what it is peered with: VLAN 9 of dc1",
+            ),
+            (
+                dc1.clone() + &vub("v") + &vlan("dc1", 9, "v") + &leaf("leaf1", "\"9\""),
+                "leaf1 [9] drop no-member: the VLAN has no other port, nor has what it is peered with: v",
+            ),
+            (
+                dc1.clone() + &leaf("leaf1", "\"9\"") + &leaf("leaf2", "\"9\""),
+                "leaf1 [9] drop no-member: not by leaf2: it came in by a trunk of the same fabric, which delivers it itself",
+            ),
+            (dc1 + &access + &leaf("leaf1", "\"9\""), "acc untagged or [0] -> leaf1 [9]"),
+        ] {
+            let lines = lines(&topology(&file));
+            assert!(lines.iter().any(|said| said == line), "{line}: {lines:#?}");
+        }
+    }
+
+    #[test]
+    fn of_very_many_copies_the_first_are_listed() {
+        let ports: String = (0..100).map(|number| port("ports", &format!("p{number}"), "v", "")).collect();
+        let topology = topology(&(vub("v") + &ports));
+        let line = &lines(&topology)[0];
+        assert!(line.starts_with("p0 untagged or [0] -> p1 untagged, p2 untagged, "), "{line}");
+        assert!(line.ends_with(", p8 untagged and 91 more"), "{line}");
+        let row = &rows(&topology)[0];
+        assert_eq!((row.outputs.len(), row.more), (MOST_OUTPUTS, 99 - MOST_OUTPUTS));
+    }
+}
