@@ -381,6 +381,26 @@ mod tests {
         assert_eq!(read(&mixed).unwrap(), stored);
     }
 
+    #[tokio::test]
+    async fn a_store_of_format_1_is_written_anew_by_the_next_revision() {
+        use nsdb::{Change, Documents, Memory, Store, WallTime};
+
+        use crate::topology::{self, Authorship};
+
+        let store = Store::Memory(Memory::new());
+        let old = golden().into_iter().map(|(name, bytes)| (shard_name(&name).unwrap(), bytes)).collect();
+        store.publish(None, old, Change::new("old", WallTime::from_millis(1), "")).await.unwrap();
+        let (revision, mut description) = topology::newest(&store).await.unwrap().unwrap();
+        description.bridges[0].mac_limit = 7;
+        let by = Authorship { author: "new".to_owned(), note: String::new() };
+        topology::publish(&store, &description, revision.get(), &by).await.unwrap();
+        assert_eq!(topology::newest(&store).await.unwrap().unwrap().1, description);
+        let root = store.root().await.unwrap().unwrap();
+        for (name, bytes) in store.read_shards(&root, |_| true).await.unwrap() {
+            assert!(bytes.starts_with(b"{"), "{name} is as it was");
+        }
+    }
+
     #[test]
     fn a_shard_of_format_1_that_is_cut_short_is_refused() {
         let mut golden = golden();
