@@ -99,6 +99,9 @@ pub struct Runtime<D, O> {
     /// How often in a row the rest could not be read.
     unread: u32,
     reading: Reading,
+    epoch: Epoch,
+    /// When the clock was read last.
+    looked_at: TokioInstant,
 }
 
 impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
@@ -118,6 +121,8 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             upcalls_unread: 0,
             unread: 0,
             reading: Reading::new(),
+            epoch: Epoch::now(),
+            looked_at: TokioInstant::now(),
         })
     }
 
@@ -155,14 +160,15 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     /// What happens next. Work of the engine or of the reading that waits its turn is kept waiting by nothing, and keeps nothing
     /// waiting: it goes on whenever there is nothing else, and by a piece behind everything else.
     async fn next_input(&mut self) -> Vec<Input> {
-        let wake_at = self.engine.poll_timeout().map(tokio_instant);
         let now = TokioInstant::now();
+        self.looked_at = now;
+        let wake_at = self.engine.poll_timeout().map(|at| self.epoch.to_tokio(at));
         let is_pending = wake_at.is_some_and(|at| at <= now);
         let is_reading = self.reading.due().is_none_or(|at| at <= now);
         let wake_at = [wake_at, self.reading.due()].into_iter().flatten().min();
         tokio::select! {
             biased;
-            inputs = self.wait(wake_at.unwrap_or_else(far_away)) => inputs,
+            inputs = self.wait(wake_at.unwrap_or(now + FAR_AWAY)) => inputs,
             () = std::future::ready(()), if is_pending || is_reading => match is_pending {
                 true => vec![Input::Tick],
                 false => Vec::new(),
@@ -205,12 +211,12 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
 
     /// The next slice of what the datapath counted, if it is time; or what a datapath has that was opened anew.
     async fn read_on(&mut self) -> Option<Input> {
-        let read = match self.is_gone && self.reading.is_due() {
+        let read = match self.is_gone && self.reading.is_due(self.looked_at) {
             true => {
                 self.reading.put_off();
                 self.reopen().await.map(Some)
             }
-            false => self.reading.next(&mut self.datapath, &self.engine).await,
+            false => self.reading.next(self.looked_at, &mut self.datapath, &self.engine).await,
         };
         match read {
             Ok(input) => {
@@ -235,8 +241,9 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     /// Gives an input to the engine and carries out all that follows from it.
     async fn handle(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
+        // What the datapath answers belongs to the moment of what was asked.
+        let now = clock::now();
         while let Some(input) = inputs.pop_front() {
-            let now = clock::now();
             if let Some(recorder) = &mut self.wiring.recorder {
                 recorder.record(now, &input);
             }
@@ -355,12 +362,21 @@ fn answer_request(engine: &Engine, request: Request) -> Vec<Input> {
     }
 }
 
-fn tokio_instant(at: Instant) -> TokioInstant {
-    TokioInstant::now() + at.since(clock::now())
+/// One moment as both clocks tell it. They run alike, so that to read one is enough: each reading may be a system call.
+#[derive(Debug, Clone, Copy)]
+struct Epoch {
+    tokio: TokioInstant,
+    clock: Instant,
 }
 
-fn far_away() -> TokioInstant {
-    TokioInstant::now() + Duration::from_secs(3600)
+impl Epoch {
+    fn now() -> Epoch {
+        Epoch { tokio: TokioInstant::now(), clock: clock::now() }
+    }
+
+    fn to_tokio(self, at: Instant) -> TokioInstant {
+        self.tokio + at.since(self.clock)
+    }
 }
 
 /// Asks the task that owns the engine a question; `None` when it is gone.
@@ -376,6 +392,8 @@ pub async fn ask<T: Send + 'static>(
     answered.await.ok()
 }
 
+/// How long is waited where nothing is due.
+const FAR_AWAY: Duration = Duration::from_secs(3600);
 /// About a second of them.
 const FAILURES_IN_A_ROW: u32 = 5;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);

@@ -48,8 +48,8 @@ impl Reading {
     }
 
     /// Whether something is to be read now.
-    pub(super) fn is_due(&self) -> bool {
-        self.due().is_none_or(|at| at <= Instant::now())
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due().is_none_or(|at| at <= now)
     }
 
     /// Gives the reading up that is under way; the next one begins after a pause.
@@ -63,16 +63,17 @@ impl Reading {
     /// The datapath cannot be read; the reading is over, the next one begins after a pause.
     pub(super) async fn next<D: FlowTable>(
         &mut self,
+        now: Instant,
         datapath: &mut D,
         engine: &Engine,
     ) -> Result<Option<Input>, Refusal> {
-        let begun = Instant::now();
         if let Step::Pause(until) = self.step {
-            if begun < until {
+            if now < until {
                 return Ok(None);
             }
             (self.step, self.spent) = (Step::Flows, Duration::ZERO);
         }
+        let begun = Instant::now();
         let read = self.read(datapath, engine).await;
         self.spent += begun.elapsed();
         if read.is_err() {
