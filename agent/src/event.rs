@@ -241,82 +241,102 @@ impl Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Applied { revision } => write!(f, "revision {revision} is in force"),
+        let text = self.of_a_revision().or_else(|| self.of_a_port()).or_else(|| self.of_frames());
+        f.write_str(&text.or_else(|| self.of_the_datapath()).unwrap_or_default())
+    }
+}
+
+impl Event {
+    fn of_a_revision(&self) -> Option<String> {
+        Some(match self {
+            Event::Applied { revision } => format!("revision {revision} is in force"),
             Event::RevisionRefused { revision, mistakes } => {
-                write!(f, "revision {revision} is refused, the one before stays: {}", mistakes.join("; "))
+                format!("revision {revision} is refused, the one before stays: {}", mistakes.join("; "))
             }
-            Event::FileApplied { file, revision, replaced, by } => {
-                write!(f, "{file} has changed and is revision {revision} now; it replaces revision {replaced} ({by})")
-            }
-            Event::FileKept { file, published, revision, by } => {
-                write!(
-                    f,
-                    "{file} is as it was when it became revision {published}; revision {revision} ({by}) came after it and stays"
-                )
-            }
+            Event::FileApplied { file, revision, replaced, by } => format!(
+                "{file} has changed and is revision {revision} now; it replaces revision {replaced} ({by})"
+            ),
+            Event::FileKept { file, published, revision, by } => format!(
+                "{file} is as it was when it became revision {published}; revision {revision} ({by}) came after it and stays"
+            ),
             Event::FileRefused { file, why } => {
-                write!(f, "{file} is not applied, the topology in force stays: {why}")
+                format!("{file} is not applied, the topology in force stays: {why}")
             }
-            Event::PortUp { port, link } => write!(f, "port {port} is up on {link}"),
-            Event::PortDown { port, link, why } => write!(f, "port {port} on {link} is down: {why}"),
+            _ => return None,
+        })
+    }
+
+    fn of_a_port(&self) -> Option<String> {
+        Some(match self {
+            Event::PortUp { port, link } => format!("port {port} is up on {link}"),
+            Event::PortDown { port, link, why } => format!("port {port} on {link} is down: {why}"),
             Event::PortBlocked { port, why, seconds } => {
-                write!(f, "port {port} is blocked for {seconds} s: {why}")
+                format!("port {port} is blocked for {seconds} s: {why}")
             }
-            Event::PortUnblocked { port } => write!(f, "port {port} is not blocked any more"),
+            Event::PortUnblocked { port } => format!("port {port} is not blocked any more"),
+            Event::NoTrunk { bridge, vids } => format!("no live trunk carries VLAN {vids} of {bridge}"),
+            Event::LinkInUse { port, link, how } => format!("port {port} on {link}: {how}"),
+            Event::LinkFree { port, link } => {
+                format!("port {port} on {link}: the host does nothing with the link any more")
+            }
+            Event::MtuDiffers { port, link, expected } => {
+                format!("port {port}: the link's MTU is {link}, the file expects {expected}")
+            }
+            _ => return None,
+        })
+    }
+
+    fn of_frames(&self) -> Option<String> {
+        Some(match self {
             Event::AddressFrozen { mac, held, seen } => {
-                write!(f, "{mac} moved too often: held at {held}, not followed to {seen}")
+                format!("{mac} moved too often: held at {held}, not followed to {seen}")
             }
             Event::Reflected { mac, held, port } => {
-                write!(f, "our frame from {mac} at {held} came back by {port}: a loop outside?")
+                format!("our frame from {mac} at {held} came back by {port}: a loop outside?")
             }
-            Event::NoTrunk { bridge, vids } => write!(f, "no live trunk carries VLAN {vids} of {bridge}"),
-            Event::OverBudget { port, dropped } => {
-                write!(
-                    f,
-                    "port {port} opens more conversations than its budget: {dropped} first frames dropped"
-                )
-            }
+            Event::OverBudget { port, dropped } => format!(
+                "port {port} opens more conversations than its budget: {dropped} first frames dropped"
+            ),
             Event::DropsBegan { port, reason, vids, untold } => {
-                write!(f, "port {port} drops frames: {reason}{}", vids_text(vids))?;
-                match untold {
-                    0 => Ok(()),
-                    more => write!(f, " (so do {more} more that were not told)"),
-                }
+                let untold = match untold {
+                    0 => String::new(),
+                    more => format!(" (so do {more} more that were not told)"),
+                };
+                format!("port {port} drops frames: {reason}{}{untold}", vids_text(vids))
             }
             Event::DropsEnded { port, reason, vids, frames, seconds } => {
                 let (vids, span) = (vids_text(vids), span(Duration::from_secs(*seconds)));
-                write!(f, "port {port} drops no more frames: {reason}{vids}; {frames} frames within {span}")
+                format!("port {port} drops no more frames: {reason}{vids}; {frames} frames within {span}")
             }
-            Event::Refused { what, retried: true } => write!(f, "{what}; trying again"),
-            Event::Refused { what, retried: false } => write!(f, "{what}; given up"),
-            Event::Adopted { kept, replaced, deleted, addresses } => {
-                write!(
-                    f,
-                    "adopted: {kept} flows kept, {replaced} replaced, {deleted} deleted, {addresses} addresses known"
-                )
-            }
-            Event::DatapathAnew => f.write_str("the datapath was removed by somebody else, or could not be read any more, and is opened anew"),
-            Event::LinkInUse { port, link, how } => write!(f, "port {port} on {link}: {how}"),
-            Event::LinkFree { port, link } => {
-                write!(f, "port {port} on {link}: the host does nothing with the link any more")
+            _ => return None,
+        })
+    }
+
+    fn of_the_datapath(&self) -> Option<String> {
+        Some(match self {
+            Event::Refused { what, retried: true } => format!("{what}; trying again"),
+            Event::Refused { what, retried: false } => format!("{what}; given up"),
+            Event::Adopted { kept, replaced, deleted, addresses } => format!(
+                "adopted: {kept} flows kept, {replaced} replaced, {deleted} deleted, {addresses} addresses known"
+            ),
+            Event::DatapathAnew => {
+                "the datapath was removed by somebody else, or could not be read any more, and is opened anew"
+                    .to_owned()
             }
             Event::ForeignFlows { removed } => {
-                write!(f, "{removed} flows that another program had put into the datapath are removed")
+                format!("{removed} flows that another program had put into the datapath are removed")
             }
             Event::FlowsGone { missing } => {
-                write!(f, "{missing} flows were removed by another program; the next frames put them anew")
+                format!("{missing} flows were removed by another program; the next frames put them anew")
             }
             Event::ForeignVport { link } => {
-                write!(f, "another program had made {link} a port of the datapath; it is released")
+                format!("another program had made {link} a port of the datapath; it is released")
             }
             Event::VportGone { link } => {
-                write!(f, "another program had released {link} from the datapath; it is taken again")
+                format!("another program had released {link} from the datapath; it is taken again")
             }
-            Event::MtuDiffers { port, link, expected } => {
-                write!(f, "port {port}: the link's MTU is {link}, the file expects {expected}")
-            }
-        }
+            _ => return None,
+        })
     }
 }
 

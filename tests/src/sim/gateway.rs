@@ -211,8 +211,10 @@ impl Gateway {
         self.handle(Input::Counted(datapath));
         let meters = self.engine.meters(MeterId(0), usize::MAX);
         let read = |meter: MeterId| Some((meter, at_once(self.datapath.meter_stats(meter)).ok()?));
-        let stats = meters.into_iter().filter_map(read).collect();
-        self.handle(Input::MeterStats(stats));
+        let stats: Vec<_> = meters.into_iter().filter_map(read).collect();
+        if !stats.is_empty() {
+            self.handle(Input::MeterStats(stats));
+        }
     }
 
     fn carry_out(&mut self, output: Output) -> Option<(u64, Vec<Answer>)> {
