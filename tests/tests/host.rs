@@ -135,44 +135,6 @@ fn a_link_that_was_bound_before_a_reboot_is_bound_again_and_one_that_left_the_fi
 
 #[test]
 fn a_vlan_device_makes_a_vlan_deaf_only_where_the_port_carries_it() {
-    const PORTS: &str = r#"
-[hosts.gw1]
-[bridges.dc1]
-kind = "vlan-aware"
-[bridges.vub5]
-kind = "vlan-unaware"
-[[vlans]]
-bridge = "dc1"
-vid = 5
-to = "vub5"
-[[trunks]]
-name = "leaf1"
-bridge = "dc1"
-host = "gw1"
-link = "leaf1"
-vlans = ["5", "108"]
-translate = { "108" = 9 }
-[[ports]]
-name = "acc5"
-bridge = "dc1"
-host = "gw1"
-link = "acc5"
-mode = "access"
-vid = 5
-[[ports]]
-name = "cust"
-bridge = "dc1"
-host = "gw1"
-link = "cust"
-mode = "qinq"
-vid = 9
-customer-vlans = ["20-30"]
-[[ports]]
-name = "vm5"
-bridge = "vub5"
-host = "gw1"
-link = "vm5"
-"#;
     let customer = |vid| VlanDevice { vid, tpid: 0x8100 };
     for (name, device, is_deaf) in [
         ("leaf1", customer(5), true),
@@ -463,3 +425,42 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 const START: Instant = Instant::from_secs(1_000);
 const PHYS: Mac = [0x52, 0x54, 0, 0, 0, 1];
 const VM: Mac = [0x52, 0x54, 0, 0, 0, 2];
+/// A port of each mode.
+const PORTS: &str = r#"
+[hosts.gw1]
+[bridges.dc1]
+kind = "vlan-aware"
+[bridges.vub5]
+kind = "vlan-unaware"
+[[vlans]]
+bridge = "dc1"
+vid = 5
+to = "vub5"
+[[trunks]]
+name = "leaf1"
+bridge = "dc1"
+host = "gw1"
+link = "leaf1"
+vlans = ["5", "108"]
+translate = { "108" = 9 }
+[[ports]]
+name = "acc5"
+bridge = "dc1"
+host = "gw1"
+link = "acc5"
+mode = "access"
+vid = 5
+[[ports]]
+name = "cust"
+bridge = "dc1"
+host = "gw1"
+link = "cust"
+mode = "qinq"
+vid = 9
+customer-vlans = ["20-30"]
+[[ports]]
+name = "vm5"
+bridge = "vub5"
+host = "gw1"
+link = "vm5"
+"#;

@@ -94,8 +94,8 @@ impl Known {
 fn best(ways: Vec<Way>) -> BTreeMap<LinkIndex, DefaultRoute> {
     let has_own = ways.iter().any(|way| !way.is_from_router);
     let ways = ways.into_iter().filter(|way| !(has_own && way.is_from_router));
-    let of = |way: &Way| way.hops.first().is_some_and(|(_, route)| route.is_ipv6);
-    let (v6, v4): (Vec<Way>, Vec<Way>) = ways.partition(of);
+    let (v6, v4): (Vec<Way>, Vec<Way>) =
+        ways.partition(|way| way.hops.first().is_some_and(|(_, route)| route.is_ipv6));
     let mut best = BTreeMap::new();
     for ways in [v6, v4] {
         let least = ways.iter().map(|way| way.metric).min();
@@ -115,22 +115,21 @@ mod tests {
         Way { is_from_router, metric, hops: vec![(LinkIndex(link), DefaultRoute { is_ipv6, via: None })] }
     }
 
-    fn links_of(ways: Vec<Way>) -> Vec<u32> {
+    fn links(ways: Vec<Way>) -> Vec<u32> {
         best(ways).into_keys().map(|index| index.0).collect()
     }
 
     #[test]
     fn the_best_default_route_is_that_of_the_least_metric() {
-        assert_eq!(links_of(vec![way(2, 100, false, false), way(3, 50, false, false)]), [3]);
-        assert_eq!(links_of(vec![way(2, 100, false, false), way(3, 50, true, false)]), [2, 3]);
-        assert_eq!(links_of(vec![way(2, 0, false, false), way(3, 0, false, false)]), [2, 3]);
-        assert_eq!(links_of(vec![]), []);
+        assert_eq!(links(vec![way(2, 100, false, false), way(3, 50, false, false)]), [3]);
+        assert_eq!(links(vec![way(2, 100, false, false), way(3, 50, true, false)]), [2, 3]);
+        assert_eq!(links(vec![way(2, 0, false, false), way(3, 0, false, false)]), [2, 3]);
     }
 
     #[test]
     fn what_a_router_announces_counts_where_there_is_no_other() {
-        assert_eq!(links_of(vec![way(2, 100, false, false), way(3, 50, true, true)]), [2]);
-        assert_eq!(links_of(vec![way(2, 100, true, true), way(3, 50, true, true)]), [3]);
+        assert_eq!(links(vec![way(2, 100, false, false), way(3, 50, true, true)]), [2]);
+        assert_eq!(links(vec![way(2, 100, true, true), way(3, 50, true, true)]), [3]);
     }
 
     fn address(text: &str) -> LinkAddress {

@@ -110,7 +110,6 @@ fn kernel_len(actions: &[Action]) -> usize {
 
 /// MAX_ACTIONS_BUFSIZE of `net/openvswitch/flow_netlink.c`; kernels from 6.14 on allow more.
 const MAX_ACTIONS_BUFSIZE: usize = 32 << 10;
-
 /// OVS_COPY_ACTIONS_MAX_DEPTH of `net/openvswitch/flow_netlink.c`.
 const DEEPEST: usize = 16;
 
