@@ -114,7 +114,7 @@ impl<'a> Judged<'a> {
         for output in &view.outputs {
             let step = match output {
                 TraceOutput::Port { port, .. } => format!("it leaves by {port}"),
-                TraceOutput::Host { host, .. } => format!("one copy goes to host {host}"),
+                TraceOutput::Host { host, .. } => format!("one copy is meant for host {host} by VXLAN"),
             };
             assert!(self.steps.iter().any(|said| said.starts_with(&step)), "{step}: {self:?}");
         }
