@@ -8,8 +8,10 @@
 //! The first event is [`LinkEvent::All`]. Events are told in the kernel's order, so the last one about a link is how it is. When
 //! events were lost, by the kernel or because the caller did not keep up, another `All` takes their place.
 //!
-//! After a loss, what still waits to be read is older than what was lost: told behind the new list it would bring back how things
-//! were. So it is thrown away, and the links are listed until nothing happens while they are.
+//! After an overrun, what still waits to be read is older than what was lost: told behind the new list it would bring back how things
+//! were. So it is thrown away, and if something happened meanwhile, the links are listed once more. Where nothing is missing among the
+//! events, those that were heard since a list was asked for are told behind it: the last event about a link is how it is, or how the list
+//! has it. So links that change all the time keep nobody waiting.
 //!
 //! Of routes only the default ones of the main table count. The kernel tells of no route that goes with its address or its link, so they
 //! are listed again whenever that may have happened, and the links whose part in them is another are told.
@@ -80,8 +82,8 @@ impl Drop for Links {
 struct Watch {
     handle: Handle,
     events: mpsc::Sender<LinkEvent>,
-    /// What was told so far is not how things are.
-    has_lost: bool,
+    /// Whether what was told so far is how things are.
+    loss: Option<Loss>,
     known: Known,
     /// When routes are to be listed again.
     routes_at: Option<Instant>,
@@ -89,16 +91,32 @@ struct Watch {
     listing: Option<JoinHandle<io::Result<Vec<Way>>>>,
 }
 
+/// What is missing of what was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// Events that we heard, or all before we listened; those that wait to be read come behind them.
+    Heard,
+    /// Events that the kernel had no room for; those that wait to be read may be older.
+    Overrun,
+}
+
 impl Watch {
     fn new(handle: Handle, events: mpsc::Sender<LinkEvent>) -> Watch {
-        Watch { handle, events, has_lost: true, known: Known::default(), routes_at: None, listing: None }
+        Watch {
+            handle,
+            events,
+            loss: Some(Loss::Heard),
+            known: Known::default(),
+            routes_at: None,
+            listing: None,
+        }
     }
 
     /// Runs until nobody listens any more, or the socket is gone.
     async fn run(mut self, mut messages: Messages) {
         loop {
-            let goes_on = if self.has_lost {
-                self.tell_all(&mut messages).await
+            let goes_on = if let Some(loss) = self.loss {
+                self.tell_all(loss, &mut messages).await
             } else {
                 let routes_at = self.routes_at;
                 tokio::select! {
@@ -120,11 +138,12 @@ impl Watch {
     }
 
     /// Waits for room, then tells every link there is. Whether there is still someone to tell.
-    async fn tell_all(&mut self, messages: &mut Messages) -> bool {
+    async fn tell_all(&mut self, loss: Loss, messages: &mut Messages) -> bool {
+        let events = self.events.clone();
         let permit = loop {
             tokio::select! {
                 biased;
-                permit = self.events.reserve() => break permit,
+                permit = events.reserve() => break permit,
                 // Thrown away: the list that is made when there is room says more.
                 message = messages.next() => if message.is_none() { return false },
             }
@@ -132,21 +151,36 @@ impl Watch {
         let Ok(permit) = permit else { return false };
         let listed = tokio::time::timeout(PATIENCE, list(&self.handle)).await;
         // The same task reads events and the list from the same socket: those before the list's end are all here now.
-        let mut happened = 0;
+        let mut happened = Vec::new();
         while let Some(message) = messages.next().now_or_never() {
             let Some((message, _)) = message else { return false };
-            happened += usize::from(is_news(&message));
+            happened.push(message);
         }
         match listed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(known) => {
                 permit.send(LinkEvent::All(known.all()));
                 (self.known, self.routes_at, self.listing) = (known, None, None);
-                self.has_lost = happened > 0;
+                self.loss = None;
+                self.catch_up(loss, &happened)
             }
-            Err(error) => tracing::warn!(%error, "cannot list links, trying again"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot list links, trying again");
+                tokio::time::sleep(PAUSE).await;
+                true
+            }
         }
-        if self.has_lost {
-            tokio::time::sleep(PAUSE).await;
+    }
+
+    /// Takes in what was heard since a list was asked for. Whether there is still someone to tell.
+    fn catch_up(&mut self, loss: Loss, happened: &[NetlinkMessage<RouteNetlinkMessage>]) -> bool {
+        let is_overrun = |message: &NetlinkMessage<_>| matches!(message.payload, NetlinkPayload::Overrun(_));
+        if happened.iter().any(is_overrun) {
+            self.loss = Some(Loss::Overrun);
+        } else if loss == Loss::Overrun && happened.iter().any(is_news) {
+            // All that is older has been heard by now.
+            self.loss = Some(Loss::Heard);
+        } else {
+            return happened.iter().all(|message| self.hear(message));
         }
         true
     }
@@ -182,7 +216,7 @@ impl Watch {
             NetlinkPayload::InnerMessage(message) => read(message),
             NetlinkPayload::Overrun(_) => {
                 tracing::debug!("the kernel lost link events, reading all links anew");
-                self.has_lost = true;
+                self.loss = Some(Loss::Overrun);
                 None
             }
             _ => None,
@@ -199,7 +233,9 @@ impl Watch {
     fn tell(&mut self, event: LinkEvent) -> bool {
         match self.events.try_send(event) {
             Err(TrySendError::Closed(_)) => return false,
-            Err(TrySendError::Full(_)) => self.has_lost = true,
+            Err(TrySendError::Full(_)) => {
+                self.loss.get_or_insert(Loss::Heard);
+            }
             Ok(()) => {}
         }
         true
@@ -294,16 +330,16 @@ mod tests {
         let (links, events) = Links::open().unwrap();
         drop(events);
         let (events, mut receiver) = mpsc::channel(1);
-        let mut watch = Watch { has_lost: false, ..Watch::new(links.handle.clone(), events) };
+        let mut watch = Watch { loss: None, ..Watch::new(links.handle.clone(), events) };
         let event = |name: &str| {
             let new = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, name));
             NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(new))
         };
-        assert!(watch.hear(&event("eth2")) && !watch.has_lost);
-        assert!(watch.hear(&event("eth2")) && !watch.has_lost, "nothing is new");
-        assert!(watch.hear(&event("eth3")) && watch.has_lost, "there is room for one");
+        assert!(watch.hear(&event("eth2")) && watch.loss.is_none());
+        assert!(watch.hear(&event("eth2")) && watch.loss.is_none(), "nothing is new");
+        assert!(watch.hear(&event("eth3")) && watch.loss == Some(Loss::Heard), "there is room for one");
         let (sender, mut messages) = futures::channel::mpsc::unbounded();
-        let told = tokio::spawn(async move { watch.tell_all(&mut messages).await });
+        let told = tokio::spawn(async move { watch.tell_all(Loss::Heard, &mut messages).await });
         sender.unbounded_send((event("eth4"), SocketAddr::new(0, 0))).unwrap();
         assert_eq!(receiver.recv().await, Some(LinkEvent::Changed(link("eth2"))));
         assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
@@ -320,11 +356,10 @@ mod tests {
         let old = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
         let old = NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(old));
         sender.unbounded_send((old, SocketAddr::new(0, 0))).unwrap();
-        assert!(
-            watch.tell_all(&mut messages).await && watch.has_lost,
-            "something happened while links were listed"
-        );
-        assert!(watch.tell_all(&mut messages).await && !watch.has_lost, "nothing did");
+        assert!(watch.tell_all(Loss::Overrun, &mut messages).await);
+        assert_eq!(watch.loss, Some(Loss::Heard), "something happened while links were listed");
+        assert!(watch.tell_all(Loss::Heard, &mut messages).await);
+        assert_eq!(watch.loss, None, "nothing did");
         drop(watch);
         for _ in 0..2 {
             assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
@@ -337,8 +372,24 @@ mod tests {
         let (links, events) = Links::open().unwrap();
         drop(events);
         let (events, _receiver) = mpsc::channel(1);
-        let mut watch = Watch { has_lost: false, ..Watch::new(links.handle.clone(), events) };
+        let mut watch = Watch { loss: None, ..Watch::new(links.handle.clone(), events) };
         let overrun = NetlinkMessage::new(Default::default(), NetlinkPayload::Overrun(Vec::new()));
-        assert!(watch.hear(&overrun) && watch.has_lost);
+        assert!(watch.hear(&overrun) && watch.loss == Some(Loss::Overrun));
+    }
+
+    #[tokio::test]
+    async fn what_happens_while_links_are_listed_is_told_behind_the_list() {
+        let (links, events) = Links::open().unwrap();
+        drop(events);
+        let (events, mut receiver) = mpsc::channel(9);
+        let mut watch = Watch::new(links.handle.clone(), events);
+        let (sender, mut messages) = futures::channel::mpsc::unbounded();
+        let new = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
+        let new = NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(new));
+        sender.unbounded_send((new, SocketAddr::new(0, 0))).unwrap();
+        assert!(watch.tell_all(Loss::Heard, &mut messages).await);
+        assert_eq!(watch.loss, None, "nothing is missing");
+        assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
+        assert_eq!(receiver.recv().await, Some(LinkEvent::Changed(link("eth2"))));
     }
 }
