@@ -81,6 +81,12 @@ impl Known {
         (stay.0, stay.1, stay.2)
     }
 
+    /// With what is remembered of where the address was.
+    fn with_history_of(self, known: Known) -> Known {
+        let Known { stays, counted, claimed, .. } = known;
+        Known { stays, counted, claimed, ..self }
+    }
+
     /// Whether the move or claim of now is the one that freezes.
     fn is_last_straw(&mut self, now: Instant) -> bool {
         self.counted.retain(|at| now.since(*at) <= WINDOW);
@@ -311,13 +317,7 @@ impl Reference {
         };
         let highest = known.mobility.max(claim.mobility);
         if !known.is_live(now) {
-            arrival = Known {
-                mobility: highest,
-                stays: known.stays,
-                counted: known.counted,
-                claimed: known.claimed,
-                ..arrival
-            };
+            arrival = Known { mobility: highest, ..arrival.with_history_of(known) };
             self.known.insert(name, arrival);
             return Learned::New { evicted: None };
         }
