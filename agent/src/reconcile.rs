@@ -2,7 +2,7 @@
 //!
 //! Everything is found by key, so that a step costs what it touches, however many links and ports there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use datapath::port::{Link, LinkIndex, Vport, VportNo};
 use rustc_hash::FxHashMap;
@@ -15,7 +15,7 @@ pub struct Observed {
     by_alt_name: FxHashMap<String, LinkIndex>,
     /// The links that sit on a link: VLAN devices and the like.
     uppers: FxHashMap<LinkIndex, BTreeSet<LinkIndex>>,
-    vports: BTreeMap<VportNo, Vport>,
+    vports: FxHashMap<VportNo, Vport>,
     by_index: FxHashMap<LinkIndex, VportNo>,
     /// Those whose backend tells no index.
     by_link_name: FxHashMap<String, VportNo>,
@@ -187,9 +187,9 @@ impl Observed {
         Touched { names, vports: vec![no] }
     }
 
-    /// The vports beginning with a number, in ascending order.
-    pub fn vports_from(&self, first: VportNo) -> impl Iterator<Item = &Vport> {
-        self.vports.range(first..).map(|(_, vport)| vport)
+    /// The numbers of all vports, in no order.
+    pub fn vports(&self) -> impl Iterator<Item = VportNo> {
+        self.vports.keys().copied()
     }
 
     fn vports_at(&self, link: &Link) -> impl Iterator<Item = VportNo> {

@@ -37,6 +37,9 @@ pub enum TopologyError {
         /// How often it was tried.
         tries: u32,
     },
+    /// The daemon is at its end.
+    #[error("the daemon is stopping")]
+    Stopping,
 }
 
 impl TopologyError {
@@ -50,7 +53,9 @@ impl TopologyError {
         match self {
             TopologyError::Store(error) => error.is_too_large(),
             TopologyError::Document(error) => matches!(error, DocumentError::Name { .. }),
-            TopologyError::Conflict { .. } | TopologyError::Contended { .. } => false,
+            TopologyError::Conflict { .. } | TopologyError::Contended { .. } | TopologyError::Stopping => {
+                false
+            }
         }
     }
 }
@@ -85,7 +90,10 @@ pub async fn newest_root(store: &Store) -> Result<Option<Root>, TopologyError> {
 
 async fn read(store: &Store, root: &Root) -> Result<Description, TopologyError> {
     let shards = store.read_shards(root, |_| true).await?;
-    Ok(documents::from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))?)
+    // Of thousands of ports it takes a while, and this thread answers questions.
+    let parse =
+        move || documents::from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
+    Ok(tokio::task::spawn_blocking(parse).await.map_err(|_| TopologyError::Stopping)??)
 }
 
 /// Makes `description` the revision after `there` (0: an empty store), whatever it declares; [`crate::door`] has checked it.

@@ -73,9 +73,9 @@ struct Refused {
 #[derive(Debug, Default)]
 struct Reading {
     /// Vports that the reading has not come to yet; `None` between two readings.
-    unseen: Option<BTreeSet<VportNo>>,
+    unseen: Option<FxHashSet<VportNo>>,
     /// Those that the reading before did not come to.
-    missed: BTreeSet<VportNo>,
+    missed: FxHashSet<VportNo>,
     /// A vport went meanwhile: the kernel's list may have skipped another in its place.
     is_shaken: bool,
 }
@@ -116,7 +116,7 @@ impl Links {
     ) {
         let mut unseen = self.reading.unseen.take().unwrap_or_else(|| {
             self.reading.is_shaken = false;
-            self.observed.vports_from(VportNo(0)).map(|vport| vport.no).collect()
+            self.observed.vports().collect()
         });
         for (vport, stats) in slice {
             unseen.remove(&vport.no);
@@ -135,7 +135,8 @@ impl Links {
             return;
         }
         let is_sure = |no: &&VportNo| !self.reading.is_shaken || self.reading.missed.contains(no);
-        let gone: Vec<VportNo> = unseen.iter().filter(is_sure).copied().collect();
+        let mut gone: Vec<VportNo> = unseen.iter().filter(is_sure).copied().collect();
+        gone.sort_unstable();
         self.reading.missed = unseen;
         for no in gone {
             let link = self.observed.vport(no).and_then(|vport| self.observed.link_of(vport));
@@ -248,7 +249,7 @@ impl Links {
             self.observed.put_vport(vport);
         }
         self.dirty = (0..ports as u32).map(PortId).collect();
-        self.loose = self.observed.vports_from(VportNo(0)).map(|vport| vport.no).collect();
+        self.loose = self.observed.vports().collect();
     }
 
     fn touch(&mut self, touched: Touched) {
