@@ -322,7 +322,9 @@ fn a_file_of_four_times_the_size_takes_about_four_times_as_long() {
 }
 
 /// What a file is made of, and the smaller of its two sizes.
-const LARGE: &[(&str, fn(usize) -> String, usize)] = &[
+type Large = (&'static str, fn(usize) -> String, usize);
+
+const LARGE: &[Large] = &[
     ("bridges in a chain", chain, 1_600),
     ("misspelt names", misspelt, 2_500),
     ("ranges in a list", |size| trunk_with(&format!("vlans = [{}]", "\"1-4094\", ".repeat(size))), 200_000),
