@@ -90,10 +90,7 @@ pub async fn newest_root(store: &Store) -> Result<Option<Root>, TopologyError> {
 
 async fn read(store: &Store, root: &Root) -> Result<Description, TopologyError> {
     let shards = store.read_shards(root, |_| true).await?;
-    // Of thousands of ports it takes a while, and this thread answers questions.
-    let parse =
-        move || documents::from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
-    Ok(tokio::task::spawn_blocking(parse).await.map_err(|_| TopologyError::Stopping)??)
+    Ok(documents::from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))?)
 }
 
 /// Makes `description` the revision after `there` (0: an empty store), whatever it declares; [`crate::door`] has checked it.
@@ -118,15 +115,18 @@ pub async fn publish(
     }
 }
 
-/// Compiles a topology where nobody waits for the thread: first frames would wait for the engine's. `None` if it does not build; the
-/// engine finds the mistakes again, and tells them.
-async fn built_aside(description: Box<Description>) -> (Box<Description>, Option<Arc<Topology>>) {
-    let unbuilt = description.clone();
-    let build = move || {
+/// The newest revision, read and compiled where nobody waits for the thread: of thousands of ports that takes a while, and this thread
+/// answers questions. One that does not build comes without a topology; the engine finds the mistakes again, and tells them.
+async fn arrive(store: &Store) -> Result<Option<Arrived>, TopologyError> {
+    let Some(root) = store.root().await? else { return Ok(None) };
+    let shards = store.read_shards(&root, |_| true).await?;
+    let read = move || {
+        let shards = shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+        let description = Box::new(documents::from_shards(shards)?);
         let built = Topology::build(&description).ok().map(Arc::new);
-        (description, built)
+        Ok(Some(Arrived { revision: root.revision.get(), description, built }))
     };
-    tokio::task::spawn_blocking(build).await.unwrap_or((unbuilt, None))
+    tokio::task::spawn_blocking(read).await.map_err(|_| TopologyError::Stopping)?
 }
 
 /// Passes on the newest revision, now and whenever it changes, until the receiver is gone.
@@ -134,11 +134,8 @@ pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Arrived>) {
     let mut changes = store.watch_root();
     loop {
         changes.borrow_and_update();
-        match newest(&store).await {
-            Ok(Some((revision, description))) => {
-                let description = Box::new(description);
-                let (description, built) = built_aside(description).await;
-                let arrived = Arrived { revision: revision.get(), description, built };
+        match arrive(&store).await {
+            Ok(Some(arrived)) => {
                 if arrivals.send(arrived).await.is_err() {
                     return;
                 }

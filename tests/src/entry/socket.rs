@@ -107,9 +107,12 @@ impl Daemon {
 
     /// What was published comes into force, and time goes by over it.
     async fn follow(&mut self) {
+        let root = agent::topology::newest_root(&self.store).await.expect("what was published is read");
+        if root.is_none_or(|root| root.revision.get() == self.revision) {
+            return;
+        }
         let newest = agent::topology::newest(&self.store).await.expect("what was published is read");
-        if let Some((revision, description)) = newest.filter(|(revision, _)| revision.get() != self.revision)
-        {
+        if let Some((revision, description)) = newest {
             self.revision = revision.get();
             self.gateway.handle(Input::Topology {
                 revision: 1 + self.revision,

@@ -160,6 +160,8 @@ fn trunks(rng: &mut Rng, made: &mut Description) {
             let name = format!("trunk{}", made.trunks.len());
             let mut port = port(rng, name, &bridge.name, Mode::Trunk(mode));
             port.priority_tags = rng.chance(10);
+            // What a BPDU does to a trunk is the redundancy's to say.
+            port.bpdu = BpduPolicy::Block;
             made.trunks.push(port);
         }
     }
