@@ -33,8 +33,6 @@ pub(super) struct Meters {
     idle: BTreeSet<MeterId>,
     /// The same at the sweep before.
     resting: BTreeSet<MeterId>,
-    /// Named by flows of an earlier run, and not ours yet.
-    inherited: BTreeSet<MeterId>,
     refused: BTreeMap<MeterId, Refused>,
     set: Vec<MeterChange>,
     unset: Vec<MeterChange>,
@@ -46,14 +44,22 @@ struct Ids {
     free: BTreeSet<MeterId>,
     /// The lowest that was never dealt out.
     next: u32,
+    /// Named by flows of an earlier run that are still in force: one that meant another limit now would count their frames.
+    inherited: BTreeSet<MeterId>,
 }
 
 impl Ids {
     fn take(&mut self) -> MeterId {
-        self.free.pop_first().unwrap_or_else(|| {
+        if let Some(id) = self.free.pop_first() {
+            return id;
+        }
+        loop {
+            let id = MeterId(self.next);
             self.next += 1;
-            MeterId(self.next - 1)
-        })
+            if !self.inherited.contains(&id) {
+                return id;
+            }
+        }
     }
 
     fn give_back(&mut self, id: MeterId) {
@@ -172,18 +178,22 @@ impl Meters {
             made.rate = rate;
             self.set.push((id, Some(rate)));
         }
-        self.inherited.remove(&id);
         id
     }
 
     /// A flow of an earlier run names these meters.
     pub(super) fn inherit(&mut self, actions: &[Action]) {
-        self.inherited.extend(named(actions));
+        self.ids.inherited.extend(named(actions));
     }
 
-    /// No flow of an earlier run is left as it was: what they named, and no flow of ours does, is to go.
+    /// No flow of an earlier run is left as it was: what they named is to go.
     pub(super) fn disown(&mut self) {
-        self.unset.extend(std::mem::take(&mut self.inherited).into_iter().map(|id| (id, None)));
+        for id in std::mem::take(&mut self.ids.inherited) {
+            self.unset.push((id, None));
+            if id.0 < self.ids.next {
+                self.ids.give_back(id);
+            }
+        }
     }
 
     /// The datapath is another one, without any meter.
@@ -466,12 +476,15 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_run_left_goes_unless_it_has_become_ours() {
+    fn what_an_earlier_run_left_means_nothing_else_before_it_goes() {
         let mut meters = Meters::default();
         meters.inherit(&[Action::Meter(MeterId(0)), Action::Meter(MeterId(2_047)), Action::PopTag]);
-        assert_eq!(meters.make(what(1, 5), rate()), MeterId(0));
+        assert_eq!(meters.make(what(1, 5), rate()), MeterId(1), "flows of an earlier run still name 0");
         meters.disown();
-        assert_eq!(meters.take_changes(), (vec![(MeterId(0), Some(rate()))], vec![(MeterId(2_047), None)]));
+        let gone = vec![(MeterId(0), None), (MeterId(2_047), None)];
+        assert_eq!(meters.take_changes(), (vec![(MeterId(1), Some(rate()))], gone));
+        assert_eq!(meters.make(what(1, 6), rate()), MeterId(0), "and then they do no longer");
+        meters.take_changes();
         meters.disown();
         assert_eq!(meters.take_changes(), (vec![], vec![]));
     }
