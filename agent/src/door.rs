@@ -203,7 +203,7 @@ impl Door {
                 return Err(TopologyError::Conflict { expected, there }.into());
             }
             let newest = newest.map(|(_, description)| description);
-            if newest.as_ref() == Some(&proposal.description) {
+            if newest.as_ref().is_some_and(|newest| newest.in_order() == proposal.description.in_order()) {
                 return Ok(Accepted { revision: there, is_new: false });
             }
             self.check_loss(newest.as_ref(), proposal)?;

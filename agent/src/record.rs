@@ -25,7 +25,7 @@ use crate::output::Output;
 /// Its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// The format: [`FORMAT`].
+    /// The format of the rest; readers of this version read theirs alone.
     pub record: u32,
     /// Which version of this program wrote it.
     pub version: String,

@@ -90,15 +90,17 @@ tests::kernel_tests! {
         let to_it_tagged = Frame::new(other, it).tag(8, 0).payload(0x0800, &[2; 46]);
         bench.deliver("vm8", &hello(None));
         assert_eq!(ports(&bench.deliver("vm8b", &to_it)), ["vm8"]);
-        // VM to VM: the sender is on the trunk now.
-        bench.deliver("vm8b", &hello(None));
+        // VM to VM: the sender is on the trunk now. With the very bytes that we sent to vm8b within the last second it would be our own frame,
+        // come back by a cable.
+        let moved = Frame::new(it, BROADCAST).payload(0x0800, &[3; 46]);
+        bench.deliver("vm8b", &moved);
         assert_eq!(ports(&bench.deliver("leaf1", &to_it_tagged)), ["vm8b"]);
         // VM to trunk, a second after our last frame from it: before, it would be our own frame come back.
         std::thread::sleep(Duration::from_millis(1_600));
         bench.deliver("leaf1", &hello(Some(8)));
         assert_eq!(ports(&bench.deliver("vm8", &to_it)), ["leaf1"]);
         // Trunk to VM.
-        bench.deliver("vm8", &hello(None));
+        bench.deliver("vm8", &moved);
         assert_eq!(ports(&bench.deliver("vm8b", &to_it)), ["vm8"]);
     }
 

@@ -86,6 +86,9 @@ tests::kernel_tests! {
         assert_eq!(vms.len(), 1, "{:?}", ports(&outcome));
         assert_eq!(vms[0].1, seven, "to vm8");
         assert!(!ports(&outcome).contains(&"printer"), "tagged frames do not leave an access port");
+        // Another machine's frame: the very one that was sent to vm8 would be taken for our own, come back by a cable.
+        let [seven, eight] = [Frame::new(VM, BROADCAST), Frame::new(VM, BROADCAST).tag(8, 0)]
+            .map(|first| stacked(first).payload(0x0800, &[8; 46]));
         let back = bench.deliver("vm8", &seven);
         let at_leaf: Vec<_> = back.iter().filter(|(port, _)| *port == "leaf1").collect();
         assert_eq!(at_leaf.len(), 1, "{:?}", ports(&back));
@@ -106,5 +109,6 @@ fn start_with_all_kinds() -> Bench {
 }
 
 const KINDS: [&str; 4] = ["leaf1", "vm8", "printer", "customer"];
+const VM: Mac = [0x52, 0x54, 0, 0, 8, 0x55];
 const PHYS: Mac = [0x52, 0x54, 0, 0, 0, 1];
 const OTHER: Mac = [0x52, 0x54, 0, 0, 0, 3];

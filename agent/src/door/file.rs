@@ -135,9 +135,9 @@ pub fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// SHA-256 over the shards of a description; empty for one that cannot be stored.
+/// SHA-256 over the shards of a description, whatever its order; empty for one that cannot be stored.
 fn digest(description: &Description) -> String {
-    let Ok(shards) = documents::to_shards(description) else { return String::new() };
+    let Ok(shards) = documents::to_shards(&description.in_order()) else { return String::new() };
     let mut all = Vec::new();
     for (name, bytes) in shards {
         all.extend_from_slice(name.as_str().as_bytes());

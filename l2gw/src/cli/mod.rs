@@ -17,6 +17,7 @@ pub mod live;
 pub mod offline;
 pub mod paste;
 pub mod pcap;
+mod pipe;
 mod reload;
 pub mod replay;
 pub mod run;
@@ -34,6 +35,7 @@ use std::io::{self, Write};
 use clap::{CommandFactory, Parser};
 
 use crate::cli::args::{Cli, Verb};
+use crate::cli::pipe::MayClose;
 
 /// It was done.
 pub const DONE: u8 = 0;
@@ -49,7 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let is_json = arguments.iter().any(|word| word == failure::OPTION);
     // Standard error is not locked: while `run` runs, other threads log to it.
-    let (mut out, mut err) = (io::BufWriter::new(io::stdout()), io::stderr());
+    let (mut out, mut err) = (io::BufWriter::new(MayClose(io::stdout())), MayClose(io::stderr()));
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error, is_json),
@@ -62,7 +64,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let code = code.and_then(|code| out.flush().map(|()| code));
     match code {
         Ok(code) => code,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
         Err(error) => {
             let _ = writeln!(err, "l2gw: cannot write the answer: {error}");
             FAILED

@@ -1,7 +1,7 @@
 //! `l2gw run`: the daemon in the foreground.
 //!
-//! The order of its start: the file is checked; the state directory is locked; the file becomes the newest revision if it has changed;
-//! the socket is opened; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
+//! The order of its start: the file is checked; the state directory is locked; the socket is opened; the file becomes the newest
+//! revision if it has changed; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -161,6 +161,7 @@ async fn open(request: &RunRequest, plan: &Plan, config: Config) -> Result<Opene
     // It reads the whole file, and SIGTERM is obeyed meanwhile.
     let store = tokio::task::spawn_blocking(move || start::open_store(&state, keep)).await;
     let store = store.map_err(failed)?.map_err(failed)?;
+    let socket = Socket::open(&request.socket).await.map_err(failed)?;
     let door = Arc::new(Door::new(Arc::clone(&store), &plan.host, Some(request.file.clone())));
     let proposal = reload::proposal(&request.file, config, "run", request.without_host.clone());
     match door.publish_at_start(proposal).await {
@@ -176,8 +177,6 @@ async fn open(request: &RunRequest, plan: &Plan, config: Config) -> Result<Opene
             return Err(Failure { code, message: format!("{}: {error}", request.file.display()) });
         }
     }
-    // Who connects is answered soon after.
-    let socket = Socket::open(&request.socket).await.map_err(failed)?;
     Ok(Opened { store, socket, door })
 }
 

@@ -111,13 +111,15 @@ fn events(client: &Client, newest: usize, json: bool, out: &mut impl Write) -> P
 
 /// As text without those that are 0, or what matters would be lost among them.
 fn counters(client: &Client, asked: &Asked, json: bool, out: &mut impl Write) -> Printed {
-    let mut rows = read::<CounterView>(client, asked)?;
     if json {
-        return Ok(print_json(&rows, out));
+        return Ok(print_json(&read::<CounterView>(client, asked)?, out));
     }
+    // The limit is one of rows that are shown.
+    let mut rows = read::<CounterView>(client, &Asked { limit: None, ..asked.clone() })?;
     let all = rows.len();
     rows.retain(|row| row.value > 0);
     let zeros = all - rows.len();
+    rows.truncate(asked.limit.unwrap_or(usize::MAX));
     Ok(print_columns(&rows, out).and_then(|()| writeln!(out, "({zeros} more are 0; --json has them all)")))
 }
 

@@ -41,7 +41,7 @@ pub struct RowOutput {
     pub follows: Vec<usize>,
 }
 
-/// Every row of a topology, as [`print`] has it in JSON.
+/// Every row of a topology, as [`print`](fn@print) has it in JSON.
 pub fn rows(topology: &Arc<Topology>) -> Vec<Row> {
     let mut names = Names::default();
     let fates = Fates::of(topology, &mut names);

@@ -30,6 +30,17 @@ pub struct Description {
 }
 
 impl Description {
+    /// The same in an order that does not depend on the file's: that is nothing that a network would feel.
+    pub fn in_order(&self) -> Description {
+        let mut ordered = self.clone();
+        ordered.hosts.sort_by(|a, b| a.name.cmp(&b.name));
+        ordered.bridges.sort_by(|a, b| a.name.cmp(&b.name));
+        ordered.vlans.sort_by(|a, b| (&a.bridge, a.vid).cmp(&(&b.bridge, b.vid)));
+        ordered.trunks.sort_by(|a, b| a.name.cmp(&b.name));
+        ordered.ports.sort_by(|a, b| a.name.cmp(&b.name));
+        ordered
+    }
+
     /// The hosts that have a trunk or a port.
     pub fn hosts_with_ports(&self) -> BTreeSet<&str> {
         self.trunks.iter().chain(&self.ports).map(|port| port.host.as_str()).collect()

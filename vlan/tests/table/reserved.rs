@@ -8,7 +8,7 @@ use vlan::model::description::Description;
 use super::words::{self, PLAIN};
 use super::{Fate, Frame, Note, Section, Step, Story, To, What, columns, stories};
 
-/// Rows `ADDRESS  TYPE` and a word for each of [`KINDS`].
+/// Rows `ADDRESS  TYPE` and a word for each kind of port, `KINDS`.
 pub fn stories(section: &Section<'_>) -> Result<Vec<Story>, String> {
     let mut made = Vec::new();
     for &(line, text) in &section.rows {

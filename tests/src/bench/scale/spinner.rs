@@ -27,7 +27,7 @@ pub struct Spinner {
     thread: Option<JoinHandle<Vec<Duration>>>,
 }
 
-/// How long it was kept from the clock: the worst of each [`WINDOW`].
+/// How long it was kept from the clock: the worst of each 5 ms.
 #[derive(Debug, Clone, Default)]
 pub struct Delays(Vec<Duration>);
 
