@@ -96,6 +96,26 @@ fn a_comment_is_no_change() {
 }
 
 #[test]
+fn another_order_of_objects_is_no_change() {
+    let mut gateway = Gateway::running();
+    let mut objects: Vec<String> = Vec::new();
+    for line in FILE.lines() {
+        match objects.last_mut() {
+            Some(object) if !line.starts_with('[') => object.push_str(&format!("{line}\n")),
+            _ => objects.push(format!("{line}\n")),
+        }
+    }
+    objects.reverse();
+    gateway.write(&objects.concat());
+    gateway.ask_about_file("apply", &[]).done();
+    assert_eq!(gateway.revision(), 1);
+    apply_other(&gateway, &file_with_vlan_9());
+    gateway.stop();
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 2, "it undoes nothing");
+}
+
+#[test]
 fn a_start_that_changes_nothing_tells_nothing() {
     let mut gateway = Gateway::running();
     gateway.stop();

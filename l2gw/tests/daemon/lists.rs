@@ -127,3 +127,13 @@ fn who_may_not_use_the_socket_is_told_who_may() {
 
 /// As the kernel has it where there is no user (`/proc/sys/kernel/overflowuid`).
 const NOBODY: u32 = 65_534;
+
+#[test]
+fn a_limit_of_counters_is_one_of_those_that_are_shown() {
+    let gateway = Gateway::running();
+    let all = gateway.ask(&["show", "counters"]).done();
+    let one = gateway.ask(&["show", "counters", "--limit", "1"]).done();
+    let (all, one): (Vec<&str>, Vec<&str>) = (all.lines().collect(), one.lines().collect());
+    assert!(all.len() > 3, "{all:?}");
+    assert_eq!((one.len(), one.first(), one.last()), (3, all.first(), all.last()), "{one:?}");
+}
