@@ -36,9 +36,7 @@ pub enum Carrier {
 impl Designation {
     /// Chooses a trunk for every VLAN among those that are live.
     pub fn among(topology: &Topology, is_live: impl Fn(&Port) -> bool) -> Designation {
-        let trunks = TrunkGroups::of(topology);
-        let chosen = trunks.fabrics().flat_map(|fabric| trunks.choose(topology, fabric, &is_live));
-        Designation::Map(chosen.filter_map(|(vlan, trunk)| Some((vlan, trunk?))).collect())
+        TrunkGroups::of(topology).choose_all(topology, is_live)
     }
 
     /// Says which trunk carries one VLAN of one bridge, if any, and returns which did before.
@@ -132,6 +130,12 @@ impl TrunkGroups {
     /// The fabrics that have trunks.
     pub fn fabrics(&self) -> impl Iterator<Item = FabricId> + '_ {
         self.by_fabric.keys().copied()
+    }
+
+    /// Chooses a trunk for every VLAN of every fabric among those that are live.
+    pub fn choose_all(&self, topology: &Topology, is_live: impl Fn(&Port) -> bool) -> Designation {
+        let chosen = self.fabrics().flat_map(|fabric| self.choose(topology, fabric, &is_live));
+        Designation::Map(chosen.filter_map(|(vlan, trunk)| Some((vlan, trunk?))).collect())
     }
 
     /// Chooses a trunk for every VLAN of one fabric among those that are live.

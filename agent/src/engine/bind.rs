@@ -154,10 +154,8 @@ impl Engine {
 
     /// Chooses the trunk of every VLAN for the first time under a topology.
     fn designate_all(&mut self) {
-        let everywhere: BTreeSet<FabricId> = self.trunks.fabrics().collect();
-        let chosen = self.chosen(&everywhere);
-        let chosen = chosen.into_iter().filter_map(|(vlan, trunk)| Some((vlan, trunk?)));
-        self.switch.set_designation(Designation::Map(chosen.collect()));
+        let chosen = self.trunks.choose_all(self.switch.topology(), |port| self.is_live(port));
+        self.switch.set_designation(chosen);
         self.book.spoil_all();
     }
 
@@ -187,11 +185,14 @@ impl Engine {
 
     /// The best live trunk of each VLAN of these fabrics.
     fn chosen(&self, fabrics: &BTreeSet<FabricId>) -> Vec<vlan::designation::Choice> {
-        let topology = self.switch.topology();
-        let is_live = |port: &vlan::model::port::Port| {
-            port.host == self.switch.host() && self.switch.port_state(port.id) == PortState::Up
+        let choose = |fabric: &FabricId| {
+            self.trunks.choose(self.switch.topology(), *fabric, |port| self.is_live(port))
         };
-        fabrics.iter().flat_map(|fabric| self.trunks.choose(topology, *fabric, is_live)).collect()
+        fabrics.iter().flat_map(choose).collect()
+    }
+
+    fn is_live(&self, port: &vlan::model::port::Port) -> bool {
+        port.host == self.switch.host() && self.switch.port_state(port.id) == PortState::Up
     }
 }
 
