@@ -303,6 +303,8 @@ const MOST_TRIES: u32 = 100;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use nsdb::Memory;
     use vlan::model::description::{Bridge, BridgeKind, Host, Mode, Port};
 
@@ -312,7 +314,7 @@ mod tests {
     fn network(hosts: &[(&str, &[&str])]) -> Description {
         let bridge = Bridge {
             name: "vub".to_owned(),
-            ageing: std::time::Duration::from_secs(300),
+            ageing: Duration::from_secs(300),
             mac_limit: 1_000,
             kind: BridgeKind::VlanUnaware { vni: None },
         };
@@ -395,7 +397,8 @@ mod tests {
                     topology::newest_root(&theirs).await.unwrap().map_or(0, |root| root.revision.get());
                 let description = network(&[("gw1", &[["a", "b"][published as usize % 2]])]);
                 published += u32::from(topology::publish(&theirs, &description, there, &by).await.is_ok());
-                tokio::task::yield_now().await;
+                // Sometimes it is quicker than the door, never always.
+                tokio::time::sleep(Duration::from_millis(u64::from(published % 4))).await;
             }
             published
         });
