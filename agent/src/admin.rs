@@ -11,7 +11,7 @@
 //! | POST `/v1/command` | an operator's command |
 //! | GET `/metrics` | counters |
 //!
-//! Errors are `{"error": "…"}` with a fitting status.
+//! Errors are `{"error": "…"}` with a fitting status. While the daemon starts, every answer is 503 with what it is at.
 
 use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request as AxumRequest, State};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
@@ -27,7 +28,7 @@ use axum::{Json, Router};
 use nsdb::Store;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use vlan::model::description::Description;
 use vlan::time::Instant;
 
@@ -50,6 +51,8 @@ pub struct Admin {
     pub store: Arc<Store>,
     /// By which revisions come in.
     pub door: Arc<Door>,
+    /// What the daemon's start is at; `None` once there is an engine to ask.
+    pub starting: watch::Receiver<Option<&'static str>>,
 }
 
 /// The newest revision, as the socket gives it.
@@ -106,7 +109,19 @@ fn router(admin: Admin) -> Router {
             failure(StatusCode::METHOD_NOT_ALLOWED, "this is read by GET, or written by POST".to_owned())
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(admin.clone(), once_started))
         .with_state(admin)
+}
+
+/// Before there is an engine, whoever asks is told what the start is at.
+async fn once_started(State(admin): State<Admin>, request: AxumRequest, next: Next) -> Response {
+    let step = *admin.starting.borrow();
+    match step {
+        None => next.run(request).await,
+        Some(step) => {
+            failure(StatusCode::SERVICE_UNAVAILABLE, format!("the daemon is starting: {step}; ask again"))
+        }
+    }
 }
 
 async fn look<T, F>(State(admin): State<Admin>, view: F) -> Response

@@ -1,6 +1,5 @@
 //! The daemon: opens store, datapath and socket, starts the tasks, and ends them in order.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +10,15 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin};
 use crate::clock;
-use crate::door::Door;
 use crate::driver::Driver;
 use crate::engine::{Engine, Settings};
 use crate::input::SavedAddress;
 use crate::journal;
 use crate::output::SavedPiece;
-use crate::record::{RecordError, Recorder};
+use crate::record::{RecordError, RecordFile, Recorder};
 use crate::runtime::{Arrived, Opener, Wiring};
-use crate::socket::Socket;
+use crate::serving::Serving;
 use crate::supervise::keep;
 use crate::topology;
 
@@ -30,14 +27,12 @@ use crate::topology;
 pub struct Options {
     /// The engine's settings.
     pub settings: Settings,
-    /// The socket, open.
-    pub socket: Socket,
-    /// By which revisions come in.
-    pub door: Arc<Door>,
+    /// The socket, which answers already.
+    pub serving: Serving,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Record every input to this file.
-    pub record: Option<PathBuf>,
+    pub record: Option<RecordFile>,
 }
 
 /// Why a daemon ended or did not start.
@@ -82,7 +77,7 @@ fn advice(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// Runs until `stop` becomes true. `ready` is called when the socket answers.
+/// Runs until `stop` becomes true. `ready` is called when there is an engine to ask.
 ///
 /// # Errors
 /// Whatever keeps it from starting. Once it runs, faults are events and counters.
@@ -94,26 +89,26 @@ pub async fn run<D: FlowTable + 'static>(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), DaemonError> {
-    let (requests, asked) = mpsc::channel(QUEUE);
     let (arrivals, arrived) = mpsc::channel(1);
     let (saves, saved) = mpsc::channel(PIECES);
     let (events, told) = mpsc::channel(QUEUE);
     let tasks = TaskTracker::new();
-    let admin = Admin { requests, store: Arc::clone(&store), door: options.door };
-    let serving = tokio::spawn(admin::serve(options.socket, admin));
+    options.serving.tell("the datapath is being opened");
+    let (asked, answering) = options.serving.split();
     let kept = keep_tasks(&store, arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
     let outlives = options.settings.datapath != "fake";
     let mut settings = options.settings;
     settings.bound = load_bound(&store).await;
-    let recorder = options.record.as_ref().map(|path| Recorder::create(path, &settings)).transpose()?;
+    let recorder = options.record.map(|file| Recorder::begin(file, &settings)).transpose()?;
     let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
     let engine = Engine::new(settings);
     let before = load_addresses(&store).await;
     let driver = Driver::start(engine, opener, wiring, before).await?;
+    answering.has_started();
     ready();
     let (ended, rest) = driver.ended().await;
-    serving.abort();
+    drop(answering);
     drop(kept);
     let addresses = ended?;
     tasks.close();

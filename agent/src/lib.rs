@@ -15,7 +15,7 @@
 //! - [`runtime`] is the one task that owns engine and datapath, on a thread of its own. Nothing needs a lock.
 //! - [`door`] is the one way by which a revision comes in; [`topology`] publishes and follows revisions; [`documents`] lays them out in
 //!   the store; [`journal`] keeps events.
-//! - [`socket`] and [`admin`] answer operators, in the form of [`view`]; what may be long comes in pages ([`page`]), of which [`list`] makes
+//! - [`serving`], [`socket`] and [`admin`] answer operators, in the form of [`view`]; what may be long comes in pages ([`page`]), of which [`list`] makes
 //!   one list.
 //! - [`reconcile`], [`lower`], [`budget`] and [`counters`] are the engine's own and as pure as it is.
 //!
@@ -111,6 +111,7 @@ pub mod reconcile;
 pub mod record;
 pub mod replay;
 pub mod runtime;
+pub mod serving;
 pub mod socket;
 pub mod start;
 pub mod supervise;

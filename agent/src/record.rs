@@ -7,8 +7,8 @@
 //! ```
 //! It holds frames and addresses, so it is for its owner alone.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -90,6 +90,30 @@ pub enum RecordError {
     },
 }
 
+/// A new file for a record, still empty.
+#[derive(Debug)]
+pub struct RecordFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl RecordFile {
+    /// Makes it, for its owner alone.
+    ///
+    /// # Errors
+    /// Something has that name, a symbolic link and a named pipe among it; it cannot be made.
+    pub fn create(path: &Path) -> Result<RecordFile, RecordError> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
+        let file = file.map_err(|source| match (source.kind(), path.symlink_metadata()) {
+            (io::ErrorKind::AlreadyExists, Ok(there)) => {
+                RecordError::Exists { path: path.to_owned(), what: kind(there.file_type()) }
+            }
+            _ => RecordError::Io { path: path.to_owned(), source },
+        })?;
+        Ok(RecordFile { path: path.to_owned(), file })
+    }
+}
+
 /// Writes inputs to a file. After a failed write it stops and says so once; the daemon goes on.
 #[derive(Debug)]
 pub struct Recorder {
@@ -98,24 +122,18 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts a record of an engine with these settings, in a new file that is for its owner alone.
+    /// Begins the record of an engine with these settings.
     ///
     /// # Errors
-    /// Something has that name, a symbolic link and a named pipe among it; the file cannot be made or written.
-    pub fn create(path: &Path, settings: &Settings) -> Result<Recorder, RecordError> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
-        let file = file.map_err(|source| match (source.kind(), path.symlink_metadata()) {
-            (io::ErrorKind::AlreadyExists, Ok(there)) => {
-                RecordError::Exists { path: path.to_owned(), what: kind(there.file_type()) }
-            }
-            _ => RecordError::Io { path: path.to_owned(), source },
-        })?;
+    /// The file cannot be written.
+    pub fn begin(file: RecordFile, settings: &Settings) -> Result<Recorder, RecordError> {
+        let RecordFile { path, file } = file;
         let mut recorder = Recorder { out: Some(BufWriter::new(file)), followed: nothing() };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let head = Head { record: FORMAT, version, settings: settings.clone() };
         let written =
             serde_json::to_vec(&head).map_err(io::Error::from).and_then(|line| recorder.try_write(&line));
-        written.map_err(|source| RecordError::Io { path: path.to_owned(), source })?;
+        written.map_err(|source| RecordError::Io { path, source })?;
         Ok(recorder)
     }
 
@@ -199,13 +217,16 @@ impl Reader {
     /// It cannot be read, or is no record.
     pub fn open(path: &Path) -> Result<(Reader, Head), RecordError> {
         let refused = |source| RecordError::Io { path: path.to_owned(), source };
-        // Opening a FIFO must not wait for a writer.
+        let must_be_file = |metadata: Metadata| match metadata.is_file() {
+            true => Ok(()),
+            false => Err(RecordError::NoFile { path: path.to_owned(), what: kind(metadata.file_type()) }),
+        };
+        // Looked at first, because opening some devices already does something to them.
+        must_be_file(path.metadata().map_err(refused)?)?;
+        // If it became a FIFO since, opening it must not wait for a writer.
         let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
         let file = file.map_err(refused)?;
-        let metadata = file.metadata().map_err(refused)?;
-        if !metadata.is_file() {
-            return Err(RecordError::NoFile { path: path.to_owned(), what: kind(metadata.file_type()) });
-        }
+        must_be_file(file.metadata().map_err(refused)?)?;
         let mut reader = Reader { path: path.to_owned(), from: BufReader::new(file), line: 0 };
         let first = reader.next_line()?.unwrap_or_default();
         match serde_json::from_slice::<Head>(&first) {
@@ -218,11 +239,17 @@ impl Reader {
     /// The next line without its end; `None` at the end, or where the last line is cut off.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or has more than 1 GiB in a line.
     pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, RecordError> {
         let mut line = Vec::new();
-        let read = self.from.read_until(b'\n', &mut line);
-        read.map_err(|source| RecordError::Io { path: self.path.clone(), source })?;
+        let read = self.from.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
+        let read = read.map_err(|source| RecordError::Io { path: self.path.clone(), source })?;
+        if read as u64 == MAX_LINE && line.last() != Some(&b'\n') {
+            self.line += 1;
+            return Err(
+                self.wrong(format!("it has more than {MAX_LINE} bytes, which no line of a record has"))
+            );
+        }
         if line.pop() != Some(b'\n') {
             return Ok(None);
         }
@@ -256,6 +283,8 @@ fn kind(of: std::fs::FileType) -> &'static str {
 const FORMAT: u32 = 2;
 const MODE: u32 = 0o600;
 const DIGEST_CHARACTERS: usize = 16;
+/// Most bytes of a line: far more than an engine's largest input takes.
+const MAX_LINE: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
@@ -264,7 +293,7 @@ mod tests {
     use super::*;
 
     fn create(path: &Path) -> Result<Recorder, RecordError> {
-        Recorder::create(path, &Settings::new("gw1"))
+        Recorder::begin(RecordFile::create(path)?, &Settings::new("gw1"))
     }
 
     #[test]

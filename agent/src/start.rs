@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use tracing::info;
 use crate::budget::Rates;
 use crate::clock;
 use crate::daemon::{self, DaemonError, Options};
-use crate::door::Door;
 use crate::engine::Settings;
+use crate::record::RecordFile;
 use crate::runtime::Opener;
-use crate::socket::Socket;
+use crate::serving::Serving;
 use crate::topology::{self, TopologyError};
 
 pub use datapath::ovs::Removed;
@@ -47,16 +47,14 @@ pub struct Start {
     pub datapath: Choice,
     /// Name of the kernel's datapath and of its own link, 1 to 15 bytes.
     pub device: String,
-    /// The socket, open.
-    pub socket: Socket,
-    /// By which revisions come in.
-    pub door: Arc<Door>,
+    /// The socket, which answers already.
+    pub serving: Serving,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Rates of first frames.
     pub rates: Rates,
     /// Record every input to this file.
-    pub record: Option<PathBuf>,
+    pub record: Option<RecordFile>,
 }
 
 /// Opens the state directory, and makes it if it is missing. Its journal is kept for the time `keep`.
@@ -69,7 +67,7 @@ pub fn open_store(state: &Path, keep: Duration) -> Result<Arc<Store>, StoreError
     Embedded::open(state, options).map(|store| Arc::new(Store::Embedded(store)))
 }
 
-/// Runs a daemon until `stop` becomes true; `ready` is called when the socket answers and the datapath is open.
+/// Runs a daemon until `stop` becomes true; `ready` is called when the datapath is open and the engine answers.
 ///
 /// # Errors
 /// Whatever keeps it from starting.
@@ -83,13 +81,8 @@ pub async fn run(
     settings.seed = random_seed();
     settings.rates = start.rates;
     settings.datapath = if start.datapath == Choice::Fake { "fake" } else { "ovs" }.to_owned();
-    let options = Options {
-        settings,
-        socket: start.socket,
-        door: start.door,
-        teardown: start.teardown,
-        record: start.record,
-    };
+    let options =
+        Options { settings, serving: start.serving, teardown: start.teardown, record: start.record };
     if start.datapath == Choice::Fake {
         let wire = FakeWire::new(FakeOptions::default());
         let mut links = FakeLinks { wire: wire.clone(), host: start.host, made: HashSet::new() };

@@ -1,7 +1,7 @@
 //! `l2gw run`: the daemon in the foreground.
 //!
-//! The order of its start: the file is checked; the state directory is locked; the socket is opened; the file becomes the newest
-//! revision if it has changed; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
+//! The order of its start: the file is checked; the state directory is locked; the socket is opened; the record is made; the file
+//! becomes the newest revision if it has changed; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::budget::Rates;
+use agent::daemon::DaemonError;
 use agent::door::{Accepted, AtStart, Door};
+use agent::record::RecordFile;
+use agent::serving::Serving;
 use agent::socket::Socket;
 use agent::start::{self, Choice, Start};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -138,11 +141,10 @@ async fn serve_on(request: &RunRequest, plan: Plan, config: Config) -> Result<()
         host: plan.host,
         datapath: plan.datapath,
         device: request.device.clone(),
-        socket: opened.socket,
-        door: Arc::clone(&opened.door),
+        serving: opened.serving,
         teardown: request.teardown,
         rates: Rates::of_port(request.upcall_rate),
-        record: request.record.clone(),
+        record: opened.record,
     };
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(obey(signals, request.file.clone(), opened.door, stop));
@@ -152,7 +154,8 @@ async fn serve_on(request: &RunRequest, plan: Plan, config: Config) -> Result<()
 /// What is there before the datapath is opened.
 struct Opened {
     store: Arc<Store>,
-    socket: Socket,
+    serving: Serving,
+    record: Option<RecordFile>,
     door: Arc<Door>,
 }
 
@@ -163,6 +166,10 @@ async fn open(request: &RunRequest, plan: &Plan, config: Config) -> Result<Opene
     let store = store.map_err(failed)?.map_err(failed)?;
     let socket = Socket::open(&request.socket).await.map_err(failed)?;
     let door = Arc::new(Door::new(Arc::clone(&store), &plan.host, Some(request.file.clone())));
+    let serving =
+        Serving::begin(socket, Arc::clone(&store), Arc::clone(&door), "the file is being published");
+    let record = request.record.as_deref().map(RecordFile::create).transpose();
+    let record = record.map_err(|error| failed(DaemonError::from(error)))?;
     let proposal = reload::proposal(&request.file, config, "run", request.without_host.clone());
     match door.publish_at_start(proposal).await {
         Ok(AtStart::InForce(Accepted { revision, is_new: true })) => {
@@ -177,7 +184,7 @@ async fn open(request: &RunRequest, plan: &Plan, config: Config) -> Result<Opene
             return Err(Failure { code, message: format!("{}: {error}", request.file.display()) });
         }
     }
-    Ok(Opened { store, socket, door })
+    Ok(Opened { store, serving, record, door })
 }
 
 fn start_logging() {

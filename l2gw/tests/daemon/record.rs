@@ -115,7 +115,7 @@ fn a_record_that_was_cut_off_replays_as_far_as_it_goes() {
 
 #[test]
 fn nothing_that_is_there_is_recorded_over() {
-    let gateway = Gateway::new();
+    let mut gateway = Gateway::new();
     let path = |name: &str| gateway.path(name);
     fs::write(path("precious"), "text").unwrap();
     std::os::unix::fs::symlink(path("precious"), path("link")).unwrap();
@@ -130,4 +130,9 @@ fn nothing_that_is_there_is_recorded_over() {
         );
     }
     assert_eq!(fs::read_to_string(path("precious")).unwrap(), "text");
+    // None of them has published anything: this file is the first.
+    gateway.write(&file_with_vlan_9());
+    gateway.start(&[]);
+    let status = gateway.ask(&["show", "status"]).done();
+    assert!(status.starts_with("host gw1, revision 1"), "{status}");
 }

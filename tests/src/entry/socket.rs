@@ -61,7 +61,9 @@ impl Daemon {
     async fn talk(&mut self, bytes: &[u8]) -> Vec<u8> {
         let (client, server) = tokio::io::duplex(bytes.len().max(64 << 10));
         let door = Arc::new(Door::new(Arc::clone(&self.store), "gw1", None));
-        let admin = Admin { requests: self.requests.clone(), store: Arc::clone(&self.store), door };
+        let (requests, store) = (self.requests.clone(), Arc::clone(&self.store));
+        let (_, starting) = tokio::sync::watch::channel(None);
+        let admin = Admin { requests, store, door, starting };
         let serving = tokio::spawn(serve(Single::new(server), admin));
         let (mut reader, mut writer) = tokio::io::split(client);
         let mut answered = Vec::new();

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use agent::view::StatusView;
-use l2gw::cli::client::Client;
+use l2gw::cli::client::{Client, ClientError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -111,15 +111,16 @@ impl Daemon {
         let until = Instant::now() + PATIENCE;
         loop {
             let begun = Instant::now();
-            let status: Option<StatusView> = Client::new(&self.socket()).read("/v1/status").ok();
-            if let Some(status) = status {
+            let said = Client::new(&self.socket()).read::<StatusView>("/v1/status");
+            // That it is starting is an answer.
+            if matches!(said, Ok(_) | Err(ClientError::Refused { .. })) {
                 self.slowest = self.slowest.max(begun.elapsed());
                 if self.first.is_zero() {
                     self.first = begun.elapsed();
                 }
-                if status.settled && status.ports_up == ports {
-                    return;
-                }
+            }
+            if said.is_ok_and(|status| status.settled && status.ports_up == ports) {
+                return;
             }
             assert!(Instant::now() < until, "not {ports} ports up within {PATIENCE:?}: {}", self.log());
             sleep(STEP);
