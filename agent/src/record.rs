@@ -3,7 +3,8 @@
 //! ```text
 //! {"record":2,"version":"0.1.0","settings":{…}}            what the engine began with, its seed among it
 //! {"at":81234567890,"input":{…}}                           what came in, and when
-//! {"of":"5d41402abc4b2a76","outputs":[["Flows","…"],…]}    a digest of the line before, and of each output that followed
+//! {"of":"5d41402abc4b2a76","outputs":[["Flows","…"],…]}    a digest of the line before, and of each output that followed;
+//!                                                          `"goes_on":true` where they follow behind the next input
 //! ```
 //! It holds frames and addresses, so it is for its owner alone.
 
@@ -49,6 +50,9 @@ pub struct Followed {
     pub of: String,
     /// Kind and digest of each output, in their order.
     pub outputs: Vec<(String, String)>,
+    /// The next input came at once: what followed from both is behind that one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_on: bool,
 }
 
 /// Why a record cannot be made or read.
@@ -144,7 +148,7 @@ impl Recorder {
         }
         match serde_json::to_vec(&Line { at: at.as_nanos(), input: input.clone() }) {
             Ok(line) => {
-                self.followed = Followed { of: digest(&line), outputs: Vec::new() };
+                self.followed = Followed { of: digest(&line), ..nothing() };
                 self.write(&line);
             }
             Err(error) => self.give_up(&error.into()),
@@ -156,6 +160,12 @@ impl Recorder {
         if self.out.is_some() {
             self.followed.outputs.push(short(output));
         }
+    }
+
+    /// Another input comes before anything follows from this one.
+    pub fn go_on(&mut self) {
+        self.followed.goes_on = true;
+        self.finish();
     }
 
     /// Writes what followed: there is no more.
@@ -199,7 +209,7 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 }
 
 fn nothing() -> Followed {
-    Followed { of: String::new(), outputs: Vec::new() }
+    Followed { of: String::new(), outputs: Vec::new(), goes_on: false }
 }
 
 /// The lines of a record, one after another: it may be larger than memory.

@@ -62,7 +62,9 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
                 })?;
                 replayed.time = Duration::from_nanos(line.at - line.at.min(*began.get_or_insert(line.at)));
                 engine.handle(Instant::from_nanos(line.at), line.input);
-                let outputs: Vec<Output> = std::iter::from_fn(|| engine.poll_output()).collect();
+                let goes_on = step.followed.as_ref().is_some_and(|followed| followed.goes_on);
+                let next = || if goes_on { None } else { engine.poll_output() };
+                let outputs: Vec<Output> = std::iter::from_fn(next).collect();
                 (replayed.inputs, replayed.outputs) = (replayed.inputs + 1, replayed.outputs + outputs.len());
                 step.followed.and_then(|followed| difference(&followed.outputs, &outputs))
             }

@@ -244,10 +244,11 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         // What the datapath answers belongs to the moment of what was asked.
         let now = clock::now();
         while let Some(input) = inputs.pop_front() {
-            if let Some(recorder) = &mut self.wiring.recorder {
-                recorder.record(now, &input);
+            let may_have_stragglers = matches!(input, Input::Upcalls(_));
+            self.take_in(now, input);
+            if may_have_stragglers {
+                self.take_stragglers(now);
             }
-            self.engine.handle(now, input);
             while let Some(output) = self.engine.poll_output() {
                 if let Some(recorder) = &mut self.wiring.recorder {
                     recorder.note(&output);
@@ -257,6 +258,32 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             if let Some(recorder) = &mut self.wiring.recorder {
                 recorder.finish();
             }
+        }
+    }
+
+    fn take_in(&mut self, now: Instant, input: Input) {
+        if let Some(recorder) = &mut self.wiring.recorder {
+            recorder.record(now, &input);
+        }
+        self.engine.handle(now, input);
+    }
+
+    /// Frames that came up while those before them were judged leave with them, before the flows that they led to: frames that hit
+    /// these would overtake them.
+    fn take_stragglers(&mut self, now: Instant) {
+        for _ in 0..LOOKS {
+            let ports = self.engine.ports_of_new_flows();
+            if self.is_gone || ports.is_empty() {
+                return;
+            }
+            let stragglers = self.datapath.stragglers(&ports, UPCALLS_AT_ONCE);
+            if stragglers.is_empty() {
+                return;
+            }
+            if let Some(recorder) = &mut self.wiring.recorder {
+                recorder.go_on();
+            }
+            self.take_in(now, Input::Upcalls(stragglers));
         }
     }
 
@@ -397,5 +424,7 @@ const FAR_AWAY: Duration = Duration::from_secs(3600);
 /// About a second of them.
 const FAILURES_IN_A_ROW: u32 = 5;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
+/// How often frames are looked for that came while those before them were judged.
+const LOOKS: usize = 4;
 /// Upcalls taken from the kernel at once; small enough that a link event never waits long behind them.
 const UPCALLS_AT_ONCE: usize = 64;

@@ -130,6 +130,10 @@ pub trait Datapath: Send {
     /// The channel to the kernel is gone for good; losses are counted, not errors.
     fn upcalls(&mut self, most: usize) -> impl Future<Output = Result<Vec<Upcall>, Refusal>> + Send;
 
+    /// More frames of these ports that no rule matched and that are here already, at most `most`, in the order in which they came.
+    /// Nothing is waited for; what cannot be read shows with the next [`upcalls`](Self::upcalls).
+    fn stragglers(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall>;
+
     /// Sets a meter's rate, new or not.
     ///
     /// # Errors

@@ -19,9 +19,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::flow::{FlowChange, FlowId, MeterId};
+use datapath::port::VportNo;
 use datapath::{Counters, Execute};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use vlan::designation::TrunkGroups;
 use vlan::fdb::entry::Gone;
 use vlan::model::description::Description;
@@ -134,6 +136,8 @@ pub struct Engine {
     saving: Saving,
     changes: Changes,
     outputs: VecDeque<Output>,
+    /// Something was handled whose outputs are not made yet.
+    is_unsaid: bool,
     asked: FxHashMap<u64, Asked>,
     last_id: u64,
     /// Flows whose withdrawal is under way: what they count until then is counted when the answer comes.
@@ -172,6 +176,7 @@ impl Engine {
             saving: Saving::default(),
             changes: Changes::default(),
             outputs: VecDeque::new(),
+            is_unsaid: false,
             asked: FxHashMap::default(),
             last_id: 0,
             withdrawn: FxHashMap::default(),
@@ -218,12 +223,30 @@ impl Engine {
             self.renew_stale(now, RENEWALS_AT_ONCE);
             self.sweep(now);
         }
-        self.flush();
+        self.is_unsaid = true;
     }
 
-    /// The next thing to be done.
+    /// The next thing to be done. What several inputs led to since this was asked last happens together, as if they had been one.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() && std::mem::take(&mut self.is_unsaid) {
+            self.flush();
+        }
         self.outputs.pop_front()
+    }
+
+    /// The vports, some of them where they are many, whose frames led to flows that are still to be put. What else came by one of them
+    /// is better judged before they are: by the flow later frames would overtake it.
+    pub fn ports_of_new_flows(&self) -> SmallVec<[VportNo; 4]> {
+        let mut ports = SmallVec::new();
+        for change in &self.changes.new_flows {
+            match change {
+                FlowChange::Put { key, .. } if ports.len() < 4 && !ports.contains(&key.vport) => {
+                    ports.push(key.vport);
+                }
+                _ => {}
+            }
+        }
+        ports
     }
 
     /// When the engine wants a [`Input::Tick`], if nothing else happens before.
@@ -281,7 +304,7 @@ impl Engine {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Sends off what one input led to, in the order in which it must happen: meters before the flows that name them; flows that are
+    /// Sends off what inputs led to, in the order in which it must happen: meters before the flows that name them; flows that are
     /// replaced or withdrawn before frames, whose answers would meet them; frames before the new flows that they led to, by which
     /// later ones would overtake them; and all that before a vport goes.
     fn flush(&mut self) {

@@ -283,6 +283,12 @@ impl Host {
         Ok(self.heard_by(opening, "wait for upcalls")?.take_upcalls(most))
     }
 
+    /// Upcalls of these ports alone.
+    pub(super) fn take_stragglers(&mut self, opening: u64, ports: &[VportNo], most: usize) -> Vec<Upcall> {
+        let heard = self.heard_by(opening, "take upcalls");
+        heard.map(|kernel| kernel.take_upcalls_of(ports, most)).unwrap_or_default()
+    }
+
     /// Reports for whoever opened the datapath as this opening.
     pub(super) fn take_reports(&mut self, opening: u64, most: usize) -> Result<TableReports, Refusal> {
         Ok(self.heard_by(opening, "wait for reports")?.learning.take_reports(most))

@@ -196,6 +196,19 @@ impl Kernel {
         }
         taken
     }
+
+    /// Those of each of these ports, in their order.
+    pub(super) fn take_upcalls_of(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall> {
+        let mut taken = Vec::new();
+        for no in ports {
+            let Some(port) = self.ports.get_mut(no) else { continue };
+            taken.extend(port.upcalls.drain(..port.upcalls.len().min(most - taken.len())));
+            if port.upcalls.is_empty() {
+                self.waiting.remove(no);
+            }
+        }
+        taken
+    }
 }
 
 pub(super) fn flow_key(vport: VportNo, frame: &[u8]) -> Result<FlowKey, Malformed> {

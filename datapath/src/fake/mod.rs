@@ -123,6 +123,10 @@ impl Datapath for FakeDatapath {
         }
     }
 
+    fn stragglers(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall> {
+        self.wire.host().take_stragglers(self.opening, ports, most)
+    }
+
     async fn set_meter(&mut self, id: MeterId, rate: MeterRate) -> Result<(), Refusal> {
         self.wire.host().set_meter(id, rate)
     }

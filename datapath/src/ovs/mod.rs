@@ -257,6 +257,11 @@ impl Datapath for Ovs {
         }
     }
 
+    fn stragglers(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall> {
+        // Where it is in doubt whether upcalls come here, nothing is read before that is settled.
+        if self.is_in_doubt || self.loss.is_some() { Vec::new() } else { self.ears.stragglers(ports, most) }
+    }
+
     async fn set_meter(&mut self, id: MeterId, rate: MeterRate) -> Result<(), Refusal> {
         let what = format!("set meter {}", id.0);
         let family = self.meter_family(&what)?;

@@ -122,15 +122,17 @@ pub(super) fn receive(socket: &NlSocket, buffer: &mut [u8]) -> io::Result<usize>
 pub(super) struct Inbox {
     room: Box<[u8]>,
     each: usize,
+    /// How many came the last time: about as many are prepared for, since each takes its time.
+    usual: usize,
 }
 
 impl Inbox {
     /// Room for `count` datagrams of at most `each` bytes.
     pub(super) fn new(count: usize, each: usize) -> Inbox {
-        Inbox { room: vec![0; count * each].into(), each }
+        Inbox { room: vec![0; count * each].into(), each, usual: 1 }
     }
 
-    /// Receives as many datagrams as there are, `most` and the room permitting, in one system call, and hands each of them on; `None`
+    /// Receives datagrams that are there, `most` and the room permitting, in one system call, and hands each of them on; `None`
     /// stands for one that was longer than its room. How many there were, and whether that was all.
     ///
     /// # Errors
@@ -141,6 +143,7 @@ impl Inbox {
         most: usize,
         mut take: impl FnMut(Option<&[u8]>),
     ) -> io::Result<(usize, Left)> {
+        let most = most.min(2 * self.usual);
         let mut rooms: Vec<[IoSliceMut<'_>; 1]> =
             self.room.chunks_exact_mut(self.each).take(most).map(|room| [IoSliceMut::new(room)]).collect();
         let asked = rooms.len();
@@ -149,6 +152,7 @@ impl Inbox {
         let came = recvmmsg(fd, &mut headers, rooms.iter_mut(), MsgFlags::empty(), None)?;
         let lengths: Vec<Option<usize>> =
             came.map(|one| (!one.flags.contains(MsgFlags::MSG_TRUNC)).then_some(one.bytes)).collect();
+        self.usual = lengths.len().max(1);
         for (room, length) in self.room.chunks_exact(self.each).zip(&lengths) {
             take(length.and_then(|length| room.get(..length)));
         }

@@ -174,20 +174,40 @@ impl Ears {
 
     /// Puts what waits in a socket into the queues.
     fn drain(&mut self, ear: &Ear) {
-        loop {
-            let (sorted, overruns) = (&mut self.sorted, &mut self.overruns);
-            let keep = |datagram: Option<&[u8]>| match datagram {
-                Some(datagram) => {
-                    packet::read_upcalls(self.family, ear.port, datagram, &mut |upcall| sorted.push(upcall));
-                }
-                None => *overruns += 1,
-            };
-            match self.inbox.receive(ear.socket.get_ref(), SHARE, keep) {
-                Ok(_) => {}
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.overruns += 1,
-                Err(_) => return,
+        while self.gulp(ear).is_ok() {}
+    }
+
+    /// Puts some of what waits in a socket into the queues.
+    ///
+    /// # Errors
+    /// There is nothing, or the socket fails.
+    fn gulp(&mut self, ear: &Ear) -> io::Result<()> {
+        let (sorted, overruns) = (&mut self.sorted, &mut self.overruns);
+        let keep = |datagram: Option<&[u8]>| match datagram {
+            Some(datagram) => {
+                packet::read_upcalls(self.family, ear.port, datagram, &mut |upcall| sorted.push(upcall));
+            }
+            None => *overruns += 1,
+        };
+        match self.inbox.receive(ear.socket.get_ref(), SHARE, keep) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.overruns += 1,
+            received => {
+                received?;
             }
         }
+        Ok(())
+    }
+
+    /// Frames of these ports that are here already, at most `most`; of each socket as many as in one turn. A socket that fails shows
+    /// it when it is waited for.
+    pub(super) fn stragglers(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall> {
+        let ears = std::mem::take(&mut self.ears);
+        let may_have_some = |ear: &&Ear| ear.port.is_none_or(|port| ports.contains(&port));
+        ears.iter().filter(may_have_some).for_each(|ear| drop(self.gulp(ear)));
+        self.ears = ears;
+        let mut upcalls = Vec::new();
+        ports.iter().for_each(|port| self.sorted.take_of(*port, most, &mut upcalls));
+        upcalls
     }
 
     /// The ports that are listened to and are not among these.
@@ -312,6 +332,15 @@ impl Sorted {
         }
     }
 
+    /// Those of one port, until there are `most`.
+    fn take_of(&mut self, port: VportNo, most: usize, upcalls: &mut Vec<Upcall>) {
+        let Some(queue) = self.queues.get_mut(&port) else { return };
+        upcalls.extend(queue.drain(..queue.len().min(most.saturating_sub(upcalls.len()))));
+        if queue.is_empty() {
+            self.queues.remove(&port);
+        }
+    }
+
     fn forget(&mut self, port: VportNo) {
         self.lost += self.queues.remove(&port).map_or(0, |queue| queue.len() as u64);
     }
@@ -360,6 +389,20 @@ mod tests {
         assert_eq!(taken(&mut sorted, 4), [(1, 0), (2, 0), (7, 0), (1, 1)]);
         assert_eq!(taken(&mut sorted, 9), [(7, 1), (1, 2), (1, 3)]);
         assert_eq!(taken(&mut sorted, 9), []);
+    }
+
+    #[test]
+    fn of_one_port_the_first_come_first() {
+        let mut sorted = Sorted::default();
+        (0..3).for_each(|number| sorted.push(upcall(1, number)));
+        sorted.push(upcall(2, 0));
+        let mut upcalls = Vec::new();
+        sorted.take_of(VportNo(1), 2, &mut upcalls);
+        assert_eq!(upcalls.iter().map(|upcall| upcall.frame[0]).collect::<Vec<_>>(), [0, 1]);
+        sorted.take_of(VportNo(1), 3, &mut upcalls);
+        sorted.take_of(VportNo(7), 9, &mut upcalls);
+        assert_eq!(upcalls.len(), 3);
+        assert_eq!(taken(&mut sorted, 9), [(2, 0)], "the other port's are left");
     }
 
     #[test]

@@ -105,6 +105,14 @@ impl Gateway {
         self.wire.inject(&link, frame);
     }
 
+    /// The frame that came up first and waits, as the engine would be given it.
+    ///
+    /// # Panics
+    /// None waits.
+    pub fn next_upcall(&mut self) -> Input {
+        Input::Upcalls(at_once(self.datapath.upcalls(1)).expect("upcalls of a fake"))
+    }
+
     /// What left by which port since this was last asked, in the order of ports.
     pub fn take_sent(&mut self) -> Vec<(String, Vec<u8>)> {
         let mut sent = Vec::new();

@@ -120,6 +120,7 @@ macro_rules! datapath_cases {
             a_frame_that_ends_inside_its_second_tag_comes_without_a_key,
             no_more_come_than_were_asked_for,
             each_port_has_its_share,
+            stragglers_of_a_port_are_taken_without_waiting,
             a_storm_that_is_read_costs_another_nothing,
             a_call_that_is_given_up_loses_nothing,
             whoever_loses_the_upcalls_is_told,

@@ -97,6 +97,31 @@ pub async fn each_port_has_its_share<B: Bench>(bench: &mut B) {
     take_upcalls(&mut dp, 202 - 64).await;
 }
 
+/// Of the ports that are named, and the rest comes as ever.
+pub async fn stragglers_of_a_port_are_taken_without_waiting<B: Bench>(bench: &mut B) {
+    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
+    assert_eq!(dp.stragglers(&[a, b], 64), [], "nothing has come");
+    let frames: Vec<_> = (0..20).map(|n| plain(&n.to_string())).collect();
+    bench.inject("a", &frames);
+    bench.inject("b", &[plain("of b")]);
+    let mut seen: Vec<_> = take_upcalls(&mut dp, 1).await;
+    let of_b = seen.pop_if(|upcall| upcall.vport == b);
+    let mut taken = 0;
+    while seen.len() < frames.len() {
+        let stragglers = dp.stragglers(&[a], 7);
+        assert!((1..=7).contains(&stragglers.len()), "{} stragglers, asked for 1 to 7", stragglers.len());
+        taken += stragglers.len();
+        seen.extend(stragglers);
+    }
+    assert!(taken >= 19 && seen.iter().all(|upcall| upcall.vport == a), "{taken} of a");
+    assert_eq!(seen.into_iter().map(|upcall| upcall.frame).collect::<Vec<_>>(), frames, "in their order");
+    if of_b.is_none() {
+        assert_eq!(take_upcalls(&mut dp, 1).await[0].vport, b);
+    }
+    assert_eq!(dp.stragglers(&[a, b], 64), [], "each comes once");
+    assert_eq!(granted(dp.counters().await).lost, 0);
+}
+
 /// A reader that is slower than one port hears all of another, and what is lost of the first is counted.
 pub async fn a_storm_that_is_read_costs_another_nothing<B: Bench>(bench: &mut B) {
     let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;

@@ -47,6 +47,10 @@ impl Datapath for Watched {
         self.datapath.upcalls(most).await
     }
 
+    fn stragglers(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall> {
+        self.datapath.stragglers(ports, most)
+    }
+
     async fn set_meter(&mut self, id: MeterId, rate: MeterRate) -> Result<(), Refusal> {
         self.datapath.set_meter(id, rate).await
     }
