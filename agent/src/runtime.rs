@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use datapath::flow::FlowChange;
 use datapath::port::LinkEvent;
 use datapath::{Execute, FlowAnswer, FlowTable, Refusal, RefusalCause};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant as TokioInstant, sleep_until};
+use tokio::time::{Instant as TokioInstant, Sleep, sleep};
 use tracing::{debug, info, warn};
 use vlan::model::description::Description;
 use vlan::model::topology::Topology;
@@ -99,6 +100,8 @@ pub struct Runtime<D, O> {
     /// How often in a row the rest could not be read.
     unread: u32,
     reading: Reading,
+    /// Wakes at the earliest moment that was asked for since it rang last.
+    alarm: Pin<Box<Sleep>>,
     epoch: Epoch,
     /// When the clock was read last.
     looked_at: TokioInstant,
@@ -121,6 +124,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             upcalls_unread: 0,
             unread: 0,
             reading: Reading::new(),
+            alarm: Box::pin(sleep(FAR_AWAY)),
             epoch: Epoch::now(),
             looked_at: TokioInstant::now(),
         })
@@ -165,7 +169,8 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         let wake_at = self.engine.poll_timeout().map(|at| self.epoch.to_tokio(at));
         let is_pending = wake_at.is_some_and(|at| at <= now);
         let is_reading = self.reading.due().is_none_or(|at| at <= now);
-        let wake_at = [wake_at, self.reading.due()].into_iter().flatten().min();
+        let to_come = [wake_at, self.reading.due()].into_iter().flatten().filter(|at| *at > now);
+        let wake_at = to_come.min();
         tokio::select! {
             biased;
             inputs = self.wait(wake_at.unwrap_or(now + FAR_AWAY)) => inputs,
@@ -177,6 +182,11 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     }
 
     async fn wait(&mut self, wake_at: TokioInstant) -> Vec<Input> {
+        // It is set anew only where it would ring too late: to be put into the runtime's wheel and taken out again costs something
+        // with every frame that comes up, and a tick too many does nothing.
+        if self.alarm.is_elapsed() || wake_at < self.alarm.deadline() {
+            self.alarm.as_mut().reset(wake_at);
+        }
         tokio::select! {
             _ = self.wiring.stop.changed() => Vec::new(),
             Some(request) = self.wiring.requests.recv() => answer_request(&self.engine, request),
@@ -185,8 +195,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 vec![Input::Topology { revision, description, built }]
             }
             Some(event) = self.wiring.links.recv() => vec![Input::Link(event)],
-            // One timer for all: each is put into the runtime's wheel and taken out again around every frame that comes up.
-            _ = sleep_until(wake_at) => vec![Input::Tick],
+            () = self.alarm.as_mut() => vec![Input::Tick],
             upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
                 Ok(upcalls) => {
                     self.upcalls_unread = 0;
