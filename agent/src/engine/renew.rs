@@ -11,7 +11,7 @@ use super::Engine;
 use super::book::Record;
 use super::changes::Wanted;
 use super::statistics::Withdrawn;
-use super::upcall::{into_fabrics, kernel_mask, purpose};
+use super::upcall::{Account, kernel_mask};
 
 /// What became of a flow that was looked over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,8 @@ impl Engine {
         let header = record.key.header.clone();
         let (actions, _) = self.actions_of(port, &header, verdict);
         let record = self.book.get(id)?;
-        let purpose = purpose(verdict, &record.key.header, &actions);
+        let Account { purpose, into_fabrics } =
+            Account::of(self.switch.topology(), verdict, &record.key.header, &actions);
         let is_same = record.actions == actions;
         let renewed = Record {
             port: self.key_of(port),
@@ -83,7 +84,7 @@ impl Engine {
             source: verdict.source,
             likeness: verdict.likeness,
             depends: verdict.depends.clone(),
-            into_fabrics: into_fabrics(self.switch.topology(), verdict).collect(),
+            into_fabrics,
             unanswered: record.unanswered + u16::from(!is_same),
             actions: actions.clone(),
             ..record.clone()

@@ -8,6 +8,7 @@ use vlan::fdb::reflect::Evidence;
 use vlan::fdb::refusal::Refused;
 use vlan::frame::Header;
 use vlan::model::id::{FabricId, PortId};
+use vlan::model::topology::Topology;
 use vlan::policy;
 use vlan::time::Instant;
 use vlan::trace::Silent;
@@ -85,14 +86,15 @@ impl Engine {
         let footing = self.look_for_loop(now, incoming, &mut verdict, &mut learned);
         self.note_effect(now, verdict.effect);
         let (actions, lengths) = self.actions_of(port, &flow_key.header, &verdict);
+        let account = Account::of(self.switch.topology(), &verdict, &flow_key.header, &actions);
         let is_too_long = lengths.are_exceeded_by(&frame, &flow_key.header);
         match is_too_long {
             true => self.lose_lengthy(self.key_of(port), &lengths.limits),
-            false => self.count_judged(now, port, &verdict, &flow_key.header, &actions),
+            false => self.count_judged(now, port, &verdict, &account),
         }
         let vport = flow_key.vport;
         if is_cacheable(&verdict, learned.as_ref()) && may_be_left_to_kernel(&verdict, footing) {
-            self.put_flow(now, port, flow_key, &verdict, &actions);
+            self.put_flow(now, (port, flow_key), &verdict, &actions, account);
         }
         if !actions.is_empty() && !is_too_long {
             self.note_flown(now, port, &frame, &verdict);
@@ -125,19 +127,20 @@ impl Engine {
                 }
             }
         }
-        let seen = self.switch.topology().port(port).name.clone();
+        let name = |engine: &Engine| engine.switch.topology().port(port).name.clone();
         match *learned {
             Learned::Frozen { at, from, seen: location, .. } => {
                 let held = self.place_name(at);
                 // The other of its two sides, where it is seen at the one where it is held.
-                let seen = if at == location { self.place_name(from) } else { seen };
+                let seen = if at == location { self.place_name(from) } else { name(self) };
                 self.tell(Event::AddressFrozen { mac: header.src, held, seen });
             }
-            Learned::Refused(Refused::Reflected { at })
-                if self.time.may_tell(now, (REFLECTED, seen.clone())) =>
-            {
-                let held = self.place_name(at);
-                self.tell(Event::Reflected { mac: header.src, held, port: seen });
+            Learned::Refused(Refused::Reflected { at }) => {
+                let port = name(self);
+                if self.time.may_tell(now, (REFLECTED, port.clone())) {
+                    let held = self.place_name(at);
+                    self.tell(Event::Reflected { mac: header.src, held, port });
+                }
             }
             _ => {}
         }
@@ -174,37 +177,33 @@ impl Engine {
         (lower_within(&verdict.outputs, &meters, &lengths.limits, vport_of), lengths)
     }
 
-    fn count_judged(
-        &mut self,
-        now: Instant,
-        port: PortId,
-        verdict: &Verdict,
-        header: &Header,
-        actions: &[Action],
-    ) {
+    fn count_judged(&mut self, now: Instant, port: PortId, verdict: &Verdict, account: &Account) {
         let key = self.key_of(port);
-        match purpose(verdict, header, actions) {
+        match account.purpose {
             Purpose::Drop(reason, vid) => self.counts.lose(key, Loss::of(reason, vid), vid, 1),
             Purpose::Forward => {
                 let counts = self.counts.port(key);
                 counts.executed += 1;
                 counts.floods +=
                     u64::from(verdict.depends.iter().any(|d| matches!(d, Dependency::Segment(_))));
-                let fabrics: SmallVec<[FabricId; 1]> =
-                    into_fabrics(self.switch.topology(), verdict).collect();
                 // It may come back from there within a second, and is no move then.
-                for echo in verdict
-                    .source
-                    .iter()
-                    .flat_map(|source| fabrics.iter().map(|to| source.echo(verdict.likeness, *to)))
-                {
+                for echo in verdict.source.iter().flat_map(|source| {
+                    account.into_fabrics.iter().map(|to| source.echo(verdict.likeness, *to))
+                }) {
                     self.switch.fdb.note_sent(now, echo);
                 }
             }
         }
     }
 
-    fn put_flow(&mut self, now: Instant, port: PortId, key: FlowKey, verdict: &Verdict, actions: &[Action]) {
+    fn put_flow(
+        &mut self,
+        now: Instant,
+        (port, key): (PortId, FlowKey),
+        verdict: &Verdict,
+        actions: &[Action],
+        account: Account,
+    ) {
         let mask = kernel_mask(verdict.consulted);
         let known = self.book.find_class(&key, &mask);
         let (mut stats, mut before) = (FlowStats::default(), SmallVec::new());
@@ -220,7 +219,7 @@ impl Engine {
             return;
         }
         let id = known.unwrap_or_else(|| self.book.new_id());
-        let purpose = purpose(verdict, &key.header, actions);
+        let Account { purpose, into_fabrics } = account;
         let record = Record {
             id,
             key: key.clone(),
@@ -232,7 +231,7 @@ impl Engine {
             source: verdict.source,
             likeness: verdict.likeness,
             depends: verdict.depends.clone(),
-            into_fabrics: into_fabrics(self.switch.topology(), verdict).collect(),
+            into_fabrics,
             stats,
             used: now,
             unanswered: 1,
@@ -255,9 +254,24 @@ impl Engine {
     }
 }
 
-/// What frames of a verdict are counted as. A frame whose every way out is to a vport that is gone, or to
-/// another host, has no member to go to.
-pub(super) fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) -> Purpose {
+/// What becomes of frames of a verdict, as far as the book keeps it.
+pub(super) struct Account {
+    /// What they are counted as.
+    pub(super) purpose: Purpose,
+    /// The fabrics that they go out into.
+    pub(super) into_fabrics: SmallVec<[FabricId; 1]>,
+}
+
+impl Account {
+    /// Of frames with this header, where the verdict comes to these actions.
+    pub(super) fn of(topology: &Topology, verdict: &Verdict, header: &Header, actions: &[Action]) -> Account {
+        let into_fabrics = into_fabrics(topology, verdict).collect();
+        Account { purpose: purpose(verdict, header, actions), into_fabrics }
+    }
+}
+
+/// A frame whose every way out is to a vport that is gone, or to another host, has no member to go to.
+fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) -> Purpose {
     match verdict.decision {
         Decision::Forward if !actions.is_empty() => Purpose::Forward,
         Decision::Forward | Decision::Unjudged => Purpose::Drop(DropReason::NoMember, None),
@@ -268,11 +282,7 @@ pub(super) fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) ->
     }
 }
 
-/// The fabrics that the frame goes out into.
-pub(super) fn into_fabrics<'a>(
-    topology: &'a vlan::model::topology::Topology,
-    verdict: &'a Verdict,
-) -> impl Iterator<Item = FabricId> + 'a {
+fn into_fabrics<'a>(topology: &'a Topology, verdict: &'a Verdict) -> impl Iterator<Item = FabricId> + 'a {
     verdict.outputs.iter().filter_map(move |output| match output.to {
         Egress::Port(port) => topology.port(port).group,
         Egress::Tunnel { .. } => None,

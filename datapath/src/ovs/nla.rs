@@ -21,11 +21,14 @@ impl NlaWriter {
         NlaWriter { bytes, longest: 0 }
     }
 
-    /// Appends an attribute and pads it.
+    /// Appends an attribute and pads it. Inlined, since the length of most payloads is known where they are put.
+    #[inline(always)]
     pub(super) fn put(&mut self, kind: u16, payload: &[u8]) {
-        let start = self.open(kind);
+        let len = HEADER_LEN + payload.len();
+        self.longest = self.longest.max(len);
+        self.bytes.extend_from_slice(&header(kind, len));
         self.bytes.extend_from_slice(payload);
-        self.close(start);
+        self.bytes.extend_from_slice(&[0; 3][..align(len) - len]);
     }
 
     /// Appends a number in host order.
@@ -69,21 +72,25 @@ impl NlaWriter {
 
     fn open(&mut self, kind: u16) -> usize {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; 2]);
-        self.bytes.extend_from_slice(&kind.to_ne_bytes());
+        self.bytes.extend_from_slice(&header(kind, 0));
         start
     }
 
     fn close(&mut self, start: usize) {
         let len = self.bytes.len() - start;
         self.longest = self.longest.max(len);
-        // A length over 16 bits is refused in `finish`, so what is written for it does not matter.
-        let [a, b] = (len as u16).to_ne_bytes();
+        let [a, b, ..] = header(0, len);
         if let Some(field) = self.bytes.get_mut(start..start + 2) {
             field.copy_from_slice(&[a, b]);
         }
-        self.bytes.resize(align(self.bytes.len()), 0);
+        self.bytes.extend_from_slice(&[0; 3][..align(len) - len]);
     }
+}
+
+/// struct nlattr. A length over 16 bits is refused in [`NlaWriter::finish`], so what is written for it does not matter.
+fn header(kind: u16, len: usize) -> [u8; HEADER_LEN] {
+    let ([a, b], [c, d]) = ((len as u16).to_ne_bytes(), kind.to_ne_bytes());
+    [a, b, c, d]
 }
 
 /// One attribute of a message.
