@@ -61,6 +61,7 @@ mod bursts;
 mod changes;
 mod claims;
 mod class;
+mod due;
 mod echo;
 mod hands;
 mod lengths;

@@ -9,6 +9,7 @@ use vlan::time::Instant;
 use vlan::verdict::Dependency;
 
 use super::Engine;
+use super::due::Due;
 use super::standing::Cause;
 use crate::counters::PortKey;
 use crate::event::Event;
@@ -18,6 +19,8 @@ use crate::event::Event;
 pub(super) struct Clockwork {
     /// Blocked ports by name.
     blocked: BTreeMap<String, Blocked>,
+    /// When each of them is let go.
+    release: Due<String>,
     /// When an event of a kind may be told again.
     told: BTreeMap<(&'static str, String), Instant>,
     /// First frames dropped over budget, not told yet.
@@ -37,8 +40,7 @@ struct Blocked {
 
 impl Clockwork {
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let unblock = self.blocked.values().map(|blocked| blocked.until).min();
-        [unblock, self.report_at, self.delete_at, self.sweep_at].into_iter().flatten().min()
+        [self.release.next(), self.report_at, self.delete_at, self.sweep_at].into_iter().flatten().min()
     }
 
     pub(super) fn blocked_until(&self, port: &str) -> Option<Instant> {
@@ -111,6 +113,7 @@ impl Engine {
     /// Blocks a port, or blocks it for longer.
     pub(super) fn block(&mut self, now: Instant, port: PortId, cause: Cause, pause: Duration) {
         let name = self.switch.topology().port(port).name.clone();
+        self.time.release.set(name.clone(), now + pause);
         if self.time.blocked.insert(name.clone(), Blocked { until: now + pause, cause }).is_none() {
             let why = cause.sentence().to_owned();
             self.tell(Event::PortBlocked { port: name, why, seconds: pause.as_secs() });
@@ -120,6 +123,7 @@ impl Engine {
 
     /// Lets one port forward again.
     pub(super) fn unblock(&mut self, now: Instant, port: &str) {
+        self.time.release.remove(&port.to_owned());
         if self.time.blocked.remove(port).is_some() {
             self.tell(Event::PortUnblocked { port: port.to_owned() });
             let id = self.switch.topology().port_named(port).map(|port| port.id);
@@ -132,18 +136,14 @@ impl Engine {
     /// Ports that are no more are blocked no longer.
     pub(super) fn forget_blocked(&mut self) {
         let topology = self.switch.topology();
-        self.time.blocked.retain(|name, _| topology.port_named(name).is_some());
+        let gone = |name: &String| topology.port_named(name).is_none();
+        for (name, _) in self.time.blocked.extract_if(.., |name, _| gone(name)) {
+            self.time.release.remove(&name);
+        }
     }
 
     fn let_go(&mut self, now: Instant) {
-        let due: Vec<String> = self
-            .time
-            .blocked
-            .iter()
-            .filter(|(_, blocked)| blocked.until <= now)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for port in due {
+        while let Some(port) = self.time.release.take(now) {
             self.unblock(now, &port);
         }
     }
