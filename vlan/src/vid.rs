@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU16;
+use std::str::FromStr;
 
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,18 @@ impl From<Vid> for u16 {
     }
 }
 
+impl FromStr for Vid {
+    type Err = VidTextError;
+
+    /// Digits only, without a sign or a leading zero: each VID has one form.
+    fn from_str(text: &str) -> Result<Vid, VidTextError> {
+        let is_padded = text.starts_with('0');
+        let is_number =
+            (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) && !is_padded;
+        is_number.then(|| text.parse().ok()).flatten().and_then(Vid::new).ok_or(VidTextError)
+    }
+}
+
 impl fmt::Display for Vid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
@@ -59,6 +72,11 @@ impl fmt::Debug for Vid {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not a usable VLAN identifier, allowed is 1 to 4094")]
 pub struct VidRangeError(u16);
+
+/// Text that is not a usable VLAN identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("allowed are 1 to 4094, without a leading zero")]
+pub struct VidTextError;
 
 /// A set of VLAN identifiers: one bit each, 512 bytes.
 #[derive(Clone, PartialEq, Eq)]
@@ -260,7 +278,7 @@ impl<'de> serde::de::Visitor<'de> for Ranges {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<VidSet, E> {
-        let number = |text: &str| text.parse().ok().and_then(Vid::new);
+        let number = |text: &str| text.parse::<Vid>().ok();
         let mut set = VidSet::new();
         for part in text.split(',').filter(|_| !text.is_empty()) {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -295,6 +313,16 @@ mod tests {
         assert_eq!(Vid::new(0), None);
         assert_eq!(Vid::new(4095), None);
         assert_eq!(Vid::new(4094).map(Vid::get), Some(4094));
+    }
+
+    #[test]
+    fn an_identifier_has_one_form() {
+        for (text, expected) in [("1", Some(1)), ("8", Some(8)), ("100", Some(100)), ("4094", Some(4094))] {
+            assert_eq!(text.parse().ok(), expected.and_then(Vid::new), "{text}");
+        }
+        for text in ["", "0", "05", "+5", "-5", " 5", "4095", "00005", "99999999", "5 ", "0x5"] {
+            assert!(text.parse::<Vid>().is_err(), "{text:?}");
+        }
     }
 
     #[test]

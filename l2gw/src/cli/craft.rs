@@ -43,12 +43,18 @@ impl FromStr for Vids {
 
     fn from_str(text: &str) -> Result<Vids, String> {
         let vids: Option<Vec<u16>> =
-            text.split('.').map(|vid| vid.parse().ok().filter(|vid| *vid <= 4095)).collect();
+            text.split('.').map(|vid| number(vid).filter(|vid| *vid <= 4095)).collect();
         match vids {
             Some(vids) if vids.len() <= 2 => Ok(Vids(vids)),
             _ => Err("allowed are VID and OUTER.INNER, each 0 to 4095".to_owned()),
         }
     }
+}
+
+/// Digits only, without a sign or a leading zero.
+fn number(text: &str) -> Option<u16> {
+    let is_number = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    is_number.then(|| text.parse().ok()).flatten()
 }
 
 fn tpid(text: &str) -> Result<Tpid, String> {

@@ -11,6 +11,7 @@ use vlan::model::description::{
     BpduPolicy, Bridge, BridgeKind, DatapathKind, Description, Host, HostAddresses, Mode, NativeInner,
     OnLimit, Peering, Port, Redundancy, Storm, TrunkMode,
 };
+use vlan::model::shown::is_shown;
 use vlan::tag::Tpid;
 use vlan::vid::{Vid, VidSet};
 
@@ -315,7 +316,7 @@ fn quoted(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if !is_shown(c) => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
             c => quoted.push(c),
         }
     }

@@ -6,6 +6,7 @@ use agent::list::{Asked, Listed};
 use agent::view::{BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use vlan::model::shown::printable;
 
 use crate::cli::args::{At, Selection, Subject};
 use crate::cli::client::{Client, ClientError};
@@ -155,7 +156,9 @@ trait Row: Serialize + DeserializeOwned {
 }
 
 fn print_columns<T: Row>(rows: &[T], out: &mut impl Write) -> io::Result<()> {
-    let lines: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
+    // Links of the host have the names that somebody gave them.
+    let printed = |row: &T| row.cells().iter().map(|cell| printable(cell)).collect();
+    let lines: Vec<Vec<String>> = rows.iter().map(printed).collect();
     let width = |column: usize| {
         let cells = lines.iter().map(|line| line[column].chars().count());
         cells.chain([T::HEADINGS[column].len()]).max().unwrap_or(0)
@@ -330,6 +333,17 @@ mod tests {
         assert_eq!(some(&list(0)), "");
         assert_eq!(some(&list(8)), "1, 2, 3, 4, 5, 6, 7, 8");
         assert_eq!(some(&list(4094)), "1, 2, 3, 4, 5, 6, 7, 8 and 4086 more");
+    }
+
+    #[test]
+    fn what_the_kernel_calls_a_link_reaches_no_terminal_as_it_is() {
+        let event = agent::event::Event::VportGone { link: "ta\u{202e}p\u{1b}[2J".to_owned() };
+        let row = EventView { at_ms: 0, text: event.to_string(), event };
+        let mut out = Vec::new();
+        print_columns(&[row], &mut out).unwrap();
+        let said = String::from_utf8(out).unwrap();
+        assert!(said.lines().all(|line| line.chars().all(vlan::model::shown::is_shown)), "{said:?}");
+        assert!(said.contains("\\u{202e}p"), "{said}");
     }
 
     #[test]

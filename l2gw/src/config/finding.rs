@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use vlan::model::shown::printable;
 
 /// One mistake or warning about one place of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -98,11 +99,6 @@ pub(crate) fn is_none(more: &usize) -> bool {
 
 /// Mistakes or warnings that are told; nobody mends more of them at once.
 pub(super) const MOST_TOLD: usize = 1_000;
-
-/// `name` on one line: control characters as escapes, so that a file's name cannot forge a line of output.
-pub(crate) fn printable(name: &str) -> String {
-    name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
-}
 
 #[cfg(test)]
 mod tests {

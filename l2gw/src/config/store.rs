@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use vlan::model::shown::is_shown;
 use vlan::model::value::quote;
 
 use super::section::{Reading, Section, Value, refuse};
@@ -127,7 +128,13 @@ pub(super) fn journal(section: &mut Section<'_, '_>) -> Journal {
 
 fn absolute_path(value: &Value<'_>) -> Reading<PathBuf> {
     let path = value::text(value, "an absolute path, in double quotes")?;
-    if path.starts_with('/') && !path.contains('\0') {
+    if !path.chars().all(is_shown) {
+        return refuse(
+            value,
+            format!("{} has a character that does not show, allowed are those that do", quote(path)),
+        );
+    }
+    if path.starts_with('/') {
         return Ok(PathBuf::from(path));
     }
     refuse(value, format!("{} is not an absolute path, allowed is one that starts with \"/\"", quote(path)))
@@ -136,7 +143,7 @@ fn absolute_path(value: &Value<'_>) -> Reading<PathBuf> {
 /// A node's path as ZooKeeper has it (`PathUtils.validatePath`): no empty part, no `.` or `..`, no `/` at the end.
 fn node_path(value: &Value<'_>) -> Reading<String> {
     let path = value::text(value, "a node's path such as \"/l2gw\"")?;
-    let is_part = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+    let is_part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_shown);
     if path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part)) {
         return Ok(path.to_owned());
     }

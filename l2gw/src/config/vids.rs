@@ -121,9 +121,11 @@ fn span(written: &str) -> Result<Span, String> {
     }
 }
 
-/// Digits only; what is beyond 16 bits is as far past the last VLAN as 65535 is.
+/// Digits only, as TOML writes an integer: without a leading zero. What is beyond 16 bits is as far past the last VLAN as 65535 is.
 fn number(digits: &str) -> Option<u16> {
-    let is_number = !digits.is_empty() && digits.len() <= 9 && digits.bytes().all(|b| b.is_ascii_digit());
+    let is_padded = digits.len() > 1 && digits.starts_with('0');
+    let is_number =
+        (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !is_padded;
     let number: u32 = is_number.then(|| digits.parse().ok())??;
     Some(u16::try_from(number).unwrap_or(u16::MAX))
 }
@@ -202,7 +204,6 @@ mod tests {
     fn spans_end_at_the_last_usable_vlan() {
         for (written, expected) in [
             ("8", Ok((8, 8))),
-            ("008", Ok((8, 8))),
             ("1-4094", Ok((1, 4094))),
             ("7-7", Ok((7, 7))),
             ("0", Err("\"0\" is not a usable VLAN identifier, allowed is 1 to 4094")),
@@ -220,7 +221,24 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_no_vid() {
-        for written in ["", "-", "5-", "-5", "+5", "5,8", "1-2-3", "a", "5 ", "1000000000", "５"] {
+        for written in [
+            "",
+            "-",
+            "5-",
+            "-5",
+            "+5",
+            "5,8",
+            "1-2-3",
+            "a",
+            "5 ",
+            "1000000000",
+            "５",
+            "05",
+            "008",
+            "00",
+            "05-9",
+            "5-09",
+        ] {
             let text = span(written).unwrap_err();
             assert!(text.contains("is no VID, allowed is"), "{written}: {text}");
         }

@@ -19,6 +19,7 @@ mod objects;
 pub mod port;
 pub(crate) mod renumber;
 pub mod segment;
+pub mod shown;
 pub mod topology;
 pub mod value;
 mod warnings;

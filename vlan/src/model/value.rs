@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::addr::MacAddr;
+use crate::model::shown::{self, is_shown};
 
 /// `text` in double quotes, on one line, at most 64 characters of it: what came from outside may be shown to a terminal.
 pub fn quote(text: &str) -> String {
@@ -16,12 +17,7 @@ pub fn quote(text: &str) -> String {
         }
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.extend(c.escape_default()),
-            // Direction and other format marks would make a terminal show something else than there is.
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
-                quoted.extend(c.escape_unicode());
-            }
-            c => quoted.push(c),
+            c => shown::push(&mut quoted, c),
         }
     }
     quoted.push('"');
@@ -43,7 +39,8 @@ pub fn name(name: &str) -> Result<(), String> {
     Err(format!("{} is not a name, allowed is a-z, 0-9 and '-' (not first), at most 63 bytes", quote(name)))
 }
 
-/// A netdev's name: 1 to 15 bytes (`IFNAMSIZ` of `include/uapi/linux/if.h`, less its end), as `dev_valid_name` of `net/core/dev.c` has it.
+/// A netdev's name: 1 to 15 bytes (`IFNAMSIZ` of `include/uapi/linux/if.h`, less its end), as `dev_valid_name` of `net/core/dev.c` has it,
+/// and all of them to be seen ([`is_shown`]).
 ///
 /// # Errors
 /// The name and what is allowed.
@@ -57,6 +54,8 @@ pub fn link(link: &str) -> Result<(), String> {
             "has a character no link has"
         }
         _ if link.chars().any(char::is_control) => "has a control character",
+        // The kernel allows it; an operator could not tell such a name from another one.
+        _ if !link.chars().all(is_shown) => "has a character that does not show (format or direction)",
         _ => return Ok(()),
     };
     Err(format!(
@@ -84,6 +83,10 @@ pub fn station(mac: MacAddr) -> Result<(), &'static str> {
 /// # Errors
 /// What is to be said of the address.
 pub fn machine(ip: IpAddr) -> Result<(), &'static str> {
+    if matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some()) {
+        // RFC 4291 2.5.5.2: it stands for an IPv4 address within a program, and on no network.
+        return Err("is an IPv4 address in the form of IPv6, allowed is its own form, such as \"192.0.2.1\"");
+    }
     let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     if ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() || is_broadcast {
         return Err(
@@ -176,6 +179,18 @@ mod tests {
         assert_eq!(quote("a\n\"b\"\u{1b}[31m"), r#""a\n\"b\"\u{1b}[31m""#);
         assert_eq!(quote("\u{202e}x"), "\"\\u{202e}x\"");
         assert_eq!(quote(&"é".repeat(100)).chars().count(), LONGEST_QUOTE + 3);
+    }
+
+    #[test]
+    fn an_ipv4_address_has_one_form() {
+        for refused in
+            ["::ffff:127.0.0.1", "::ffff:192.0.2.1", "::ffff:0.0.0.0", "127.0.0.1", "::1", "::", "ff02::1"]
+        {
+            assert!(machine(refused.parse().unwrap()).is_err(), "{refused}");
+        }
+        for right in ["192.0.2.1", "2001:db8::1", "fe80::1", "64:ff9b::192.0.2.1"] {
+            assert_eq!(machine(right.parse().unwrap()), Ok(()), "{right}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::model::check::Findings;
-use crate::model::description::{BridgeKind, Description, Mode};
+use crate::model::description::{BridgeKind, Description, Mode, NativeInner, Port as Declared};
 use crate::model::id::{BridgeId, FabricId, HostId};
 use crate::model::mistake::{Mistake, Table};
 use crate::model::port::{Mode as Compiled, Port};
@@ -19,6 +19,7 @@ pub(super) fn warnings(topology: &Topology) -> Vec<Mistake> {
     warner.led_to_by_nothing();
     warner.accessed_in_vain();
     warner.carried_in_vain();
+    warner.tagged_in_vain();
     warner.several_trunks();
     warner.devices_of_links();
     warner.silent_addresses();
@@ -168,6 +169,26 @@ impl<'a> Warner<'a> {
         }
     }
 
+    /// Trunks that are told how the native VLAN leaves, and have none.
+    fn tagged_in_vain(&mut self) {
+        for port in self.topology.ports() {
+            let (table, index) = self.description.place_of(port.id.0 as usize);
+            let Some(Mode::Trunk(trunk)) = self.declared(port).map(|declared| &declared.mode) else {
+                continue;
+            };
+            if trunk.native.is_some() {
+                continue;
+            }
+            let is_other = trunk.native_inner != NativeInner::default();
+            for (key, is_set) in [("native-tagged", trunk.native_tagged), ("native-inner", is_other)] {
+                if is_set {
+                    let text = "has no effect: without \"native\" no VLAN leaves untagged".to_owned();
+                    self.findings.add(table, index, key, text);
+                }
+            }
+        }
+    }
+
     /// Whether a segment has no two members that forward to each other: the trunks of one group do not.
     fn is_lonely(&self, segment: &Segment) -> bool {
         let mut sides = segment.members.iter().map(|member| {
@@ -178,10 +199,14 @@ impl<'a> Warner<'a> {
         sides.all(|side| Some(side) == first)
     }
 
-    fn declared_vids(&self, port: &Port) -> Option<&'a VidSet> {
+    fn declared(&self, port: &Port) -> Option<&'a Declared> {
         let (table, index) = self.description.place_of(port.id.0 as usize);
         let list = if table == Table::Trunks { &self.description.trunks } else { &self.description.ports };
-        match &list.get(index)?.mode {
+        list.get(index)
+    }
+
+    fn declared_vids(&self, port: &Port) -> Option<&'a VidSet> {
+        match &self.declared(port)?.mode {
             Mode::Trunk(trunk) => trunk.vlans.as_ref(),
             _ => None,
         }
