@@ -19,7 +19,8 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request as AxumRequest, State};
-use axum::http::StatusCode;
+use axum::http::header::ALLOW;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -32,7 +33,7 @@ use tokio::sync::{mpsc, watch};
 use vlan::model::description::Description;
 use vlan::time::Instant;
 
-use crate::door::{Door, DoorError};
+use crate::door::{Door, DoorError, unread};
 use crate::engine::Engine;
 use crate::engine::show::NoCommand;
 use crate::input::Command;
@@ -66,6 +67,7 @@ pub struct Published {
 
 /// A frame to be traced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TraceQuestion {
     /// The arrival port.
     pub port: String,
@@ -105,9 +107,7 @@ fn router(admin: Admin) -> Router {
         .fallback(|| async {
             failure(StatusCode::NOT_FOUND, "there is nothing here; see /v1/status".to_owned())
         })
-        .method_not_allowed_fallback(|| async {
-            failure(StatusCode::METHOD_NOT_ALLOWED, "this is read by GET, or written by POST".to_owned())
-        })
+        .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(admin.clone(), once_started))
         .with_state(admin)
@@ -122,6 +122,19 @@ async fn once_started(State(admin): State<Admin>, request: AxumRequest, next: Ne
             failure(StatusCode::SERVICE_UNAVAILABLE, format!("the daemon is starting: {step}; ask again"))
         }
     }
+}
+
+/// Says by which methods a path can be asked (RFC 9110 15.5.6).
+async fn not_allowed(uri: Uri) -> Response {
+    let path = uri.path();
+    let (methods, words) = match path {
+        "/v1/topology" => ("GET, HEAD, POST", "read by GET and written by POST"),
+        "/v1/trace" | "/v1/command" => ("POST", "asked by POST, with JSON"),
+        _ => ("GET, HEAD", "read by GET"),
+    };
+    let answer =
+        failure(StatusCode::METHOD_NOT_ALLOWED, format!("{path} is {words}, and by no other method"));
+    ([(ALLOW, methods)], answer).into_response()
 }
 
 async fn look<T, F>(State(admin): State<Admin>, view: F) -> Response
@@ -171,6 +184,7 @@ fn status_of(error: &ListError) -> StatusCode {
 
 /// What is asked of the journal.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Newest {
     /// How many.
     #[serde(default = "usual_number")]
@@ -284,10 +298,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Response;
 
     async fn from_request(request: AxumRequest, state: &S) -> Result<Body<T>, Response> {
-        match Json::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Body(body)),
-            Err(rejection) => Err(rejected(rejection.status(), rejection.body_text())),
-        }
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|rejection| rejected(rejection.status(), rejection.body_text()))?;
+        serde_json::from_slice(&bytes)
+            .map(Body)
+            .map_err(|error| failure(StatusCode::BAD_REQUEST, unread::in_words(&error)))
     }
 }
 

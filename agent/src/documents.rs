@@ -15,15 +15,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vlan::model::description::{Bridge, Description, Host, Peering, Port};
 
+use crate::door::unread::unknown_key;
+
 /// A host and its place in the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct HostShard {
     host: (u32, Host),
 }
 
 /// A bridge, its VLANs and its ports, each with its place in the file; or more of the latter, without the bridge.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct BridgeShard {
     bridge: Option<(u32, Bridge)>,
     vlans: Vec<(u32, Peering)>,
@@ -63,7 +66,7 @@ pub enum DocumentError {
     Key {
         /// The shard.
         name: String,
-        /// The key, and those that it is under, separated by dots.
+        /// The key.
         key: String,
     },
     /// An object's name cannot be a shard's.
@@ -228,7 +231,7 @@ fn leave_out(value: &mut Value) {
     }
 }
 
-fn decode<T: Serialize + DeserializeOwned>(
+fn decode<T: DeserializeOwned>(
     name: &str,
     bytes: &[u8],
     read_format1: fn(&[u8]) -> Result<Value, nsdb::schema::SchemaError>,
@@ -244,28 +247,11 @@ fn decode<T: Serialize + DeserializeOwned>(
     if format != FORMAT {
         return Err(DocumentError::Format { name: name.to_owned(), found: format });
     }
-    let document: T = serde_json::from_value(value.clone()).map_err(damaged)?;
-    let kept = serde_json::to_value(&document).map_err(damaged)?;
-    match overlooked(&value, &kept) {
-        Some(key) => Err(DocumentError::Key { name: name.to_owned(), key }),
-        None => Ok(document),
-    }
-}
-
-/// The first key of `value` that `kept` does not have. To go on without it might open what it closes.
-fn overlooked(value: &Value, kept: &Value) -> Option<String> {
-    match (value, kept) {
-        (Value::Object(all), Value::Object(kept)) => {
-            all.iter().find_map(|(key, value)| match kept.get(key) {
-                None => Some(key.clone()),
-                Some(kept) => overlooked(value, kept).map(|under| format!("{key}.{under}")),
-            })
-        }
-        (Value::Array(all), Value::Array(kept)) => {
-            all.iter().zip(kept).find_map(|(value, kept)| overlooked(value, kept))
-        }
-        _ => None,
-    }
+    // To go on without a key might open what it closes.
+    serde_json::from_value(value).map_err(|source| match unknown_key(&source) {
+        Some(key) => DocumentError::Key { name: name.to_owned(), key },
+        None => damaged(source),
+    })
 }
 
 const HOSTS: &str = "hosts/";
@@ -428,7 +414,7 @@ mod tests {
         assert!(with(r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1"}]}"#).is_ok());
         assert!(with(r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1","underlay":null}]}"#).is_ok());
         for (text, what) in [
-            (r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1","site":"b"}]}"#, "\"host.site\""),
+            (r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1","site":"b"}]}"#, "\"site\""),
             (r#"{"format":2,"needs":["site"],"host":[0,{"datapath":"auto","name":"gw1"}]}"#, "\"needs\""),
             (r#"{"format":3,"host":[0,{"datapath":"auto","name":"gw1"}]}"#, "format 3"),
             (r#"{"host":[0,{"datapath":"auto","name":"gw1"}]}"#, "format null"),
@@ -437,6 +423,56 @@ mod tests {
             let error = with(text).unwrap_err().to_string();
             assert!(error.contains("hosts/gw1") && error.contains(what), "{error}");
         }
+    }
+
+    /// Every object of a shard, one after another, with a key more than this version knows.
+    fn with_a_key_more(value: &Value) -> Vec<Value> {
+        let mut all = Vec::new();
+        match value {
+            Value::Object(map) => {
+                let mut more = map.clone();
+                more.insert("new".to_owned(), Value::from(1));
+                all.push(Value::Object(more));
+                for (key, inner) in map {
+                    let with = |inner| {
+                        let mut with = map.clone();
+                        with.insert(key.clone(), inner);
+                        Value::Object(with)
+                    };
+                    // VLANs to VLANs are no keys.
+                    all.extend(with_a_key_more(inner).into_iter().filter(|_| key != "translate").map(with));
+                }
+            }
+            Value::Array(list) => {
+                for (index, inner) in list.iter().enumerate() {
+                    let with = |inner| {
+                        let mut with = list.clone();
+                        with[index] = inner;
+                        Value::Array(with)
+                    };
+                    all.extend(with_a_key_more(inner).into_iter().map(with));
+                }
+            }
+            _ => {}
+        }
+        all
+    }
+
+    #[test]
+    fn no_object_of_a_shard_has_a_key_that_is_passed_over() {
+        let stored: Description = serde_json::from_str(include_str!("documents/format1.json")).unwrap();
+        let mut tried = 0;
+        for (name, bytes) in written(&stored) {
+            for changed in with_a_key_more(&serde_json::from_slice(&bytes).unwrap()) {
+                let text = serde_json::to_vec(&changed).unwrap();
+                let error = read(&[(name.clone(), text)]).unwrap_err().to_string();
+                // The name of an enum's variant is the one key that there is.
+                let is_told = error.contains("\"new\"") || error.contains("single key");
+                assert!(error.contains(&name) && is_told, "{error}: {changed}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 20, "{tried}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use vlan::model::description::Description;
 use vlan::model::mistake::{Mistake, Place};
+use vlan::model::shown::is_shown;
 use vlan::model::topology::Topology;
 
 use crate::door::taken::Taken;
@@ -20,11 +21,13 @@ use crate::topology::{self, Authorship, TopologyError};
 
 mod file;
 mod taken;
+pub(crate) mod unread;
 
 pub use file::{AtStart, FileMark, canonical};
 
 /// A revision to be published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Proposal {
     /// The revision that it was planned against; `None` publishes over whatever is there.
     pub expected: Option<u64>,
@@ -154,8 +157,9 @@ impl Door {
     pub async fn publish_text(&self, text: impl AsRef<[u8]> + Send + 'static) -> Result<Accepted, DoorError> {
         let is_small = text.as_ref().len() <= SMALL;
         let read = move || {
-            let proposal: Proposal = serde_json::from_slice(text.as_ref())
-                .map_err(|error| DoorError::Unreadable(format!("this is no proposal: {error}")))?;
+            let proposal: Proposal = serde_json::from_slice(text.as_ref()).map_err(|error| {
+                DoorError::Unreadable(format!("this is no proposal: {}", unread::in_words(&error)))
+            })?;
             build(proposal)
         };
         let proposal = if is_small { read() } else { self.aside(read).await };
@@ -188,12 +192,16 @@ impl Door {
 
     async fn let_in(&self, proposal: Proposal) -> Result<Accepted, DoorError> {
         let _alone = self.publishing.lock().await;
-        let accepted = self.let_in_alone(&proposal).await?;
-        self.note_file(&proposal, accepted.revision).await;
-        Ok(accepted)
+        self.let_in_alone(&proposal).await
     }
 
     async fn let_in_alone(&self, proposal: &Proposal) -> Result<Accepted, DoorError> {
+        let accepted = self.make_newest(proposal).await?;
+        self.note_file(proposal, accepted.revision).await;
+        Ok(accepted)
+    }
+
+    async fn make_newest(&self, proposal: &Proposal) -> Result<Accepted, DoorError> {
         let by = Authorship { author: proposal.author.clone(), note: proposal.note.clone() };
         let mut tries = 0;
         loop {
@@ -253,7 +261,7 @@ impl Door {
 fn build(proposal: Proposal) -> Result<Proposal, DoorError> {
     for (what, text) in [("author", &proposal.author), ("note", &proposal.note)] {
         // They are shown on terminals.
-        if let Some(character) = text.chars().find(|character| character.is_control()) {
+        if let Some(character) = text.chars().find(|character| !is_shown(*character)) {
             return Err(DoorError::Wrong(vec![format!(
                 "{what}: {text:?} has {character:?}, allowed is printable text"
             )]));

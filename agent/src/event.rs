@@ -23,7 +23,7 @@ pub enum Event {
         /// Its mistakes.
         mistakes: Vec<String>,
     },
-    /// At the start: the file is another than when it was published last, and is the newest revision now.
+    /// At the start, where the file is another than when it was published last, or by SIGHUP: it is the newest revision now.
     FileApplied {
         /// The file.
         file: String,
@@ -253,9 +253,9 @@ impl Event {
             Event::RevisionRefused { revision, mistakes } => {
                 format!("revision {revision} is refused, the one before stays: {}", mistakes.join("; "))
             }
-            Event::FileApplied { file, revision, replaced, by } => format!(
-                "{file} has changed and is revision {revision} now; it replaces revision {replaced} ({by})"
-            ),
+            Event::FileApplied { file, revision, replaced, by } => {
+                format!("{file} is revision {revision} now; it replaces revision {replaced} ({by})")
+            }
             Event::FileKept { file, published, revision, by } => format!(
                 "{file} is as it was when it became revision {published}; revision {revision} ({by}) came after it and stays"
             ),

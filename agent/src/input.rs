@@ -90,7 +90,7 @@ pub enum Answer {
 
 /// What an operator can ask of a running host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
     /// Forget learned addresses: all, or those of one port.
     FlushAddresses {

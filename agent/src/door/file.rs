@@ -7,6 +7,7 @@ use nsdb::{Local, ShardId};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 use vlan::model::description::Description;
+use vlan::model::shown::printable;
 
 use super::{Accepted, Door, DoorError, Proposal};
 use crate::documents;
@@ -15,6 +16,7 @@ use crate::{journal, topology};
 
 /// Which file a proposal was read from, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FileMark {
     /// The file, without symbolic links in its path.
     pub path: PathBuf,
@@ -44,8 +46,10 @@ pub enum AtStart {
 /// What was last published from a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct LastPublished {
-    #[serde(flatten)]
-    file: FileMark,
+    /// The file, as in [`FileMark`].
+    path: PathBuf,
+    /// Of its text, as in [`FileMark`].
+    digest: String,
     /// The same for what it declares: a new comment changes nothing.
     declared: String,
     revision: u64,
@@ -59,34 +63,50 @@ impl Door {
     pub async fn publish_at_start(&self, proposal: Proposal) -> Result<AtStart, DoorError> {
         let newest = topology::newest_root(&self.store).await?;
         let last = self.last_published().await;
-        let file = self.file.clone().unwrap_or_default().display().to_string();
+        let file = self.file_in_words();
         let digests = (proposal.file.as_ref().map(|file| file.digest.clone()), digest(&proposal.description));
-        let accepted = if let (Some(newest), Some(last)) = (&newest, &last) {
-            let is_unchanged = Some(&last.file.digest) == digests.0.as_ref() || last.declared == digests.1;
+        if let (Some(newest), Some(last)) = (&newest, &last) {
+            let is_unchanged = Some(&last.digest) == digests.0.as_ref() || last.declared == digests.1;
             if is_unchanged && newest.revision.get() > last.revision {
                 self.tell_kept(file, last.revision, newest).await;
                 return Ok(AtStart::Kept { revision: newest.revision.get() });
             }
-            self.publish(proposal).await?
-        } else {
-            self.publish(proposal).await?
-        };
+        }
+        Ok(AtStart::InForce(self.publish_file(proposal).await?))
+    }
+
+    /// Publishes the daemon's own file over whatever is there, and tells which revision it replaces, and whose.
+    ///
+    /// # Errors
+    /// Every reason why it does not come in.
+    pub async fn publish_file(&self, proposal: Proposal) -> Result<Accepted, DoorError> {
+        let proposal = self.aside(move || super::build(proposal)).await?;
+        let _alone = self.publishing.lock().await;
+        let newest = topology::newest_root(&self.store).await?;
+        let accepted = self.let_in_alone(&proposal).await?;
         if let Some(newest) = newest.filter(|_| accepted.is_new) {
+            let file = self.file_in_words();
             let (revision, replaced) = (accepted.revision, newest.revision.get());
             self.tell(Event::FileApplied { file, revision, replaced, by: author(&newest) }).await;
         }
-        Ok(AtStart::InForce(accepted))
+        Ok(accepted)
     }
 
     /// The file was not applied, after it was asked to be.
     pub async fn tell_refused(&self, why: String) {
-        let file = self.file.clone().unwrap_or_default().display().to_string();
+        let file = self.file_in_words();
         self.tell(Event::FileRefused { file, why }).await;
     }
 
     async fn tell_kept(&self, file: String, published: u64, newest: &nsdb::Root) {
         let revision = newest.revision.get();
         self.tell(Event::FileKept { file, published, revision, by: author(newest) }).await;
+    }
+
+    /// The daemon's file, fit for a terminal.
+    fn file_in_words(&self) -> String {
+        let file = self.file.clone().unwrap_or_default();
+        printable(&file.display().to_string())
     }
 
     async fn tell(&self, event: Event) {
@@ -112,7 +132,8 @@ impl Door {
         let Some(file) = proposal.file.clone().filter(|file| self.file.as_ref() == Some(&file.path)) else {
             return;
         };
-        let last = LastPublished { file, declared: digest(&proposal.description), revision };
+        let FileMark { path, digest: of_text } = file;
+        let last = LastPublished { path, digest: of_text, declared: digest(&proposal.description), revision };
         let saved = match serde_json::to_vec(&last) {
             Ok(bytes) => self.store.save(LAST_PUBLISHED, bytes).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),

@@ -187,6 +187,12 @@ const WRONG: &[(&str, Change, &str)] = &[
     ("a name in upper case", |d| d["ports"][0]["name"] = json!("VM8"), "VM8"),
     ("a link of 40 bytes", |d| d["ports"][0]["link"] = json!("x".repeat(40)), "15"),
     ("an empty link", |d| d["ports"][0]["link"] = json!(""), "link"),
+    ("a link that reads backwards", |d| d["ports"][0]["link"] = json!("tap\u{202e}5"), "does not show"),
+    (
+        "an IPv4 address as IPv6",
+        |d| d["ports"][0]["ips"] = json!(["::ffff:127.0.0.1"]),
+        "in the form of IPv6",
+    ),
     ("a link with NUL", |d| d["ports"][0]["link"] = json!("a\u{0}b"), "link"),
     ("a link with slashes", |d| d["ports"][0]["link"] = json!("../../x"), "link"),
     ("a limit of no address", |d| d["ports"][0]["mac_limit"] = json!(0), "0"),
@@ -230,11 +236,56 @@ fn the_socket_refuses_what_the_file_refuses() {
     }
 }
 
+/// A key that is passed over does something else than its writer meant: `without_host` would publish without a word.
+#[test]
+fn the_socket_refuses_a_key_that_it_does_not_know() {
+    let gateway = Gateway::running();
+    let whole = published(&gateway)["description"].clone();
+    let (code, said) = propose(&gateway, &whole, &json!({"without_host": ["gw1"]}));
+    assert_eq!(code, 400, "{said}");
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let said = said["error"].as_str().unwrap();
+    assert!(said.contains("\"without_host\" is an unknown key"), "{said}");
+    assert!(said.ends_with("the nearest known one is \"without_hosts\""), "{said}");
+    for (change, word) in [
+        ((|d| d["ports"][0]["shared_mac"] = json!([])) as Change, "shared_macs"),
+        (|d| d["ports"][0]["host_adresses"] = json!("keep"), "host_addresses"),
+        (|d| d["trunks"][0]["mode"]["Trunk"]["native_taged"] = json!(true), "native_tagged"),
+        (
+            |d| {
+                d["trunks"][0]["storm"] = json!({"broadcast": 1, "multicast": 1, "unknown": 1, "brodcast": 0})
+            },
+            "broadcast",
+        ),
+        (|d| d["bridges"][0]["agein"] = json!(1), "ageing"),
+        (|d| d["bridges"][0]["kind"]["VlanAware"]["join_vid"] = json!(true), "join_vids"),
+        (|d| d["vlans"][0]["tos"] = json!("x"), "to"),
+        (|d| d["hosts"][0]["underlya"] = json!("192.0.2.1"), "underlay"),
+        (|d| d["port"] = json!([]), "ports"),
+    ] {
+        let mut description = whole.clone();
+        change(&mut description);
+        let (code, said) = propose(&gateway, &description, &json!({}));
+        assert_eq!(code, 400, "{word}: {said}");
+        assert!(said.contains(&format!("the nearest known one is \\\"{word}\\\"")), "{word}: {said}");
+    }
+    let file = json!({"path": "/x", "digest": "0", "diget": "1"});
+    assert_eq!(propose(&gateway, &whole, &json!({"file": file})).0, 400);
+    is_as_it_was(&gateway);
+}
+
 #[test]
 fn author_and_note_reach_no_terminal_with_control_characters() {
     let gateway = Gateway::running();
     let whole = published(&gateway)["description"].clone();
-    for (key, text) in [("author", "ro\u{1b}[31mot"), ("note", "line\nline")] {
+    for (key, text) in [
+        ("author", "ro\u{1b}[31mot"),
+        ("author", "to\u{202e}or"),
+        ("author", "\u{feff}root"),
+        ("note", "line\nline"),
+        ("note", "line\u{2028}line"),
+        ("note", "zero\u{200b}width"),
+    ] {
         let (code, said) = propose(&gateway, &whole, &json!({key: text}));
         assert_eq!(code, 422, "{said}");
         assert!(said.contains("allowed is printable text"), "{said}");

@@ -1,6 +1,6 @@
 //! What clients that mean no good, or do no good, can do to the daemon: nothing.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
@@ -109,6 +109,9 @@ fn what_cannot_be_understood_is_told_so() {
         ("POST", "/v1/trace", "{\"port\":\"leaf9\",\"frame\":[1,2]}", 404),
         ("POST", "/v1/command", "{\"make-coffee\":{}}", 400),
         ("POST", "/v1/command", "{\"unblock\":{\"port\":\"leaf9\"}}", 404),
+        ("POST", "/v1/command", "{\"flush-addresses\":{\"prot\":\"leaf1\"}}", 400),
+        ("POST", "/v1/trace", "{\"port\":\"leaf1\",\"frame\":[1,2],\"learn\":1}", 400),
+        ("GET", "/v1/events?newst=5", "", 400),
         ("GET", "/v1/nothing", "", 404),
         ("GET", "/v1/events?newest=all", "", 400),
         ("DELETE", "/v1/topology", "", 405),
@@ -124,6 +127,55 @@ fn what_cannot_be_understood_is_told_so() {
     stream.write_all(&[0x16, 0x03, 0x01, 0xff, 0x00, b'\r', b'\n', b'\r', b'\n']).unwrap();
     assert_eq!(answer(&mut stream).0, 400, "no HTTP at all");
     assert_eq!(status(&gateway)["revision"], 1);
+}
+
+/// A misspelt `port` would flush what every port has learned.
+#[test]
+fn a_key_that_is_unknown_is_told_with_the_one_that_was_meant() {
+    let gateway = Gateway::running();
+    for (path, body, meant) in [
+        ("/v1/command", "{\"flush-addresses\":{\"prot\":\"leaf1\"}}", "port"),
+        ("/v1/command", "{\"unblok\":{\"port\":\"leaf1\"}}", "unblock"),
+        ("/v1/trace", "{\"port\":\"leaf1\",\"frames\":[1,2]}", "frame"),
+    ] {
+        let (code, said) = gateway.http("POST", path, body.as_bytes());
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let said = said["error"].as_str().unwrap();
+        assert_eq!(
+            (code, said.ends_with(&format!("the nearest known one is \"{meant}\""))),
+            (400, true),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_method_that_a_path_does_not_have_is_told_with_those_that_it_has() {
+    let gateway = Gateway::running();
+    for (method, path, allowed, words) in [
+        ("POST", "/v1/status", "GET, HEAD", "/v1/status is read by GET, and by no other method"),
+        ("PUT", "/metrics", "GET, HEAD", "/metrics is read by GET, and by no other method"),
+        (
+            "DELETE",
+            "/v1/topology",
+            "GET, HEAD, POST",
+            "/v1/topology is read by GET and written by POST, and by",
+        ),
+        ("GET", "/v1/trace", "POST", "/v1/trace is asked by POST, with JSON, and by no other method"),
+        ("GET", "/v1/command", "POST", "/v1/command is asked by POST, with JSON, and by no other method"),
+    ] {
+        let mut stream = gateway.connect();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        )
+        .unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert!(said.starts_with("HTTP/1.1 405 ") && said.contains(words), "{method} {path}: {said}");
+        let header: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("allow: ")).collect();
+        assert_eq!(header, [allowed], "{method} {path}: {said}");
+    }
 }
 
 #[test]

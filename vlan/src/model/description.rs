@@ -1,7 +1,7 @@
 //! What an operator declares, object by object, by name: typed, but not yet checked across objects.
 //!
-//! A [`Description`] comes from a TOML file or from the shared store; [`super::topology::Topology::build`] checks it as a
-//! whole. Each list keeps the order of the file, so that a mistake can point back at the line it came from.
+//! A [`Description`] comes from a TOML file, from a socket or from the shared store; [`super::topology::Topology::build`] checks it as a
+//! whole. None of its objects is read with a key that it does not know: what is passed over may be what closes a port. Each list keeps the order of the file, so that a mistake can point back at the line it came from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,6 +16,7 @@ use crate::vid::{Vid, VidSet};
 
 /// A whole configuration of the virtual topology.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Description {
     /// Hosts, in the file's order.
     pub hosts: Vec<Host>,
@@ -57,6 +58,7 @@ impl Description {
 
 /// A machine that runs an agent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Host {
     /// Unique among hosts.
     pub name: String,
@@ -81,6 +83,7 @@ pub enum DatapathKind {
 
 /// A bridge of the virtual topology.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bridge {
     /// Unique among bridges.
     pub name: String,
@@ -95,6 +98,7 @@ pub struct Bridge {
 
 /// The two kinds of bridges and their own settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum BridgeKind {
     /// VAB: one broadcast domain a VLAN.
     VlanAware {
@@ -130,6 +134,7 @@ pub enum Redundancy {
 
 /// VLAN `vid` of the VLAN-aware bridge `bridge` is bridge `to`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Peering {
     /// A VLAN-aware bridge.
     pub bridge: String,
@@ -141,6 +146,7 @@ pub struct Peering {
 
 /// An exterior port: bound to a link of a host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Port {
     /// Unique among trunks and ports together.
     pub name: String,
@@ -216,6 +222,7 @@ impl Port {
 
 /// How an exterior port puts frames into VLANs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Mode {
     /// On a VUB: frames are untagged as far as the bridge is concerned.
     Plain,
@@ -239,6 +246,7 @@ pub enum Mode {
 
 /// The settings of a trunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TrunkMode {
     /// VIDs on the wire; `None`: those that are mapped, each as its wire VID.
     pub vlans: Option<VidSet>,
@@ -305,6 +313,7 @@ pub enum BpduPolicy {
 
 /// Storm control: packets per second a VLAN, by class; 0 is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Storm {
     /// Broadcast frames.
     pub broadcast: u32,

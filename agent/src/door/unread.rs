@@ -1,0 +1,126 @@
+//! What is said of JSON that cannot be read: which key or word is unknown, and which known one was probably meant.
+//!
+//! The socket refuses what it does not know, as the file does: a key that is passed over does something else than its writer meant.
+
+use vlan::model::nearest::nearest;
+use vlan::model::shown::printable;
+use vlan::model::value::quote;
+
+/// What is wrong, and where, on one line.
+pub(crate) fn in_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let Some(Unknown { what, word, known }) = Unknown::of(&text) else { return brief(&text) };
+    let place = match error.line() {
+        0 => String::new(),
+        line => format!(" at line {line} column {}", error.column()),
+    };
+    let allowed = match (nearest(word, known.iter().copied()), known.as_slice()) {
+        (Some(meant), _) => format!("the nearest known one is {}", quote(meant)),
+        (None, []) => "none is allowed here".to_owned(),
+        (None, [only]) => format!("allowed is {}", quote(only)),
+        (None, known) => {
+            let known: Vec<String> = known.iter().map(|known| quote(known)).collect();
+            format!("allowed are {}", known.join(", "))
+        }
+    };
+    format!("{} is an unknown {what}{place}, {allowed}", quote(word))
+}
+
+/// The key that is unknown, where that is what is wrong.
+pub(crate) fn unknown_key(error: &serde_json::Error) -> Option<String> {
+    let text = error.to_string();
+    Unknown::of(&text).filter(|unknown| unknown.what == KEY).map(|unknown| unknown.word.to_owned())
+}
+
+/// A key or a word that nothing is known of.
+struct Unknown<'t> {
+    what: &'static str,
+    word: &'t str,
+    known: Vec<&'t str>,
+}
+
+impl<'t> Unknown<'t> {
+    /// What serde says of one (`unknown_field` and `unknown_variant` of `serde::de::Error`): there is no other way to hear it.
+    fn of(text: &'t str) -> Option<Unknown<'t>> {
+        let field = text.strip_prefix("unknown field `").map(|rest| (KEY, rest));
+        let (what, rest) =
+            field.or_else(|| text.strip_prefix("unknown variant `").map(|rest| ("word", rest)))?;
+        // What is known has no such words in it, what was given may.
+        let (word, known) =
+            rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there are no "))?;
+        Some(Unknown { what, word, known: known.split('`').skip(1).step_by(2).collect() })
+    }
+}
+
+/// Fit for a terminal, and not as long as what was sent.
+fn brief(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        None => printable(text),
+        Some((end, _)) => format!("{}…", printable(&text[..end])),
+    }
+}
+
+const KEY: &str = "key";
+/// Characters of a message that are told.
+const LONGEST: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Asked {
+        without_hosts: Vec<String>,
+        mode: Option<Mode>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Mode {
+        FlushAddresses,
+        Unblock,
+    }
+
+    fn said(text: &str) -> String {
+        in_words(&serde_json::from_str::<Asked>(text).unwrap_err())
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_the_nearest_known_one() {
+        assert_eq!(
+            said(r#"{"without_host":[]}"#),
+            r#""without_host" is an unknown key at line 1 column 15, the nearest known one is "without_hosts""#
+        );
+        assert_eq!(
+            said(r#"{"colour":1}"#),
+            r#""colour" is an unknown key at line 1 column 9, allowed are "without_hosts", "mode""#
+        );
+        assert_eq!(
+            said(r#"{"without_hosts":[],"mode":"unblok"}"#),
+            r#""unblok" is an unknown word at line 1 column 35, the nearest known one is "unblock""#
+        );
+    }
+
+    #[test]
+    fn what_was_sent_reaches_no_terminal_as_it_is_and_not_whole() {
+        let key = format!("a\\u001b[31m\\u202e`, expected `b`{}", "x".repeat(10_000));
+        for text in [format!("{{\"{key}\":1}}"), format!("{{\"without_hosts\":\"{key}\"}}")] {
+            let said = said(&text);
+            assert!(said.chars().all(vlan::model::shown::is_shown), "{said:?}");
+            assert!(said.chars().count() < 400, "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_otherwise_is_told_as_it_is() {
+        assert_eq!(
+            said(r#"{"without_hosts":5}"#),
+            "invalid type: integer `5`, expected a sequence at line 1 column 18"
+        );
+        assert!(unknown_key(&serde_json::from_str::<Asked>("{}").unwrap_err()).is_none());
+    }
+}
