@@ -218,6 +218,8 @@ pub struct Reader {
     path: PathBuf,
     from: BufReader<File>,
     line: usize,
+    /// Most bytes of a line.
+    longest: u64,
 }
 
 impl Reader {
@@ -237,7 +239,8 @@ impl Reader {
         let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
         let file = file.map_err(refused)?;
         must_be_file(file.metadata().map_err(refused)?)?;
-        let mut reader = Reader { path: path.to_owned(), from: BufReader::new(file), line: 0 };
+        let mut reader =
+            Reader { path: path.to_owned(), from: BufReader::new(file), line: 0, longest: MAX_LINE };
         let first = reader.next_line()?.unwrap_or_default();
         match serde_json::from_slice::<Head>(&first) {
             Ok(head) if head.record == FORMAT => Ok((reader, head)),
@@ -252,13 +255,12 @@ impl Reader {
     /// It cannot be read, or has more than 1 GiB in a line.
     pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, RecordError> {
         let mut line = Vec::new();
-        let read = self.from.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
+        let read = self.from.by_ref().take(self.longest).read_until(b'\n', &mut line);
         let read = read.map_err(|source| RecordError::Io { path: self.path.clone(), source })?;
-        if read as u64 == MAX_LINE && line.last() != Some(&b'\n') {
+        if read as u64 == self.longest && line.last() != Some(&b'\n') {
             self.line += 1;
-            return Err(
-                self.wrong(format!("it has more than {MAX_LINE} bytes, which no line of a record has"))
-            );
+            let longest = self.longest;
+            return Err(self.wrong(format!("it has {longest} bytes or more, which no line of a record has")));
         }
         if line.pop() != Some(b'\n') {
             return Ok(None);
@@ -338,6 +340,23 @@ mod tests {
         assert_eq!(std::fs::read_to_string(path("precious")).unwrap(), "text");
         assert!(!path("nowhere").exists());
         assert!(Reader::open(&path("fifo")).unwrap_err().to_string().contains("this is a named pipe"));
+    }
+
+    #[test]
+    fn what_has_no_end_is_read_to_a_bound() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record");
+        drop(create(&path).unwrap());
+        let head = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&head, &b"0".repeat(64)[..], b"\n", &b"0".repeat(65)[..], b"\n"].concat())
+            .unwrap();
+        let (mut reader, _) = Reader::open(&path).unwrap();
+        reader.longest = 65;
+        assert_eq!(reader.next_line().unwrap().map(|line| line.len()), Some(64));
+        let said = reader.next_line().unwrap_err().to_string();
+        assert!(said.ends_with("record:3: it has 65 bytes or more, which no line of a record has"), "{said}");
+        let said = Reader::open(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert_eq!(said, "/dev/zero: this is a device, a record is a regular file");
     }
 
     #[test]

@@ -179,11 +179,19 @@ fn a_frame_that_is_too_long_for_its_way_out_is_told_with_both_lengths() {
         "not by leaf1: 3000 bytes behind Ethernet header and first tag are more than the MTU of leaf1, which is 1500 (over-mtu)",
     );
     assert_eq!(told.outputs.len(), 1, "vm8b takes it");
+    says(&told, "forwarded, one copy");
+    let counted = |told: &TraceView| told.steps.iter().filter(|step| step.starts_with("forwarded")).count();
+    assert_eq!(counted(&told), 1, "copies that do not leave are in no count: {:?}", told.steps);
     says(&told, "handed to the driver of vm8b");
-    assert_eq!(host.told("vm8", &long(1_500)).outputs.len(), 2);
+    let told = host.told("vm8", &long(1_500));
+    assert_eq!((told.outputs.len(), counted(&told)), (2, 1));
+    says(&told, "forwarded, 2 copies");
     host.told("leaf1", &tagged(PHYS, BROADCAST));
     let to_trunk = Frame::new(VM, PHYS).payload(0x0800, &[7; 3_000]);
     assert_eq!(host.why("vm8", &to_trunk), "over-mtu", "no copy is left");
+    let told = host.told("vm8", &to_trunk);
+    assert_eq!(counted(&told), 0, "{:?}", told.steps);
+    says(&told, "dropped (over-mtu): no copy is left");
 }
 
 #[test]

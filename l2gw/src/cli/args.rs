@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use agent::budget::Rates;
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
 use vlan::addr::MacAddr;
 use vlan::vid::Vid;
 
@@ -51,6 +51,7 @@ pub enum Verb {
     },
     /// Tell the story of one frame, or of every frame of a capture
     #[command(
+        override_usage = "l2gw trace [FILE] --port NAME <--frame ...|--pcap ...|--src ...>",
         after_help = help::TRACE
     )]
     Trace(TraceRequest),
@@ -155,6 +156,7 @@ pub enum Verb {
 
 /// What `trace` is asked.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args(WAYS))]
 pub struct TraceRequest {
     /// The configuration file; without it the running daemon is asked
     pub file: Option<PathBuf>,
@@ -166,7 +168,6 @@ pub struct TraceRequest {
         long,
         value_name = "HEX|-|@FILE",
         allow_hyphen_values = true,
-        required_unless_present_any = ["pcap", "made"],
         conflicts_with_all = ["pcap", "made"]
     )]
     pub frame: Option<String>,
@@ -245,7 +246,7 @@ pub struct Selection {
     #[arg(long, value_name = "NAME")]
     pub port: Option<String>,
     /// Only of this VLAN, whichever the bridge
-    #[arg(long, value_name = "VID", value_parser = vid)]
+    #[arg(long, value_name = "VID")]
     pub vlan: Option<Vid>,
     /// Only with this address
     #[arg(long, value_name = "MAC")]
@@ -311,11 +312,6 @@ pub enum Datapath {
     Fake,
 }
 
-/// A VID of a VLAN.
-fn vid(text: &str) -> Result<Vid, String> {
-    text.parse().ok().and_then(Vid::new).ok_or_else(|| "allowed are 1 to 4094".to_owned())
-}
-
 /// A name that the kernel takes for a link (`dev_valid_name` in `net/core/dev.c`): 1 to 15 bytes, no `/`, `:` or white space.
 fn device_name(text: &str) -> Result<String, String> {
     let is_refused = |c: char| c == '/' || c == ':' || c.is_whitespace();
@@ -325,6 +321,8 @@ fn device_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// By what `trace` is told its frame: the last ones are the fields of one that is made.
+const WAYS: [&str; 9] = ["frame", "pcap", "src", "dst", "vid", "pcp", "tpid", "arp", "ip"];
 /// Where a daemon listens unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/l2gw/l2gw.sock";
 /// The kernel's datapath and its own link unless told otherwise.

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use crate::config::source::read_bytes;
+
 /// The frames of a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capture {
@@ -16,12 +18,12 @@ pub struct Capture {
 #[derive(Debug, thiserror::Error)]
 pub enum PcapError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("{path}: {why}")]
     Unreadable {
         /// Its path.
         path: String,
-        /// Why not.
-        source: std::io::Error,
+        /// Why not, such as `is a device, allowed is a regular file`.
+        why: String,
     },
     /// Another format.
     #[error(
@@ -46,10 +48,11 @@ pub enum PcapError {
 /// Reads a capture file.
 ///
 /// # Errors
-/// Unreadable, another format, or not Ethernet. A cut last record is a remark, not an error.
+/// Unreadable, no regular file or more than 64 MiB, another format, or not Ethernet. A cut last record is a remark, not an error.
 pub fn read(path: &Path) -> Result<Capture, PcapError> {
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| PcapError::Unreadable { path: name.clone(), source })?;
+    let bytes =
+        read_bytes(path, MAX_BYTES).map_err(|why| PcapError::Unreadable { path: name.clone(), why })?;
     parse(&name, &bytes)
 }
 
@@ -85,6 +88,8 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Capture, PcapError> {
     Ok(capture)
 }
 
+/// Most bytes of a capture: each of its frames becomes a line.
+const MAX_BYTES: u64 = 64 << 20;
 const FILE_HEADER_LEN: usize = 24;
 const LINK_TYPE_AT: usize = 20;
 const RECORD_HEADER_LEN: usize = 16;

@@ -10,6 +10,7 @@ use vlan::designation::Designation;
 use vlan::frame::{Header, MalformedFrame};
 use vlan::model::id::{HostId, PortId};
 use vlan::model::port::{Mode, Port};
+use vlan::model::shown::printable;
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::tag::{Pcp, Tag, Tpid};
@@ -21,6 +22,7 @@ use vlan::vid::Vid;
 use crate::cli::args::TraceRequest;
 use crate::cli::paste::{self, PasteError};
 use crate::cli::{DONE, FAILED, pcap};
+use crate::config::source::{read_bounded, read_bytes};
 
 /// Why a trace cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +53,7 @@ pub enum TraceError {
     )]
     Hex(PasteError),
     /// What the frame is in cannot be read.
-    #[error("--frame: cannot read {name}: {why}")]
+    #[error("--frame: {name} {why}")]
     Unreadable {
         /// The file, or standard input.
         name: String,
@@ -146,7 +148,7 @@ impl Tracer {
     pub fn designate(&mut self, text: &str) -> Result<(), TraceError> {
         let refuse = || TraceError::Designated(text.to_owned());
         let (vid, name) = text.split_once('=').ok_or_else(refuse)?;
-        let vid = vid.parse().ok().and_then(Vid::new).ok_or_else(refuse)?;
+        let vid: Vid = vid.parse().map_err(|_| refuse())?;
         let topology = Arc::clone(self.switch.topology());
         let trunk = find(&topology, "designated", name)?;
         if trunk.group.is_none() {
@@ -175,7 +177,7 @@ impl Tracer {
             Some((vid, next)) => (vid, Some(next)),
             None => (vids, None),
         };
-        let number = |text: &str| text.parse::<u16>().ok().and_then(Vid::new).ok_or_else(refuse);
+        let number = |text: &str| text.parse::<Vid>().map_err(|_| refuse());
         let vid = if rest.contains('@') { Some(number(vid)?) } else { None };
         let next = next.map(number).transpose()?;
         let src: MacAddr = mac.parse().map_err(|_| refuse())?;
@@ -325,24 +327,19 @@ pub fn from_hex(text: &str) -> Result<Vec<u8>, TraceError> {
 pub(crate) fn frame_of(request: &TraceRequest, tpids: [Tpid; 2]) -> Result<Vec<u8>, TraceError> {
     match request.frame.as_deref() {
         None => Ok(request.fields.frame(tpids)),
-        Some("-") => from_hex(&text_of("standard input", io::read_to_string(io::stdin()))?),
+        Some("-") => from_hex(&text_of("standard input", read_bounded(io::stdin(), MAX_BYTES))?),
         Some(text) => match text.strip_prefix('@') {
-            Some(path) => from_hex(&text_of(path, std::fs::read_to_string(path))?),
+            Some(path) => from_hex(&text_of(path, read_bytes(Path::new(path), MAX_BYTES))?),
             None => from_hex(text),
         },
     }
 }
 
-fn text_of(name: &str, read: io::Result<String>) -> Result<String, TraceError> {
-    read.map_err(|error| {
-        let is_binary = error.kind() == io::ErrorKind::InvalidData;
-        let why = if is_binary {
-            "it is no text; a capture is given by --pcap".to_owned()
-        } else {
-            error.to_string()
-        };
-        TraceError::Unreadable { name: name.to_owned(), why }
-    })
+fn text_of(name: &str, read: Result<Vec<u8>, String>) -> Result<String, TraceError> {
+    let text = read.and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|_| "is no text; a capture is given by --pcap".to_owned())
+    });
+    text.map_err(|why| TraceError::Unreadable { name: printable(name), why })
 }
 
 /// Prints an answer as text or as JSON on one line.
@@ -415,3 +412,6 @@ fn print_line(number: usize, answer: &TraceView, json: bool, out: &mut impl Writ
     let end = answer.drop.clone().unwrap_or_else(|| copies.join(" "));
     writeln!(out, "{number}: {} {end}", answer.verdict)
 }
+
+/// Most bytes of a text that has one frame: a dump of the longest frame takes less than a tenth of that.
+const MAX_BYTES: u64 = 4 << 20;

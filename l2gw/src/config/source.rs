@@ -1,6 +1,6 @@
-//! A file's text, read so that no file can block, exhaust or confuse the reader.
+//! A file's bytes or text, read so that no file can block, exhaust or confuse the reader.
 
-use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::fs::{FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) const EMPTY: &str = "is empty, allowed is a configuration such as exa
 /// One problem: missing, unreadable, not a regular file, over [`MAX_BYTES`], empty, or not UTF-8.
 pub(super) fn read(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
-    let bytes = read_bytes(path).map_err(|text| Problems::of_file(&file, text))?;
+    let bytes = read_bytes(path, MAX_BYTES).map_err(|text| Problems::of_file(&file, text))?;
     text_of(bytes).map_err(|mistake| Problems::new(&file, vec![mistake], 0))
 }
 
@@ -40,38 +40,45 @@ pub(super) fn too_much(text: &str) -> Option<String> {
     (weight > MOST_VALUES).then_some(text)
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+/// The bytes of the regular file at `path`, which may have `most` of them. Never waits for a writer, and opens no device.
+///
+/// # Errors
+/// What is to be said of the file, behind its name: `does not exist`, `is a device, allowed is a regular file`.
+pub fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     // Looked at first, because opening some devices already does something to them.
-    must_be_regular(&path.metadata().map_err(|e| in_words(&e))?)?;
+    must_be_regular(&path.metadata().map_err(|e| in_words(&e))?, most)?;
     let file = OpenOptions::new()
         .read(true)
         // If it became a FIFO since, open must not wait for a writer.
         .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
         .open(path)
         .map_err(|e| in_words(&e))?;
-    must_be_regular(&file.metadata().map_err(|e| in_words(&e))?)?;
-    read_bounded(file)
+    must_be_regular(&file.metadata().map_err(|e| in_words(&e))?, most)?;
+    read_bounded(file, most)
 }
 
-fn must_be_regular(metadata: &Metadata) -> Result<(), String> {
+fn must_be_regular(metadata: &Metadata, most: u64) -> Result<(), String> {
     if !metadata.is_file() {
         return Err(format!("is {}, allowed is a regular file", kind(metadata.file_type())));
     }
-    if metadata.len() > MAX_BYTES {
-        return Err(too_large(metadata.len()));
+    if metadata.len() > most {
+        return Err(too_large(metadata.len(), most));
     }
     Ok(())
 }
 
-/// The size in the inode is not to be trusted: files of /proc say 0, and a file may grow.
-fn read_bounded(file: File) -> Result<Vec<u8>, String> {
+/// What `from` has, which may be `most` bytes. The size in an inode is not to be trusted: files of /proc say 0, and a file may grow.
+///
+/// # Errors
+/// What is to be said of it, behind its name.
+pub fn read_bounded(from: impl Read, most: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| in_words(&e))?;
-    if read as u64 > MAX_BYTES { Err(too_large(read as u64)) } else { Ok(bytes) }
+    let read = from.take(most + 1).read_to_end(&mut bytes).map_err(|e| in_words(&e))?;
+    if read as u64 > most { Err(too_large(read as u64, most)) } else { Ok(bytes) }
 }
 
-fn too_large(bytes: u64) -> String {
-    format!("has {bytes} bytes or more, allowed are {MAX_BYTES} (16 MiB)")
+fn too_large(bytes: u64, most: u64) -> String {
+    format!("has {bytes} bytes or more, allowed are {most} ({} MiB)", most >> 20)
 }
 
 fn kind(file_type: FileType) -> &'static str {

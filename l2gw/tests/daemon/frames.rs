@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::process::Stdio;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::json;
 
 use crate::process::{FILE, Gateway, Said, l2gw, with_file};
@@ -53,13 +55,21 @@ fn a_pasted_dump_is_the_frame_that_it_shows() {
 #[test]
 fn what_holds_no_frame_is_refused_in_words() {
     let gateway = Gateway::new();
-    let binary = gateway.path("lab.pcap");
+    let binary = gateway.path("bad.pcap");
     std::fs::write(&binary, [0xd4, 0xc3, 0xb2, 0xa1, 0xff]).unwrap();
-    let [binary, missing] = [binary, gateway.path("missing")].map(|path| format!("@{}", path.display()));
+    let large = gateway.path("large");
+    std::fs::File::create(&large).unwrap().set_len((4 << 20) + 1).unwrap();
+    let fifo = gateway.path("fifo");
+    mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+    let [binary, missing, large, fifo] =
+        [binary, gateway.path("missing"), large, fifo].map(|path| format!("@{}", path.display()));
     let twice = format!("{WIRESHARK}{WIRESHARK}");
     for (argument, part) in [
-        (binary.as_str(), "it is no text; a capture is given by --pcap"),
-        (missing.as_str(), "missing: No such file"),
+        (binary.as_str(), "bad.pcap is no text; a capture is given by --pcap"),
+        (missing.as_str(), "missing does not exist"),
+        (large.as_str(), "large has 4194305 bytes or more, allowed are 4194304 (4 MiB)"),
+        (fifo.as_str(), "fifo is a named pipe, allowed is a regular file"),
+        ("@/dev/zero", "--frame: /dev/zero is a device, allowed is a regular file"),
         (twice.as_str(), "there are 2 frames in the dump"),
         (TCPDUMP.split_once("\n\t").unwrap().0, "is not a hexadecimal digit"),
         ("", "there are no hexadecimal digits in it"),
@@ -69,6 +79,52 @@ fn what_holds_no_frame_is_refused_in_words() {
         assert!(said.failure().contains(part), "{argument}: {}", said.failure());
     }
     assert!(traced_with_input(&gateway, "").failure().contains("no hexadecimal digits"));
+}
+
+/// A capture without an end, or one that nobody writes, keeps nobody waiting; with a FILE and without.
+#[test]
+fn a_capture_is_a_regular_file_of_a_bounded_size() {
+    let mut gateway = Gateway::new();
+    let (large, fifo) = (gateway.path("large"), gateway.path("fifo"));
+    std::fs::File::create(&large).unwrap().set_len((64 << 20) + 1).unwrap();
+    mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+    let [large, fifo] = [large, fifo].map(|path| path.display().to_string());
+    let cases = [
+        (large.as_str(), "large: has 67108865 bytes or more, allowed are 67108864 (64 MiB)"),
+        (fifo.as_str(), "fifo: is a named pipe, allowed is a regular file"),
+        ("/dev/zero", "/dev/zero: is a device, allowed is a regular file"),
+        (
+            "/proc/self/environ/x",
+            "/proc/self/environ/x: cannot be read: a part of its path is not a directory",
+        ),
+    ];
+    for (path, part) in cases {
+        let said = traced(&gateway, &["--pcap", path]);
+        assert_eq!((said.code, said.failure().contains(part)), (1, true), "{path}: {}", said.out);
+    }
+    gateway.start(&[]);
+    for (path, part) in cases {
+        let said = gateway.ask(&["trace", "--port", "leaf1", "--pcap", path]);
+        assert_eq!((said.code, said.err.contains(part)), (1, true), "{path}: {}", said.err);
+    }
+}
+
+/// Standard input without an end is not read without an end either.
+#[test]
+fn a_frame_on_standard_input_is_of_a_bounded_size() {
+    let gateway = Gateway::new();
+    let said = traced_with_input(&gateway, &"00 ".repeat(2 << 20));
+    assert_eq!(said.code, 64, "{}", said.out);
+    let failure = said.failure();
+    assert!(failure.contains("standard input has 4194305 bytes or more"), "{failure}");
+}
+
+/// Which frame it is can be said in three ways, and whoever says it in none is told of all three.
+#[test]
+fn a_trace_without_a_frame_names_every_way_to_give_one() {
+    let gateway = Gateway::new();
+    let said = traced(&gateway, &[]).failure();
+    assert!(["--frame", "--pcap", "--src"].iter().all(|option| said.contains(option)), "{said}");
 }
 
 #[test]
@@ -109,6 +165,8 @@ fn a_frame_is_made_of_its_fields() {
         &["--vid", "8", "--frame", FRAME][..],
         &["--vid", "8", "--pcap", "x"],
         &["--vid", "4096"],
+        &["--vid", "08"],
+        &["--vid", "+8"],
         &["--vid", "8", "--pcp", "8"],
         &["--arp", "--ip"],
         &["--vid", "8", "--tpid", "0x9100"],

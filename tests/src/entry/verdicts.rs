@@ -100,6 +100,7 @@ impl<'a> Judged<'a> {
         let last = self.steps.last().map_or("", String::as_str);
         let leaves = |output: &&vlan::verdict::Output| matches!(output.to, Egress::Port(_));
         let is_said = match (&self.verdict.decision, self.verdict.outputs.iter().filter(leaves).count()) {
+            (Decision::Forward, 0) => last.starts_with("it leaves by no port of this host; "),
             (Decision::Forward, 1) => last == "forwarded, one copy",
             (Decision::Forward, copies) => last == format!("forwarded, {copies} copies"),
             (Decision::Drop(reason), _) => {

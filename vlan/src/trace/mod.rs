@@ -264,13 +264,20 @@ fn changed(header: &Header, edit: &Edit) -> String {
 }
 
 /// How the story of a frame on its segment ends. Copies for other hosts are none that leave.
-pub(crate) fn ending(verdict: &Verdict, decision: Decision) -> String {
+pub fn ending(verdict: &Verdict, decision: Decision) -> String {
     let leaves = |output: &&Output| matches!(output.to, Egress::Port(_));
-    match (decision, verdict.outputs.iter().filter(leaves).count()) {
-        (Decision::Forward, 1) => "forwarded, one copy".to_owned(),
-        (Decision::Forward, copies) => format!("forwarded, {copies} copies"),
-        (Decision::Unjudged, _) => "not judged".to_owned(),
-        (Decision::Drop(why), _) => format!("dropped ({why}): {}", reason::sentence(why)),
+    let copies = verdict.outputs.iter().filter(leaves).count();
+    match (decision, copies, verdict.outputs.len() - copies) {
+        (Decision::Forward, 0, 1) => {
+            "it leaves by no port of this host; one copy is meant for another".to_owned()
+        }
+        (Decision::Forward, 0, elsewhere) => {
+            format!("it leaves by no port of this host; {elsewhere} copies are meant for others")
+        }
+        (Decision::Forward, 1, _) => "forwarded, one copy".to_owned(),
+        (Decision::Forward, copies, _) => format!("forwarded, {copies} copies"),
+        (Decision::Unjudged, ..) => "not judged".to_owned(),
+        (Decision::Drop(why), ..) => format!("dropped ({why}): {}", reason::sentence(why)),
     }
 }
 

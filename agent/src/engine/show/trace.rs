@@ -12,8 +12,8 @@ use vlan::model::port::Port;
 use vlan::model::topology::Topology;
 use vlan::policy;
 use vlan::time::{Instant, span};
-use vlan::trace::Narrator;
 use vlan::trace::reason::sentence;
+use vlan::trace::{Narrator, ending};
 use vlan::verdict::{Decision, DropReason, Egress, Meter, Output, Verdict};
 
 use crate::budget::UNTAGGED;
@@ -97,6 +97,11 @@ impl Engine {
             return None;
         }
         let mut lost = Loss::Verdict(DropReason::NoMember, None);
+        // How it ends is told again, of the copies that are left.
+        let told = ending(verdict, verdict.decision);
+        if let Some(at) = steps.iter().rposition(|step| *step == told) {
+            steps.remove(at);
+        }
         let outputs = std::mem::take(&mut verdict.outputs);
         for output in outputs {
             match self.hindrance(port, frame, header, &output) {
@@ -111,6 +116,7 @@ impl Engine {
             steps.push(format!("dropped ({}): no copy is left", lost.name()));
             return Some(lost);
         }
+        steps.push(ending(verdict, verdict.decision));
         let links = verdict.outputs.iter().filter_map(|output| self.link_of(output));
         steps.push(handed_over(&links.take(MOST_NAMES).collect::<Vec<_>>(), verdict.outputs.len()));
         None
@@ -255,10 +261,7 @@ impl Story {
     fn go_on_after(&mut self, verdict: &Verdict) {
         if self.left_out > 0 {
             self.steps.push(format!("({} sentences more, of other ports of the segment)", self.left_out));
-            self.steps.push(match verdict.decision {
-                Decision::Drop(reason) => format!("dropped ({reason}): {}", sentence(reason)),
-                _ => format!("forwarded, {} copies", verdict.outputs.len()),
-            });
+            self.steps.push(ending(verdict, verdict.decision));
         }
     }
 }
