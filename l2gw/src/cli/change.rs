@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::cli::args::{ApplyRequest, At};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::difference::Difference;
-use crate::cli::offline::load;
+use crate::cli::offline::{is_refused, load};
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, reload};
 use crate::config::Config;
 
@@ -40,7 +40,7 @@ struct Applied {
 /// # Errors
 /// The answer cannot be written.
 pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
-    let Some(config) = load(file, err)? else { return Ok(BAD_CONFIGURATION) };
+    let Some(config) = load_to_run(file, err)? else { return Ok(BAD_CONFIGURATION) };
     match Client::new(&at.socket).read::<Published>("/v1/topology") {
         Ok(published) => {
             let difference = Difference::new(&published.description, &Arc::new(config.topology));
@@ -49,6 +49,19 @@ pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) ->
         }
         Err(error) => fail(&error, err),
     }
+}
+
+/// A file that a daemon is to run. What a host of it is told and this version does not do is a warning: which host the daemon is, and
+/// which datapath it was started with, is not for the file to say.
+fn load_to_run(file: &Path, err: &mut impl Write) -> io::Result<Option<Config>> {
+    let Some(config) = load(file, err)? else { return Ok(None) };
+    if is_refused(&config, None, err)? {
+        return Ok(None);
+    }
+    for unrun in &config.unrun {
+        writeln!(err, "warning: {}", unrun.finding.line_for(&config.file))?;
+    }
+    Ok(Some(config))
 }
 
 fn print_plan(revision: u64, difference: &Difference, json: bool, out: &mut impl Write) -> io::Result<()> {
@@ -72,7 +85,7 @@ fn print_plan(revision: u64, difference: &Difference, json: bool, out: &mut impl
 /// The answer cannot be written.
 pub fn apply(request: &ApplyRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let at = &request.at;
-    let Some(config) = load(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
+    let Some(config) = load_to_run(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
     match try_apply(request, &Client::new(&at.socket), config) {
         Ok(applied) => {
             print_applied(&applied, at.json, out)?;

@@ -65,6 +65,18 @@ fn refuse(error: &TraceError, err: &mut impl Write) -> io::Result<u8> {
     Ok(WRONG_USAGE)
 }
 
+/// Says of a right file why this version does not run it: what it has for no host, and for `host`. False if there is nothing to say.
+///
+/// # Errors
+/// The message cannot be written.
+pub(crate) fn is_refused(config: &Config, host: Option<&str>, err: &mut impl Write) -> io::Result<bool> {
+    let refusals = config.refusals(host);
+    for refusal in &refusals {
+        writeln!(err, "{}", refusal.line_for(&config.file))?;
+    }
+    Ok(!refusals.is_empty())
+}
+
 pub(crate) fn load(file: &Path, err: &mut impl Write) -> io::Result<Option<Config>> {
     match config::load(file) {
         Ok(config) => Ok(Some(config)),

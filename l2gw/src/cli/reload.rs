@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agent::door::{Accepted, Door, DoorError, FileMark, Proposal};
 use tracing::{info, warn};
+use vlan::model::shown::printable;
 
 use crate::config::{self, Config};
 
@@ -23,9 +24,7 @@ pub(super) fn proposal(file: &Path, config: Config, occasion: &str, without_host
 
 /// What is done with a file, fit to be shown on a terminal.
 pub(super) fn note(occasion: &str, file: &Path) -> String {
-    let file = file.display().to_string();
-    let file = if file.contains(char::is_control) { file.escape_debug().to_string() } else { file };
-    format!("{occasion} {file}")
+    format!("{occasion} {}", printable(&file.display().to_string()))
 }
 
 /// Reads the file and publishes it. As long as that fails although the file is right, it is tried again, for [`LONGEST`].
@@ -33,14 +32,15 @@ pub(super) async fn reload(file: PathBuf, door: Arc<Door>) {
     let path = file.clone();
     let read =
         tokio::task::spawn_blocking(move || config::load(&path).map_err(|problems| problems.to_string()));
-    let config = match read.await.map_err(|error| error.to_string()).and_then(|read| read) {
+    let read = read.await.map_err(|error| error.to_string()).and_then(|read| read);
+    let config = match read.and_then(to_be_run) {
         Ok(config) => config,
         Err(why) => return door.tell_refused(why).await,
     };
     let proposal = proposal(&file, config, "SIGHUP", Vec::new());
     let until = tokio::time::Instant::now() + LONGEST;
     loop {
-        match door.publish(proposal.clone()).await {
+        match door.publish_file(proposal.clone()).await {
             Ok(accepted) => return tell(&file, &accepted),
             Err(error) if !error.is_wrong() && tokio::time::Instant::now() < until => {
                 warn!(%error, file = %file.display(), "the file cannot be published now, it is tried again");
@@ -49,6 +49,13 @@ pub(super) async fn reload(file: PathBuf, door: Arc<Door>) {
             Err(error) => return door.tell_refused(in_words(&error)).await,
         }
     }
+}
+
+/// The file, unless this version does not run it, so that the next start would fail.
+fn to_be_run(config: Config) -> Result<Config, String> {
+    let refusals: Vec<String> =
+        config.refusals(None).iter().map(|refusal| refusal.line_for(&config.file)).collect();
+    if refusals.is_empty() { Ok(config) } else { Err(refusals.join("\n")) }
 }
 
 fn in_words(error: &DoorError) -> String {
@@ -65,7 +72,7 @@ fn tell(file: &Path, accepted: &Accepted) {
     if accepted.is_new {
         info!(revision, %file, "the file is a new revision");
     } else {
-        info!(revision, %file, "the file says what the newest revision says");
+        info!(revision, %file, "nothing has changed: the file says what the newest revision says");
     }
 }
 

@@ -25,10 +25,10 @@ use vlan::model::description::DatapathKind;
 
 use crate::cli::args::{Datapath, RunRequest};
 use crate::cli::host::{host_for, unknown};
-use crate::cli::offline::load;
+use crate::cli::offline::{is_refused, load};
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE, reload};
 use crate::config::Config;
-use crate::config::store::{JournalBackend, Nsdb};
+use crate::config::store::Nsdb;
 
 /// Runs until SIGTERM or SIGINT. Everything in the file is checked before anything is opened.
 ///
@@ -43,13 +43,12 @@ pub fn run(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
             return Ok(WRONG_USAGE);
         }
     };
-    let plan = match plan(request, host, &config) {
-        Ok(plan) => plan,
-        Err(refusal) => {
-            writeln!(err, "{}: {refusal}", request.file.display())?;
-            return Ok(BAD_CONFIGURATION);
-        }
-    };
+    // The command line may name another datapath than the file.
+    let whose = request.datapath.is_none().then_some(host.as_str());
+    if is_refused(&config, whose, err)? {
+        return Ok(BAD_CONFIGURATION);
+    }
+    let Some(plan) = plan(request, host, &config) else { return Ok(BAD_CONFIGURATION) };
     for warning in &config.warnings {
         writeln!(err, "warning: {}", warning.line_for(&config.file))?;
     }
@@ -93,30 +92,21 @@ struct Plan {
     datapath: Choice,
 }
 
-fn plan(request: &RunRequest, host: String, config: &Config) -> Result<Plan, String> {
-    let Nsdb::Embedded { path } = &config.nsdb else {
-        return Err(
-            "nsdb.backend: \"zookeeper\" is checked but not run by this version, \"embedded\" is".to_owned()
-        );
-    };
-    if !matches!(config.journal.backend, JournalBackend::Embedded) {
-        return Err("journal.backend: \"cassandra\" is checked but not run by this version, \"embedded\" is"
-            .to_owned());
-    }
+/// `None` if the file has what this version does not run.
+fn plan(request: &RunRequest, host: String, config: &Config) -> Option<Plan> {
+    let Nsdb::Embedded { path } = &config.nsdb else { return None };
     let state = request.state.clone().unwrap_or_else(|| path.clone());
     let datapath = datapath(request, &host, config)?;
-    Ok(Plan { host, state, datapath })
+    Some(Plan { host, state, datapath })
 }
 
-fn datapath(request: &RunRequest, host: &str, config: &Config) -> Result<Choice, String> {
+fn datapath(request: &RunRequest, host: &str, config: &Config) -> Option<Choice> {
     let declared = config.description.hosts.iter().find(|declared| declared.name == host);
     match (request.datapath, declared.map(|host| host.datapath).unwrap_or_default()) {
-        (Some(Datapath::Ovs), _) | (None, DatapathKind::Ovs) => Ok(Choice::Ovs),
-        (Some(Datapath::Fake), _) => Ok(Choice::Fake),
-        (Some(Datapath::Auto), _) | (None, DatapathKind::Auto) => Ok(Choice::Auto),
-        (None, DatapathKind::Ebpf) => Err(format!(
-            "hosts.{host}.datapath: \"ebpf\" is checked but not run by this version, \"auto\" and \"ovs\" are"
-        )),
+        (Some(Datapath::Ovs), _) | (None, DatapathKind::Ovs) => Some(Choice::Ovs),
+        (Some(Datapath::Fake), _) => Some(Choice::Fake),
+        (Some(Datapath::Auto), _) | (None, DatapathKind::Auto) => Some(Choice::Auto),
+        (None, DatapathKind::Ebpf) => None,
     }
 }
 

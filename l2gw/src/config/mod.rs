@@ -20,6 +20,7 @@ use finding::{Finding, Problems, first_in_order};
 use places::Places;
 use position::{Position, Positions};
 use store::{Journal, Nsdb};
+use unrun::Unrun;
 
 mod document;
 mod doubles;
@@ -35,6 +36,7 @@ mod section;
 pub mod source;
 pub mod store;
 mod syntax;
+pub mod unrun;
 mod value;
 mod vids;
 mod words;
@@ -56,8 +58,18 @@ pub struct Config {
     pub journal: Journal,
     /// What is odd but allowed, sorted by position.
     pub warnings: Vec<Finding>,
+    /// What this version does not run; the warnings have it too.
+    pub unrun: Vec<Unrun>,
     /// Where in the file each object is.
     pub places: Places,
+}
+
+impl Config {
+    /// Why this version does not run the file: what it does not know for any host, and for `host`.
+    pub fn refusals(&self, host: Option<&str>) -> Vec<&Finding> {
+        let is_met = |unrun: &&Unrun| unrun.host.is_none() || unrun.host.as_deref() == host;
+        self.unrun.iter().filter(is_met).map(|unrun| &unrun.finding).collect()
+    }
 }
 
 /// Reads and checks the file at `path`. Never blocks on what is not a regular file, never reads more than [`source::MAX_BYTES`].
@@ -93,7 +105,11 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
         drafts.add_double(offset, path, text);
     }
     match judge::judge(&document, &drafts) {
-        Ok(topology) => Ok(config(file, text, document, topology)),
+        Ok(topology) => {
+            let stores = (&document.nsdb, &document.journal);
+            let unrun = unrun::unrun(&parsed.root, &positions, stores, &document.description.hosts);
+            Ok(config((file, text), document, topology, unrun))
+        }
         Err(mistakes) => {
             let (mut findings, more) = drafts.into_findings(&positions);
             findings.extend(self::findings(&mistakes, &document.places));
@@ -107,11 +123,17 @@ fn doubled_tables(doubles: &[Double]) -> HashSet<String> {
     doubles.iter().filter(|double| double.is_table).map(|double| double.path.clone()).collect()
 }
 
-fn config(file: &str, text: &str, document: document::Document, topology: Topology) -> Config {
+fn config(
+    (file, text): (&str, &str),
+    document: document::Document,
+    topology: Topology,
+    unrun: Vec<Unrun>,
+) -> Config {
     Config {
         file: file.to_owned(),
         digest: nsdb::ShardId::of(text.as_bytes()).to_string(),
-        warnings: warnings(&topology, &document),
+        warnings: warnings(&topology, &document, &unrun),
+        unrun,
         description: document.description,
         topology,
         nsdb: document.nsdb,
@@ -120,8 +142,9 @@ fn config(file: &str, text: &str, document: document::Document, topology: Topolo
     }
 }
 
-fn warnings(topology: &Topology, document: &document::Document) -> Vec<Finding> {
-    let all = findings(&judge::in_file(topology.warnings(), &document.vlans), &document.places);
+fn warnings(topology: &Topology, document: &document::Document, unrun: &[Unrun]) -> Vec<Finding> {
+    let mut all = findings(&judge::in_file(topology.warnings(), &document.vlans), &document.places);
+    all.extend(unrun.iter().map(|unrun| unrun.finding.clone()));
     let (mut warnings, more) = first_in_order(all);
     if more > 0 {
         warnings.push(Finding::of_file(format!("… and {more} more")));

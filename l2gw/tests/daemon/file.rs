@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::process::{FILE, Gateway, file_with_vlan_9};
+use crate::process::{FILE, Gateway, file_with_vlan_9, finish, l2gw};
 
 fn events(gateway: &Gateway, kind: &str) -> Vec<Value> {
     let all = gateway.ask(&["show", "events", "--json"]).json();
@@ -82,6 +82,77 @@ fn a_file_is_published_last_by_whoever_published_it() {
     gateway.start(&[]);
     assert_eq!(gateway.revision(), 6);
     assert_eq!(gateway.ask(&["show", "trunks", "--json"]).json()[0]["allowed"], "5,9");
+}
+
+/// SIGHUP is "read the file and make it so": what was applied meanwhile is undone, and the journal says what that was.
+#[test]
+fn a_sighup_says_what_it_replaces() {
+    let gateway = Gateway::running();
+    apply_other(&gateway, &file_with_vlan_9());
+    gateway.signal(nix::sys::signal::Signal::SIGHUP);
+    gateway.wait_for("the event", |gateway| !events(gateway, "file-applied").is_empty());
+    assert_eq!(gateway.revision(), 3);
+    let applied = events(&gateway, "file-applied");
+    assert_eq!(applied.len(), 1, "{applied:?}");
+    assert_eq!((&applied[0]["revision"], &applied[0]["replaced"]), (&Value::from(3), &Value::from(2)));
+    assert!(applied[0]["by"].as_str().unwrap().contains("other.toml"), "{applied:?}");
+    assert!(applied[0]["file"].as_str().unwrap().ends_with("/gateway.toml"), "{applied:?}");
+    let text = applied[0]["text"].as_str().unwrap();
+    assert!(text.contains("gateway.toml is revision 3 now; it replaces revision 2"), "{text}");
+    // Once more: nothing has changed, which is told in the log and is no event.
+    gateway.signal(nix::sys::signal::Signal::SIGHUP);
+    gateway.wait_for("the log", |gateway| gateway.log().contains("nothing has changed"));
+    assert_eq!((gateway.revision(), events(&gateway, "file-applied").len()), (3, 1));
+}
+
+/// What `run` would refuse at the next start is not taken now.
+#[test]
+fn a_file_that_run_refuses_is_refused_by_every_way_in() {
+    let gateway = Gateway::running();
+    for (section, expected) in [
+        (
+            "[nsdb]\nbackend = \"zookeeper\"\nservers = [\"192.0.2.1:2181\"]\n",
+            ":2:11: nsdb.backend: \"zookeeper\"",
+        ),
+        (
+            "[journal]\nbackend = \"cassandra\"\ncontact-points = [\"192.0.2.1:9042\"]\n",
+            ":2:11: journal.backend: \"cassandra\"",
+        ),
+    ] {
+        gateway.write(&format!("{section}{}", file_with_vlan_9()));
+        let expected =
+            format!("gateway.toml{expected} is checked but not run by this version, \"embedded\" is\n");
+        for verb in ["plan", "apply"] {
+            let said = gateway.ask_about_file(verb, &[]);
+            assert_eq!((said.code, said.out.as_str()), (78, ""), "{verb}: {}", said.err);
+            assert!(said.err.ends_with(&expected) && said.err.lines().count() == 1, "{verb}: {}", said.err);
+        }
+        let said = finish(&mut gateway.run(&[]));
+        assert_eq!((said.code, said.err.ends_with(&expected)), (78, true), "{}", said.err);
+        let before = events(&gateway, "file-refused").len();
+        gateway.signal(nix::sys::signal::Signal::SIGHUP);
+        gateway.wait_for("the refusal", |gateway| events(gateway, "file-refused").len() > before);
+        let why = events(&gateway, "file-refused")[before]["why"].as_str().unwrap().to_owned();
+        assert!(why.ends_with(expected.trim_end()), "{why}");
+    }
+    assert_eq!(gateway.revision(), 1);
+    // Which datapath the daemon was started with is not for the file to say: here it is another.
+    gateway.write(&file_with_vlan_9().replace("[hosts.gw1]\n", "[hosts.gw1]\ndatapath = \"ebpf\"\n"));
+    for (verb, part) in [("plan", "against revision 1"), ("apply", "revision 2 is in force")] {
+        let said = gateway.ask_about_file(verb, &[]);
+        assert_eq!((said.code, said.out.starts_with(part)), (0, true), "{verb}: {} {}", said.out, said.err);
+        let warning = ":2:12: hosts.gw1.datapath: \"ebpf\" is checked but not run by this version, \"auto\" and \"ovs\" are\n";
+        assert!(said.err.starts_with("warning: ") && said.err.ends_with(warning), "{verb}: {}", said.err);
+    }
+    let mut run = l2gw();
+    run.arg("run").arg(gateway.path("gateway.toml")).args(["--host", "gw1"]);
+    let said = finish(&mut run);
+    assert_eq!(said.code, 78, "{}", said.err);
+    assert!(
+        said.err.ends_with("\"ebpf\" is checked but not run by this version, \"auto\" and \"ovs\" are\n"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
