@@ -1,7 +1,10 @@
 //! The daemon's socket, seen from the command line.
 
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -9,6 +12,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
 use crate::cli::{BAD_CONFIGURATION, FAILED, WRONG_USAGE};
@@ -22,7 +26,7 @@ pub enum ClientError {
         /// The socket.
         socket: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// There is a socket, and it is not for this user.
     #[error(
@@ -107,7 +111,7 @@ impl Client {
         let stream = stream.map_err(|source| self.unreachable(source))?;
         let broken = |error: hyper::Error| self.broken(error.to_string());
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            hyper::client::conn::http1::handshake(TokioIo::new(ReadOn(stream))).await.map_err(broken)?;
         tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -122,10 +126,10 @@ impl Client {
         if status.is_success() { Ok(bytes) } else { Err(refused(status, &bytes)) }
     }
 
-    fn unreachable(&self, source: std::io::Error) -> ClientError {
+    fn unreachable(&self, source: io::Error) -> ClientError {
         let socket = self.socket.clone();
         match source.kind() {
-            std::io::ErrorKind::PermissionDenied => ClientError::NoPermission { socket },
+            io::ErrorKind::PermissionDenied => ClientError::NoPermission { socket },
             _ => ClientError::NoDaemon { socket, source },
         }
     }
@@ -133,6 +137,45 @@ impl Client {
     fn broken(&self, cause: String) -> ClientError {
         ClientError::Broken { socket: self.socket.clone(), cause }
     }
+}
+
+/// A connection that is read on where its peer takes nothing more: a daemon that refuses a request by its head says why, and closes
+/// while the body is still on its way.
+struct ReadOn(UnixStream);
+
+impl AsyncRead for ReadOn {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for ReadOn {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.0).poll_write(context, bytes) {
+            Poll::Ready(Err(error)) if is_closed(&error) => Poll::Ready(Ok(bytes.len())),
+            written => written,
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// The group that may use a socket, as far as can be seen: a directory on the way may hide it.
@@ -147,4 +190,49 @@ fn refused(status: StatusCode, bytes: &[u8]) -> ClientError {
     let said = serde_json::from_slice::<agent::admin::ErrorBody>(bytes).map(|body| body.error);
     let message = said.unwrap_or_else(|_| format!("the daemon refused with status {status}"));
     ClientError::Refused { status: status.as_u16(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// A daemon that answers to the head of a request and closes.
+    fn daemon(socket: &Path, answer: &'static str) -> std::thread::JoinHandle<()> {
+        let listener = UnixListener::bind(socket).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 16];
+            stream.read_exact(&mut head).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        })
+    }
+
+    #[test]
+    fn what_a_daemon_says_of_a_body_that_it_does_not_read_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let body = r#"{"error":"the body is longer than 16777216 bytes"}"#;
+        let answer: &str = Box::leak(
+            format!("HTTP/1.1 413 Payload Too Large\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+                .into_boxed_str(),
+        );
+        let daemon = daemon(&socket, answer);
+        let said = Client::new(&socket).send::<()>("/v1/topology", &"x".repeat(32 << 20)).unwrap_err();
+        daemon.join().unwrap();
+        assert_eq!(said.to_string(), "the body is longer than 16777216 bytes");
+        assert!(matches!(said, ClientError::Refused { status: 413, .. }), "{said:?}");
+    }
+
+    #[test]
+    fn a_daemon_that_breaks_off_without_a_word_is_told_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let daemon = daemon(&socket, "");
+        let said = Client::new(&socket).send::<()>("/v1/topology", &"x".repeat(32 << 20)).unwrap_err();
+        daemon.join().unwrap();
+        assert!(said.to_string().contains("the daemon broke off"), "{said}");
+    }
 }

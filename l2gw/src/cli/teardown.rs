@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use agent::daemon::DaemonError;
 use agent::start::{self, Removed};
 
 use crate::cli::{DONE, FAILED};
@@ -11,8 +12,10 @@ use crate::cli::{DONE, FAILED};
 /// # Errors
 /// The answer cannot be written.
 pub fn teardown(device: &str, json: bool, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
-    let removed = match start::teardown(device) {
-        Ok(removed) => removed,
+    let (removed, has_switch) = match start::teardown(device) {
+        Ok(removed) => (removed, true),
+        // A kernel without openvswitch.ko has no datapath of it.
+        Err(DaemonError::Datapath(refusal)) if refusal.cause.name() == UNSUPPORTED => (None, false),
         Err(error) => {
             writeln!(err, "l2gw: {error}")?;
             return Ok(FAILED);
@@ -24,7 +27,8 @@ pub fn teardown(device: &str, json: bool, out: &mut impl Write, err: &mut impl W
         let told = serde_json::json!({"datapath": device, "removed": removed.is_some(), "links": links, "flows": flows});
         writeln!(out, "{told}")?;
     } else {
-        writeln!(out, "{}", words(device, removed.as_ref()))?;
+        let why = if has_switch { "" } else { "the kernel has no openvswitch, so " };
+        writeln!(out, "{why}{}", words(device, removed.as_ref()))?;
     }
     Ok(DONE)
 }
@@ -45,6 +49,9 @@ fn words(device: &str, removed: Option<&Removed>) -> String {
     };
     format!("datapath {device} is removed with {flows}; {free}")
 }
+
+/// The name of the cause for which nothing can be asked of openvswitch.ko at all.
+const UNSUPPORTED: &str = "unsupported";
 
 #[cfg(test)]
 mod tests {

@@ -333,6 +333,10 @@ fn wrong_usage_is_64() {
         &["run", &file, "--datapath", "ebpf"],
         &["run", &file, "--device", "a-name-of-16-byte"],
         &["run", &file, "--device", "a/b"],
+        &["run", &file, "--device", ""],
+        &["teardown", "--device", ""],
+        &["teardown", "--device", "a/b"],
+        &["show", "macs", "--vlan", "08"],
         &["apply", &file, "--against", "x"],
         &["trace", "--port", "leaf1"],
         &["trace", "--port", "leaf1", "--frame", FRAME, "--learn", "vm1=02:00:00:00:00:01"],
@@ -343,6 +347,18 @@ fn wrong_usage_is_64() {
         assert_eq!((said.code, said.out.as_str()), (64, ""), "{words:?}: {}", said.err);
         assert!(said.err.starts_with("error: "), "{words:?}: {}", said.err);
     }
+}
+
+/// Whether the kernel has openvswitch or not: a datapath of this name it has not.
+#[test]
+fn where_there_is_no_datapath_nothing_is_removed_and_that_is_no_failure() {
+    let said = finish(l2gw().args(["teardown", "--device", "l2gw-no-such"]));
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{}", said.out);
+    let words = "there is no datapath l2gw-no-such: nothing to remove\n";
+    let without = format!("the kernel has no openvswitch, so {words}");
+    assert!([words, without.as_str()].contains(&said.out.as_str()), "{}", said.out);
+    let said = finish(l2gw().args(["teardown", "--device", "l2gw-no-such", "--json"])).json();
+    assert_eq!(said, json!({"datapath": "l2gw-no-such", "removed": false, "links": [], "flows": 0}));
 }
 
 /// Every page of help, as a terminal of 80 columns shows it.
