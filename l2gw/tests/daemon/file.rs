@@ -108,7 +108,7 @@ fn a_sighup_says_what_it_replaces() {
 /// What `run` would refuse at the next start is not taken now.
 #[test]
 fn a_file_that_run_refuses_is_refused_by_every_way_in() {
-    let gateway = Gateway::running();
+    let mut gateway = Gateway::running();
     for (section, expected) in [
         (
             "[nsdb]\nbackend = \"zookeeper\"\nservers = [\"192.0.2.1:2181\"]\n",
@@ -144,6 +144,9 @@ fn a_file_that_run_refuses_is_refused_by_every_way_in() {
         let warning = ":2:12: hosts.gw1.datapath: \"ebpf\" is checked but not run by this version, \"auto\" and \"ovs\" are\n";
         assert!(said.err.starts_with("warning: ") && said.err.ends_with(warning), "{verb}: {}", said.err);
     }
+    gateway.stop();
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 2, "by --datapath it runs");
     let mut run = l2gw();
     run.arg("run").arg(gateway.path("gateway.toml")).args(["--host", "gw1"]);
     let said = finish(&mut run);

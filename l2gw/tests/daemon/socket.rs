@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
+use l2gw::cli::client::Client;
 use serde_json::{Value, json};
 
 use crate::process::{Gateway, answer};
@@ -94,6 +95,18 @@ fn a_body_that_is_too_long_is_refused_and_not_kept() {
     }
     let (code, body) = answer(&mut stream);
     assert_eq!(code, 413, "{body}");
+    assert_eq!(gateway.revision(), 1);
+}
+
+/// The command line's own client is told why, although the daemon closes while the body is on its way.
+#[test]
+fn the_client_tells_why_a_body_is_refused() {
+    let gateway = Gateway::running();
+    let client = Client::new(&gateway.socket());
+    for _ in 0..5 {
+        let said = client.send::<()>("/v1/topology", &"x".repeat(17 << 20)).unwrap_err();
+        assert_eq!(said.to_string(), "the body is longer than 16777216 bytes");
+    }
     assert_eq!(gateway.revision(), 1);
 }
 
