@@ -1,3 +1,5 @@
+//! Which numbers meters get, and what becomes of a refused one.
+
 use super::*;
 
 fn what(port: u32, vid: u16) -> Metered {

@@ -1,3 +1,5 @@
+//! Windows, answers, and what a datagram of others does to them.
+
 use super::*;
 use proptest::prelude::*;
 
