@@ -100,6 +100,8 @@ pub struct Runtime<D, O> {
     /// How often in a row the rest could not be read.
     unread: u32,
     reading: Reading,
+    /// Changes of links on their way in, kept for its memory.
+    news: Vec<LinkEvent>,
     /// Wakes at the earliest moment that was asked for since it rang last.
     alarm: Pin<Box<Sleep>>,
     epoch: Epoch,
@@ -124,6 +126,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             upcalls_unread: 0,
             unread: 0,
             reading: Reading::new(),
+            news: Vec::new(),
             alarm: Box::pin(sleep(FAR_AWAY)),
             epoch: Epoch::now(),
             looked_at: TokioInstant::now(),
@@ -137,14 +140,13 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     /// The datapath cannot be read at the start.
     pub async fn run(mut self, saved: Vec<SavedAddress>) -> Result<(D, Vec<SavedAddress>), Refusal> {
         let observed = self.observe().await?;
-        self.handle(observed).await;
-        self.handle(Input::Saved(saved)).await;
+        self.handle(vec![observed]).await;
+        self.handle(vec![Input::Saved(saved)]).await;
         while !*self.wiring.stop.borrow() {
-            for input in self.next_input().await {
-                self.handle(input).await;
-            }
+            let inputs = self.next_input().await;
+            self.handle(inputs).await;
             if let Some(input) = self.read_on().await {
-                self.handle(input).await;
+                self.handle(vec![input]).await;
             }
             // Somebody keeps the daemon so busy that its sockets are never waited for, and what has come to the others not seen.
             if std::mem::take(&mut self.is_pressed) {
@@ -194,7 +196,11 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 let Arrived { revision, description, built } = arrived;
                 vec![Input::Topology { revision, description, built }]
             }
-            Some(event) = self.wiring.links.recv() => vec![Input::Link(event)],
+            // Many at once: behind each input a few links are attached, which takes the kernel milliseconds, and one that is down must
+            // not wait behind the news of all those that were.
+            1.. = self.wiring.links.recv_many(&mut self.news, LINKS_AT_ONCE) => {
+                self.news.drain(..).map(Input::Link).collect()
+            }
             () = self.alarm.as_mut() => vec![Input::Tick],
             upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
                 Ok(upcalls) => {
@@ -247,14 +253,22 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         self.observe().await
     }
 
-    /// Gives an input to the engine and carries out all that follows from it.
-    async fn handle(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
+    /// Gives inputs that came together to the engine, and carries out all that follows from them.
+    async fn handle(&mut self, inputs: Vec<Input>) {
+        let mut steps = VecDeque::from([inputs]);
         // What the datapath answers belongs to the moment of what was asked.
         let now = clock::now();
-        while let Some(input) = inputs.pop_front() {
-            let may_have_stragglers = matches!(input, Input::Upcalls(_));
-            self.take_in(now, input);
+        while let Some(inputs) = steps.pop_front() {
+            if inputs.is_empty() {
+                continue;
+            }
+            let may_have_stragglers = matches!(inputs[..], [Input::Upcalls(_)]);
+            for (number, input) in inputs.into_iter().enumerate() {
+                if number > 0 {
+                    self.go_on();
+                }
+                self.take_in(now, input);
+            }
             if may_have_stragglers {
                 self.take_stragglers(now);
             }
@@ -262,7 +276,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 if let Some(recorder) = &mut self.wiring.recorder {
                     recorder.note(&output);
                 }
-                inputs.extend(self.carry_out(output).await);
+                steps.extend(self.carry_out(output).await.map(|answer| vec![answer]));
             }
             if let Some(recorder) = &mut self.wiring.recorder {
                 recorder.finish();
@@ -289,10 +303,15 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             if stragglers.is_empty() {
                 return;
             }
-            if let Some(recorder) = &mut self.wiring.recorder {
-                recorder.go_on();
-            }
+            self.go_on();
             self.take_in(now, Input::Upcalls(stragglers));
+        }
+    }
+
+    /// Another input is taken in before anything follows from the one before.
+    fn go_on(&mut self) {
+        if let Some(recorder) = &mut self.wiring.recorder {
+            recorder.go_on();
         }
     }
 
@@ -433,6 +452,8 @@ const FAR_AWAY: Duration = Duration::from_secs(3600);
 /// About a second of them.
 const FAILURES_IN_A_ROW: u32 = 5;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
+/// Changes of links that are taken in together; each takes some microseconds.
+const LINKS_AT_ONCE: usize = 256;
 /// How often frames are looked for that came while those before them were judged.
 const LOOKS: usize = 4;
 /// Upcalls taken from the kernel at once; small enough that a link event never waits long behind them.

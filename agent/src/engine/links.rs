@@ -51,7 +51,8 @@ pub(super) struct Links {
     refused: BTreeMap<String, Refused>,
     retries: BTreeSet<(Instant, String)>,
     reading: Reading,
-    stats: FxHashMap<VportNo, VportStats>,
+    /// What each vport counted, and the reading that told it last.
+    told: FxHashMap<VportNo, Told>,
     port_of: FxHashMap<VportNo, PortId>,
     /// By port identifier.
     standing: Vec<Standing>,
@@ -69,11 +70,20 @@ struct Refused {
     retry_at: Instant,
 }
 
+/// What was last read of a vport.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    stats: VportStats,
+    /// By which reading.
+    reading: u64,
+}
+
 /// How far the vports of the datapath have been read, slice by slice.
 #[derive(Debug, Default)]
 struct Reading {
-    /// Vports that the reading has not come to yet; `None` between two readings.
-    unseen: Option<FxHashSet<VportNo>>,
+    /// The number of the one that is under way, or was last.
+    number: u64,
+    is_under_way: bool,
     /// Those that the reading before did not come to.
     missed: FxHashSet<VportNo>,
     /// A vport went meanwhile: the kernel's list may have skipped another in its place.
@@ -101,7 +111,7 @@ impl Links {
 
     /// Takes in every vport that the datapath has.
     pub(super) fn note_all_vports(&mut self, vports: Vec<Vport>) {
-        self.reading = Reading::default();
+        self.reading = Reading { number: self.reading.number, ..Reading::default() };
         self.bound.extend(vports.iter().filter_map(|vport| vport.index));
         self.is_news_of_bound = true;
         self.note_vports(vports.into_iter().map(|vport| (vport, None)), true);
@@ -114,43 +124,54 @@ impl Links {
         slice: impl Iterator<Item = (Vport, Option<VportStats>)>,
         is_last: bool,
     ) {
-        let mut unseen = self.reading.unseen.take().unwrap_or_else(|| {
+        if !std::mem::replace(&mut self.reading.is_under_way, !is_last) {
+            self.reading.number += 1;
             self.reading.is_shaken = false;
-            self.observed.vports().collect()
-        });
+        }
         for (vport, stats) in slice {
-            unseen.remove(&vport.no);
-            if let Some(stats) = stats {
-                self.stats.insert(vport.no, stats);
+            let told = self.told.entry(vport.no).or_default();
+            told.reading = self.reading.number;
+            told.stats = stats.unwrap_or(told.stats);
+            let known = self.observed.vport(vport.no);
+            if known == Some(&vport) {
+                continue;
+            }
+            if stats.is_some() && known.is_none() {
                 self.note_stranger(&vport);
             }
             // One that was to be released is on its way out.
-            if self.observed.vport(vport.no) != Some(&vport) && !self.leaving.contains_key(&vport.no) {
+            if !self.leaving.contains_key(&vport.no) {
                 let touched = self.observed.put_vport(vport);
                 self.touch(touched);
             }
         }
-        if !is_last {
-            self.reading.unseen = Some(unseen);
-            return;
+        if is_last {
+            self.lose_untold();
         }
+    }
+
+    /// Vports that the reading did not tell are gone.
+    fn lose_untold(&mut self) {
+        let is_told =
+            |no: &VportNo| self.told.get(no).is_some_and(|told| told.reading == self.reading.number);
+        let untold: FxHashSet<VportNo> = self.observed.vports().filter(|no| !is_told(no)).collect();
         let is_sure = |no: &&VportNo| !self.reading.is_shaken || self.reading.missed.contains(no);
-        let mut gone: Vec<VportNo> = unseen.iter().filter(is_sure).copied().collect();
+        let mut gone: Vec<VportNo> = untold.iter().filter(is_sure).copied().collect();
         gone.sort_unstable();
-        self.reading.missed = unseen;
+        self.reading.missed = untold;
         for no in gone {
             let link = self.observed.vport(no).and_then(|vport| self.observed.link_of(vport));
             self.lost.extend(link.map(|link| link.index));
+            self.told.remove(&no);
             let touched = self.observed.remove_vport(no);
             self.touch(touched);
         }
     }
 
-    /// A vport that we did not make goes, whosever link it is: its frames would not come here. One whose making was not answered may
-    /// be ours.
+    /// A vport that is not known is not ours, and goes, whosever link it is: its frames would not come here. One whose making was not
+    /// answered may be ours.
     fn note_stranger(&mut self, vport: &Vport) {
-        let may_be_ours = self.observed.vport(vport.no).is_some()
-            || self.leaving.contains_key(&vport.no)
+        let may_be_ours = self.leaving.contains_key(&vport.no)
             || self.attaching.contains(&vport.link)
             || self.refused.contains_key(&vport.link);
         if !may_be_ours && self.strangers.insert(vport.no) {
@@ -172,9 +193,7 @@ impl Links {
         self.attaching.remove(link);
         self.forget_refusal(link);
         // It was made behind the back of a reading that is under way.
-        if let Some(unseen) = &mut self.reading.unseen {
-            unseen.remove(&vport.no);
-        }
+        self.told.entry(vport.no).or_default().reading = self.reading.number;
         let touched = self.observed.put_vport(vport);
         self.touch(touched);
     }
@@ -325,7 +344,7 @@ impl Links {
         }
         let touched = self.observed.remove_vport(no);
         self.strangers.remove(&no);
-        self.stats.remove(&no);
+        self.told.remove(&no);
         touched.names.iter().for_each(|name| self.touch_name(name));
         self.dirty.extend(self.port_of.get(&no));
     }
@@ -396,7 +415,7 @@ impl Links {
     }
 
     pub(super) fn stats(&self, vport: VportNo) -> VportStats {
-        self.stats.get(&vport).copied().unwrap_or_default()
+        self.told.get(&vport).map(|told| told.stats).unwrap_or_default()
     }
 
     /// Which vport the link of a port is, and whether it can carry frames.

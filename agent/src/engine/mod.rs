@@ -139,6 +139,8 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     /// Something was handled whose outputs are not made yet.
     is_unsaid: bool,
+    /// Among it something else than an answer, so that a few more links may be attached.
+    may_move_vports: bool,
     asked: FxHashMap<u64, Asked>,
     last_id: u64,
     /// Flows whose withdrawal is under way: what they count until then is counted when the answer comes.
@@ -178,6 +180,7 @@ impl Engine {
             changes: Changes::default(),
             outputs: VecDeque::new(),
             is_unsaid: false,
+            may_move_vports: false,
             asked: FxHashMap::default(),
             last_id: 0,
             withdrawn: FxHashMap::default(),
@@ -217,7 +220,7 @@ impl Engine {
         self.reconcile_links(now);
         // What follows from an answer is taken up with the next input, or one answer would lead to the next for ever.
         if !is_answer {
-            self.move_vports();
+            self.may_move_vports = true;
             self.keep_time(now);
             self.strike_out_missing(now);
             self.tell_of_hands(now);
@@ -309,6 +312,9 @@ impl Engine {
     /// replaced or withdrawn before frames, whose answers would meet them; frames before the new flows that they led to, by which
     /// later ones would overtake them; and all that before a vport goes.
     fn flush(&mut self) {
+        if std::mem::take(&mut self.may_move_vports) {
+            self.move_vports();
+        }
         let changes = std::mem::take(&mut self.changes);
         let (set, unset) = self.meters.take_changes();
         self.ask_all(set, |id, meters| Output::Meters { id, meters });
