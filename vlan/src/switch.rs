@@ -11,7 +11,7 @@ use crate::fdb::refusal::Refused;
 use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
 use crate::forward::{Arrival, Plane, PortState};
 use crate::frame::Header;
-use crate::model::id::{BridgeId, HostId, Location, PortId, SegmentId};
+use crate::model::id::{BridgeId, FabricId, HostId, Location, PortId, SegmentId};
 use crate::model::port::Port;
 use crate::model::renumber::renumber;
 use crate::model::topology::Topology;
@@ -195,12 +195,15 @@ impl Switch {
             |name: &str| old.port_named(name).and_then(|port| self.ports.get(port.id.0 as usize).copied());
         self.ports = topology.ports().iter().map(|port| state_of(&port.name).unwrap_or_default()).collect();
         self.designation = Designation::Everyone;
-        self.fdb.undeclare_all();
         // Many addresses are in one place.
         let mut places = FxHashMap::default();
-        self.fdb.remap(|segment, location| {
+        let mut to = |segment, location| {
             *places.entry((segment, location)).or_insert_with(|| renumber(&old, &topology, segment, location))
-        });
+        };
+        let fabric_of = |fabric: FabricId| topology.fabric_named(old.fabric_name(fabric));
+        self.fdb.rename_sent(&mut to, fabric_of);
+        self.fdb.undeclare_all();
+        self.fdb.remap(to);
         let mut ageings = FxHashMap::default();
         self.fdb.set_ageing(|segment, location| {
             *ageings.entry((segment, location)).or_insert_with(|| ageing_at(&topology, segment, location))

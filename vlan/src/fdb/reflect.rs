@@ -100,9 +100,12 @@ impl Sent {
         self.recent.len() + self.earlier.len()
     }
 
-    pub(super) fn clear(&mut self) {
-        self.recent.clear();
-        self.earlier.clear();
+    /// Has every frame go by another name; those without one are forgotten.
+    pub(super) fn rename(&mut self, mut to: impl FnMut(Echo) -> Option<Echo>) {
+        for map in [&mut self.recent, &mut self.earlier] {
+            let before: Vec<(Echo, Instant)> = map.drain().collect();
+            map.extend(before.into_iter().filter_map(|(echo, at)| Some((to(echo)?, at))));
+        }
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::damping::{Freeze, Moved};
 use super::entry::Kind;
 use super::key::Key;
+use super::reflect::Echo;
 use super::table::{Node, Place};
 use super::{Fdb, Slot};
-use crate::model::id::{Location, SegmentId};
+use crate::model::id::{FabricId, Location, SegmentId};
 
 impl Fdb {
     /// Renames every address' segment and location. `to` is given the old ones and returns the new ones, or `None` where there
@@ -41,8 +42,22 @@ impl Fdb {
         for lift in lifted {
             self.lower(lift);
         }
-        self.sent.clear();
         before - self.len()
+    }
+
+    /// Renames what was sent within the last second: by the place of its source, as [`Fdb::remap`] is told of it, and by its fabric.
+    /// What has one of them no more is forgotten. It goes by where addresses are, so it comes before they are renamed.
+    pub fn rename_sent(
+        &mut self,
+        mut to: impl FnMut(SegmentId, Location) -> Option<(SegmentId, Location)>,
+        fabric: impl Fn(FabricId) -> Option<FabricId>,
+    ) {
+        let table = &self.table;
+        self.sent.rename(|echo| {
+            let place = table.find(Key::new(echo.segment, echo.mac))?;
+            let (segment, _) = to(echo.segment, table[place].location)?;
+            Some(Echo { segment, fabric: fabric(echo.fabric)?, ..echo })
+        });
     }
 
     fn lift(&mut self, place: Place) -> Lifted {

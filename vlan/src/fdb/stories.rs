@@ -252,7 +252,6 @@ impl Story {
             known.stays.retain(|stay| !is_lost(stay.0, stay.1));
             known.stays.iter_mut().for_each(|stay| stay.0 = swapped(stay.0));
         }
-        self.reference.sent.clear();
         let lost = self.fdb.remap(|segment, location| Some((segment, swapped(location))));
         assert_eq!(lost, before - known.len());
     }
