@@ -34,7 +34,7 @@ impl Rates {
 }
 
 impl Default for Rates {
-    /// One upcall costs the daemon about 30 µs (testbed.md 2 has 85 000 instructions for ovs-vswitchd): a port gets about 15 % of a CPU.
+    /// One upcall costs the daemon about 30 µs (docs/benchmarks.md: 83 000 instructions for ovs-vswitchd): a port gets about 15 % of a CPU.
     fn default() -> Rates {
         Rates::of_port(5_000)
     }

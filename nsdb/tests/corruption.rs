@@ -105,7 +105,7 @@ async fn a_flipped_byte_after_a_clean_close_is_named_or_harmless() {
     let (template, expected) = filled().await;
     let mut seeded = Seeded::new("clean");
     let mut places = sample(&template.path().join("state.redb"), 150, &mut seeded);
-    // The header and both commit slots, byte by byte: 320 bytes (redb, docs/design.md, "Database super-header").
+    // The header and both commit slots, byte by byte: 320 bytes (redb's own page about its design, "Database super-header").
     places.extend(0..320);
     let named = flip_bytes_of(template.path(), &expected, places, seeded).await;
     assert!(named > 60, "only {named} flips were noticed");

@@ -13,6 +13,9 @@ use l2gw::cli::difference::Difference;
 use l2gw::cli::{check, offline};
 use nsdb::{Embedded, EmbeddedOptions};
 
+#[path = "docs/cited.rs"]
+mod cited;
+
 #[test]
 fn every_drop_reason_has_its_line() {
     let mut reasons = words_of(&arms("vlan/src/verdict.rs", "DropReason::PortDown =>"));
