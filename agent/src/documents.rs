@@ -286,21 +286,12 @@ mod tests {
             ..TrunkMode::default()
         };
         let trunk = Port {
-            name: "leaf1".to_owned(),
-            bridge: "dc1".to_owned(),
-            host: "gw1".to_owned(),
-            link: "eth1".to_owned(),
             mode: Mode::Trunk(mode),
             macs: vec![vlan::addr::MacAddr([2, 0, 0, 0, 0, 1])],
-            shared_macs: Vec::new(),
             ips: vec!["192.0.2.1".parse().unwrap()],
-            mac_limit: None,
-            on_limit: Default::default(),
             priority_tags: true,
-            bpdu: Default::default(),
-            storm: None,
             mtu: Some(9000),
-            host_addresses: Default::default(),
+            ..Port::plain("leaf1", "dc1", "gw1", "eth1")
         };
         let bridge = |name: &str, kind| Bridge {
             name: name.to_owned(),

@@ -35,11 +35,7 @@
 //! #     name: "vub8".into(), ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
 //! #     kind: BridgeKind::VlanUnaware { vni: None },
 //! # };
-//! # let vm8 = Port {
-//! #     name: "vm8".into(), bridge: "vub8".into(), host: "gw1".into(), link: "tap8".into(), mode: Mode::Plain, macs: vec![],
-//! #     shared_macs: vec![], ips: vec![], mac_limit: None, on_limit: OnLimit::Evict, priority_tags: false,
-//! #     bpdu: BpduPolicy::Block, storm: None, mtu: None, host_addresses: Default::default(),
-//! # };
+//! # let vm8 = Port::plain("vm8", "vub8", "gw1", "tap8");
 //! // `vm8` is a port of the bridge `vub8`, on the link `tap8`.
 //! let description = Description {
 //!     hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],

@@ -9,8 +9,8 @@ use l2gw::config;
 use proptest::prelude::*;
 use vlan::addr::MacAddr;
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Host, HostAddresses, Mode, OnLimit, Peering, Port,
-    Redundancy, Storm, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, HostAddresses, Mode, OnLimit, Peering, Port,
+    Redundancy, Storm, TagPolicy, TrunkMode,
 };
 use vlan::model::topology::Topology;
 use vlan::tag::{Pcp, Tpid};
@@ -185,6 +185,9 @@ impl Choices {
             mac_limit: self.pick(&[None, Some(1), Some(16_000_000)], &[Some(0), Some(16_000_001)]),
             on_limit: self.pick(&[OnLimit::Evict, OnLimit::Drop, OnLimit::Flood], &[]),
             priority_tags: self.pick(&[false, true], &[]),
+            isolated: self.pick(&[false, false, true], &[]),
+            tags: self.pick(&[TagPolicy::Pass, TagPolicy::Pass, TagPolicy::Drop], &[]),
+            flood: Flood { unknown: self.pick(&[true, true, false], &[]) },
             storm: self.pick(
                 &[None, Some(Storm { broadcast: 5, ..Storm::default() })],
                 &[Some(Storm { unknown: u32::MAX, ..Storm::default() })],
@@ -261,6 +264,9 @@ fn add_port(text: &mut String, table: &str, port: &Port) {
     say(text, "on-limit", Some(on_limit));
     say(text, "priority-tags", Some(port.priority_tags));
     say(text, "bpdu", (port.bpdu == BpduPolicy::Discard).then_some("\"discard\""));
+    say(text, "isolated", port.isolated.then_some(true));
+    say(text, "tags", (port.tags == TagPolicy::Drop).then_some("\"drop\""));
+    say(text, "flood", (!port.flood.unknown).then_some("{ unknown = false }"));
     let storm = port.storm.map(|Storm { broadcast, multicast, unknown }| {
         format!("{{ broadcast = {broadcast}, multicast = {multicast}, unknown = {unknown} }}")
     });

@@ -2,6 +2,7 @@
 //! [`egress`](mod@crate::egress).
 
 use crate::egress::Passage;
+use crate::filters::egress_filter;
 use crate::forward::{Arrival, Plane};
 use crate::model::id::{FabricId, HostId, Location};
 use crate::model::port::{Mode, Port};
@@ -132,7 +133,7 @@ impl Exits<'_> {
             if chosen.is_some_and(|chosen| chosen != member.port) {
                 continue;
             }
-            match self.leave(member, verdict, say) {
+            match self.leave(member, None, verdict, say) {
                 Ok(()) => chosen = Some(member.port),
                 Err(why) if is_telling(at, why) => reason = why,
                 Err(_) => {}
@@ -150,19 +151,20 @@ impl Exits<'_> {
     ) -> Decision {
         self.meter(class, verdict);
         say.say(|| trace::flooded(self.plane.topology, class, self.passage.header.dst, verdict.meter));
-        self.to_all(|_| true, verdict, say)
+        self.to_all(|_| true, Some(class), verdict, say)
     }
 
     /// A control frame to the rest of its customer's outer VLAN.
     pub(crate) fn tunnel(&self, verdict: &mut Verdict, say: &mut impl Narrator) -> Decision {
         say.say(|| trace::tunnelled(self.plane.topology, self.arrival));
-        self.to_all(|member| self.takes_tunnelled(member), verdict, say)
+        self.to_all(|member| self.takes_tunnelled(member), None, verdict, say)
     }
 
     /// One copy to every wanted member port but the arrival's, and one to every other host.
     fn to_all(
         &self,
         is_wanted: impl Fn(Member) -> bool,
+        flooded: Option<StormClass>,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Decision {
@@ -171,7 +173,7 @@ impl Exits<'_> {
             if member.port == self.arrival.port.id || !is_wanted(*member) {
                 continue;
             }
-            if let Err(reason) = self.leave(*member, verdict, say) {
+            if let Err(reason) = self.leave(*member, flooded, verdict, say) {
                 let vid = self.passage.segment.domain(member.domain).vid;
                 say.say(|| trace::withheld(&self.plane, (member.port, vid), reason));
                 verdict.withheld.push((member.port, reason));
@@ -189,17 +191,20 @@ impl Exits<'_> {
     fn leave(
         &self,
         member: Member,
+        flooded: Option<StormClass>,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Result<(), DropReason> {
         let port = self.plane.topology.port(member.port);
         if port.host != self.plane.host {
+            egress_filter(self.arrival.port, port, flooded)?;
             self.to_host(port.host, verdict, say);
             return Ok(());
         }
         let vid = self.passage.segment.domain(member.domain).vid;
         let mut note = |looked_at| verdict.depends.push(looked_at);
         self.plane.may_leave(self.arrival.port.group, port, vid, &mut note)?;
+        egress_filter(self.arrival.port, port, flooded)?;
         let edit = self.passage.leave(member, &mut verdict.consulted)?;
         say.say(|| trace::leaves(self.plane.topology, &self.passage, member, &edit));
         verdict.outputs.push(Output { to: Egress::Port(port.id), edit });

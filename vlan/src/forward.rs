@@ -1,14 +1,15 @@
 //! The forwarding decision, step by step. Each step may end the story; the same steps, in words, are what `l2gw trace` prints.
 //!
 //! ```text
-//!   up? ─ probe? ─ control? ─ which VLAN? ─ designated? ─ whose source?  │ learn │  where to? ─ flood or known ─ tags
-//!   `arrive`          control    ingress                                 │ switch│  `depart`    exits            egress
+//!   up? ─ probe? ─ control? ─ which VLAN? ─ designated? ─ ingress filter │ learn │ where to? ─ flood or known ─ egress filter ─ tags
+//!   `arrive`        control    ingress                    filters        │ switch│ `depart`    exits            filters         egress
 //! ```
 
 use crate::designation::{Carrier, Designation};
 use crate::egress::Passage;
 use crate::exits::Exits;
 use crate::fdb::reflect::Likeness;
+use crate::filters::ingress_filter;
 use crate::frame::Header;
 use crate::ingress::{self, Admitted};
 use crate::model::id::{HostId, Location, PortId};
@@ -116,7 +117,7 @@ impl<'t> Plane<'t, '_> {
         let (admitted, located) = self.classify(port, class, header, verdict, say)?;
         self.is_designated(port, admitted, verdict).map_err(Decision::Drop)?;
         say.say_if(|| trace::carried(self, port, admitted.vid));
-        has_good_source(port, header).map_err(Decision::Drop)?;
+        ingress_filter(port, admitted, header, &mut verdict.consulted).map_err(Decision::Drop)?;
         Ok(Arrival { port, admitted, located, class })
     }
 
@@ -265,14 +266,4 @@ impl<'t> Plane<'t, '_> {
 fn likeness(passage: &Passage<'_>) -> Likeness {
     let header = passage.header;
     Likeness { dst: header.dst, ether_type: header.type_after(passage.read_tags()) }
-}
-
-fn has_good_source(port: &Port, header: &Header) -> Result<(), DropReason> {
-    if header.src.is_group() {
-        return Err(DropReason::GroupSource);
-    }
-    if !port.lets_in(header.src) {
-        return Err(DropReason::AntiSpoof);
-    }
-    Ok(())
 }

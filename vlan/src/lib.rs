@@ -37,11 +37,7 @@
 //! #     Bridge { name: name.into(), ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, kind }
 //! # }
 //! # fn port(name: &str, bridge: &str, link: &str, mode: Mode) -> Port {
-//! #     Port {
-//! #         name: name.into(), bridge: bridge.into(), host: "gw1".into(), link: link.into(), mode, macs: vec![],
-//! #         shared_macs: vec![], ips: vec![], mac_limit: None, on_limit: OnLimit::Evict, priority_tags: false,
-//! #         bpdu: BpduPolicy::Block, storm: None, mtu: None, host_addresses: Default::default(),
-//! #     }
+//! #     Port { mode, ..Port::plain(name, bridge, "gw1", link) }
 //! # }
 //!
 //! let aware = BridgeKind::VlanAware {
@@ -86,6 +82,7 @@ pub mod designation;
 pub mod egress;
 pub mod exits;
 pub mod fdb;
+pub mod filters;
 pub mod forward;
 pub mod frame;
 pub mod ingress;

@@ -296,6 +296,8 @@ pub enum DropReason {
     GroupSource,
     /// The source address is not one of the port's declared ones.
     AntiSpoof,
+    /// The port takes untagged frames only.
+    Tagged,
     /// Our own frame came back by a trunk.
     Reflected,
     /// The source address is declared on another port.
@@ -318,6 +320,10 @@ pub enum DropReason {
     NotMember,
     /// The frame would leave untagged with another tag first.
     NativeHop,
+    /// Both ports are isolated.
+    Isolated,
+    /// The port is sent no unknown unicast.
+    FloodOff,
     /// No port is left to leave by.
     NoMember,
     /// No live trunk can carry the VLAN.
@@ -328,7 +334,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order in which a frame can meet them.
-    pub const ALL: [DropReason; 23] = [
+    pub const ALL: [DropReason; 26] = [
         DropReason::PortDown,
         DropReason::PortBlocked,
         DropReason::UntaggedOnTrunk,
@@ -338,6 +344,7 @@ impl DropReason {
         DropReason::NotDesignated,
         DropReason::GroupSource,
         DropReason::AntiSpoof,
+        DropReason::Tagged,
         DropReason::Reflected,
         DropReason::Pinned,
         DropReason::Frozen,
@@ -349,6 +356,8 @@ impl DropReason {
         DropReason::SameGroup,
         DropReason::NotMember,
         DropReason::NativeHop,
+        DropReason::Isolated,
+        DropReason::FloodOff,
         DropReason::NoMember,
         DropReason::NoTrunk,
         DropReason::Malformed,
@@ -366,6 +375,7 @@ impl DropReason {
             DropReason::NotDesignated => "not-designated",
             DropReason::GroupSource => "group-source",
             DropReason::AntiSpoof => "anti-spoof",
+            DropReason::Tagged => "tagged",
             DropReason::Reflected => "reflected",
             DropReason::Pinned => "pinned",
             DropReason::Frozen => "frozen",
@@ -377,6 +387,8 @@ impl DropReason {
             DropReason::SameGroup => "same-group",
             DropReason::NotMember => "not-member",
             DropReason::NativeHop => "native-hop",
+            DropReason::Isolated => "isolated",
+            DropReason::FloodOff => "flood-off",
             DropReason::NoMember => "no-member",
             DropReason::NoTrunk => "no-trunk",
             DropReason::Malformed => "malformed",

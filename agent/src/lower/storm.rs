@@ -40,9 +40,7 @@ const VLANS_AT_FULL_RATE: u32 = 8;
 
 #[cfg(test)]
 mod tests {
-    use vlan::model::description::{
-        Bridge, BridgeKind, Description, Host, Mode, OnLimit, Port as Declared, Storm,
-    };
+    use vlan::model::description::{Bridge, BridgeKind, Description, Host, Mode, Port as Declared, Storm};
     use vlan::model::topology::Topology;
 
     use super::*;
@@ -58,23 +56,8 @@ mod tests {
             false => BridgeKind::VlanUnaware { vni: None },
         };
         let ageing = std::time::Duration::from_secs(300);
-        let port = Declared {
-            name: "p".to_owned(),
-            bridge: "b".to_owned(),
-            host: "h".to_owned(),
-            link: "l".to_owned(),
-            mode: if is_trunk { Mode::Trunk(Default::default()) } else { Mode::Plain },
-            macs: Vec::new(),
-            shared_macs: Vec::new(),
-            ips: Vec::new(),
-            mac_limit: None,
-            on_limit: OnLimit::Evict,
-            priority_tags: false,
-            bpdu: Default::default(),
-            storm,
-            mtu: None,
-            host_addresses: Default::default(),
-        };
+        let mode = if is_trunk { Mode::Trunk(Default::default()) } else { Mode::Plain };
+        let port = Declared { mode, storm, ..Declared::plain("p", "b", "h", "l") };
         let (trunks, ports) = if is_trunk { (vec![port], vec![]) } else { (vec![], vec![port]) };
         let description = Description {
             hosts: vec![Host { name: "h".to_owned(), ..Host::default() }],

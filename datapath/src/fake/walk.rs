@@ -4,6 +4,7 @@ use vlan::addr::MacAddr;
 use vlan::fdb::reflect::Likeness;
 use vlan::frame::Header;
 use vlan::model::id::SegmentId;
+use vlan::tag::is_tag_type;
 use vlan::verdict::{Decision, DropReason, StormClass};
 
 use super::actions::InFlight;
@@ -131,6 +132,7 @@ impl Walk<'_> {
         let control_exits = control.map(|class| self.control_exits(class, &attachment)).transpose()?;
         admission.closed.map_or(Ok(()), |reason| Err(End::Drop(reason)))?;
         self.check_source(&port)?;
+        self.check_tags(&port, &admission)?;
         let seen = self.sighting(&admission);
         if let Some(exits) = control_exits {
             self.learning.keeps_out(seen).map_or(Ok(()), |reason| Err(End::Drop(reason)))?;
@@ -205,10 +207,17 @@ impl Walk<'_> {
         Ok(())
     }
 
+    fn check_tags(&self, port: &PortRule, admission: &Admission) -> Step<()> {
+        let is_tagged = is_tag_type(self.header.type_after(usize::from(admission.tags_read)));
+        if port.drops_tags && is_tagged { Err(End::Drop(DropReason::Tagged)) } else { Ok(()) }
+    }
+
     fn to_destination(&self, admission: &Admission, attachment: AttachmentRule) -> End {
         let dst = self.header.dst;
         let source = self.source(admission);
-        let flood = |class| self.flood(attachment.flood.clone(), admission.storm.of(class), source);
+        let exits =
+            |class| if class == StormClass::Unknown { &attachment.unknown } else { &attachment.flood };
+        let flood = |class| self.flood(exits(class).clone(), admission.storm.of(class), source);
         if dst.is_broadcast() {
             return flood(StormClass::Broadcast);
         }

@@ -223,7 +223,8 @@ mod tests {
     fn tables(vports: std::ops::Range<u32>) -> Tables {
         let mut tables = Tables::default();
         for no in vports {
-            let rule = PortRule { gate: PortGate::Open, macs: Vec::new(), controls: Vec::new() };
+            let rule =
+                PortRule { gate: PortGate::Open, macs: Vec::new(), drops_tags: false, controls: Vec::new() };
             tables.put(Entry::Port(VportNo(no), rule));
             let ingress = Ingress::Drop(DropReason::VlanNotAllowed);
             tables.put(Entry::Ingress(VportNo(no), Arrives::Untagged, ingress));

@@ -22,8 +22,10 @@ pub struct GroupId(pub u32);
 /// Where frames go that came in by an attachment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AttachmentRule {
-    /// Where a flooded frame goes: every member, those by which this attachment's frames come in included.
+    /// Where broadcast and multicast go: every member, those by which this attachment's frames come in included.
     pub flood: Vec<Exit>,
+    /// Where unicast to an unknown address goes.
+    pub unknown: Vec<Exit>,
     /// Where a control frame goes that was admitted.
     pub control: ControlFlood,
 }
@@ -146,6 +148,8 @@ pub enum Guard {
         /// The VLANs.
         vids: VidSet,
     },
+    /// Nothing: it only tells where a destination is that frames of this attachment do not reach, and why.
+    Closed(DropReason),
 }
 
 impl Guard {
@@ -165,6 +169,7 @@ impl Guard {
                 let is_allowed = tag.and_then(Tag::vid).is_some_and(|vid| vids.contains(vid));
                 if is_allowed { Ok(()) } else { Err(DropReason::CustomerVlanNotAllowed) }
             }
+            Guard::Closed(reason) => Err(*reason),
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct PortRule {
     pub gate: PortGate,
     /// The only source addresses that may arrive, sorted; empty: any.
     pub macs: Vec<MacAddr>,
+    /// Whether admitted frames that still have a tag behind those that were read are dropped.
+    pub drops_tags: bool,
     /// What is done with control frames, at most one rule for each class. Without a rule a probe is dropped as `probe`,
     /// any other as `reserved`.
     pub controls: Vec<(ControlClass, ControlRule)>,

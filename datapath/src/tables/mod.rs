@@ -13,12 +13,13 @@
 //!    may be so for another reason and be reported, as its rule says.
 //! 4. **Control on its VLAN.** A control frame whose [`AttachmentRule::control`] is [`ControlFlood::Drop`] ends here.
 //! 5. **Closed.** [`Admission::closed`]: drop (a trunk that does not carry the VLAN).
-//! 6. **Source.** A group address: drop `group-source`. Not among the port's `macs`, if it has any: drop `anti-spoof`.
+//! 6. **Source.** A group address: drop `group-source`. Not among the port's `macs`, if it has any: drop `anti-spoof`. Still tagged behind the
+//!    tags that were read, where the port drops tags: drop `tagged`.
 //! 7. **Learning**, see below, unless it is a control frame or the source is all zeros. It may refuse the frame. So may, of a control frame,
 //!    an address that is held elsewhere.
 //! 8. **Destination.** A control frame goes to the exits of `control`. A group address: [`AttachmentRule::flood`], metered as broadcast
 //!    or multicast. An address of the table that is not over its age: the [`Route`] from this attachment to its place; none
-//!    there: drop `not-member`. Any other: `flood`, metered as unknown.
+//!    there: drop `not-member`. Any other: [`AttachmentRule::unknown`], metered as unknown.
 //! 9. **Exits.** Never by the arrival vport: an exit there is left out of a flood, and a route that has one drops the frame as
 //!    `same-port`. An exit whose [`Guard`] refuses is left out; if a route has no other, it drops the frame for the last guard's reason.
 //!    A flood without an exit left: drop `no-member`. Otherwise the meters are asked, once for all copies; then each is edited and sent.

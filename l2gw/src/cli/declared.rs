@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, default_storm};
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, DatapathKind, Description, Host, HostAddresses, Mode, NativeInner,
-    OnLimit, Peering, Port, Redundancy, Storm, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, DatapathKind, Description, Flood, Host, HostAddresses, Mode, NativeInner,
+    OnLimit, Peering, Port, Redundancy, Storm, TagPolicy, TrunkMode,
 };
 use vlan::model::shown::is_shown;
 use vlan::tag::Tpid;
@@ -134,6 +134,9 @@ fn port(port: &Port, is_trunk: bool) -> Object {
         on_limit,
         priority_tags,
         bpdu,
+        isolated,
+        tags,
+        flood: Flood { unknown },
         storm,
         mtu,
         host_addresses,
@@ -152,6 +155,9 @@ fn port(port: &Port, is_trunk: bool) -> Object {
         with_default("on-limit", text(on_limit_word(*on_limit)), text("evict")),
         flag("priority-tags", *priority_tags),
         optional("bpdu", (*bpdu == BpduPolicy::Discard).then(|| text("discard"))),
+        flag("isolated", *isolated),
+        optional("tags", (*tags == TagPolicy::Drop).then(|| text("drop"))),
+        with_default("flood.unknown", Word::Flag(*unknown), Word::Flag(true)),
         optional("mtu", mtu.map(number)),
         optional("host-addresses", (*host_addresses == HostAddresses::Keep).then(|| text("keep"))),
     ]);

@@ -148,13 +148,16 @@ impl Choices {
             "ips = [\"192.0.2.8\"]\n",
             "bpdu = \"discard\"\nmtu = 1500\n",
             "storm = { broadcast = 50 }\n",
+            "isolated = true\n",
+            "isolated = true\nflood = { unknown = false }\n",
         ]);
+        let tags = self.pick(&["", "", "tags = \"drop\"\n"]);
         let mode = match kind {
             0 => format!("bridge = \"dc1\"\nmode = \"access\"\nvid = {vid}\n"),
             1 => format!("bridge = \"dc1\"\nmode = \"qinq\"\nvid = {vid}\n{customers}{pcp}"),
             2 => format!("bridge = \"dc1\"\nmode = \"trunk\"\n{more}"),
             3 => format!("bridge = \"carrier\"\nmode = \"qinq\"\nvid = 7\n{pcp}"),
-            _ => format!("bridge = \"{vub}\"\n"),
+            _ => format!("bridge = \"{vub}\"\n{tags}"),
         };
         if is_there {
             write!(

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use vlan::addr::MacAddr;
 use vlan::model::defaults::default_storm;
 use vlan::model::description::{
-    BpduPolicy, HostAddresses, Mode, NativeInner, OnLimit, Port, Storm, TrunkMode,
+    BpduPolicy, Flood, HostAddresses, Mode, NativeInner, OnLimit, Port, Storm, TagPolicy, TrunkMode,
 };
 use vlan::model::value::{self as right, Range};
 use vlan::tag::Pcp;
@@ -91,6 +91,9 @@ fn port_of_shape(
         on_limit: keys.section.optional("on-limit", |v| value::choice(v, &on_limits)).unwrap_or_default(),
         priority_tags: keys.section.optional("priority-tags", value::flag).unwrap_or_default(),
         bpdu: keys.bpdu(),
+        isolated: keys.of(ISOLATED, value::flag).unwrap_or_default(),
+        tags: keys.of(TAGS, tags).unwrap_or_default(),
+        flood: keys.flood(),
         storm: keys.storm(),
         mtu: keys.section.optional("mtu", |v| value::whole(v, &right::MTUS)),
         host_addresses: keys.section.optional("host-addresses", host_addresses).unwrap_or_default(),
@@ -148,6 +151,18 @@ impl<'a> Keys<'_, '_, 'a> {
         }
     }
 
+    fn flood(&mut self) -> Flood {
+        let mut flood = Flood::default();
+        let belongs = self.shape != Shape::Trunk;
+        if belongs && let Some(mut section) = self.section.nested("flood", "flood", FLOOD_KEYS) {
+            flood.unknown = section.optional("unknown", value::flag).unwrap_or(flood.unknown);
+        }
+        if !belongs {
+            self.of::<()>(FLOOD, |_| Ok(()));
+        }
+        flood
+    }
+
     /// A class that is not named has the default: a ceiling on a trunk, none on a port.
     fn storm(&mut self) -> Option<Storm> {
         let default = default_storm(self.shape == Shape::Trunk);
@@ -180,6 +195,10 @@ fn bpdu_of_qinq(value: &Value<'_>) -> Reading<BpduPolicy> {
 
 fn stations(value: &Value<'_>) -> Reading<Vec<MacAddr>> {
     value::distinct(value, "of MAC addresses", value::station)
+}
+
+fn tags(value: &Value<'_>) -> Reading<TagPolicy> {
+    value::choice(value, &[("pass", TagPolicy::Pass), ("drop", TagPolicy::Drop)])
 }
 
 fn host_addresses(value: &Value<'_>) -> Reading<HostAddresses> {
@@ -216,6 +235,10 @@ const WEIGHT: Owned = Owned { key: "weight", shapes: &[Shape::Trunk], owners: "[
 const IPS: Owned = Owned { key: "ips", shapes: PORTS, owners: "[[ports]]" };
 /// Trunks pass BPDUs or drop them as the redundancy of their bridge has it.
 const BPDU: Owned = Owned { key: "bpdu", shapes: PORTS, owners: "[[ports]]" };
+const ISOLATED: Owned = Owned { key: "isolated", shapes: PORTS, owners: "[[ports]]" };
+const FLOOD: Owned = Owned { key: "flood", shapes: PORTS, owners: "[[ports]]" };
+/// Elsewhere tags decide which VLAN a frame is in.
+const TAGS: Owned = Owned { key: "tags", shapes: &[Shape::Plain], owners: "ports of a VLAN-unaware bridge" };
 const PORTS: &[Shape] = &[Shape::Plain, Shape::Access, Shape::ModeTrunk, Shape::Qinq];
 
 /// Priorities of a tag (802.1Q 9.6).
@@ -243,7 +266,8 @@ pub(super) const TRUNK_KEYS: &[&str] = &[
     "host-addresses",
 ];
 /// Keys of `[[ports]]` that a trunk has not.
-pub(super) const NOT_OF_TRUNKS: &[&str] = &["mode", "vid", "customer-vlans", "pcp", "ips", "bpdu"];
+pub(super) const NOT_OF_TRUNKS: &[&str] =
+    &["mode", "vid", "customer-vlans", "pcp", "ips", "bpdu", "isolated", "tags", "flood"];
 /// Keys of `[[ports]]`.
 pub(super) const PORT_KEYS: &[&str] = &[
     "name",
@@ -266,11 +290,16 @@ pub(super) const PORT_KEYS: &[&str] = &[
     "on-limit",
     "priority-tags",
     "bpdu",
+    "isolated",
+    "tags",
+    "flood",
     "storm",
     "mtu",
     "host-addresses",
 ];
 /// Keys of `[[trunks]]` that no port has.
 pub(super) const NOT_OF_PORTS: &[&str] = &["weight"];
+/// Keys of `flood`.
+pub(super) const FLOOD_KEYS: &[&str] = &["unknown"];
 /// Keys of `storm`.
 pub(super) const STORM_KEYS: &[&str] = &["broadcast", "multicast", "unknown"];

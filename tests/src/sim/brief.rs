@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use vlan::model::description::{BpduPolicy, Bridge, BridgeKind, Mode, NativeInner, Port, TrunkMode};
+use vlan::model::description::{
+    BpduPolicy, Bridge, BridgeKind, Mode, NativeInner, Port, TagPolicy, TrunkMode,
+};
 use vlan::vid::VidSet;
 
 use super::cases::Case;
@@ -67,6 +69,15 @@ impl Display for At<'_> {
         }
         if port.priority_tags {
             f.write_str(" priority-tags")?;
+        }
+        if port.isolated {
+            f.write_str(" isolated")?;
+        }
+        if port.tags == TagPolicy::Drop {
+            f.write_str(" tags=drop")?;
+        }
+        if !port.flood.unknown {
+            f.write_str(" flood-unknown=no")?;
         }
         if port.bpdu == BpduPolicy::Discard {
             f.write_str(" bpdu=discard")?;

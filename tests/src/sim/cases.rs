@@ -8,8 +8,8 @@ use vlan::addr::MacAddr;
 use vlan::designation::Designation;
 use vlan::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, NativeInner, Peering, Port, Redundancy,
-    TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, NativeInner, Peering, Port, Redundancy,
+    TagPolicy, TrunkMode,
 };
 use vlan::model::topology::Topology;
 use vlan::tag::{Pcp, Tpid};
@@ -162,6 +162,7 @@ fn trunks(rng: &mut Rng, made: &mut Description) {
             port.priority_tags = rng.chance(10);
             // What a BPDU does to a trunk is the redundancy's to say.
             port.bpdu = BpduPolicy::Block;
+            (port.isolated, port.flood) = (false, Flood::default());
             made.trunks.push(port);
         }
     }
@@ -224,22 +225,15 @@ fn mode(rng: &mut Rng) -> Mode {
 }
 
 fn port(rng: &mut Rng, name: String, bridge: &str, mode: Mode) -> Port {
+    let is_plain = mode == Mode::Plain;
     Port {
-        link: name.clone(),
-        name,
-        bridge: bridge.to_owned(),
-        host: "h".to_owned(),
         mode,
-        macs: Vec::new(),
-        shared_macs: Vec::new(),
-        ips: Vec::new(),
-        mac_limit: None,
-        on_limit: Default::default(),
         priority_tags: rng.chance(25),
         bpdu: if rng.chance(70) { BpduPolicy::Discard } else { BpduPolicy::Block },
-        storm: None,
-        mtu: None,
-        host_addresses: Default::default(),
+        isolated: rng.chance(25),
+        tags: if is_plain && rng.chance(15) { TagPolicy::Drop } else { TagPolicy::Pass },
+        flood: Flood { unknown: rng.chance(85) },
+        ..Port::plain(&name, bridge, "h", &name)
     }
 }
 

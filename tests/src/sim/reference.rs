@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use vlan::model::description::{Description, Mode};
+use vlan::model::description::{Description, Mode, TagPolicy};
 use vlan::time::Instant;
 
 use super::egress::{enter, leave};
@@ -221,6 +221,9 @@ impl Reference {
             return Err("anti-spoof");
         }
         let vid = enter(&self.wiring, port, frame)?;
+        if self.wiring.ports[port].tags == TagPolicy::Drop && frame.is_tagged() {
+            return Err("tagged");
+        }
         if !self.carries(port, vid) {
             return Err("not-designated");
         }
@@ -251,6 +254,9 @@ impl Reference {
                 }
                 _ => walk.exits.retain(|exit| self.is_at(exit, place)),
             }
+        }
+        if known.is_none() && !is_group(dst) {
+            walk.exits.retain(|exit| self.wiring.ports[exit.port].flood.unknown);
         }
         let bridge = domain.bridge;
         let mut sent = self.send(now, port, walk.exits);
@@ -323,14 +329,15 @@ impl Reference {
         Domain { bridge, vid, inner }
     }
 
-    /// The copies that really leave, in the order of the ports: not by the arrival port or its group, only by trunks that carry
-    /// the VLAN.
+    /// The copies that really leave, in the order of the ports: not by the arrival port or its group, not between isolated ports, only
+    /// by trunks that carry the VLAN.
     fn send(&self, now: Instant, from: PortIndex, mut exits: Vec<Exit>) -> Vec<(String, Vec<u8>)> {
         exits.sort_by_key(|exit| exit.port);
         let group = self.wiring.fabric(from);
         let leaves = |exit: &Exit| {
             exit.port != from
                 && (group.is_none() || self.wiring.fabric(exit.port) != group)
+                && !(self.wiring.ports[from].isolated && self.wiring.ports[exit.port].isolated)
                 && self.is_up(now, exit.port)
                 && self.carries(exit.port, exit.domain.vid)
         };

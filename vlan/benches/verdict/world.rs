@@ -11,8 +11,7 @@ use vlan::designation::Designation;
 use vlan::frame::Header;
 use vlan::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Host, HostAddresses, Mode, OnLimit, Peering, Port,
-    Redundancy, TrunkMode,
+    Bridge, BridgeKind, Description, Host, Mode, Peering, Port, Redundancy, TrunkMode,
 };
 use vlan::model::id::{HostId, PortId};
 use vlan::model::topology::Topology;
@@ -138,23 +137,7 @@ fn bridge(name: String, kind: BridgeKind) -> Bridge {
 }
 
 fn port(name: String, bridge: &str, mode: Mode) -> Port {
-    Port {
-        link: name.clone(),
-        name,
-        bridge: bridge.to_owned(),
-        host: "gw1".to_owned(),
-        mode,
-        macs: Vec::new(),
-        shared_macs: Vec::new(),
-        ips: Vec::new(),
-        mac_limit: None,
-        on_limit: OnLimit::Evict,
-        priority_tags: false,
-        bpdu: BpduPolicy::Block,
-        storm: None,
-        mtu: None,
-        host_addresses: HostAddresses::Refuse,
-    }
+    Port { mode, ..Port::plain(&name, bridge, "gw1", &name) }
 }
 
 /// splitmix64 (Steele, Lea and Flood 2014).

@@ -10,7 +10,7 @@ use crate::model::bridge::{Bridge, Kind};
 use crate::model::chains;
 use crate::model::check::{self, Findings};
 use crate::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm};
-use crate::model::description::{self, BridgeKind, Description, Redundancy};
+use crate::model::description::{self, BridgeKind, Description, Redundancy, TagPolicy};
 use crate::model::graph::{Edge, Graph, Tree};
 use crate::model::id::{BridgeId, FabricId, HostId, PortId};
 use crate::model::index::Index;
@@ -138,6 +138,9 @@ fn compile_ports(description: &Description, names: &Names<'_>, bridges: &[Bridge
             on_limit: port.on_limit,
             priority_tags: port.priority_tags,
             bpdu: port.bpdu,
+            isolated: port.isolated,
+            drops_tags: port.tags == TagPolicy::Drop,
+            takes_unknown: port.flood.unknown,
             storm: port.storm.unwrap_or_else(|| default_storm(is_trunk)),
             mtu: port.mtu,
             host_addresses: port.host_addresses,

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::model::check::Findings;
 use crate::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, Port, Storm, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, Port, Storm, TagPolicy, TrunkMode,
 };
 use crate::model::mistake::Table;
 use crate::model::value;
@@ -86,6 +86,10 @@ impl Object<'_> {
                 self.note("storm", value::STORM_RATES.check(rate));
             }
         }
+        if port.tags != TagPolicy::default() && port.mode != Mode::Plain {
+            let why = "\"tags\" is for ports of a VLAN-unaware bridge; elsewhere tags decide which VLAN a frame is in";
+            self.add("tags", why.to_owned());
+        }
         match &port.mode {
             Mode::Trunk(trunk) => self.trunk(trunk),
             Mode::Qinq { customer_vlans: Some(vids), .. } if vids.is_empty() => {
@@ -112,6 +116,12 @@ impl Object<'_> {
         }
         if port.bpdu != BpduPolicy::default() {
             self.add("bpdu", "\"bpdu\" is for [[ports]], this is a trunk".to_owned());
+        }
+        if port.isolated {
+            self.add("isolated", "\"isolated\" is for [[ports]], this is a trunk".to_owned());
+        }
+        if port.flood != Flood::default() {
+            self.add("flood", "\"flood\" is for [[ports]], this is a trunk".to_owned());
         }
     }
 

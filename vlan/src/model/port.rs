@@ -38,12 +38,18 @@ pub struct Port {
     pub on_limit: OnLimit,
     /// Whether a priority that lost its tag leaves as a VID-0 tag.
     pub priority_tags: bool,
-    /// What a BPDU does to a port that is no trunk.
-    pub bpdu: BpduPolicy,
+    /// Whether frames between it and another isolated port are dropped.
+    pub isolated: bool,
+    /// Whether frames with a tag of their own are dropped.
+    pub drops_tags: bool,
+    /// Whether unknown unicast is sent to it.
+    pub takes_unknown: bool,
     /// Declared addresses, sorted.
     pub macs: Vec<MacAddr>,
     /// Declared addresses that it shares with other ports, sorted.
     pub shared_macs: Vec<MacAddr>,
+    /// What a BPDU does to a port that is no trunk.
+    pub bpdu: BpduPolicy,
     /// Storm control, packets per second.
     pub storm: Storm,
     /// Payload MTU that the link is expected to have.

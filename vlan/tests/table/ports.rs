@@ -6,8 +6,7 @@ use std::time::Duration;
 use vlan::addr::MacAddr;
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, HostAddresses, Mode, NativeInner, OnLimit, Port, Redundancy, Storm,
-    TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Mode, NativeInner, OnLimit, Port, Redundancy, Storm, TagPolicy, TrunkMode,
 };
 use vlan::tag::{Pcp, Tpid};
 use vlan::vid::Vid;
@@ -61,7 +60,7 @@ fn tpid_named(word: &str) -> Result<Tpid, String> {
 /// A port `name` of `bridge` on `host`: `trunk`, `access`, `qinq` or nothing (a VUB's), then its settings.
 pub fn port(name: &str, bridge: &str, host: &str, text: &str) -> Result<Port, String> {
     let mut words = text.split_whitespace().peekable();
-    let mut port = blank(name, bridge, host);
+    let mut port = Port::plain(name, bridge, host, name);
     port.mode = mode(&mut words)?;
     while let Some(word) = words.next() {
         match (word, &mut port.mode) {
@@ -74,6 +73,9 @@ pub fn port(name: &str, bridge: &str, host: &str, text: &str) -> Result<Port, St
             }
             ("pcp", Mode::Qinq { pcp, .. }) => *pcp = Pcp::new(number(&mut words)?),
             ("priority-tags", _) => port.priority_tags = true,
+            ("isolated", _) => port.isolated = true,
+            ("tags=drop", Mode::Plain) => port.tags = TagPolicy::Drop,
+            ("flood-unknown=no", _) => port.flood.unknown = false,
             ("bpdu=discard", _) => port.bpdu = BpduPolicy::Discard,
             ("macs", _) => port.macs = addresses(next(&mut words, "addresses")?)?,
             ("shared-macs", _) => port.shared_macs = addresses(next(&mut words, "addresses")?)?,
@@ -102,26 +104,6 @@ fn mode(words: &mut Words<'_>) -> Result<Mode, String> {
         }
         _ => Mode::Plain,
     })
-}
-
-fn blank(name: &str, bridge: &str, host: &str) -> Port {
-    Port {
-        name: name.to_owned(),
-        bridge: bridge.to_owned(),
-        host: host.to_owned(),
-        link: name.to_owned(),
-        mode: Mode::Plain,
-        macs: Vec::new(),
-        shared_macs: Vec::new(),
-        ips: Vec::new(),
-        mac_limit: None,
-        on_limit: OnLimit::Evict,
-        priority_tags: false,
-        bpdu: BpduPolicy::Block,
-        storm: None,
-        mtu: None,
-        host_addresses: HostAddresses::Refuse,
-    }
 }
 
 fn next<'a>(words: &mut Words<'a>, what: &str) -> Result<&'a str, String> {

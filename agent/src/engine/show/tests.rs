@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use vlan::addr::MacAddr;
 use vlan::frame::Header;
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
-use vlan::model::description::{BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, OnLimit, Port};
+use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
 use vlan::model::id::SegmentId;
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
@@ -28,23 +28,7 @@ use crate::view::{BridgeView, CounterView, FlowView, MacView, PortView};
 const NOW: Instant = Instant::from_secs(100);
 
 fn port(number: usize) -> Port {
-    Port {
-        name: format!("vm{number}"),
-        bridge: "vub".to_owned(),
-        host: "gw1".to_owned(),
-        link: format!("tap{number}"),
-        mode: Mode::Plain,
-        macs: Vec::new(),
-        shared_macs: Vec::new(),
-        ips: Vec::new(),
-        mac_limit: None,
-        on_limit: OnLimit::Evict,
-        priority_tags: false,
-        bpdu: BpduPolicy::Block,
-        storm: None,
-        mtu: None,
-        host_addresses: Default::default(),
-    }
+    Port::plain(&format!("vm{number}"), "vub", "gw1", &format!("tap{number}"))
 }
 
 /// So many ports on one bridge.

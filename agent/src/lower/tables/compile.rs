@@ -189,6 +189,7 @@ impl<V: Vports> Compiler<'_, V> {
         let rule = PortRule {
             gate: self.plane.is_forwarding(port.id).map_or_else(PortGate::Closed, |()| PortGate::Open),
             macs: port.only_sources(),
+            drops_tags: port.drops_tags,
             controls: self.controls(port),
         };
         self.made.tables.put(Entry::Port(vport, rule));
@@ -241,6 +242,7 @@ impl<V: Vports> Compiler<'_, V> {
             admitted: entered.admitted,
             tags: header.tags.iter().take(read).map(|tag| (*tag).into()).collect(),
             is_trunk: port.is_trunk,
+            is_isolated: port.isolated,
         }));
         if !self.made.tables.attachments.contains_key(&id) {
             self.add_attachment(id, port, entered, header);
@@ -272,7 +274,8 @@ impl<V: Vports> Compiler<'_, V> {
     /// Only what differs from having no rule.
     fn controls(&self, port: &Port) -> Vec<(ControlClass, ControlRule)> {
         let rules = CLASSES.into_iter().map(|class| (ControlClass::from(class), self.control(port, class)));
-        let without = PortRule { gate: PortGate::Open, macs: Vec::new(), controls: Vec::new() };
+        let without =
+            PortRule { gate: PortGate::Open, macs: Vec::new(), drops_tags: false, controls: Vec::new() };
         rules.filter(|(class, rule)| without.control(*class) != *rule).collect()
     }
 

@@ -68,6 +68,7 @@ pub(super) struct AttachmentName {
     /// The tags that classification read.
     pub(super) tags: SmallVec<[WireTag; 2]>,
     pub(super) is_trunk: bool,
+    pub(super) is_isolated: bool,
 }
 
 /// What a limit counts by.

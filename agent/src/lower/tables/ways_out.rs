@@ -9,6 +9,7 @@ use datapath::tables::{
 };
 use vlan::egress::{self, Departure, Passage};
 use vlan::exits::{is_telling, unreachable_at};
+use vlan::filters::egress_filter;
 use vlan::forward::Plane;
 use vlan::frame::Header;
 use vlan::ingress::Priority;
@@ -58,7 +59,10 @@ impl WaysOut {
             let vid = segment.domain(member.domain).vid;
             plane.may_leave(port.group, to, vid, &mut |_| {})?;
             let wire = wire_of(to).ok_or(DropReason::PortDown)?;
-            Ok(exit(wire, &passage.departure(member)?))
+            let exit = exit(wire, &passage.departure(member)?);
+            // Whose port that is must be known still: the arrival port, which may share these ways out, drops for another reason.
+            let closed = egress_filter(port, to, None).map_err(Guard::Closed).err();
+            Ok(Exit { guard: closed.unwrap_or(exit.guard), ..exit })
         };
         let is_here = |member: &Member| plane.topology.port(member.port).host == plane.host;
         let here = segment.members.iter().copied().filter(is_here);
@@ -74,12 +78,14 @@ impl WaysOut {
         } else {
             ControlFlood::Drop(Discard { reason: DropReason::Reserved, is_reported: false })
         };
-        AttachmentRule { flood: self.exits(|_| true), control }
+        let takes_unknown = |member: Member| plane.topology.port(member.port).takes_unknown;
+        AttachmentRule { flood: self.exits(|_| true), unknown: self.exits(takes_unknown), control }
     }
 
     fn exits(&self, is_wanted: impl Fn(Member) -> bool) -> Vec<Exit> {
         let wanted = self.members.iter().filter(|(member, _)| is_wanted(*member));
-        wanted.filter_map(|(_, exit)| exit.as_ref().ok().cloned()).collect()
+        let open = wanted.filter_map(|(_, exit)| exit.as_ref().ok());
+        open.filter(|exit| !matches!(exit.guard, Guard::Closed(_))).cloned().collect()
     }
 
     /// Where frames to a location go.

@@ -306,8 +306,8 @@ fn inline(keys: &str) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
     for (key, value) in keys {
         match value {
-            toml::Value::Table(inner) if key == "storm" => {
-                flat.extend(inner.iter().map(|(class, rate)| (format!("storm.{class}"), rate.to_string())));
+            toml::Value::Table(inner) if key == "storm" || key == "flood" => {
+                flat.extend(inner.iter().map(|(class, rate)| (format!("{key}.{class}"), rate.to_string())));
             }
             value => {
                 flat.insert(key.clone(), value.to_string());
@@ -326,8 +326,8 @@ fn toml_of(key: &str, printed: &str) -> Option<String> {
     Some(match key {
         _ if printed == "unset" => return None,
         "vid" | "pcp" | "native" | "weight" | "mac-limit" | "vni" | "mtu" => printed.to_owned(),
-        "join-vids" | "native-tagged" | "priority-tags" => printed.to_owned(),
-        _ if key.starts_with("storm.") => printed.to_owned(),
+        "join-vids" | "native-tagged" | "priority-tags" | "isolated" => printed.to_owned(),
+        _ if key.starts_with("storm.") || key.starts_with("flood.") => printed.to_owned(),
         "vlans" | "customer-vlans" => list(","),
         "macs" | "shared-macs" | "ips" => list(", "),
         "translate" => format!("{{ {printed} }}"),

@@ -13,6 +13,8 @@ pub(super) struct Kin {
     host: HostId,
     tpid: Tpid,
     vlan: Way,
+    isolated: bool,
+    drops_tags: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,6 +42,10 @@ impl Kin {
             on_limit: _,
             priority_tags: _,
             bpdu: _,
+            isolated,
+            drops_tags,
+            // It shows where frames leave.
+            takes_unknown: _,
             macs: _,
             shared_macs: _,
             storm: _,
@@ -56,6 +62,7 @@ impl Kin {
             }
             Mode::Qinq { .. } | Mode::Trunk(_) => return None,
         };
-        Some(Kin { bridge: *bridge, host: *host, tpid: *tpid, vlan })
+        let (isolated, drops_tags) = (*isolated, *drops_tags);
+        Some(Kin { bridge: *bridge, host: *host, tpid: *tpid, vlan, isolated, drops_tags })
     }
 }
