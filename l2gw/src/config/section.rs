@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::draft::{Drafts, Object};
 use super::words;
+use vlan::model::nearest::nearest;
 
 /// A value of the file with its place.
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
@@ -162,7 +163,7 @@ impl<'s, 'a> Section<'s, 'a> {
         if !self.drafts.is_told(offset) {
             return self.drafts.add_untold();
         }
-        let text = match words::nearest(key, self.heading.keys) {
+        let text = match nearest(key, self.heading.keys.iter().copied()) {
             Some(nearest) => {
                 self.misspelt.push(nearest);
                 self.taint(nearest);

@@ -75,40 +75,6 @@ fn joined(words: &[&str], last_with: &str) -> String {
     }
 }
 
-/// The word of `known` that `word` most likely stands for: fewest edits, at most a third of its length (and 1).
-pub(super) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
-    if word.len() > LONGEST_QUOTE {
-        return None;
-    }
-    let word: Vec<char> = word.to_lowercase().chars().collect();
-    let limit = (word.len() / 3).max(1);
-    known
-        .iter()
-        .map(|candidate| (edits(&word, &candidate.chars().collect::<Vec<_>>()), *candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Fewest insertions, removals, replacements and swaps of neighbours that make `a` into `b`.
-fn edits(a: &[char], b: &[char]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(before[j - 2] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
-}
-
 /// Most characters of a value that a message repeats.
 const LONGEST_QUOTE: usize = 64;
 
@@ -118,21 +84,6 @@ const LONGEST_LIST: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_word_is_a_likely_slip() {
-        let known = ["bridge", "link", "mac-limit", "vlans", "vid"];
-        for (word, expected) in [
-            ("vlan", Some("vlans")),
-            ("lnik", Some("link")),
-            ("mac_limit", Some("mac-limit")),
-            ("Bridge", Some("bridge")),
-            ("colour", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(word, &known), expected, "{word}");
-        }
-    }
 
     #[test]
     fn choices_read_as_a_sentence() {
