@@ -125,12 +125,7 @@ impl Switch {
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Learned> {
-        verdict.clear();
-        let plane = self.state();
-        let arrival = plane.arrive(port, header, verdict, say)?;
-        let learn = lesson(&plane, &arrival, header, evidence);
-        let mut fdb = self.fdb.excerpt(&learn, header.dst);
-        plane.bridge(now, (&arrival, header), (&mut fdb, learn), verdict, say)
+        self.peek_at(now, (port, evidence, None), header, verdict, say)
     }
 
     /// The same, if such a frame had just been sent where this one comes from.
@@ -142,12 +137,23 @@ impl Switch {
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Learned> {
+        self.peek_at(now, (port, Evidence::Complete, Some(sent)), header, verdict, say)
+    }
+
+    fn peek_at(
+        &self,
+        now: Instant,
+        (port, evidence, sent): (PortId, Evidence, Option<Echo>),
+        header: &Header,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Option<Learned> {
         verdict.clear();
         let plane = self.state();
         let arrival = plane.arrive(port, header, verdict, say)?;
-        let learn = lesson(&plane, &arrival, header, Evidence::Complete);
+        let learn = lesson(&plane, &arrival, header, evidence);
         let mut fdb = self.fdb.excerpt(&learn, header.dst);
-        fdb.note_sent(now, sent);
+        sent.into_iter().for_each(|sent| fdb.note_sent(now, sent));
         plane.bridge(now, (&arrival, header), (&mut fdb, learn), verdict, say)
     }
 
