@@ -46,6 +46,69 @@ fn an_edge_counts_whatever_its_kind() {
     }
 }
 
+#[test]
+fn pure_rooms_have_no_clock_no_randomness_no_threads_and_no_files() {
+    let files = PURE.iter().flat_map(|room| sources(&root().join(room)));
+    let mut found = Vec::new();
+    let mut read = 0;
+    for file in files {
+        let source = std::fs::read_to_string(&file).unwrap();
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        read += 1;
+        let is_comment = |line: &str| line.trim_start().starts_with("//");
+        let lines = code.lines().filter(|line| !is_comment(line));
+        for (line, (word, why)) in lines.flat_map(|line| IMPURE.iter().map(move |impure| (line, impure))) {
+            if line.contains(word) {
+                found.push(format!("{}: {word}: {why}: {line}", file.display()));
+            }
+        }
+    }
+    assert!(read >= 80, "{read} files");
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// The Rust files of a room, tests apart.
+fn sources(room: &Path) -> Vec<std::path::PathBuf> {
+    if room.is_file() {
+        return vec![room.to_owned()];
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(room).unwrap() {
+        let path = entry.unwrap().path();
+        let is_test = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "stories");
+        if !is_test && (path.is_dir() || path.extension().is_some_and(|extension| extension == "rs")) {
+            files.extend(sources(&path));
+        }
+    }
+    files
+}
+
+fn root() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What an engine decides is the same in a replay, and hundreds of engines run in one test.
+const PURE: [&str; 6] = [
+    "vlan/src",
+    "agent/src/engine",
+    "agent/src/lower",
+    "agent/src/reconcile.rs",
+    "agent/src/budget.rs",
+    "agent/src/counters.rs",
+];
+const IMPURE: [(&str, &str); 10] = [
+    ("std::time::Instant", "time is an argument"),
+    ("SystemTime", "time is an argument"),
+    ("crate::clock", "time is an argument"),
+    ("std::thread", "whoever calls decides on threads"),
+    ("tokio", "whoever calls decides on threads"),
+    ("async ", "whoever calls decides on threads"),
+    ("std::fs", "bytes are an argument"),
+    ("std::io", "bytes are an argument"),
+    ("std::env", "what is configured is an argument"),
+    ("RandomState", "randomness is an argument"),
+];
+
 /// The edges that no arrow allows, as `from -> to`.
 fn refused(crates: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let edges =

@@ -2,7 +2,8 @@
 //!
 //! Time is compared between sizes on a machine that may do other things as well, so the bound is far from linear and still far below
 //! what looking at everything for everything would take. `--nocapture` shows what was measured.
-
+// It measures time.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 // Clippy sees tests only where it sees #[test]; what these share is test code too.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

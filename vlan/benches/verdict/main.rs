@@ -3,6 +3,9 @@
 //! `cargo bench -p vlan --bench verdict`; docs/benchmarks.md says how to read it. It is a program and no test: what a shared machine
 //! makes of a nanosecond is not the code's doing.
 
+// It reads what the kernel counts of its time.
+#![allow(clippy::disallowed_methods)]
+
 use std::hint::black_box;
 
 use vlan::trace::Silent;
