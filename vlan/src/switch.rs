@@ -201,15 +201,21 @@ impl Switch {
             |name: &str| old.port_named(name).and_then(|port| self.ports.get(port.id.0 as usize).copied());
         self.ports = topology.ports().iter().map(|port| state_of(&port.name).unwrap_or_default()).collect();
         self.designation = Designation::Everyone;
-        // Many addresses are in one place.
-        let mut places = FxHashMap::default();
-        let mut to = |segment, location| {
-            *places.entry((segment, location)).or_insert_with(|| renumber(&old, &topology, segment, location))
-        };
-        let fabric_of = |fabric: FabricId| topology.fabric_named(old.fabric_name(fabric));
-        self.fdb.rename_sent(&mut to, fabric_of);
+        // Many were sent into one fabric, and many addresses are in one place.
+        let (mut fabrics, mut places) = (FxHashMap::default(), FxHashMap::default());
+        self.fdb.rename_sent(|segment, fabric| {
+            *fabrics.entry((segment, fabric)).or_insert_with(|| {
+                let at = Location::Fabric { fabric, vid: vid_of(&old, segment, fabric)? };
+                match renumber(&old, &topology, segment, at)? {
+                    (segment, Location::Fabric { fabric, .. }) => Some((segment, fabric)),
+                    _ => None,
+                }
+            })
+        });
         self.fdb.undeclare_all();
-        self.fdb.remap(to);
+        self.fdb.remap(|segment, location| {
+            *places.entry((segment, location)).or_insert_with(|| renumber(&old, &topology, segment, location))
+        });
         let mut ageings = FxHashMap::default();
         self.fdb.set_ageing(|segment, location| {
             *ageings.entry((segment, location)).or_insert_with(|| ageing_at(&topology, segment, location))
@@ -321,6 +327,15 @@ fn ageing_at(topology: &Topology, segment: SegmentId, location: Location) -> Opt
         Location::Host(_) => return None,
     };
     Some(topology.bridge(bridge).ageing)
+}
+
+/// The VLAN of a fabric that leads to a segment; none where there is no such segment: what a flow had sent before it was withdrawn may
+/// be noted under another topology.
+fn vid_of(topology: &Topology, segment: SegmentId, fabric: FabricId) -> Option<Vid> {
+    let segment = topology.segments().get(segment.number as usize)?;
+    let mut members = segment.trunk_members(topology).iter();
+    let member = members.find(|member| topology.port(member.port).group == Some(fabric))?;
+    segment.domain(member.domain).vid
 }
 
 /// The reason that a refused frame is counted by: whoever sends from the address of a router declared behind a trunk is spoofing.

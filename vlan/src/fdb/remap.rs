@@ -45,18 +45,12 @@ impl Fdb {
         before - self.len()
     }
 
-    /// Renames what was sent within the last second: by the place of its source, as [`Fdb::remap`] is told of it, and by its fabric.
-    /// What has one of them no more is forgotten. It goes by where addresses are, so it comes before they are renamed.
-    pub fn rename_sent(
-        &mut self,
-        mut to: impl FnMut(SegmentId, Location) -> Option<(SegmentId, Location)>,
-        fabric: impl Fn(FabricId) -> Option<FabricId>,
-    ) {
-        let table = &self.table;
+    /// Renames what was sent within the last second. `to` is given a segment and a fabric that something was sent into, and returns the
+    /// new ones, or `None` where that fabric has no VLAN on the segment any more: nothing comes back from there.
+    pub fn rename_sent(&mut self, mut to: impl FnMut(SegmentId, FabricId) -> Option<(SegmentId, FabricId)>) {
         self.sent.rename(|echo| {
-            let place = table.find(Key::new(echo.segment, echo.mac))?;
-            let (segment, _) = to(echo.segment, table[place].location)?;
-            Some(Echo { segment, fabric: fabric(echo.fabric)?, ..echo })
+            let (segment, fabric) = to(echo.segment, echo.fabric)?;
+            Some(Echo { segment, fabric, ..echo })
         });
     }
 
