@@ -53,6 +53,12 @@ pub enum DocumentError {
         /// Why.
         source: serde_json::Error,
     },
+    /// What would be stored does not say what it was made of.
+    #[error("this cannot be stored, since it would be read as something else: {why}; please report it")]
+    Differs {
+        /// How.
+        why: String,
+    },
     /// A shard is of a format that this version does not know.
     #[error("shard {name} has format {found}, this version reads up to {FORMAT}; a newer version wrote it?")]
     Format {
@@ -108,6 +114,22 @@ pub fn to_shards(description: &Description) -> Result<BTreeMap<ShardName, Vec<u8
         }
     }
     Ok(shards)
+}
+
+/// Whether shards hold what they were made of: what cannot be read again must not become the newest revision.
+///
+/// # Errors
+/// They cannot be read, or say something else.
+pub fn check_read_back(
+    description: &Description,
+    shards: &BTreeMap<ShardName, Vec<u8>>,
+) -> Result<(), DocumentError> {
+    let shards = shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    match from_shards(shards) {
+        Ok(read) if read == *description => Ok(()),
+        Ok(_) => Err(DocumentError::Differs { why: "a setting is lost".to_owned() }),
+        Err(error) => Err(DocumentError::Differs { why: error.to_string() }),
+    }
 }
 
 /// The description that shards hold, in the order of the file they came from.

@@ -50,7 +50,7 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
         difference: None,
     };
     let mut engine = Engine::new(head.settings);
-    let mut began = None;
+    let (mut began, mut last) = (None, Last::default());
     while let Some(step) = Step::read(&mut reader)? {
         let what = match step.changed() {
             Some(changed) => Some(changed),
@@ -60,9 +60,15 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
                     line: step.line,
                     why: error.to_string(),
                 })?;
+                if line.at < last.at {
+                    let why =
+                        format!("it is of {} ns, earlier than the input before, of {}", line.at, last.at);
+                    return Err(RecordError::Line { path: path.to_owned(), line: step.line, why });
+                }
+                last = Last { at: line.at, line: step.line, goes_on: step.goes_on() };
                 replayed.time = Duration::from_nanos(line.at - line.at.min(*began.get_or_insert(line.at)));
                 engine.handle(Instant::from_nanos(line.at), line.input);
-                let goes_on = step.followed.as_ref().is_some_and(|followed| followed.goes_on);
+                let goes_on = last.goes_on;
                 let next = || if goes_on { None } else { engine.poll_output() };
                 let outputs: Vec<Output> = std::iter::from_fn(next).collect();
                 (replayed.inputs, replayed.outputs) = (replayed.inputs + 1, replayed.outputs + outputs.len());
@@ -74,7 +80,20 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
             break;
         }
     }
+    // Nothing may be left that was not compared: behind the last input outputs were asked for.
+    if replayed.difference.is_none() && last.goes_on && engine.poll_output().is_some() {
+        let what = "it goes on, it says, and nothing comes behind it".to_owned();
+        replayed.difference = Some(Difference { line: last.line, what });
+    }
     Ok(replayed)
+}
+
+/// The input that was played last.
+#[derive(Debug, Default)]
+struct Last {
+    at: u64,
+    line: usize,
+    goes_on: bool,
 }
 
 /// An input's line, and what followed.
@@ -93,6 +112,10 @@ impl Step {
         let followed =
             followed.map_err(|error| reader.wrong(format!("it does not say what followed: {error}")))?;
         Ok(Some(Step { line, text, followed }))
+    }
+
+    fn goes_on(&self) -> bool {
+        self.followed.as_ref().is_some_and(|followed| followed.goes_on)
     }
 
     /// How the input's line is another than was recorded.

@@ -52,7 +52,9 @@ impl TopologyError {
     pub fn is_unstorable(&self) -> bool {
         match self {
             TopologyError::Store(error) => error.is_too_large(),
-            TopologyError::Document(error) => matches!(error, DocumentError::Name { .. }),
+            TopologyError::Document(error) => {
+                matches!(error, DocumentError::Name { .. } | DocumentError::Differs { .. })
+            }
             TopologyError::Conflict { .. } | TopologyError::Contended { .. } | TopologyError::Stopping => {
                 false
             }
@@ -104,6 +106,7 @@ pub async fn publish(
     by: &Authorship,
 ) -> Result<Revision, TopologyError> {
     let shards = documents::to_shards(description)?;
+    documents::check_read_back(description, &shards)?;
     let change = Change::new(by.author.clone(), WallTime::from_millis(clock::wall_ms()), by.note.clone());
     match store.publish(Revision::new(there), shards, change).await {
         Ok(revision) => Ok(revision),

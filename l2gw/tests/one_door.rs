@@ -25,7 +25,12 @@ proptest! {
         let text = file_of(&description);
         let built = Topology::build(&description);
         match (config::parse("f", &text), &built) {
-            (Ok(config), Ok(_)) => prop_assert_eq!(config.description, description, "{}", text),
+            (Ok(config), Ok(_)) => {
+                let shards = agent::documents::to_shards(&description).unwrap();
+                let stored = agent::documents::check_read_back(&description, &shards);
+                prop_assert!(stored.is_ok(), "{:?}: {}", stored, text);
+                prop_assert_eq!(config.description, description, "{}", text);
+            }
             (Err(_), Err(_)) => {}
             (Ok(_), Err(mistakes)) => prop_assert!(false, "the file is taken, its description is not: {:?}\n{}", mistakes, text),
             (Err(problems), Ok(_)) => prop_assert!(false, "the description is taken, its file is not: {}\n{}", problems, text),
@@ -187,7 +192,7 @@ impl Choices {
             priority_tags: self.pick(&[false, true], &[]),
             isolated: self.pick(&[false, false, true], &[]),
             tags: self.pick(&[TagPolicy::Pass, TagPolicy::Pass, TagPolicy::Drop], &[]),
-            flood: Flood { unknown: self.pick(&[true, true, false], &[]) },
+            flood: Flood { withholds_unknown: self.pick(&[false, false, true], &[]) },
             storm: self.pick(
                 &[None, Some(Storm { broadcast: 5, ..Storm::default() })],
                 &[Some(Storm { unknown: u32::MAX, ..Storm::default() })],
@@ -266,7 +271,7 @@ fn add_port(text: &mut String, table: &str, port: &Port) {
     say(text, "bpdu", (port.bpdu == BpduPolicy::Discard).then_some("\"discard\""));
     say(text, "isolated", port.isolated.then_some(true));
     say(text, "tags", (port.tags == TagPolicy::Drop).then_some("\"drop\""));
-    say(text, "flood", (!port.flood.unknown).then_some("{ unknown = false }"));
+    say(text, "flood", port.flood.withholds_unknown.then_some("{ unknown = false }"));
     let storm = port.storm.map(|Storm { broadcast, multicast, unknown }| {
         format!("{{ broadcast = {broadcast}, multicast = {multicast}, unknown = {unknown} }}")
     });

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use vlan::addr::MacAddr;
-use vlan::model::defaults::default_storm;
+use vlan::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm};
 use vlan::model::description::{
     BpduPolicy, Flood, HostAddresses, Mode, NativeInner, OnLimit, Port, Storm, TagPolicy, TrunkMode,
 };
@@ -87,7 +87,7 @@ fn port_of_shape(
         macs: keys.section.optional("macs", stations).unwrap_or_default(),
         shared_macs: keys.section.optional("shared-macs", stations).unwrap_or_default(),
         ips: keys.of(IPS, |v| value::distinct(v, "of IP addresses", value::machine_ip)).unwrap_or_default(),
-        mac_limit: keys.section.optional("mac-limit", |v| value::whole(v, &right::MAC_LIMITS)),
+        mac_limit: keys.limit(),
         on_limit: keys.section.optional("on-limit", |v| value::choice(v, &on_limits)).unwrap_or_default(),
         priority_tags: keys.section.optional("priority-tags", value::flag).unwrap_or_default(),
         bpdu: keys.bpdu(),
@@ -151,11 +151,17 @@ impl<'a> Keys<'_, '_, 'a> {
         }
     }
 
+    /// A port's default is the same whether it is written or not; a trunk's is its bridge's, which may change.
+    fn limit(&mut self) -> Option<u32> {
+        let limit = self.section.optional("mac-limit", |v| value::whole(v, &right::MAC_LIMITS));
+        limit.filter(|limit| self.shape == Shape::Trunk || *limit != DEFAULT_PORT_MAC_LIMIT)
+    }
+
     fn flood(&mut self) -> Flood {
         let mut flood = Flood::default();
         let belongs = self.shape != Shape::Trunk;
         if belongs && let Some(mut section) = self.section.nested("flood", "flood", FLOOD_KEYS) {
-            flood.unknown = section.optional("unknown", value::flag).unwrap_or(flood.unknown);
+            flood.withholds_unknown = section.optional("unknown", value::flag) == Some(false);
         }
         if !belongs {
             self.of::<()>(FLOOD, |_| Ok(()));

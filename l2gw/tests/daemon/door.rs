@@ -349,3 +349,24 @@ fn applies_without_a_planned_revision_all_come_in() {
     });
     assert_eq!(gateway.revision(), 5);
 }
+
+#[test]
+fn every_setting_of_a_port_comes_back_from_the_store() {
+    let mut gateway = Gateway::running();
+    let settings =
+        "flood = { unknown = false }\nisolated = true\ntags = \"drop\"\nmac-limit = 1024\nbpdu = \"block\"\n";
+    let with_settings = FILE.replace("macs = [", &format!("{settings}macs = ["));
+    gateway.write(&with_settings);
+    gateway.ask_about_file("apply", &[]).done();
+    gateway.write(FILE);
+    let said = gateway.ask_about_file("plan", &[]).done();
+    for line in ["flood.unknown: false -> true", "isolated: true -> false", "tags: drop -> pass"] {
+        assert!(said.contains(&format!("~ ports.vm8.{line}")), "{line}: {said}");
+    }
+    assert!(!said.contains("mac-limit") && !said.contains("bpdu"), "defaults that are written: {said}");
+    gateway.stop();
+    gateway.write(&with_settings);
+    gateway.start(&[]);
+    let status = gateway.ask(&["show", "status"]).done();
+    assert!(status.starts_with("host gw1, revision 2, "), "{status}");
+}

@@ -76,7 +76,7 @@ impl Display for At<'_> {
         if port.tags == TagPolicy::Drop {
             f.write_str(" tags=drop")?;
         }
-        if !port.flood.unknown {
+        if port.flood.withholds_unknown {
             f.write_str(" flood-unknown=no")?;
         }
         if port.bpdu == BpduPolicy::Discard {

@@ -232,7 +232,7 @@ fn port(rng: &mut Rng, name: String, bridge: &str, mode: Mode) -> Port {
         bpdu: if rng.chance(70) { BpduPolicy::Discard } else { BpduPolicy::Block },
         isolated: rng.chance(25),
         tags: if is_plain && rng.chance(15) { TagPolicy::Drop } else { TagPolicy::Pass },
-        flood: Flood { unknown: rng.chance(85) },
+        flood: Flood { withholds_unknown: rng.chance(15) },
         ..Port::plain(&name, bridge, "h", &name)
     }
 }

@@ -256,7 +256,7 @@ impl Reference {
             }
         }
         if known.is_none() && !is_group(dst) {
-            walk.exits.retain(|exit| self.wiring.ports[exit.port].flood.unknown);
+            walk.exits.retain(|exit| !self.wiring.ports[exit.port].flood.withholds_unknown);
         }
         let bridge = domain.bridge;
         let mut sent = self.send(now, port, walk.exits);

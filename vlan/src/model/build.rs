@@ -140,7 +140,7 @@ fn compile_ports(description: &Description, names: &Names<'_>, bridges: &[Bridge
             bpdu: port.bpdu,
             isolated: port.isolated,
             drops_tags: port.tags == TagPolicy::Drop,
-            takes_unknown: port.flood.unknown,
+            takes_unknown: !port.flood.withholds_unknown,
             storm: port.storm.unwrap_or_else(|| default_storm(is_trunk)),
             mtu: port.mtu,
             host_addresses: port.host_addresses,

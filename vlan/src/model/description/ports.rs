@@ -87,18 +87,13 @@ pub enum TagPolicy {
     Drop,
 }
 
-/// Which flooded frames are sent to a port. Broadcast and multicast always are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Which flooded frames are not sent to a port. Broadcast and multicast always are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flood {
-    /// Unicast to an unknown address.
-    pub unknown: bool,
-}
-
-impl Default for Flood {
-    fn default() -> Flood {
-        Flood { unknown: true }
-    }
+    /// Unicast to an unknown address is not: `flood = { unknown = false }`. What is stored leaves out what is false, so that is the default.
+    #[serde(default)]
+    pub withholds_unknown: bool,
 }
 
 impl Port {
