@@ -99,3 +99,28 @@ fn a_record_tells_what_was_taken_together() {
     std::fs::write(&other, text.replace(",\"goes_on\":true", "")).unwrap();
     assert!(replay(&other).unwrap().difference.is_some());
 }
+
+#[test]
+fn a_record_whose_end_or_order_is_another_is_not_equal() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    assert_eq!(recorded(&path("right"), false).difference, None);
+    let text = std::fs::read_to_string(path("right")).unwrap();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let last = lines.len() - 1;
+    let mut said: serde_json::Value = serde_json::from_str(&lines[last]).unwrap();
+    assert!(!said["outputs"].as_array().unwrap().is_empty());
+    (said["outputs"], said["goes_on"]) = (serde_json::json!([]), true.into());
+    let silent = [&lines[..last], &[said.to_string()]].concat().join("\n") + "\n";
+    std::fs::write(path("silent"), silent).unwrap();
+    let difference = replay(&path("silent")).unwrap().difference.expect("outputs that were not compared");
+    assert!(difference.what.contains("nothing comes behind it"), "{difference:?}");
+    let settings = Settings::new("gw1");
+    let mut recorder = Recorder::begin(RecordFile::create(&path("back")).unwrap(), &settings).unwrap();
+    for at in [5, 3] {
+        recorder.record(Instant::from_secs(at), &Input::Tick);
+        recorder.finish();
+    }
+    let refused = replay(&path("back")).unwrap_err().to_string();
+    assert!(refused.contains("earlier than the input before"), "{refused}");
+}

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, default_storm};
+use vlan::model::defaults::{
+    DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DEFAULT_PORT_MAC_LIMIT, default_storm,
+};
 use vlan::model::description::{
     BpduPolicy, Bridge, BridgeKind, DatapathKind, Description, Flood, Host, HostAddresses, Mode, NativeInner,
     OnLimit, Peering, Port, Redundancy, Storm, TagPolicy, TrunkMode,
@@ -136,7 +138,7 @@ fn port(port: &Port, is_trunk: bool) -> Object {
         bpdu,
         isolated,
         tags,
-        flood: Flood { unknown },
+        flood: Flood { withholds_unknown },
         storm,
         mtu,
         host_addresses,
@@ -151,19 +153,49 @@ fn port(port: &Port, is_trunk: bool) -> Object {
         optional("macs", texts(macs)),
         optional("shared-macs", texts(shared_macs)),
         optional("ips", texts(ips)),
-        optional("mac-limit", mac_limit.map(number)),
+        limit_key(*mac_limit, is_trunk),
         with_default("on-limit", text(on_limit_word(*on_limit)), text("evict")),
         flag("priority-tags", *priority_tags),
-        optional("bpdu", (*bpdu == BpduPolicy::Discard).then(|| text("discard"))),
+        bpdu_key(*bpdu, mode, is_trunk),
         flag("isolated", *isolated),
-        optional("tags", (*tags == TagPolicy::Drop).then(|| text("drop"))),
-        with_default("flood.unknown", Word::Flag(*unknown), Word::Flag(true)),
+        tags_key(*tags, mode),
+        with_default("flood.unknown", Word::Flag(!*withholds_unknown), Word::Flag(true)),
         optional("mtu", mtu.map(number)),
         optional("host-addresses", (*host_addresses == HostAddresses::Keep).then(|| text("keep"))),
     ]);
     keys.extend(storm_keys(storm.as_ref(), is_trunk));
     let list = if is_trunk { "trunks" } else { "ports" };
     (format!("{list}.{name}"), keys)
+}
+
+/// Without the key a trunk has its bridge's.
+fn limit_key(mac_limit: Option<u32>, is_trunk: bool) -> Key {
+    match is_trunk {
+        true => optional("mac-limit", mac_limit.map(number)),
+        false => {
+            let default = number(DEFAULT_PORT_MAC_LIMIT);
+            with_default("mac-limit", mac_limit.map_or_else(|| default.clone(), number), default)
+        }
+    }
+}
+
+/// Only ports of a VUB have it.
+fn tags_key(tags: TagPolicy, mode: &Mode) -> Key {
+    let word = |tags| text(if tags == TagPolicy::Drop { "drop" } else { "pass" });
+    match mode {
+        Mode::Plain => with_default("tags", word(tags), word(TagPolicy::Pass)),
+        _ => optional("tags", None),
+    }
+}
+
+/// A trunk has none, and a qinq port passes a customer's BPDUs without it.
+fn bpdu_key(bpdu: BpduPolicy, mode: &Mode, is_trunk: bool) -> Key {
+    let word = |bpdu| text(if bpdu == BpduPolicy::Discard { "discard" } else { "block" });
+    match mode {
+        Mode::Qinq { .. } => optional("bpdu", (bpdu == BpduPolicy::Discard).then(|| word(bpdu))),
+        _ if is_trunk => optional("bpdu", None),
+        _ => with_default("bpdu", word(bpdu), word(BpduPolicy::Block)),
+    }
 }
 
 fn on_limit_word(on_limit: OnLimit) -> &'static str {

@@ -49,7 +49,7 @@ fn another_vid_changes_one_vlan_and_the_tag_of_what_leaves() {
 fn changed_keys_are_told_in_the_words_of_the_file() {
     let after = format!("{VM9}mac-limit = 7\non-limit = \"drop\"\n");
     let lines = lines(&gateway(8, VM9), &gateway(8, &after));
-    assert_eq!(lines, ["~ ports.vm9.mac-limit: unset -> 7", "~ ports.vm9.on-limit: evict -> drop"]);
+    assert_eq!(lines, ["~ ports.vm9.mac-limit: 1024 -> 7", "~ ports.vm9.on-limit: evict -> drop"]);
 }
 
 #[test]
