@@ -5,6 +5,8 @@ use std::time::Duration;
 use agent::clock;
 use agent::engine::{Engine, Settings};
 use agent::list::everything;
+use agent::record::{RecordFile, Recorder};
+use agent::replay::replay;
 use agent::runtime::{Arrived, Opener, Request, Runtime, Wiring, ask};
 use agent::view::{CounterView, FlowView, PortView};
 use datapath::Refusal;
@@ -34,6 +36,25 @@ async fn a_flow_that_is_refused_costs_its_frames_the_short_cut_only() {
     daemon
         .wait_for("a flow to be hit", async || daemon.counter("l2gw_flow_frames_total", "vm8").await == 2)
         .await;
+}
+
+/// Each call hands out one upcall, so that the second frame is one that came while the first was judged.
+#[tokio::test]
+async fn a_frame_that_came_meanwhile_leaves_with_the_one_before_it() {
+    let directory = tempfile::tempdir().expect("a directory of its own");
+    let path = directory.path().join("record");
+    let file = RecordFile::create(&path).expect("a new file");
+    let recorder = Recorder::begin(file, &Settings::new("gw1")).expect("a file that is written");
+    let daemon = Daemon::start_recorded(Plan::default(), Some(recorder)).await;
+    daemon.wait_until_up().await;
+    daemon.wire.set_limits(Limits { upcalls_at_once: 1, ..Limits::default() });
+    for text in [b"one", b"two"] {
+        daemon.inject("vm8", &Frame::new(VM, BROADCAST).payload(0x0800, text));
+    }
+    daemon.wait_for("both", async || daemon.counter("l2gw_executes_total", "vm8").await == 2).await;
+    let text = std::fs::read_to_string(&path).expect("a record");
+    assert_eq!(text.matches(",\"goes_on\":true").count(), 1, "the two were taken in together: {text}");
+    assert_eq!(replay(&path).expect("a record").difference, None);
 }
 
 #[tokio::test]
@@ -218,6 +239,10 @@ impl Daemon {
     }
 
     async fn start_with(plan: Plan) -> Daemon {
+        Daemon::start_recorded(plan, None).await
+    }
+
+    async fn start_recorded(plan: Plan, recorder: Option<Recorder>) -> Daemon {
         let wire = FakeWire::new(Options::default());
         wire.advance(clock::now().since(wire.now()));
         LINKS.iter().for_each(|link| wire.add_link(link));
@@ -234,7 +259,7 @@ impl Daemon {
             saves,
             events,
             stop: stopped,
-            recorder: None,
+            recorder,
         };
         let opener = Wrapping { wire: wire.clone(), faults: faults.clone() };
         let runtime =

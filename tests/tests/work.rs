@@ -103,6 +103,17 @@ fn links_are_attached_a_few_at_a_time() {
     assert!(attached >= links, "{attached} of {links} links were attached");
 }
 
+/// However much is told of links before anything is asked for, few are attached then.
+#[test]
+fn news_of_many_links_attaches_no_more_than_news_of_one() {
+    let mut host = Host::new(64);
+    host.attachments(Input::Vports { slice: Vec::new(), is_last: true });
+    for link in host.gateway.links() {
+        host.gateway.engine.handle(START, Input::Link(LinkEvent::Changed(link)));
+    }
+    host.attachments(Input::Tick);
+}
+
 /// A gateway of so many VLANs, three ports each, behind one trunk; another fabric has one VLAN and two trunks.
 struct Host {
     gateway: Gateway,

@@ -2,7 +2,7 @@
 //! copy by copy, on its way out. What belongs to neither a VLAN nor an address has its place here.
 //!
 //! A verdict rests on the settings of both ports by [`Dependency::Port`](crate::verdict::Dependency::Port): of the arrival port it is
-//! noted on arrival, of the others before they are asked here.
+//! noted on arrival, of the others of this host before they are asked here.
 
 use crate::frame::Header;
 use crate::ingress::Admitted;

@@ -32,6 +32,11 @@ impl<K: Ord + Clone> Due<K> {
         }
     }
 
+    /// When it is due.
+    pub(super) fn when(&self, what: &K) -> Option<Instant> {
+        self.at.get(what).copied()
+    }
+
     /// When the next is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.in_order.first().map(|(at, _)| *at)
@@ -58,6 +63,7 @@ mod tests {
         let mut due = Due::default();
         [("b", 3), ("a", 5), ("c", 1)].into_iter().for_each(|(what, secs)| due.set(what, at(secs)));
         due.set("c", at(4));
+        assert_eq!((due.when(&"c"), due.when(&"d")), (Some(at(4)), None));
         assert_eq!((due.next(), due.take(at(2))), (Some(at(3)), None));
         assert_eq!((due.take(at(4)), due.take(at(4)), due.take(at(4))), (Some("b"), Some("c"), None));
         due.remove(&"a");

@@ -17,8 +17,8 @@ use crate::event::Event;
 /// Times at which something is due.
 #[derive(Debug, Default)]
 pub(super) struct Clockwork {
-    /// Blocked ports by name.
-    blocked: BTreeMap<String, Blocked>,
+    /// Blocked ports by name, and why.
+    blocked: BTreeMap<String, Cause>,
     /// When each of them is let go.
     release: Due<String>,
     /// When an event of a kind may be told again.
@@ -31,24 +31,17 @@ pub(super) struct Clockwork {
     sweep_at: Option<Instant>,
 }
 
-/// Until when a port is blocked, and why.
-#[derive(Debug, Clone, Copy)]
-struct Blocked {
-    until: Instant,
-    cause: Cause,
-}
-
 impl Clockwork {
     pub(super) fn next_due(&self) -> Option<Instant> {
         [self.release.next(), self.report_at, self.delete_at, self.sweep_at].into_iter().flatten().min()
     }
 
     pub(super) fn blocked_until(&self, port: &str) -> Option<Instant> {
-        self.blocked.get(port).map(|blocked| blocked.until)
+        self.release.when(&port.to_owned())
     }
 
     pub(super) fn why_blocked(&self, port: &str) -> Option<Cause> {
-        self.blocked.get(port).map(|blocked| blocked.cause)
+        self.blocked.get(port).copied()
     }
 
     pub(super) fn is_blocked(&self, port: &str) -> bool {
@@ -114,7 +107,7 @@ impl Engine {
     pub(super) fn block(&mut self, now: Instant, port: PortId, cause: Cause, pause: Duration) {
         let name = self.switch.topology().port(port).name.clone();
         self.time.release.set(name.clone(), now + pause);
-        if self.time.blocked.insert(name.clone(), Blocked { until: now + pause, cause }).is_none() {
+        if self.time.blocked.insert(name.clone(), cause).is_none() {
             let why = cause.sentence().to_owned();
             self.tell(Event::PortBlocked { port: name, why, seconds: pause.as_secs() });
             self.refresh_at_once(now, port);

@@ -55,13 +55,22 @@ pub struct Limits {
     pub meters: usize,
     /// Upcalls that wait at one port.
     pub upcalls: usize,
+    /// Upcalls that one call hands out, whatever it was asked for.
+    pub upcalls_at_once: usize,
     /// Reports that wait.
     pub reports: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { flows: 1_000_000, entries: 1_000_000, meters: 100_000, upcalls: 256, reports: 4_096 }
+        Limits {
+            flows: 1_000_000,
+            entries: 1_000_000,
+            meters: 100_000,
+            upcalls: 256,
+            upcalls_at_once: usize::MAX,
+            reports: 4_096,
+        }
     }
 }
 
@@ -280,6 +289,7 @@ impl Host {
 
     /// Upcalls for whoever opened the datapath as this opening.
     pub(super) fn take_upcalls(&mut self, opening: u64, most: usize) -> Result<Vec<Upcall>, Refusal> {
+        let most = most.min(self.limits.upcalls_at_once);
         Ok(self.heard_by(opening, "wait for upcalls")?.take_upcalls(most))
     }
 

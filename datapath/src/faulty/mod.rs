@@ -45,6 +45,8 @@ pub struct Faulty<D> {
     faults: Faults,
     /// Upcalls that came with one that was refused.
     kept: VecDeque<Upcall>,
+    /// A refusal that struck where none could be told: the next call that waits for upcalls does.
+    untold: Option<Refusal>,
     /// Upcalls that were lost on purpose.
     lost: u64,
 }
@@ -52,7 +54,7 @@ pub struct Faulty<D> {
 impl<D> Faulty<D> {
     /// Wraps `datapath`.
     pub fn new(datapath: D, faults: Faults) -> Faulty<D> {
-        Faulty { datapath, faults, kept: VecDeque::new(), lost: 0 }
+        Faulty { datapath, faults, kept: VecDeque::new(), untold: None, lost: 0 }
     }
 
     /// The datapath inside, which does not fail.
@@ -105,6 +107,9 @@ impl<D: Datapath> Datapath for Faulty<D> {
     }
 
     async fn upcalls(&mut self, most: usize) -> Result<Vec<Upcall>, Refusal> {
+        if let Some(refusal) = self.untold.take() {
+            return Err(refusal);
+        }
         let mut gone = self.faults.gone();
         if !self.kept.is_empty() && !*gone.borrow() {
             return Ok(self.kept.drain(..self.kept.len().min(most)).collect());
@@ -127,13 +132,14 @@ impl<D: Datapath> Datapath for Faulty<D> {
 
     fn stragglers(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall> {
         // Those that are kept came before, and what fails is met where upcalls are waited for.
-        match self.kept.is_empty() && !*self.faults.gone().borrow() {
-            true => {
-                let heard = self.datapath.stragglers(ports, most);
-                self.sift(heard).unwrap_or_default()
-            }
-            false => Vec::new(),
+        if !self.kept.is_empty() || *self.faults.gone().borrow() {
+            return Vec::new();
         }
+        let heard = self.datapath.stragglers(ports, most);
+        self.sift(heard).unwrap_or_else(|refusal| {
+            self.untold = Some(refusal);
+            Vec::new()
+        })
     }
 
     async fn set_meter(&mut self, id: MeterId, rate: MeterRate) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::description::{Description, Port, TrunkMode};
-use crate::model::nearest::nearest;
+use crate::model::nearest::{LONGEST, nearest};
 use crate::model::value::quote;
 use crate::vid::VidSet;
 
@@ -73,7 +73,7 @@ pub(super) struct Guesses<'a> {
 
 impl<'a> Guesses<'a> {
     pub(super) fn new(known: impl Iterator<Item = &'a str>) -> Guesses<'a> {
-        let known: Vec<&str> = known.filter(|name| name.len() <= LONGEST_GUESSED).collect();
+        let known: Vec<&str> = known.filter(|name| name.len() <= LONGEST).collect();
         let characters = known.iter().map(|name| name.len()).sum();
         Guesses { known, characters, left: MOST_COMPARED }
     }
@@ -90,7 +90,7 @@ impl<'a> Guesses<'a> {
 
     fn nearest(&mut self, given: &str) -> Option<&'a str> {
         let cost = given.len().saturating_mul(self.characters);
-        if given.len() > LONGEST_GUESSED || cost > self.left {
+        if given.len() > LONGEST || cost > self.left {
             return None;
         }
         self.left -= cost;
@@ -98,8 +98,6 @@ impl<'a> Guesses<'a> {
     }
 }
 
-/// Longer texts are no names.
-const LONGEST_GUESSED: usize = 64;
 /// Pairs of characters that are compared for all guesses together: a fraction of a second.
 const MOST_COMPARED: usize = 1 << 25;
 

@@ -23,7 +23,7 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 }
 
 /// Bytes of the longest text that is compared; keys and names are shorter.
-const LONGEST: usize = 64;
+pub(super) const LONGEST: usize = 64;
 
 #[cfg(test)]
 mod tests {
