@@ -259,6 +259,18 @@ const CASES: &[Case] = &[
         r#"ports 0 bridge: "\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}\u{1b}…" is no bridge of this file"#,
         |_| {},
     ),
+    Case(
+        "an ageing that no file can say",
+        |d| d.bridges[0].ageing = Duration::new(300, 1),
+        "bridges 0 ageing: 300.000000001s is no whole number of milliseconds, allowed is 10s to 1000000s, or \"0s\" for never",
+        |d| d.bridges[0].ageing = Duration::new(300, 1_000_000),
+    ),
+    Case(
+        "an ageing of half a millisecond more",
+        |d| d.bridges[1].ageing = Duration::from_micros(10_000_500),
+        "bridges 1 ageing: 10.0005s is no whole number of milliseconds, allowed is 10s to 1000000s, or \"0s\" for never",
+        |d| d.bridges[1].ageing = Duration::from_millis(10_001),
+    ),
 ];
 
 fn trunk(description: &mut Description) -> &mut TrunkMode {

@@ -1,6 +1,6 @@
-//! From a description to a topology: checks, then identifiers, then segments.
+//! From a description to a topology: checks, then identifiers, then segments. Numbers come last ([`super::numbers`]).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -53,7 +53,7 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
     if !findings.mistakes.is_empty() {
         return Err(findings.mistakes);
     }
-    let mut made = Segments::new(&bridges, &members, description);
+    let mut made = Segments::new(&bridges, &members);
     made.add(trees, &graph);
     let Segments { segments, places, chained, .. } = made;
     let mut topology = Topology {
@@ -66,6 +66,8 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
         ports,
         fabrics: fabrics.names,
         warnings: Vec::new(),
+        host_numbers: Vec::new(),
+        has_own_numbers: false,
     };
     topology.warnings = warnings::warnings(&topology);
     Ok(topology)
@@ -206,16 +208,15 @@ fn known_vids(bridges: &[Bridge], ports: &[Port]) -> Vec<Option<VidSet>> {
 /// Makes segments, and the index of what leads to them.
 struct Segments<'a> {
     members: &'a Members<'a>,
-    vnis: Vnis<'a>,
     segments: Vec<Segment>,
     places: Places,
     chained: FxHashMap<(BridgeId, Vid, Vid), Spot>,
 }
 
 impl<'a> Segments<'a> {
-    fn new(bridges: &[Bridge], members: &'a Members<'a>, description: &'a Description) -> Segments<'a> {
+    fn new(bridges: &[Bridge], members: &'a Members<'a>) -> Segments<'a> {
         let (segments, chained) = (Vec::new(), FxHashMap::default());
-        Segments { members, vnis: Vnis::new(description), segments, places: Places::new(bridges), chained }
+        Segments { members, segments, places: Places::new(bridges), chained }
     }
 
     fn add(&mut self, trees: Vec<Tree>, graph: &Graph) {
@@ -230,9 +231,8 @@ impl<'a> Segments<'a> {
             } else {
                 self.place_domains(&tree, number);
             }
-            let vni = self.vnis.vni(&tree.domains);
             let members = self.members_of(&tree.domains);
-            self.segments.push(Segment { members, domains: tree.domains.into(), vni });
+            self.segments.push(Segment { members, domains: tree.domains.into(), vni: 0 });
         }
     }
 
@@ -259,39 +259,5 @@ impl<'a> Segments<'a> {
         }
         members.sort_unstable();
         members
-    }
-}
-
-/// Gives segments their VXLAN network identifiers: declared ones first, then the lowest that are free.
-struct Vnis<'a> {
-    description: &'a Description,
-    declared: BTreeSet<u32>,
-    next: u32,
-}
-
-impl<'a> Vnis<'a> {
-    fn new(description: &'a Description) -> Vnis<'a> {
-        let vni = |bridge: &description::Bridge| match bridge.kind {
-            BridgeKind::VlanUnaware { vni } => vni,
-            BridgeKind::VlanAware { .. } => None,
-        };
-        let declared = description.bridges.iter().filter_map(vni).collect();
-        Vnis { description, declared, next: 1 }
-    }
-
-    fn vni(&mut self, domains: &[Domain]) -> u32 {
-        let description = self.description;
-        let declared =
-            domains.iter().find_map(|domain| match description.bridges[domain.bridge.0 as usize].kind {
-                BridgeKind::VlanUnaware { vni } => vni,
-                BridgeKind::VlanAware { .. } => None,
-            });
-        declared.unwrap_or_else(|| {
-            while self.declared.contains(&self.next) {
-                self.next += 1;
-            }
-            self.next += 1;
-            self.next - 1
-        })
     }
 }

@@ -119,7 +119,7 @@ pub enum BridgeKind {
     },
     /// VUB: one broadcast domain.
     VlanUnaware {
-        /// VXLAN network identifier, 1..2^24-1; allocated and kept when absent (RFC 7348 5).
+        /// VXLAN network identifier, 1..2^24-1 (RFC 7348 5). Where it is absent, one is dealt out and kept: [`crate::model::numbers`].
         vni: Option<u32>,
     },
 }

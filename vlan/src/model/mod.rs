@@ -15,6 +15,7 @@ mod members;
 pub mod mistake;
 mod names;
 pub mod nearest;
+pub mod numbers;
 mod objects;
 pub mod port;
 pub(crate) mod renumber;

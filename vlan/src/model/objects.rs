@@ -18,6 +18,11 @@ pub(super) fn check(description: &Description, findings: &mut Findings) {
     for (index, bridge) in description.bridges.iter().enumerate() {
         Object { table: Table::Bridges, index, findings }.bridge(bridge);
     }
+    if description.vlans.len() > value::MOST_PEERINGS {
+        let (found, most) = (description.vlans.len(), value::MOST_PEERINGS);
+        let text = format!("with this one there are more than {most} VLANs ({found}), at most that many are allowed");
+        findings.add(Table::Vlans, most, "vid", text);
+    }
     for (index, trunk) in description.trunks.iter().enumerate() {
         let mut object = Object { table: Table::Trunks, index, findings };
         object.port(trunk);

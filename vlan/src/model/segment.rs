@@ -20,7 +20,7 @@ pub struct Segment {
     pub domains: SmallVec<[Domain; 2]>,
     /// Its exterior ports in ascending order, each with the domain it is a member of.
     pub members: SmallVec<[Member; 6]>,
-    /// VXLAN network identifier: the VUB's own or an allocated one, 1..2^24-1.
+    /// VXLAN network identifier, 1..2^24-1 (RFC 7348 5): the VUB's own or one that was dealt out. 0: none, all ports are on one host.
     pub vni: u32,
 }
 

@@ -8,6 +8,14 @@ pub fn printable(text: &str) -> String {
     printable
 }
 
+/// The beginning of `text` as [`printable`] shows it: at most `most` characters of it, and `…` where there are more.
+pub fn beginning(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", printable(&text[..end])),
+        None => printable(text),
+    }
+}
+
 /// Puts a character behind a text, as an escape where it could not be shown.
 pub(super) fn push(text: &mut String, c: char) {
     match c {
@@ -56,6 +64,19 @@ const FORMAT: [(char, char); 21] = [
 mod tests {
     use super::*;
     use crate::model::value;
+
+    #[test]
+    fn a_beginning_is_counted_in_characters_of_the_text() {
+        for (text, most, expected) in [
+            ("größe", 5, "größe"),
+            ("größe", 4, "größ…"),
+            ("a\u{1b}b", 2, "a\\u{1b}…"),
+            ("", 0, ""),
+            ("x", 0, "…"),
+        ] {
+            assert_eq!(beginning(text, most), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn what_does_not_show_is_no_part_of_a_link_and_is_printed_as_an_escape() {

@@ -7,6 +7,7 @@ use crate::model::description::Description;
 use crate::model::id::{BridgeId, FabricId, HostId, PortId, SegmentId};
 use crate::model::index::Index;
 use crate::model::mistake::Mistake;
+use crate::model::numbers::{Numbers, SegmentName};
 use crate::model::port::Port;
 use crate::model::segment::{Member, Segment};
 use crate::model::{build, description};
@@ -25,6 +26,9 @@ pub struct Topology {
     pub(super) chained: FxHashMap<(BridgeId, Vid, Vid), Spot>,
     pub(super) index: Index,
     pub(super) warnings: Vec<Mistake>,
+    /// The number of each host.
+    pub(super) host_numbers: Vec<u32>,
+    pub(super) has_own_numbers: bool,
 }
 
 /// A domain of a segment.
@@ -133,12 +137,64 @@ pub struct Located {
 }
 
 impl Topology {
-    /// Checks a description as a whole and compiles it.
+    /// Checks a description as a whole and compiles it, with provisional numbers: as if it were the first that is published.
     ///
     /// # Errors
     /// Every mistake there is, in the order of the description.
     pub fn build(description: &Description) -> Result<Topology, Vec<Mistake>> {
-        build::build(description)
+        let mut topology = build::build(description)?;
+        let numbers = Numbers::default().after(&topology)?;
+        topology.take_numbers(&numbers);
+        topology.has_own_numbers = true;
+        Ok(topology)
+    }
+
+    /// The same, with numbers that were dealt out to it: with [`Numbers::check`] it can be told whether there are enough.
+    ///
+    /// # Errors
+    /// As [`Topology::build`].
+    pub fn with_numbers(description: &Description, numbers: &Numbers) -> Result<Topology, Vec<Mistake>> {
+        let mut topology = build::build(description)?;
+        topology.take_numbers(numbers);
+        Ok(topology)
+    }
+
+    fn take_numbers(&mut self, numbers: &Numbers) {
+        let number_of = |host: &description::Host| numbers.hosts.get(&host.name).copied().unwrap_or_default();
+        self.host_numbers = self.description.hosts.iter().map(number_of).collect();
+        if numbers.segments.is_empty() {
+            return;
+        }
+        for number in 0..self.segments.len() {
+            let vni = numbers.segments.get(&self.segment_name(number as u32));
+            self.segments[number].vni = vni.copied().unwrap_or_default();
+        }
+    }
+
+    /// Whether its numbers are its own, and others may be dealt out when it is published.
+    pub fn has_own_numbers(&self) -> bool {
+        self.has_own_numbers
+    }
+
+    /// The number of a host, from 1 up; 0 has none.
+    pub fn host_number(&self, host: HostId) -> u32 {
+        self.host_numbers.get(host.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// What a segment is called, whatever its number.
+    pub fn segment_name(&self, number: u32) -> SegmentName {
+        let named = self.segment(number).domains.iter().map(|domain| {
+            (domain.height(), self.bridge(domain.bridge).name.as_str(), domain.vid, domain.inner)
+        });
+        let (_, bridge, vid, inner) = named.min().unwrap_or_default();
+        SegmentName { bridge: bridge.to_owned(), vid, inner }
+    }
+
+    /// Whether a segment has ports on several hosts.
+    pub fn is_on_several_hosts(&self, number: u32) -> bool {
+        let mut hosts = self.segment(number).members.iter().map(|member| self.port(member.port).host);
+        let first = hosts.next();
+        hosts.any(|host| Some(host) != first)
     }
 
     /// The topology that declares nothing.
@@ -153,6 +209,8 @@ impl Topology {
             chained: FxHashMap::default(),
             index: Index::default(),
             warnings: Vec::new(),
+            host_numbers: Vec::new(),
+            has_own_numbers: false,
         }
     }
 

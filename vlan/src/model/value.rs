@@ -96,15 +96,22 @@ pub fn machine(ip: IpAddr) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The time until an address is forgotten: 10 s to 1 000 000 s (802.1Q table 8-6), or zero for never.
+/// The time until an address is forgotten: 10 s to 1 000 000 s (802.1Q table 8-6), or zero for never, in whole milliseconds: a file says
+/// no shorter ones, and what is in force can be written as a file.
 ///
 /// # Errors
 /// The time and what is allowed.
 pub fn ageing(ageing: Duration) -> Result<(), String> {
-    if ageing.is_zero() || (SHORTEST_AGEING..=LONGEST_AGEING).contains(&ageing) {
+    let is_whole = ageing.subsec_nanos() % NANOS_OF_A_MILLISECOND == 0;
+    let fault = if ageing.is_zero() || (is_whole && (SHORTEST_AGEING..=LONGEST_AGEING).contains(&ageing)) {
         return Ok(());
-    }
-    let fault = if ageing < SHORTEST_AGEING { "too short" } else { "too long" };
+    } else if ageing < SHORTEST_AGEING {
+        "too short"
+    } else if ageing > LONGEST_AGEING {
+        "too long"
+    } else {
+        "no whole number of milliseconds"
+    };
     let (shortest, longest) = (SHORTEST_AGEING.as_secs(), LONGEST_AGEING.as_secs());
     Err(format!("{ageing:?} is {fault}, allowed is {shortest}s to {longest}s, or \"0s\" for never"))
 }
@@ -163,6 +170,9 @@ pub const STORM_RATES: Range = Range::new(0, 1_000_000_000, "packets per second"
 pub const SHORTEST_AGEING: Duration = Duration::from_secs(10);
 /// The longest time until an address is forgotten.
 pub const LONGEST_AGEING: Duration = Duration::from_secs(1_000_000);
+/// Most VLANs that lead to a bridge: all of 64 bridges. A line of a file may stand for 4 094.
+pub const MOST_PEERINGS: usize = 64 * 4096;
+const NANOS_OF_A_MILLISECOND: u32 = 1_000_000;
 /// Most characters of a value that a message repeats.
 const LONGEST_QUOTE: usize = 64;
 /// Most bytes of a name.
@@ -206,6 +216,11 @@ mod tests {
         assert_eq!(
             ageing(LONGEST_AGEING + Duration::from_nanos(1)),
             Err(format!("1000000.000000001s is too long{never}"))
+        );
+        assert_eq!(ageing(Duration::from_millis(10_001)), Ok(()));
+        assert_eq!(
+            ageing(SHORTEST_AGEING + Duration::from_micros(1)),
+            Err(format!("10.000001s is no whole number of milliseconds{never}"))
         );
     }
 }

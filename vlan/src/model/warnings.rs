@@ -12,6 +12,8 @@ use crate::model::topology::Topology;
 use crate::model::value::quote;
 use crate::vid::{Vid, VidSet};
 
+mod closed;
+
 /// Everything odd, each kind told once for each object that it is about.
 pub(super) fn warnings(topology: &Topology) -> Vec<Mistake> {
     let mut warner = Warner::new(topology);
@@ -20,6 +22,7 @@ pub(super) fn warnings(topology: &Topology) -> Vec<Mistake> {
     warner.accessed_in_vain();
     warner.carried_in_vain();
     warner.tagged_in_vain();
+    warner.closed();
     warner.several_trunks();
     warner.devices_of_links();
     warner.silent_addresses();
@@ -104,12 +107,16 @@ impl<'a> Warner<'a> {
         if !self.description.bridges.iter().any(|bridge| is_aware(&bridge.kind)) {
             return;
         }
+        let mut all_isolated: HashMap<&str, bool> = HashMap::new();
+        for port in &self.description.ports {
+            *all_isolated.entry(&port.bridge).or_insert(true) &= port.isolated;
+        }
         for (index, bridge) in self.description.bridges.iter().enumerate() {
             if !is_aware(&bridge.kind) && !self.led_to.contains(bridge.name.as_str()) {
-                let text = format!(
-                    "no VLAN is {}: its ports reach each other and nothing else",
-                    quote(&bridge.name)
-                );
+                let is_closed = all_isolated.get(bridge.name.as_str()) == Some(&true);
+                let reached =
+                    if is_closed { "nothing" } else { "each other and nothing else" };
+                let text = format!("no VLAN is {}: its ports reach {reached}", quote(&bridge.name));
                 self.findings.add(Table::Bridges, index, "", text);
             }
         }
