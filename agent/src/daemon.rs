@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use datapath::port::LinkEvent;
 use datapath::{FlowTable, Refusal, RefusalCause};
-use nsdb::{Documents, Local, Store, StoreError, WallTime};
+use nsdb::{Documents, Local, Store, StoreError};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
-use crate::clock;
 use crate::driver::Driver;
 use crate::engine::{Engine, Settings};
 use crate::input::SavedAddress;
@@ -234,8 +233,7 @@ async fn load_addresses(store: &Store) -> Vec<SavedAddress> {
 async fn collect_shards(store: Arc<Store>) {
     loop {
         tokio::time::sleep(SHARDS_KEPT).await;
-        let before = WallTime::from_millis(clock::wall_ms()).before(SHARDS_KEPT);
-        if let Err(error) = store.collect(before).await {
+        if let Err(error) = store.collect(SHARDS_KEPT).await {
             warn!(%error, "shards that are out of use cannot be collected");
         }
     }

@@ -10,10 +10,12 @@ use crate::addresses::feed::{Feed, FeedLimits, Following};
 use crate::addresses::record::{AddressRecord, HostId, SegmentId};
 use crate::addresses::{AddressFeed, FeedError};
 use crate::clock::{Clock, MonotonicClock, WallTime};
+use crate::documents::collection::Sweep;
+use crate::documents::layout::decode_page;
 use crate::documents::publication::Publication;
 use crate::documents::revision::{Change, Revision, Root};
 use crate::documents::shard::{ShardId, ShardName};
-use crate::documents::{Documents, DocumentsError};
+use crate::documents::{Documents, DocumentsError, walk};
 use crate::journal::entry::{ENTRY_OVERHEAD, Entry, EntryId, JournalLimits, NewEntry, Query};
 use crate::journal::{Journal, JournalError, encode_all};
 use crate::local::{self, Local, LocalError};
@@ -24,6 +26,7 @@ use crate::sessions::{Sessions, SessionsError};
 /// Everything in memory; nothing survives.
 #[derive(Debug)]
 pub struct Memory {
+    clock: Arc<dyn Clock>,
     documents: Mutex<Shelf>,
     revisions: watch::Sender<Option<Revision>>,
     journal: Mutex<Book>,
@@ -48,6 +51,7 @@ impl Memory {
     /// An empty store.
     pub fn with(clock: Arc<dyn Clock>, journal: JournalLimits, feed: FeedLimits) -> Self {
         Self {
+            clock: Arc::clone(&clock),
             documents: Mutex::default(),
             revisions: watch::Sender::new(None),
             journal: Mutex::new(Book { limits: journal, ..Book::default() }),
@@ -58,37 +62,44 @@ impl Memory {
     }
 }
 
-/// The documents: the newest root, and every shard that was not yet collected.
+/// The documents: the newest root, and every shard and page that was not yet collected.
 #[derive(Debug, Default)]
 struct Shelf {
     root: Option<Root>,
-    shards: BTreeMap<ShardId, Vec<u8>>,
-    unreferenced: BTreeMap<ShardId, WallTime>,
+    contents: BTreeMap<ShardId, Vec<u8>>,
+    /// Since when a document is known to be out of use.
+    unused: BTreeMap<ShardId, Duration>,
 }
 
 impl Shelf {
     fn publish(&mut self, publication: Publication) -> Revision {
-        let Publication { root, contents, unreferenced, .. } = publication;
+        let Publication { root, contents, .. } = publication;
         for (id, content) in contents {
-            self.unreferenced.remove(&id);
-            self.shards.insert(id, content);
-        }
-        for id in unreferenced {
-            self.unreferenced.insert(id, root.at);
+            self.unused.remove(&id);
+            self.contents.insert(id, content);
         }
         let revision = root.revision;
         self.root = Some(root);
         revision
     }
 
-    fn collect(&mut self, before: WallTime) -> usize {
-        let old: Vec<_> =
-            self.unreferenced.iter().filter(|(_, since)| **since < before).map(|(id, _)| *id).collect();
-        for id in &old {
-            self.unreferenced.remove(id);
-            self.shards.remove(id);
+    fn load(&self, id: ShardId) -> Result<Vec<u8>, DocumentsError> {
+        self.contents.get(&id).cloned().ok_or(DocumentsError::Missing { shard: id })
+    }
+
+    fn collect(&mut self, now: Duration, unused_for: Duration) -> Result<usize, DocumentsError> {
+        let named = walk::named(&self.root, |id, depth| {
+            Ok::<_, DocumentsError>(decode_page(&self.load(id)?, depth)?)
+        })?;
+        let sweep = Sweep::over(self.contents.keys().copied(), &named, &self.unused, (now, unused_for));
+        self.unused.extend(sweep.noted.into_iter().map(|id| (id, now)));
+        for id in sweep.cleared.iter().chain(&sweep.removed) {
+            self.unused.remove(id);
         }
-        old.len()
+        for id in &sweep.removed {
+            self.contents.remove(id);
+        }
+        Ok(sweep.removed.len())
     }
 }
 
@@ -97,8 +108,8 @@ impl Documents for Memory {
         Ok(lock(&self.documents).root.clone())
     }
 
-    async fn read(&self, shard: ShardId) -> Result<Vec<u8>, DocumentsError> {
-        lock(&self.documents).shards.get(&shard).cloned().ok_or(DocumentsError::Missing { shard })
+    async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {
+        lock(&self.documents).load(document)
     }
 
     async fn publish(
@@ -114,8 +125,8 @@ impl Documents for Memory {
         Ok(revision)
     }
 
-    async fn collect(&self, unreferenced_before: WallTime) -> Result<usize, DocumentsError> {
-        Ok(lock(&self.documents).collect(unreferenced_before))
+    async fn collect(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
+        lock(&self.documents).collect(self.clock.now(), unused_for)
     }
 
     fn watch_root(&self) -> watch::Receiver<Option<Revision>> {

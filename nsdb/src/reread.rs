@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::documents::publication::{decode_root, encode_root};
+use crate::documents::layout::{decode_root, encode_root};
 use crate::documents::revision::Root;
 use crate::embedded::{reread_extent, reread_mark};
 use crate::journal::entry::NewEntry;

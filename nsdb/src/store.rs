@@ -50,8 +50,8 @@ impl Documents for Store {
         pass_on!(async self, root())
     }
 
-    async fn read(&self, shard: ShardId) -> Result<Vec<u8>, DocumentsError> {
-        pass_on!(async self, read(shard))
+    async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {
+        pass_on!(async self, read(document))
     }
 
     async fn publish(
@@ -63,8 +63,8 @@ impl Documents for Store {
         pass_on!(async self, publish(expected, shards, change))
     }
 
-    async fn collect(&self, unreferenced_before: WallTime) -> Result<usize, DocumentsError> {
-        pass_on!(async self, collect(unreferenced_before))
+    async fn collect(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
+        pass_on!(async self, collect(unused_for))
     }
 
     fn watch_root(&self) -> watch::Receiver<Option<Revision>> {

@@ -47,6 +47,8 @@ on_every_backend!(documents, documents_cases:
     watchers_hear_of_the_newest_revision,
     shards_out_of_use_are_collected_when_old,
     a_shard_used_again_is_not_collected,
+    many_shards_are_read_by_name_and_their_pages_are_collected,
+    a_collection_takes_nothing_that_is_being_published,
     an_unknown_shard_is_missing,
     what_is_too_large_is_refused,
 );

@@ -8,10 +8,12 @@ mod content;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nsdb::{Documents, Local, Sessions};
+use redb::{Database, ReadableDatabase};
 use tokio::task::JoinSet;
 
 use crate::content::{fill, open, read};
@@ -145,32 +147,113 @@ async fn a_half_made_file_of_a_crash_is_made_anew() {
     assert_eq!(open(dir.path()).unwrap().load("key").await.unwrap(), Some(vec![1]));
 }
 
-#[tokio::test]
-async fn a_file_of_a_newer_program_is_refused() {
-    use redb::{Database, TableDefinition};
+type Bytes = redb::TableDefinition<'static, &'static [u8], &'static [u8]>;
+const META: Bytes = redb::TableDefinition::new("meta");
+const CHECKSUM_BYTES: usize = 16;
+
+/// Puts `value` under `key` of `meta` with the checksum that a record has.
+fn put_meta(dir: &Path, key: &[u8], value: &[u8]) {
     use sha2::{Digest, Sha256};
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()).unwrap());
-    let mut sealed = 2_u64.to_be_bytes().to_vec();
     let mut sum = Sha256::new();
-    for part in [&b"meta"[..], b"format", &sealed] {
+    for part in [b"meta", key, value] {
         sum.update((part.len() as u64).to_be_bytes());
         sum.update(part);
     }
-    sealed.extend_from_slice(&sum.finalize()[..16]);
-    let database = Database::open(dir.path().join("state.redb")).unwrap();
+    let sealed = [value, &sum.finalize()[..CHECKSUM_BYTES]].concat();
+    let database = Database::open(dir.join("state.redb")).unwrap();
     let transaction = database.begin_write().unwrap();
-    let meta: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
-    transaction.open_table(meta).unwrap().insert(&b"format"[..], sealed.as_slice()).unwrap();
+    transaction.open_table(META).unwrap().insert(key, sealed.as_slice()).unwrap();
     transaction.commit().unwrap();
-    drop(database);
+}
+
+fn meta(dir: &Path, key: &[u8]) -> Vec<u8> {
+    let database = Database::open(dir.join("state.redb")).unwrap();
+    let meta = database.begin_read().unwrap().open_table(META).unwrap();
+    let mut value = meta.get(key).unwrap().unwrap().value().to_vec();
+    value.truncate(value.len() - CHECKSUM_BYTES);
+    value
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    put_meta(dir.path(), b"format", &3_u64.to_be_bytes());
     let error = open(dir.path()).unwrap_err();
     assert!(!error.is_corrupt() && !error.is_retryable());
     assert_eq!(
         error.to_string(),
         format!(
-            "{}/state.redb has format 2, this program knows format 1: start the newer program",
+            "{}/state.redb has format 3, this program knows format 2: start the newer program",
             dir.path().display()
         )
     );
+}
+
+#[tokio::test]
+async fn a_root_of_a_newer_program_is_refused_and_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    fill(&store).await;
+    store.close().unwrap();
+    let openings = meta(dir.path(), b"openings");
+    let root = String::from_utf8(meta(dir.path(), b"root")).unwrap();
+    let newer = root.replace("\"format\":2", "\"format\":3,\"needs\":[\"more\"]");
+    put_meta(dir.path(), b"root", newer.as_bytes());
+    let error = open(dir.path()).unwrap_err();
+    assert!(!error.is_corrupt() && !error.is_retryable());
+    assert!(
+        error.to_string().ends_with("has format 3, this program knows format 2: start the newer program"),
+        "{error}"
+    );
+    assert_eq!(meta(dir.path(), b"root"), newer.as_bytes());
+    assert_eq!(meta(dir.path(), b"openings"), openings);
+}
+
+/// The file was made by a program of format 1: two revisions, the first of which had another `bridges/vub8`.
+#[tokio::test]
+async fn a_store_of_format_1_is_read_and_the_next_revision_makes_it_one_of_today() {
+    let dir = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/format-1");
+    for name in ["state.redb", "state.commit"] {
+        fs::copy(golden.join(name), dir.path().join(name)).unwrap();
+        fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let store = open(dir.path()).unwrap();
+    let root = store.root().await.unwrap().unwrap();
+    assert_eq!(
+        (root.revision.get(), root.author.as_str(), root.at.as_millis()),
+        (2, "alice", 1_700_000_001_000)
+    );
+    let mut shards = store.read_shards(&root, &[""]).await.unwrap();
+    let found: Vec<_> =
+        shards.iter().map(|(name, text)| (name.as_str(), str::from_utf8(text).unwrap())).collect();
+    assert_eq!(found, [("bridges/dc1", "first"), ("bridges/vub8", "second"), ("hosts/gw1", "third")]);
+    assert!(!root.differs_from(&shards));
+    assert_eq!(store.load("kept").await.unwrap(), Some(vec![1]));
+    assert_eq!(
+        store.collect(Duration::from_secs(1)).await.unwrap(),
+        0,
+        "the note of an author's time does not count"
+    );
+    assert_eq!(store.collect(Duration::ZERO).await.unwrap(), 1, "the first bridges/vub8");
+    drop(store);
+    assert_eq!(
+        (meta(dir.path(), b"root")[0], meta(dir.path(), b"format")),
+        (1, 1_u64.to_be_bytes().to_vec())
+    );
+
+    let store = open(dir.path()).unwrap();
+    shards.insert(nsdb::ShardName::new("hosts/gw2").unwrap(), b"fourth".to_vec());
+    let change = nsdb::Change::new("bob", nsdb::WallTime::from_millis(3), "");
+    store.publish(Some(root.revision), shards.clone(), change).await.unwrap();
+    let root = store.root().await.unwrap().unwrap();
+    assert_eq!(store.read_shards(&root, &[""]).await.unwrap(), shards);
+    drop(store);
+    let written = String::from_utf8(meta(dir.path(), b"root")).unwrap();
+    assert!(
+        written.starts_with("{\"at\":3,\"author\":\"bob\",\"depth\":0,\"entries\":{\"bridges/dc1\":\""),
+        "{written}"
+    );
+    assert_eq!(meta(dir.path(), b"format"), 2_u64.to_be_bytes());
 }

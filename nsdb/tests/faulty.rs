@@ -126,7 +126,13 @@ async fn counting_is_exact_over_a_failing_store() {
     }
     writers.join_all().await;
     let root = store.inner().root().await.unwrap().unwrap();
-    let content = store.inner().read(root.shards[&ShardName::new("n").unwrap()]).await.unwrap();
+    let content = store
+        .inner()
+        .read_shards(&root, &["n"])
+        .await
+        .unwrap()
+        .remove(&ShardName::new("n").unwrap())
+        .unwrap();
     assert!(faults.struck() > 50, "only {} faults", faults.struck());
     assert_eq!(content.len() as u64, WRITERS * STEPS, "after {} faults", faults.struck());
 }
@@ -138,12 +144,13 @@ async fn count_up(store: &Faulty<Memory>, name: &str) {
         let Ok(root) = store.root().await else { continue };
         let mut shards: BTreeMap<ShardName, Vec<u8>> = BTreeMap::new();
         if let Some(root) = &root {
-            if root.shards.contains_key(&done) {
+            let Ok(names) = store.names(root, &[""]).await else { continue };
+            if names.contains_key(&done) {
                 return;
             }
             // All shards but `n` are empty marks, so only that one need be read.
-            shards = root.shards.keys().map(|name| (name.clone(), vec![])).collect();
-            let Ok(content) = store.read(root.shards[&n]).await else { continue };
+            shards = names.keys().map(|name| (name.clone(), vec![])).collect();
+            let Ok(content) = store.read(names[&n]).await else { continue };
             shards.insert(n.clone(), content);
         }
         shards.entry(n.clone()).or_default().push(1);

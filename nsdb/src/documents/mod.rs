@@ -1,31 +1,39 @@
 //! The trait [`Documents`] and its errors.
 
+pub(crate) mod collection;
+mod format1;
+pub(crate) mod layout;
+pub(crate) mod page;
 pub(crate) mod publication;
 pub(crate) mod revision;
 pub(crate) mod shard;
+pub(crate) mod walk;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::clock::WallTime;
-use crate::documents::publication::{MAX_ROOT_BYTES, MAX_SHARD_BYTES};
+use crate::documents::layout::LayoutError;
+use crate::documents::publication::MAX_SHARD_BYTES;
 use crate::documents::revision::{Change, Revision, Root};
 use crate::documents::shard::{ShardId, ShardName};
+use crate::documents::walk::{Walk, Wanted};
 use crate::error::StoreError;
-use crate::schema::SchemaError;
 
 /// The topology, as a line of whole revisions.
 ///
-/// A revision is a [`Root`]: a map from shard names (per bridge, per host) to shard ids. A shard is immutable and is
-/// stored under the hash of its content, so two revisions share what they have in common and a reader can prove what
-/// it read. Publishing writes the shards that are new and then moves the root by compare-and-set:
+/// A revision is a [`Root`], from which pages lead to shards: each has a name (per bridge, per host) and a content. Pages and shards are
+/// documents: immutable, and stored under the hash of their content, so two revisions share what they have in common and a reader can
+/// prove what it read. Publishing writes the documents that are new and then moves the root by compare-and-set:
 ///
 /// ```text
-/// root 41 ─► {bridge/vab1: a3…, bridge/vub8: 77…}        shards a3…, 77…, c0…
-/// root 42 ─► {bridge/vab1: a3…, bridge/vub8: c0…}        77… falls out of use, is collected later
+/// root 41 ─┬─► page 5e… ─► bridges/vab1: a3…, bridges/vub8: 77…        shards a3…, 77…, …
+///          └─► page 09… ─► hosts/gw1: 1c…
+/// root 42 ─┬─► page d1… ─► bridges/vab1: a3…, bridges/vub8: c0…        one shard changed: that shard,
+///          └─► page 09…                                                its page and the root are written
 /// ```
 ///
 /// The moment the root moves is the moment the change happens. A reader that took the root before reads the old shards
@@ -33,20 +41,26 @@ use crate::schema::SchemaError;
 /// so this fits a server that can only swap one node. Two writers cannot both follow the same revision: the slower
 /// gets a [conflict](DocumentsError::is_conflict), plans again, and nothing of its change is visible.
 ///
-/// Unreferenced shards stay for a while ([`collect`](Self::collect) with an hour), for readers that hold an older root.
-/// A publication that takes longer than that from its first shard to its root could lose a shard to the collector on
-/// a backend without transactions; it must start again.
+/// Documents that no revision names any more stay for a while ([`collect`](Self::collect) with an hour), for readers that hold an older
+/// root. How a collection may not take what a publication is about to name:
+/// - Whoever publishes touches each document that is there already and that the revision before does not name; then its age begins anew.
+/// - Age is told by the store's own clock. What authors say of time is not believed.
+/// - A removal names the version that was judged, so that it fails when the document was touched since; or it is one transaction with a
+///   look at the root, which fails when a revision came since.
+///
+/// A publication that takes longer than `unused_for` from its first document to its root could lose one on a backend without
+/// transactions; it must start again.
 ///
 /// The bytes are the caller's ([`crate::schema`] gives them a version). At most [`MAX_SHARD_BYTES`] per shard.
 pub trait Documents: Send + Sync {
     /// The newest revision, `None` if none was ever published.
     fn root(&self) -> impl Future<Output = Result<Option<Root>, DocumentsError>> + Send;
 
-    /// The content of a shard, verified against its id.
+    /// The content of a shard or page, verified against its id.
     ///
     /// # Errors
     /// [`DocumentsError::Missing`] if it was collected or never written.
-    fn read(&self, shard: ShardId) -> impl Future<Output = Result<Vec<u8>, DocumentsError>> + Send;
+    fn read(&self, document: ShardId) -> impl Future<Output = Result<Vec<u8>, DocumentsError>> + Send;
 
     /// Makes `shards` (all of them, not only the changed ones) the revision after `expected`.
     ///
@@ -62,34 +76,45 @@ pub trait Documents: Send + Sync {
         change: Change,
     ) -> impl Future<Output = Result<Revision, DocumentsError>> + Send;
 
-    /// Removes shards that fell out of use before `unreferenced_before` (by the [`Change::at`] of the publication that
-    /// dropped them). Returns how many.
-    fn collect(
-        &self,
-        unreferenced_before: WallTime,
-    ) -> impl Future<Output = Result<usize, DocumentsError>> + Send;
+    /// Removes documents that no revision names and that an earlier collection, at least `unused_for` ago, found so already; one with
+    /// zero removes them at once. Returns how many. What a publication comes in between with may be left to the next.
+    fn collect(&self, unused_for: Duration) -> impl Future<Output = Result<usize, DocumentsError>> + Send;
 
     /// The newest revision, now and whenever it changes. Several changes may arrive as one.
     fn watch_root(&self) -> watch::Receiver<Option<Revision>>;
 
-    /// The contents of those shards of `root` whose name is `wanted`: what an agent reads of a revision.
+    /// The names and ids of those shards of `root` that are `within`: each of these is a whole name (`hosts/gw1`) or, with a slash at
+    /// its end, all names below it (`parts/vub8/`); the empty text is every name. Reads the pages that can hold them, and no others.
     ///
     /// # Errors
-    /// The first failure of [`read`](Self::read).
+    /// The first failure of [`read`](Self::read); a page that is not one.
+    fn names(
+        &self,
+        root: &Root,
+        within: &[&str],
+    ) -> impl Future<Output = Result<BTreeMap<ShardName, ShardId>, DocumentsError>> + Send {
+        async move {
+            let mut walk = Walk::begin(root, Wanted(within));
+            while let Some(step) = walk.next() {
+                let bytes = self.read(step.0.id).await?;
+                walk.take(step, &bytes)?;
+            }
+            Ok(walk.found())
+        }
+    }
+
+    /// The contents of the shards of `root` that are `within`, as for [`names`](Self::names): what an agent reads of a revision.
+    ///
+    /// # Errors
+    /// As for [`names`](Self::names).
     fn read_shards(
         &self,
         root: &Root,
-        wanted: impl Fn(&ShardName) -> bool + Send,
+        within: &[&str],
     ) -> impl Future<Output = Result<BTreeMap<ShardName, Vec<u8>>, DocumentsError>> + Send {
-        let wanted: Vec<_> = root
-            .shards
-            .iter()
-            .filter(|(name, _)| wanted(name))
-            .map(|(name, id)| (name.clone(), *id))
-            .collect();
         async move {
             let mut contents = BTreeMap::new();
-            for (name, id) in wanted {
+            for (name, id) in self.names(root, within).await? {
                 contents.insert(name, self.read(id).await?);
             }
             Ok(contents)
@@ -109,7 +134,7 @@ pub enum DocumentsError {
         /// The revision that is there.
         found: Option<Revision>,
     },
-    /// The shard is not in the store.
+    /// The shard or page is not in the store.
     #[error("shard {shard} is not in the store: its revision is too old, read the root again")]
     Missing {
         /// The shard.
@@ -123,16 +148,6 @@ pub enum DocumentsError {
         /// Its length in bytes.
         length: usize,
     },
-    /// The root is larger than every backend could store.
-    #[error(
-        "a root of {shards} shards has {length} bytes: at most {MAX_ROOT_BYTES} are allowed, use fewer shards"
-    )]
-    RootTooLarge {
-        /// Number of shards.
-        shards: usize,
-        /// Encoded length in bytes.
-        length: usize,
-    },
     /// Author or note is too long.
     #[error("the {what} of a change has {length} bytes: at most {allowed} are allowed")]
     TextTooLong {
@@ -143,9 +158,9 @@ pub enum DocumentsError {
         /// The limit in bytes.
         allowed: usize,
     },
-    /// The root could not be encoded.
-    #[error("the root cannot be encoded")]
-    Schema(#[from] SchemaError),
+    /// A root or page cannot be read or written.
+    #[error("a root or page cannot be used: {0}")]
+    Layout(#[from] LayoutError),
     /// The backend failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -159,7 +174,7 @@ impl DocumentsError {
 
     /// Whether what was to be published is more than a store takes: the caller's to change.
     pub fn is_too_large(&self) -> bool {
-        matches!(self, Self::ShardTooLarge { .. } | Self::RootTooLarge { .. } | Self::TextTooLong { .. })
+        matches!(self, Self::ShardTooLarge { .. } | Self::TextTooLong { .. })
     }
 
     /// Whether the same call may succeed later. It may also have been carried out: read the root first.

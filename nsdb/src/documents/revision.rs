@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::WallTime;
+use crate::documents::page::{Page, Pages};
 use crate::documents::shard::{ShardId, ShardName};
 
 /// Number of a state of the documents: 1 for the first that was ever published, one more for each after it.
@@ -47,26 +48,31 @@ impl fmt::Display for Revision {
     }
 }
 
-/// A whole revision: which content each shard has, who made it, when and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A revision: who made it, when and why, and where its shards are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
     /// Its number.
     pub revision: Revision,
-    /// Every shard of this revision.
-    pub shards: BTreeMap<ShardName, ShardId>,
     /// Who published it: a user, a file's origin, a service.
     pub author: String,
     /// When, by the author's wall clock.
     pub at: WallTime,
     /// Why, in the author's words; may be empty.
     pub note: String,
+    /// Its topmost page, from which the names and ids of its shards are read.
+    pub(crate) top: Page,
 }
 
 impl Root {
-    /// Whether publishing `shards` would change any content.
+    /// Whether publishing `shards` would change any content. Hashes all of them, and reads nothing.
     pub fn differs_from(&self, shards: &BTreeMap<ShardName, Vec<u8>>) -> bool {
-        self.shards.len() != shards.len()
-            || shards.iter().any(|(name, content)| self.shards.get(name) != Some(&ShardId::of(content)))
+        let names: BTreeMap<_, _> =
+            shards.iter().map(|(name, content)| (name.clone(), ShardId::of(content))).collect();
+        // A root of format 1 has all names on one page.
+        if self.top.depth == 0 && self.top.entries == names {
+            return false;
+        }
+        Pages::of(names).map_or(true, |pages| pages.top != self.top)
     }
 }
 

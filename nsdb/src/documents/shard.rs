@@ -58,8 +58,9 @@ impl fmt::Display for ShardName {
     }
 }
 
-/// The SHA-256 (FIPS 180-4) of a shard's bytes: its address in the store, and the proof that they are whole.
+/// The SHA-256 (FIPS 180-4) of a document's bytes: its address in the store, and the proof that they are whole. Written in hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ShardId([u8; 32]);
 
 impl ShardId {
@@ -68,9 +69,46 @@ impl ShardId {
         Self(sha256(content))
     }
 
+    /// The id with this hash.
+    pub(crate) const fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
     /// The hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+impl TryFrom<String> for ShardId {
+    type Error = &'static str;
+
+    fn try_from(hex: String) -> Result<Self, Self::Error> {
+        const WRONG: &str = "an id is 64 digits of 0-9 and a-f";
+        let mut hash = [0; 32];
+        let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return Err(WRONG) };
+        if pairs.len() != hash.len() {
+            return Err(WRONG);
+        }
+        for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
+            *byte = digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low).ok_or(WRONG)?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+/// Lower case only: one id has one text.
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl From<ShardId> for String {
+    fn from(id: ShardId) -> Self {
+        id.to_string()
     }
 }
 
@@ -83,5 +121,26 @@ impl fmt::Display for ShardId {
 impl fmt::Debug for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ShardId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_from_its_text_and_from_no_other() {
+        let id = ShardId::of(b"abc");
+        let text = id.to_string();
+        assert_eq!(ShardId::try_from(text.clone()), Ok(id));
+        for wrong in [
+            text.to_uppercase(),
+            text[2..].to_owned(),
+            format!("{text}00"),
+            text.replace('a', "g"),
+            "é".repeat(32),
+        ] {
+            assert!(ShardId::try_from(wrong.clone()).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,16 +1,20 @@
-//! [`Documents`] in the file: shards by id, the root in `meta`.
+//! [`Documents`] in the file: shards and pages by id, the root in `meta`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use redb::ReadableTable;
 use tokio::sync::watch;
 
-use crate::clock::WallTime;
-use crate::documents::publication::{Publication, decode_root};
+use crate::documents::layout::{LayoutError, decode_page, decode_root};
+use crate::documents::publication::Publication;
 use crate::documents::revision::{Change, Revision, Root};
 use crate::documents::shard::{ShardId, ShardName};
-use crate::documents::{Documents, DocumentsError};
+use crate::documents::{Documents, DocumentsError, walk};
 use crate::embedded::Embedded;
+use crate::embedded::collect::{self, Moment};
+use crate::embedded::file::mark_format;
 use crate::embedded::tables::{META, Reading, SHARDS, Sealed, UNREFERENCED, Writing};
 use crate::error::StoreError;
 
@@ -19,20 +23,17 @@ impl Documents for Embedded {
         Ok(self.file.read(|reading| stored_root(&reading.table(META)?))?)
     }
 
-    async fn read(&self, shard: ShardId) -> Result<Vec<u8>, DocumentsError> {
+    async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {
         let content = self.file.read(|reading| {
-            let shards = reading.table(SHARDS)?;
-            let key = shard.as_bytes();
-            match shards.load(key)? {
-                Some(content) if ShardId::of(&content) == shard => Ok(Some(content)),
-                Some(_) => Err(shards.damaged(key, "its content has another hash")),
-                None if is_named(reading, shard)? => {
-                    Err(shards.damaged(key, "the root names this shard, and it is missing"))
+            let contents = reading.table(SHARDS)?;
+            match load(&contents, document)? {
+                None if all_named(reading)?.contains(&document) => {
+                    Err(contents.damaged(document.as_bytes(), MISSING))
                 }
-                None => Ok(None),
+                found => Ok(found),
             }
         })?;
-        content.ok_or(DocumentsError::Missing { shard })
+        content.ok_or(DocumentsError::Missing { shard: document })
     }
 
     async fn publish(
@@ -54,18 +55,21 @@ impl Documents for Embedded {
             .await
     }
 
-    async fn collect(&self, unreferenced_before: WallTime) -> Result<usize, DocumentsError> {
+    async fn collect(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
+        let file = Arc::clone(&self.file);
+        let moment = Moment { opening: self.opening, opened: self.opened, now: self.clock.now() };
+        let judge = move || file.read(|reading| collect::judge(reading, moment, unused_for));
         let mut collected = 0;
-        loop {
-            // One bounded step per group, so that other writers are not held up by a long list.
-            let step =
-                self.writer.run(0, move |writing| collect(writing, unreferenced_before).map(Ok), |_| ());
-            match step.await {
-                Ok(0) => return Ok(collected),
-                Ok(count) => collected += count,
+        for step in self.aside("the documents", judge).await? {
+            let count = step.removed();
+            match self.writer.run(0, move |writing| step.carry_out(writing, moment).map(Ok), |_| ()).await {
+                Ok(true) => collected += count,
+                // A revision came since: what it names is for the next collection to find out.
+                Ok(false) => break,
                 Err(error) => return Err(error),
             }
         }
+        Ok(collected)
     }
 
     fn watch_root(&self) -> watch::Receiver<Option<Revision>> {
@@ -79,12 +83,42 @@ where
     T: ReadableTable<&'static [u8], &'static [u8]>,
 {
     let Some(bytes) = meta.load(ROOT_KEY)? else { return Ok(None) };
-    decode_root(&bytes).map(Some).map_err(|e| meta.damaged(ROOT_KEY, e.to_string()))
+    decode_root(&bytes).map(Some).map_err(|error| unusable(meta, ROOT_KEY, error))
 }
 
-fn is_named(reading: &Reading<'_>, shard: ShardId) -> Result<bool, StoreError> {
+/// The ids of every page and shard that the root names.
+pub(super) fn all_named(reading: &Reading<'_>) -> Result<BTreeSet<ShardId>, StoreError> {
     let root = stored_root(&reading.table(META)?)?;
-    Ok(root.is_some_and(|root| root.shards.values().any(|id| *id == shard)))
+    let contents = reading.table(SHARDS)?;
+    walk::named(&root, |page, depth| {
+        let key = page.as_bytes();
+        let bytes = load(&contents, page)?.ok_or_else(|| contents.damaged(key, MISSING))?;
+        decode_page(&bytes, depth).map_err(|error| unusable(&contents, key, error))
+    })
+}
+
+/// The document under `id`, if it is there; verified.
+fn load<T>(contents: &Sealed<'_, T>, id: ShardId) -> Result<Option<Vec<u8>>, StoreError>
+where
+    T: ReadableTable<&'static [u8], &'static [u8]>,
+{
+    match contents.load(id.as_bytes())? {
+        Some(content) if ShardId::of(&content) != id => {
+            Err(contents.damaged(id.as_bytes(), "its content has another hash"))
+        }
+        found => Ok(found),
+    }
+}
+
+/// A record that is whole, and that this version cannot use.
+fn unusable<T>(table: &Sealed<'_, T>, key: &[u8], error: LayoutError) -> StoreError
+where
+    T: ReadableTable<&'static [u8], &'static [u8]>,
+{
+    match error {
+        LayoutError::Newer { found } => table.newer(found),
+        error => table.damaged(key, error.to_string()),
+    }
 }
 
 fn publish(
@@ -102,7 +136,7 @@ fn publish(
     let mut stored = writing.table(SHARDS)?;
     let mut unreferenced = writing.table(UNREFERENCED)?;
     for (id, content) in &publication.contents {
-        // A stored shard that is damaged is written again: publishing the same file mends it.
+        // A stored document that is damaged is written again: publishing the same file mends it.
         match stored.load(id.as_bytes()) {
             Ok(Some(known)) if known == *content => {}
             Err(error) if !error.is_one_record() => return Err(error),
@@ -110,30 +144,10 @@ fn publish(
         }
         unreferenced.remove(id.as_bytes())?;
     }
-    for id in &publication.unreferenced {
-        unreferenced.save_number(id.as_bytes(), publication.root.at.as_millis())?;
-    }
     meta.save(ROOT_KEY, &publication.root_bytes)?;
+    mark_format(&mut meta)?;
     Ok(Ok(publication.root.revision))
 }
 
-fn collect(writing: &Writing<'_>, before: WallTime) -> Result<usize, StoreError> {
-    let mut unreferenced = writing.table(UNREFERENCED)?;
-    let mut old = Vec::new();
-    unreferenced.each_from_last(|id, since| {
-        let since = since.try_into().map_or(0, u64::from_be_bytes);
-        if since < before.as_millis() {
-            old.push(id.to_vec());
-        }
-        Ok(old.len() < COLLECTED_AT_ONCE)
-    })?;
-    let mut shards = writing.table(SHARDS)?;
-    for id in &old {
-        unreferenced.remove(id)?;
-        shards.remove(id)?;
-    }
-    Ok(old.len())
-}
-
 const ROOT_KEY: &[u8] = b"root";
-const COLLECTED_AT_ONCE: usize = 256;
+const MISSING: &str = "the root names this shard, and it is missing";

@@ -24,7 +24,7 @@ use tracing::warn;
 
 use crate::embedded::directory::{Holder, Identity, Paths, open_private};
 use crate::embedded::mark::{self, Mark};
-use crate::embedded::tables::{ALL, META, Reading, Writing, refused, unreadable};
+use crate::embedded::tables::{ALL, META, Reading, Sealed, Writing, refused, unreadable};
 use crate::error::StoreError;
 
 /// A store's file. The holder is released after the database is closed: fields are dropped in this order.
@@ -206,10 +206,20 @@ fn newest_commit(file: &Path, database: &Database) -> Result<u64, StoreError> {
     let meta = Reading { file, transaction: &transaction }.table(META)?;
     let number = |key: &[u8]| meta.load_number(key)?.ok_or_else(|| meta.damaged(key, "it is missing"));
     let format = number(FORMAT_KEY)?;
-    if format != FORMAT {
+    if !(FIRST_FORMAT..=FORMAT).contains(&format) {
         return Err(StoreError::Newer { file: file.to_path_buf(), found: format, known: FORMAT });
     }
     number(COMMIT_KEY)
+}
+
+/// Says that the file has the format of today: what is about to be written in it, an older program would misread.
+pub(super) fn mark_format(
+    meta: &mut Sealed<'_, redb::Table<'_, &'static [u8], &'static [u8]>>,
+) -> Result<(), StoreError> {
+    match meta.load_number(FORMAT_KEY)? {
+        Some(FORMAT) => Ok(()),
+        _ => meta.save_number(FORMAT_KEY, FORMAT),
+    }
 }
 
 fn commit(
@@ -242,8 +252,10 @@ fn contain<T>(file: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Resu
     })
 }
 
-/// The format of the tables, below redb's own. A change that an older program would misread takes the next number.
-const FORMAT: u64 = 1;
+/// The format of the tables, below redb's own. A change that an older program would misread takes the next number. Format 1 had every
+/// shard in the root, and authors' times in the notes of what is out of use; it is read, and the next publication makes it this one.
+const FORMAT: u64 = 2;
+const FIRST_FORMAT: u64 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const COMMIT_KEY: &[u8] = b"commit";
 const FIRST_COMMIT: u64 = 1;

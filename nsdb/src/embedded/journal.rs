@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
-use tokio::runtime::Handle;
 
 use crate::clock::WallTime;
 use crate::embedded::Embedded;
@@ -26,15 +25,8 @@ impl Journal for Embedded {
     async fn query(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
         let file = Arc::clone(&self.file);
         let read = move || file.read(|reading| matching(reading, &query));
-        // A rare kind in a full journal is a scan of tenths of a second: not on a thread that forwards.
-        let found = match Handle::try_current() {
-            Ok(runtime) => runtime
-                .spawn_blocking(read)
-                .await
-                .map_err(|error| StoreError::Unavailable { what: "the journal", why: error.to_string() })?,
-            Err(_) => read(),
-        };
-        Ok(found?)
+        // A rare kind in a full journal is a scan of tenths of a second.
+        Ok(self.aside("the journal", read).await?)
     }
 
     async fn trim(&self, now: WallTime) -> Result<usize, JournalError> {

@@ -9,6 +9,7 @@
 //! Sessions and addresses live in memory, as their traits allow: they end with the process. Their numbers grow over
 //! restarts all the same, because each opening is counted in the file and is the upper half of the numbers it gives.
 
+mod collect;
 mod directory;
 mod documents;
 mod file;
@@ -24,7 +25,9 @@ pub(crate) use mark::reread_mark;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::addresses::feed::{Feed, FeedLimits};
@@ -41,7 +44,8 @@ use crate::sessions::book::SessionBook;
 /// A crash-safe store in a directory. Implements every trait of this crate.
 ///
 /// Reads of the file are done in place, on the calling thread: microseconds, or a disk access if the page is not
-/// cached. A query of the journal may be a long scan and goes to a blocking thread of the tokio runtime it is called in.
+/// cached. A query of the journal, and what a collection looks for, may be a long scan and goes to a blocking thread of the tokio runtime
+/// it is called in.
 /// Writes wait for the flush without blocking the thread. Dropping it, or [`close`](Self::close), finishes the
 /// writes that were begun and blocks for that long.
 #[derive(Debug)]
@@ -49,6 +53,10 @@ pub struct Embedded {
     // The writer is dropped first: it finishes its jobs in a file that is still open.
     writer: Writer,
     file: Arc<StateFile>,
+    clock: Arc<dyn Clock>,
+    /// How often the file was opened, and when by the clock it was this time.
+    opening: u64,
+    opened: Duration,
     revisions: watch::Sender<Option<Revision>>,
     journal_limits: JournalLimits,
     sessions: SessionBook,
@@ -62,7 +70,7 @@ pub struct EmbeddedOptions {
     pub journal: JournalLimits,
     /// How many addresses.
     pub feed: FeedLimits,
-    /// The time of sessions.
+    /// The time of sessions, and of how long documents are out of use.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -94,16 +102,21 @@ impl Embedded {
     /// not writable.
     pub fn open(dir: impl AsRef<Path>, options: EmbeddedOptions) -> Result<Self, StoreError> {
         let file = Arc::new(StateFile::open(dir.as_ref())?);
+        // Before anything is written: what a newer program made stays as it is.
+        let root = file.read(|reading| stored_root(&reading.table(META)?))?;
         let mut opening = 0;
         file.write(|writing| {
             let mut meta = writing.table(META)?;
             opening = meta.load_number(OPENINGS_KEY)?.unwrap_or(0) + 1;
             meta.save_number(OPENINGS_KEY, opening)
         })?;
-        let root = file.read(|reading| stored_root(&reading.table(META)?))?;
+        let opened = options.clock.now();
         Ok(Self {
             writer: Writer::start(Arc::clone(&file))?,
             file,
+            clock: Arc::clone(&options.clock),
+            opening,
+            opened,
             revisions: watch::Sender::new(root.map(|root| root.revision)),
             journal_limits: options.journal,
             sessions: SessionBook::new(options.clock, opening << OPENING_SHIFT),
@@ -118,6 +131,17 @@ impl Embedded {
     pub fn close(self) -> Result<(), StoreError> {
         drop(self.writer);
         self.file.close()
+    }
+
+    /// Reads what may take long, and not on a thread that forwards.
+    async fn aside<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Ok(runtime) = Handle::try_current() else { return read() };
+        let done = runtime.spawn_blocking(read).await;
+        done.map_err(|error| StoreError::Unavailable { what, why: error.to_string() })?
     }
 
     /// How much has been written, in how many commits.

@@ -8,6 +8,7 @@ use std::path::Path;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::digest::{CHECKSUM_BYTES, checksum};
+use crate::documents::layout;
 use crate::error::{Corruption, Extent, StoreError};
 
 /// A table of the file: bytes to sealed bytes.
@@ -16,9 +17,9 @@ pub(super) struct TableName(pub(super) &'static str);
 
 /// Counters and the root.
 pub(super) const META: TableName = TableName("meta");
-/// Shard id → content.
+/// Id of a shard or page → content.
 pub(super) const SHARDS: TableName = TableName("shards");
-/// Shard id → wall time since which no root names it.
+/// Id of a shard or page → since when it is known that no revision names it (`collect`).
 pub(super) const UNREFERENCED: TableName = TableName("unreferenced");
 /// Entry id, big-endian → entry.
 pub(super) const JOURNAL: TableName = TableName("journal");
@@ -131,6 +132,11 @@ impl<T: ReadableTable<Bytes, Bytes>> Sealed<'_, T> {
             remedy: REMEDY.to_owned(),
             extent: Extent::Record,
         })
+    }
+
+    /// An error that says that a newer program wrote a document in here.
+    pub(super) fn newer(&self, found: u64) -> StoreError {
+        StoreError::Newer { file: self.file.to_path_buf(), found, known: layout::FORMAT }
     }
 
     fn unseal<'v>(&self, key: &[u8], sealed: &'v [u8]) -> Result<&'v [u8], StoreError> {

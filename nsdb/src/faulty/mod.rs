@@ -106,8 +106,8 @@ impl<S: Documents> Documents for Faulty<S> {
         Ok(self.show(root, fault))
     }
 
-    async fn read(&self, shard: ShardId) -> Result<Vec<u8>, DocumentsError> {
-        self.call(Operation::Read, self.store.read(shard)).await
+    async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {
+        self.call(Operation::Read, self.store.read(document)).await
     }
 
     async fn publish(
@@ -119,8 +119,8 @@ impl<S: Documents> Documents for Faulty<S> {
         self.call(Operation::Publish, self.store.publish(expected, shards, change)).await
     }
 
-    async fn collect(&self, unreferenced_before: WallTime) -> Result<usize, DocumentsError> {
-        self.call(Operation::Collect, self.store.collect(unreferenced_before)).await
+    async fn collect(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
+        self.call(Operation::Collect, self.store.collect(unused_for)).await
     }
 
     fn watch_root(&self) -> watch::Receiver<Option<Revision>> {

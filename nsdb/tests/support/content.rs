@@ -48,7 +48,7 @@ pub(crate) async fn read(store: &Embedded) -> Result<Everything, StoreError> {
     let root = store.root().await.map_err(documents)?;
     let mut shards = BTreeMap::new();
     if let Some(root) = &root {
-        shards = store.read_shards(root, |_| true).await.map_err(documents)?;
+        shards = store.read_shards(root, &[""]).await.map_err(documents)?;
     }
     let query = Query { newest: usize::MAX, ..Query::default() };
     let journal = store.query(query).await.map_err(|error| match error {

@@ -1,0 +1,163 @@
+//! Which pages hold the names that a reader wants, and a way through them that waits for nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::documents::layout::{LayoutError, decode_page};
+use crate::documents::page::Page;
+use crate::documents::revision::Root;
+use crate::documents::shard::{ShardId, ShardName};
+
+/// What a reader wants: whole names such as `hosts/gw1`, and all names below one, which ends with a slash: `parts/vub8/`. The empty text
+/// is everything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a>(pub(crate) &'a [&'a str]);
+
+impl Wanted<'_> {
+    fn has(&self, name: &ShardName) -> bool {
+        self.0.iter().any(|wanted| match is_whole(wanted) {
+            true => name.as_str() == *wanted,
+            false => name.as_str().starts_with(wanted),
+        })
+    }
+
+    /// Whether names after `before` up to `last` may be wanted.
+    fn may_be_between(&self, before: Option<&ShardName>, last: &ShardName) -> bool {
+        self.0.iter().any(|wanted| {
+            let ends_before = before.is_some_and(|name| {
+                name.as_str() >= *wanted && (is_whole(wanted) || !name.as_str().starts_with(wanted))
+            });
+            !ends_before && *wanted <= last.as_str()
+        })
+    }
+}
+
+/// Whether it is a name, and not what names are below.
+fn is_whole(wanted: &str) -> bool {
+    !wanted.is_empty() && !wanted.ends_with('/')
+}
+
+/// A page that is to be read next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// The page.
+    pub(crate) id: ShardId,
+    depth: u8,
+}
+
+/// A way through the pages of a root.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    wanted: Wanted<'a>,
+    /// With the last name before each.
+    todo: Vec<(Step, Option<ShardName>)>,
+    found: BTreeMap<ShardName, ShardId>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn begin(root: &Root, wanted: Wanted<'a>) -> Self {
+        let mut walk = Self { wanted, todo: Vec::new(), found: BTreeMap::new() };
+        walk.enter(&root.top, None);
+        walk
+    }
+
+    /// The next page to be read; `None` at the end.
+    pub(crate) fn next(&mut self) -> Option<(Step, Option<ShardName>)> {
+        self.todo.pop()
+    }
+
+    /// Goes on with the bytes of the page that [`next`](Self::next) asked for.
+    pub(crate) fn take(&mut self, step: (Step, Option<ShardName>), bytes: &[u8]) -> Result<(), LayoutError> {
+        let (step, before) = step;
+        let page = decode_page(bytes, step.depth)?;
+        self.enter(&page, before);
+        Ok(())
+    }
+
+    /// The names that were wanted.
+    pub(crate) fn found(self) -> BTreeMap<ShardName, ShardId> {
+        self.found
+    }
+
+    fn enter(&mut self, page: &Page, mut before: Option<ShardName>) {
+        for (name, id) in &page.entries {
+            match page.depth.checked_sub(1) {
+                None if self.wanted.has(name) => drop(self.found.insert(name.clone(), *id)),
+                None => {}
+                Some(depth) => {
+                    if self.wanted.may_be_between(before.as_ref(), name) {
+                        self.todo.push((Step { id: *id, depth }, before.clone()));
+                    }
+                    before = Some(name.clone());
+                }
+            }
+        }
+    }
+}
+
+/// The ids of every page and shard of `roots`. `load` reads a page of a depth; one that several roots have is read once.
+pub(crate) fn named<'r, E>(
+    roots: impl IntoIterator<Item = &'r Root>,
+    mut load: impl FnMut(ShardId, u8) -> Result<Page, E>,
+) -> Result<BTreeSet<ShardId>, E> {
+    let mut named = BTreeSet::new();
+    let mut todo: Vec<(Option<u8>, ShardId)> = Vec::new();
+    let below = |page: &Page| -> Vec<_> {
+        page.entries.values().map(|id| (page.depth.checked_sub(1), *id)).collect()
+    };
+    todo.extend(roots.into_iter().flat_map(|root| below(&root.top)));
+    while let Some((depth, id)) = todo.pop() {
+        if !named.insert(id) {
+            continue;
+        }
+        if let Some(depth) = depth {
+            todo.extend(below(&load(id, depth)?));
+        }
+    }
+    Ok(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::page::Pages;
+    use crate::documents::revision::Revision;
+
+    #[test]
+    fn only_the_pages_that_hold_what_is_wanted_are_read() {
+        let name = |text: String| ShardName::new(text).unwrap();
+        let mut names: BTreeMap<_, _> =
+            (0..6_000).map(|n| (name(format!("bridges/b{n:04}")), ShardId::of(&[]))).collect();
+        names.extend((0..3).map(|n| (name(format!("parts/b0007/{n}")), ShardId::of(b"part"))));
+        names.extend((0..500).map(|n| (name(format!("hosts/h{n:03}")), ShardId::of(b"host"))));
+        let Pages { top, stored } = Pages::of(names.clone()).unwrap();
+        let root = Root {
+            revision: Revision::FIRST,
+            author: String::new(),
+            at: Default::default(),
+            note: String::new(),
+            top,
+        };
+        let read = |wanted: &[&str]| {
+            let (mut walk, mut pages) = (Walk::begin(&root, Wanted(wanted)), 0);
+            while let Some(step) = walk.next() {
+                pages += 1;
+                let bytes = &stored[&step.0.id];
+                walk.take(step, bytes).unwrap();
+            }
+            (walk.found(), pages)
+        };
+        let (all, pages) = read(&[""]);
+        assert_eq!((all, pages), (names.clone(), stored.len()));
+        let (found, pages) = read(&["bridges/b0007", "hosts/h400", "parts/b0007/", "parts/b0008/"]);
+        let found: Vec<_> = found.keys().map(ShardName::as_str).collect();
+        assert_eq!(found, ["bridges/b0007", "hosts/h400", "parts/b0007/0", "parts/b0007/1", "parts/b0007/2"]);
+        assert!(pages <= 4 * usize::from(root.top.depth), "{pages} of {} pages", stored.len());
+        let (found, _) = read(&["hosts/"]);
+        assert_eq!(found.len(), 500);
+        assert!(read(&["bridges/b00"]).0.is_empty(), "a name is whole");
+        assert_eq!(read(&[]), (BTreeMap::new(), 0));
+        for one in names.keys().step_by(41) {
+            assert_eq!(read(&[one.as_str()]).0.len(), 1, "{one}");
+        }
+    }
+}
