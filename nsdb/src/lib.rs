@@ -67,7 +67,7 @@ pub use addresses::{AddressFeed, FeedBatch, FeedError, FeedSnapshot};
 pub use clock::{Clock, ManualClock, MonotonicClock, WallTime};
 pub use documents::layout::LayoutError;
 pub use documents::publication::MAX_SHARD_BYTES;
-pub use documents::revision::{Change, Revision, Root};
+pub use documents::revision::{Change, KEPT_REVISIONS, Revision, RevisionInfo, Root};
 pub use documents::shard::{ShardId, ShardName};
 pub use documents::{Documents, DocumentsError};
 pub use embedded::{Embedded, EmbeddedOptions, Statistics};

@@ -13,7 +13,7 @@ use crate::clock::{Clock, MonotonicClock, WallTime};
 use crate::documents::collection::Sweep;
 use crate::documents::layout::decode_page;
 use crate::documents::publication::Publication;
-use crate::documents::revision::{Change, Revision, Root};
+use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
 use crate::documents::shard::{ShardId, ShardName};
 use crate::documents::{Documents, DocumentsError, walk};
 use crate::journal::entry::{ENTRY_OVERHEAD, Entry, EntryId, JournalLimits, NewEntry, Query};
@@ -62,10 +62,10 @@ impl Memory {
     }
 }
 
-/// The documents: the newest root, and every shard and page that was not yet collected.
+/// The documents: the roots that are kept, and every shard and page that was not yet collected.
 #[derive(Debug, Default)]
 struct Shelf {
-    root: Option<Root>,
+    roots: BTreeMap<Revision, Root>,
     contents: BTreeMap<ShardId, Vec<u8>>,
     /// Since when a document is known to be out of use.
     unused: BTreeMap<ShardId, Duration>,
@@ -79,8 +79,13 @@ impl Shelf {
             self.contents.insert(id, content);
         }
         let revision = root.revision;
-        self.root = Some(root);
+        self.roots.insert(revision, root);
+        self.roots = self.roots.split_off(&revision.first_kept());
         revision
+    }
+
+    fn root(&self) -> Option<&Root> {
+        self.roots.values().next_back()
     }
 
     fn load(&self, id: ShardId) -> Result<Vec<u8>, DocumentsError> {
@@ -88,7 +93,7 @@ impl Shelf {
     }
 
     fn collect(&mut self, now: Duration, unused_for: Duration) -> Result<usize, DocumentsError> {
-        let named = walk::named(&self.root, |id, depth| {
+        let named = walk::named(self.roots.values(), |id, depth| {
             Ok::<_, DocumentsError>(decode_page(&self.load(id)?, depth)?)
         })?;
         let sweep = Sweep::over(self.contents.keys().copied(), &named, &self.unused, (now, unused_for));
@@ -105,7 +110,15 @@ impl Shelf {
 
 impl Documents for Memory {
     async fn root(&self) -> Result<Option<Root>, DocumentsError> {
-        Ok(lock(&self.documents).root.clone())
+        Ok(lock(&self.documents).root().cloned())
+    }
+
+    async fn revisions(&self) -> Result<Vec<RevisionInfo>, DocumentsError> {
+        Ok(lock(&self.documents).roots.values().rev().map(RevisionInfo::from).collect())
+    }
+
+    async fn root_of(&self, revision: Revision) -> Result<Option<Root>, DocumentsError> {
+        Ok(lock(&self.documents).roots.get(&revision).cloned())
     }
 
     async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {
@@ -119,7 +132,7 @@ impl Documents for Memory {
         change: Change,
     ) -> Result<Revision, DocumentsError> {
         let mut shelf = lock(&self.documents);
-        let publication = Publication::after(shelf.root.as_ref(), expected, shards, change)?;
+        let publication = Publication::after(shelf.root(), expected, shards, change)?;
         let revision = shelf.publish(publication);
         self.revisions.send_replace(Some(revision));
         Ok(revision)

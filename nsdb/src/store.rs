@@ -9,7 +9,7 @@ use crate::addresses::feed::Following;
 use crate::addresses::record::{AddressRecord, HostId, SegmentId};
 use crate::addresses::{AddressFeed, FeedError};
 use crate::clock::WallTime;
-use crate::documents::revision::{Change, Revision, Root};
+use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
 use crate::documents::shard::{ShardId, ShardName};
 use crate::documents::{Documents, DocumentsError};
 use crate::embedded::Embedded;
@@ -48,6 +48,14 @@ macro_rules! pass_on {
 impl Documents for Store {
     async fn root(&self) -> Result<Option<Root>, DocumentsError> {
         pass_on!(async self, root())
+    }
+
+    async fn revisions(&self) -> Result<Vec<RevisionInfo>, DocumentsError> {
+        pass_on!(async self, revisions())
+    }
+
+    async fn root_of(&self, revision: Revision) -> Result<Option<Root>, DocumentsError> {
+        pass_on!(async self, root_of(revision))
     }
 
     async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {

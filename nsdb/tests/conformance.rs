@@ -45,6 +45,8 @@ on_every_backend!(documents, documents_cases:
     one_of_many_writers_wins,
     a_reader_sees_a_whole_revision,
     watchers_hear_of_the_newest_revision,
+    the_last_hundred_revisions_can_be_read,
+    an_old_revision_published_again_keeps_its_shards,
     shards_out_of_use_are_collected_when_old,
     a_shard_used_again_is_not_collected,
     many_shards_are_read_by_name_and_their_pages_are_collected,

@@ -21,6 +21,7 @@ use crate::seed::Seeded;
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 const META: Table = TableDefinition::new("meta");
+const HISTORY: Table = TableDefinition::new("history");
 const SHARDS: Table = TableDefinition::new("shards");
 const JOURNAL: Table = TableDefinition::new("journal");
 const LOCAL: Table = TableDefinition::new("local");
@@ -219,16 +220,22 @@ async fn a_record_changed_under_its_checksum_is_named() {
     let shard = *ShardId::of(expected.shards.values().next().unwrap()).as_bytes();
     let hex: String = shard.iter().map(|byte| format!("{byte:02x}")).collect();
     type Change = fn(Vec<u8>) -> Option<Vec<u8>>;
-    let cases: [(Table, Vec<u8>, Change, String); 9] = [
+    let cases: [(Table, Vec<u8>, Change, String); 10] = [
         (META, b"root".to_vec(), flip_first, "meta[root]: its checksum does not match".into()),
         (META, b"commit".to_vec(), flip_last, "meta[commit]: its checksum does not match".into()),
         (META, b"commit".to_vec(), |_| None, "meta[commit]: it is missing".into()),
+        (
+            HISTORY,
+            2_u64.to_be_bytes().to_vec(),
+            flip_first,
+            "history[0000000000000002]: its checksum does not match".into(),
+        ),
         (SHARDS, shard.to_vec(), flip_first, format!("shards[{hex}]: its checksum does not match")),
         (
             SHARDS,
             shard.to_vec(),
             |_| None,
-            format!("shards[{hex}]: the root names this shard, and it is missing"),
+            format!("shards[{hex}]: a revision that is kept names it, and it is missing"),
         ),
         (
             JOURNAL,

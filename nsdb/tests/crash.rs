@@ -17,7 +17,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use nsdb::{Change, Documents, Embedded, Journal, Kind, Local, NewEntry, ShardName, WallTime};
+use nsdb::{
+    Change, Documents, Embedded, Journal, KEPT_REVISIONS, Kind, Local, NewEntry, ShardName, WallTime,
+};
 
 use crate::content::{Everything, open, read};
 use crate::seed::Seeded;
@@ -134,12 +136,13 @@ impl Told {
             "round {round}: revision {revision}, {} was acknowledged",
             self.revision
         );
-        for content in found.shards.values() {
-            assert_eq!(
-                String::from_utf8_lossy(content),
-                revision.to_string(),
-                "round {round}: a mixed revision"
-            );
+        let numbers: Vec<_> = found.history.iter().map(|(info, _)| info.revision.get()).collect();
+        let expected: Vec<_> = (1..=revision).rev().take(KEPT_REVISIONS as usize).collect();
+        assert_eq!(numbers, expected, "round {round}: revisions are missing, or there are too many");
+        for (info, shards) in &found.history {
+            let expected = info.revision.to_string().into_bytes();
+            let is_whole = shards.len() == 3 && shards.values().all(|content| *content == expected);
+            assert!(is_whole, "round {round}: revision {} is mixed: {shards:?}", info.revision);
         }
     }
 }
@@ -153,6 +156,7 @@ fn commit_until_killed(dir: &Path, round: &str) -> ! {
         runtime.spawn(append_for_ever(store.clone(), round, task));
         runtime.spawn(save_for_ever(store.clone(), round, task));
     }
+    runtime.spawn(collect_for_ever(store.clone()));
     runtime.block_on(publish_for_ever(store));
     unreachable!("publishing never ends")
 }
@@ -175,6 +179,13 @@ async fn save_for_ever(store: Arc<Embedded>, round: u64, task: u64) {
         let number = round * 1_000_000 + n;
         store.save(&format!("key{task}"), number.to_string().into_bytes()).await.unwrap();
         println!("{ACKNOWLEDGED}local key{task} {number}");
+    }
+}
+
+async fn collect_for_ever(store: Arc<Embedded>) {
+    loop {
+        store.collect(Duration::ZERO).await.unwrap();
+        tokio::task::yield_now().await;
     }
 }
 

@@ -25,6 +25,7 @@ async fn everything_survives_closing_and_dropping() {
     fill(&store).await;
     let written = read(&store).await.unwrap();
     assert_eq!((written.shards.len(), written.journal.len(), written.local.len()), (6, 300, 3));
+    assert_eq!(written.history.len(), 3);
     store.close().unwrap();
     let store = open(dir.path()).unwrap();
     assert_eq!(store.watch_root().borrow().map(|revision| revision.get()), Some(3));
@@ -249,6 +250,12 @@ async fn a_store_of_format_1_is_read_and_the_next_revision_makes_it_one_of_today
     store.publish(Some(root.revision), shards.clone(), change).await.unwrap();
     let root = store.root().await.unwrap().unwrap();
     assert_eq!(store.read_shards(&root, &[""]).await.unwrap(), shards);
+    let numbers: Vec<_> = store.revisions().await.unwrap().iter().map(|info| info.revision.get()).collect();
+    assert_eq!(numbers, [3, 2], "what format 1 forgot is not there");
+    let before = store.root_of(nsdb::Revision::new(2).unwrap()).await.unwrap().unwrap();
+    shards.remove(&nsdb::ShardName::new("hosts/gw2").unwrap());
+    assert_eq!(store.read_shards(&before, &[""]).await.unwrap(), shards, "from a root of format 1 as it was");
+    assert_eq!(store.collect(Duration::ZERO).await.unwrap(), 0);
     drop(store);
     let written = String::from_utf8(meta(dir.path(), b"root")).unwrap();
     assert!(

@@ -57,6 +57,22 @@ async fn a_stale_root_is_the_one_before() {
 }
 
 #[tokio::test]
+async fn the_list_of_revisions_and_a_collection_can_be_refused() {
+    let (store, faults) = store();
+    store.publish(None, shard(1), change()).await.unwrap();
+    faults.next(Operation::Revisions, Fault::Refuse);
+    faults.next(Operation::Revisions, Fault::LoseAnswer);
+    faults.next(Operation::Collect, Fault::Refuse);
+    assert!(store.revisions().await.unwrap_err().is_retryable());
+    let error = store.root_of(Revision::FIRST).await.unwrap_err();
+    assert!(error.to_string().starts_with("the list of revisions is not available"), "{error}");
+    assert!(store.collect(Duration::ZERO).await.unwrap_err().is_retryable());
+    assert_eq!(store.revisions().await.unwrap().len(), 1);
+    assert_eq!(store.root_of(Revision::FIRST).await.unwrap(), store.root().await.unwrap());
+    assert_eq!(faults.struck(), 3);
+}
+
+#[tokio::test]
 async fn a_session_can_be_taken_away() {
     let (store, faults) = store();
     let session = store.open_session("gw1", Duration::from_secs(9)).await.unwrap();

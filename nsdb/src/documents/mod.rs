@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::documents::layout::LayoutError;
 use crate::documents::publication::MAX_SHARD_BYTES;
-use crate::documents::revision::{Change, Revision, Root};
+use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
 use crate::documents::shard::{ShardId, ShardName};
 use crate::documents::walk::{Walk, Wanted};
 use crate::error::StoreError;
@@ -41,7 +41,11 @@ use crate::error::StoreError;
 /// so this fits a server that can only swap one node. Two writers cannot both follow the same revision: the slower
 /// gets a [conflict](DocumentsError::is_conflict), plans again, and nothing of its change is visible.
 ///
-/// Documents that no revision names any more stay for a while ([`collect`](Self::collect) with an hour), for readers that hold an older
+/// The last [`KEPT_REVISIONS`](crate::KEPT_REVISIONS) stay readable. Before the root moves, who publishes writes the root that is there under
+/// its number; whoever does writes the same, so this needs no transaction either. What is older falls out, and the documents that only
+/// it named with it.
+///
+/// Documents that no kept revision names any more stay for a while ([`collect`](Self::collect) with an hour), for readers that hold an older
 /// root. How a collection may not take what a publication is about to name:
 /// - Whoever publishes touches each document that is there already and that the revision before does not name; then its age begins anew.
 /// - Age is told by the store's own clock. What authors say of time is not believed.
@@ -55,6 +59,15 @@ use crate::error::StoreError;
 pub trait Documents: Send + Sync {
     /// The newest revision, `None` if none was ever published.
     fn root(&self) -> impl Future<Output = Result<Option<Root>, DocumentsError>> + Send;
+
+    /// The revisions that can be read, the newest first, without a gap: the last [`KEPT_REVISIONS`](crate::KEPT_REVISIONS).
+    fn revisions(&self) -> impl Future<Output = Result<Vec<RevisionInfo>, DocumentsError>> + Send;
+
+    /// The root of `revision`, `None` if there is none yet or it has fallen out.
+    fn root_of(
+        &self,
+        revision: Revision,
+    ) -> impl Future<Output = Result<Option<Root>, DocumentsError>> + Send;
 
     /// The content of a shard or page, verified against its id.
     ///
@@ -76,7 +89,7 @@ pub trait Documents: Send + Sync {
         change: Change,
     ) -> impl Future<Output = Result<Revision, DocumentsError>> + Send;
 
-    /// Removes documents that no revision names and that an earlier collection, at least `unused_for` ago, found so already; one with
+    /// Removes documents that no kept revision names and that an earlier collection, at least `unused_for` ago, found so already; one with
     /// zero removes them at once. Returns how many. What a publication comes in between with may be left to the next.
     fn collect(&self, unused_for: Duration) -> impl Future<Output = Result<usize, DocumentsError>> + Send;
 

@@ -36,6 +36,11 @@ impl Revision {
         self.0
     }
 
+    /// The first of the revisions that are kept when this one is the newest: the last [`KEPT_REVISIONS`].
+    pub(crate) const fn first_kept(self) -> Self {
+        if self.0 > KEPT_REVISIONS { Self(self.0 - KEPT_REVISIONS + 1) } else { Self::FIRST }
+    }
+
     /// The revision after this one. The last there can be, which nobody publishes but a damaged document may name, is its own.
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -76,6 +81,25 @@ impl Root {
     }
 }
 
+/// What is known of a revision without its shards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionInfo {
+    /// Its number.
+    pub revision: Revision,
+    /// Who published it.
+    pub author: String,
+    /// When, by the author's wall clock.
+    pub at: WallTime,
+    /// Why, in the author's words; may be empty.
+    pub note: String,
+}
+
+impl From<&Root> for RevisionInfo {
+    fn from(root: &Root) -> Self {
+        Self { revision: root.revision, author: root.author.clone(), at: root.at, note: root.note.clone() }
+    }
+}
+
 /// Who publishes, when and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -93,3 +117,6 @@ impl Change {
         Self { author: author.into(), at, note: note.into() }
     }
 }
+
+/// How many revisions stay readable, the newest among them.
+pub const KEPT_REVISIONS: u64 = 100;

@@ -1,5 +1,6 @@
-//! [`Documents`] in the file: shards and pages by id, the root in `meta`.
+//! [`Documents`] in the file: shards and pages by id, the newest root in `meta`, those before it in `history`.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +10,35 @@ use tokio::sync::watch;
 
 use crate::documents::layout::{LayoutError, decode_page, decode_root};
 use crate::documents::publication::Publication;
-use crate::documents::revision::{Change, Revision, Root};
+use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
 use crate::documents::shard::{ShardId, ShardName};
 use crate::documents::{Documents, DocumentsError, walk};
 use crate::embedded::Embedded;
 use crate::embedded::collect::{self, Moment};
 use crate::embedded::file::mark_format;
-use crate::embedded::tables::{META, Reading, SHARDS, Sealed, UNREFERENCED, Writing};
+use crate::embedded::tables::{HISTORY, META, Reading, SHARDS, Sealed, UNREFERENCED, Writing};
 use crate::error::StoreError;
 
 impl Documents for Embedded {
     async fn root(&self) -> Result<Option<Root>, DocumentsError> {
         Ok(self.file.read(|reading| stored_root(&reading.table(META)?))?)
+    }
+
+    async fn revisions(&self) -> Result<Vec<RevisionInfo>, DocumentsError> {
+        let mut roots = self.file.read(kept_roots)?;
+        roots.sort_by_key(|root| Reverse(root.revision));
+        Ok(roots.iter().map(RevisionInfo::from).collect())
+    }
+
+    async fn root_of(&self, revision: Revision) -> Result<Option<Root>, DocumentsError> {
+        let root = self.file.read(|reading| {
+            let newest = stored_root(&reading.table(META)?)?;
+            match newest.filter(|root| root.revision == revision) {
+                Some(newest) => Ok(Some(newest)),
+                None => root_in(&reading.table(HISTORY)?, &revision.get().to_be_bytes()),
+            }
+        })?;
+        Ok(root)
     }
 
     async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {
@@ -82,15 +100,32 @@ pub(super) fn stored_root<T>(meta: &Sealed<'_, T>) -> Result<Option<Root>, Store
 where
     T: ReadableTable<&'static [u8], &'static [u8]>,
 {
-    let Some(bytes) = meta.load(ROOT_KEY)? else { return Ok(None) };
-    decode_root(&bytes).map(Some).map_err(|error| unusable(meta, ROOT_KEY, error))
+    root_in(meta, ROOT_KEY)
 }
 
-/// The ids of every page and shard that the root names.
+fn root_in<T>(table: &Sealed<'_, T>, key: &[u8]) -> Result<Option<Root>, StoreError>
+where
+    T: ReadableTable<&'static [u8], &'static [u8]>,
+{
+    let Some(bytes) = table.load(key)? else { return Ok(None) };
+    decode_root(&bytes).map(Some).map_err(|error| unusable(table, key, error))
+}
+
+/// The newest root and those before it.
+fn kept_roots(reading: &Reading<'_>) -> Result<Vec<Root>, StoreError> {
+    let mut roots = Vec::from_iter(stored_root(&reading.table(META)?)?);
+    let history = reading.table(HISTORY)?;
+    for key in history.keys_while(&[], |_| true)? {
+        roots.extend(root_in(&history, &key)?);
+    }
+    Ok(roots)
+}
+
+/// The ids of every page and shard that a kept revision names.
 pub(super) fn all_named(reading: &Reading<'_>) -> Result<BTreeSet<ShardId>, StoreError> {
-    let root = stored_root(&reading.table(META)?)?;
+    let roots = kept_roots(reading)?;
     let contents = reading.table(SHARDS)?;
-    walk::named(&root, |page, depth| {
+    walk::named(&roots, |page, depth| {
         let key = page.as_bytes();
         let bytes = load(&contents, page)?.ok_or_else(|| contents.damaged(key, MISSING))?;
         decode_page(&bytes, depth).map_err(|error| unusable(&contents, key, error))
@@ -144,10 +179,25 @@ fn publish(
         }
         unreferenced.remove(id.as_bytes())?;
     }
+    let revision = publication.root.revision;
+    if let (Some(old), Some(bytes)) = (current, meta.load(ROOT_KEY)?) {
+        keep(writing, old.revision, &bytes, revision)?;
+    }
     meta.save(ROOT_KEY, &publication.root_bytes)?;
     mark_format(&mut meta)?;
-    Ok(Ok(publication.root.revision))
+    Ok(Ok(revision))
+}
+
+/// Keeps the root of `old`, and no longer what is too old when `newest` is the newest.
+fn keep(writing: &Writing<'_>, old: Revision, bytes: &[u8], newest: Revision) -> Result<(), StoreError> {
+    let mut history = writing.table(HISTORY)?;
+    history.save(&old.get().to_be_bytes(), bytes)?;
+    let first = newest.first_kept().get().to_be_bytes();
+    for key in history.keys_while(&[], |key| *key < first[..])? {
+        history.remove(&key)?;
+    }
+    Ok(())
 }
 
 const ROOT_KEY: &[u8] = b"root";
-const MISSING: &str = "the root names this shard, and it is missing";
+const MISSING: &str = "a revision that is kept names it, and it is missing";

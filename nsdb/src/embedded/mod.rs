@@ -35,7 +35,7 @@ use crate::clock::{Clock, MonotonicClock};
 use crate::documents::revision::Revision;
 use crate::embedded::documents::stored_root;
 use crate::embedded::file::StateFile;
-use crate::embedded::tables::META;
+use crate::embedded::tables::{ALL, META};
 use crate::embedded::writer::Writer;
 use crate::error::StoreError;
 use crate::journal::entry::JournalLimits;
@@ -106,6 +106,9 @@ impl Embedded {
         let root = file.read(|reading| stored_root(&reading.table(META)?))?;
         let mut opening = 0;
         file.write(|writing| {
+            for name in ALL {
+                writing.table(name)?;
+            }
             let mut meta = writing.table(META)?;
             opening = meta.load_number(OPENINGS_KEY)?.unwrap_or(0) + 1;
             meta.save_number(OPENINGS_KEY, opening)

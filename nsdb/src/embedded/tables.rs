@@ -17,6 +17,8 @@ pub(super) struct TableName(pub(super) &'static str);
 
 /// Counters and the root.
 pub(super) const META: TableName = TableName("meta");
+/// Number of a revision that is kept and not the newest, big-endian → its root.
+pub(super) const HISTORY: TableName = TableName("history");
 /// Id of a shard or page → content.
 pub(super) const SHARDS: TableName = TableName("shards");
 /// Id of a shard or page → since when it is known that no revision names it (`collect`).
@@ -25,8 +27,8 @@ pub(super) const UNREFERENCED: TableName = TableName("unreferenced");
 pub(super) const JOURNAL: TableName = TableName("journal");
 /// Key → local value.
 pub(super) const LOCAL: TableName = TableName("local");
-/// All of them; each exists from the first commit on.
-pub(super) const ALL: [TableName; 5] = [META, SHARDS, UNREFERENCED, JOURNAL, LOCAL];
+/// All of them. A file of format 1 has no history until it is opened.
+pub(super) const ALL: [TableName; 6] = [META, HISTORY, SHARDS, UNREFERENCED, JOURNAL, LOCAL];
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Bytes = &'static [u8];

@@ -13,7 +13,7 @@ use crate::addresses::feed::Following;
 use crate::addresses::record::{AddressRecord, HostId, SegmentId};
 use crate::addresses::{AddressFeed, FeedError};
 use crate::clock::WallTime;
-use crate::documents::revision::{Change, Revision, Root};
+use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
 use crate::documents::shard::{ShardId, ShardName};
 use crate::documents::{Documents, DocumentsError};
 use crate::error::StoreError;
@@ -104,6 +104,14 @@ impl<S: Documents> Documents for Faulty<S> {
         let fault = self.faults.meet(Operation::Root).await;
         let root = Self::carry_out(Operation::Root, fault, self.store.root()).await?;
         Ok(self.show(root, fault))
+    }
+
+    async fn revisions(&self) -> Result<Vec<RevisionInfo>, DocumentsError> {
+        self.call(Operation::Revisions, self.store.revisions()).await
+    }
+
+    async fn root_of(&self, revision: Revision) -> Result<Option<Root>, DocumentsError> {
+        self.call(Operation::Revisions, self.store.root_of(revision)).await
     }
 
     async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {
@@ -219,6 +227,7 @@ fn unavailable<E: From<StoreError>>(operation: Operation) -> E {
 fn name(operation: Operation) -> &'static str {
     match operation {
         Operation::Root => "the root",
+        Operation::Revisions => "the list of revisions",
         Operation::Read => "a shard",
         Operation::Publish => "publishing",
         Operation::Collect => "collecting",

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 pub enum Operation {
     /// [`Documents::root`](crate::Documents::root).
     Root,
+    /// [`Documents::revisions`](crate::Documents::revisions) and [`root_of`](crate::Documents::root_of).
+    Revisions,
     /// [`Documents::read`](crate::Documents::read).
     Read,
     /// [`Documents::publish`](crate::Documents::publish).

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nsdb::{Change, Documents, MAX_SHARD_BYTES, Revision, ShardId, ShardName, WallTime};
+use nsdb::{Change, Documents, KEPT_REVISIONS, MAX_SHARD_BYTES, Revision, ShardId, ShardName, WallTime};
 use tokio::task::JoinSet;
 
 use crate::backends::Bench;
@@ -120,12 +120,64 @@ pub(crate) async fn watchers_hear_of_the_newest_revision<S: Documents>(bench: Be
     assert!(!watcher.has_changed().unwrap(), "a refused publication was announced");
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Publishes `contents` until no other revision is kept.
+async fn publish_until_alone<S: Documents>(store: &S, contents: &BTreeMap<ShardName, Vec<u8>>) {
+    for _ in 0..KEPT_REVISIONS {
+        let newest = store.root().await.unwrap().map(|root| root.revision);
+        store.publish(newest, contents.clone(), change(0)).await.unwrap();
+    }
+}
+
+pub(crate) async fn the_last_hundred_revisions_can_be_read<S: Documents>(bench: Bench<S>) {
+    let store = &bench.store;
+    assert_eq!(store.revisions().await.unwrap(), []);
+    let contents = |number: u64| shards(&[("a", &format!("{number}")), ("b", "the same")]);
+    let mut expected = None;
+    for number in 1..=KEPT_REVISIONS + 3 {
+        let change =
+            Change::new(format!("author {number}"), WallTime::from_millis(number), format!("note {number}"));
+        expected = Some(store.publish(expected, contents(number), change).await.unwrap());
+    }
+    assert_eq!(store.collect(Duration::ZERO).await.unwrap(), 3, "of the three that fell out, and none else");
+    let known = store.revisions().await.unwrap();
+    let numbers: Vec<_> = known.iter().map(|info| info.revision.get()).collect();
+    assert_eq!(numbers, (4..=KEPT_REVISIONS + 3).rev().collect::<Vec<_>>());
+    for info in known {
+        let number = info.revision.get();
+        assert_eq!((info.author, info.at.as_millis()), (format!("author {number}"), number));
+        assert_eq!(info.note, format!("note {number}"));
+        let root = store.root_of(info.revision).await.unwrap().unwrap();
+        assert_eq!(root.revision, info.revision);
+        assert_eq!(store.read_shards(&root, &[""]).await.unwrap(), contents(number));
+    }
+    assert_eq!(store.root_of(revision(3)).await.unwrap(), None);
+    assert_eq!(store.root_of(revision(KEPT_REVISIONS + 4)).await.unwrap(), None);
+    assert!(store.read(ShardId::of(b"3")).await.is_err());
+    let newest = store.root_of(revision(KEPT_REVISIONS + 3)).await.unwrap();
+    assert_eq!(newest, store.root().await.unwrap());
+}
+
+pub(crate) async fn an_old_revision_published_again_keeps_its_shards<S: Documents>(bench: Bench<S>) {
+    let store = &bench.store;
+    let (old, new) = (shards(&[("a", "old")]), shards(&[("a", "new")]));
+    let first = store.publish(None, old.clone(), change(1)).await.unwrap();
+    store.publish(Some(first), new.clone(), change(2)).await.unwrap();
+    let root = store.root_of(first).await.unwrap().unwrap();
+    let again = store.read_shards(&root, &[""]).await.unwrap();
+    publish_until_alone(&**store, &again).await;
+    assert_eq!(store.root_of(first).await.unwrap(), None);
+    assert_eq!(store.collect(Duration::ZERO).await.unwrap(), 1, "new alone");
+    let root = store.root().await.unwrap().unwrap();
+    assert_eq!(store.read_shards(&root, &[""]).await.unwrap(), old);
+}
+
 pub(crate) async fn shards_out_of_use_are_collected_when_old<S: Documents>(bench: Bench<S>) {
-    const HOUR: Duration = Duration::from_secs(3600);
     let store = &bench.store;
     // What an author's clock says has no say in it.
-    let first = store.publish(None, shards(&[("a", "old"), ("b", "kept")]), change(u64::MAX)).await.unwrap();
-    store.publish(Some(first), shards(&[("a", "new"), ("b", "kept")]), change(0)).await.unwrap();
+    store.publish(None, shards(&[("a", "old"), ("b", "kept")]), change(u64::MAX)).await.unwrap();
+    publish_until_alone(&**store, &shards(&[("a", "new"), ("b", "kept")])).await;
     assert_eq!(store.collect(HOUR).await.unwrap(), 0, "found out of use now");
     bench.clock.advance(HOUR - Duration::from_millis(1));
     assert_eq!(store.collect(HOUR).await.unwrap(), 0);
@@ -140,17 +192,15 @@ pub(crate) async fn shards_out_of_use_are_collected_when_old<S: Documents>(bench
 }
 
 pub(crate) async fn a_shard_used_again_is_not_collected<S: Documents>(bench: Bench<S>) {
-    const HOUR: Duration = Duration::from_secs(3600);
     let store = &bench.store;
-    let mut expected = None;
-    for (at, content) in [(1, "x"), (2, "y")] {
-        expected = Some(store.publish(expected, shards(&[("a", content)]), change(at)).await.unwrap());
-    }
+    let (x, y) = (shards(&[("a", "x")]), shards(&[("a", "y")]));
+    store.publish(None, x.clone(), change(1)).await.unwrap();
+    publish_until_alone(&**store, &y).await;
     assert_eq!(store.collect(HOUR).await.unwrap(), 0);
     bench.clock.advance(HOUR);
-    for (at, content) in [(3, "x"), (4, "y")] {
-        expected = Some(store.publish(expected, shards(&[("a", content)]), change(at)).await.unwrap());
-    }
+    let newest = store.root().await.unwrap().map(|root| root.revision);
+    store.publish(newest, x, change(2)).await.unwrap();
+    publish_until_alone(&**store, &y).await;
     assert_eq!(store.collect(HOUR).await.unwrap(), 0, "x was used meanwhile: its hour begins anew");
     bench.clock.advance(HOUR);
     assert_eq!(store.collect(HOUR).await.unwrap(), 1, "only x is out of use");
@@ -169,24 +219,22 @@ pub(crate) async fn many_shards_are_read_by_name_and_their_pages_are_collected<S
             .chain(shards(&[("parts/7/1", text), ("parts/7/2", "second"), ("parts/70/1", "other")]))
             .collect()
     };
-    let first = store.publish(None, all("first"), change(1)).await.unwrap();
+    store.publish(None, all("first"), change(1)).await.unwrap();
     let old = store.root().await.unwrap().unwrap();
-    let root = store.publish(Some(first), all("third"), change(2)).await.unwrap();
+    publish_until_alone(&**store, &all("third")).await;
     let new = store.root().await.unwrap().unwrap();
-    assert_eq!(root, new.revision);
     assert!(!new.differs_from(&all("third")) && new.differs_from(&all("first")));
     assert_eq!(store.read_shards(&new, &[""]).await.unwrap(), all("third"));
     assert_eq!(store.read_shards(&old, &[""]).await.unwrap(), all("first"));
     let parts = store.read_shards(&new, &["parts/7/", "bridge/8", "bridge/nine"]).await.unwrap();
     assert_eq!(parts, shards(&[("bridge/8", ""), ("parts/7/1", "third"), ("parts/7/2", "second")]));
-    let collected = store.collect(Duration::ZERO).await.unwrap();
-    assert!((2..=5).contains(&collected), "{collected}: the shard and the page or two that named it");
+    assert_eq!(store.collect(Duration::ZERO).await.unwrap(), 2, "the shard, and the page that named it");
     assert_eq!(store.read_shards(&new, &[""]).await.unwrap(), all("third"));
     assert!(store.read_shards(&old, &[""]).await.is_err());
 }
 
-/// One publishes the same few contents in turn, so that each falls out of use and is used again; two collect all the time. What the newest
-/// root names is always there.
+/// Each content falls out of use, since a hundred revisions came after it, and is used again by the next revision or thirty later; two
+/// collect all the time. What a kept revision names is always there.
 pub(crate) async fn a_collection_takes_nothing_that_is_being_published<S: Documents + 'static>(
     bench: Bench<S>,
 ) {
@@ -203,21 +251,33 @@ pub(crate) async fn a_collection_takes_nothing_that_is_being_published<S: Docume
             collected
         });
     }
-    let mut expected = None;
-    for number in 0..150 {
-        let all: BTreeMap<_, _> = (0..150)
-            .map(|n| {
-                (ShardName::new(format!("s/{n}")).unwrap(), format!("{}", (number + n) % 3).into_bytes())
-            })
-            .collect();
-        expected = Some(bench.store.publish(expected, all.clone(), change(number)).await.unwrap());
-        let root = bench.store.root().await.unwrap().unwrap();
-        assert_eq!(bench.store.read_shards(&root, &[""]).await.unwrap(), all);
+    let contents = |number: u64| -> BTreeMap<ShardName, Vec<u8>> {
+        let round = |n| number % (KEPT_REVISIONS + if n % 2 == 0 { 1 } else { 30 });
+        let shard =
+            |n| (ShardName::new(format!("s/{n}")).unwrap(), format!("{n} of {}", round(n)).into_bytes());
+        (0..70).map(shard).collect()
+    };
+    for number in 1..=260 {
+        let expected = Revision::new(number - 1);
+        bench.store.publish(expected, contents(number), change(number)).await.unwrap();
+        let oldest = bench
+            .store
+            .root_of(revision(number.saturating_sub(KEPT_REVISIONS - 1).max(1)))
+            .await
+            .unwrap()
+            .unwrap();
+        let read = bench.store.read_shards(&oldest, &[""]).await.unwrap();
+        assert_eq!(read, contents(oldest.revision.get()), "at {number}");
         tokio::task::yield_now().await;
     }
     done.send(true).unwrap();
-    let collected: usize = collectors.join_all().await.into_iter().sum();
-    println!("{collected} collected meanwhile");
+    let mut collected: usize = collectors.join_all().await.into_iter().sum();
+    collected += bench.store.collect(Duration::ZERO).await.unwrap();
+    for info in bench.store.revisions().await.unwrap() {
+        let root = bench.store.root_of(info.revision).await.unwrap().unwrap();
+        assert_eq!(bench.store.read_shards(&root, &[""]).await.unwrap(), contents(info.revision.get()));
+    }
+    assert!(collected > 70, "{collected}");
 }
 
 pub(crate) async fn an_unknown_shard_is_missing<S: Documents>(bench: Bench<S>) {

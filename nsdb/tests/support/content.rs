@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nsdb::{
     Change, Documents, DocumentsError, Embedded, EmbeddedOptions, Entry, Journal, JournalError, Kind, Local,
-    LocalError, NewEntry, Query, Root, ShardName, StoreError, WallTime,
+    LocalError, NewEntry, Query, RevisionInfo, Root, ShardName, StoreError, WallTime,
 };
 
 /// Everything that a store says.
@@ -13,6 +13,8 @@ use nsdb::{
 pub(crate) struct Everything {
     pub(crate) root: Option<Root>,
     pub(crate) shards: BTreeMap<ShardName, Vec<u8>>,
+    /// Every revision that is kept, the newest among them, and its shards.
+    pub(crate) history: Vec<(RevisionInfo, BTreeMap<ShardName, Vec<u8>>)>,
     pub(crate) journal: Vec<Entry>,
     pub(crate) local: BTreeMap<String, Vec<u8>>,
 }
@@ -50,6 +52,12 @@ pub(crate) async fn read(store: &Embedded) -> Result<Everything, StoreError> {
     if let Some(root) = &root {
         shards = store.read_shards(root, &[""]).await.map_err(documents)?;
     }
+    let mut history = Vec::new();
+    for info in store.revisions().await.map_err(documents)? {
+        let root =
+            store.root_of(info.revision).await.map_err(documents)?.expect("a listed revision has a root");
+        history.push((info, store.read_shards(&root, &[""]).await.map_err(documents)?));
+    }
     let query = Query { newest: usize::MAX, ..Query::default() };
     let journal = store.query(query).await.map_err(|error| match error {
         JournalError::Store(error) => error,
@@ -60,7 +68,7 @@ pub(crate) async fn read(store: &Embedded) -> Result<Everything, StoreError> {
         let value = store.load(&key).await.map_err(locals)?;
         local.insert(key, value.expect("a listed key has a value"));
     }
-    Ok(Everything { root, shards, journal, local })
+    Ok(Everything { root, shards, history, journal, local })
 }
 
 fn documents(error: DocumentsError) -> StoreError {
