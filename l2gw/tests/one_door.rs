@@ -121,10 +121,13 @@ impl Choices {
                 join_vids: self.pick(&[false, true], &[]),
             }
         };
-        let ageing = self.pick(&[0, 10_000, 300_000], &[1, 9_999, 1_000_000_001]);
+        let ageing = self.pick(
+            &[0, 10_000_000, 300_001_000],
+            &[1, 1_000, 9_999_000, 1_000_000_001_000, 300_000_001, 10_000_500],
+        );
         Bridge {
             name: self.text(&[name], &["dc0", "v2", "V", "a.b"]),
-            ageing: Duration::from_millis(ageing),
+            ageing: Duration::from_micros(ageing),
             mac_limit: self.pick(&[1, 1_000, 16_000_000], &[0, 16_000_001]),
             kind,
         }
@@ -218,7 +221,12 @@ fn file_of(description: &Description) -> String {
     }
     for bridge in &description.bridges {
         writeln!(text, "[bridges.{}]", quoted(&bridge.name)).unwrap();
-        say(&mut text, "ageing", Some(format!("\"{}ms\"", bridge.ageing.as_millis())));
+        // A file has no word for less than a millisecond.
+        let ageing = match bridge.ageing.as_micros() {
+            micros if micros % 1_000 == 0 => format!("{}ms", micros / 1_000),
+            micros => format!("{micros}us"),
+        };
+        say(&mut text, "ageing", Some(quoted(&ageing)));
         say(&mut text, "mac-limit", Some(bridge.mac_limit));
         match &bridge.kind {
             BridgeKind::VlanUnaware { vni } => {

@@ -7,6 +7,7 @@ use vlan::model::description::{
     BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, Peering, Port, Redundancy, Storm, TrunkMode,
 };
 use vlan::model::topology::Topology;
+use vlan::model::value;
 use vlan::tag::Tpid;
 use vlan::vid::{Vid, VidSet};
 
@@ -333,4 +334,26 @@ fn every_mistake_is_told_at_once() {
         expected.push((*text).to_owned());
     }
     assert_eq!(said(&description), expected);
+}
+
+#[test]
+fn there_are_no_more_vlans_than_a_file_may_have() {
+    let most = value::MOST_PEERINGS;
+    let told = |count: usize| {
+        let mut description = right();
+        let peering = |nth: usize| Peering {
+            bridge: format!("dc{}", nth / 4_094),
+            vid: Vid::new((nth % 4_094 + 1) as u16).unwrap(),
+            to: "vub8".to_owned(),
+        };
+        description.vlans = (0..count).map(peering).collect();
+        let text = "at most that many are allowed";
+        said(&description).into_iter().filter(|said| said.ends_with(text)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(most), Vec::<String>::new());
+    let expected = format!(
+        "vlans {most} vid: with this one there are more than {most} VLANs ({}), at most that many are allowed",
+        most + 1
+    );
+    assert_eq!(told(most + 1), [expected]);
 }

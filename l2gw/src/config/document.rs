@@ -92,10 +92,10 @@ impl<'a> Reader<'_, 'a> {
                 self.document.is_peering_missing = true;
                 continue;
             };
-            if self.document.description.vlans.len() + peerings.list.len() > MOST_PEERINGS {
-                let text = format!(
-                    "with these there are more than {MOST_PEERINGS} VLANs, at most that many are allowed"
-                );
+            if self.document.description.vlans.len() + peerings.list.len() > value::MOST_PEERINGS {
+                let most = value::MOST_PEERINGS;
+                let text =
+                    format!("with these there are more than {most} VLANs, at most that many are allowed");
                 self.drafts.add(entry.heading.offset, path_of(&entry.heading.path, "vid"), text);
                 self.document.is_peering_missing = true;
                 return;
@@ -246,7 +246,5 @@ fn heading(path: &str, offset: usize, title: &'static str, keys: &'static [&'sta
     Heading { path: path.to_owned(), offset, object: None, title, keys, foreign: &[] }
 }
 
-/// Most VLANs that `[[vlans]]` may stand for together: all of 64 bridges. A line of a file may stand for 4 094.
-const MOST_PEERINGS: usize = 64 * 4096;
 /// Sections and lists of the file.
 const FILE_KEYS: &[&str] = &["nsdb", "journal", "hosts", "bridges", "vlans", "trunks", "ports"];

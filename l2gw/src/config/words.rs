@@ -2,14 +2,15 @@
 
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
+use vlan::model::shown::beginning;
 use vlan::model::value::quote;
 
 /// `value` as it stands in a message: short, on one line, text in double quotes.
 pub(super) fn quoted(value: &Spanned<DeValue<'_>>) -> String {
     match value.get_ref() {
         DeValue::String(text) => quote(text),
-        DeValue::Integer(number) => shortened(&number.to_string()),
-        DeValue::Float(number) => shortened(&number.to_string()),
+        DeValue::Integer(number) => beginning(&number.to_string(), LONGEST_QUOTE),
+        DeValue::Float(number) => beginning(&number.to_string(), LONGEST_QUOTE),
         DeValue::Boolean(flag) => flag.to_string(),
         DeValue::Datetime(time) => time.to_string(),
         DeValue::Array(list) => quoted_list(list),
@@ -22,7 +23,7 @@ fn quoted_list(list: &DeArray<'_>) -> String {
     if list.len() > LONGEST_LIST {
         elements.push("…".to_owned());
     }
-    shortened(&format!("[{}]", elements.join(", ")))
+    beginning(&format!("[{}]", elements.join(", ")), LONGEST_QUOTE)
 }
 
 /// `quoted` and, where that does not show it, the value's type: `"8" is text`.
@@ -37,13 +38,6 @@ pub(super) fn quoted_with_type(value: &Spanned<DeValue<'_>>) -> String {
         DeValue::Table(_) => "a table",
     };
     format!("{} is {type_name}", quoted(value))
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_QUOTE) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 /// A part of a key path: bare where TOML allows it bare, else quoted.

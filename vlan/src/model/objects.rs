@@ -20,7 +20,9 @@ pub(super) fn check(description: &Description, findings: &mut Findings) {
     }
     if description.vlans.len() > value::MOST_PEERINGS {
         let (found, most) = (description.vlans.len(), value::MOST_PEERINGS);
-        let text = format!("with this one there are more than {most} VLANs ({found}), at most that many are allowed");
+        let text = format!(
+            "with this one there are more than {most} VLANs ({found}), at most that many are allowed"
+        );
         findings.add(Table::Vlans, most, "vid", text);
     }
     for (index, trunk) in description.trunks.iter().enumerate() {

@@ -114,8 +114,7 @@ impl<'a> Warner<'a> {
         for (index, bridge) in self.description.bridges.iter().enumerate() {
             if !is_aware(&bridge.kind) && !self.led_to.contains(bridge.name.as_str()) {
                 let is_closed = all_isolated.get(bridge.name.as_str()) == Some(&true);
-                let reached =
-                    if is_closed { "nothing" } else { "each other and nothing else" };
+                let reached = if is_closed { "nothing" } else { "each other and nothing else" };
                 let text = format!("no VLAN is {}: its ports reach {reached}", quote(&bridge.name));
                 self.findings.add(Table::Bridges, index, "", text);
             }
