@@ -25,6 +25,17 @@ pub enum PcapError {
         /// Why not, such as `is a device, allowed is a regular file`.
         why: String,
     },
+    /// It ends inside its header.
+    #[error(
+        "{path} ends inside its header: it has {}, and the header of a pcap capture has {FILE_HEADER_LEN}",
+        bytes_in_words(*.bytes)
+    )]
+    Cut {
+        /// The file's path.
+        path: String,
+        /// How many bytes there are.
+        bytes: usize,
+    },
     /// Another format.
     #[error(
         "{path} is not a pcap capture: its first bytes are {magic:02x?}, pcap starts with a1b2c3d4 or a1b23c4d in either byte order (convert pcapng by `tcpdump -r IN -w OUT`)"
@@ -61,16 +72,21 @@ pub fn read(path: &Path) -> Result<Capture, PcapError> {
 /// # Errors
 /// As for [`read`].
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Capture, PcapError> {
-    let magic = bytes.get(..4).unwrap_or(bytes);
+    let path = || name.to_owned();
+    let Some(magic) = bytes.get(..MAGIC_LEN) else {
+        return Err(PcapError::Cut { path: path(), bytes: bytes.len() });
+    };
     let read_u32: fn([u8; 4]) -> u32 = match magic {
         [0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1] => u32::from_le_bytes,
         [0xa1, 0xb2, 0xc3, 0xd4] | [0xa1, 0xb2, 0x3c, 0x4d] => u32::from_be_bytes,
-        _ => return Err(PcapError::Format { path: name.to_owned(), magic: magic.to_vec() }),
+        _ => return Err(PcapError::Format { path: path(), magic: magic.to_vec() }),
     };
     let word = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(read_u32);
-    let link_type = word(LINK_TYPE_AT).unwrap_or(0) & 0xffff;
+    let Some(link_type) = word(LINK_TYPE_AT).map(|word| word & 0xffff) else {
+        return Err(PcapError::Cut { path: path(), bytes: bytes.len() });
+    };
     if link_type != ETHERNET {
-        return Err(PcapError::LinkType { path: name.to_owned(), link_type });
+        return Err(PcapError::LinkType { path: path(), link_type });
     }
     let mut capture = Capture { frames: Vec::new(), remark: None };
     let mut at = FILE_HEADER_LEN;
@@ -78,8 +94,16 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Capture, PcapError> {
         let frame = word(at + CAPTURED_LEN_AT)
             .and_then(|len| bytes.get(at + RECORD_HEADER_LEN..)?.get(..len as usize));
         let Some(frame) = frame else {
-            capture.remark =
-                Some(format!("{name}: the record at byte {at} is cut short, the frames before it were read"));
+            let cut = match word(at + CAPTURED_LEN_AT) {
+                Some(len) if bytes.len() >= at + RECORD_HEADER_LEN => {
+                    let there = bytes_in_words(bytes.len() - at - RECORD_HEADER_LEN);
+                    format!(
+                        "the record at byte {at} is cut short: it says {len} bytes, and there follow {there}"
+                    )
+                }
+                _ => format!("the record at byte {at} is cut short inside its header"),
+            };
+            capture.remark = Some(format!("{name}: {cut}; the frames before it were read"));
             break;
         };
         capture.frames.push(frame.to_vec());
@@ -88,9 +112,18 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Capture, PcapError> {
     Ok(capture)
 }
 
+fn bytes_in_words(bytes: usize) -> String {
+    match bytes {
+        0 => "no byte".to_owned(),
+        1 => "1 byte".to_owned(),
+        bytes => format!("{bytes} bytes"),
+    }
+}
+
 /// Most bytes of a capture: each of its frames becomes a line.
 const MAX_BYTES: u64 = 64 << 20;
 const FILE_HEADER_LEN: usize = 24;
+const MAGIC_LEN: usize = 4;
 const LINK_TYPE_AT: usize = 20;
 const RECORD_HEADER_LEN: usize = 16;
 const CAPTURED_LEN_AT: usize = 8;
@@ -127,8 +160,33 @@ mod tests {
         for len in 24 + 19 + 1..whole.len() {
             let capture = parse("x.pcap", &whole[..len]).unwrap();
             assert_eq!(capture.frames, vec![vec![1, 2, 3]], "{len}");
-            assert!(capture.remark.is_some(), "{len}");
+            let remark = capture.remark.unwrap();
+            let expected = match len - 43 {
+                1..16 => "x.pcap: the record at byte 43 is cut short inside its header; the frames before it were read".to_owned(),
+                more => format!(
+                    "x.pcap: the record at byte 43 is cut short: it says 3 bytes, and there follow {}; the frames before it were read",
+                    bytes_in_words(more - 16)
+                ),
+            };
+            assert_eq!(remark, expected, "{len}");
         }
+    }
+
+    #[test]
+    fn a_header_that_is_cut_says_how_much_of_it_there_is() {
+        let whole = file(&[]);
+        for magic in [[0xd4, 0xc3, 0xb2, 0xa1], [0xa1, 0xb2, 0xc3, 0xd4], [0xa1, 0xb2, 0x3c, 0x4d]] {
+            for len in 0..FILE_HEADER_LEN {
+                let bytes = [&magic, &whole[4..]].concat();
+                let error = parse("x.pcap", &bytes[..len]).unwrap_err().to_string();
+                let expected = format!(
+                    "x.pcap ends inside its header: it has {}, and the header of a pcap capture has 24",
+                    bytes_in_words(len)
+                );
+                assert_eq!(error, expected);
+            }
+        }
+        assert_eq!(parse("x.pcap", &whole).unwrap().frames, Vec::<Vec<u8>>::new());
     }
 
     #[test]
