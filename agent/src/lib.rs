@@ -105,6 +105,7 @@ pub mod output;
 pub mod page;
 pub mod reconcile;
 pub mod record;
+pub mod regular;
 pub mod replay;
 pub mod runtime;
 pub mod serving;

@@ -8,12 +8,11 @@
 //! ```
 //! It holds frames and addresses, so it is for its owner alone.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
 use nsdb::ShardId;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -22,6 +21,7 @@ use vlan::time::Instant;
 use crate::engine::Settings;
 use crate::input::Input;
 use crate::output::Output;
+use crate::regular;
 
 /// Its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,21 +66,13 @@ pub enum RecordError {
         /// What is there.
         what: &'static str,
     },
-    /// It is no file.
-    #[error("{path}: this is {what}, a record is a regular file")]
-    NoFile {
+    /// It cannot be read or made.
+    #[error("{path}: {why}")]
+    Refused {
         /// The path.
         path: PathBuf,
-        /// What it is.
-        what: &'static str,
-    },
-    /// The system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why not, such as `is a device, allowed is a regular file`.
+        why: String,
     },
     /// A line is not what belongs there.
     #[error("{path}:{line}: {why}")]
@@ -110,9 +102,9 @@ impl RecordFile {
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
         let file = file.map_err(|source| match (source.kind(), path.symlink_metadata()) {
             (io::ErrorKind::AlreadyExists, Ok(there)) => {
-                RecordError::Exists { path: path.to_owned(), what: kind(there.file_type()) }
+                RecordError::Exists { path: path.to_owned(), what: regular::kind(there.file_type()) }
             }
-            _ => RecordError::Io { path: path.to_owned(), source },
+            _ => RecordError::Refused { path: path.to_owned(), why: regular::unmade(&source) },
         })?;
         Ok(RecordFile { path: path.to_owned(), file })
     }
@@ -137,7 +129,7 @@ impl Recorder {
         let head = Head { record: FORMAT, version, settings: settings.clone() };
         let written =
             serde_json::to_vec(&head).map_err(io::Error::from).and_then(|line| recorder.try_write(&line));
-        written.map_err(|source| RecordError::Io { path, source })?;
+        written.map_err(|source| RecordError::Refused { path, why: regular::unmade(&source) })?;
         Ok(recorder)
     }
 
@@ -218,6 +210,8 @@ pub struct Reader {
     path: PathBuf,
     from: BufReader<File>,
     line: usize,
+    /// Whether there are bytes behind the last line that was read, and no end of a line behind them.
+    is_cut: bool,
     /// Most bytes of a line.
     longest: u64,
 }
@@ -228,20 +222,14 @@ impl Reader {
     /// # Errors
     /// It cannot be read, or is no record.
     pub fn open(path: &Path) -> Result<(Reader, Head), RecordError> {
-        let refused = |source| RecordError::Io { path: path.to_owned(), source };
-        let must_be_file = |metadata: Metadata| match metadata.is_file() {
-            true => Ok(()),
-            false => Err(RecordError::NoFile { path: path.to_owned(), what: kind(metadata.file_type()) }),
+        let refused = |why| RecordError::Refused { path: path.to_owned(), why };
+        let (file, _) = regular::open(path).map_err(refused)?;
+        let (path, from) = (path.to_owned(), BufReader::new(file));
+        let mut reader = Reader { path, from, line: 0, is_cut: false, longest: MAX_LINE };
+        let Some(first) = reader.next_line()? else {
+            let why = if reader.is_cut { "it ends inside its first line" } else { "it is empty" };
+            return Err(reader.wrong(format!("{why}; a record begins with the engine's settings")));
         };
-        // Looked at first, because opening some devices already does something to them.
-        must_be_file(path.metadata().map_err(refused)?)?;
-        // If it became a FIFO since, opening it must not wait for a writer.
-        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
-        let file = file.map_err(refused)?;
-        must_be_file(file.metadata().map_err(refused)?)?;
-        let mut reader =
-            Reader { path: path.to_owned(), from: BufReader::new(file), line: 0, longest: MAX_LINE };
-        let first = reader.next_line()?.unwrap_or_default();
         match serde_json::from_slice::<Head>(&first) {
             Ok(head) if head.record == FORMAT => Ok((reader, head)),
             Ok(head) => Err(reader.wrong(format!("a record of format {}, allowed is {FORMAT}", head.record))),
@@ -256,13 +244,17 @@ impl Reader {
     pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, RecordError> {
         let mut line = Vec::new();
         let read = self.from.by_ref().take(self.longest).read_until(b'\n', &mut line);
-        let read = read.map_err(|source| RecordError::Io { path: self.path.clone(), source })?;
+        let read = read.map_err(|error| RecordError::Refused {
+            path: self.path.clone(),
+            why: regular::unread(&error),
+        })?;
         if read as u64 == self.longest && line.last() != Some(&b'\n') {
             self.line += 1;
             let longest = self.longest;
             return Err(self.wrong(format!("it has {longest} bytes or more, which no line of a record has")));
         }
         if line.pop() != Some(b'\n') {
+            self.is_cut |= read > 0;
             return Ok(None);
         }
         self.line += 1;
@@ -274,20 +266,14 @@ impl Reader {
         self.line
     }
 
+    /// Whether the record ends inside a line, behind the one that was read last.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     /// An error that names the line that was read last.
     pub(crate) fn wrong(&self, why: String) -> RecordError {
         RecordError::Line { path: self.path.clone(), line: self.line.max(1), why }
-    }
-}
-
-fn kind(of: std::fs::FileType) -> &'static str {
-    match of {
-        of if of.is_file() => "a file",
-        of if of.is_dir() => "a directory",
-        of if of.is_symlink() => "a symbolic link",
-        of if of.is_fifo() => "a named pipe",
-        of if of.is_socket() => "a socket",
-        _ => "a device",
     }
 }
 
@@ -339,7 +325,9 @@ mod tests {
         }
         assert_eq!(std::fs::read_to_string(path("precious")).unwrap(), "text");
         assert!(!path("nowhere").exists());
-        assert!(Reader::open(&path("fifo")).unwrap_err().to_string().contains("this is a named pipe"));
+        assert!(
+            Reader::open(&path("fifo")).unwrap_err().to_string().contains("fifo: is a named pipe, allowed")
+        );
     }
 
     #[test]
@@ -356,17 +344,38 @@ mod tests {
         let said = reader.next_line().unwrap_err().to_string();
         assert!(said.ends_with("record:3: it has 65 bytes or more, which no line of a record has"), "{said}");
         let said = Reader::open(Path::new("/dev/zero")).unwrap_err().to_string();
-        assert_eq!(said, "/dev/zero: this is a device, a record is a regular file");
+        assert_eq!(said, "/dev/zero: is a device, allowed is a regular file");
     }
 
     #[test]
     fn what_is_no_record_is_said_so() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("record");
-        for text in ["", "no line", "{\"at\":1,\"input\":\"Tick\"}\n", "\n"] {
+        for (text, said) in [
+            ("", "it is empty; a record"),
+            ("no line", "it ends inside its first line; a record"),
+            ("{\"at\":1,\"input\":\"Tick\"}\n", "a record"),
+            ("\n", "a record"),
+        ] {
             std::fs::write(&path, text).unwrap();
-            let said = Reader::open(&path).unwrap_err().to_string();
-            assert!(said.contains("record:1: a record begins with the engine's settings"), "{said}");
+            let error = Reader::open(&path).unwrap_err().to_string();
+            let expected = format!("record:1: {said} begins with the engine's settings");
+            assert!(error.contains(&expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_record_whose_end_is_missing_is_told_from_a_whole_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record");
+        drop(create(&path).unwrap());
+        let head = std::fs::read(&path).unwrap();
+        for (behind, lines, is_cut) in [("", 0, false), ("1\n", 1, false), ("1\n2", 1, true), ("1", 0, true)]
+        {
+            std::fs::write(&path, [&head, behind.as_bytes()].concat()).unwrap();
+            let (mut reader, _) = Reader::open(&path).unwrap();
+            let read = std::iter::from_fn(|| reader.next_line().unwrap()).count();
+            assert_eq!((read, reader.is_cut()), (lines, is_cut), "{behind:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use vlan::model::shown::beginning;
 use vlan::time::Instant;
 
 use crate::engine::Engine;
@@ -24,6 +25,9 @@ pub struct Replayed {
     pub time: Duration,
     /// Where it first did something else.
     pub difference: Option<Difference>,
+    /// Where the record ends in the middle of something, so that not all of it was compared. One that was cut between an input's outputs
+    /// and the next input looks whole.
+    pub cut: Option<String>,
 }
 
 /// Where a replay did something else.
@@ -48,6 +52,7 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
         outputs: 0,
         time: Duration::ZERO,
         difference: None,
+        cut: None,
     };
     let mut engine = Engine::new(head.settings);
     let (mut began, mut last) = (None, Last::default());
@@ -65,7 +70,12 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
                         format!("it is of {} ns, earlier than the input before, of {}", line.at, last.at);
                     return Err(RecordError::Line { path: path.to_owned(), line: step.line, why });
                 }
-                last = Last { at: line.at, line: step.line, goes_on: step.goes_on() };
+                last = Last {
+                    at: line.at,
+                    line: step.line,
+                    goes_on: step.goes_on(),
+                    is_followed: step.followed.is_some(),
+                };
                 replayed.time = Duration::from_nanos(line.at - line.at.min(*began.get_or_insert(line.at)));
                 engine.handle(Instant::from_nanos(line.at), line.input);
                 let goes_on = last.goes_on;
@@ -80,8 +90,12 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
             break;
         }
     }
-    // Nothing may be left that was not compared: behind the last input outputs were asked for.
-    if replayed.difference.is_none() && last.goes_on && engine.poll_output().is_some() {
+    if replayed.difference.is_some() {
+        return Ok(replayed);
+    }
+    replayed.cut = last.cut(&reader);
+    // Nothing may be left in silence that was not compared: behind the last input outputs were asked for.
+    if replayed.cut.is_none() && last.goes_on && engine.poll_output().is_some() {
         let what = "it goes on, it says, and nothing comes behind it".to_owned();
         replayed.difference = Some(Difference { line: last.line, what });
     }
@@ -94,6 +108,27 @@ struct Last {
     at: u64,
     line: usize,
     goes_on: bool,
+    is_followed: bool,
+}
+
+impl Last {
+    /// Where the record ends behind this input, if that is in the middle of something.
+    fn cut(&self, reader: &Reader) -> Option<String> {
+        let (line, next) = (self.line, reader.line() + 1);
+        let is_played = line > 0;
+        match (reader.is_cut(), is_played && !self.is_followed) {
+            (true, true) => Some(format!(
+                "the record ends inside line {next}: what followed from the input on line {line} was not compared"
+            )),
+            (true, false) => {
+                Some(format!("the record ends inside line {next}, an input that was not played"))
+            }
+            (false, true) => Some(format!(
+                "the record ends behind line {line}, an input: what followed from it was not compared"
+            )),
+            (false, false) => None,
+        }
+    }
 }
 
 /// An input's line, and what followed.
@@ -154,11 +189,7 @@ fn difference(recorded: &[(String, String)], outputs: &[Output]) -> Option<Strin
 
 /// The beginning of an output as JSON.
 fn shown(output: &Output) -> String {
-    let text = serde_json::to_string(output).unwrap_or_default();
-    match text.char_indices().nth(SHOWN) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
+    beginning(&serde_json::to_string(output).unwrap_or_default(), SHOWN)
 }
 
 /// Characters of an output that are shown.

@@ -20,3 +20,5 @@ mod socket;
 mod stop;
 #[path = "daemon/verbs.rs"]
 mod verbs;
+#[path = "daemon/words.rs"]
+mod words;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use agent::budget::Rates;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
 use vlan::addr::MacAddr;
+use vlan::model::value;
 use vlan::vid::Vid;
 
 use crate::cli::craft::Fields;
@@ -133,7 +134,7 @@ pub enum Verb {
     Replay {
         /// The record
         file: PathBuf,
-        /// A JSON object {equal, inputs, outputs, line, difference} instead of text
+        /// A JSON object {equal, inputs, outputs, line, difference, cut} instead of text
         #[arg(long)]
         json: bool,
     },
@@ -312,13 +313,9 @@ pub enum Datapath {
     Fake,
 }
 
-/// A name that the kernel takes for a link (`dev_valid_name` in `net/core/dev.c`): 1 to 15 bytes, no `/`, `:` or white space.
+/// A name of a link, as a file may have one.
 fn device_name(text: &str) -> Result<String, String> {
-    let is_refused = |c: char| c == '/' || c == ':' || c.is_whitespace();
-    if text.is_empty() || text.len() > 15 || text.contains(is_refused) || text == "." || text == ".." {
-        return Err("allowed are 1 to 15 bytes without '/', ':' and white space".to_owned());
-    }
-    Ok(text.to_owned())
+    value::link(text).map(|()| text.to_owned())
 }
 
 /// By what `trace` is told its frame: the last ones are the fields of one that is made.

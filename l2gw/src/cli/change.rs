@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::cli::args::{ApplyRequest, At};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::difference::Difference;
+use crate::cli::failure::say;
 use crate::cli::offline::{is_refused, load};
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, reload};
 use crate::config::Config;
@@ -91,7 +92,7 @@ pub fn apply(request: &ApplyRequest, out: &mut impl Write, err: &mut impl Write)
             print_applied(&applied, at.json, out)?;
             match &applied.error {
                 None => return Ok(DONE),
-                Some(error) if !at.json => writeln!(err, "l2gw: {error}")?,
+                Some(error) if !at.json => say(error, err)?,
                 Some(_) => {}
             }
             Ok(FAILED)
@@ -144,7 +145,7 @@ fn wait_for(client: &Client, revision: u64) -> Result<bool, ClientError> {
 }
 
 fn fail(error: &ClientError, err: &mut impl Write) -> io::Result<u8> {
-    writeln!(err, "l2gw: {error}")?;
+    say(error, err)?;
     Ok(error.exit_code())
 }
 

@@ -1,11 +1,14 @@
-//! How a verb that was asked for JSON says that it failed: `{"error": …}` on standard output, whatever the verb.
+//! How a verb says that it failed: a line for a reader, in which nothing can make a terminal show something else than there is; or, where
+//! it was asked for JSON, `{"error": …}` on standard output, whatever the verb.
 //!
 //! A verb writes why it failed to `err`, as a line for a reader. Whoever reads JSON does not read that, and an empty answer tells
 //! nothing; so with `--json` it becomes the answer.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use serde::Serialize;
+use vlan::model::shown::printable;
 
 use crate::cli::DONE;
 
@@ -13,6 +16,42 @@ use crate::cli::DONE;
 struct Failure<'a> {
     /// Why, as a reader without `--json` is told; several mistakes are several lines.
     error: &'a str,
+}
+
+/// Says why a verb fails, on one line: what it names (a file, a socket, a word of the command line) may be of any bytes.
+///
+/// # Errors
+/// The message cannot be written.
+pub(super) fn say(why: &impl Display, err: &mut impl Write) -> io::Result<()> {
+    writeln!(err, "l2gw: {}", printable(&why.to_string()))
+}
+
+/// Says what is odd although the verb goes on, as [`say`].
+///
+/// # Errors
+/// The message cannot be written.
+pub(super) fn warn(what: &impl Display, err: &mut impl Write) -> io::Result<()> {
+    writeln!(err, "warning: {}", printable(&what.to_string()))
+}
+
+/// Standard error of a log, of which each write is whole lines: what would make a terminal show something else than there is becomes an
+/// escape. Values of fields come from links, files and other programs.
+pub(super) struct Shown<W>(pub(super) W);
+
+impl<W: Write> Write for Shown<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(lines(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The same lines, as a terminal may be shown them.
+pub(super) fn lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Runs a verb that answers in JSON. Where it fails and says why, that is one more JSON object, and the last; what it says of a success,
@@ -69,6 +108,24 @@ mod tests {
             Ok(code)
         });
         (code.unwrap(), String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn what_is_said_stays_on_its_line_and_shows() {
+        let mut err = Vec::new();
+        say(&"a\nl2gw: b\u{1b}[31m\u{202e}c\u{9b}é", &mut err).unwrap();
+        warn(&"d\re", &mut err).unwrap();
+        let said = String::from_utf8(err).unwrap();
+        assert_eq!(said, "l2gw: a\\nl2gw: b\\u{1b}[31m\\u{202e}c\\u{9b}é\nwarning: d\\re\n");
+    }
+
+    #[test]
+    fn a_log_keeps_its_lines_and_shows_nothing_else_than_there_is() {
+        let mut log = Vec::new();
+        Shown(&mut log).write_all("one \u{1b}[31m\ntwo \u{202e} ß\n".as_bytes()).unwrap();
+        Shown(&mut log).write_all(b"three \xff\n").unwrap();
+        let said = String::from_utf8(log).unwrap();
+        assert_eq!(said, "one \\u{1b}[31m\ntwo \\u{202e} ß\nthree \u{fffd}\n");
     }
 
     #[test]

@@ -21,7 +21,8 @@ A day with a gateway:
   l2gw apply gateway.toml       change it; established traffic goes on
 
 Exit codes: 0 done, 1 failed, 64 wrong usage, 78 bad configuration. With --json
-a failure is {\"error\": \"why\"} on standard output.";
+a failure is {\"error\": \"why\"} on standard output. A configuration that cannot be
+read is bad; any other file that cannot be read is a failure.";
 
 pub(super) const CHECK: &str = "\
 Exits 0 after one line of summary (warnings come before it), or 78 after every
@@ -70,7 +71,7 @@ appear.
   SIGTERM, SIGINT  stop in order. The kernel goes on forwarding by the flows it
                    has, unless --teardown was given
   SIGHUP           read the file again and apply it. A file with mistakes is
-                   logged and changes nothing
+                   logged and changes nothing. During the start it waits
 
 Started again it takes over the flows and addresses that it finds. Logs go to
 standard error; L2GW_LOG=debug says more. It needs CAP_NET_ADMIN.
@@ -85,7 +86,8 @@ file and the commands.
 pub(super) const REPLAY: &str = "\
 Exits 0 where every output is the one that was recorded, and 1 where one is not,
 with the number of the line. A record of another version may differ because the
-gateway does something else now. Nothing but the record is opened.
+gateway does something else now. One that ends in the middle of something is
+played as far as it goes, and says so. Nothing but the record is opened.
 
   l2gw run gateway.toml --host gw1 --record /tmp/l2gw.record
   l2gw replay /tmp/l2gw.record";

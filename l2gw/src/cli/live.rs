@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use agent::admin::TraceQuestion;
 use agent::input::Command;
 use agent::view::TraceView;
+use vlan::model::shown::printable;
 use vlan::tag::Tpid;
 
 use crate::cli::args::{At, Flushed, TraceRequest};
 use crate::cli::client::{Client, ClientError};
-use crate::cli::trace as answers;
-use crate::cli::{DONE, WRONG_USAGE};
+use crate::cli::failure::say;
+use crate::cli::{DONE, trace as answers};
 
 /// `l2gw trace` without a file: what the daemon would do with a frame, or with each frame of a capture, as it stands.
 ///
@@ -28,8 +29,8 @@ pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write)
     let frame = match answers::frame_of(request, [Tpid::Customer; 2]) {
         Ok(frame) => frame,
         Err(error) => {
-            writeln!(err, "l2gw: {error}")?;
-            return Ok(WRONG_USAGE);
+            say(&error, err)?;
+            return Ok(error.exit_code());
         }
     };
     match ask(&client, &request.port, frame) {
@@ -85,7 +86,7 @@ fn command(
             if at.json {
                 writeln!(out, "{}", serde_json::json!({ "done": done }))?;
             } else {
-                writeln!(out, "{done}")?;
+                writeln!(out, "{}", printable(done))?;
             }
             Ok(DONE)
         }
@@ -94,6 +95,6 @@ fn command(
 }
 
 fn refuse(error: &ClientError, err: &mut impl Write) -> io::Result<u8> {
-    writeln!(err, "l2gw: {error}")?;
+    say(error, err)?;
     Ok(error.exit_code())
 }

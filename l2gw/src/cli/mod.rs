@@ -1,4 +1,11 @@
-//! The verbs of the command line.
+//! The verbs of the command line, and how they end.
+//!
+//! | code | of every verb |
+//! |---|---|
+//! | [`DONE`] | it was done |
+//! | [`FAILED`] | it could not be done: nobody answers, the kernel refuses, a file other than the configuration cannot be read, made or understood |
+//! | [`WRONG_USAGE`] | the words of the command line are wrong by themselves, or name an object that is not there |
+//! | [`BAD_CONFIGURATION`] | the configuration cannot be read, has mistakes, or is not to be run as it is |
 
 pub mod args;
 pub mod change;
@@ -33,6 +40,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::{CommandFactory, Parser};
+use vlan::model::shown::printable;
 
 use crate::cli::args::{Cli, Verb};
 use crate::cli::pipe::MayClose;
@@ -52,9 +60,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let is_json = arguments.iter().any(|word| word == failure::OPTION);
     // Standard error is not locked: while `run` runs, other threads log to it.
     let (mut out, mut err) = (io::BufWriter::new(MayClose(io::stdout())), MayClose(io::stderr()));
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return wrong_usage(&error, is_json),
+        Err(error) => return wrong_usage(&error, &arguments, is_json),
     };
     let code = if is_json {
         failure::in_json(&mut out, &mut err, |out, err| carry_out(cli.verb, out, err))
@@ -72,14 +80,33 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 /// Says what is wrong with a command line, or what was asked of the grammar itself: `--help`, `--version`.
-fn wrong_usage(error: &clap::Error, is_json: bool) -> u8 {
-    let code = if error.use_stderr() { WRONG_USAGE } else { DONE };
-    if is_json && code != DONE {
-        let _ = failure::tell(&error.render().to_string(), &mut io::stdout());
-    } else {
+fn wrong_usage(error: &clap::Error, arguments: &[OsString], is_json: bool) -> u8 {
+    if !error.use_stderr() {
         let _ = error.print();
+        return DONE;
     }
-    code
+    let text = error.render().to_string();
+    let shown = shown(&text, arguments);
+    let _ = match (is_json, shown == text) {
+        (true, _) => failure::tell(&shown, &mut io::stdout()),
+        (false, true) => error.print(),
+        (false, false) => io::stderr().write_all(shown.as_bytes()),
+    };
+    WRONG_USAGE
+}
+
+/// What the grammar says, as a terminal may be shown it: it repeats the words that it refuses, and the value behind a `=`.
+fn shown(text: &str, arguments: &[OsString]) -> String {
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let values = words.iter().filter_map(|word| Some(word.split_once('=')?.1));
+    let mut shown = text.to_owned();
+    for word in words.iter().map(|word| word.as_ref()).chain(values) {
+        let printable = printable(word);
+        if printable != word {
+            shown = shown.replace(word, &printable);
+        }
+    }
+    failure::lines(&shown)
 }
 
 fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {

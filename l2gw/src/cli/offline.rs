@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli::args::TraceRequest;
+use crate::cli::failure::say;
 use crate::cli::trace::{TraceError, Tracer};
-use crate::cli::{BAD_CONFIGURATION, DONE, WRONG_USAGE, table as rows, trace as answers};
+use crate::cli::{BAD_CONFIGURATION, DONE, table as rows, trace as answers};
 use crate::config::{self, Config};
 
 /// `l2gw table`.
@@ -61,8 +62,8 @@ fn tracer(config: Config, request: &TraceRequest) -> Result<Tracer, TraceError> 
 }
 
 fn refuse(error: &TraceError, err: &mut impl Write) -> io::Result<u8> {
-    writeln!(err, "l2gw: {error}")?;
-    Ok(WRONG_USAGE)
+    say(error, err)?;
+    Ok(error.exit_code())
 }
 
 /// Says of a right file why this version does not run it: what it has for no host, and for `host`. False if there is nothing to say.

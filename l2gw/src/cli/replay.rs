@@ -5,7 +5,9 @@ use std::path::Path;
 
 use agent::replay::{self, Replayed};
 use serde::Serialize;
+use vlan::model::shown::printable;
 
+use crate::cli::failure::say;
 use crate::cli::{DONE, FAILED};
 
 #[derive(Serialize)]
@@ -17,6 +19,8 @@ struct Answer<'a> {
     outputs: usize,
     line: Option<usize>,
     difference: Option<&'a str>,
+    /// Where the record ends in the middle of something.
+    cut: Option<&'a str>,
 }
 
 /// `l2gw replay FILE`.
@@ -27,7 +31,7 @@ pub fn replay(file: &Path, json: bool, out: &mut impl Write, err: &mut impl Writ
     let replayed = match replay::replay(file) {
         Ok(replayed) => replayed,
         Err(error) => {
-            writeln!(err, "l2gw: {error}")?;
+            say(&error, err)?;
             return Ok(FAILED);
         }
     };
@@ -39,19 +43,21 @@ pub fn replay(file: &Path, json: bool, out: &mut impl Write, err: &mut impl Writ
 }
 
 fn print(file: &Path, replayed: &Replayed, out: &mut impl Write) -> io::Result<()> {
-    let Replayed { host, version, inputs, outputs, time, difference } = replayed;
+    let Replayed { host, version, inputs, outputs, time, difference, cut } = replayed;
+    // A record may have been written by anybody.
+    let mut line = |text: String| writeln!(out, "{}", printable(&text));
     match difference {
-        None => writeln!(
-            out,
-            "equal: {inputs} inputs of host {host} in {:.1} s, {outputs} outputs",
-            time.as_secs_f64()
-        ),
+        None => {
+            let seconds = time.as_secs_f64();
+            line(format!("equal: {inputs} inputs of host {host} in {seconds:.1} s, {outputs} outputs"))?;
+            cut.iter().try_for_each(|cut| line(format!("as far as it goes: {cut}")))
+        }
         Some(difference) => {
-            writeln!(out, "{}:{}: {}", file.display(), difference.line, difference.what)?;
+            line(format!("{}:{}: {}", file.display(), difference.line, difference.what))?;
             let ours = env!("CARGO_PKG_VERSION");
             match version == ours {
                 true => Ok(()),
-                false => writeln!(out, "it was recorded by version {version}, this is {ours}"),
+                false => line(format!("it was recorded by version {version}, this is {ours}")),
             }
         }
     }
@@ -67,6 +73,7 @@ fn print_json(replayed: &Replayed, out: &mut impl Write) -> io::Result<()> {
         outputs: replayed.outputs,
         line: difference.map(|difference| difference.line),
         difference: difference.map(|difference| difference.what.as_str()),
+        cut: replayed.cut.as_deref(),
     };
     serde_json::to_writer(&mut *out, &answer)?;
     writeln!(out)

@@ -1,7 +1,8 @@
 //! `l2gw run`: the daemon in the foreground.
 //!
-//! The order of its start: the file is checked; the state directory is locked; the socket is opened; the record is made; the file
-//! becomes the newest revision if it has changed; the datapath is opened. A second daemon thus fails before it has touched anything of the first.
+//! The order of its start: signals are listened to, so that none ends it out of order; the file is checked; the state directory is locked;
+//! the socket is opened; the record is made; the file becomes the newest revision if it has changed; the datapath is opened. A second
+//! daemon thus fails before it has touched anything of the first.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -18,28 +19,66 @@ use agent::start::{self, Choice, Start};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nsdb::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 use vlan::model::description::DatapathKind;
+use vlan::model::shown::printable;
 
 use crate::cli::args::{Datapath, RunRequest};
+use crate::cli::failure::{Shown, say};
 use crate::cli::host::{host_for, unknown};
-use crate::cli::offline::{is_refused, load};
+use crate::cli::offline::is_refused;
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE, reload};
-use crate::config::Config;
 use crate::config::store::Nsdb;
+use crate::config::{self, Config};
 
 /// Runs until SIGTERM or SIGINT. Everything in the file is checked before anything is opened.
 ///
 /// # Errors
 /// A message cannot be written.
 pub fn run(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
-    let Some(config) = load(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("cannot start: {error}"), err)?;
+            return Ok(FAILED);
+        }
+    };
+    let code = runtime.block_on(run_on(request, err));
+    runtime.shutdown_timeout(PATIENCE);
+    code
+}
+
+async fn run_on(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            say(&format!("cannot listen for signals: {error}"), err)?;
+            return Ok(FAILED);
+        }
+    };
+    start_logging();
+    let file = request.file.clone();
+    let loaded = tokio::task::spawn_blocking(move || config::load(&file));
+    let loaded = tokio::select! {
+        loaded = loaded => loaded.map_err(io::Error::other)?,
+        () = signals.ended() => {
+            tell_stopping();
+            return Ok(DONE);
+        }
+    };
+    let config = match loaded {
+        Ok(config) => config,
+        Err(problems) => {
+            writeln!(err, "{problems}")?;
+            return Ok(BAD_CONFIGURATION);
+        }
+    };
     let host = match this_host(request, &config) {
         Ok(host) => host,
         Err(refusal) => {
-            writeln!(err, "l2gw: {refusal}")?;
+            say(&refusal, err)?;
             return Ok(WRONG_USAGE);
         }
     };
@@ -52,10 +91,10 @@ pub fn run(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
     for warning in &config.warnings {
         writeln!(err, "warning: {}", warning.line_for(&config.file))?;
     }
-    match serve(request, plan, config) {
+    match serve(request, plan, config, signals).await {
         Ok(()) => Ok(DONE),
         Err(failure) => {
-            writeln!(err, "l2gw: {}", failure.message)?;
+            say(&failure.message, err)?;
             Ok(failure.code)
         }
     }
@@ -110,25 +149,25 @@ fn datapath(request: &RunRequest, host: &str, config: &Config) -> Option<Choice>
     }
 }
 
-fn serve(request: &RunRequest, plan: Plan, config: Config) -> Result<(), Failure> {
-    start_logging();
+async fn serve(
+    request: &RunRequest,
+    plan: Plan,
+    config: Config,
+    mut signals: Signals,
+) -> Result<(), Failure> {
     allow_many_ports();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| failed(format!("cannot start: {error}")))?;
-    let ended = runtime.block_on(serve_on(request, plan, config));
-    runtime.shutdown_timeout(PATIENCE);
-    ended
-}
-
-async fn serve_on(request: &RunRequest, plan: Plan, config: Config) -> Result<(), Failure> {
-    let mut signals =
-        Signals::listen().map_err(|error| failed(format!("cannot listen for signals: {error}")))?;
+    let mut opening = std::pin::pin!(open(request, &plan, config));
     let opened = tokio::select! {
-        opened = open(request, &plan, config) => opened?,
-        () = signals.ended() => return Ok(()),
+        opened = &mut opening => opened?,
+        () = signals.ended() => {
+            tell_stopping();
+            // What is being published is told of.
+            let _ = tokio::time::timeout(PATIENCE, opening).await;
+            return Ok(());
+        }
     };
     let start = Start {
-        host: plan.host,
+        host: plan.host.clone(),
         datapath: plan.datapath,
         device: request.device.clone(),
         serving: opened.serving,
@@ -137,8 +176,13 @@ async fn serve_on(request: &RunRequest, plan: Plan, config: Config) -> Result<()
         record: opened.record,
     };
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(obey(signals, request.file.clone(), opened.door, stop));
-    start::run(start, opened.store, stopped, tell_ready).await.map_err(failed)
+    let obeying = tokio::spawn(obey(signals, request.file.clone(), opened.door, stop));
+    let ended = start::run(start, opened.store, stopped, tell_ready).await.map_err(failed);
+    // A file that is being published is told of.
+    if ended.is_ok() {
+        let _ = tokio::time::timeout(PATIENCE, obeying).await;
+    }
+    ended
 }
 
 /// What is there before the datapath is opened.
@@ -160,18 +204,19 @@ async fn open(request: &RunRequest, plan: &Plan, config: Config) -> Result<Opene
         Serving::begin(socket, Arc::clone(&store), Arc::clone(&door), "the file is being published");
     let record = request.record.as_deref().map(RecordFile::create).transpose();
     let record = record.map_err(|error| failed(DaemonError::from(error)))?;
+    let file = printable(&request.file.display().to_string());
     let proposal = reload::proposal(&request.file, config, "run", request.without_host.clone());
     match door.publish_at_start(proposal).await {
         Ok(AtStart::InForce(Accepted { revision, is_new: true })) => {
-            info!(revision, file = %request.file.display(), "the file is a new revision");
+            info!(revision, file, "the file is a new revision");
         }
         Ok(AtStart::InForce(Accepted { revision, is_new: false })) => {
-            info!(revision, file = %request.file.display(), "the file says what the newest revision says");
+            info!(revision, file, "the file says what the newest revision says");
         }
         Ok(AtStart::Kept { .. }) => {}
         Err(error) => {
             let code = if error.is_wrong() { BAD_CONFIGURATION } else { FAILED };
-            return Err(Failure { code, message: format!("{}: {error}", request.file.display()) });
+            return Err(Failure { code, message: format!("{file}: {error}") });
         }
     }
     Ok(Opened { store, serving, record, door })
@@ -179,8 +224,11 @@ async fn open(request: &RunRequest, plan: &Plan, config: Config) -> Result<Opene
 
 fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("L2GW_LOG").unwrap_or_else(|_| LOG.into());
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).with_ansi(false).try_init();
+}
+
+fn log() -> Shown<io::Stderr> {
+    Shown(io::stderr())
 }
 
 /// Every port has an upcall socket, and the usual limit of 1 024 open files is not many ports. The kernel's own limit stays.
@@ -227,25 +275,28 @@ impl Signals {
     }
 }
 
-/// SIGTERM and SIGINT end the daemon; SIGHUP reads the file again and publishes it if it is right. A further one takes the place of
-/// one that is not done yet.
-async fn obey(mut signals: Signals, file: PathBuf, door: Arc<Door>, stop: watch::Sender<bool>) {
-    let mut reloading = JoinSet::new();
+/// SIGTERM and SIGINT end the daemon; SIGHUP has the file read again, and published if it is right.
+async fn obey(signals: Signals, file: PathBuf, door: Arc<Door>, stop: watch::Sender<bool>) {
+    let Signals { mut term, mut int, mut hup } = signals;
+    let (asked, asking) = mpsc::channel(1);
+    let reloading = tokio::spawn(reload::keep(file, door, asking));
     loop {
-        let Signals { term, int, hup } = &mut signals;
         tokio::select! {
             _ = term.recv() => break,
             _ = int.recv() => break,
-            _ = hup.recv() => {
-                reloading.abort_all();
-                reloading.spawn(reload::reload(file.clone(), Arc::clone(&door)));
-            }
-            Some(_) = reloading.join_next() => {}
+            // Where one waits already, the file is going to be read after this one as well.
+            _ = hup.recv() => drop(asked.try_send(())),
         }
     }
+    tell_stopping();
+    let _ = stop.send(true);
+    drop(asked);
+    let _ = reloading.await;
+}
+
+fn tell_stopping() {
     info!("stopping");
     tell_systemd(sd_notify::NotifyState::Stopping);
-    let _ = stop.send(true);
 }
 
 /// How long what goes on in other threads may take at the end: a check of a large proposal is of no use to anyone then.

@@ -10,6 +10,7 @@ use vlan::model::shown::printable;
 
 use crate::cli::args::{At, Selection, Subject};
 use crate::cli::client::{Client, ClientError};
+use crate::cli::failure::say;
 use crate::cli::time::utc;
 use crate::cli::{DONE, WRONG_USAGE};
 
@@ -44,7 +45,7 @@ pub fn show(
         Err(Failure::Client(error)) => (error.to_string(), error.exit_code()),
         Err(Failure::Usage(error)) => (error, WRONG_USAGE),
     };
-    writeln!(err, "l2gw: {text}")?;
+    say(&text, err)?;
     Ok(code)
 }
 

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use agent::daemon::DaemonError;
 use agent::start::{self, Removed};
+use vlan::model::shown::printable;
 
+use crate::cli::failure::say;
 use crate::cli::{DONE, FAILED};
 
 /// Removes the datapath `device` with its ports, flows and meters, and says what it was; none is no error.
@@ -17,7 +19,7 @@ pub fn teardown(device: &str, json: bool, out: &mut impl Write, err: &mut impl W
         // A kernel without openvswitch.ko has no datapath of it.
         Err(DaemonError::Datapath(refusal)) if refusal.cause.name() == UNSUPPORTED => (None, false),
         Err(error) => {
-            writeln!(err, "l2gw: {error}")?;
+            say(&error, err)?;
             return Ok(FAILED);
         }
     };
@@ -28,7 +30,8 @@ pub fn teardown(device: &str, json: bool, out: &mut impl Write, err: &mut impl W
         writeln!(out, "{told}")?;
     } else {
         let why = if has_switch { "" } else { "the kernel has no openvswitch, so " };
-        writeln!(out, "{why}{}", words(device, removed.as_ref()))?;
+        // Whoever gave the links their names.
+        writeln!(out, "{why}{}", printable(&words(device, removed.as_ref())))?;
     }
     Ok(DONE)
 }

@@ -10,7 +10,6 @@ use vlan::designation::Designation;
 use vlan::frame::{Header, MalformedFrame};
 use vlan::model::id::{HostId, PortId};
 use vlan::model::port::{Mode, Port};
-use vlan::model::shown::printable;
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::tag::{Pcp, Tag, Tpid};
@@ -20,8 +19,9 @@ use vlan::verdict::{Decision, DropReason, Seen, Verdict};
 use vlan::vid::Vid;
 
 use crate::cli::args::TraceRequest;
+use crate::cli::failure::{say, warn};
 use crate::cli::paste::{self, PasteError};
-use crate::cli::{DONE, FAILED, pcap};
+use crate::cli::{DONE, FAILED, WRONG_USAGE, pcap};
 use crate::config::source::{read_bounded, read_bytes};
 
 /// Why a trace cannot be made.
@@ -48,12 +48,10 @@ pub enum TraceError {
         ports: Vec<String>,
     },
     /// Not bytes of one frame.
-    #[error(
-        "--frame: {0}; give the frame as pairs of hexadecimal digits or as a dump of `tcpdump -xx` or Wireshark, from the destination address on, without FCS"
-    )]
+    #[error("--frame: {0}; {FRAMES}")]
     Hex(PasteError),
-    /// What the frame is in cannot be read.
-    #[error("--frame: {name} {why}")]
+    /// What the frame is in cannot be read, or is not the bytes of one frame.
+    #[error("--frame: {name}: {why}")]
     Unreadable {
         /// The file, or standard input.
         name: String,
@@ -118,6 +116,16 @@ pub enum TraceError {
         /// What was asked for.
         vid: String,
     },
+}
+
+impl TraceError {
+    /// How a verb ends by it: what is in a file is no word of the command line.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            TraceError::Unreadable { .. } => FAILED,
+            _ => WRONG_USAGE,
+        }
+    }
 }
 
 fn known(near: &Option<String>) -> String {
@@ -327,19 +335,20 @@ pub fn from_hex(text: &str) -> Result<Vec<u8>, TraceError> {
 pub(crate) fn frame_of(request: &TraceRequest, tpids: [Tpid; 2]) -> Result<Vec<u8>, TraceError> {
     match request.frame.as_deref() {
         None => Ok(request.fields.frame(tpids)),
-        Some("-") => from_hex(&text_of("standard input", read_bounded(io::stdin(), MAX_BYTES))?),
+        Some("-") => read_from("standard input", read_bounded(io::stdin(), MAX_BYTES)),
         Some(text) => match text.strip_prefix('@') {
-            Some(path) => from_hex(&text_of(path, read_bytes(Path::new(path), MAX_BYTES))?),
+            Some(path) => read_from(path, read_bytes(Path::new(path), MAX_BYTES)),
             None => from_hex(text),
         },
     }
 }
 
-fn text_of(name: &str, read: Result<Vec<u8>, String>) -> Result<String, TraceError> {
+fn read_from(name: &str, read: Result<Vec<u8>, String>) -> Result<Vec<u8>, TraceError> {
     let text = read.and_then(|bytes| {
         String::from_utf8(bytes).map_err(|_| "is no text; a capture is given by --pcap".to_owned())
     });
-    text.map_err(|why| TraceError::Unreadable { name: printable(name), why })
+    let frame = text.and_then(|text| paste::frame(&text).map_err(|why| format!("{why}; {FRAMES}")));
+    frame.map_err(|why| TraceError::Unreadable { name: name.to_owned(), why })
 }
 
 /// Prints an answer as text or as JSON on one line.
@@ -377,7 +386,7 @@ pub fn tell_capture<E>(
     let capture = match pcap::read(path) {
         Ok(capture) => capture,
         Err(error) => {
-            writeln!(err, "l2gw: {error}")?;
+            say(&error, err)?;
             return Ok(Ok(FAILED));
         }
     };
@@ -388,7 +397,7 @@ pub fn tell_capture<E>(
         }
     }
     if let Some(remark) = capture.remark {
-        writeln!(err, "warning: {remark}")?;
+        warn(&remark, err)?;
     }
     Ok(Ok(DONE))
 }
@@ -413,5 +422,7 @@ fn print_line(number: usize, answer: &TraceView, json: bool, out: &mut impl Writ
     writeln!(out, "{number}: {} {end}", answer.verdict)
 }
 
+/// What is taken for a frame.
+const FRAMES: &str = "give the frame as pairs of hexadecimal digits or as a dump of `tcpdump -xx` or Wireshark, from the destination address on, without FCS";
 /// Most bytes of a text that has one frame: a dump of the longest frame takes less than a tenth of that.
 const MAX_BYTES: u64 = 4 << 20;

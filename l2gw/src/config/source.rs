@@ -1,11 +1,9 @@
 //! A file's bytes or text, read so that no file can block, exhaust or confuse the reader.
 
-use std::fs::{FileType, Metadata, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::io::Read;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
+use agent::regular;
 
 use super::finding::{Finding, Problems};
 use super::position::Positions;
@@ -45,26 +43,11 @@ pub(super) fn too_much(text: &str) -> Option<String> {
 /// # Errors
 /// What is to be said of the file, behind its name: `does not exist`, `is a device, allowed is a regular file`.
 pub fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    // Looked at first, because opening some devices already does something to them.
-    must_be_regular(&path.metadata().map_err(|e| in_words(&e))?, most)?;
-    let file = OpenOptions::new()
-        .read(true)
-        // If it became a FIFO since, open must not wait for a writer.
-        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-        .open(path)
-        .map_err(|e| in_words(&e))?;
-    must_be_regular(&file.metadata().map_err(|e| in_words(&e))?, most)?;
-    read_bounded(file, most)
-}
-
-fn must_be_regular(metadata: &Metadata, most: u64) -> Result<(), String> {
-    if !metadata.is_file() {
-        return Err(format!("is {}, allowed is a regular file", kind(metadata.file_type())));
-    }
+    let (file, metadata) = regular::open(path)?;
     if metadata.len() > most {
         return Err(too_large(metadata.len(), most));
     }
-    Ok(())
+    read_bounded(file, most)
 }
 
 /// What `from` has, which may be `most` bytes. The size in an inode is not to be trusted: files of /proc say 0, and a file may grow.
@@ -73,31 +56,12 @@ fn must_be_regular(metadata: &Metadata, most: u64) -> Result<(), String> {
 /// What is to be said of it, behind its name.
 pub fn read_bounded(from: impl Read, most: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = from.take(most + 1).read_to_end(&mut bytes).map_err(|e| in_words(&e))?;
+    let read = from.take(most + 1).read_to_end(&mut bytes).map_err(|error| regular::unread(&error))?;
     if read as u64 > most { Err(too_large(read as u64, most)) } else { Ok(bytes) }
 }
 
 fn too_large(bytes: u64, most: u64) -> String {
     format!("has {bytes} bytes or more, allowed are {most} ({} MiB)", most >> 20)
-}
-
-fn kind(file_type: FileType) -> &'static str {
-    match file_type {
-        t if t.is_dir() => "a directory",
-        t if t.is_fifo() => "a named pipe",
-        t if t.is_socket() => "a socket",
-        t if t.is_char_device() || t.is_block_device() => "a device",
-        _ => "not a regular file",
-    }
-}
-
-fn in_words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "does not exist".to_owned(),
-        io::ErrorKind::PermissionDenied => "cannot be read: permission denied".to_owned(),
-        io::ErrorKind::NotADirectory => "cannot be read: a part of its path is not a directory".to_owned(),
-        _ => format!("cannot be read: {}", error.to_string().to_lowercase()),
-    }
 }
 
 fn text_of(bytes: Vec<u8>) -> Result<String, Finding> {

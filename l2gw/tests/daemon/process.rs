@@ -207,6 +207,20 @@ impl Gateway {
         kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
     }
 
+    /// Starts the daemon and waits until it listens to signals, and for nothing else.
+    pub(crate) fn launch_until_it_listens(&mut self, extra: &[&str]) {
+        self.launch(extra);
+        let status = format!("/proc/{}/status", self.child.as_ref().unwrap().id());
+        let caught =
+            [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].map(|signal| 1_u64 << (signal as u64 - 1));
+        self.wait_for("signals to be caught", |_| {
+            let status = fs::read_to_string(&status).unwrap();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+            let mask = u64::from_str_radix(mask, 16).unwrap();
+            caught.iter().all(|bit| mask & bit != 0)
+        });
+    }
+
     /// Waits for the daemon's end.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();

@@ -105,12 +105,58 @@ fn a_record_that_was_cut_off_replays_as_far_as_it_goes() {
     for cut in [whole.len() - 1, whole.len() - 30, whole.len() / 2] {
         fs::write(&path, &whole[..cut]).unwrap();
         let said = replay(&path).done();
-        assert!(said.starts_with("equal: "), "{said}");
+        assert!(
+            said.starts_with("equal: ") && said.contains("\nas far as it goes: the record ends "),
+            "{said}"
+        );
     }
+    // Behind each line, and inside each.
+    let ends: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
+    for (lines, end) in (1..).zip(ends.iter().copied()).take(24) {
+        for (bytes, expected) in [(end + 1, behind(lines)), (end, inside(lines)), (end - 1, inside(lines))] {
+            fs::write(&path, &whole[..bytes]).unwrap();
+            let said = finish(l2gw().arg("replay").arg(&path).arg("--json"));
+            if lines == 1 && bytes <= end {
+                assert_eq!(said.code, 1, "{}", said.out);
+                assert!(
+                    said.failure().contains("cut:1: it ends inside its first line; a record"),
+                    "{}",
+                    said.out
+                );
+                continue;
+            }
+            let said = said.json();
+            assert_eq!(
+                (&said["equal"], &said["cut"]),
+                (&true.into(), &expected.into()),
+                "{lines} lines, {bytes} bytes"
+            );
+        }
+    }
+    let said = finish(l2gw().arg("replay").arg(&record).arg("--json")).json();
+    assert_eq!(said["cut"], serde_json::Value::Null, "a whole one");
     fs::write(&path, "not a record\n").unwrap();
     let said = replay(&path);
     assert_eq!((said.code, said.out.as_str()), (1, ""));
     assert!(said.err.contains("cut:1: a record begins with the engine's settings"), "{}", said.err);
+}
+
+/// What is said of a record that ends behind this line; lines with an input have an even number.
+fn behind(line: usize) -> Option<String> {
+    let text =
+        format!("the record ends behind line {line}, an input: what followed from it was not compared");
+    line.is_multiple_of(2).then_some(text)
+}
+
+/// What is said of one that ends inside this line.
+fn inside(line: usize) -> Option<String> {
+    let input = line - 1;
+    Some(match line.is_multiple_of(2) {
+        true => format!("the record ends inside line {line}, an input that was not played"),
+        false => format!(
+            "the record ends inside line {line}: what followed from the input on line {input} was not compared"
+        ),
+    })
 }
 
 #[test]

@@ -127,6 +127,93 @@ fn a_file_that_became_a_fifo_keeps_nobody_waiting() {
     assert!(took < SOON, "{took:?}");
 }
 
+/// A file that takes seconds to check.
+fn large_file() -> String {
+    let mut text = String::from("[hosts.gw1]\n");
+    for number in 0..40 {
+        text.push_str(&format!(
+            "[bridges.d{number}]\nkind = \"vlan-aware\"\nfabric = \"f{number}\"\n[[vlans]]\nbridge = \"d{number}\"\n\
+             vid = \"1-4094\"\nto = \"v{number}-{{vid}}\"\n"
+        ));
+    }
+    text
+}
+
+/// Until the file is checked nothing else is opened, and whoever says stop is obeyed already.
+#[test]
+fn a_signal_while_the_file_is_being_checked_ends_it_in_order() {
+    for signals in [
+        &[Signal::SIGTERM][..],
+        &[Signal::SIGINT],
+        &[Signal::SIGHUP, Signal::SIGTERM],
+        &[Signal::SIGHUP, Signal::SIGHUP, Signal::SIGINT],
+    ] {
+        let mut gateway = Gateway::new();
+        gateway.write(&large_file());
+        gateway.launch_until_it_listens(&[]);
+        let begun = Instant::now();
+        signals.iter().for_each(|signal| gateway.signal(*signal));
+        let status = gateway.ended();
+        let took = begun.elapsed();
+        assert_eq!(status.code(), Some(0), "{signals:?}: {status} {}", gateway.log());
+        assert!(took < SOON, "{signals:?}: {took:?}");
+        assert!(gateway.log().contains("stopping"), "{}", gateway.log());
+        assert_eq!(gateway.files(), ["gateway.toml", "log"], "{signals:?}");
+    }
+}
+
+#[test]
+fn a_sighup_during_the_start_is_acted_upon_once_it_runs() {
+    let mut gateway = Gateway::new();
+    gateway.launch_until_it_listens(&[]);
+    gateway.signal(Signal::SIGHUP);
+    gateway.wait_for("the file to be read again", |gateway| {
+        let log = gateway.log();
+        log.contains("SIGHUP: the file is read") && log.contains("nothing has changed: the file says")
+    });
+    stop(&mut gateway);
+}
+
+/// The second comes while the first is being acted upon: both are told.
+#[test]
+fn a_sighup_behind_another_does_not_silence_it() {
+    let mut gateway = Gateway::running();
+    let wrong = large_file()
+        + "[[ports]]\nname = \"p1\"\nbridge = \"d0\"\nhost = \"gw9\"\nlink = \"tap1\"\nvid = 5\nmode = \"access\"\n";
+    gateway.write(&wrong);
+    gateway.signal(Signal::SIGHUP);
+    gateway.wait_for("the first", |gateway| gateway.log().contains("SIGHUP: the file is read"));
+    gateway.signal(Signal::SIGHUP);
+    gateway.wait_for("both to be told", |gateway| {
+        gateway.log().matches("\"gw9\" is no host of this file").count() == 2
+    });
+    assert_eq!(gateway.revision(), 1);
+    let events = gateway.ask(&["show", "events", "--json"]).json();
+    let refused = events.as_array().unwrap().iter().filter(|event| event["event"] == "file-refused").count();
+    assert_eq!(refused, 2, "{events}");
+    stop(&mut gateway);
+}
+
+#[test]
+fn a_sighup_that_waits_for_the_store_is_told_of_at_the_end() {
+    let mut gateway = Gateway::running();
+    let (file, aside) = (gateway.path("state/state.redb"), gateway.path("aside"));
+    std::fs::rename(&file, &aside).unwrap();
+    gateway.write(&crate::process::file_with_vlan_9());
+    gateway.signal(Signal::SIGHUP);
+    gateway.wait_for("a vain try", |gateway| gateway.log().contains("it is tried again"));
+    gateway.signal(Signal::SIGHUP);
+    gateway.wait_for("a word on the first", |gateway| {
+        gateway.log().contains("another SIGHUP came before it could be published: ")
+    });
+    gateway.wait_for("a vain try of the second", |gateway| {
+        gateway.log().matches("it is tried again").count() > 1
+    });
+    let took = stop(&mut gateway);
+    assert!(took < SOON, "{took:?}");
+    assert!(gateway.log().contains("the daemon stops before it could be published: "), "{}", gateway.log());
+}
+
 #[test]
 fn a_state_directory_that_is_gone_is_told_and_nothing_is_said_to_be_in_force() {
     let mut gateway = Gateway::running();
