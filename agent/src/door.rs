@@ -237,7 +237,7 @@ impl Door {
             return Err(DoorError::Nothing { host: host.clone() });
         }
         let hosts = proposed.hosts_with_ports();
-        if hosts.len() > 1 && matches!(*self.store, Store::Embedded(_)) {
+        if hosts.len() > 1 && self.store.is_of_one_host() {
             return Err(DoorError::SeveralHosts { hosts: hosts.into_iter().map(str::to_owned).collect() });
         }
         if newest.is_none() && !proposed.hosts.iter().any(|known| known.name == *host) {
@@ -313,7 +313,7 @@ const MOST_TRIES: u32 = 100;
 mod tests {
     use std::time::Duration;
 
-    use nsdb::Memory;
+    use nsdb::StoreConfig;
     use vlan::model::description::{Bridge, BridgeKind, Host, Mode, Port};
 
     use super::*;
@@ -348,7 +348,7 @@ mod tests {
     }
 
     fn door() -> (Arc<Store>, Door) {
-        let store = Arc::new(Store::Memory(Memory::new()));
+        let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
         (Arc::clone(&store), Door::new(store, "gw1", None))
     }
 

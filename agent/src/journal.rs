@@ -68,13 +68,13 @@ const TRIM_EVERY: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
-    use nsdb::Memory;
+    use nsdb::StoreConfig;
 
     use super::*;
 
     #[tokio::test]
     async fn what_is_kept_is_read_in_its_order() {
-        let store = Arc::new(Store::Memory(Memory::new()));
+        let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
         let (tell, told) = mpsc::channel(8);
         for revision in 1..=5 {
             tell.send(Event::Applied { revision }).await.unwrap();
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_that_is_not_known_is_left_out() {
-        let store = Store::Memory(Memory::new());
+        let store = Store::open(StoreConfig::in_memory()).unwrap();
         let body = br#"{"event":"teleported","port":"leaf1"}"#.to_vec();
         let unknown = NewEntry { kind: kind().unwrap(), at: WallTime::from_millis(7), body };
         let known = NewEntry { at: WallTime::from_millis(8), ..entry(&Event::DatapathAnew).unwrap() };

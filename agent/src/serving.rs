@@ -69,7 +69,7 @@ const QUEUE: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use nsdb::Memory;
+    use nsdb::StoreConfig;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
@@ -88,7 +88,7 @@ mod tests {
     async fn until_there_is_an_engine_everybody_is_told_what_the_start_is_at() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("l2gw.sock");
-        let store = Arc::new(Store::Memory(Memory::new()));
+        let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
         let door = Arc::new(Door::new(Arc::clone(&store), "gw1", None));
         let socket = Socket::open(&path).await.unwrap();
         let serving = Serving::begin(socket, store, door, "the file is being published");

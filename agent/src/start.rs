@@ -11,7 +11,7 @@ use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options as FakeOptions};
 use datapath::link::Links;
 use datapath::ovs::Ovs;
-use nsdb::{Documents, Embedded, EmbeddedOptions, JournalLimits, Store, StoreError};
+use nsdb::{Documents, JournalLimits, Store, StoreConfig, StoreError};
 use tokio::sync::watch;
 use tracing::info;
 
@@ -62,9 +62,9 @@ pub struct Start {
 /// # Errors
 /// Another process has it, it is corrupt, of a newer version, not writable.
 pub fn open_store(state: &Path, keep: Duration) -> Result<Arc<Store>, StoreError> {
-    let journal = JournalLimits { keep, ..JournalLimits::default() };
-    let options = EmbeddedOptions { journal, ..EmbeddedOptions::default() };
-    Embedded::open(state, options).map(|store| Arc::new(Store::Embedded(store)))
+    let journal_limits = JournalLimits { keep, ..JournalLimits::default() };
+    let config = StoreConfig { journal_limits, ..StoreConfig::in_directory(state) };
+    Store::open(config).map(Arc::new)
 }
 
 /// Runs a daemon until `stop` becomes true; `ready` is called when the datapath is open and the engine answers.

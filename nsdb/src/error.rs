@@ -33,6 +33,12 @@ pub enum StoreError {
         /// The newest format this program knows.
         known: u64,
     },
+    /// A part of a store is to be in the state directory, and none is named.
+    #[error("{what} cannot be kept: no state directory is named")]
+    NoDirectory {
+        /// What was to be kept there.
+        what: &'static str,
+    },
     /// Somebody else could change the state directory or a file in it, or a name in it leads elsewhere.
     #[error("{} {why}: {remedy}", .path.display())]
     Exposed {

@@ -13,8 +13,8 @@
 //! | [`Journal`] | what happened | every host | until it is too old or too much | per store |
 //! | [`Local`] | what one host keeps for its own restart | that host | everything | per key |
 //!
-//! The first four are the shared state. [`Local`] is not shared at all; it is here because it must live in the same
-//! crash-safe file. No method needs a transaction over two traits or over two objects: each promise below can be kept
+//! The first four are the shared state. [`Local`] is not shared at all; it is here because it must be kept as safely, in a
+//! file of the host's own. No method needs a transaction over two traits or over two objects: each promise below can be kept
 //! by a server that knows single-node compare-and-set and watches, and nothing more.
 //!
 //! # What every backend promises
@@ -28,8 +28,15 @@
 //!
 //! # Backends
 //!
+//! | trait | backends |
+//! |---|---|
+//! | [`Documents`], [`Journal`], [`Local`] | [`Memory`], [`Embedded`] |
+//! | [`Sessions`] | [`ProcessSessions`] |
+//! | [`AddressFeed`] | [`ProcessFeed`] |
+//!
 //! [`Memory`] forgets with its process and is the honest twin in tests. [`Embedded`] is one redb file with one writer
-//! thread and group commit. [`Store`] chooses between them at run time. [`Faulty`] wraps any of them and fails on demand.
+//! thread and group commit. [`Store`] has one backend for each trait, as a [`StoreConfig`] asks for, each in a [`Faulty`], which fails on
+//! demand. What a host keeps for itself is in its own directory whenever it has one, wherever the rest is.
 //! All pass the one suite in `tests/conformance.rs`.
 //!
 //! ```
@@ -46,6 +53,7 @@
 //! ```
 
 mod addresses;
+mod backends;
 mod clock;
 mod digest;
 mod documents;
@@ -61,7 +69,7 @@ pub mod schema;
 mod sessions;
 mod store;
 
-pub use addresses::feed::{FeedLimits, FeedTail, Following};
+pub use addresses::feed::{FeedLimits, FeedTail, Following, ProcessFeed};
 pub use addresses::record::{AddressKey, AddressRecord, HostId, Mac, Mobility, Presence, SegmentId};
 pub use addresses::{AddressFeed, FeedBatch, FeedError, FeedSnapshot};
 pub use clock::{Clock, ManualClock, MonotonicClock, WallTime};
@@ -80,6 +88,7 @@ pub use local::{Local, LocalError, MAX_LOCAL_BYTES};
 pub use memory::Memory;
 pub use path::NameError;
 pub use reread::{Reread, reread, reread_document};
+pub use sessions::book::ProcessSessions;
 pub use sessions::lease::{Lease, LeaseToken, SessionId, SessionInfo};
 pub use sessions::{Sessions, SessionsError};
-pub use store::Store;
+pub use store::{Place, Store, StoreConfig};

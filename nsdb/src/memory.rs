@@ -1,4 +1,4 @@
-//! A store that ends with its process: the honest twin of the others in tests and for `--state` less runs.
+//! Revisions, journal and notes that end with their process: the honest twin of the others in tests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::addresses::feed::{Feed, FeedLimits, Following};
-use crate::addresses::record::{AddressRecord, HostId, SegmentId};
-use crate::addresses::{AddressFeed, FeedError};
 use crate::clock::{Clock, MonotonicClock, WallTime};
 use crate::documents::collection::Sweep;
 use crate::documents::layout::decode_page;
@@ -19,11 +16,8 @@ use crate::documents::{Documents, DocumentsError, walk};
 use crate::journal::entry::{ENTRY_OVERHEAD, Entry, EntryId, JournalLimits, NewEntry, Query};
 use crate::journal::{Journal, JournalError, encode_all};
 use crate::local::{self, Local, LocalError};
-use crate::sessions::book::SessionBook;
-use crate::sessions::lease::{Lease, SessionId, SessionInfo};
-use crate::sessions::{Sessions, SessionsError};
 
-/// Everything in memory; nothing survives.
+/// [`Documents`], [`Journal`] and [`Local`] in memory; nothing survives.
 #[derive(Debug)]
 pub struct Memory {
     clock: Arc<dyn Clock>,
@@ -31,8 +25,6 @@ pub struct Memory {
     revisions: watch::Sender<Option<Revision>>,
     journal: Mutex<Book>,
     local: Mutex<BTreeMap<String, Vec<u8>>>,
-    sessions: SessionBook,
-    feed: Feed,
 }
 
 impl Default for Memory {
@@ -45,19 +37,17 @@ impl Memory {
     /// An empty store with the default limits and the machine's clock.
     pub fn new() -> Self {
         let clock = Arc::new(MonotonicClock::default());
-        Self::with(clock, JournalLimits::default(), FeedLimits::default())
+        Self::with(clock, JournalLimits::default())
     }
 
-    /// An empty store.
-    pub fn with(clock: Arc<dyn Clock>, journal: JournalLimits, feed: FeedLimits) -> Self {
+    /// An empty store; `clock` tells how long documents are out of use.
+    pub fn with(clock: Arc<dyn Clock>, journal: JournalLimits) -> Self {
         Self {
-            clock: Arc::clone(&clock),
+            clock,
             documents: Mutex::default(),
             revisions: watch::Sender::new(None),
             journal: Mutex::new(Book { limits: journal, ..Book::default() }),
             local: Mutex::default(),
-            sessions: SessionBook::new(clock, 0),
-            feed: Feed::new(feed),
         }
     }
 }
@@ -225,60 +215,6 @@ impl Local for Memory {
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>, LocalError> {
         Ok(lock(&self.local).keys().filter(|key| key.starts_with(prefix)).cloned().collect())
-    }
-}
-
-impl Sessions for Memory {
-    async fn open_session(&self, name: &str, ttl: Duration) -> Result<SessionId, SessionsError> {
-        self.sessions.open(name, ttl)
-    }
-
-    async fn keep_alive(&self, session: SessionId) -> Result<(), SessionsError> {
-        self.sessions.keep_alive(session)
-    }
-
-    async fn close_session(&self, session: SessionId) -> Result<(), SessionsError> {
-        self.sessions.close(session);
-        Ok(())
-    }
-
-    async fn sessions(&self) -> Result<Vec<SessionInfo>, SessionsError> {
-        Ok(self.sessions.sessions())
-    }
-
-    async fn acquire(&self, session: SessionId, name: &str) -> Result<Lease, SessionsError> {
-        self.sessions.acquire(session, name)
-    }
-
-    async fn release(&self, session: SessionId, name: &str) -> Result<(), SessionsError> {
-        self.sessions.release(session, name);
-        Ok(())
-    }
-
-    async fn holder(&self, name: &str) -> Result<Option<Lease>, SessionsError> {
-        Ok(self.sessions.holder(name))
-    }
-
-    async fn expire(&self) -> Result<Option<Duration>, SessionsError> {
-        Ok(self.sessions.expire())
-    }
-
-    fn watch_sessions(&self) -> watch::Receiver<u64> {
-        self.sessions.watch()
-    }
-}
-
-impl AddressFeed for Memory {
-    async fn announce(&self, owner: HostId, records: Vec<AddressRecord>) -> Result<(), FeedError> {
-        self.feed.announce(owner, records)
-    }
-
-    async fn withdraw(&self, owner: HostId) -> Result<usize, FeedError> {
-        Ok(self.feed.withdraw(owner))
-    }
-
-    async fn follow(&self, segment: SegmentId) -> Result<Following, FeedError> {
-        Ok(self.feed.follow(segment))
     }
 }
 

@@ -1,165 +1,121 @@
-//! The backend that a configuration asks for, chosen at run time.
+//! The five parts of a store, each on the backend that a configuration asks for.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use tokio::sync::watch;
-
-use crate::addresses::feed::Following;
-use crate::addresses::record::{AddressRecord, HostId, SegmentId};
-use crate::addresses::{AddressFeed, FeedError};
-use crate::clock::WallTime;
-use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
-use crate::documents::shard::{ShardId, ShardName};
-use crate::documents::{Documents, DocumentsError};
-use crate::embedded::Embedded;
-use crate::journal::entry::{Entry, EntryId, NewEntry, Query};
-use crate::journal::{Journal, JournalError};
-use crate::local::{Local, LocalError};
+use crate::addresses::feed::{FeedLimits, ProcessFeed};
+use crate::backends::{AddressBackend, DocumentsBackend, JournalBackend, LocalBackend, SessionsBackend};
+use crate::clock::{Clock, MonotonicClock};
+use crate::embedded::{Embedded, EmbeddedOptions};
+use crate::error::StoreError;
+use crate::faulty::Faulty;
+use crate::faulty::plan::Faults;
+use crate::journal::entry::JournalLimits;
 use crate::memory::Memory;
-use crate::sessions::lease::{Lease, SessionId, SessionInfo};
-use crate::sessions::{Sessions, SessionsError};
+use crate::sessions::book::ProcessSessions;
 
-/// One of the backends. Implements every trait by passing the call on.
+/// Everything that an agent keeps. Implements every trait of this crate, each by its own backend.
+///
+/// Every part is in a [`Faulty`], which does nothing where no faults are asked for: so what an agent is tested with is what it runs with.
 #[derive(Debug)]
-pub enum Store {
-    /// Ends with the process.
-    Memory(Memory),
-    /// A file in a state directory.
-    Embedded(Embedded),
+pub struct Store {
+    pub(crate) documents: Faulty<DocumentsBackend>,
+    pub(crate) sessions: Faulty<SessionsBackend>,
+    pub(crate) addresses: Faulty<AddressBackend>,
+    pub(crate) journal: Faulty<JournalBackend>,
+    pub(crate) local: Faulty<LocalBackend>,
+    is_of_one_host: bool,
 }
 
-/// Passes a call on to whichever backend it is; `.await`s it if the method is async.
-macro_rules! pass_on {
-    ($self:ident, $method:ident($($argument:expr),*)) => {
-        match $self {
-            Self::Memory(store) => store.$method($($argument),*),
-            Self::Embedded(store) => store.$method($($argument),*),
+/// Where each part of a store is, and how much it keeps. Sessions and addresses are those of this process.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The host's own directory, made if it is missing. What a host keeps for itself ([`Local`](crate::Local)) is there whenever there
+    /// is one, wherever the rest is.
+    pub state: Option<PathBuf>,
+    /// Where revisions are.
+    pub documents: Place,
+    /// Where the journal is.
+    pub journal: Place,
+    /// How much journal is kept.
+    pub journal_limits: JournalLimits,
+    /// How many addresses are kept.
+    pub feed_limits: FeedLimits,
+    /// The time of sessions, and of how long documents are out of use.
+    pub clock: Arc<dyn Clock>,
+    /// The faults that calls meet: none, but in tests.
+    pub faults: Faults,
+}
+
+/// Where a part of a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In this process, with which it ends.
+    Memory,
+    /// In the state directory.
+    State,
+}
+
+impl StoreConfig {
+    /// Everything in memory.
+    pub fn in_memory() -> Self {
+        Self {
+            state: None,
+            documents: Place::Memory,
+            journal: Place::Memory,
+            journal_limits: JournalLimits::default(),
+            feed_limits: FeedLimits::default(),
+            clock: Arc::new(MonotonicClock::default()),
+            faults: Faults::none(),
         }
-    };
-    (async $self:ident, $method:ident($($argument:expr),*)) => {
-        match $self {
-            Self::Memory(store) => store.$method($($argument),*).await,
-            Self::Embedded(store) => store.$method($($argument),*).await,
+    }
+
+    /// Everything in the directory `state` that can be in one.
+    pub fn in_directory(state: impl Into<PathBuf>) -> Self {
+        Self {
+            state: Some(state.into()),
+            documents: Place::State,
+            journal: Place::State,
+            ..Self::in_memory()
         }
-    };
-}
-
-impl Documents for Store {
-    async fn root(&self) -> Result<Option<Root>, DocumentsError> {
-        pass_on!(async self, root())
-    }
-
-    async fn revisions(&self) -> Result<Vec<RevisionInfo>, DocumentsError> {
-        pass_on!(async self, revisions())
-    }
-
-    async fn root_of(&self, revision: Revision) -> Result<Option<Root>, DocumentsError> {
-        pass_on!(async self, root_of(revision))
-    }
-
-    async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {
-        pass_on!(async self, read(document))
-    }
-
-    async fn publish(
-        &self,
-        expected: Option<Revision>,
-        shards: BTreeMap<ShardName, Vec<u8>>,
-        change: Change,
-    ) -> Result<Revision, DocumentsError> {
-        pass_on!(async self, publish(expected, shards, change))
-    }
-
-    async fn collect(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
-        pass_on!(async self, collect(unused_for))
-    }
-
-    fn watch_root(&self) -> watch::Receiver<Option<Revision>> {
-        pass_on!(self, watch_root())
     }
 }
 
-impl Sessions for Store {
-    async fn open_session(&self, name: &str, ttl: Duration) -> Result<SessionId, SessionsError> {
-        pass_on!(async self, open_session(name, ttl))
+impl Store {
+    /// Opens what `config` asks for.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`]; and [`StoreError::NoDirectory`] if a part is to be in a state directory and none is named.
+    pub fn open(config: StoreConfig) -> Result<Self, StoreError> {
+        let StoreConfig { state, documents, journal, journal_limits, feed_limits, clock, faults } = config;
+        let options = EmbeddedOptions { journal: journal_limits, clock: Arc::clone(&clock) };
+        let embedded = state.map(|dir| Embedded::open(dir, options)).transpose()?.map(Arc::new);
+        let memory = Arc::new(Memory::with(Arc::clone(&clock), journal_limits));
+        let in_state = |what| embedded.clone().ok_or(StoreError::NoDirectory { what });
+        let documents_backend = match documents {
+            Place::Memory => DocumentsBackend::Memory(Arc::clone(&memory)),
+            Place::State => DocumentsBackend::Embedded(in_state("revisions")?),
+        };
+        let journal_backend = match journal {
+            Place::Memory => JournalBackend::Memory(Arc::clone(&memory)),
+            Place::State => JournalBackend::Embedded(in_state("the journal")?),
+        };
+        let last_number = embedded.as_ref().map_or(0, |embedded| embedded.last_number());
+        let local_backend = embedded.map_or(LocalBackend::Memory(memory), LocalBackend::Embedded);
+        let sessions_backend = SessionsBackend::Process(ProcessSessions::new(clock, last_number));
+        let addresses_backend = AddressBackend::Process(ProcessFeed::new(feed_limits));
+        Ok(Self {
+            documents: Faulty::new(documents_backend, faults.clone()),
+            sessions: Faulty::new(sessions_backend, faults.clone()),
+            addresses: Faulty::new(addresses_backend, faults.clone()),
+            journal: Faulty::new(journal_backend, faults.clone()),
+            local: Faulty::new(local_backend, faults),
+            is_of_one_host: documents == Place::State,
+        })
     }
 
-    async fn keep_alive(&self, session: SessionId) -> Result<(), SessionsError> {
-        pass_on!(async self, keep_alive(session))
-    }
-
-    async fn close_session(&self, session: SessionId) -> Result<(), SessionsError> {
-        pass_on!(async self, close_session(session))
-    }
-
-    async fn sessions(&self) -> Result<Vec<SessionInfo>, SessionsError> {
-        pass_on!(async self, sessions())
-    }
-
-    async fn acquire(&self, session: SessionId, name: &str) -> Result<Lease, SessionsError> {
-        pass_on!(async self, acquire(session, name))
-    }
-
-    async fn release(&self, session: SessionId, name: &str) -> Result<(), SessionsError> {
-        pass_on!(async self, release(session, name))
-    }
-
-    async fn holder(&self, name: &str) -> Result<Option<Lease>, SessionsError> {
-        pass_on!(async self, holder(name))
-    }
-
-    async fn expire(&self) -> Result<Option<Duration>, SessionsError> {
-        pass_on!(async self, expire())
-    }
-
-    fn watch_sessions(&self) -> watch::Receiver<u64> {
-        pass_on!(self, watch_sessions())
-    }
-}
-
-impl AddressFeed for Store {
-    async fn announce(&self, owner: HostId, records: Vec<AddressRecord>) -> Result<(), FeedError> {
-        pass_on!(async self, announce(owner, records))
-    }
-
-    async fn withdraw(&self, owner: HostId) -> Result<usize, FeedError> {
-        pass_on!(async self, withdraw(owner))
-    }
-
-    async fn follow(&self, segment: SegmentId) -> Result<Following, FeedError> {
-        pass_on!(async self, follow(segment))
-    }
-}
-
-impl Journal for Store {
-    async fn append(&self, entries: Vec<NewEntry>) -> Result<Vec<EntryId>, JournalError> {
-        pass_on!(async self, append(entries))
-    }
-
-    async fn query(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
-        pass_on!(async self, query(query))
-    }
-
-    async fn trim(&self, now: WallTime) -> Result<usize, JournalError> {
-        pass_on!(async self, trim(now))
-    }
-}
-
-impl Local for Store {
-    async fn save(&self, key: &str, value: Vec<u8>) -> Result<(), LocalError> {
-        pass_on!(async self, save(key, value))
-    }
-
-    async fn load(&self, key: &str) -> Result<Option<Vec<u8>>, LocalError> {
-        pass_on!(async self, load(key))
-    }
-
-    async fn delete(&self, key: &str) -> Result<bool, LocalError> {
-        pass_on!(async self, delete(key))
-    }
-
-    async fn keys(&self, prefix: &str) -> Result<Vec<String>, LocalError> {
-        pass_on!(async self, keys(prefix))
+    /// Whether its revisions are in this host's own directory, where no other host reads them.
+    pub fn is_of_one_host(&self) -> bool {
+        self.is_of_one_host
     }
 }

@@ -22,7 +22,7 @@ macro_rules! on_every_backend {
         mod $suite {
             on_every_backend!(@backend memory, Memory, $cases, $($case),*);
             on_every_backend!(@backend embedded, Embedded, $cases, $($case),*);
-            on_every_backend!(@backend chosen, Chosen, $cases, $($case),*);
+            on_every_backend!(@backend mixed, Mixed, $cases, $($case),*);
             on_every_backend!(@backend faultless, Faultless, $cases, $($case),*);
         }
     };
@@ -72,7 +72,7 @@ on_every_backend!(addresses, addresses_cases:
     a_reader_that_fell_behind_follows_again,
     a_host_announces_only_its_own,
     segments_do_not_disturb_each_other,
-    a_full_segment_says_so_and_forgets_the_longest_gone,
+    a_full_segment_keeps_what_it_has_and_forgets_the_longest_gone,
     racing_hosts_leave_every_reader_with_the_same,
 );
 on_every_backend!(journal, journal_cases:

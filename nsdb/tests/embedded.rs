@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::{Documents, Local, Sessions};
+use nsdb::{Documents, Local, Place, Sessions, Store, StoreConfig};
 use redb::{Database, ReadableDatabase};
 use tokio::task::JoinSet;
 
@@ -39,13 +39,36 @@ async fn sessions_end_and_tokens_grow_over_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let mut last = None;
     for _ in 0..3 {
-        let store = open(dir.path()).unwrap();
+        let store = Store::open(StoreConfig::in_directory(dir.path())).unwrap();
         assert!(store.sessions().await.unwrap().is_empty());
         let session = store.open_session("gw1", Duration::from_secs(9)).await.unwrap();
         let lease = store.acquire(session, "compactor").await.unwrap();
         assert!(last < Some(lease.token));
         last = Some(lease.token);
     }
+}
+
+/// A host keeps its own notes in its own directory, also where the rest is elsewhere.
+#[tokio::test]
+async fn notes_of_a_host_are_in_its_directory_wherever_the_rest_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = || StoreConfig {
+        documents: Place::Memory,
+        journal: Place::Memory,
+        ..StoreConfig::in_directory(dir.path())
+    };
+    let store = Store::open(config()).unwrap();
+    store.save("kept", vec![1]).await.unwrap();
+    let change = nsdb::Change::new("alice", nsdb::WallTime::from_millis(1), "");
+    store.publish(None, Default::default(), change).await.unwrap();
+    assert!(!store.is_of_one_host());
+    drop(store);
+    let store = Store::open(config()).unwrap();
+    assert_eq!(store.load("kept").await.unwrap(), Some(vec![1]));
+    assert_eq!(store.root().await.unwrap(), None);
+    let nowhere = StoreConfig { state: None, ..StoreConfig::in_directory(dir.path()) };
+    let error = Store::open(nowhere).unwrap_err();
+    assert_eq!(error.to_string(), "revisions cannot be kept: no state directory is named");
 }
 
 #[tokio::test]

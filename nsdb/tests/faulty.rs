@@ -8,13 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nsdb::{
-    Change, Documents, Fault, Faults, Faulty, Journal, Local, Memory, Operation, Revision, Sessions,
-    ShardName, WallTime,
+    Change, Documents, Fault, Faults, Faulty, Journal, Local, Operation, Revision, Sessions, ShardName,
+    Store, StoreConfig, WallTime,
 };
 
-fn store() -> (Arc<Faulty<Memory>>, Faults) {
+fn in_memory() -> Store {
+    Store::open(StoreConfig::in_memory()).unwrap()
+}
+
+fn store() -> (Arc<Faulty<Store>>, Faults) {
     let faults = Faults::none();
-    (Arc::new(Faulty::new(Memory::new(), faults.clone())), faults)
+    (Arc::new(Faulty::new(in_memory(), faults.clone())), faults)
 }
 
 fn change() -> Change {
@@ -105,7 +109,7 @@ async fn a_held_call_waits_until_it_is_let_go() {
 #[tokio::test]
 async fn the_same_seed_fails_the_same_calls() {
     let pattern = |seed| async move {
-        let store = Faulty::new(Memory::new(), Faults::random(seed, 300));
+        let store = Faulty::new(in_memory(), Faults::random(seed, 300));
         let mut failed = Vec::new();
         for n in 0..200 {
             if store.query(Default::default()).await.is_err() {
@@ -130,7 +134,7 @@ async fn counting_is_exact_over_a_failing_store() {
     let seed = 42;
     println!("seed {seed}");
     let faults = Faults::random(seed, 250);
-    let store = Arc::new(Faulty::new(Memory::new(), faults.clone()));
+    let store = Arc::new(Faulty::new(in_memory(), faults.clone()));
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         let store = store.clone();
@@ -154,7 +158,7 @@ async fn counting_is_exact_over_a_failing_store() {
 }
 
 /// Adds one byte to the shard, exactly once: the shard `done/NAME` says that this step was done.
-async fn count_up(store: &Faulty<Memory>, name: &str) {
+async fn count_up(store: &Faulty<Store>, name: &str) {
     let (n, done) = (ShardName::new("n").unwrap(), ShardName::new(format!("done/{name}")).unwrap());
     loop {
         let Ok(root) = store.root().await else { continue };

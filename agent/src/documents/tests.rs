@@ -91,11 +91,11 @@ fn what_format_1_stored_is_read_and_written_anew() {
 
 #[tokio::test]
 async fn a_store_of_format_1_is_written_anew_by_the_next_revision() {
-    use nsdb::{Change, Documents, Memory, Store, WallTime};
+    use nsdb::{Change, Documents, Store, StoreConfig, WallTime};
 
     use crate::topology::{self, Authorship};
 
-    let store = Store::Memory(Memory::new());
+    let store = Store::open(StoreConfig::in_memory()).unwrap();
     let old = golden().into_iter().map(|(name, bytes)| (shard_name(&name).unwrap(), bytes)).collect();
     store.publish(None, old, Change::new("old", WallTime::from_millis(1), "")).await.unwrap();
     let (revision, mut description) = topology::newest(&store).await.unwrap().unwrap();

@@ -1,13 +1,14 @@
-//! The address tables of all segments behind a lock, with a channel per followed segment.
+//! The feed of one process: the address tables of all segments behind a lock, with a channel per followed segment.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
+use tracing::warn;
 
 use crate::addresses::record::{AddressRecord, HostId, SegmentId};
 use crate::addresses::table::{SegmentTable, Taken};
-use crate::addresses::{FeedBatch, FeedError, FeedSnapshot, MAX_BATCH_RECORDS};
+use crate::addresses::{AddressFeed, FeedBatch, FeedError, FeedSnapshot, MAX_BATCH_RECORDS};
 use crate::error::StoreError;
 
 /// How much a feed keeps.
@@ -61,7 +62,7 @@ impl FeedTail {
 
 /// The feed of one process.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub struct ProcessFeed {
     limits: FeedLimits,
     segments: Mutex<BTreeMap<SegmentId, Segment>>,
 }
@@ -71,52 +72,14 @@ struct Segment {
     table: SegmentTable,
     /// Made when somebody follows: most segments of a store have no reader on this host.
     batches: Option<broadcast::Sender<Arc<FeedBatch>>>,
+    /// Whether it was told that it is full.
+    is_told: bool,
 }
 
-impl Feed {
-    pub(crate) fn new(limits: FeedLimits) -> Self {
+impl ProcessFeed {
+    /// An empty feed.
+    pub fn new(limits: FeedLimits) -> Self {
         Self { limits, segments: Mutex::default() }
-    }
-
-    pub(crate) fn announce(&self, owner: HostId, records: Vec<AddressRecord>) -> Result<(), FeedError> {
-        if let Some(record) = records.iter().find(|record| record.owner != owner) {
-            return Err(FeedError::ForeignRecord { owner, record: *record });
-        }
-        let mut refused: Vec<SegmentId> = Vec::new();
-        self.with(|segments| {
-            for (segment, records) in by_segment(records) {
-                let full = segments.entry(segment).or_default().take(records, &self.limits);
-                refused.extend(std::iter::repeat_n(segment, full));
-            }
-        });
-        match refused.first() {
-            None => Ok(()),
-            Some(&segment) => {
-                let allowed = self.limits.addresses;
-                Err(FeedError::Full { segment, owner, allowed, refused: refused.len() })
-            }
-        }
-    }
-
-    pub(crate) fn withdraw(&self, owner: HostId) -> usize {
-        self.with(|segments| {
-            let mut count = 0;
-            for segment in segments.values_mut() {
-                let farewells = segment.table.farewells(owner);
-                count += farewells.len();
-                segment.take(farewells, &self.limits);
-            }
-            count
-        })
-    }
-
-    pub(crate) fn follow(&self, segment: SegmentId) -> Following {
-        self.with(|segments| {
-            let entry = segments.entry(segment).or_default();
-            let backlog = self.limits.backlog.max(1);
-            let batches = entry.batches.get_or_insert_with(|| broadcast::Sender::new(backlog)).subscribe();
-            Following { snapshot: entry.table.snapshot(segment), tail: FeedTail { segment, batches } }
-        })
     }
 
     fn with<T>(&self, step: impl FnOnce(&mut BTreeMap<SegmentId, Segment>) -> T) -> T {
@@ -124,10 +87,43 @@ impl Feed {
     }
 }
 
+impl AddressFeed for ProcessFeed {
+    async fn announce(&self, owner: HostId, records: Vec<AddressRecord>) -> Result<(), FeedError> {
+        if let Some(record) = records.iter().find(|record| record.owner != owner) {
+            return Err(FeedError::ForeignRecord { owner, record: *record });
+        }
+        self.with(|segments| {
+            for (segment, records) in by_segment(records) {
+                segments.entry(segment).or_default().take(segment, records, &self.limits);
+            }
+        });
+        Ok(())
+    }
+
+    async fn withdraw(&self, owner: HostId) -> Result<(), FeedError> {
+        self.with(|segments| {
+            for (number, segment) in segments {
+                let farewells = segment.table.farewells(owner);
+                segment.take(*number, farewells, &self.limits);
+            }
+        });
+        Ok(())
+    }
+
+    async fn follow(&self, segment: SegmentId) -> Result<Following, FeedError> {
+        Ok(self.with(|segments| {
+            let entry = segments.entry(segment).or_default();
+            let backlog = self.limits.backlog.max(1);
+            let batches = entry.batches.get_or_insert_with(|| broadcast::Sender::new(backlog)).subscribe();
+            Following { snapshot: entry.table.snapshot(segment), tail: FeedTail { segment, batches } }
+        }))
+    }
+}
+
 impl Segment {
-    /// Takes `records`, passes on those that count, returns how many did not fit.
-    fn take(&mut self, records: Vec<AddressRecord>, limits: &FeedLimits) -> usize {
-        let mut refused = 0;
+    /// Takes `records` and passes on those that count. What does not fit is told once, until all fit again.
+    fn take(&mut self, number: SegmentId, records: Vec<AddressRecord>, limits: &FeedLimits) {
+        let mut refused = 0_usize;
         for chunk in records.chunks(MAX_BATCH_RECORDS) {
             let mut accepted = Vec::new();
             for record in chunk {
@@ -139,7 +135,14 @@ impl Segment {
             }
             self.pass_on(accepted);
         }
-        refused
+        if refused > 0 && !self.is_told {
+            let (segment, allowed) = (number.0, limits.addresses);
+            warn!(
+                segment,
+                allowed, refused, "a segment has as many addresses as are kept: frames to others are flooded"
+            );
+        }
+        self.is_told = refused > 0;
     }
 
     fn pass_on(&self, accepted: Vec<AddressRecord>) {

@@ -31,6 +31,8 @@ use crate::error::StoreError;
 /// A withdrawn address is remembered with its counter, so that an old word about it does not count again, up to a
 /// number per segment; then the longest-gone are forgotten.
 ///
+/// A feed keeps a bounded number of addresses per segment. One that does not fit is not known, as one that nobody announced.
+///
 /// On ZooKeeper this is a log of sequential nodes of batches per segment, a snapshot node and a head; in one process
 /// it is a table and a channel.
 pub trait AddressFeed: Send + Sync {
@@ -45,8 +47,8 @@ pub trait AddressFeed: Send + Sync {
         records: Vec<AddressRecord>,
     ) -> impl Future<Output = Result<(), FeedError>> + Send;
 
-    /// Everything `owner` has is gone: its host died. Returns how many addresses that were.
-    fn withdraw(&self, owner: HostId) -> impl Future<Output = Result<usize, FeedError>> + Send;
+    /// Everything `owner` has is gone: its host died.
+    fn withdraw(&self, owner: HostId) -> impl Future<Output = Result<(), FeedError>> + Send;
 
     /// What is known of a segment now, and everything that comes after it.
     fn follow(&self, segment: SegmentId) -> impl Future<Output = Result<Following, FeedError>> + Send;
@@ -98,18 +100,6 @@ pub enum FeedError {
         owner: HostId,
         /// What it announced.
         record: AddressRecord,
-    },
-    /// A segment has as many addresses as the feed keeps.
-    #[error("segment {} has {allowed} addresses, no more are kept: {refused} of host {} were refused", .segment.0, .owner.0)]
-    Full {
-        /// The first full segment.
-        segment: SegmentId,
-        /// The host that announced.
-        owner: HostId,
-        /// The limit per segment.
-        allowed: usize,
-        /// How many of the announced records, in all segments, were refused; the others were taken.
-        refused: usize,
     },
     /// The backend failed.
     #[error(transparent)]

@@ -6,8 +6,7 @@
 //!    └────────────────────┘          reads go to the file directly, from any thread
 //! ```
 //!
-//! Sessions and addresses live in memory, as their traits allow: they end with the process. Their numbers grow over
-//! restarts all the same, because each opening is counted in the file and is the upper half of the numbers it gives.
+//! Each opening is counted in the file: so that numbers which sessions and leases of this process get can grow over restarts.
 
 mod collect;
 mod directory;
@@ -17,7 +16,6 @@ mod journal;
 mod local;
 mod mark;
 mod tables;
-mod volatile;
 mod writer;
 
 pub(crate) use journal::reread_extent;
@@ -30,7 +28,6 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::addresses::feed::{Feed, FeedLimits};
 use crate::clock::{Clock, MonotonicClock};
 use crate::documents::revision::Revision;
 use crate::embedded::documents::stored_root;
@@ -39,9 +36,8 @@ use crate::embedded::tables::{ALL, META};
 use crate::embedded::writer::Writer;
 use crate::error::StoreError;
 use crate::journal::entry::JournalLimits;
-use crate::sessions::book::SessionBook;
 
-/// A crash-safe store in a directory. Implements every trait of this crate.
+/// [`Documents`](crate::Documents), [`Journal`](crate::Journal) and [`Local`](crate::Local) in a directory, safe from crashes.
 ///
 /// Reads of the file are done in place, on the calling thread: microseconds, or a disk access if the page is not
 /// cached. A query of the journal, and what a collection looks for, may be a long scan and goes to a blocking thread of the tokio runtime
@@ -59,8 +55,6 @@ pub struct Embedded {
     opened: Duration,
     revisions: watch::Sender<Option<Revision>>,
     journal_limits: JournalLimits,
-    sessions: SessionBook,
-    feed: Feed,
 }
 
 /// What an embedded store keeps, and what time it is there.
@@ -68,19 +62,13 @@ pub struct Embedded {
 pub struct EmbeddedOptions {
     /// How much journal.
     pub journal: JournalLimits,
-    /// How many addresses.
-    pub feed: FeedLimits,
-    /// The time of sessions, and of how long documents are out of use.
+    /// The time of how long documents are out of use.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self {
-            journal: JournalLimits::default(),
-            feed: FeedLimits::default(),
-            clock: Arc::new(MonotonicClock::default()),
-        }
+        Self { journal: JournalLimits::default(), clock: Arc::new(MonotonicClock::default()) }
     }
 }
 
@@ -117,14 +105,17 @@ impl Embedded {
         Ok(Self {
             writer: Writer::start(Arc::clone(&file))?,
             file,
-            clock: Arc::clone(&options.clock),
+            clock: options.clock,
             opening,
             opened,
             revisions: watch::Sender::new(root.map(|root| root.revision)),
             journal_limits: options.journal,
-            sessions: SessionBook::new(options.clock, opening << OPENING_SHIFT),
-            feed: Feed::new(options.feed),
         })
+    }
+
+    /// A number that is higher than all that are counted from it in earlier openings: for sessions and tokens of this process.
+    pub fn last_number(&self) -> u64 {
+        self.opening << OPENING_SHIFT
     }
 
     /// Finishes the writes that were begun and closes the file.

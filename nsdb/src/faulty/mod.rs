@@ -179,7 +179,7 @@ impl<S: AddressFeed> AddressFeed for Faulty<S> {
         self.call(Operation::Announce, self.store.announce(owner, records)).await
     }
 
-    async fn withdraw(&self, owner: HostId) -> Result<usize, FeedError> {
+    async fn withdraw(&self, owner: HostId) -> Result<(), FeedError> {
         self.call(Operation::Announce, self.store.withdraw(owner)).await
     }
 

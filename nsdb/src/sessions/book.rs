@@ -6,57 +6,22 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::sessions::SessionsError;
 use crate::sessions::lease::{Lease, SessionId, SessionInfo};
 use crate::sessions::table::SessionTable;
+use crate::sessions::{Sessions, SessionsError};
 
 /// Sessions of one process. They end with it, as the sessions of a server end with their connection.
 #[derive(Debug)]
-pub(crate) struct SessionBook {
+pub struct ProcessSessions {
     clock: Arc<dyn Clock>,
     table: Mutex<SessionTable>,
     changes: watch::Sender<u64>,
 }
 
-impl SessionBook {
-    pub(crate) fn new(clock: Arc<dyn Clock>, last_number: u64) -> Self {
+impl ProcessSessions {
+    /// No sessions; those to come, and the tokens of their leases, have numbers after `last_number`.
+    pub fn new(clock: Arc<dyn Clock>, last_number: u64) -> Self {
         Self { clock, table: Mutex::new(SessionTable::new(last_number)), changes: watch::Sender::new(0) }
-    }
-
-    pub(crate) fn open(&self, name: &str, ttl: Duration) -> Result<SessionId, SessionsError> {
-        self.with(|table, now| table.open(now, name, ttl))
-    }
-
-    pub(crate) fn keep_alive(&self, id: SessionId) -> Result<(), SessionsError> {
-        self.with(|table, now| table.keep_alive(now, id))
-    }
-
-    pub(crate) fn close(&self, id: SessionId) {
-        self.with(|table, _| table.end(id));
-    }
-
-    pub(crate) fn sessions(&self) -> Vec<SessionInfo> {
-        self.with(SessionTable::sessions)
-    }
-
-    pub(crate) fn acquire(&self, id: SessionId, name: &str) -> Result<Lease, SessionsError> {
-        self.with(|table, now| table.acquire(now, id, name))
-    }
-
-    pub(crate) fn release(&self, id: SessionId, name: &str) {
-        self.with(|table, _| table.release(id, name));
-    }
-
-    pub(crate) fn holder(&self, name: &str) -> Option<Lease> {
-        self.with(|table, now| table.holder(now, name))
-    }
-
-    pub(crate) fn expire(&self) -> Option<Duration> {
-        self.with(SessionTable::expire)
-    }
-
-    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
     }
 
     /// Runs `step` at one moment, then tells watchers if it changed anything.
@@ -67,5 +32,45 @@ impl SessionBook {
         let changes = table.changes();
         self.changes.send_if_modified(|seen| std::mem::replace(seen, changes) != changes);
         done
+    }
+}
+
+impl Sessions for ProcessSessions {
+    async fn open_session(&self, name: &str, ttl: Duration) -> Result<SessionId, SessionsError> {
+        self.with(|table, now| table.open(now, name, ttl))
+    }
+
+    async fn keep_alive(&self, session: SessionId) -> Result<(), SessionsError> {
+        self.with(|table, now| table.keep_alive(now, session))
+    }
+
+    async fn close_session(&self, session: SessionId) -> Result<(), SessionsError> {
+        self.with(|table, _| table.end(session));
+        Ok(())
+    }
+
+    async fn sessions(&self) -> Result<Vec<SessionInfo>, SessionsError> {
+        Ok(self.with(SessionTable::sessions))
+    }
+
+    async fn acquire(&self, session: SessionId, name: &str) -> Result<Lease, SessionsError> {
+        self.with(|table, now| table.acquire(now, session, name))
+    }
+
+    async fn release(&self, session: SessionId, name: &str) -> Result<(), SessionsError> {
+        self.with(|table, _| table.release(session, name));
+        Ok(())
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<Lease>, SessionsError> {
+        Ok(self.with(|table, now| table.holder(now, name)))
+    }
+
+    async fn expire(&self) -> Result<Option<Duration>, SessionsError> {
+        Ok(self.with(SessionTable::expire))
+    }
+
+    fn watch_sessions(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 }

@@ -1,11 +1,9 @@
-//! The backends under test, each with small limits so that a test can reach them.
+//! The stores under test, each with small limits so that a test can reach them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::{
-    EmbeddedOptions, Faults, Faulty, FeedLimits, JournalLimits, ManualClock, Memory as MemoryStore, Store,
-};
+use nsdb::{Faults, Faulty, FeedLimits, JournalLimits, ManualClock, Place, Store, StoreConfig};
 
 /// A store under test, its clock, and the directory it lives in.
 pub(crate) struct Bench<S> {
@@ -17,36 +15,41 @@ pub(crate) struct Bench<S> {
 pub(crate) const JOURNAL: JournalLimits = JournalLimits { keep: Duration::from_secs(3600), max_bytes: 4096 };
 pub(crate) const FEED: FeedLimits = FeedLimits { backlog: 4, addresses: 8, tombstones: 2 };
 
+fn bench(dir: Option<tempfile::TempDir>, config: StoreConfig) -> Bench<Store> {
+    let clock = Arc::new(ManualClock::default());
+    let limits = StoreConfig { journal_limits: JOURNAL, feed_limits: FEED, clock: clock.clone(), ..config };
+    Bench { store: Arc::new(Store::open(limits).unwrap()), clock, _dir: dir }
+}
+
+/// Everything in memory.
 pub(crate) struct Memory;
 
 impl Memory {
-    pub(crate) fn bench() -> Bench<MemoryStore> {
-        let clock = Arc::new(ManualClock::default());
-        let store = Arc::new(MemoryStore::with(clock.clone(), JOURNAL, FEED));
-        Bench { store, clock, _dir: None }
+    pub(crate) fn bench() -> Bench<Store> {
+        bench(None, StoreConfig::in_memory())
     }
 }
 
+/// Everything in a directory.
 pub(crate) struct Embedded;
 
 impl Embedded {
-    pub(crate) fn bench() -> Bench<nsdb::Embedded> {
-        let clock = Arc::new(ManualClock::default());
+    pub(crate) fn bench() -> Bench<Store> {
         let dir = tempfile::tempdir().unwrap();
-        let options = EmbeddedOptions { journal: JOURNAL, feed: FEED, clock: clock.clone() };
-        let store = Arc::new(nsdb::Embedded::open(dir.path().join("state"), options).unwrap());
-        Bench { store, clock, _dir: Some(dir) }
+        let config = StoreConfig::in_directory(dir.path().join("state"));
+        bench(Some(dir), config)
     }
 }
 
-/// The enum of backends, holding the embedded one.
-pub(crate) struct Chosen;
+/// Revisions in memory, the rest in a directory.
+pub(crate) struct Mixed;
 
-impl Chosen {
+impl Mixed {
     pub(crate) fn bench() -> Bench<Store> {
-        let Bench { store, clock, _dir } = Embedded::bench();
-        let store = Arc::new(Store::Embedded(Arc::into_inner(store).unwrap()));
-        Bench { store, clock, _dir }
+        let dir = tempfile::tempdir().unwrap();
+        let config =
+            StoreConfig { documents: Place::Memory, ..StoreConfig::in_directory(dir.path().join("state")) };
+        bench(Some(dir), config)
     }
 }
 
@@ -56,7 +59,7 @@ pub(crate) struct Faultless;
 impl Faultless {
     pub(crate) fn bench() -> Bench<Faulty<Store>> {
         let Bench { store, clock, _dir } = Memory::bench();
-        let store = Store::Memory(Arc::into_inner(store).unwrap());
+        let store = Arc::into_inner(store).unwrap();
         Bench { store: Arc::new(Faulty::new(store, Faults::none())), clock, _dir }
     }
 }

@@ -10,7 +10,7 @@ use agent::input::Input;
 use agent::runtime::Request;
 use agent::socket::Single;
 use agent::view::StatusView;
-use nsdb::{Memory, Store};
+use nsdb::{Store, StoreConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use vlan::time::Instant;
@@ -54,7 +54,8 @@ impl Daemon {
         let wire = Gateway::wire(description, START);
         let gateway = Gateway::start(&wire, Settings::new("gw1"), (1, description), Vec::new());
         let (requests, asked) = mpsc::channel(16);
-        Daemon { gateway, store: Arc::new(Store::Memory(Memory::new())), requests, asked, revision: 0 }
+        let store = Store::open(StoreConfig::in_memory()).expect("memory is there");
+        Daemon { gateway, store: Arc::new(store), requests, asked, revision: 0 }
     }
 
     /// Sends bytes, says that there are no more once nothing happens, and returns all that came back.
