@@ -11,6 +11,7 @@
 //! | POST `/v1/command` | an operator's command |
 //! | GET `/metrics` | counters |
 //!
+//! A query, or a key of one, that a path does not take is refused (400), like a key of a body.
 //! Errors are `{"error": "…"}` with a fitting status. While the daemon starts, every answer is 503 with what it is at.
 
 use std::fmt::{Debug, Write as _};
@@ -21,7 +22,7 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request as AxumRequest, State};
 use axum::http::header::ALLOW;
 use axum::http::{StatusCode, Uri};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
@@ -31,6 +32,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use vlan::model::description::Description;
+use vlan::model::shown::beginning;
 use vlan::time::Instant;
 
 use crate::door::{Door, DoorError, unread};
@@ -40,7 +42,7 @@ use crate::input::Command;
 use crate::journal;
 use crate::list::{self, Asked, ListError, Listed};
 use crate::runtime::{Request, ask};
-use crate::topology;
+use crate::topology::{self, Newest};
 use crate::view::{CounterView, FlowView, MacView, PortView, TrunkView};
 
 /// What the handlers need.
@@ -91,8 +93,15 @@ pub async fn serve<L: Listener<Addr: Debug>>(socket: L, admin: Admin) -> std::io
 }
 
 fn router(admin: Admin) -> Router {
-    Router::new()
+    let without_query = Router::new()
         .route("/v1/status", get(|state| look(state, Engine::status)))
+        .route("/v1/topology", get(newest).post(publish))
+        .route("/v1/trace", post(trace))
+        .route("/v1/command", post(command))
+        .route("/metrics", get(metrics))
+        .route_layer(from_fn(no_query));
+    Router::new()
+        .merge(without_query)
         .route("/v1/ports", get(listed::<PortView>))
         .route("/v1/trunks", get(listed::<TrunkView>))
         .route("/v1/bridges", get(bridges))
@@ -100,10 +109,6 @@ fn router(admin: Admin) -> Router {
         .route("/v1/flows", get(listed::<FlowView>))
         .route("/v1/counters", get(listed::<CounterView>))
         .route("/v1/events", get(events))
-        .route("/v1/topology", get(newest).post(publish))
-        .route("/v1/trace", post(trace))
-        .route("/v1/command", post(command))
-        .route("/metrics", get(metrics))
         .fallback(|| async {
             failure(StatusCode::NOT_FOUND, "there is nothing here; see /v1/status".to_owned())
         })
@@ -122,6 +127,22 @@ async fn once_started(State(admin): State<Admin>, request: AxumRequest, next: Ne
             failure(StatusCode::SERVICE_UNAVAILABLE, format!("the daemon is starting: {step}; ask again"))
         }
     }
+}
+
+/// Refuses a query where none is taken: what is passed over may be what was meant.
+async fn no_query(request: AxumRequest, next: Next) -> Response {
+    match request.uri().query() {
+        None | Some("") => next.run(request).await,
+        Some(query) => {
+            let (path, query) = (request.uri().path(), beginning(query, MOST_REPEATED));
+            failure(StatusCode::BAD_REQUEST, format!("{path} takes no query, and was given ?{query}"))
+        }
+    }
+}
+
+/// A query that cannot be understood.
+fn wrong_query(rejection: &QueryRejection) -> Response {
+    failure(StatusCode::BAD_REQUEST, unread::of_query(&rejection.body_text()))
 }
 
 /// Says by which methods a path can be asked (RFC 9110 15.5.6).
@@ -154,14 +175,14 @@ type AskedOf = Result<Query<Asked>, QueryRejection>;
 async fn listed<T: Listed>(State(admin): State<Admin>, asked: AskedOf) -> Response {
     match asked {
         Ok(Query(asked)) => written(list::list::<T>(&admin.requests, &asked).await).await,
-        Err(rejection) => failure(StatusCode::BAD_REQUEST, rejection.body_text()),
+        Err(rejection) => wrong_query(&rejection),
     }
 }
 
 async fn bridges(State(admin): State<Admin>, asked: AskedOf) -> Response {
     match asked {
         Ok(Query(asked)) => written(list::bridges(&admin.requests, &asked).await).await,
-        Err(rejection) => failure(StatusCode::BAD_REQUEST, rejection.body_text()),
+        Err(rejection) => wrong_query(&rejection),
     }
 }
 
@@ -185,7 +206,7 @@ fn status_of(error: &ListError) -> StatusCode {
 /// What is asked of the journal.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Newest {
+struct NewestEvents {
     /// How many.
     #[serde(default = "usual_number")]
     newest: usize,
@@ -195,10 +216,10 @@ fn usual_number() -> usize {
     nsdb::Query::default().newest
 }
 
-async fn events(State(admin): State<Admin>, asked: Result<Query<Newest>, QueryRejection>) -> Response {
-    let Query(Newest { newest }) = match asked {
+async fn events(State(admin): State<Admin>, asked: Result<Query<NewestEvents>, QueryRejection>) -> Response {
+    let Query(NewestEvents { newest }) = match asked {
         Ok(asked) => asked,
-        Err(rejection) => return failure(StatusCode::BAD_REQUEST, rejection.body_text()),
+        Err(rejection) => return wrong_query(&rejection),
     };
     match journal::read(&admin.store, newest.min(MAX_EVENTS)).await {
         Ok(events) => Json(events).into_response(),
@@ -211,7 +232,13 @@ async fn newest(State(admin): State<Admin>) -> Response {
     let here = tokio::runtime::Handle::current();
     let read = move || {
         let published = match here.block_on(topology::newest(&admin.store)) {
-            Ok(Some((revision, description))) => Published { revision: revision.get(), description },
+            Ok(Some(Newest { revision, stored })) => match stored {
+                Ok(stored) => Published { revision: revision.get(), description: stored.description },
+                Err(why) => {
+                    let error = format!("revision {revision} in the store cannot be read: {why}");
+                    return failure(StatusCode::INTERNAL_SERVER_ERROR, error);
+                }
+            },
             Ok(None) => Published { revision: 0, description: Description::default() },
             Err(error) => return failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         };
@@ -324,6 +351,8 @@ fn failure(status: StatusCode, error: String) -> Response {
 
 /// Longest body of a request: a description of 4 094 VLANs is about 1 MiB.
 const MAX_BODY: usize = 16 << 20;
+/// Characters of a query that are repeated.
+const MOST_REPEATED: usize = 64;
 /// Events in one answer.
 const MAX_EVENTS: usize = 10_000;
 

@@ -5,10 +5,11 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::mpsc;
 use vlan::addr::MacAddr;
+use vlan::model::value::quote;
 use vlan::time::Instant;
 use vlan::vid::Vid;
 
@@ -25,7 +26,7 @@ pub struct Asked {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
     /// Only of this VLAN.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "vid")]
     pub vlan: Option<Vid>,
     /// Only with this address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,6 +44,14 @@ pub struct Asked {
 
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+/// As text has a VID everywhere: without a sign and a leading zero.
+fn vid<'de, D: Deserializer<'de>>(query: D) -> Result<Option<Vid>, D::Error> {
+    let text = String::deserialize(query)?;
+    text.parse()
+        .map(Some)
+        .map_err(|_| D::Error::custom(format!("{} is no VLAN, allowed is 1 to 4094", quote(&text))))
 }
 
 /// Something that there may be many of.
@@ -132,7 +141,7 @@ impl Asked {
         let Some(sort) = &self.sort else { return Ok(T::ORDERS[0].1) };
         T::ORDERS.iter().find(|(name, _)| name == sort).map(|(_, order)| *order).ok_or_else(|| {
             let names: Vec<&str> = T::ORDERS.iter().map(|(name, _)| *name).collect();
-            wrong(format!("{} cannot be sorted by {sort:?}: {}", T::NAME, names.join(", ")))
+            wrong(format!("{} cannot be sorted by {}: {}", T::NAME, quote(sort), names.join(", ")))
         })
     }
 

@@ -3,17 +3,28 @@
 //! The socket refuses what it does not know, as the file does: a key that is passed over does something else than its writer meant.
 
 use vlan::model::nearest::nearest;
-use vlan::model::shown::printable;
+use vlan::model::shown::beginning;
 use vlan::model::value::quote;
 
 /// What is wrong, and where, on one line.
 pub(crate) fn in_words(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let Some(Unknown { what, word, known }) = Unknown::of(&text) else { return brief(&text) };
     let place = match error.line() {
         0 => String::new(),
         line => format!(" at line {line} column {}", error.column()),
     };
+    told(&error.to_string(), &place)
+}
+
+/// The same of the query of a request, by what its reader says.
+pub(crate) fn of_query(text: &str) -> String {
+    // In front of it are what failed and, of a key that is known, that key.
+    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
+    let unknown = text.find(UNKNOWN_KEY).map(|at| &text[at..]);
+    told(unknown.unwrap_or(text), "")
+}
+
+fn told(text: &str, place: &str) -> String {
+    let Some(Unknown { what, word, known }) = Unknown::of(text) else { return beginning(text, LONGEST) };
     let allowed = match (nearest(word, known.iter().copied()), known.as_slice()) {
         (Some(meant), _) => format!("the nearest known one is {}", quote(meant)),
         (None, []) => "none is allowed here".to_owned(),
@@ -42,7 +53,7 @@ struct Unknown<'t> {
 impl<'t> Unknown<'t> {
     /// What serde says of one (`unknown_field` and `unknown_variant` of `serde::de::Error`): there is no other way to hear it.
     fn of(text: &'t str) -> Option<Unknown<'t>> {
-        let field = text.strip_prefix("unknown field `").map(|rest| (KEY, rest));
+        let field = text.strip_prefix(UNKNOWN_KEY).map(|rest| (KEY, rest));
         let (what, rest) =
             field.or_else(|| text.strip_prefix("unknown variant `").map(|rest| ("word", rest)))?;
         // What is known has no such words in it, what was given may.
@@ -52,15 +63,8 @@ impl<'t> Unknown<'t> {
     }
 }
 
-/// Fit for a terminal, and not as long as what was sent.
-fn brief(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        None => printable(text),
-        Some((end, _)) => format!("{}…", printable(&text[..end])),
-    }
-}
-
 const KEY: &str = "key";
+const UNKNOWN_KEY: &str = "unknown field `";
 /// Characters of a message that are told.
 const LONGEST: usize = 300;
 

@@ -70,7 +70,17 @@ fn what_a_list_does_not_have_is_told_with_what_it_has() {
         let said = gateway.ask(&[&["show", "macs"], &words[..]].concat());
         assert_eq!(said.code, 64, "{words:?}: {}", said.err);
     }
-    for query in ["?vlan=0", "?limit=0", "?sort=age", "?colour=red", "?down=perhaps"] {
+    for query in [
+        "?vlan=0",
+        "?vlan=05",
+        "?vlan=%2b5",
+        "?vlan=",
+        "?vlan=4095",
+        "?limit=0",
+        "?sort=age",
+        "?colour=red",
+        "?down=perhaps",
+    ] {
         let (status, body) = gateway.http("GET", &format!("/v1/macs{query}"), b"");
         let error = serde_json::from_str::<Value>(&body).unwrap()["error"].as_str().map(str::to_owned);
         assert!(status == 400 && error.is_some(), "{query}: {status} {body}");

@@ -162,6 +162,85 @@ fn a_key_that_is_unknown_is_told_with_the_one_that_was_meant() {
     }
 }
 
+/// What is passed over may be what was meant: `?down=true` of a list that is asked for as the status.
+#[test]
+fn a_query_that_a_path_does_not_take_is_refused() {
+    let gateway = Gateway::running();
+    let ask = |method: &str, path: &str, body: &str| {
+        let (code, said) = gateway.http(method, path, body.as_bytes());
+        (
+            code,
+            serde_json::from_str::<Value>(&said)
+                .map_or(said, |said| said["error"].as_str().unwrap_or_default().to_owned()),
+        )
+    };
+    for (method, path, body) in [
+        ("GET", "/v1/status", ""),
+        ("GET", "/v1/topology", ""),
+        ("POST", "/v1/topology", "{}"),
+        ("POST", "/v1/trace", "{\"port\":\"leaf1\",\"frame\":[1]}"),
+        ("POST", "/v1/command", "{\"flush-addresses\":{}}"),
+        ("GET", "/metrics", ""),
+    ] {
+        for query in ["down=true", "x", "%1b=1"] {
+            let (code, said) = ask(method, &format!("{path}?{query}"), body);
+            let expected = format!("{path} takes no query, and was given ?{query}");
+            assert_eq!((code, said), (400, expected), "{method} {path}?{query}");
+        }
+    }
+    for path in ["/v1/status?", "/v1/topology", "/metrics?", "/v1/macs?limit=1", "/v1/events?newest=1"] {
+        assert_eq!(gateway.http("GET", path, b"").0, 200, "{path}");
+    }
+    let lists = ["ports", "trunks", "bridges", "macs", "flows", "counters"];
+    for list in lists {
+        let (code, said) = ask("GET", &format!("/v1/{list}?limt=1"), "");
+        let expected = "\"limt\" is an unknown key, the nearest known one is \"limit\"";
+        assert_eq!((code, said.as_str()), (400, expected), "{list}");
+    }
+    for (path, expected) in [
+        ("/v1/macs?vlan=05", "vlan: \"05\" is no VLAN, allowed is 1 to 4094"),
+        ("/v1/macs?limit=99999999999999999999", "limit: number too large to fit in target type"),
+        ("/v1/events?newst=5", "\"newst\" is an unknown key, the nearest known one is \"newest\""),
+        (
+            "/v1/macs?colour=red",
+            "\"colour\" is an unknown key, allowed are \"port\", \"vlan\", \"mac\", \"down\", \"sort\", \"limit\"",
+        ),
+    ] {
+        assert_eq!(ask("GET", path, ""), (400, expected.to_owned()));
+    }
+    // What is repeated of it is short, and fit for a terminal.
+    let (code, said) = ask("GET", &format!("/v1/macs?%1b%5b31m%e2%80%ae{}=1", "x".repeat(10_000)), "");
+    assert!(
+        code == 400 && said.len() < 400 && said.chars().all(vlan::model::shown::is_shown),
+        "{code} {said}"
+    );
+}
+
+/// A file has no word for it, so what is in force could not be written as a file.
+#[test]
+fn what_a_file_cannot_say_is_refused() {
+    let gateway = Gateway::running();
+    let (_, published) = gateway.http("GET", "/v1/topology", b"");
+    let published: Value = serde_json::from_str(&published).unwrap();
+    let post = |nanos: u32| {
+        let mut description = published["description"].clone();
+        description["bridges"][0]["ageing"] = json!({"secs": 300, "nanos": nanos});
+        let proposal = json!({"expected": null, "description": description, "author": "test", "note": ""});
+        gateway.http("POST", "/v1/topology", proposal.to_string().as_bytes())
+    };
+    for (nanos, time) in [(1, "300.000000001s"), (999_999, "300.000999999s"), (1_500_000, "300.0015s")] {
+        let (code, said) = post(nanos);
+        let expected =
+            format!("bridges.1.ageing: {time} is no whole number of milliseconds, allowed is 10s to");
+        assert_eq!((code, said.contains(&expected)), (422, true), "{said}");
+    }
+    assert_eq!(gateway.revision(), 1);
+    assert_eq!(post(2_000_000).0, 200);
+    gateway.wait_for("revision 2", |gateway| gateway.revision() == 2);
+    let plan = gateway.ask_about_file("plan", &[]).done();
+    assert!(plan.contains("~ bridges.dc1.ageing: 300002ms -> 300s"), "{plan}");
+}
+
 #[test]
 fn a_method_that_a_path_does_not_have_is_told_with_those_that_it_has() {
     let gateway = Gateway::running();

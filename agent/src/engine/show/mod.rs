@@ -4,6 +4,7 @@
 use vlan::addr::MacAddr;
 use vlan::model::id::Location;
 use vlan::model::port::Port;
+use vlan::model::value::quote;
 use vlan::time::Instant;
 use vlan::vid::Vid;
 
@@ -72,7 +73,7 @@ impl Engine {
             let names = topology.ports().iter().map(|port| port.name.as_str());
             let near = vlan::model::nearest::nearest(name, names);
             let hint = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
-            format!("{name:?} is no port of the topology in force, nor a link of one{hint}")
+            format!("{} is no port of the topology in force, nor a link of one{hint}", quote(name))
         })
     }
 
