@@ -12,11 +12,11 @@ use tracing::{info, warn};
 
 use crate::driver::Driver;
 use crate::engine::{Engine, Settings};
-use crate::input::SavedAddress;
+use crate::input::{Input, SavedAddress};
 use crate::journal;
 use crate::output::SavedPiece;
 use crate::record::{RecordError, RecordFile, Recorder};
-use crate::runtime::{Arrived, Opener, Wiring};
+use crate::runtime::{Opener, Wiring};
 use crate::serving::Serving;
 use crate::supervise::keep;
 use crate::topology;
@@ -134,7 +134,7 @@ pub async fn run<D: FlowTable + 'static>(
 /// The tasks that can be started again at any moment.
 fn keep_tasks(
     store: &Arc<Store>,
-    arrivals: mpsc::Sender<Arrived>,
+    arrivals: mpsc::Sender<Input>,
     saved: mpsc::Receiver<SavedPiece>,
 ) -> [AbortOnDropHandle<()>; 4] {
     let store = || Arc::clone(store);

@@ -1,57 +1,105 @@
-//! How a description is laid out in the store: a shard for each bridge with what hangs on it, one for each host. A change of one
-//! bridge writes one shard, and an agent that has none of its ports need not read it.
+//! How a topology is laid out in the store: a shard for each bridge with what hangs on it, one for each host, one for the counters of
+//! numbers. A change of one object writes one shard, and an agent that has none of a bridge's ports need not read it.
 //!
-//! A shard is one line of JSON with sorted keys, so that equal content has equal bytes, an operator can read it, and a field can be
-//! added: what says nothing (`null`, `false`) is left out, and what is left out is what it was before there was such a field. `format`
-//! says which layout it is. A bridge with very many objects goes on in further shards.
+//! A shard is one line of JSON with sorted keys, so that equal content has equal bytes and an operator can read it. Its objects are in
+//! the words of the file ([`crate::tree`]). `format` says which layout it is, `needs` which features its reader must know: to pass one over
+//! might open what it closes. Other keys that a reader does not know are passed on as they are. Of a bridge with many objects each kind
+//! goes on in further shards.
+//!
+//! ```text
+//! hosts/gw1                 {"format":3,"host":{…},"number":1}
+//! bridges/vub8              {"bridge":{…},"format":3,"ports":[…],"segments":[…]}
+//! parts/vub8/ports/vm4711   {"format":3,"ports":[…]}
+//! numbers                   {"format":3,"next-host":2,"next-vni":8388608}
+//! ```
 
 mod format1;
+mod format2;
+mod parts;
+mod shard;
 
 use std::collections::BTreeMap;
 
 use nsdb::ShardName;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use vlan::model::description::{Bridge, Description, Host, Peering, Port};
+use serde_json::{Map, Value};
+use vlan::model::description::Description;
+use vlan::model::numbers::Numbers;
 
-use crate::door::unread::unknown_key;
+use crate::tree::{Tree, TreeMistake};
+use shard::{BridgeShard, HostShard, NumbersShard, Segment};
 
-/// A host and its place in the file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HostShard {
-    host: (u32, Host),
+/// A topology as it is stored.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Stored {
+    /// What it declares, sorted by names.
+    pub description: Description,
+    /// The numbers that were dealt out to it; `None` in a store that was written before there were any.
+    pub numbers: Option<Numbers>,
+    /// What a newer version wrote that need not be known.
+    pub unknown: Unknown,
 }
 
-/// A bridge, its VLANs and its ports, each with its place in the file; or more of the latter, without the bridge.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct BridgeShard {
-    bridge: Option<(u32, Bridge)>,
-    vlans: Vec<(u32, Peering)>,
-    trunks: Vec<(u32, Port)>,
-    ports: Vec<(u32, Port)>,
+/// What is passed on as it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Unknown {
+    /// Keys of objects, by path (`ports.vm1`), and of shards, by name (`hosts/gw1`).
+    keys: BTreeMap<String, Map<String, Value>>,
+    /// Shards of other kinds.
+    shards: BTreeMap<ShardName, Vec<u8>>,
+}
+
+impl From<Description> for Stored {
+    fn from(description: Description) -> Stored {
+        Stored { description: description.in_order(), ..Stored::default() }
+    }
+}
+
+impl Stored {
+    /// What is stored behind `before`: what is not known of the objects that stay is passed on.
+    pub fn after(before: Option<&Stored>, description: &Description, numbers: Numbers) -> Stored {
+        let unknown = before.map_or_else(Unknown::default, |before| before.unknown.of_those_in(description));
+        Stored { description: description.in_order(), numbers: Some(numbers), unknown }
+    }
+}
+
+impl Unknown {
+    fn of_those_in(&self, description: &Description) -> Unknown {
+        let mut kept = Unknown { shards: self.shards.clone(), ..Unknown::default() };
+        if self.keys.is_empty() {
+            return kept;
+        }
+        let hosts = description
+            .hosts
+            .iter()
+            .flat_map(|host| [format!("hosts.{}", host.name), format!("{HOSTS}{}", host.name)]);
+        let bridges = description
+            .bridges
+            .iter()
+            .flat_map(|bridge| [format!("bridges.{}", bridge.name), format!("{BRIDGES}{}", bridge.name)]);
+        let vlans =
+            description.vlans.iter().map(|peering| format!("vlans {}.{}", peering.bridge, peering.vid));
+        let trunks = description.trunks.iter().map(|trunk| format!("trunks.{}", trunk.name));
+        let ports = description.ports.iter().map(|port| format!("ports.{}", port.name));
+        let paths = hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports).chain([NUMBERS.to_owned()]);
+        for path in paths {
+            if let Some(keys) = self.keys.get(&path) {
+                kept.keys.insert(path, keys.clone());
+            }
+        }
+        kept
+    }
 }
 
 /// A stored topology that cannot be read or written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DocumentError {
-    /// A shard of the first format has bytes that are not what its name says.
-    #[error("shard {name}: {source}")]
+    /// A shard's bytes are not what its name says.
+    #[error("shard {name}: {why}")]
     Shard {
         /// The shard.
         name: String,
         /// Why.
-        source: nsdb::schema::SchemaError,
-    },
-    /// A shard's text is not what its name says.
-    #[error("shard {name}: {source}")]
-    Text {
-        /// The shard.
-        name: String,
-        /// Why.
-        source: serde_json::Error,
+        why: String,
     },
     /// What would be stored does not say what it was made of.
     #[error("this cannot be stored, since it would be read as something else: {why}; please report it")]
@@ -60,20 +108,39 @@ pub enum DocumentError {
         why: String,
     },
     /// A shard is of a format that this version does not know.
-    #[error("shard {name} has format {found}, this version reads up to {FORMAT}; a newer version wrote it?")]
+    #[error(
+        "shard {name} has format {found}, this version reads up to {}; a newer version wrote it?",
+        shard::FORMAT
+    )]
     Format {
         /// The shard.
         name: String,
         /// What it says.
         found: Value,
     },
-    /// A shard says something that this version does not know, and which it must not overlook.
+    /// A shard needs a reader that knows more.
+    #[error("shard {name} needs {feature:?}, which this version does not know; a newer version wrote it")]
+    Needs {
+        /// The shard.
+        name: String,
+        /// The feature.
+        feature: String,
+    },
+    /// A shard has a key where none can be passed over.
     #[error("shard {name} has {key:?}, which this version does not know; a newer version wrote it?")]
     Key {
         /// The shard.
         name: String,
         /// The key.
         key: String,
+    },
+    /// An object says nothing that the model knows.
+    #[error("shard {name}: {mistake}")]
+    Object {
+        /// The shard, or what all of them are.
+        name: String,
+        /// Which object, and what is wrong with it.
+        mistake: TreeMistake,
     },
     /// An object's name cannot be a shard's.
     #[error("{name:?} cannot be stored: {reason}")]
@@ -83,35 +150,43 @@ pub enum DocumentError {
         /// Why.
         reason: String,
     },
-    /// A shard of a kind that this version does not know.
-    #[error(
-        "shard {0:?} is of no known kind, \"bridges/NAME\", \"parts/NAME/2\" and \"hosts/NAME\" are; a newer version wrote it?"
-    )]
-    Unknown(String),
 }
 
-/// The shards of a description.
+impl DocumentError {
+    /// Whether the topology itself cannot be stored, whichever store it is.
+    pub fn is_of_topology(&self) -> bool {
+        matches!(self, DocumentError::Name { .. } | DocumentError::Differs { .. })
+    }
+}
+
+/// The shards of a topology.
 ///
 /// # Errors
 /// A name that cannot be a shard's.
-pub fn to_shards(description: &Description) -> Result<BTreeMap<ShardName, Vec<u8>>, DocumentError> {
-    let mut shards = BTreeMap::new();
-    for (index, host) in description.hosts.iter().enumerate() {
-        let name = format!("{HOSTS}{}", host.name);
-        let shard = HostShard { host: (index as u32, host.clone()) };
-        shards.insert(shard_name(&name)?, encode(&name, &shard)?);
+pub fn to_shards(stored: &Stored) -> Result<BTreeMap<ShardName, Vec<u8>>, DocumentError> {
+    let Stored { description, numbers, unknown } = stored;
+    let tree = Tree::from(description);
+    let writer = shard::Writer { unknown: &unknown.keys };
+    let mut shards = unknown.shards.clone();
+    for (host, object) in &tree.hosts {
+        let number = numbers.as_ref().and_then(|numbers| numbers.hosts.get(host)).copied();
+        let shard = HostShard { host: writer.object(&format!("hosts.{host}"), object)?, number };
+        let name = format!("{HOSTS}{host}");
+        shards.insert(shard_name(&name)?, writer.shard(&name, &shard)?);
     }
-    let mut objects = Objects::of(description);
-    for (index, bridge) in description.bridges.iter().enumerate() {
-        let mut shard = objects.remove(&bridge.name);
-        shard.bridge = Some((index as u32, bridge.clone()));
-        for (number, part) in parts(shard).into_iter().enumerate() {
-            let name = match number {
-                0 => format!("{BRIDGES}{}", bridge.name),
-                more => format!("{PARTS}{}/{}", bridge.name, more + 1),
+    let mut hanging = parts::Hanging::of(&tree, numbers.as_ref(), &writer)?;
+    for (bridge, object) in &tree.bridges {
+        let object = writer.object(&format!("bridges.{bridge}"), object)?;
+        for (suffix, part) in parts::parts(object, hanging.of_bridge(bridge)) {
+            let name = match suffix {
+                None => format!("{BRIDGES}{bridge}"),
+                Some(suffix) => format!("{PARTS}{bridge}/{suffix}"),
             };
-            shards.insert(shard_name(&name)?, encode(&name, &part)?);
+            shards.insert(shard_name(&name)?, writer.shard(&name, &part)?);
         }
+    }
+    if let Some(numbers) = numbers {
+        shards.insert(shard_name(NUMBERS)?, writer.shard(NUMBERS, &NumbersShard::from(numbers))?);
     }
     Ok(shards)
 }
@@ -120,112 +195,100 @@ pub fn to_shards(description: &Description) -> Result<BTreeMap<ShardName, Vec<u8
 ///
 /// # Errors
 /// They cannot be read, or say something else.
-pub fn check_read_back(
-    description: &Description,
-    shards: &BTreeMap<ShardName, Vec<u8>>,
-) -> Result<(), DocumentError> {
-    let shards = shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-    match from_shards(shards) {
-        Ok(read) if read == *description => Ok(()),
+pub fn check_read_back(stored: &Stored, shards: &BTreeMap<ShardName, Vec<u8>>) -> Result<(), DocumentError> {
+    match from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))) {
+        Ok(read) if read == *stored => Ok(()),
         Ok(_) => Err(DocumentError::Differs { why: "a setting is lost".to_owned() }),
         Err(error) => Err(DocumentError::Differs { why: error.to_string() }),
     }
 }
 
-/// The description that shards hold, in the order of the file they came from.
+/// The topology that shards hold.
 ///
 /// # Errors
-/// A shard that is corrupt, of another version or of no known kind.
+/// A shard that is damaged, of another format, or that needs a newer version.
 pub fn from_shards<'a>(
     shards: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-) -> Result<Description, DocumentError> {
-    let (mut hosts, mut bridges) = (Vec::<(u32, Host)>::new(), Vec::new());
-    let (mut vlans, mut trunks, mut ports) = (Vec::new(), Vec::new(), Vec::new());
+) -> Result<Stored, DocumentError> {
+    let mut reading = Reading::default();
     for (name, bytes) in shards {
-        if name.starts_with(HOSTS) {
-            hosts.push(decode::<HostShard>(name, bytes, format1::read_host)?.host);
+        reading.take(name, bytes)?;
+    }
+    Ok(reading.finish())
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Reading {
+    description: Description,
+    numbers: Numbers,
+    has_numbers: bool,
+    unknown: Unknown,
+}
+
+impl Reading {
+    fn take(&mut self, name: &str, bytes: &[u8]) -> Result<(), DocumentError> {
+        let value = match bytes.first() {
+            None | Some(&format1::FORMAT) => format2::take(name, format1::read(name, bytes)?)?,
+            Some(_) => {
+                let value = shard::parse(name, bytes)?;
+                if value[shard::FORMAT_KEY] == format2::FORMAT {
+                    format2::take(name, value)?
+                } else {
+                    return self.take_newest(name, value, bytes);
+                }
+            }
+        };
+        self.add(value);
+        Ok(())
+    }
+
+    fn take_newest(&mut self, name: &str, value: Value, bytes: &[u8]) -> Result<(), DocumentError> {
+        let mut reader = shard::Reader::new(name, value)?;
+        if let Some(host) = name.strip_prefix(HOSTS) {
+            let HostShard { host: object, number } = reader.shard()?;
+            if let Some(number) = number {
+                self.numbers.hosts.insert(host.to_owned(), number);
+            }
+            let object = reader.object(format!("hosts.{host}"), object)?;
+            let hosts = [(host.to_owned(), object)].into();
+            self.add(reader.described(&Tree { hosts, ..Tree::default() })?);
         } else if name.starts_with(BRIDGES) || name.starts_with(PARTS) {
-            let shard: BridgeShard = decode(name, bytes, format1::read_bridge)?;
-            bridges.extend(shard.bridge);
-            vlans.extend(shard.vlans);
-            trunks.extend(shard.trunks);
-            ports.extend(shard.ports);
+            let shard: BridgeShard = reader.shard()?;
+            for Segment { segment, vni } in &shard.segments {
+                self.numbers.segments.insert(segment.clone(), *vni);
+            }
+            let tree = shard.into_tree(name.strip_prefix(BRIDGES), &mut reader)?;
+            self.add(reader.described(&tree)?);
+        } else if name == NUMBERS {
+            let shard: NumbersShard = reader.shard()?;
+            self.has_numbers = true;
+            (self.numbers.next_host, self.numbers.next_vni) = (shard.next_host, shard.next_vni);
+            self.numbers.retired = shard.retired;
         } else {
-            return Err(DocumentError::Unknown(name.to_owned()));
+            self.unknown.shards.insert(shard_name(name)?, bytes.to_vec());
+            return Ok(());
+        }
+        self.unknown.keys.extend(reader.unknown);
+        Ok(())
+    }
+
+    fn add(&mut self, more: Description) {
+        let Description { hosts, bridges, vlans, trunks, ports } = more;
+        self.description.hosts.extend(hosts);
+        self.description.bridges.extend(bridges);
+        self.description.vlans.extend(vlans);
+        self.description.trunks.extend(trunks);
+        self.description.ports.extend(ports);
+    }
+
+    fn finish(self) -> Stored {
+        Stored {
+            description: self.description.in_order(),
+            numbers: self.has_numbers.then_some(self.numbers),
+            unknown: self.unknown,
         }
     }
-    Ok(Description {
-        hosts: in_order(hosts),
-        bridges: in_order(bridges),
-        vlans: in_order(vlans),
-        trunks: in_order(trunks),
-        ports: in_order(ports),
-    })
-}
-
-/// What hangs on each bridge.
-struct Objects<'a>(BTreeMap<&'a str, BridgeShard>);
-
-impl<'a> Objects<'a> {
-    fn of(description: &'a Description) -> Objects<'a> {
-        let mut all = BTreeMap::<&str, BridgeShard>::new();
-        for (index, peering) in (0..).zip(&description.vlans) {
-            all.entry(&peering.bridge).or_default().vlans.push((index, peering.clone()));
-        }
-        for (index, port) in (0..).zip(&description.trunks) {
-            all.entry(&port.bridge).or_default().trunks.push((index, port.clone()));
-        }
-        for (index, port) in (0..).zip(&description.ports) {
-            all.entry(&port.bridge).or_default().ports.push((index, port.clone()));
-        }
-        Objects(all)
-    }
-
-    fn remove(&mut self, bridge: &str) -> BridgeShard {
-        self.0.remove(bridge).unwrap_or_default()
-    }
-}
-
-/// A bridge's shard in pieces: one shard of the store has a limit in bytes.
-fn parts(shard: BridgeShard) -> Vec<BridgeShard> {
-    let first = BridgeShard { bridge: shard.bridge, ..BridgeShard::default() };
-    let mut parts = Parts { all: vec![first], bytes: 0 };
-    for trunk in shard.trunks {
-        parts.with_room_for(&trunk).trunks.push(trunk);
-    }
-    for peering in shard.vlans {
-        parts.with_room_for(&peering).vlans.push(peering);
-    }
-    for port in shard.ports {
-        parts.with_room_for(&port).ports.push(port);
-    }
-    parts.all
-}
-
-struct Parts {
-    all: Vec<BridgeShard>,
-    /// What the last part's objects take at most.
-    bytes: usize,
-}
-
-impl Parts {
-    /// The last part, or a new one if this object would make it too large.
-    fn with_room_for(&mut self, object: &impl Serialize) -> &mut BridgeShard {
-        let bytes = serde_json::to_string(object).map_or(0, |text| text.len());
-        let is_full = self.bytes > 0 && self.bytes + bytes > PART_BYTES;
-        if is_full || self.all.is_empty() {
-            self.all.push(BridgeShard::default());
-            self.bytes = 0;
-        }
-        self.bytes += bytes;
-        let last = self.all.len() - 1;
-        &mut self.all[last]
-    }
-}
-
-fn in_order<T>(mut objects: Vec<(u32, T)>) -> Vec<T> {
-    objects.sort_by_key(|(index, _)| *index);
-    objects.into_iter().map(|(_, object)| object).collect()
 }
 
 fn shard_name(name: &str) -> Result<ShardName, DocumentError> {
@@ -233,57 +296,11 @@ fn shard_name(name: &str) -> Result<ShardName, DocumentError> {
         .map_err(|error| DocumentError::Name { name: name.to_owned(), reason: error.to_string() })
 }
 
-fn encode<T: Serialize>(name: &str, document: &T) -> Result<Vec<u8>, DocumentError> {
-    let failed = |source| DocumentError::Text { name: name.to_owned(), source };
-    let mut value = serde_json::to_value(document).map_err(failed)?;
-    leave_out(&mut value);
-    value[FORMAT_KEY] = Value::from(FORMAT);
-    serde_json::to_vec(&value).map_err(failed)
-}
-
-/// Takes away the keys that say nothing.
-fn leave_out(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)));
-            map.values_mut().for_each(leave_out);
-        }
-        Value::Array(list) => list.iter_mut().for_each(leave_out),
-        _ => {}
-    }
-}
-
-fn decode<T: DeserializeOwned>(
-    name: &str,
-    bytes: &[u8],
-    read_format1: fn(&[u8]) -> Result<Value, nsdb::schema::SchemaError>,
-) -> Result<T, DocumentError> {
-    let damaged = |source| DocumentError::Text { name: name.to_owned(), source };
-    if bytes.first().is_none_or(|first| *first == format1::FORMAT) {
-        let value =
-            read_format1(bytes).map_err(|source| DocumentError::Shard { name: name.to_owned(), source })?;
-        return serde_json::from_value(value).map_err(damaged);
-    }
-    let mut value: Value = serde_json::from_slice(bytes).map_err(damaged)?;
-    let format = value.as_object_mut().and_then(|map| map.remove(FORMAT_KEY)).unwrap_or_default();
-    if format != FORMAT {
-        return Err(DocumentError::Format { name: name.to_owned(), found: format });
-    }
-    // To go on without a key might open what it closes.
-    serde_json::from_value(value).map_err(|source| match unknown_key(&source) {
-        Some(key) => DocumentError::Key { name: name.to_owned(), key },
-        None => damaged(source),
-    })
-}
-
 const HOSTS: &str = "hosts/";
 const BRIDGES: &str = "bridges/";
 const PARTS: &str = "parts/";
-const FORMAT_KEY: &str = "format";
-/// The layout that is written.
-const FORMAT: u8 = 2;
-/// Most bytes of a shard's objects, unless one alone has more; far below the store's limit, [`nsdb::MAX_SHARD_BYTES`].
-const PART_BYTES: usize = 400_000;
+/// The shard of the counters.
+pub(crate) const NUMBERS: &str = "numbers";
 
 #[cfg(test)]
 mod tests;

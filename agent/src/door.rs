@@ -16,6 +16,7 @@ use vlan::model::mistake::{Mistake, Place};
 use vlan::model::shown::is_shown;
 use vlan::model::topology::Topology;
 
+use crate::documents::Stored;
 use crate::door::taken::Taken;
 use crate::topology::{self, Authorship, TopologyError};
 
@@ -162,8 +163,8 @@ impl Door {
             })?;
             build(proposal)
         };
-        let proposal = if is_small { read() } else { self.aside(read).await };
-        self.let_in(proposal?).await
+        let checked = if is_small { read() } else { self.aside(read).await };
+        self.let_in(checked?).await
     }
 
     /// Publishes a proposal.
@@ -190,33 +191,35 @@ impl Door {
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(DoorError::Stopping))
     }
 
-    async fn let_in(&self, proposal: Proposal) -> Result<Accepted, DoorError> {
+    async fn let_in(&self, checked: Checked) -> Result<Accepted, DoorError> {
         let _alone = self.publishing.lock().await;
-        self.let_in_alone(&proposal).await
+        self.let_in_alone(&checked).await
     }
 
-    async fn let_in_alone(&self, proposal: &Proposal) -> Result<Accepted, DoorError> {
-        let accepted = self.make_newest(proposal).await?;
-        self.note_file(proposal, accepted.revision).await;
+    async fn let_in_alone(&self, checked: &Checked) -> Result<Accepted, DoorError> {
+        let accepted = self.make_newest(checked).await?;
+        self.note_file(&checked.proposal, accepted.revision).await;
         Ok(accepted)
     }
 
-    async fn make_newest(&self, proposal: &Proposal) -> Result<Accepted, DoorError> {
+    async fn make_newest(&self, Checked { proposal, topology }: &Checked) -> Result<Accepted, DoorError> {
         let by = Authorship { author: proposal.author.clone(), note: proposal.note.clone() };
         let mut tries = 0;
         loop {
             let newest = topology::newest(&self.store).await?;
-            let there = newest.as_ref().map_or(0, |(revision, _)| revision.get());
+            let there = newest.as_ref().map_or(0, |newest| newest.revision.get());
             if let Some(expected) = proposal.expected.filter(|expected| *expected != there) {
                 return Err(TopologyError::Conflict { expected, there }.into());
             }
-            let newest = newest.map(|(_, description)| description);
-            if newest.as_ref().is_some_and(|newest| newest.in_order() == proposal.description.in_order()) {
+            // One that cannot be read is replaced by anything that is right.
+            let stored = newest.as_ref().and_then(|newest| newest.stored.as_ref().ok());
+            let is_same = |stored: &&Stored| stored.description == proposal.description.in_order();
+            if stored.filter(is_same).is_some_and(|stored| stored.numbers.is_some()) {
                 return Ok(Accepted { revision: there, is_new: false });
             }
-            self.check_loss(newest.as_ref(), proposal)?;
+            self.check_loss(stored.map(|stored| &stored.description), proposal)?;
             tries += 1;
-            match topology::publish(&self.store, &proposal.description, there, &by).await {
+            match topology::publish(&self.store, topology, newest.as_ref(), &by).await {
                 Ok(revision) => return Ok(Accepted { revision: revision.get(), is_new: true }),
                 // Another process was first. What was planned against no revision is published over that one.
                 Err(error) if error.is_conflict() && proposal.expected.is_none() && tries < MOST_TRIES => {}
@@ -257,8 +260,14 @@ impl Door {
     }
 }
 
+/// A proposal that builds.
+struct Checked {
+    proposal: Proposal,
+    topology: Topology,
+}
+
 /// Checks what can be checked of a proposal by itself.
-fn build(proposal: Proposal) -> Result<Proposal, DoorError> {
+fn build(proposal: Proposal) -> Result<Checked, DoorError> {
     for (what, text) in [("author", &proposal.author), ("note", &proposal.note)] {
         // They are shown on terminals.
         if let Some(character) = text.chars().find(|character| !is_shown(*character)) {
@@ -268,7 +277,7 @@ fn build(proposal: Proposal) -> Result<Proposal, DoorError> {
         }
     }
     match Topology::build(&proposal.description) {
-        Ok(_) => Ok(proposal),
+        Ok(topology) => Ok(Checked { proposal, topology }),
         Err(mistakes) => {
             let mut lines: Vec<String> = mistakes.iter().take(MOST_MISTAKES).map(in_words).collect();
             if mistakes.len() > MOST_MISTAKES {
@@ -388,7 +397,10 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         door.publish(proposal(network(&[("gw1", &names)]))).await.unwrap();
         let said = door.publish(proposal(network(&[("gw1", &[])]))).await.unwrap_err().to_string();
-        assert!(said.contains("p0, p1, p2, p3, p4, p5, p6, p7 and 12 more would forward nothing"), "{said}");
+        assert!(
+            said.contains("p0, p1, p10, p11, p12, p13, p14, p15 and 12 more would forward nothing"),
+            "{said}"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -401,10 +413,10 @@ mod tests {
             let by = Authorship { author: "other".to_owned(), note: String::new() };
             let mut published = 0_u32;
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                let there =
-                    topology::newest_root(&theirs).await.unwrap().map_or(0, |root| root.revision.get());
-                let description = network(&[("gw1", &[["a", "b"][published as usize % 2]])]);
-                published += u32::from(topology::publish(&theirs, &description, there, &by).await.is_ok());
+                let there = topology::newest(&theirs).await.unwrap();
+                let next = network(&[("gw1", &[["a", "b"][published as usize % 2]])]);
+                let next = Topology::build(&next).unwrap();
+                published += u32::from(topology::publish(&theirs, &next, there.as_ref(), &by).await.is_ok());
                 // Sometimes it is quicker than the door, never always.
                 tokio::time::sleep(Duration::from_millis(u64::from(published % 4))).await;
             }

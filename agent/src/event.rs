@@ -23,6 +23,13 @@ pub enum Event {
         /// Its mistakes.
         mistakes: Vec<String>,
     },
+    /// A revision cannot be read: it is damaged, or a newer version wrote it. The one before stays in force.
+    RevisionUnreadable {
+        /// Its number.
+        revision: u64,
+        /// Why.
+        why: String,
+    },
     /// At the start, where the file is another than when it was published last, or by SIGHUP: it is the newest revision now.
     FileApplied {
         /// The file.
@@ -212,6 +219,7 @@ impl Event {
         match self {
             Event::Applied { .. } => "applied",
             Event::RevisionRefused { .. } => "revision-refused",
+            Event::RevisionUnreadable { .. } => "revision-unreadable",
             Event::FileApplied { .. } => "file-applied",
             Event::FileKept { .. } => "file-kept",
             Event::FileRefused { .. } => "file-refused",
@@ -252,6 +260,9 @@ impl Event {
             Event::Applied { revision } => format!("revision {revision} is in force"),
             Event::RevisionRefused { revision, mistakes } => {
                 format!("revision {revision} is refused, the one before stays: {}", mistakes.join("; "))
+            }
+            Event::RevisionUnreadable { revision, why } => {
+                format!("revision {revision} in the store cannot be read, the topology in force stays: {why}")
             }
             Event::FileApplied { file, revision, replaced, by } => {
                 format!("{file} is revision {revision} now; it replaces revision {replaced} ({by})")

@@ -8,6 +8,7 @@ use datapath::{Counters, Refusal, Upcall};
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::model::description::Description;
+use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
 use vlan::vid::Vid;
 
@@ -30,9 +31,19 @@ pub enum Input {
         revision: u64,
         /// What it declares.
         description: Box<Description>,
+        /// The numbers that were dealt out to it; provisional ones where there are none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        numbers: Option<Box<Numbers>>,
         /// The same, compiled, if somebody has had the time; otherwise the engine does it. Not recorded.
         #[serde(skip)]
         built: Option<Arc<Topology>>,
+    },
+    /// There is a revision that cannot be read: it is damaged, or a newer version wrote it. The one in force stays.
+    Unreadable {
+        /// Its number.
+        revision: u64,
+        /// Why.
+        why: String,
     },
     /// Links of this host changed.
     Link(LinkEvent),

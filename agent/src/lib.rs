@@ -55,7 +55,7 @@
 //! let now = Instant::from_secs(1);
 //! let mut engine = Engine::new(Settings::new("gw1"));
 //! engine.handle(now, Input::Observed { vports: vec![], flows: vec![] });
-//! engine.handle(now, Input::Topology { revision: 1, description: Box::new(description), built: None });
+//! engine.handle(now, Input::Topology { revision: 1, description: Box::new(description), numbers: None, built: None });
 //! engine.handle(now, Input::Link(LinkEvent::All(vec![tap8])));
 //!
 //! // What can fail has a number, and is answered by it.
@@ -113,4 +113,5 @@ pub mod socket;
 pub mod start;
 pub mod supervise;
 pub mod topology;
+pub mod tree;
 pub mod view;

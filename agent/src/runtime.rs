@@ -13,7 +13,6 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::flow::FlowChange;
@@ -22,8 +21,6 @@ use datapath::{Execute, FlowAnswer, FlowTable, Refusal, RefusalCause};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant as TokioInstant, Sleep, sleep};
 use tracing::{debug, info, warn};
-use vlan::model::description::Description;
-use vlan::model::topology::Topology;
 use vlan::time::Instant;
 
 use crate::clock;
@@ -48,23 +45,12 @@ pub enum Request {
     Command(Command),
 }
 
-/// A revision of the topology, as the store's follower passes it on.
-#[derive(Debug, Clone)]
-pub struct Arrived {
-    /// Its number.
-    pub revision: u64,
-    /// What it declares.
-    pub description: Box<Description>,
-    /// The same, compiled; `None` where it does not build.
-    pub built: Option<Arc<Topology>>,
-}
-
 /// Where a runtime gets its inputs and sends what is not for the datapath.
 pub struct Wiring {
     /// Changes of this host's links.
     pub links: mpsc::Receiver<LinkEvent>,
-    /// Revisions of the topology.
-    pub topology: mpsc::Receiver<Arrived>,
+    /// Revisions of the topology, as the store's follower passes them on.
+    pub topology: mpsc::Receiver<Input>,
     /// The socket's questions and commands.
     pub requests: mpsc::Receiver<Request>,
     /// Learned addresses to be saved.
@@ -192,10 +178,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         tokio::select! {
             _ = self.wiring.stop.changed() => Vec::new(),
             Some(request) = self.wiring.requests.recv() => answer_request(&self.engine, request),
-            Some(arrived) = self.wiring.topology.recv() => {
-                let Arrived { revision, description, built } = arrived;
-                vec![Input::Topology { revision, description, built }]
-            }
+            Some(arrived) = self.wiring.topology.recv() => vec![arrived],
             // Many at once: behind each input a few links are attached, which takes the kernel milliseconds, and one that is down must
             // not wait behind the news of all those that were.
             1.. = self.wiring.links.recv_many(&mut self.news, LINKS_AT_ONCE) => {

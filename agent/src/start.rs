@@ -18,6 +18,7 @@ use tracing::info;
 use crate::budget::Rates;
 use crate::clock;
 use crate::daemon::{self, DaemonError, Options};
+use crate::documents::Stored;
 use crate::engine::Settings;
 use crate::record::RecordFile;
 use crate::runtime::Opener;
@@ -147,7 +148,8 @@ impl FakeLinks {
     /// Makes the links that the newest revision names and that are not there yet.
     async fn make(&mut self, store: &Store) {
         let newest: Result<_, TopologyError> = topology::newest(store).await;
-        let Some((_, description)) = newest.ok().flatten() else { return };
+        let stored = newest.ok().flatten().and_then(|newest| newest.stored.ok());
+        let Some(Stored { description, .. }) = stored else { return };
         let ports = description.trunks.iter().chain(&description.ports);
         for port in ports.filter(|port| port.host == self.host) {
             if self.made.insert(port.link.clone()) {

@@ -1,16 +1,20 @@
 //! The topology in the shared store: publishing a revision, and following the newest.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use nsdb::{Change, Documents, DocumentsError, Revision, Root, Store, WallTime};
+use nsdb::{Change, Documents, DocumentsError, Revision, Root, ShardName, Store, WallTime};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::warn;
-use vlan::model::description::Description;
+use vlan::model::mistake::Mistake;
+use vlan::model::numbers::{FIRST_DEALT_VNI, Numbers};
 use vlan::model::topology::Topology;
 
 use crate::clock;
-use crate::documents::{self, DocumentError};
-use crate::runtime::Arrived;
+use crate::documents::{self, DocumentError, Stored};
+use crate::input::Input;
 
 /// Why a topology could not be read or published.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +41,16 @@ pub enum TopologyError {
         /// How often it was tried.
         tries: u32,
     },
+    /// A declared VNI is another segment's, or no number is left.
+    #[error("{}", words_of(.0))]
+    Numbers(Vec<Mistake>),
     /// The daemon is at its end.
     #[error("the daemon is stopping")]
     Stopping,
+}
+
+fn words_of(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| mistake.text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 impl TopologyError {
@@ -52,9 +63,8 @@ impl TopologyError {
     pub fn is_unstorable(&self) -> bool {
         match self {
             TopologyError::Store(error) => error.is_too_large(),
-            TopologyError::Document(error) => {
-                matches!(error, DocumentError::Name { .. } | DocumentError::Differs { .. })
-            }
+            TopologyError::Document(error) => error.is_of_topology(),
+            TopologyError::Numbers(_) => true,
             TopologyError::Conflict { .. } | TopologyError::Contended { .. } | TopologyError::Stopping => {
                 false
             }
@@ -71,15 +81,27 @@ pub struct Authorship {
     pub note: String,
 }
 
-/// The newest revision and what it declares; `None` from an empty store.
+/// The newest revision.
+#[derive(Debug)]
+pub struct Newest {
+    /// Its number.
+    pub revision: Revision,
+    /// What is stored of it; why it cannot be read, where a newer version wrote it or it is damaged.
+    pub stored: Result<Stored, String>,
+}
+
+/// The newest revision; `None` from an empty store.
 ///
 /// # Errors
-/// The store cannot be read, or what it holds is not a topology.
-pub async fn newest(store: &Store) -> Result<Option<(Revision, Description)>, TopologyError> {
-    match store.root().await? {
-        Some(root) => Ok(Some((root.revision, read(store, &root).await?))),
-        None => Ok(None),
-    }
+/// The store cannot be read now.
+pub async fn newest(store: &Store) -> Result<Option<Newest>, TopologyError> {
+    let Some(root) = newest_root(store).await? else { return Ok(None) };
+    let stored = match store.read_shards(&root, &[""]).await {
+        Ok(shards) => read(&shards).map_err(|error| error.to_string()),
+        Err(error) if error.is_retryable() => return Err(error.into()),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(Some(Newest { revision: root.revision, stored }))
 }
 
 /// The newest revision, without what it declares; `None` from an empty store.
@@ -90,64 +112,134 @@ pub async fn newest_root(store: &Store) -> Result<Option<Root>, TopologyError> {
     Ok(store.root().await?)
 }
 
-async fn read(store: &Store, root: &Root) -> Result<Description, TopologyError> {
-    let shards = store.read_shards(root, &[""]).await?;
-    Ok(documents::from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))?)
+fn read(shards: &BTreeMap<ShardName, Vec<u8>>) -> Result<Stored, DocumentError> {
+    documents::from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
 }
 
-/// Makes `description` the revision after `there` (0: an empty store), whatever it declares; [`crate::door`] has checked it.
+/// Makes a topology the revision after `before`, whatever it declares; [`crate::door`] has checked it. Its numbers are dealt out here.
 ///
 /// # Errors
-/// A conflict if `there` is not the newest any more; the store refused.
+/// A conflict if `before` is not the newest any more; a VNI that is another segment's; the store refused.
 pub async fn publish(
     store: &Store,
-    description: &Description,
-    there: u64,
+    topology: &Topology,
+    before: Option<&Newest>,
     by: &Authorship,
 ) -> Result<Revision, TopologyError> {
-    let shards = documents::to_shards(description)?;
-    documents::check_read_back(description, &shards)?;
+    let kept = before.and_then(|newest| newest.stored.as_ref().ok());
+    let numbers = match (before, kept) {
+        (_, Some(stored)) => stored.numbers.clone().unwrap_or_default(),
+        (None, None) => Numbers::default(),
+        (Some(newest), None) => numbers_of(store, newest.revision).await?,
+    };
+    let numbers = numbers.after(topology).map_err(TopologyError::Numbers)?;
+    let stored = Stored::after(kept, topology.description(), numbers);
+    let shards = documents::to_shards(&stored)?;
+    documents::check_read_back(&stored, &shards)?;
     let change = Change::new(by.author.clone(), WallTime::from_millis(clock::wall_ms()), by.note.clone());
-    match store.publish(Revision::new(there), shards, change).await {
+    let expected = before.map(|newest| newest.revision);
+    match store.publish(expected, shards, change).await {
         Ok(revision) => Ok(revision),
         Err(error) if error.is_conflict() => {
-            let now_there = store.root().await?.map_or(0, |root| root.revision.get());
-            Err(TopologyError::Conflict { expected: there, there: now_there })
+            let there = store.root().await?.map_or(0, |root| root.revision.get());
+            Err(TopologyError::Conflict { expected: expected.map_or(0, Revision::get), there })
         }
         Err(error) => Err(error.into()),
     }
 }
 
+/// The numbers of a revision that cannot be read as a whole: none may be dealt out twice, whatever else is lost.
+async fn numbers_of(store: &Store, revision: Revision) -> Result<Numbers, TopologyError> {
+    let root = newest_root(store).await?.filter(|root| root.revision == revision);
+    let Some(root) = root else {
+        return Err(TopologyError::Contended { tries: 1 });
+    };
+    let shards = store.read_shards(&root, &[documents::NUMBERS]).await;
+    let numbers = shards.ok().and_then(|shards| read(&shards).ok()?.numbers);
+    Ok(numbers.unwrap_or_else(|| {
+        // Those that were dealt out are lost with it; that many have never been dealt out by one store.
+        let next_vni = FIRST_DEALT_VNI + SKIPPED;
+        Numbers { next_host: 1 + SKIPPED, next_vni, ..Numbers::default() }
+    }))
+}
+
 /// The newest revision, read and compiled where nobody waits for the thread: of thousands of ports that takes a while, and this thread
 /// answers questions. One that does not build comes without a topology; the engine finds the mistakes again, and tells them.
-async fn arrive(store: &Store) -> Result<Option<Arrived>, TopologyError> {
-    let Some(root) = store.root().await? else { return Ok(None) };
-    let shards = store.read_shards(&root, &[""]).await?;
+async fn arrive(store: &Arc<Store>) -> Result<Option<Input>, TopologyError> {
+    let (here, store) = (Handle::current(), Arc::clone(store));
     let read = move || {
-        let shards = shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-        let description = Box::new(documents::from_shards(shards)?);
-        let built = Topology::build(&description).ok().map(Arc::new);
-        Ok(Some(Arrived { revision: root.revision.get(), description, built }))
+        let Some(Newest { revision, stored }) = here.block_on(newest(&store))? else { return Ok(None) };
+        let revision = revision.get();
+        Ok(Some(match stored {
+            Ok(stored) => input(revision, stored),
+            Err(why) => Input::Unreadable { revision, why },
+        }))
     };
     tokio::task::spawn_blocking(read).await.map_err(|_| TopologyError::Stopping)?
 }
 
-/// Passes on the newest revision, now and whenever it changes, until the receiver is gone.
-pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Arrived>) {
+fn input(revision: u64, stored: Stored) -> Input {
+    let Stored { description, numbers, .. } = stored;
+    let built = match &numbers {
+        Some(numbers) => Topology::with_numbers(&description, numbers),
+        None => Topology::build(&description),
+    };
+    let built = built.ok().map(Arc::new);
+    if let Some((numbers, topology)) = numbers.as_ref().zip(built.as_ref())
+        && let Err(what) = numbers.check(topology)
+    {
+        return Input::Unreadable { revision, why: format!("{what} has no number in it") };
+    }
+    Input::Topology { revision, description: Box::new(description), numbers: numbers.map(Box::new), built }
+}
+
+/// Passes on the newest revision, now and whenever it changes, until the receiver is gone. What cannot be read is read again after a
+/// while: that it changed is not said twice.
+pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Input>) {
     let mut changes = store.watch_root();
+    let mut pause = READ_AGAIN;
     loop {
-        changes.borrow_and_update();
-        match arrive(&store).await {
+        let announced = *changes.borrow_and_update();
+        let is_read = match arrive(&store).await {
+            // As from a server that lags behind the one that announced it: what is older is not brought back.
+            Ok(arrived) if revision_of(arrived.as_ref()) < announced => {
+                warn!("the store reads an older revision than it announced, the topology in force stays");
+                false
+            }
             Ok(Some(arrived)) => {
                 if arrivals.send(arrived).await.is_err() {
                     return;
                 }
+                true
             }
-            Ok(None) => {}
-            Err(error) => warn!(%error, "the topology cannot be read, the one in force stays"),
-        }
-        if changes.changed().await.is_err() {
+            Ok(None) => true,
+            Err(error) => {
+                warn!(%error, "the store cannot be read, the topology in force stays");
+                false
+            }
+        };
+        let change = changes.changed();
+        let is_over = match is_read {
+            true => change.await.is_err(),
+            false => matches!(tokio::time::timeout(pause, change).await, Ok(Err(_))),
+        };
+        if is_over {
             return;
         }
+        pause = if is_read { READ_AGAIN } else { (pause * 2).min(LONGEST_PAUSE) };
     }
 }
+
+fn revision_of(arrived: Option<&Input>) -> Option<Revision> {
+    match arrived? {
+        Input::Topology { revision, .. } | Input::Unreadable { revision, .. } => Revision::new(*revision),
+        _ => None,
+    }
+}
+
+/// When what could not be read is read again; twice as long after each time.
+const READ_AGAIN: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Numbers that are passed over where it is lost which were dealt out.
+const SKIPPED: u32 = 1 << 20;

@@ -152,6 +152,15 @@ pub struct EventView {
     pub event: Event,
 }
 
+/// A revision that a host cannot take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// Its number.
+    pub revision: u64,
+    /// Why: it is damaged, a newer version wrote it, or it does not build.
+    pub why: String,
+}
+
 /// The whole at a glance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusView {
@@ -161,6 +170,9 @@ pub struct StatusView {
     pub revision: u64,
     /// Whether every flow is as that revision has it; false while those of the one before are still looked over.
     pub settled: bool,
+    /// A newer revision that is not in force and will not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<Unread>,
     /// The datapath: `ovs`, `fake`.
     pub datapath: String,
     /// Ports that are up, and all.

@@ -26,8 +26,9 @@ proptest! {
         let built = Topology::build(&description);
         match (config::parse("f", &text), &built) {
             (Ok(config), Ok(_)) => {
-                let shards = agent::documents::to_shards(&description).unwrap();
-                let stored = agent::documents::check_read_back(&description, &shards);
+                let stored = agent::documents::Stored::from(description.clone());
+                let shards = agent::documents::to_shards(&stored).unwrap();
+                let stored = agent::documents::check_read_back(&stored, &shards);
                 prop_assert!(stored.is_ok(), "{:?}: {}", stored, text);
                 prop_assert_eq!(config.description, description, "{}", text);
             }

@@ -86,7 +86,12 @@ impl Host {
         let mut host = Host { engine: Engine::new(settings), wire, datapath, links };
         let description = config::parse("bench", &file()).expect("a file that is right").description;
         host.handle(Input::Observed { vports: Vec::new(), flows: Vec::new() });
-        host.handle(Input::Topology { revision: 1, description: Box::new(description), built: None });
+        host.handle(Input::Topology {
+            revision: 1,
+            description: Box::new(description),
+            numbers: None,
+            built: None,
+        });
         host.settle();
         host
     }

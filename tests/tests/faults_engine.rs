@@ -37,6 +37,7 @@ fn counters_read_in_the_middle_of_a_change_are_not_taken_for_the_new_topologys()
     gateway.handle(Input::Topology {
         revision: 2,
         description: Box::new(parse(&standard::file())),
+        numbers: None,
         built: None,
     });
     assert_eq!(

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use agent::clock;
 use agent::engine::{Engine, Settings};
+use agent::input::Input;
 use agent::list::everything;
 use agent::record::{RecordFile, Recorder};
 use agent::replay::replay;
-use agent::runtime::{Arrived, Opener, Request, Runtime, Wiring, ask};
+use agent::runtime::{Opener, Request, Runtime, Wiring, ask};
 use agent::view::{CounterView, FlowView, PortView};
 use datapath::Refusal;
 use datapath::RefusalCause;
@@ -18,6 +19,9 @@ use tests::lab::frames::{BROADCAST, Frame, Mac};
 use tests::lab::standard;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+
+#[path = "faults_runtime/store.rs"]
+mod store;
 
 #[tokio::test]
 async fn a_flow_that_is_refused_costs_its_frames_the_short_cut_only() {
@@ -223,7 +227,7 @@ struct Daemon {
     requests: mpsc::Sender<Request>,
     tasks: [JoinHandle<()>; 2],
     _kept: (
-        mpsc::Sender<Arrived>,
+        mpsc::Sender<Input>,
         watch::Sender<bool>,
         mpsc::Receiver<agent::output::SavedPiece>,
         mpsc::Receiver<agent::event::Event>,
@@ -275,7 +279,12 @@ impl Daemon {
         let description =
             config::parse("gateway.toml", &standard::file()).expect("a file that is right").description;
         topology
-            .send(Arrived { revision: 1, description: Box::new(description), built: None })
+            .send(Input::Topology {
+                revision: 1,
+                description: Box::new(description),
+                numbers: None,
+                built: None,
+            })
             .await
             .expect("a runtime that runs");
         Daemon { wire, faults, requests, tasks: [running, ticking], _kept: (topology, stop, saved, told) }

@@ -128,7 +128,7 @@ fn a_link_that_was_bound_before_a_reboot_is_bound_again_and_one_that_left_the_fi
     );
     let vm5 = "[[ports]]\nname = \"vm5\"\nbridge = \"vub5\"\nhost = \"gw1\"\nlink = \"vm5\"\n";
     let without = Box::new(parse(&standard::file().replace(vm5, "")));
-    gateway.handle(Input::Topology { revision: 2, description: without, built: None });
+    gateway.handle(Input::Topology { revision: 2, description: without, numbers: None, built: None });
     gateway.pass(Duration::from_secs(10));
     assert_eq!(gateway.bound, ["leaf1", "vm8", "vm8b"], "vm8b is missing, and not forgotten");
 }
@@ -189,7 +189,7 @@ fn an_alternative_name_is_a_name_and_gives_way_to_a_proper_one() {
     gateway.settle();
     assert_eq!(port(&gateway, &wire, "vm5"), up(""));
     let both = parse(&file.replace("link = \"vm8b\"", "link = \"vm5\""));
-    gateway.handle(Input::Topology { revision: 2, description: Box::new(both), built: None });
+    gateway.handle(Input::Topology { revision: 2, description: Box::new(both), numbers: None, built: None });
     gateway.settle();
     assert_eq!(port(&gateway, &wire, "vm8b"), up(""));
     assert_eq!(port(&gateway, &wire, "vm5"), ("down".to_owned(), "the link is that of port vm8b".to_owned()));
@@ -208,7 +208,7 @@ fn a_refusal_says_what_sits_on_the_link() {
     let now = wire.now();
     engine.handle(now, Input::Observed { vports: Vec::new(), flows: Vec::new() });
     let description = Box::new(parse(&standard::file()));
-    engine.handle(now, Input::Topology { revision: 1, description, built: None });
+    engine.handle(now, Input::Topology { revision: 1, description, numbers: None, built: None });
     engine.handle(now, Input::Link(LinkEvent::All(wire.links())));
     for _ in 0..4 {
         while let Some(output) = engine.poll_output() {

@@ -267,6 +267,25 @@ impl<'de> Deserialize<'de> for VidSet {
     }
 }
 
+impl FromStr for VidSet {
+    type Err = String;
+
+    /// From ranges as they are printed, in any order; nothing is the empty set.
+    fn from_str(text: &str) -> Result<VidSet, String> {
+        let number = |text: &str| text.parse::<Vid>().ok();
+        let mut set = VidSet::new();
+        for part in text.split(',').filter(|_| !text.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let range = number(first).zip(number(last)).filter(|(first, last)| first <= last);
+            let Some((first, last)) = range else {
+                return Err(format!("{part:?} is no range of usable VLAN identifiers, 1 to 4094"));
+            };
+            set.insert_range(first, last);
+        }
+        Ok(set)
+    }
+}
+
 /// Reads a set from `"5,8,100-199"` or `[5, 8]`.
 struct Ranges;
 
@@ -278,21 +297,7 @@ impl<'de> serde::de::Visitor<'de> for Ranges {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<VidSet, E> {
-        let number = |text: &str| text.parse::<Vid>().ok();
-        let mut set = VidSet::new();
-        for part in text.split(',').filter(|_| !text.is_empty()) {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let range = number(first).zip(number(last)).filter(|(first, last)| first <= last);
-            let Some((first, last)) = range else {
-                return Err(E::custom(format_args!(
-                    "{part:?} is no range of usable VLAN identifiers, 1 to 4094"
-                )));
-            };
-            for vid in (first.get()..=last.get()).filter_map(Vid::new) {
-                set.insert(vid);
-            }
-        }
-        Ok(set)
+        text.parse().map_err(E::custom)
     }
 
     fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<VidSet, A::Error> {

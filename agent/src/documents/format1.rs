@@ -7,24 +7,23 @@ use std::time::Duration;
 
 use nsdb::schema::{self, SchemaError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use vlan::addr::MacAddr;
 use vlan::tag::{Pcp, Tpid};
 use vlan::vid::{Vid, VidSet};
 
+use super::{DocumentError, HOSTS};
+
 /// The byte that shards of this format begin with.
 pub(super) const FORMAT: u8 = 1;
 
-/// What a host's shard says, by the names of its fields: its place in the file, and the host.
-pub(super) fn read_host(bytes: &[u8]) -> Result<Value, SchemaError> {
-    let (index, host): (u32, Host) = schema::decode(FORMAT, bytes)?;
-    Ok(serde_json::json!({ "host": (index, host) }))
-}
-
-/// What a bridge's shard says, by the names of its fields.
-pub(super) fn read_bridge(bytes: &[u8]) -> Result<Value, SchemaError> {
-    let shard: BridgeShard = schema::decode(FORMAT, bytes)?;
-    Ok(serde_json::json!(shard))
+/// What a shard says, in the layout of format 2.
+pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Value, DocumentError> {
+    let read = match name.starts_with(HOSTS) {
+        true => schema::decode(FORMAT, bytes).map(|host: (u32, Host)| json!({ "host": host })),
+        false => schema::decode(FORMAT, bytes).map(|shard: BridgeShard| json!(shard)),
+    };
+    read.map_err(|error: SchemaError| DocumentError::Shard { name: name.to_owned(), why: error.to_string() })
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! Shards are canonical, of every format that was ever written, and say what they were made of.
 
-use vlan::model::description::{BridgeKind, Mode, Redundancy, TrunkMode};
+use vlan::model::description::{Bridge, BridgeKind, Flood, Host, Mode, Peering, Port, Redundancy, TrunkMode};
+use vlan::model::numbers::SegmentName;
+use vlan::model::topology::Topology;
 use vlan::tag::Tpid;
 use vlan::vid::{Vid, VidSet};
 
@@ -23,7 +25,6 @@ fn description() -> Description {
     let trunk = Port {
         mode: Mode::Trunk(mode),
         macs: vec![vlan::addr::MacAddr([2, 0, 0, 0, 0, 1])],
-        ips: vec!["192.0.2.1".parse().unwrap()],
         priority_tags: true,
         mtu: Some(9000),
         ..Port::plain("leaf1", "dc1", "gw1", "eth1")
@@ -39,21 +40,41 @@ fn description() -> Description {
     }
 }
 
+fn read(shards: &[(String, Vec<u8>)]) -> Result<Stored, DocumentError> {
+    from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
+}
+
+fn written(stored: &Stored) -> Vec<(String, Vec<u8>)> {
+    to_shards(stored).unwrap().into_iter().map(|(name, bytes)| (name.to_string(), bytes)).collect()
+}
+
+/// With the numbers of a first revision.
+fn numbered(description: &Description) -> Stored {
+    let numbers = Numbers::default().after(&Topology::build(description).unwrap()).unwrap();
+    Stored::after(None, description, numbers)
+}
+
 #[test]
-fn a_description_comes_back_from_its_shards_as_it_was() {
-    let shards = to_shards(&description()).unwrap();
-    let names: Vec<String> = shards.keys().map(ToString::to_string).collect();
-    assert_eq!(names, ["bridges/dc1", "bridges/vub8", "hosts/gw1"]);
-    let back = from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).unwrap();
-    assert_eq!(back, description());
+fn a_topology_comes_back_from_its_shards_as_it_was() {
+    for stored in [Stored::from(description()), numbered(&description())] {
+        let shards = written(&stored);
+        assert_eq!(read(&shards).unwrap(), stored);
+        let names: Vec<&str> = shards.iter().map(|(name, _)| name.as_str()).collect();
+        let expected = ["bridges/dc1", "bridges/vub8", "hosts/gw1", "numbers"];
+        assert_eq!(names, expected[..3 + usize::from(stored.numbers.is_some())]);
+    }
 }
 
 #[test]
 fn a_shard_that_is_cut_short_is_named() {
-    let shards = to_shards(&description()).unwrap();
-    let (name, bytes) = shards.iter().next().unwrap();
-    let error = from_shards([(name.as_str(), &bytes[..bytes.len() / 2])]).unwrap_err().to_string();
-    assert!(error.contains("bridges/dc1"), "{error}");
+    let mut shards = written(&numbered(&description()));
+    for nth in 0..shards.len() {
+        let whole = shards[nth].1.clone();
+        shards[nth].1.truncate(whole.len() / 2);
+        let error = read(&shards).unwrap_err().to_string();
+        assert!(error.contains(&shards[nth].0), "{error}");
+        shards[nth].1 = whole;
+    }
 }
 
 /// The shards of `format1.json` as format 1 stored them.
@@ -66,27 +87,65 @@ fn golden() -> Vec<(String, Vec<u8>)> {
     include_str!("format1.txt").lines().map(shard).collect()
 }
 
-fn read(shards: &[(String, Vec<u8>)]) -> Result<Description, DocumentError> {
-    from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
+/// The topology that the golden shards of formats 1 and 2 hold.
+fn stored_then() -> Description {
+    serde_json::from_str::<Description>(include_str!("format1.json")).unwrap().in_order()
 }
 
-fn written(description: &Description) -> Vec<(String, Vec<u8>)> {
-    let shards = to_shards(description).unwrap();
-    shards.into_iter().map(|(name, bytes)| (name.to_string(), bytes)).collect()
+/// The shards of a golden file of text: a name and a line of JSON each.
+fn golden_text(text: &str) -> Vec<(String, Vec<u8>)> {
+    let shard = |line: &str| {
+        let (name, json) = line.split_once(' ').unwrap();
+        (name.to_owned(), json.as_bytes().to_vec())
+    };
+    text.lines().map(shard).collect()
 }
 
 #[test]
-fn what_format_1_stored_is_read_and_written_anew() {
-    let stored: Description = serde_json::from_str(include_str!("format1.json")).unwrap();
-    let golden = golden();
-    assert_eq!(read(&golden).unwrap(), stored);
-    let anew = written(&stored);
-    assert!(anew.iter().all(|(_, bytes)| bytes.starts_with(b"{")));
-    assert_eq!(read(&anew).unwrap(), stored);
-    // Shards that were written at different times lie side by side.
-    let mut mixed = anew;
-    mixed[1] = golden[1].clone();
-    assert_eq!(read(&mixed).unwrap(), stored);
+fn what_earlier_formats_stored_is_read_and_written_anew() {
+    for golden in [golden(), golden_text(include_str!("format2.txt"))] {
+        let stored = read(&golden).unwrap();
+        assert_eq!(stored, Stored::from(stored_then()));
+        let anew = written(&stored);
+        assert_eq!(read(&anew).unwrap(), stored);
+        // Shards that were written at different times lie side by side.
+        let mut mixed = anew;
+        mixed[1] = golden[1].clone();
+        assert_eq!(read(&mixed).unwrap(), stored);
+    }
+}
+
+/// What is written today; a change of these bytes is a new format, or an object that has more to say.
+#[test]
+fn format_3_is_written_as_it_is_kept_here() {
+    let numbered = numbered(&in_two_hosts());
+    // Without numbers, and with every key that there is; it does not build.
+    let objects = Stored::from(stored_then());
+    for (file, golden, stored) in [
+        ("format3.txt", include_str!("format3.txt"), numbered),
+        ("format3-objects.txt", include_str!("format3-objects.txt"), objects),
+    ] {
+        let mut text = String::new();
+        for (name, bytes) in written(&stored) {
+            text += &format!("{name} {}\n", str::from_utf8(&bytes).unwrap());
+        }
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/documents/");
+            std::fs::write(format!("{path}{file}"), &text).unwrap();
+        }
+        assert_eq!(text, golden);
+        assert_eq!(read(&golden_text(golden)).unwrap(), stored);
+    }
+}
+
+/// What is on several hosts needs numbers.
+fn in_two_hosts() -> Description {
+    let mut made = description();
+    made.hosts.push(Host { name: "gw2".to_owned(), ..Host::default() });
+    made.ports.push(Port::plain("vm1", "vub8", "gw2", "tap1"));
+    made.ports
+        .push(Port { flood: Flood { withholds_unknown: true }, ..Port::plain("vm2", "vub8", "gw1", "tap2") });
+    made
 }
 
 #[tokio::test]
@@ -98,11 +157,13 @@ async fn a_store_of_format_1_is_written_anew_by_the_next_revision() {
     let store = Store::open(StoreConfig::in_memory()).unwrap();
     let old = golden().into_iter().map(|(name, bytes)| (shard_name(&name).unwrap(), bytes)).collect();
     store.publish(None, old, Change::new("old", WallTime::from_millis(1), "")).await.unwrap();
-    let (revision, mut description) = topology::newest(&store).await.unwrap().unwrap();
-    description.bridges[0].mac_limit = 7;
+    let newest = topology::newest(&store).await.unwrap().unwrap();
+    assert_eq!(newest.stored, Ok(Stored::from(stored_then())));
+    let next = Topology::build(&in_two_hosts()).unwrap();
     let by = Authorship { author: "new".to_owned(), note: String::new() };
-    topology::publish(&store, &description, revision.get(), &by).await.unwrap();
-    assert_eq!(topology::newest(&store).await.unwrap().unwrap().1, description);
+    topology::publish(&store, &next, Some(&newest), &by).await.unwrap();
+    let stored = topology::newest(&store).await.unwrap().unwrap().stored.unwrap();
+    assert_eq!(stored, numbered(&in_two_hosts()));
     let root = store.root().await.unwrap().unwrap();
     for (name, bytes) in store.read_shards(&root, &[""]).await.unwrap() {
         assert!(bytes.starts_with(b"{"), "{name} is as it was");
@@ -122,91 +183,112 @@ fn a_shard_of_format_1_that_is_cut_short_is_refused() {
 
 #[test]
 fn a_shard_is_text_with_sorted_keys_and_without_what_says_nothing() {
-    let shards = written(&description());
+    let shards = written(&numbered(&description()));
     let (_, host) = shards.iter().find(|(name, _)| name == "hosts/gw1").unwrap();
-    assert_eq!(str::from_utf8(host).unwrap(), r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1"}]}"#);
+    assert_eq!(str::from_utf8(host).unwrap(), r#"{"format":3,"host":{},"number":1}"#);
+    let (_, bridge) = shards.iter().find(|(name, _)| name == "bridges/vub8").unwrap();
+    let kind = r#""kind":"vlan-unaware","mac-limit":10,"vni":8"#;
+    let segments = r#""segments":[{"segment":"vub8","vni":8}]"#;
+    let text = str::from_utf8(bridge).unwrap();
+    assert_eq!(text, format!(r#"{{"bridge":{{"ageing":"0s",{kind}}},"format":3,{segments}}}"#));
 }
 
 #[test]
-fn what_this_version_does_not_know_is_not_overlooked() {
+fn what_a_reader_must_know_is_refused_and_other_news_is_passed_on() {
     let with = |text: &str| read(&[("hosts/gw1".to_owned(), text.as_bytes().to_vec())]);
-    assert!(with(r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1"}]}"#).is_ok());
-    assert!(with(r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1","underlay":null}]}"#).is_ok());
+    assert!(with(r#"{"format":3,"host":{"datapath":"ovs"}}"#).is_ok());
+    assert!(with(r#"{"format":3,"host":{"underlay":null},"needs":[]}"#).is_ok());
     for (text, what) in [
-        (r#"{"format":2,"host":[0,{"datapath":"auto","name":"gw1","site":"b"}]}"#, "\"site\""),
-        (r#"{"format":2,"needs":["site"],"host":[0,{"datapath":"auto","name":"gw1"}]}"#, "\"needs\""),
-        (r#"{"format":3,"host":[0,{"datapath":"auto","name":"gw1"}]}"#, "format 3"),
-        (r#"{"host":[0,{"datapath":"auto","name":"gw1"}]}"#, "format null"),
-        (r#"{"format":2,"host":[0,{"datapath":"fpga","name":"gw1"}]}"#, "`fpga`"),
+        (r#"{"format":3,"host":{},"needs":["site"]}"#, "needs \"site\""),
+        (r#"{"format":3,"host":{},"needs":"site"}"#, "invalid type"),
+        (r#"{"format":4,"host":{}}"#, "format 4"),
+        (r#"{"host":{}}"#, "format null"),
+        (r#"{"format":3}"#, "missing field `host`"),
+        (r#"{"format":3,"host":{"datapath":"fpga"}}"#, "hosts.gw1.datapath: \"fpga\", allowed are \"auto\""),
+        (r#"[3]"#, "no object"),
     ] {
         let error = with(text).unwrap_err().to_string();
         assert!(error.contains("hosts/gw1") && error.contains(what), "{error}");
     }
+    let other = |text: &str| read(&[("routers/r1".to_owned(), text.as_bytes().to_vec())]);
+    assert!(other(r#"{"format":3,"needs":["routers"]}"#).is_err());
+    assert!(other(r#"{"format":3,"router":{}}"#).is_ok());
 }
 
-/// Every object of a shard, one after another, with a key more than this version knows.
-fn with_a_key_more(value: &Value) -> Vec<Value> {
-    let mut all = Vec::new();
-    match value {
-        Value::Object(map) => {
-            let mut more = map.clone();
-            more.insert("new".to_owned(), Value::from(1));
-            all.push(Value::Object(more));
-            for (key, inner) in map {
-                let with = |inner| {
-                    let mut with = map.clone();
-                    with.insert(key.clone(), inner);
-                    Value::Object(with)
-                };
-                // VLANs to VLANs are no keys.
-                all.extend(with_a_key_more(inner).into_iter().filter(|_| key != "translate").map(with));
+/// Keys and shards that a newer version wrote are there again after this one has written another revision, as long as their objects are.
+#[test]
+fn what_is_not_known_survives_a_rewrite() {
+    let mut shards = written(&numbered(&in_two_hosts()));
+    for (_, bytes) in &mut shards {
+        let mut value: Value = serde_json::from_slice(bytes).unwrap();
+        value["of-shard"] = Value::from("x");
+        for list in ["vlans", "trunks", "ports"] {
+            for object in value.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                object["of-object"] = Value::from(7);
             }
         }
-        Value::Array(list) => {
-            for (index, inner) in list.iter().enumerate() {
-                let with = |inner| {
-                    let mut with = list.clone();
-                    with[index] = inner;
-                    Value::Array(with)
-                };
-                all.extend(with_a_key_more(inner).into_iter().map(with));
-            }
-        }
-        _ => {}
+        *bytes = serde_json::to_vec(&value).unwrap();
     }
-    all
+    let router = ("routers/r1".to_owned(), br#"{"format":3,"router":{}}"#.to_vec());
+    shards.push(router.clone());
+    let before = read(&shards).unwrap();
+    assert_eq!(before.description, in_two_hosts().in_order());
+    let mut next = in_two_hosts();
+    next.ports.pop();
+    next.trunks[0].mtu = Some(1_600);
+    let after = Stored::after(Some(&before), &next, before.numbers.clone().unwrap());
+    let shards = written(&after);
+    assert!(shards.contains(&router));
+    let text: String = shards.iter().map(|(_, bytes)| str::from_utf8(bytes).unwrap()).collect();
+    // Two hosts, two bridges and the counters; a peering, a trunk and the port that is left.
+    assert_eq!((text.matches("of-shard").count(), text.matches("of-object").count()), (5, 3));
+    assert_eq!(read(&shards).unwrap(), after);
 }
 
 #[test]
-fn no_object_of_a_shard_has_a_key_that_is_passed_over() {
-    let stored: Description = serde_json::from_str(include_str!("format1.json")).unwrap();
-    let mut tried = 0;
-    for (name, bytes) in written(&stored) {
-        for changed in with_a_key_more(&serde_json::from_slice(&bytes).unwrap()) {
-            let text = serde_json::to_vec(&changed).unwrap();
-            let error = read(&[(name.clone(), text)]).unwrap_err().to_string();
-            // The name of an enum's variant is the one key that there is.
-            let is_told = error.contains("\"new\"") || error.contains("single key");
-            assert!(error.contains(&name) && is_told, "{error}: {changed}");
-            tried += 1;
-        }
-    }
-    assert!(tried > 20, "{tried}");
+fn within_a_value_nothing_is_passed_over() {
+    let port = r#"{"bridge":"b","flood":{"new":true},"host":"h","link":"l","name":"p"}"#;
+    let text = format!(r#"{{"format":3,"ports":[{port}]}}"#);
+    let error = read(&[("bridges/b".to_owned(), text.into_bytes())]).unwrap_err().to_string();
+    assert!(error.contains("bridges/b") && error.contains("\"new\""), "{error}");
 }
 
-#[test]
-fn a_bridge_with_very_many_ports_is_stored_in_parts() {
+/// A topology of which one bridge has many objects of every kind.
+fn large() -> Description {
     let mut many = description();
-    let port = many.trunks[0].clone();
-    many.ports = (0..4_000).map(|n| Port { name: format!("vm{n}"), mtu: None, ..port.clone() }).collect();
-    let shards = written(&many);
-    let names: Vec<&str> = shards.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["bridges/dc1", "bridges/vub8", "hosts/gw1", "parts/dc1/2", "parts/dc1/3", "parts/dc1/4"]
-    );
-    assert!(shards.iter().all(|(_, bytes)| bytes.len() <= PART_BYTES + 1_000));
-    assert_eq!(read(&shards).unwrap(), many);
+    many.hosts.push(Host { name: "gw2".to_owned(), ..Host::default() });
+    many.trunks.push(Port { host: "gw2".to_owned(), name: "leaf2".to_owned(), ..many.trunks[0].clone() });
+    for trunk in &mut many.trunks {
+        trunk.macs.clear();
+    }
+    many.ports =
+        (0..2_000).map(|n| Port::plain(&format!("vm{n}"), "vub8", "gw1", &format!("tap{n}"))).collect();
+    many
+}
+
+#[test]
+fn one_object_more_changes_its_shard_and_no_other() {
+    let before = numbered(&large());
+    let shards = to_shards(&before).unwrap();
+    assert!(shards.len() > 100, "{}", shards.len());
+    assert!(shards.values().all(|bytes| bytes.len() < 20_000));
+    assert!(shards.contains_key(&shard_name("parts/dc1/segments/dc1.1").unwrap()));
+    for name in ["a", "vm1000x", "zz"] {
+        let mut more = large();
+        more.ports.insert(0, Port::plain(name, "vub8", "gw1", "new"));
+        let topology = Topology::build(&more).unwrap();
+        let numbers = before.numbers.as_ref().unwrap().after(&topology).unwrap();
+        let after = to_shards(&Stored::after(Some(&before), &more, numbers)).unwrap();
+        let changed: Vec<_> = after.iter().filter(|(name, bytes)| shards.get(name) != Some(bytes)).collect();
+        let gone = shards.keys().filter(|name| !after.contains_key(name)).count();
+        let bytes: usize = changed.iter().map(|(_, bytes)| bytes.len()).sum();
+        // A name that begins a part takes the first of another one; one that is put first gives its name to the part.
+        assert!(
+            changed.len() <= 2 && gone <= 1 && bytes < 40_000,
+            "{name}: {} {gone} {bytes}",
+            changed.len()
+        );
+    }
 }
 
 #[test]
@@ -225,13 +307,17 @@ fn a_set_is_written_as_ranges_and_read_from_ranges_or_numbers() {
 
 #[test]
 fn what_would_be_read_as_something_else_is_not_stored() {
-    let stored: Description = serde_json::from_str(include_str!("format1.json")).unwrap();
+    let stored = numbered(&in_two_hosts());
     let shards = to_shards(&stored).unwrap();
     check_read_back(&stored, &shards).unwrap();
     let mut other = stored.clone();
-    other.ports[0].isolated = true;
+    other.description.ports[0].isolated = true;
     let said = check_read_back(&other, &shards).unwrap_err().to_string();
     assert!(said.contains("a setting is lost"), "{said}");
+    let mut other = stored.clone();
+    let name = SegmentName { bridge: "vub9".to_owned(), vid: None, inner: None };
+    other.numbers.as_mut().unwrap().segments.insert(name, 9);
+    assert!(check_read_back(&other, &shards).is_err());
     let mut cut = shards.clone();
     cut.values_mut().next().unwrap().pop();
     let said = check_read_back(&stored, &cut).unwrap_err();

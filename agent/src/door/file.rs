@@ -10,7 +10,7 @@ use vlan::model::description::Description;
 use vlan::model::shown::printable;
 
 use super::{Accepted, Door, DoorError, Proposal};
-use crate::documents;
+use crate::documents::{self, Stored};
 use crate::event::Event;
 use crate::{journal, topology};
 
@@ -67,12 +67,17 @@ impl Door {
         let digests = (proposal.file.as_ref().map(|file| file.digest.clone()), digest(&proposal.description));
         if let (Some(newest), Some(last)) = (&newest, &last) {
             let is_unchanged = Some(&last.digest) == digests.0.as_ref() || last.declared == digests.1;
-            if is_unchanged && newest.revision.get() > last.revision {
+            if is_unchanged && newest.revision.get() > last.revision && self.is_readable().await? {
                 self.tell_kept(file, last.revision, newest).await;
                 return Ok(AtStart::Kept { revision: newest.revision.get() });
             }
         }
         Ok(AtStart::InForce(self.publish_file(proposal).await?))
+    }
+
+    /// Whether there is something that a file would replace.
+    async fn is_readable(&self) -> Result<bool, DoorError> {
+        Ok(topology::newest(&self.store).await?.is_some_and(|newest| newest.stored.is_ok()))
     }
 
     /// Publishes the daemon's own file over whatever is there, and tells which revision it replaces, and whose.
@@ -158,7 +163,7 @@ pub fn canonical(path: &Path) -> PathBuf {
 
 /// SHA-256 over the shards of a description, whatever its order; empty for one that cannot be stored.
 fn digest(description: &Description) -> String {
-    let Ok(shards) = documents::to_shards(&description.in_order()) else { return String::new() };
+    let Ok(shards) = documents::to_shards(&Stored::from(description.clone())) else { return String::new() };
     let mut all = Vec::new();
     for (name, bytes) in shards {
         all.extend_from_slice(name.as_str().as_bytes());

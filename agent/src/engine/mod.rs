@@ -29,6 +29,7 @@ use vlan::fdb::entry::Gone;
 use vlan::model::description::Description;
 use vlan::model::id::{HostId, PortId};
 use vlan::model::mistake::Mistake;
+use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::time::Instant;
@@ -39,6 +40,7 @@ use crate::counters::{Counts, PortKey};
 use crate::event::Event;
 use crate::input::{Command, Input};
 use crate::output::Output;
+use crate::view::Unread;
 
 use adopt::Heritage;
 use answer::Asked;
@@ -121,6 +123,8 @@ pub struct Engine {
     settings: Settings,
     switch: Switch,
     revision: u64,
+    /// A newer one that is not in force and will not be.
+    unread: Option<Unread>,
     links: Links,
     /// Which trunks a VLAN's is chosen among.
     trunks: TrunkGroups,
@@ -165,6 +169,7 @@ impl Engine {
             settings,
             switch: Switch::new(Arc::new(Topology::empty()), NO_HOST, seed),
             revision: 0,
+            unread: None,
             links,
             trunks: TrunkGroups::default(),
             book: Book::new(seed),
@@ -199,8 +204,13 @@ impl Engine {
         match input {
             Input::Observed { vports, flows } => self.observe(now, vports, flows),
             Input::Saved(addresses) => self.heritage.saved = addresses,
-            Input::Topology { revision, description, built } => {
-                self.change_topology(revision, &description, built);
+            Input::Topology { revision, description, numbers, built } => {
+                let built = built.map_or_else(|| build(&description, numbers.as_deref()).map(Arc::new), Ok);
+                self.change_topology(revision, built);
+            }
+            Input::Unreadable { revision, why } => {
+                self.tell(Event::RevisionUnreadable { revision, why: why.clone() });
+                self.note_unread(revision, why);
             }
             Input::Link(event) => self.links.note_link(event),
             Input::Upcalls(upcalls) => self.judge_upcalls(now, upcalls),
@@ -373,9 +383,10 @@ struct Sending {
     frame: Execute,
 }
 
-/// Builds a topology for a host; its mistakes in words.
-fn build(description: &Description) -> Result<Topology, Vec<String>> {
-    Topology::build(description)
+/// Builds a topology; its mistakes in words.
+fn build(description: &Description, numbers: Option<&Numbers>) -> Result<Topology, Vec<String>> {
+    numbers
+        .map_or_else(|| Topology::build(description), |numbers| Topology::with_numbers(description, numbers))
         .map_err(|mistakes| mistakes.iter().map(|Mistake { text, .. }| text.clone()).collect())
 }
 

@@ -9,27 +9,24 @@ use std::sync::Arc;
 use vlan::designation::TrunkGroups;
 use vlan::fdb::Slot;
 use vlan::forward::PortState;
-use vlan::model::description::Description;
 use vlan::model::id::HostId;
 use vlan::model::topology::Topology;
 
-use super::{Engine, NO_HOST, build};
+use super::{Engine, NO_HOST};
 use crate::event::Event;
+use crate::view::Unread;
 
 impl Engine {
-    pub(super) fn change_topology(
-        &mut self,
-        revision: u64,
-        description: &Description,
-        built: Option<Arc<Topology>>,
-    ) {
-        let topology = match built.map_or_else(|| build(description).map(Arc::new), Ok) {
+    pub(super) fn change_topology(&mut self, revision: u64, built: Result<Arc<Topology>, Vec<String>>) {
+        let topology = match built {
             Ok(topology) => topology,
             Err(mistakes) => {
+                self.note_unread(revision, mistakes.join("; "));
                 self.tell(Event::RevisionRefused { revision, mistakes });
                 return;
             }
         };
+        self.unread = None;
         let host = topology.host_named(&self.settings.host).unwrap_or(NO_HOST);
         self.tell_of_losses(&topology, host);
         self.switch.set_topology(Arc::clone(&topology), host);
@@ -44,6 +41,11 @@ impl Engine {
         self.book.spoil_all();
         self.trim_addresses();
         self.heritage.in_force = Some(revision);
+    }
+
+    /// The newest revision is not in force, and will not be.
+    pub(super) fn note_unread(&mut self, revision: u64, why: String) {
+        self.unread = Some(Unread { revision, why });
     }
 
     /// A port that forwards and that the next topology does not have here goes down by it, and is heard of no more.

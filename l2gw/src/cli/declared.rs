@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use agent::tree::runs;
 use vlan::model::defaults::{
     DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DEFAULT_PORT_MAC_LIMIT, default_storm,
 };
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, DatapathKind, Description, Flood, Host, HostAddresses, Mode, NativeInner,
-    OnLimit, Peering, Port, Redundancy, Storm, TagPolicy, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, HostAddresses, Mode, Peering, Port, Storm,
+    TagPolicy, TrunkMode,
 };
 use vlan::model::shown::is_shown;
-use vlan::tag::Tpid;
+use vlan::model::words::Worded;
 use vlan::vid::{Vid, VidSet};
 
 /// A value as the file has it.
@@ -67,15 +68,7 @@ type Object = (String, Vec<Key>);
 
 fn host(host: &Host) -> Object {
     let Host { name, underlay, datapath } = host;
-    let datapath = match datapath {
-        DatapathKind::Auto => "auto",
-        DatapathKind::Ovs => "ovs",
-        DatapathKind::Ebpf => "ebpf",
-    };
-    let keys = vec![
-        optional("underlay", underlay.map(text)),
-        with_default("datapath", text(datapath), text("auto")),
-    ];
+    let keys = vec![optional("underlay", underlay.map(text)), setting("datapath", *datapath)];
     (format!("hosts.{name}"), keys)
 }
 
@@ -91,20 +84,11 @@ fn bridge(bridge: &Bridge) -> Object {
 fn kind_of_bridge(kind: &BridgeKind) -> Vec<Key> {
     match kind {
         BridgeKind::VlanAware { fabric, redundancy, tpid, join_vids } => {
-            let redundancy = match redundancy {
-                Redundancy::Designated => "designated",
-                Redundancy::Stp => "stp",
-                Redundancy::None => "none",
-            };
-            let tpid = match tpid {
-                Tpid::Customer => "0x8100",
-                Tpid::Service => "0x88a8",
-            };
             vec![
                 optional("kind", Some(text("vlan-aware"))),
                 with_default("fabric", text(fabric), text(DEFAULT_FABRIC)),
-                with_default("redundancy", text(redundancy), text("designated")),
-                with_default("tpid", text(tpid), text("0x8100")),
+                setting("redundancy", *redundancy),
+                setting("tpid", *tpid),
                 flag("join-vids", *join_vids),
                 optional("vni", None),
             ]
@@ -154,7 +138,7 @@ fn port(port: &Port, is_trunk: bool) -> Object {
         optional("shared-macs", texts(shared_macs)),
         optional("ips", texts(ips)),
         limit_key(*mac_limit, is_trunk),
-        with_default("on-limit", text(on_limit_word(*on_limit)), text("evict")),
+        setting("on-limit", *on_limit),
         flag("priority-tags", *priority_tags),
         bpdu_key(*bpdu, mode, is_trunk),
         flag("isolated", *isolated),
@@ -181,28 +165,18 @@ fn limit_key(mac_limit: Option<u32>, is_trunk: bool) -> Key {
 
 /// Only ports of a VUB have it.
 fn tags_key(tags: TagPolicy, mode: &Mode) -> Key {
-    let word = |tags| text(if tags == TagPolicy::Drop { "drop" } else { "pass" });
     match mode {
-        Mode::Plain => with_default("tags", word(tags), word(TagPolicy::Pass)),
+        Mode::Plain => setting("tags", tags),
         _ => optional("tags", None),
     }
 }
 
 /// A trunk has none, and a qinq port passes a customer's BPDUs without it.
 fn bpdu_key(bpdu: BpduPolicy, mode: &Mode, is_trunk: bool) -> Key {
-    let word = |bpdu| text(if bpdu == BpduPolicy::Discard { "discard" } else { "block" });
     match mode {
-        Mode::Qinq { .. } => optional("bpdu", (bpdu == BpduPolicy::Discard).then(|| word(bpdu))),
+        Mode::Qinq { .. } => optional("bpdu", (bpdu == BpduPolicy::Discard).then(|| text(bpdu.word()))),
         _ if is_trunk => optional("bpdu", None),
-        _ => with_default("bpdu", word(bpdu), word(BpduPolicy::Block)),
-    }
-}
-
-fn on_limit_word(on_limit: OnLimit) -> &'static str {
-    match on_limit {
-        OnLimit::Evict => "evict",
-        OnLimit::Drop => "drop",
-        OnLimit::Flood => "flood",
+        _ => setting("bpdu", bpdu),
     }
 }
 
@@ -230,16 +204,12 @@ fn mode_keys(mode: &Mode, is_trunk: bool) -> Vec<Key> {
 /// In the order of [`TRUNK_KEYS`].
 fn trunk_keys(trunk: &TrunkMode, is_trunk: bool) -> [Key; 6] {
     let TrunkMode { vlans, native, native_tagged, native_inner, translate, weight } = trunk;
-    let native_inner = match native_inner {
-        NativeInner::Drop => "drop",
-        NativeInner::Pass => "pass",
-    };
     let weight = number((*weight).max(1));
     [
         optional("vlans", vlans.clone().map(Word::Vids)),
         optional("native", native.map(vid_number)),
         flag("native-tagged", *native_tagged),
-        with_default("native-inner", text(native_inner), text("drop")),
+        setting("native-inner", *native_inner),
         optional("translate", Some(translate).filter(|pairs| !pairs.is_empty()).cloned().map(Word::Pairs)),
         if is_trunk { with_default("weight", weight, number(1)) } else { optional("weight", None) },
     ]
@@ -262,6 +232,11 @@ fn optional(name: &'static str, value: Option<Word>) -> Key {
 
 fn with_default(name: &'static str, value: Word, default: Word) -> Key {
     Key { name, value: Some(value), default: Some(default) }
+}
+
+/// One of a few words; the default holds without the key.
+fn setting<T: Worded + Default>(name: &'static str, setting: T) -> Key {
+    with_default(name, text(setting.word()), text(T::default().word()))
 }
 
 fn flag(name: &'static str, value: bool) -> Key {
@@ -332,20 +307,6 @@ impl Word {
             }
         }
     }
-}
-
-/// Neighbours that translate to neighbours, as ranges.
-fn runs(pairs: &BTreeMap<Vid, Vid>) -> Vec<(String, String)> {
-    let pairs: Vec<(u16, u16)> = pairs.iter().map(|(wire, bridge)| (wire.get(), bridge.get())).collect();
-    let range =
-        |first: u16, last: u16| if first == last { first.to_string() } else { format!("{first}-{last}") };
-    pairs
-        .chunk_by(|a, b| a.0 + 1 == b.0 && a.1 + 1 == b.1)
-        .filter_map(|run| {
-            let (first, last) = (run.first()?, run.last()?);
-            Some((range(first.0, last.0), range(first.1, last.1)))
-        })
-        .collect()
 }
 
 /// A basic string of TOML.

@@ -3,6 +3,7 @@
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
 use vlan::model::description::{Bridge, BridgeKind, DatapathKind, Host, Peering, Redundancy};
 use vlan::model::value::{self as right, quote};
+use vlan::model::words::Worded;
 use vlan::tag::Tpid;
 use vlan::vid::Vid;
 
@@ -12,11 +13,10 @@ use super::vids::{self, Span};
 
 /// Reads a host.
 pub(super) fn host(name: String, section: &mut Section<'_, '_>) -> Host {
-    let choices = [("auto", DatapathKind::Auto), ("ovs", DatapathKind::Ovs), ("ebpf", DatapathKind::Ebpf)];
     Host {
         name,
         underlay: section.optional("underlay", value::machine_ip),
-        datapath: section.optional("datapath", |v| value::choice(v, &choices)).unwrap_or_default(),
+        datapath: section.optional("datapath", |v| value::choice(v, DatapathKind::WORDS)).unwrap_or_default(),
     }
 }
 
@@ -52,13 +52,10 @@ enum Kind {
 fn aware(kind: Option<Kind>, section: &mut Section<'_, '_>) -> BridgeKind {
     let belongs = kind != Some(Kind::Unaware);
     let why = |key: &str| format!("\"{key}\" is for kind \"vlan-aware\", this bridge is \"vlan-unaware\"");
-    let redundancies =
-        [("designated", Redundancy::Designated), ("stp", Redundancy::Stp), ("none", Redundancy::None)];
-    let tpids = [("0x8100", Tpid::Customer), ("0x88a8", Tpid::Service)];
     let fabric = section.optional_if(belongs, &why("fabric"), "fabric", value::name);
-    let redundancy =
-        section.optional_if(belongs, &why("redundancy"), "redundancy", |v| value::choice(v, &redundancies));
-    let tpid = section.optional_if(belongs, &why("tpid"), "tpid", |v| value::choice(v, &tpids));
+    let redundancy = section
+        .optional_if(belongs, &why("redundancy"), "redundancy", |v| value::choice(v, Redundancy::WORDS));
+    let tpid = section.optional_if(belongs, &why("tpid"), "tpid", |v| value::choice(v, Tpid::WORDS));
     let join_vids = section.optional_if(belongs, &why("join-vids"), "join-vids", value::flag);
     BridgeKind::VlanAware {
         fabric: fabric.unwrap_or_else(|| DEFAULT_FABRIC.to_owned()),

@@ -10,6 +10,7 @@ use vlan::model::description::{
     BpduPolicy, Flood, HostAddresses, Mode, NativeInner, OnLimit, Port, Storm, TagPolicy, TrunkMode,
 };
 use vlan::model::value::{self as right, Range};
+use vlan::model::words::Worded;
 use vlan::tag::Pcp;
 
 use super::section::{Reading, Section, Value, refuse};
@@ -77,7 +78,6 @@ fn port_of_shape(
         section.required("link", "a link's name, such as \"enp3s0f0\"", value::link).unwrap_or_default();
     let shape = shape(section, &bridge);
     let mut keys = Keys { section, shape };
-    let on_limits = [("evict", OnLimit::Evict), ("drop", OnLimit::Drop), ("flood", OnLimit::Flood)];
     Port {
         name,
         bridge,
@@ -88,7 +88,7 @@ fn port_of_shape(
         shared_macs: keys.section.optional("shared-macs", stations).unwrap_or_default(),
         ips: keys.of(IPS, |v| value::distinct(v, "of IP addresses", value::machine_ip)).unwrap_or_default(),
         mac_limit: keys.limit(),
-        on_limit: keys.section.optional("on-limit", |v| value::choice(v, &on_limits)).unwrap_or_default(),
+        on_limit: keys.section.optional("on-limit", |v| value::choice(v, OnLimit::WORDS)).unwrap_or_default(),
         priority_tags: keys.section.optional("priority-tags", value::flag).unwrap_or_default(),
         bpdu: keys.bpdu(),
         isolated: keys.of(ISOLATED, value::flag).unwrap_or_default(),
@@ -138,13 +138,12 @@ impl<'a> Keys<'_, '_, 'a> {
     }
 
     fn trunk_mode(&mut self) -> TrunkMode {
-        let inner = [("drop", NativeInner::Drop), ("pass", NativeInner::Pass)];
         TrunkMode {
             vlans: self.of(of_trunks("vlans"), vids::set),
             native: self.of(of_trunks("native"), vids::vid),
             native_tagged: self.of(of_trunks("native-tagged"), value::flag).unwrap_or_default(),
             native_inner: self
-                .of(of_trunks("native-inner"), |v| value::choice(v, &inner))
+                .of(of_trunks("native-inner"), |v| value::choice(v, NativeInner::WORDS))
                 .unwrap_or_default(),
             translate: self.of(of_trunks("translate"), vids::translation).unwrap_or_default(),
             weight: self.of(WEIGHT, |v| value::whole(v, &right::WEIGHTS)).unwrap_or(1),
@@ -186,7 +185,7 @@ impl<'a> Keys<'_, '_, 'a> {
 }
 
 fn bpdu(value: &Value<'_>) -> Reading<BpduPolicy> {
-    value::choice(value, &[("block", BpduPolicy::Block), ("discard", BpduPolicy::Discard)])
+    value::choice(value, BpduPolicy::WORDS)
 }
 
 fn bpdu_of_qinq(value: &Value<'_>) -> Reading<BpduPolicy> {
@@ -204,7 +203,7 @@ fn stations(value: &Value<'_>) -> Reading<Vec<MacAddr>> {
 }
 
 fn tags(value: &Value<'_>) -> Reading<TagPolicy> {
-    value::choice(value, &[("pass", TagPolicy::Pass), ("drop", TagPolicy::Drop)])
+    value::choice(value, TagPolicy::WORDS)
 }
 
 fn host_addresses(value: &Value<'_>) -> Reading<HostAddresses> {

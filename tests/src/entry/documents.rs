@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use agent::documents::{from_shards, to_shards};
+use agent::documents::{Stored, from_shards, to_shards};
 use agent::engine::{Engine, Settings};
 use agent::event::Event;
 use agent::input::{Input, SavedAddress};
@@ -63,7 +63,7 @@ fn shards(feed: &mut Feed<'_>) {
         }
     }
     match from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))) {
-        Ok(description) => take(&description),
+        Ok(stored) => take(&stored.description),
         Err(error) => {
             let text = error.to_string();
             assert!(
@@ -98,9 +98,10 @@ pub(super) fn take(description: &Description) {
     match Topology::build(description) {
         Ok(topology) => {
             assert_eq!(topology.description(), description);
-            let again = to_shards(description).unwrap_or_else(|error| panic!("{error}: {description:?}"));
+            let stored = Stored::from(description.clone());
+            let again = to_shards(&stored).unwrap_or_else(|error| panic!("{error}: {description:?}"));
             let again = from_shards(again.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
-            assert_eq!(&again.expect("what was written is read"), description);
+            assert_eq!(again.expect("what was written is read"), stored);
         }
         Err(mistakes) => {
             assert!(!mistakes.is_empty());
@@ -111,7 +112,12 @@ pub(super) fn take(description: &Description) {
     let mut engine = Engine::new(Settings::new(host));
     engine.handle(
         NOW,
-        Input::Topology { revision: 1, description: Box::new(description.clone()), built: None },
+        Input::Topology {
+            revision: 1,
+            description: Box::new(description.clone()),
+            numbers: None,
+            built: None,
+        },
     );
     look(&mut engine);
 }
@@ -153,7 +159,12 @@ fn restore(example: usize, addresses: Vec<SavedAddress>) {
     engine.handle(NOW, Input::Saved(addresses.clone()));
     engine.handle(
         NOW,
-        Input::Topology { revision: 1, description: Box::new(description.clone()), built: None },
+        Input::Topology {
+            revision: 1,
+            description: Box::new(description.clone()),
+            numbers: None,
+            built: None,
+        },
     );
     for saved in engine.save(NOW) {
         let is_there = |one: &&SavedAddress| (one.mac, one.vid) == (saved.mac, saved.vid);
@@ -219,7 +230,7 @@ type Shards = Vec<(String, Vec<u8>)>;
 pub(super) fn example_shards() -> &'static [Shards] {
     static ALL: OnceLock<Vec<Shards>> = OnceLock::new();
     let written = |description: &Description| {
-        let shards = to_shards(description).expect("an example is kept");
+        let shards = to_shards(&Stored::from(description.clone())).expect("an example is kept");
         shards.into_iter().map(|(name, bytes)| (name.to_string(), bytes)).collect()
     };
     ALL.get_or_init(|| example_descriptions().iter().map(written).collect())

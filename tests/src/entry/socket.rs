@@ -115,11 +115,13 @@ impl Daemon {
             return;
         }
         let newest = agent::topology::newest(&self.store).await.expect("what was published is read");
-        if let Some((revision, description)) = newest {
-            self.revision = revision.get();
+        if let Some(newest) = newest {
+            self.revision = newest.revision.get();
+            let stored = newest.stored.expect("what was published is read");
             self.gateway.handle(Input::Topology {
                 revision: 1 + self.revision,
-                description: Box::new(description),
+                description: Box::new(stored.description),
+                numbers: stored.numbers.map(Box::new),
                 built: None,
             });
             self.gateway.settle();

@@ -75,7 +75,12 @@ impl Gateway {
         let flows = at_once(gateway.datapath.flows()).expect("flows of a fake");
         gateway.handle(Input::Observed { vports, flows });
         gateway.handle(Input::Saved(saved));
-        gateway.handle(Input::Topology { revision, description: Box::new(description.clone()), built: None });
+        gateway.handle(Input::Topology {
+            revision,
+            description: Box::new(description.clone()),
+            numbers: None,
+            built: None,
+        });
         gateway.settle();
         gateway
     }
@@ -86,7 +91,12 @@ impl Gateway {
         for (_, link) in &self.names {
             self.wire.add_link(link);
         }
-        self.handle(Input::Topology { revision, description: Box::new(description.clone()), built: None });
+        self.handle(Input::Topology {
+            revision,
+            description: Box::new(description.clone()),
+            numbers: None,
+            built: None,
+        });
         self.settle();
     }
 

@@ -24,3 +24,4 @@ pub mod shown;
 pub mod topology;
 pub mod value;
 mod warnings;
+pub mod words;

@@ -68,8 +68,7 @@ impl Numbers {
     /// A declared VNI that another segment has or had; no number is left.
     pub fn after(&self, topology: &Topology) -> Result<Numbers, Vec<Mistake>> {
         let (next_host, next_vni) = (self.next_host, self.next_vni);
-        let mut next =
-            Numbers { retired: self.retired.clone(), next_host, next_vni, ..Numbers::default() };
+        let mut next = Numbers { retired: self.retired.clone(), next_host, next_vni, ..Numbers::default() };
         let mut mistakes = self.keep_hosts(topology, &mut next);
         mistakes.extend(self.keep_segments(topology, &mut next));
         if mistakes.is_empty() { Ok(next) } else { Err(mistakes) }
@@ -85,7 +84,8 @@ impl Numbers {
             return Err(format!("host {}", host.name));
         }
         let lacks = |name: &SegmentName| !self.segments.contains_key(name);
-        let needs = (0..topology.segments().len() as u32).filter(|number| topology.is_on_several_hosts(*number));
+        let needs =
+            (0..topology.segments().len() as u32).filter(|number| topology.is_on_several_hosts(*number));
         match needs.map(|number| topology.segment_name(number)).find(lacks) {
             Some(name) => Err(format!("segment {name}")),
             None => Ok(()),
@@ -100,7 +100,12 @@ impl Numbers {
             let number = match self.hosts.get(name) {
                 Some(number) => *number,
                 None if next.next_host == u32::MAX => {
-                    return vec![mistake(Table::Hosts, index, "", "no number is left for this host".to_owned())];
+                    return vec![mistake(
+                        Table::Hosts,
+                        index,
+                        "",
+                        "no number is left for this host".to_owned(),
+                    )];
                 }
                 None => {
                     next.next_host += 1;
@@ -168,7 +173,8 @@ impl Numbers {
             }
             if !VNIS.allows(self.next_vni) {
                 let bridge = topology.bridge_named(&name.bridge).map_or(0, |bridge| bridge.id.0 as usize);
-                let text = format!("segment {name} needs a VNI, and all from {FIRST_DEALT_VNI} up have been dealt");
+                let text =
+                    format!("segment {name} needs a VNI, and all from {FIRST_DEALT_VNI} up have been dealt");
                 return Some(mistake(Table::Bridges, bridge, "vni", text));
             }
             self.segments.insert(name, self.next_vni);

@@ -38,6 +38,7 @@ impl Engine {
             host: self.settings.host.clone(),
             revision: self.revision,
             settled: self.revision > 0 && self.heritage.in_force.is_none(),
+            unread: self.unread.clone(),
             datapath: self.settings.datapath.clone(),
             ports_up,
             ports,

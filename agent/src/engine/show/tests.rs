@@ -185,7 +185,7 @@ fn the_status_names_a_few_of_the_ports_that_are_down() {
     let mut engine = Engine::new(Settings::new("gw1"));
     engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
     let description = Box::new(description(12));
-    engine.handle(NOW, Input::Topology { revision: 1, description, built: None });
+    engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
     engine.handle(NOW, Input::Link(LinkEvent::All(vec![])));
     let status = engine.status(NOW);
     assert_eq!((status.ports, status.ports_up), (12, 0));

@@ -72,7 +72,7 @@ fn of_ports(world: World, events: usize) -> Vec<Reading> {
     // What first frames wait for; ports that are new are looked at bit by bit.
     let config = config::parse("bench", &world.file_with_more(50)).expect("a file that is right");
     let (description, built) = (Box::new(config.description), Some(Arc::new(config.topology)));
-    let taken = host.take(Input::Topology { revision: 2, description, built });
+    let taken = host.take(Input::Topology { revision: 2, description, numbers: None, built });
     notes.time("another revision taken in, in one piece", taken, Growth::Whole);
     notes.at_most(50.0);
     let rest = host.settle();

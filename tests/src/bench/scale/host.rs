@@ -42,7 +42,12 @@ impl Host {
         let description = config::parse("bench", &world.file()).expect("a file that is right").description;
         host.take(Input::Observed { vports: Vec::new(), flows: Vec::new() });
         host.take(Input::Saved(saved));
-        host.take(Input::Topology { revision: 1, description: Box::new(description), built: None });
+        host.take(Input::Topology {
+            revision: 1,
+            description: Box::new(description),
+            numbers: None,
+            built: None,
+        });
         host.settle();
         let status = host.engine.status(host.wire.now());
         assert_eq!(status.ports_up, world.links().len(), "every port is up");

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use agent::clock;
 use agent::engine::{Engine, Settings};
 use agent::event::Event;
+use agent::input::Input;
 use agent::output::SavedPiece;
-use agent::runtime::{Arrived, Opener, Request, Runtime, Wiring, ask};
+use agent::runtime::{Opener, Request, Runtime, Wiring, ask};
 use agent::view::StatusView;
 use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options};
@@ -46,7 +47,7 @@ pub struct Live {
     world: World,
     is_reading: Arc<AtomicBool>,
     requests: mpsc::Sender<Request>,
-    topology: mpsc::Sender<Arrived>,
+    topology: mpsc::Sender<Input>,
     revision: u64,
     stop: watch::Sender<bool>,
     ticking: Arc<AtomicBool>,
@@ -117,7 +118,7 @@ impl Live {
     pub fn apply(&mut self, file: &Revision) {
         self.revision += 1;
         let (description, built) = (Box::new(file.description.clone()), Some(Arc::clone(&file.topology)));
-        let arrived = Arrived { revision: self.revision, description, built };
+        let arrived = Input::Topology { revision: self.revision, description, numbers: None, built };
         self.topology.blocking_send(arrived).expect("a loop that runs");
     }
 
