@@ -217,6 +217,11 @@ impl Door {
             if stored.filter(is_same).is_some_and(|stored| stored.numbers.is_some()) {
                 return Ok(Accepted { revision: there, is_new: false });
             }
+            let before = match (&newest, stored) {
+                (Some(_), None) => topology::last_readable(&self.store).await?,
+                _ => None,
+            };
+            let stored = stored.or_else(|| before.as_ref()?.stored.as_ref().ok());
             self.check_loss(stored.map(|stored| &stored.description), proposal)?;
             tries += 1;
             match topology::publish(&self.store, topology, newest.as_ref(), &by).await {

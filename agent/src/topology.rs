@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::warn;
 use vlan::model::mistake::Mistake;
-use vlan::model::numbers::{FIRST_DEALT_VNI, Numbers};
+use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
 
 use crate::clock;
@@ -95,13 +95,34 @@ pub struct Newest {
 /// # Errors
 /// The store cannot be read now.
 pub async fn newest(store: &Store) -> Result<Option<Newest>, TopologyError> {
-    let Some(root) = newest_root(store).await? else { return Ok(None) };
-    let stored = match store.read_shards(&root, &[""]).await {
+    match newest_root(store).await? {
+        Some(root) => stored(store, &root).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn stored(store: &Store, root: &Root) -> Result<Newest, TopologyError> {
+    let stored = match store.read_shards(root, &[""]).await {
         Ok(shards) => read(&shards).map_err(|error| error.to_string()),
         Err(error) if error.is_retryable() => return Err(error.into()),
         Err(error) => Err(error.to_string()),
     };
-    Ok(Some(Newest { revision: root.revision, stored }))
+    Ok(Newest { revision: root.revision, stored })
+}
+
+/// The newest revision that can be read, of those that the store keeps.
+///
+/// # Errors
+/// The store cannot be read now.
+pub async fn last_readable(store: &Store) -> Result<Option<Newest>, TopologyError> {
+    for known in store.revisions().await? {
+        let Some(root) = store.root_of(known.revision).await? else { continue };
+        let there = stored(store, &root).await?;
+        if there.stored.is_ok() {
+            return Ok(Some(there));
+        }
+    }
+    Ok(None)
 }
 
 /// The newest revision, without what it declares; `None` from an empty store.
@@ -148,37 +169,51 @@ pub async fn publish(
     }
 }
 
-/// The numbers of a revision that cannot be read as a whole: none may be dealt out twice, whatever else is lost.
+/// The numbers of a revision that cannot be read as a whole: those of the last one that can be, and none may be dealt out twice.
 async fn numbers_of(store: &Store, revision: Revision) -> Result<Numbers, TopologyError> {
     let root = newest_root(store).await?.filter(|root| root.revision == revision);
     let Some(root) = root else {
         return Err(TopologyError::Contended { tries: 1 });
     };
     let shards = store.read_shards(&root, &[documents::NUMBERS]).await;
-    let numbers = shards.ok().and_then(|shards| read(&shards).ok()?.numbers);
-    Ok(numbers.unwrap_or_else(|| {
-        // Those that were dealt out are lost with it; that many have never been dealt out by one store.
-        let next_vni = FIRST_DEALT_VNI + SKIPPED;
-        Numbers { next_host: 1 + SKIPPED, next_vni, ..Numbers::default() }
-    }))
+    let counters = shards.ok().and_then(|shards| read(&shards).ok()?.numbers);
+    let before = last_readable(store).await?.and_then(|newest| newest.stored.ok()?.numbers);
+    let before = before.unwrap_or_default();
+    let (next_host, next_vni) = match &counters {
+        Some(counters) => (counters.next_host, counters.next_vni),
+        // Which were dealt out is lost with it; one revision never deals out so many.
+        None => (before.next_host.saturating_add(SKIPPED), before.next_vni.saturating_add(SKIPPED)),
+    };
+    let retired = counters.map_or_else(|| before.retired.clone(), |counters| counters.retired);
+    Ok(Numbers { next_host, next_vni, retired, ..before })
 }
 
 /// The newest revision, read and compiled where nobody waits for the thread: of thousands of ports that takes a while, and this thread
 /// answers questions. One that does not build comes without a topology; the engine finds the mistakes again, and tells them.
-async fn arrive(store: &Arc<Store>) -> Result<Option<Input>, TopologyError> {
-    let (here, store) = (Handle::current(), Arc::clone(store));
-    let read = move || {
-        let Some(Newest { revision, stored }) = here.block_on(newest(&store))? else { return Ok(None) };
-        let revision = revision.get();
-        Ok(Some(match stored {
-            Ok(stored) => input(revision, stored),
-            Err(why) => Input::Unreadable { revision, why },
-        }))
+///
+/// Before there was one that could be read, the last one that can be comes before one that cannot.
+async fn arrive(store: &Arc<Store>, has_one: &mut bool) -> Result<Vec<Input>, TopologyError> {
+    let (here, store, is_first) = (Handle::current(), Arc::clone(store), !*has_one);
+    let read = move || -> Result<Vec<Input>, TopologyError> {
+        let Some(newest) = here.block_on(newest(&store))? else { return Ok(Vec::new()) };
+        let is_readable = newest.stored.is_ok();
+        let before = match is_first && !is_readable {
+            true => here.block_on(last_readable(&store))?,
+            false => None,
+        };
+        Ok(before.into_iter().chain([newest]).map(input).collect())
     };
-    tokio::task::spawn_blocking(read).await.map_err(|_| TopologyError::Stopping)?
+    let arrived = tokio::task::spawn_blocking(read).await.map_err(|_| TopologyError::Stopping)??;
+    *has_one |= arrived.iter().any(|input| matches!(input, Input::Topology { .. }));
+    Ok(arrived)
 }
 
-fn input(revision: u64, stored: Stored) -> Input {
+fn input(Newest { revision, stored }: Newest) -> Input {
+    let revision = revision.get();
+    let stored = match stored {
+        Ok(stored) => stored,
+        Err(why) => return Input::Unreadable { revision, why },
+    };
     let Stored { description, numbers, .. } = stored;
     let built = match &numbers {
         Some(numbers) => Topology::with_numbers(&description, numbers),
@@ -193,26 +228,21 @@ fn input(revision: u64, stored: Stored) -> Input {
     Input::Topology { revision, description: Box::new(description), numbers: numbers.map(Box::new), built }
 }
 
-/// Passes on the newest revision, now and whenever it changes, until the receiver is gone. What cannot be read is read again after a
-/// while: that it changed is not said twice.
+/// Passes on the newest revision, now and whenever it changes, until the receiver is gone. A store that cannot be read is asked again.
 pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Input>) {
     let mut changes = store.watch_root();
-    let mut pause = READ_AGAIN;
+    let (mut has_one, mut pause) = (false, READ_AGAIN);
     loop {
-        let announced = *changes.borrow_and_update();
-        let is_read = match arrive(&store).await {
-            // As from a server that lags behind the one that announced it: what is older is not brought back.
-            Ok(arrived) if revision_of(arrived.as_ref()) < announced => {
-                warn!("the store reads an older revision than it announced, the topology in force stays");
-                false
-            }
-            Ok(Some(arrived)) => {
-                if arrivals.send(arrived).await.is_err() {
-                    return;
+        changes.borrow_and_update();
+        let is_read = match arrive(&store, &mut has_one).await {
+            Ok(arrived) => {
+                for input in arrived {
+                    if arrivals.send(input).await.is_err() {
+                        return;
+                    }
                 }
                 true
             }
-            Ok(None) => true,
             Err(error) => {
                 warn!(%error, "the store cannot be read, the topology in force stays");
                 false
@@ -230,16 +260,11 @@ pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Input>) {
     }
 }
 
-fn revision_of(arrived: Option<&Input>) -> Option<Revision> {
-    match arrived? {
-        Input::Topology { revision, .. } | Input::Unreadable { revision, .. } => Revision::new(*revision),
-        _ => None,
-    }
-}
-
-/// When what could not be read is read again; twice as long after each time.
+/// When a store that could not be read is read again; twice as long after each time.
 const READ_AGAIN: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
 /// Numbers that are passed over where it is lost which were dealt out.
 const SKIPPED: u32 = 1 << 20;
+
+#[cfg(test)]
+mod tests;

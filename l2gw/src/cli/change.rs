@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use agent::admin::Published;
 use agent::door::Accepted;
-use agent::view::StatusView;
+use agent::view::{StatusView, Unread};
 use serde::Serialize;
 
 use crate::cli::args::{ApplyRequest, At};
@@ -122,23 +122,26 @@ fn try_apply(request: &ApplyRequest, client: &Client, config: Config) -> Result<
         .unwrap_or_else(|_| "unknown".to_owned());
     let accepted: Accepted = client.send("/v1/topology", &proposal)?;
     let Accepted { revision, is_new } = accepted;
-    let in_force = wait_for(client, revision)?;
-    let seconds = PATIENCE.as_secs();
-    let error = (!in_force).then(|| {
-        format!("revision {revision} is stored, but not in force after {seconds} s; see `l2gw show status` and the log")
-    });
-    Ok(Applied { revision, is_new, in_force, error })
+    let error = wait_for(client, revision)?;
+    Ok(Applied { revision, is_new, in_force: error.is_none(), error })
 }
 
-fn wait_for(client: &Client, revision: u64) -> Result<bool, ClientError> {
+/// Waits until a revision is in force; why it is not.
+fn wait_for(client: &Client, revision: u64) -> Result<Option<String>, ClientError> {
     let until = Instant::now() + PATIENCE;
     loop {
         let status: StatusView = client.read("/v1/status")?;
         if status.revision >= revision && status.settled {
-            return Ok(true);
+            return Ok(None);
+        }
+        if let Some(Unread { revision, why }) = status.unread.filter(|unread| unread.revision >= revision) {
+            return Ok(Some(format!("revision {revision} is stored, but not taken: {why}")));
         }
         if Instant::now() > until {
-            return Ok(false);
+            let seconds = PATIENCE.as_secs();
+            return Ok(Some(format!(
+                "revision {revision} is stored, but not in force after {seconds} s; see `l2gw show status` and the log"
+            )));
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use agent::list::{Asked, Listed};
-use agent::view::{BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView};
+use agent::view::{
+    BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView, Unread,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vlan::model::shown::printable;
@@ -134,6 +136,9 @@ fn print_status(status: &StatusView, out: &mut impl Write) -> io::Result<()> {
     let settled = if status.settled { "" } else { " (flows are being looked over)" };
     let StatusView { host, revision, datapath, .. } = status;
     writeln!(out, "host {host}, revision {revision}{settled}, datapath {datapath}")?;
+    if let Some(Unread { revision, why }) = &status.unread {
+        writeln!(out, "revision {revision} is not taken, the one in force stays: {why}")?;
+    }
     writeln!(
         out,
         "ports {} of {} up, {} addresses, {} flows",

@@ -1,0 +1,127 @@
+//! A revision that cannot be read changes nothing, is told, and is replaced by the next that is right.
+
+use nsdb::{ShardName, StoreConfig};
+use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
+use vlan::model::numbers::FIRST_DEALT_VNI;
+
+use super::*;
+use crate::door::{Door, Proposal};
+use crate::engine::{Engine, Settings};
+
+fn network(port: &str) -> Description {
+    let bridge = Bridge {
+        name: "vub".to_owned(),
+        ageing: vlan::model::defaults::DEFAULT_AGEING,
+        mac_limit: 1_000,
+        kind: BridgeKind::VlanUnaware { vni: None },
+    };
+    Description {
+        hosts: ["gw1", "gw2"].map(|name| Host { name: name.to_owned(), ..Host::default() }).into(),
+        bridges: vec![bridge],
+        ports: vec![Port::plain(port, "vub", "gw1", "tap1"), Port::plain("far", "vub", "gw2", "tap1")],
+        ..Description::default()
+    }
+}
+
+fn by() -> Authorship {
+    Authorship { author: "test".to_owned(), note: String::new() }
+}
+
+/// A store with a revision that can be read and one that a newer version wrote.
+async fn store() -> Arc<Store> {
+    let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
+    let topology = Topology::build(&network("vm1")).unwrap();
+    publish(&store, &topology, None, &by()).await.unwrap();
+    publish_newer(&store, Revision::FIRST, FIRST_DEALT_VNI + 40).await;
+    store
+}
+
+/// Publishes what this version cannot read, as one that has dealt out numbers up to `next_vni`.
+async fn publish_newer(store: &Store, there: Revision, next_vni: u32) {
+    let numbers = format!(r#"{{"format":3,"next-host":9,"next-vni":{next_vni}}}"#);
+    let shards = [
+        ("hosts/gw1", r#"{"format":3,"host":{},"needs":["routers"],"number":1}"#),
+        ("numbers", numbers.as_str()),
+    ];
+    let shards = shards.map(|(name, text)| (ShardName::new(name).unwrap(), text.as_bytes().to_vec()));
+    let change = Change::new("newer", WallTime::from_millis(1), "");
+    store.publish(Some(there), shards.into(), change).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_that_starts_has_the_last_one_in_force_and_says_so() {
+    let store = store().await;
+    let (arrivals, mut arrived) = mpsc::channel(4);
+    let follower = tokio::spawn(follow(Arc::clone(&store), arrivals));
+    let mut engine = Engine::new(Settings::new("gw1"));
+    let now = vlan::time::Instant::from_nanos(0);
+    for _ in 0..2 {
+        engine.handle(now, arrived.recv().await.unwrap());
+    }
+    let status = engine.status(now);
+    assert_eq!(status.revision, 1);
+    let unread = status.unread.unwrap();
+    assert_eq!(unread.revision, 2);
+    assert!(unread.why.contains("shard hosts/gw1 needs \"routers\""), "{}", unread.why);
+    // One more like it comes alone, and the next that can be read takes its place.
+    publish_newer(&store, Revision::new(2).unwrap(), FIRST_DEALT_VNI + 40).await;
+    engine.handle(now, arrived.recv().await.unwrap());
+    assert_eq!(engine.status(now).unread.map(|unread| unread.revision), Some(3));
+    let newest = newest(&store).await.unwrap();
+    let next = Topology::build(&network("vm2")).unwrap();
+    publish(&store, &next, newest.as_ref(), &by()).await.unwrap();
+    engine.handle(now, arrived.recv().await.unwrap());
+    let status = engine.status(now);
+    assert_eq!((status.revision, status.unread), (4, None));
+    follower.abort();
+}
+
+#[tokio::test]
+async fn it_is_replaced_through_the_door_by_what_takes_nothing_away() {
+    let store = store().await;
+    let door = Door::new(Arc::clone(&store), "gw1", None);
+    let proposal = |description: Description| Proposal {
+        expected: None,
+        description,
+        author: "test".to_owned(),
+        note: String::new(),
+        without_hosts: Vec::new(),
+        file: None,
+    };
+    let mut without = network("vm1");
+    without.ports.remove(0);
+    let said = door.publish(proposal(without)).await.unwrap_err().to_string();
+    assert!(said.contains("has no port in it any more: vm1 would"), "{said}");
+    // The same as the last that could be read is new all the same.
+    let accepted = door.publish(proposal(network("vm1"))).await.unwrap();
+    assert_eq!((accepted.revision, accepted.is_new), (3, true));
+    let stored = newest(&store).await.unwrap().unwrap().stored.unwrap();
+    let numbers = stored.numbers.unwrap();
+    assert_eq!(numbers.segments.values().copied().collect::<Vec<_>>(), [FIRST_DEALT_VNI]);
+    assert_eq!((numbers.next_host, numbers.next_vni), (9, FIRST_DEALT_VNI + 40));
+}
+
+#[tokio::test]
+async fn where_its_counters_are_lost_numbers_are_passed_over() {
+    let store = store().await;
+    let shards = [(ShardName::new("numbers").unwrap(), b"{".to_vec())];
+    let change = Change::new("damaged", WallTime::from_millis(2), "");
+    store.publish(Revision::new(2), shards.into(), change).await.unwrap();
+    let before = newest(&store).await.unwrap();
+    let topology = Topology::build(&network("vm2")).unwrap();
+    publish(&store, &topology, before.as_ref(), &by()).await.unwrap();
+    let numbers = newest(&store).await.unwrap().unwrap().stored.unwrap().numbers.unwrap();
+    assert_eq!(numbers.next_vni, FIRST_DEALT_VNI + 1 + SKIPPED);
+}
+
+#[tokio::test]
+async fn a_revision_whose_numbers_are_missing_is_not_taken() {
+    let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
+    let topology = Topology::build(&network("vm1")).unwrap();
+    let stored = Stored::after(None, topology.description(), Numbers::default());
+    let shards = documents::to_shards(&stored).unwrap();
+    store.publish(None, shards, Change::new("test", WallTime::from_millis(1), "")).await.unwrap();
+    let arrived = arrive(&store, &mut false).await.unwrap();
+    let [Input::Unreadable { revision: 1, why }] = &arrived[..] else { panic!("{arrived:?}") };
+    assert_eq!(why, "host gw1 has no number in it");
+}
