@@ -1,9 +1,10 @@
 //! Flows: the kernel's cached verdicts.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use vlan::frame::Header;
 use vlan::tag::Tag;
 use vlan::time::Instant;
@@ -25,7 +26,37 @@ pub struct FlowKey {
     /// Recirculation id, 0 for a frame from the wire.
     pub recirc: u32,
     /// The backend's own form of the whole key, as it came in an upcall or a dump; sent back verbatim, never read by others.
-    pub opaque: Bytes,
+    pub opaque: Opaque,
+}
+
+/// Bytes that only the backend reads. They are never changed, and copies share them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Opaque(Arc<[u8]>);
+
+impl Deref for Opaque {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<T: Into<Arc<[u8]>>> From<T> for Opaque {
+    fn from(bytes: T) -> Opaque {
+        Opaque(bytes.into())
+    }
+}
+
+impl Serialize for Opaque {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Opaque {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Opaque, D::Error> {
+        bytes::Bytes::deserialize(deserializer).map(|bytes| Opaque::from(&bytes[..]))
+    }
 }
 
 /// One step that the datapath takes with a frame. An empty list drops it.

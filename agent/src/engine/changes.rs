@@ -8,6 +8,7 @@ use vlan::verdict::Consulted;
 use super::answer::{Asked, FlowAsked};
 use super::echo::Doubt;
 use super::{MeterChange, Sending};
+use crate::counters::PortKey;
 use crate::output::SavedPiece;
 
 /// Changes by kind.
@@ -43,7 +44,7 @@ pub(super) trait Asking: Sized {
 
 impl Asking for FlowChange {
     fn asked(batch: &[FlowChange]) -> Asked {
-        Asked::Flows(batch.iter().map(flow_asked).collect())
+        Asked::Flows(flows_asked(batch))
     }
 }
 
@@ -53,17 +54,24 @@ impl Asking for MeterChange {
     }
 }
 
-fn flow_asked(change: &FlowChange) -> FlowAsked {
-    match change {
+/// What is to be remembered of changes of flows.
+pub(super) fn flows_asked(batch: &[FlowChange]) -> Vec<FlowAsked> {
+    let asked = |change: &FlowChange| match change {
         FlowChange::Put { id, .. } => FlowAsked::Put(*id),
         FlowChange::Delete { id } => FlowAsked::Delete(*id),
-    }
+    };
+    batch.iter().map(asked).collect()
 }
 
 impl Asking for Sending {
     fn asked(batch: &[Sending]) -> Asked {
-        Asked::Frames(batch.iter().map(|sending| sending.port).collect())
+        Asked::Frames(ports_asked(batch))
     }
+}
+
+/// For whom frames are counted.
+pub(super) fn ports_asked(batch: &[Sending]) -> Vec<PortKey> {
+    batch.iter().map(|sending| sending.port).collect()
 }
 
 impl Changes {
@@ -108,7 +116,7 @@ mod tests {
 
     fn wanted(id: u128) -> Wanted {
         let header = vlan::frame::Header::parse(&[2; 14]).expect("14 bytes are a header");
-        let key = FlowKey { vport: VportNo(1), header, recirc: 0, opaque: bytes::Bytes::new() };
+        let key = FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Default::default() };
         Wanted { id: FlowId(id), key, mask: Consulted::default(), actions: Vec::new() }
     }
 

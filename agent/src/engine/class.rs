@@ -55,7 +55,6 @@ fn looked_at(mask: &Consulted) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use datapath::port::VportNo;
     use vlan::addr::MacAddr;
     use vlan::frame::Header;
@@ -71,7 +70,7 @@ mod tests {
             tags: tags.into_iter().collect(),
             ether_type: 0x0800,
         };
-        FlowKey { vport: VportNo(7), header, recirc: 0, opaque: Bytes::new() }
+        FlowKey { vport: VportNo(7), header, recirc: 0, opaque: Default::default() }
     }
 
     fn everything() -> Consulted {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use vlan::addr::MacAddr;
 use vlan::frame::{Header, MAX_TAGS};
 use vlan::tag::{Pcp, Tag, Tpid};
@@ -13,7 +12,7 @@ use vlan::time::Instant;
 use vlan::verdict::{Consulted, TagFields};
 
 use crate::RefusalCause;
-use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats};
+use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Opaque};
 use crate::port::VportNo;
 
 #[derive(Debug, Default)]
@@ -182,7 +181,7 @@ fn masked_tag(fields: TagFields, tag: Option<Tag>) -> MaskedTag {
 }
 
 /// This backend's form of a key: the vport and the frame as far as a header may reach.
-pub(super) fn opaque(vport: VportNo, frame: &[u8]) -> Bytes {
+pub(super) fn opaque(vport: VportNo, frame: &[u8]) -> Opaque {
     let header = &frame[..frame.len().min(HEADER_MOST)];
     [&vport.0.to_be_bytes()[..], header].concat().into()
 }
@@ -236,7 +235,7 @@ mod tests {
             a in header(), b in header(), mask in mask(),
         ) {
             let key = |header: &Header| FlowKey {
-                vport: VportNo(1), header: header.clone(), recirc: 0, opaque: Bytes::new(),
+                vport: VportNo(1), header: header.clone(), recirc: 0, opaque: Opaque::default(),
             };
             let same = Masked::new(&mask, &key(&a)) == Masked::new(&mask, &key(&b));
             prop_assert_eq!(same, mask.agree(&a, &b));

@@ -20,7 +20,7 @@ use vlan::addr::MacAddr;
 
 use super::family::{DpIndex, Family, refuse};
 use super::flow::{self, Dumped, Wanted};
-use super::transact::{Denial, OnReply, Outcome, Request, Transactor};
+use super::transact::{Denial, OnReply, Outbox, Outcome, Request, Transactor};
 use super::{FlowAnswer, FlowChange, FlowId, FlowStats, VportNo};
 
 /// Flow changes on their way to the kernel.
@@ -36,77 +36,77 @@ impl Changes<'_> {
     pub(super) async fn carry_out(
         &mut self,
         batch: &[FlowChange],
-        ahead: Vec<Result<Request, Denial>>,
+        ahead: Outbox,
     ) -> (Vec<FlowAnswer>, Vec<Outcome>) {
-        let (mut outcomes, mut counted) = (Vec::with_capacity(batch.len()), vec![None; batch.len()]);
-        let mut ahead = Some(ahead);
-        let mut outcomes_ahead = Vec::new();
-        while outcomes.len() < batch.len() || ahead.is_some() {
-            let (rest, last) = (&batch[outcomes.len()..], &mut counted[outcomes.len()..]);
-            let run = &rest[..run_len(rest)];
-            let with = ahead.take().unwrap_or_default();
-            let (of_run, of_ahead) = self.carry_out_run(run, last, with).await;
-            outcomes.extend(of_run);
-            outcomes_ahead.extend(of_ahead);
+        let count = ahead.len();
+        let mut counted = vec![None; batch.len()];
+        let first = &batch[..run_len(batch)];
+        // Those ahead, then one for each change.
+        let mut outcomes = self.carry_out_run(first, &mut counted, ahead).await;
+        while outcomes.len() - count < batch.len() {
+            let done = outcomes.len() - count;
+            let (rest, last) = (&batch[done..], &mut counted[done..]);
+            let nothing = self.transactor.outbox();
+            outcomes.extend(self.carry_out_run(&rest[..run_len(rest)], last, nothing).await);
         }
-        let named = outcomes.into_iter().zip(batch).zip(counted);
+        let of_batch = outcomes.split_off(count);
+        let named = of_batch.into_iter().zip(batch).zip(counted);
         let answer = |((outcome, change), counted): ((Outcome, &FlowChange), Option<FlowStats>)| {
             outcome.map(|()| counted).map_err(|denial| refuse(change.to_string(), denial))
         };
-        (named.map(answer).collect(), outcomes_ahead)
+        (named.map(answer).collect(), outcomes)
     }
 
     /// Carries out changes of different flows, so that what is settled after its turn meets no other change of its flow, and before
-    /// them what is ahead. What withdrawn flows counted goes to `counted`.
+    /// them what is in `out`. What withdrawn flows counted goes to `counted`.
     async fn carry_out_run(
         &mut self,
         run: &[FlowChange],
         counted: &mut [Option<FlowStats>],
-        ahead: Vec<Result<Request, Denial>>,
-    ) -> (Vec<Outcome>, Vec<Outcome>) {
-        let first = |change: &FlowChange| match Wanted::of(change) {
-            Some(wanted) => wanted.create(self.family, self.dp),
-            None => flow::delete_counted(self.family, self.dp, id_of(change)),
-        };
-        let count = ahead.len();
-        let requests = ahead.into_iter().chain(run.iter().map(first)).collect();
+        mut out: Outbox,
+    ) -> Vec<Outcome> {
+        let count = out.len();
+        for change in run {
+            match Wanted::of(change) {
+                Some(wanted) => wanted.create(&mut out, self.family, self.dp),
+                None => out.add(flow::delete_counted(self.family, self.dp, id_of(change))),
+            }
+        }
         let mut note = |index: usize, reply: &[u8]| {
             if let Some(counted) = index.checked_sub(count).and_then(|index| counted.get_mut(index)) {
                 *counted = flow::read_stats(reply).ok().flatten().map(|(_, stats)| stats);
             }
         };
-        let mut outcomes_ahead = exchange_each(self.transactor, requests, &mut note).await;
-        let mut outcomes = outcomes_ahead.split_off(count);
+        let mut outcomes = self.transactor.exchange(out, &mut note).await;
         let mut taken = Vec::new();
-        for (index, (outcome, change)) in outcomes.iter_mut().zip(run).enumerate() {
+        for (index, (outcome, change)) in outcomes[count..].iter_mut().zip(run).enumerate() {
             match (Wanted::of(change), &*outcome) {
                 (Some(wanted), Err(denial)) if denial.is(libc::EEXIST) => taken.push((index, wanted)),
                 (None, Err(denial)) if denial.is(libc::ENOENT) => *outcome = Ok(()),
                 _ => {}
             }
         }
-        self.settle(taken, &mut outcomes).await;
-        (outcomes, outcomes_ahead)
+        if !taken.is_empty() {
+            self.settle(taken, &mut outcomes[count..]).await;
+        }
+        outcomes
     }
 
     /// Second round, for flows that something is in the way of.
     async fn settle(&mut self, taken: Vec<(usize, Wanted<'_>)>, outcomes: &mut [Outcome]) {
-        if taken.is_empty() {
-            return;
-        }
         let asks = taken.iter().map(|(_, wanted)| flow::describe(self.family, self.dp, wanted.id)).collect();
         let mut found = vec![None; taken.len()];
         let mut note = |index: usize, reply: &[u8]| found[index] = flow::read(reply).ok();
         let described = exchange_each(self.transactor, asks, &mut note).await;
-        let (mut round, mut overlapped) = (Round::default(), Vec::new());
+        let (mut round, mut overlapped) = (Round::of(self.transactor), Vec::new());
         for (((index, wanted), found), described) in taken.into_iter().zip(found).zip(described) {
             match (found, described) {
                 (Some(Dumped::Flow(flow)), Ok(())) if wanted.is_kept_as(&flow) => {
-                    round.add(index, wanted.replace(self.family, self.dp));
+                    wanted.replace(round.of_change(index), self.family, self.dp);
                 }
                 (_, Ok(())) => {
-                    round.add(index, flow::delete(self.family, self.dp, wanted.id));
-                    round.add(index, wanted.create(self.family, self.dp));
+                    round.of_change(index).add(flow::delete(self.family, self.dp, wanted.id));
+                    wanted.create(round.of_change(index), self.family, self.dp);
                 }
                 (_, Err(denial)) if denial.is(libc::ENOENT) => overlapped.push((index, wanted)),
                 (_, Err(denial)) => outcomes[index] = Err(denial),
@@ -126,14 +126,14 @@ impl Changes<'_> {
         let listed =
             exchange_each(self.transactor, vec![list], &mut |_, reply: &[u8]| others.see(reply)).await;
         let listed: Outcome = listed.into_iter().collect();
-        let mut round = Round::default();
+        let mut round = Round::of(self.transactor);
         for (place, (index, wanted)) in overlapped.iter().enumerate() {
             match (others.found[place], &listed) {
                 (_, Err(denial)) => outcomes[*index] = Err(denial.clone()),
                 (None, Ok(())) => outcomes[*index] = Err(overlap()),
                 (Some(other), Ok(())) => {
-                    round.add(*index, flow::delete(self.family, self.dp, other));
-                    round.add(*index, wanted.create(self.family, self.dp));
+                    round.of_change(*index).add(flow::delete(self.family, self.dp, other));
+                    wanted.create(round.of_change(*index), self.family, self.dp);
                 }
             }
         }
@@ -169,21 +169,25 @@ impl<'a> Others<'a> {
 }
 
 /// Requests of one round, each with the place of the change it is for.
-#[derive(Default)]
 struct Round {
     owners: Vec<usize>,
-    requests: Vec<Result<Request, Denial>>,
+    out: Outbox,
 }
 
 impl Round {
-    fn add(&mut self, owner: usize, request: Result<Request, Denial>) {
+    fn of(transactor: &mut Transactor) -> Round {
+        Round { owners: Vec::new(), out: transactor.outbox() }
+    }
+
+    /// Where the next request goes, which is for this change.
+    fn of_change(&mut self, owner: usize) -> &mut Outbox {
         self.owners.push(owner);
-        self.requests.push(request);
+        &mut self.out
     }
 
     /// Sends them; of the requests for one change the last counts.
     async fn carry_out(self, transactor: &mut Transactor, outcomes: &mut [Outcome]) {
-        let answers = exchange_each(transactor, self.requests, &mut |_, _: &[u8]| {}).await;
+        let answers = transactor.exchange(self.out, &mut |_, _: &[u8]| {}).await;
         self.owners.into_iter().zip(answers).for_each(|(owner, answer)| outcomes[owner] = answer);
     }
 }
@@ -194,22 +198,17 @@ pub(super) async fn exchange_each(
     requests: Vec<Result<Request, Denial>>,
     on_reply: OnReply<'_>,
 ) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = Vec::with_capacity(requests.len());
-    let (mut written, mut places) = (Vec::new(), Vec::new());
-    for (place, request) in requests.into_iter().enumerate() {
-        outcomes.push(request.map(|request| {
-            written.push(request);
-            places.push(place);
-        }));
-    }
-    let mut placed = |index: usize, reply: &[u8]| on_reply(places[index], reply);
-    let answers = transactor.exchange(&written, &mut placed).await;
-    places.iter().zip(answers).for_each(|(place, answer)| outcomes[*place] = answer);
-    outcomes
+    let mut out = transactor.outbox();
+    requests.into_iter().for_each(|request| out.add(request));
+    transactor.exchange(out, on_reply).await
 }
 
 /// How many changes from the front are of different flows.
 fn run_len(batch: &[FlowChange]) -> usize {
+    // As the ids of new flows do.
+    if batch.is_sorted_by(|one, next| id_of(one) < id_of(next)) {
+        return batch.len();
+    }
     let mut seen = HashSet::new();
     batch.iter().take_while(|change| seen.insert(id_of(change))).count()
 }

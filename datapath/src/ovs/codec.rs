@@ -4,13 +4,13 @@
 
 use super::family::{DpIndex, Family};
 use super::flow::Wanted;
-use super::transact::write_request;
+use super::transact::Outbox;
 use super::{Execute, FlowChange, Upcall, VportNo, packet};
 
 /// The codec of upcalls, flows and frames.
 #[derive(Debug, Default)]
 pub struct Codec {
-    bytes: Vec<u8>,
+    out: Outbox,
 }
 
 impl Codec {
@@ -22,21 +22,12 @@ impl Codec {
         packet::read_upcalls(PACKET, Some(port), datagram, &mut |upcall| upcalls.push(upcall));
     }
 
-    /// Writes flows to be put and frames to be sent, as they would go out; how many bytes.
-    ///
-    /// # Panics
-    /// A flow or a frame cannot be written.
+    /// Writes frames to be sent and flows to be put, as they would go out; how many bytes.
     pub fn write(&mut self, flows: &[FlowChange], frames: &[Execute]) -> usize {
-        self.bytes.clear();
-        let puts = flows.iter().filter_map(Wanted::of).map(|wanted| wanted.create(FLOW, DP));
-        let sends = frames.iter().map(|order| packet::execute(PACKET, DP, order));
-        for (seq, request) in (1..).zip(puts.chain(sends)) {
-            match request {
-                Ok(request) => write_request(&mut self.bytes, &request, seq),
-                Err(denial) => panic!("cannot be written: {denial:?}"),
-            }
-        }
-        self.bytes.len()
+        self.out.clear();
+        frames.iter().for_each(|order| packet::execute(&mut self.out, PACKET, DP, order));
+        flows.iter().filter_map(Wanted::of).for_each(|wanted| wanted.create(&mut self.out, FLOW, DP));
+        self.out.bytes_len()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The generic netlink families of openvswitch.ko and requests to them.
 
 use super::nla::{Nla, NlaIter, NlaWriter};
-use super::transact::{Denial, Request, Transactor};
+use super::transact::{Denial, Head, Request, Transactor};
 use super::{Malformed, Refusal, RefusalCause, dp};
 
 /// Family numbers, which the kernel gives out when the module is loaded.
@@ -52,11 +52,6 @@ impl Family {
         Family { id, version: OVS_VERSION }
     }
 
-    /// Its number.
-    pub(super) const fn number(self) -> u16 {
-        self.id
-    }
-
     /// Whether a message of this type is the family's.
     pub(super) fn is(&self, kind: u16) -> bool {
         self.id == kind
@@ -75,8 +70,13 @@ impl Family {
     ) -> Result<Request, Denial> {
         let mut writer = NlaWriter::behind(&dp.0.to_ne_bytes());
         fill(&mut writer);
-        let body = writer.finish().map_err(too_long)?;
-        Ok(Request { family: self.id, command, version: self.version, flags, body, is_quiet: false })
+        let body = writer.finish().map_err(Denial::too_long)?;
+        Ok(Request { head: self.head(command, flags), body })
+    }
+
+    /// What a request says before its body.
+    pub(super) fn head(&self, command: u8, flags: u16) -> Head {
+        Head { family: self.id, command, version: self.version, flags, is_quiet: false }
     }
 }
 
@@ -122,11 +122,6 @@ fn words(errno: i32) -> String {
     std::io::Error::from_raw_os_error(errno).to_string()
 }
 
-fn too_long(len: usize) -> Denial {
-    let message = format!("an attribute of {len} bytes, allowed are up to 65535");
-    Denial::Errno { errno: libc::EMSGSIZE, message: Some(message) }
-}
-
 /// What the kernel says of a family.
 pub(super) struct Resolved {
     pub(super) family: Family,
@@ -151,9 +146,9 @@ async fn resolve(transactor: &mut Transactor, name: &str, version: u8) -> Result
 pub(super) fn look_up(name: &str) -> Result<Request, Denial> {
     let mut writer = NlaWriter::default();
     writer.put_str(CTRL_ATTR_FAMILY_NAME, name);
-    let body = writer.finish().map_err(too_long)?;
-    let command = CTRL_CMD_GETFAMILY;
-    Ok(Request { family: GENL_ID_CTRL, command, version: 1, flags: 0, body, is_quiet: false })
+    let body = writer.finish().map_err(Denial::too_long)?;
+    let control = Family { id: GENL_ID_CTRL, version: 1 };
+    Ok(Request { head: control.head(CTRL_CMD_GETFAMILY, 0), body })
 }
 
 /// Reads the answer to the question for a family, spoken to in this version of it.

@@ -17,7 +17,7 @@ use vlan::verdict::Consulted;
 use super::family::{DpIndex, Family, split_reply};
 use super::key;
 use super::nla::{Nla, NlaIter, NlaWriter, malformed};
-use super::transact::{CREATE, DUMP, Denial, ECHO, Request};
+use super::transact::{CREATE, DUMP, Denial, ECHO, Outbox, Request};
 use super::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Malformed, VportNo, action};
 
 /// A flow to be put.
@@ -48,24 +48,25 @@ impl<'a> Wanted<'a> {
     }
 
     /// Puts it if nothing is in its way.
-    pub(super) fn create(&self, family: Family, dp: DpIndex) -> Result<Request, Denial> {
-        self.write(family, OVS_FLOW_CMD_NEW, CREATE, dp).map(Request::quietly)
+    pub(super) fn create(&self, out: &mut Outbox, family: Family, dp: DpIndex) {
+        out.write(family.head(OVS_FLOW_CMD_NEW, CREATE).quietly(), |message| self.fill(message, dp));
     }
 
     /// Gives the flow of its id its actions.
-    pub(super) fn replace(&self, family: Family, dp: DpIndex) -> Result<Request, Denial> {
-        self.write(family, OVS_FLOW_CMD_SET, 0, dp)
+    pub(super) fn replace(&self, out: &mut Outbox, family: Family, dp: DpIndex) {
+        out.write(family.head(OVS_FLOW_CMD_SET, 0), |message| self.fill(message, dp));
     }
 
-    fn write(&self, family: Family, command: u8, flags: u16, dp: DpIndex) -> Result<Request, Denial> {
+    /// Appends what the kernel is told of it.
+    pub(super) fn fill(&self, message: &mut NlaWriter, dp: DpIndex) -> Result<(), Denial> {
         action::check_len(self.actions)?;
         let tags = key::count_tags(&self.key.opaque).map_err(|why| not_a_key(&why))?;
-        family.request(command, flags, dp, |message| {
-            put_id(message, self.id);
-            message.put(OVS_FLOW_ATTR_KEY, &self.key.opaque);
-            key::encode_mask(message, OVS_FLOW_ATTR_MASK, tags, self.mask);
-            action::encode(message, OVS_FLOW_ATTR_ACTIONS, self.actions);
-        })
+        message.put_header(&dp.0.to_ne_bytes());
+        put_id(message, self.id);
+        message.put(OVS_FLOW_ATTR_KEY, &self.key.opaque);
+        key::encode_mask(message, OVS_FLOW_ATTR_MASK, tags, self.mask);
+        action::encode(message, OVS_FLOW_ATTR_ACTIONS, self.actions);
+        Ok(())
     }
 }
 

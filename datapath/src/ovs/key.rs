@@ -17,7 +17,6 @@
 
 use std::iter::zip;
 
-use bytes::Bytes;
 use vlan::addr::MacAddr;
 use vlan::frame::{Header, MAX_TAGS};
 use vlan::tag::{Tag, Tpid};
@@ -149,7 +148,7 @@ pub(super) fn read_masked(
         vport,
         header: layers.header()?,
         recirc: layers.recirc.unwrap_or(0),
-        opaque: if is_type_open { resendable(key).into() } else { Bytes::copy_from_slice(key) },
+        opaque: if is_type_open { resendable(key).into() } else { key.into() },
     };
     Ok((flow_key, mask.and_then(|mask| mask.consulted(layers.tags()))))
 }
@@ -190,7 +189,7 @@ fn too_many_tags() -> Malformed {
 
 /// The key of an upcall, sent back verbatim.
 pub(super) fn of_upcall(vport: VportNo, header: Header, key: &[u8], layers: &Layers<'_>) -> FlowKey {
-    FlowKey { vport, header, recirc: layers.recirc.unwrap_or(0), opaque: Bytes::copy_from_slice(key) }
+    FlowKey { vport, header, recirc: layers.recirc.unwrap_or(0), opaque: key.into() }
 }
 
 /// Appends the mask for a key with `tags` tags. Arrival port, source address and recirculation id are always exact.

@@ -59,7 +59,7 @@ use self::flow::Dumped;
 use self::lister::Lister;
 use self::owner::open_of;
 use self::socket::Home;
-use self::transact::{Denial, Outcome, Request, Transactor};
+use self::transact::{Denial, Outbox, Outcome, Request, Transactor};
 use self::upcall::Ears;
 use self::watch::Watch;
 
@@ -183,8 +183,10 @@ impl Ovs {
         Changes { transactor: &mut self.transactor, family: self.families.flow, dp: self.dp }
     }
 
-    fn write_frames(&self, frames: &[Execute]) -> Vec<Result<Request, Denial>> {
-        frames.iter().map(|order| packet::execute(self.families.packet, self.dp, order)).collect()
+    fn write_frames(&mut self, frames: &[Execute]) -> Outbox {
+        let mut out = self.transactor.outbox();
+        frames.iter().for_each(|order| packet::execute(&mut out, self.families.packet, self.dp, order));
+        out
     }
 
     fn meter_family(&self, what: &str) -> Result<Family, Refusal> {
@@ -235,8 +237,8 @@ impl Datapath for Ovs {
     }
 
     async fn execute(&mut self, batch: Vec<Execute>) -> Vec<Result<(), Refusal>> {
-        let requests = self.write_frames(&batch);
-        let outcomes = exchange_each(&mut self.transactor, requests, &mut |_, _: &[u8]| {}).await;
+        let frames = self.write_frames(&batch);
+        let outcomes = self.transactor.exchange(frames, &mut |_, _: &[u8]| {}).await;
         refuse_frames(outcomes, &batch)
     }
 
@@ -318,7 +320,8 @@ impl Datapath for Ovs {
 
 impl FlowTable for Ovs {
     async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<FlowAnswer> {
-        self.flow_changes().carry_out(&batch, Vec::new()).await.0
+        let nothing = self.transactor.outbox();
+        self.flow_changes().carry_out(&batch, nothing).await.0
     }
 
     /// One datagram for both: each costs a system call, an answer that is read, and room in the kernel.
@@ -327,8 +330,8 @@ impl FlowTable for Ovs {
         frames: Vec<Execute>,
         changes: Vec<FlowChange>,
     ) -> (Vec<FlowAnswer>, Vec<Result<(), Refusal>>) {
-        let requests = self.write_frames(&frames);
-        let (answers, outcomes) = self.flow_changes().carry_out(&changes, requests).await;
+        let ahead = self.write_frames(&frames);
+        let (answers, outcomes) = self.flow_changes().carry_out(&changes, ahead).await;
         (answers, refuse_frames(outcomes, &frames))
     }
 

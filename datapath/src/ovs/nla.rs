@@ -16,9 +16,19 @@ impl NlaWriter {
     /// Attributes that follow `header`, whose length is a multiple of four.
     pub(super) fn behind(header: &[u8]) -> NlaWriter {
         // One piece of memory for most messages: growing by doubling costs a flow's message four copies.
-        let mut bytes = Vec::with_capacity(USUAL_LEN);
-        bytes.extend_from_slice(header);
+        let mut writer = NlaWriter::onto(Vec::with_capacity(USUAL_LEN));
+        writer.put_header(header);
+        writer
+    }
+
+    /// Attributes that follow what is there, whose length is a multiple of four.
+    pub(super) fn onto(bytes: Vec<u8>) -> NlaWriter {
         NlaWriter { bytes, longest: 0 }
+    }
+
+    /// Appends a fixed header, whose length is a multiple of four.
+    pub(super) fn put_header(&mut self, header: &[u8]) {
+        self.bytes.extend_from_slice(header);
     }
 
     /// Appends an attribute and pads it. Inlined, since the length of most payloads is known where they are put.
@@ -67,7 +77,20 @@ impl NlaWriter {
     /// # Errors
     /// An attribute is longer than its 16-bit length can say; the value is that length.
     pub(super) fn finish(self) -> Result<Vec<u8>, usize> {
-        if self.longest > usize::from(u16::MAX) { Err(self.longest) } else { Ok(self.bytes) }
+        self.longest().map(|()| self.bytes)
+    }
+
+    /// Whether every attribute has a length that 16 bits can say.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub(super) fn longest(&self) -> Result<(), usize> {
+        if self.longest > usize::from(u16::MAX) { Err(self.longest) } else { Ok(()) }
+    }
+
+    /// The bytes, whatever the lengths of attributes.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     fn open(&mut self, kind: u16) -> usize {

@@ -9,25 +9,29 @@ use super::action;
 use super::family::{DpIndex, Family, OVS_HEADER_LEN};
 use super::key::{self, Layers, OVS_KEY_ATTR_IN_PORT};
 use super::nla::{NlaIter, NlaWriter, malformed};
-use super::transact::{Denial, Message, Request};
+use super::transact::{Denial, Message, Outbox};
 use crate::padding::pad_for;
 
 use super::{Execute, FlowKey, Malformed, Upcall, VportNo};
 
 /// Sends a frame through a list of actions.
-pub(super) fn execute(family: Family, dp: DpIndex, order: &Execute) -> Result<Request, Denial> {
+pub(super) fn execute(out: &mut Outbox, family: Family, dp: DpIndex, order: &Execute) {
+    out.write(family.head(OVS_PACKET_CMD_EXECUTE, 0).quietly(), |message| fill(message, dp, order));
+}
+
+/// Appends what the kernel is told of a frame to be sent.
+pub(super) fn fill(message: &mut NlaWriter, dp: DpIndex, order: &Execute) -> Result<(), Denial> {
     action::check_len(&order.actions)?;
-    let request = family.request(OVS_PACKET_CMD_EXECUTE, 0, dp, |message: &mut NlaWriter| {
-        message.put(OVS_PACKET_ATTR_PACKET, &pad_for(&order.frame, &order.actions));
-        // Without an arrival port the kernel takes the frame for one of the datapath's own link.
-        message.nest(OVS_PACKET_ATTR_KEY, |key| {
-            if let Some(vport) = order.vport {
-                key.put_u32(OVS_KEY_ATTR_IN_PORT, vport.0);
-            }
-        });
-        action::encode(message, OVS_PACKET_ATTR_ACTIONS, &order.actions);
+    message.put_header(&dp.0.to_ne_bytes());
+    message.put(OVS_PACKET_ATTR_PACKET, &pad_for(&order.frame, &order.actions));
+    // Without an arrival port the kernel takes the frame for one of the datapath's own link.
+    message.nest(OVS_PACKET_ATTR_KEY, |key| {
+        if let Some(vport) = order.vport {
+            key.put_u32(OVS_KEY_ATTR_IN_PORT, vport.0);
+        }
     });
-    request.map(Request::quietly)
+    action::encode(message, OVS_PACKET_ATTR_ACTIONS, &order.actions);
+    Ok(())
 }
 
 /// Reads the upcalls in a datagram; what is not a missed frame is skipped. `port` is the one whose socket it came to; none if the

@@ -107,8 +107,10 @@ fn rewrite_flow(flow: &Flow, found: &mut Reread) -> Result<(), String> {
     if action::check_len(actions).is_err() {
         return Ok(());
     }
-    let request = wanted.create(FAMILY, DP).map_err(|denial| format!("{flow:?}: {denial:?}"))?;
-    let again = flow::read(&request.body).map_err(|why| format!("{flow:?}: {why}"))?;
+    let mut writer = NlaWriter::default();
+    wanted.fill(&mut writer, DP).map_err(|denial| format!("{flow:?}: {denial:?}"))?;
+    let body = writer.finish().map_err(|len| format!("{flow:?}: an attribute of {len} bytes"))?;
+    let again = flow::read(&body).map_err(|why| format!("{flow:?}: {why}"))?;
     found.written += 1;
     match again {
         Dumped::Flow(again) if wanted.is_kept_as(&again) && again.actions == flow.actions => Ok(()),
@@ -144,14 +146,7 @@ fn rewrite_upcall(
     packet::put_upcall(&mut writer, &upcall.frame, &key.opaque);
     let body = writer.finish().map_err(|len| format!("{len} bytes: {upcall:?}"))?;
     let mut bytes = Vec::new();
-    let request = Request {
-        family: family.number(),
-        command: packet::OVS_PACKET_CMD_MISS,
-        version: 1,
-        flags: DUMP,
-        body,
-        is_quiet: false,
-    };
+    let request = Request { head: family.head(packet::OVS_PACKET_CMD_MISS, DUMP), body };
     write_request(&mut bytes, &request, 1);
     let mut again = Vec::new();
     packet::read_upcalls(family, port, &bytes, &mut |upcall| again.push(upcall));
@@ -160,9 +155,11 @@ fn rewrite_upcall(
     }
     Layers::read(&key.opaque).map_err(|why| format!("{upcall:?}: {why}"))?;
     let order = Execute { vport: Some(upcall.vport), frame: upcall.frame.clone(), actions: Vec::new() };
-    let sent = packet::execute(FAMILY, DP, &order).map_err(|denial| format!("{order:?}: {denial:?}"))?;
+    let mut writer = NlaWriter::default();
+    packet::fill(&mut writer, DP, &order).map_err(|denial| format!("{order:?}: {denial:?}"))?;
     found.written += 1;
-    let mut attributes = NlaIter::behind(4, &sent.body).flatten();
+    let sent = writer.into_bytes();
+    let mut attributes = NlaIter::behind(4, &sent).flatten();
     match attributes.find(|nla| nla.payload == upcall.frame) {
         Some(_) => Ok(()),
         None => Err(format!("{order:?} does not hold its frame")),

@@ -2,13 +2,14 @@
 //!
 //! A netlink socket belongs for ever to the network namespace of the thread that opened it. A datapath, too, belongs to one; so
 //! a backend remembers the namespace in which it was opened and opens its later sockets there, whichever thread it is driven by.
-// setsockopt with options of netlink(7) and SO_RCVBUFFORCE have no safe wrapper that takes neli's socket; tokio's registration of a
-// descriptor asks its caller to vouch for it.
+// setsockopt with options of netlink(7) and SO_RCVBUFFORCE have no safe wrapper that takes neli's socket, and recvmmsg(2) none that does
+// without memory of its own for each call; tokio's registration of a descriptor asks its caller to vouch for it.
 #![allow(unsafe_code)]
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IoSliceMut};
+use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -17,7 +18,6 @@ use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
 use neli::utils::Groups;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{MsgFlags, MultiHeaders, NetlinkAddr, recvmmsg};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -94,6 +94,11 @@ impl Watched {
         let registered = unsafe { AsyncFd::register(socket) };
         Ok(Watched(registered?))
     }
+
+    /// The socket was just found empty: it is waited for when somebody asks next, without another look before.
+    pub(super) fn note_empty(&self) {
+        let _: io::Result<()> = self.0.try_io(Interest::READABLE, |_| Err(io::ErrorKind::WouldBlock.into()));
+    }
 }
 
 impl Deref for Watched {
@@ -122,14 +127,22 @@ pub(super) fn receive(socket: &NlSocket, buffer: &mut [u8]) -> io::Result<usize>
 pub(super) struct Inbox {
     room: Box<[u8]>,
     each: usize,
-    /// How many came the last time: about as many are prepared for, since each takes its time.
+    /// How many came the last time that some came.
     usual: usize,
+    /// A socket was found empty since.
+    was_emptied: bool,
 }
 
 impl Inbox {
-    /// Room for `count` datagrams of at most `each` bytes.
+    /// Room for `count` datagrams of at most `each` bytes, both at least 1; at most [`AT_ONCE`] come at once.
     pub(super) fn new(count: usize, each: usize) -> Inbox {
-        Inbox { room: vec![0; count * each].into(), each, usual: 1 }
+        Inbox { room: vec![0; count * each].into(), each, usual: 1, was_emptied: true }
+    }
+
+    /// How many are to be asked for: as many as came the last time, since to find out that there are no more costs as much as to
+    /// receive one; and twice as many where there may be more.
+    pub(super) fn usual(&self) -> usize {
+        if self.was_emptied { self.usual } else { 2 * self.usual }
     }
 
     /// Receives datagrams that are there, `most` and the room permitting, in one system call, and hands each of them on; `None`
@@ -143,22 +156,52 @@ impl Inbox {
         most: usize,
         mut take: impl FnMut(Option<&[u8]>),
     ) -> io::Result<(usize, Left)> {
-        let most = most.min(2 * self.usual);
-        let mut rooms: Vec<[IoSliceMut<'_>; 1]> =
-            self.room.chunks_exact_mut(self.each).take(most).map(|room| [IoSliceMut::new(room)]).collect();
-        let asked = rooms.len();
-        let mut headers = MultiHeaders::<NetlinkAddr>::preallocate(asked, None);
-        let fd = socket.as_raw_fd();
-        let came = recvmmsg(fd, &mut headers, rooms.iter_mut(), MsgFlags::empty(), None)?;
-        let lengths: Vec<Option<usize>> =
-            came.map(|one| (!one.flags.contains(MsgFlags::MSG_TRUNC)).then_some(one.bytes)).collect();
-        self.usual = lengths.len().max(1);
-        for (room, length) in self.room.chunks_exact(self.each).zip(&lengths) {
-            take(length.and_then(|length| room.get(..length)));
+        let mut lengths = [0; AT_ONCE];
+        let asked = most.min(self.room.len() / self.each).min(AT_ONCE);
+        let came = receive_many(socket, self.room.chunks_exact_mut(self.each).take(asked), &mut lengths);
+        self.was_emptied = came.as_ref().map_or(true, |count| *count < asked);
+        let count = came?;
+        self.usual = count.max(1);
+        for (room, length) in self.room.chunks_exact(self.each).zip(&lengths[..count]) {
+            take(room.get(..*length));
         }
-        Ok((lengths.len(), if lengths.len() < asked { Left::Nothing } else { Left::Perhaps }))
+        Ok((count, if self.was_emptied { Left::Nothing } else { Left::Perhaps }))
     }
 }
+
+/// Receives a datagram into each room, as many as there are and as there is room for, [`AT_ONCE`] at most, and notes their whole
+/// lengths; how many came.
+fn receive_many<'a>(
+    socket: &NlSocket,
+    rooms: impl Iterator<Item = &'a mut [u8]>,
+    lengths: &mut [usize; AT_ONCE],
+) -> io::Result<usize> {
+    let mut pieces = [MaybeUninit::<libc::iovec>::uninit(); AT_ONCE];
+    let mut headers = [MaybeUninit::<libc::mmsghdr>::uninit(); AT_ONCE];
+    let mut count = 0;
+    for ((room, piece), header) in rooms.zip(&mut pieces).zip(&mut headers) {
+        let piece = piece.write(libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() });
+        // SAFETY: all its fields are numbers and pointers, for which zero is a value.
+        let header = header.write(unsafe { MaybeUninit::zeroed().assume_init() });
+        (header.msg_hdr.msg_iov, header.msg_hdr.msg_iovlen) = (piece, 1);
+        count += 1;
+    }
+    // SAFETY: the first `count` headers are written, and point to pieces that are, which point to rooms that are borrowed until the
+    // end of this call; none overlaps another.
+    let came = unsafe {
+        let flags = libc::MSG_TRUNC as _;
+        libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr().cast(), count, flags, std::ptr::null_mut())
+    };
+    let came = usize::try_from(came).map_err(|_| io::Error::last_os_error())?;
+    for (length, header) in lengths.iter_mut().zip(&headers).take(came) {
+        // SAFETY: not more come than were asked for, and those headers are written.
+        *length = unsafe { header.assume_init_ref() }.msg_len as usize;
+    }
+    Ok(came)
+}
+
+/// Datagrams that are received by one system call, at most.
+const AT_ONCE: usize = 16;
 
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,7 +214,7 @@ impl fmt::Debug for Inbox {
 pub(super) enum Left {
     /// It was empty.
     Nothing,
-    /// There was no room for more.
+    /// As many came as were asked for.
     Perhaps,
 }
 
@@ -275,6 +318,40 @@ mod tests {
         assert_ne!(socket.pid().unwrap(), 0);
         let nothing = receive(&socket, &mut [0; 16]).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    /// Everybody may send to a socket of the same program.
+    #[test]
+    fn datagrams_are_received_many_at_a_time_and_each_whole_or_not_at_all() {
+        let home = Home::here().unwrap();
+        let (from, to) = (home.open_socket(1 << 16).unwrap(), home.open_socket(1 << 16).unwrap());
+        let send = |bytes: &[u8]| {
+            // SAFETY: an address is plain data, and zero a value of each field.
+            let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+            (address.nl_family, address.nl_pid) = (libc::AF_NETLINK as _, to.pid().unwrap());
+            let len = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+            // SAFETY: the kernel reads so many bytes of both, which outlive the call.
+            let sent = unsafe {
+                let address = (&raw const address).cast();
+                libc::sendto(from.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0, address, len)
+            };
+            assert_eq!(sent, bytes.len() as isize, "{}", io::Error::last_os_error());
+        };
+        let mut inbox = Inbox::new(3, 8);
+        let mut come = |most: usize| {
+            let mut all = Vec::new();
+            let (count, left) = inbox.receive(&to, most, |bytes| all.push(bytes.map(<[u8]>::to_vec)))?;
+            assert_eq!(count, all.len());
+            Ok::<_, io::Error>((all, left, inbox.usual()))
+        };
+        assert_eq!(come(3).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        (1..=5).for_each(|number| send(&[number; 8][..number as usize]));
+        send(&[9; 9]);
+        assert_eq!(come(1).unwrap(), (vec![Some(vec![1])], Left::Perhaps, 2));
+        let three = (2..=4).map(|number: u8| Some(vec![number; number.into()])).collect();
+        assert_eq!(come(9).unwrap(), (three, Left::Perhaps, 6), "no more than it has room for");
+        assert_eq!(come(3).unwrap(), (vec![Some(vec![5; 5]), None], Left::Nothing, 2), "one was too long");
+        assert_eq!(come(3).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

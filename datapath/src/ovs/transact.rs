@@ -5,24 +5,27 @@
 //! from a call that was given up, and ignored.
 //!
 //! A request that has no reply may be quiet: the kernel answers it only if it refuses. It works requests off in order, so the next
-//! answer of another says that the quiet ones before it went well. The last of a window is never quiet.
+//! answer of another says that the quiet ones before it went well. Where all of a window are quiet nothing more is waited for: what was
+//! refused is in the socket when `send` returns, or the socket says that an answer was lost (`netlink_unicast_kernel`, `netlink_ack`
+//! and `netlink_overrun` of `net/netlink/af_netlink.c`).
 //!
 //! ```text
 //!   request … request ──► one send ──► kernel ──► (reply … ack) (nothing) (ack: errno, words) … (ack) ──► one outcome for each
 //! ```
 
 use std::io;
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::time::{Instant, timeout_at};
 
-use super::nla::{NlaIter, align};
+use super::nla::{NlaIter, NlaWriter, align};
 use super::socket::{Home, Unwatched};
 
-/// One generic netlink request.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
+/// What a generic netlink request says before its body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
     /// The number of its family.
     pub(super) family: u16,
     /// The family's command.
@@ -31,16 +34,140 @@ pub(super) struct Request {
     pub(super) version: u8,
     /// Flags besides NLM_F_REQUEST. With [`DUMP`] the answer is many replies, else an acknowledgement behind any reply.
     pub(super) flags: u16,
-    /// What follows the generic netlink header.
-    pub(super) body: Vec<u8>,
-    /// That it was carried out may be concluded from the answer to a later request, which halves the cost of many.
+    /// The kernel answers it only if it refuses; that it was carried out is concluded. Only for requests without a reply.
     pub(super) is_quiet: bool,
 }
 
-impl Request {
-    /// The same, quiet; only for requests without a reply.
-    pub(super) fn quietly(self) -> Request {
-        Request { is_quiet: true, ..self }
+impl Head {
+    /// The same, quiet.
+    pub(super) fn quietly(self) -> Head {
+        Head { is_quiet: true, ..self }
+    }
+}
+
+/// One generic netlink request.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) head: Head,
+    /// What follows the generic netlink header.
+    pub(super) body: Vec<u8>,
+}
+
+/// Requests as they go out, one behind the other in one piece of memory.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    bytes: Vec<u8>,
+    written: Vec<Written>,
+    /// One for each request; so far only those have one that could not be written.
+    outcomes: Vec<Option<Outcome>>,
+}
+
+/// A request of an outbox.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    /// Where it begins.
+    start: usize,
+    /// How many requests are before it, written or not.
+    place: usize,
+    is_quiet: bool,
+}
+
+impl Outbox {
+    /// How many requests there are, written or not.
+    pub(super) fn len(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    /// Appends a request, if it could be written.
+    pub(super) fn add(&mut self, request: Result<Request, Denial>) {
+        match request {
+            Ok(Request { head, body }) => {
+                let start = open_message(&mut self.bytes, head);
+                self.bytes.extend_from_slice(&body);
+                self.keep(start, head);
+            }
+            Err(denial) => self.outcomes.push(Some(Err(denial))),
+        }
+    }
+
+    /// Appends a request whose body is written where it goes out from.
+    pub(super) fn write(&mut self, head: Head, fill: impl FnOnce(&mut NlaWriter) -> Result<(), Denial>) {
+        let start = open_message(&mut self.bytes, head);
+        let mut writer = NlaWriter::onto(std::mem::take(&mut self.bytes));
+        let filled = fill(&mut writer);
+        let longest = writer.longest();
+        self.bytes = writer.into_bytes();
+        match filled.and(longest.map_err(Denial::too_long)) {
+            Ok(()) => self.keep(start, head),
+            Err(denial) => {
+                self.bytes.truncate(start);
+                self.outcomes.push(Some(Err(denial)));
+            }
+        }
+    }
+
+    fn keep(&mut self, start: usize, head: Head) {
+        close_message(&mut self.bytes, start);
+        self.written.push(Written { start, place: self.outcomes.len(), is_quiet: head.is_quiet });
+        self.outcomes.push(None);
+    }
+
+    /// As many from `first` on as go into one datagram, at least one.
+    fn window_from(&self, first: usize) -> Range<usize> {
+        let fits = |end: usize| self.end_of(end - 1) - self.written[first].start <= WINDOW_BYTES;
+        let most = self.written.len().min(first + WINDOW);
+        let last = (first + 2..=most).take_while(|end| fits(*end)).last();
+        first..last.unwrap_or(first + 1)
+    }
+
+    /// Where a request ends.
+    fn end_of(&self, written: usize) -> usize {
+        self.written.get(written + 1).map_or(self.bytes.len(), |next| next.start)
+    }
+
+    /// Whether the kernel answers none of them that it does not refuse.
+    fn is_quiet(&self, window: &Range<usize>) -> bool {
+        self.written[window.clone()].iter().all(|request| request.is_quiet)
+    }
+
+    /// Numbers the requests of a window. The last is not quiet unless all are.
+    fn seal(&mut self, window: &Range<usize>, first_seq: u32) {
+        for Written { start, place, .. } in &self.written[window.clone()] {
+            number(&mut self.bytes[*start..], first_seq.wrapping_add(*place as u32));
+        }
+        if let Some(last) = self.written[window.clone()].last().filter(|last| last.is_quiet)
+            && !self.is_quiet(window)
+        {
+            want_acknowledgement(&mut self.bytes[last.start..]);
+        }
+    }
+
+    /// The bytes of a window.
+    fn datagram(&self, window: &Range<usize>) -> &[u8] {
+        &self.bytes[self.written[window.start].start..self.end_of(window.end - 1)]
+    }
+
+    /// Bytes of all requests.
+    pub(super) fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// All requests as they go out where none is quiet, numbered from `first_seq` on.
+    #[cfg(test)]
+    pub(super) fn into_acknowledged(mut self, first_seq: u32) -> Vec<u8> {
+        assert!(self.outcomes.iter().all(Option::is_none), "{:?}", self.outcomes);
+        self.seal(&(0..self.written.len()), first_seq);
+        for request in &self.written {
+            want_acknowledgement(&mut self.bytes[request.start..]);
+        }
+        self.bytes
+    }
+
+    /// Throws all requests away.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.written.clear();
+        self.outcomes.clear();
     }
 }
 
@@ -61,6 +188,12 @@ pub(super) enum Denial {
 }
 
 impl Denial {
+    /// Of an attribute of this many bytes.
+    pub(super) fn too_long(len: usize) -> Denial {
+        let message = format!("an attribute of {len} bytes, allowed are up to 65535");
+        Denial::Errno { errno: libc::EMSGSIZE, message: Some(message) }
+    }
+
     /// Whether it is this errno.
     pub(super) fn is(&self, wanted: i32) -> bool {
         matches!(self, Denial::Errno { errno, .. } if *errno == wanted)
@@ -85,8 +218,8 @@ pub(super) struct Transactor {
     socket: Unwatched,
     next_seq: u32,
     buffer: Box<[u8]>,
-    /// What goes out, kept for its memory.
-    out: Vec<u8>,
+    /// An outbox that is not in use, kept for its memory.
+    spare: Outbox,
     /// An exchange was given up halfway; what it left in the socket is to be thrown away.
     is_dirty: bool,
 }
@@ -106,22 +239,31 @@ impl Transactor {
             socket,
             next_seq: 1,
             buffer: vec![0; LONGEST_ANSWER].into(),
-            out: Vec::new(),
+            spare: Outbox::default(),
             is_dirty: false,
         })
     }
 
+    /// An empty outbox.
+    pub(super) fn outbox(&mut self) -> Outbox {
+        std::mem::take(&mut self.spare)
+    }
+
     /// Sends all requests, in order, and waits for the outcome of each.
-    pub(super) async fn exchange(&mut self, requests: &[Request], on_reply: OnReply<'_>) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(requests.len());
-        while outcomes.len() < requests.len() {
-            let first = outcomes.len();
-            let count = self.write_window(&requests[first..]);
-            let window = Window::of(self.next_seq, &requests[first..first + count]);
-            let mut shifted = |index: usize, reply: &[u8]| on_reply(first + index, reply);
-            outcomes.extend(self.exchange_window(window, &mut shifted).await);
+    pub(super) async fn exchange(&mut self, mut outbox: Outbox, on_reply: OnReply<'_>) -> Vec<Outcome> {
+        let first_seq = self.next_seq;
+        self.next_seq = first_seq.wrapping_add(outbox.len() as u32);
+        let mut answers = Answers::new(first_seq, std::mem::take(&mut outbox.outcomes));
+        let mut next = 0;
+        while next < outbox.written.len() {
+            let window = outbox.window_from(next);
+            next = window.end;
+            outbox.seal(&window, first_seq);
+            self.exchange_window(&outbox, window, &mut answers, on_reply).await;
         }
-        outcomes
+        outbox.clear();
+        self.spare = outbox;
+        answers.outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Denial::Lost))).collect()
     }
 
     /// Sends one request, collects its replies, and waits for its outcome.
@@ -130,62 +272,57 @@ impl Transactor {
     /// The kernel refuses, or does not answer.
     pub(super) async fn ask(&mut self, request: Request) -> Result<Vec<Vec<u8>>, Denial> {
         let mut replies = Vec::new();
-        let mut outcomes =
-            self.exchange(&[request], &mut |_, reply: &[u8]| replies.push(reply.to_vec())).await;
+        let mut outbox = self.outbox();
+        outbox.add(Ok(request));
+        let mut outcomes = self.exchange(outbox, &mut |_, reply: &[u8]| replies.push(reply.to_vec())).await;
         outcomes.pop().unwrap_or(Err(Denial::Lost)).map(|()| replies)
     }
 
-    /// Writes as many requests as fit into one datagram, at least one, with the next sequence numbers; how many.
-    fn write_window(&mut self, requests: &[Request]) -> usize {
-        self.out.clear();
-        let (mut count, mut last) = (0, 0);
-        for request in requests.iter().take(WINDOW) {
-            if count > 0 && self.out.len() + HEADERS_LEN + request.body.len() > WINDOW_BYTES {
-                break;
-            }
-            if count > 0 && requests[count - 1].is_quiet {
-                hush(&mut self.out[last..]);
-            }
-            last = self.out.len();
-            write_request(&mut self.out, request, self.next_seq.wrapping_add(count as u32));
-            count += 1;
-        }
-        count
-    }
-
-    /// Sends what was written and waits for what comes of it.
-    async fn exchange_window(&mut self, mut window: Window, on_reply: OnReply<'_>) -> Vec<Outcome> {
+    /// Sends the requests of a window and waits for what comes of them; all of them have an outcome then.
+    async fn exchange_window(
+        &mut self,
+        outbox: &Outbox,
+        window: Range<usize>,
+        answers: &mut Answers,
+        on_reply: OnReply<'_>,
+    ) {
         if self.is_dirty {
             self.drain();
         }
-        self.next_seq = self.next_seq.wrapping_add(window.outcomes.len() as u32);
+        answers.expect(&outbox.written[window.clone()]);
         self.is_dirty = true;
-        let gathered = match self.socket.send(&self.out).await {
-            Ok(()) => self.gather(&mut window, on_reply).await,
+        let gathered = match self.socket.send(outbox.datagram(&window)).await {
+            Ok(()) => self.gather(answers, on_reply).await,
             Err(error) => Err(error.into()),
         };
         self.is_dirty = gathered.is_err();
-        let missing = gathered.err().unwrap_or(Denial::Lost);
-        window.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing.clone()))).collect()
+        if let Err(denial) = gathered {
+            answers.conclude_all(&Err(denial));
+        }
     }
 
     /// Reads until each request of the window has its outcome, or answers were lost and no more are there.
-    async fn gather(&mut self, window: &mut Window, on_reply: OnReply<'_>) -> Result<(), Denial> {
-        let mut deadline = Instant::now() + PATIENCE;
-        while !window.is_complete() {
+    async fn gather(&mut self, answers: &mut Answers, on_reply: OnReply<'_>) -> Result<(), Denial> {
+        let mut deadline = None;
+        while !answers.are_complete() {
             match self.socket.receive(&mut self.buffer) {
                 Ok(len) if len <= self.buffer.len() => {
-                    window.read(&self.buffer[..len], on_reply);
-                    deadline = Instant::now() + PATIENCE;
+                    answers.read(&self.buffer[..len], on_reply);
+                    deadline = None;
                 }
-                Ok(_) => window.has_lost = true,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => window.has_lost = true,
+                Ok(_) => answers.has_lost = true,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => answers.has_lost = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if window.has_lost {
+                    if answers.has_lost {
                         return Err(Denial::Lost);
                     }
-                    self.wait_readable(deadline).await?;
+                    if answers.are_all_quiet() {
+                        answers.conclude_all(&Ok(()));
+                        return Ok(());
+                    }
+                    let until = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
+                    self.wait_readable(until).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -212,30 +349,40 @@ impl Transactor {
     }
 }
 
-/// Requests sent together, and what is known of each.
-struct Window {
+/// What is known of each request of an outbox.
+struct Answers {
     first_seq: u32,
     outcomes: Vec<Option<Outcome>>,
-    /// Which requests are answered only if they are refused.
-    quiet: Vec<bool>,
+    /// The requests that were sent together and are not known to have an outcome each, in order; those before them have.
+    expected: Vec<Written>,
     has_lost: bool,
 }
 
-impl Window {
-    fn of(first_seq: u32, requests: &[Request]) -> Window {
-        let quiet = requests.iter().map(|request| request.is_quiet).collect();
-        Window { first_seq, outcomes: vec![None; requests.len()], quiet, has_lost: false }
+impl Answers {
+    fn new(first_seq: u32, outcomes: Vec<Option<Outcome>>) -> Answers {
+        Answers { first_seq, outcomes, expected: Vec::new(), has_lost: false }
     }
 
-    fn is_complete(&self) -> bool {
-        self.outcomes.iter().all(Option::is_some)
+    /// The next window goes out.
+    fn expect(&mut self, window: &[Written]) {
+        self.expected.clear();
+        self.expected.extend_from_slice(window);
+        self.has_lost = false;
+    }
+
+    fn are_complete(&self) -> bool {
+        self.expected.iter().all(|request| self.outcomes[request.place].is_some())
+    }
+
+    fn are_all_quiet(&self) -> bool {
+        self.expected.iter().all(|request| request.is_quiet)
     }
 
     fn read(&mut self, mut datagram: &[u8], on_reply: OnReply<'_>) {
         while let Some((message, rest)) = Message::split(datagram) {
             datagram = rest;
-            let index = message.seq.wrapping_sub(self.first_seq) as usize;
-            let Some(slot) = self.outcomes.get_mut(index).filter(|slot| slot.is_none()) else { continue };
+            let place = message.seq.wrapping_sub(self.first_seq) as usize;
+            let Some(slot) = self.outcomes.get_mut(place).filter(|slot| slot.is_none()) else { continue };
             match message.kind {
                 NLMSG_ERROR | NLMSG_DONE => {
                     let outcome = if self.has_lost && message.kind == NLMSG_DONE {
@@ -244,10 +391,10 @@ impl Window {
                         message.outcome()
                     };
                     *slot = Some(outcome);
-                    self.conclude(index);
+                    self.conclude(place);
                 }
                 NLMSG_NOOP | NLMSG_OVERRUN => {}
-                _ => on_reply(index, message.payload.get(GENL_HEADER_LEN..).unwrap_or_default()),
+                _ => on_reply(place, message.payload.get(GENL_HEADER_LEN..).unwrap_or_default()),
             }
         }
     }
@@ -255,18 +402,26 @@ impl Window {
     /// The request at `answered` has its answer, so the quiet ones before it would have theirs by now.
     fn conclude(&mut self, answered: usize) {
         let unheard = if self.has_lost { Err(Denial::Lost) } else { Ok(()) };
-        for (slot, _) in self.outcomes[..answered].iter_mut().zip(&self.quiet).filter(|(_, quiet)| **quiet) {
-            slot.get_or_insert_with(|| unheard.clone());
+        for request in self.expected.iter().take_while(|request| request.place < answered) {
+            if request.is_quiet {
+                self.outcomes[request.place].get_or_insert_with(|| unheard.clone());
+            }
+        }
+    }
+
+    /// No more answers come.
+    fn conclude_all(&mut self, unheard: &Outcome) {
+        for request in &self.expected {
+            self.outcomes[request.place].get_or_insert_with(|| unheard.clone());
         }
     }
 }
 
 /// What a datagram says of so many requests, the first of them numbered 0; none for one that it does not end.
 pub(super) fn read_outcomes(datagram: &[u8], requests: usize, on_reply: OnReply<'_>) -> Vec<Option<Outcome>> {
-    let (outcomes, quiet) = (vec![None; requests], vec![false; requests]);
-    let mut window = Window { first_seq: 0, outcomes, quiet, has_lost: false };
-    window.read(datagram, on_reply);
-    window.outcomes
+    let mut answers = Answers::new(0, vec![None; requests]);
+    answers.read(datagram, on_reply);
+    answers.outcomes
 }
 
 /// One netlink message of a datagram.
@@ -327,24 +482,47 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Appends a request of this number.
 pub(super) fn write_request(bytes: &mut Vec<u8>, request: &Request, seq: u32) {
-    let len = HEADERS_LEN + request.body.len();
-    let ack = if request.flags & DUMP == DUMP { 0 } else { NLM_F_ACK };
-    bytes.extend_from_slice(&(len as u32).to_ne_bytes());
-    bytes.extend_from_slice(&request.family.to_ne_bytes());
-    bytes.extend_from_slice(&(NLM_F_REQUEST | ack | request.flags).to_ne_bytes());
-    bytes.extend_from_slice(&seq.to_ne_bytes());
-    // Port id 0: the kernel knows whose socket it is.
-    bytes.extend_from_slice(&[0; 4]);
-    bytes.extend_from_slice(&[request.command, request.version, 0, 0]);
+    let start = open_message(bytes, request.head);
     bytes.extend_from_slice(&request.body);
-    bytes.resize(align(bytes.len()), 0);
+    close_message(bytes, start);
+    number(&mut bytes[start..], seq);
 }
 
-/// Takes the wish for an acknowledgement from the request that begins here.
-fn hush(request: &mut [u8]) {
+/// Appends a request's headers; where it begins. Its length and its number are still to be set.
+fn open_message(bytes: &mut Vec<u8>, head: Head) -> usize {
+    let start = bytes.len();
+    let is_acknowledged = !head.is_quiet && head.flags & DUMP != DUMP;
+    let flags = NLM_F_REQUEST | head.flags | if is_acknowledged { NLM_F_ACK } else { 0 };
+    let ([a, b], [c, d]) = (head.family.to_ne_bytes(), flags.to_ne_bytes());
+    // Port id 0: the kernel knows whose socket it is.
+    let headers: [u8; HEADERS_LEN] =
+        [0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, head.command, head.version, 0, 0];
+    bytes.extend_from_slice(&headers);
+    start
+}
+
+/// Sets the length of the request that begins at `start` and ends here, and pads it.
+fn close_message(bytes: &mut Vec<u8>, start: usize) {
+    let len = bytes.len() - start;
+    if let Some(field) = bytes[start..].first_chunk_mut() {
+        *field = (len as u32).to_ne_bytes();
+    }
+    bytes.resize(start + align(len), 0);
+}
+
+/// Gives the request that begins here its number.
+fn number(request: &mut [u8], seq: u32) {
+    if let Some(field) = request.get_mut(SEQ_AT..).and_then(|rest| rest.first_chunk_mut()) {
+        *field = seq.to_ne_bytes();
+    }
+}
+
+/// Has the kernel answer the request that begins here also where it does not refuse.
+fn want_acknowledgement(request: &mut [u8]) {
     if let Some([low, high]) = request.get_mut(FLAGS_AT..).and_then(|rest| rest.first_chunk_mut()) {
-        [*low, *high] = (u16::from_ne_bytes([*low, *high]) & !NLM_F_ACK).to_ne_bytes();
+        [*low, *high] = (u16::from_ne_bytes([*low, *high]) | NLM_F_ACK).to_ne_bytes();
     }
 }
 
@@ -376,8 +554,9 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// struct nlmsghdr.
 const NLMSG_HEADER_LEN: usize = 16;
-/// Where its flags are.
+/// Where its flags and its number are.
 const FLAGS_AT: usize = 6;
+const SEQ_AT: usize = 8;
 /// struct genlmsghdr.
 pub(super) const GENL_HEADER_LEN: usize = 4;
 const HEADERS_LEN: usize = NLMSG_HEADER_LEN + GENL_HEADER_LEN;

@@ -72,27 +72,28 @@ impl Ear {
         Ok(Ear { port, port_id: socket.pid()?, socket: Watched::new(socket)? })
     }
 
-    /// Datagrams out of the socket, at most `most`; pending when it is empty.
+    /// Datagrams out of the socket, at most `most`; pending when there are none. One where one is usual is taken for all there is: a
+    /// look whether there are more costs as much as receiving one, and whoever judges frames looks for stragglers anyway.
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         inbox: &mut Inbox,
         most: usize,
         take: OnDatagram<'_>,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<io::Result<Left>> {
         let mut taken = 0;
         while taken < most {
             // Once for many datagrams: tokio answers "pending" to a task that has asked 128 times.
             let mut guard = ready!(self.socket.poll_read_ready(context))?;
             while taken < most {
-                match inbox.receive(guard.get_inner(), most - taken, |datagram| take(datagram.ok_or(Lost))) {
-                    Ok((count, left)) => {
-                        taken += count;
-                        if left == Left::Nothing {
-                            guard.clear_ready();
-                            break;
-                        }
+                let asked = inbox.usual().min(most - taken);
+                match inbox.receive(guard.get_inner(), asked, |datagram| take(datagram.ok_or(Lost))) {
+                    Ok((_, Left::Nothing)) => {
+                        guard.clear_ready();
+                        return Poll::Ready(Ok(Left::Nothing));
                     }
+                    Ok((1, Left::Perhaps)) if taken == 0 => return Poll::Ready(Ok(Left::Nothing)),
+                    Ok((count, Left::Perhaps)) => taken += count,
                     // Frames were lost and counted by the kernel, as `lost` of the datapath; the socket goes on.
                     Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                         take(Err(Lost));
@@ -107,7 +108,7 @@ impl Ear {
                 }
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(Left::Perhaps))
     }
 }
 
@@ -190,9 +191,14 @@ impl Ears {
             None => *overruns += 1,
         };
         match self.inbox.receive(ear.socket.get_ref(), SHARE, keep) {
+            Ok((_, Left::Perhaps)) => {}
+            Ok((_, Left::Nothing)) => ear.socket.note_empty(),
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.overruns += 1,
-            received => {
-                received?;
+            Err(error) => {
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    ear.socket.note_empty();
+                }
+                return Err(error);
             }
         }
         Ok(())
@@ -253,14 +259,19 @@ impl Ears {
     /// Frames of all ports, at most `most`, at least one. What was taken from a socket is returned by this or the next call.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<Vec<Upcall>>> {
         let mut upcalls = Vec::new();
-        let mut is_any_ready = true;
-        while is_any_ready && upcalls.len() < most {
-            is_any_ready = false;
+        let mut may_have_more = true;
+        while may_have_more && upcalls.len() < most {
+            let mut was_any_ready = false;
+            may_have_more = false;
             for _ in 0..self.ears.len() {
                 let room = most.saturating_sub(upcalls.len()).min(SHARE);
-                is_any_ready |= self.poll_next(context, room, &mut upcalls)?.is_ready();
+                let polled = self.poll_next(context, room, &mut upcalls)?;
+                was_any_ready |= polled.is_ready();
+                may_have_more |= polled == Poll::Ready(Left::Perhaps);
             }
             self.sorted.take(most, &mut upcalls);
+            // What came led to nothing, and its socket is still to be waited for.
+            may_have_more |= was_any_ready && upcalls.is_empty();
         }
         if upcalls.is_empty() { Poll::Pending } else { Poll::Ready(Ok(upcalls)) }
     }
@@ -271,7 +282,7 @@ impl Ears {
         context: &mut Context<'_>,
         room: usize,
         upcalls: &mut Vec<Upcall>,
-    ) -> io::Result<Poll<()>> {
+    ) -> io::Result<Poll<Left>> {
         let index = self.next % self.ears.len().max(1);
         let most = if self.is_shared { GULP } else { room };
         let Some(ear) = self.ears.get_mut(index).filter(|_| most > 0) else { return Ok(Poll::Pending) };

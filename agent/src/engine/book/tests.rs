@@ -1,6 +1,5 @@
 //! The book by itself.
 
-use bytes::Bytes;
 use datapath::port::VportNo;
 use vlan::addr::MacAddr;
 use vlan::frame::Header;
@@ -22,7 +21,7 @@ fn record(book: &mut Book, last: u8, heat: u8, depends: &[Dependency]) -> Record
     };
     Record {
         id: book.new_id(),
-        key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Bytes::new() },
+        key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Default::default() },
         mask: Consulted { dst: true, ..Consulted::default() },
         actions: vec![Action::Output(VportNo(2))],
         port: PortKey(0),

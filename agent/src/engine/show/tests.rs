@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use datapath::flow::{Action, FlowKey, FlowStats};
 use datapath::port::{LinkEvent, VportNo};
 use smallvec::SmallVec;
@@ -71,7 +70,7 @@ fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
     let id = engine.book.new_id();
     engine.book.enter(Record {
         id,
-        key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Bytes::new() },
+        key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Default::default() },
         mask: Consulted { dst: true, ..Consulted::default() },
         actions: vec![Action::Output(VportNo(7)); outputs],
         port: engine.keys[number as usize % engine.keys.len()],

@@ -13,8 +13,13 @@ fn message(kind: u16, flags: u16, seq: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn window(count: usize) -> Window {
-    Window { first_seq: 10, outcomes: vec![None; count], quiet: vec![false; count], has_lost: false }
+/// What is known of requests numbered 10 and following, of which some are quiet.
+fn answers<const N: usize>(quiet: [bool; N]) -> Answers {
+    let mut answers = Answers::new(10, vec![None; N]);
+    let written =
+        quiet.iter().enumerate().map(|(place, is_quiet)| Written { start: 0, place, is_quiet: *is_quiet });
+    answers.expect(&written.collect::<Vec<_>>());
+    answers
 }
 
 #[test]
@@ -24,11 +29,11 @@ fn answers_are_matched_by_sequence_number() {
     datagram.resize(align(datagram.len()), 0);
     datagram.extend(message(NLMSG_ERROR, 0, 10, &0_i32.to_ne_bytes()));
     datagram.extend(message(NLMSG_ERROR, 0, 9, &(-libc::EPERM).to_ne_bytes()));
-    let mut window = window(2);
+    let mut window = answers([false; 2]);
     let mut replies = Vec::new();
     window.read(&datagram, &mut |index, reply: &[u8]| replies.push((index, reply.to_vec())));
     assert_eq!(replies, [(0, vec![0xaa])]);
-    assert!(window.is_complete());
+    assert!(window.are_complete());
     assert_eq!(window.outcomes[0], Some(Ok(())));
     assert_eq!(
         window.outcomes[1],
@@ -55,7 +60,7 @@ fn the_kernels_words_follow_a_capped_or_a_whole_request() {
 
 #[test]
 fn a_dump_that_lost_a_part_is_not_taken_for_whole() {
-    let mut window = window(1);
+    let mut window = answers([false]);
     window.has_lost = true;
     window.read(&message(NLMSG_DONE, 2, 10, &0_i32.to_ne_bytes()), &mut |_, _: &[u8]| {});
     assert_eq!(window.outcomes, [Some(Err(Denial::Lost))]);
@@ -65,42 +70,95 @@ fn a_dump_that_lost_a_part_is_not_taken_for_whole() {
 fn a_quiet_request_went_well_when_a_later_one_is_answered_and_not_before() {
     let refused = message(NLMSG_ERROR, 0, 11, &(-libc::EEXIST).to_ne_bytes());
     let acknowledged = message(NLMSG_ERROR, 0, 13, &0_i32.to_ne_bytes());
-    let mut window = Window { quiet: vec![true, true, true, false], ..window(4) };
+    let mut window = answers([true, true, true, false]);
     window.read(&refused, &mut |_, _: &[u8]| {});
     assert_eq!(window.outcomes[0], Some(Ok(())), "the kernel works them off in order");
     assert_eq!(window.outcomes[2..], [None, None]);
     window.read(&acknowledged, &mut |_, _: &[u8]| {});
-    assert!(window.is_complete() && window.outcomes[1].as_ref().is_some_and(Result::is_err));
+    assert!(window.are_complete() && window.outcomes[1].as_ref().is_some_and(Result::is_err));
     assert_eq!((&window.outcomes[2], &window.outcomes[3]), (&Some(Ok(())), &Some(Ok(()))));
 }
 
 #[test]
 fn of_a_quiet_request_whose_answer_may_be_lost_nothing_is_concluded() {
-    let mut window = Window { quiet: vec![true, false], has_lost: true, ..window(2) };
+    let mut window = answers([true, false]);
+    window.has_lost = true;
     window.read(&message(NLMSG_ERROR, 0, 11, &0_i32.to_ne_bytes()), &mut |_, _: &[u8]| {});
     assert_eq!(window.outcomes, [Some(Err(Denial::Lost)), Some(Ok(()))]);
 }
 
+/// One body for each, of this many bytes.
+fn outbox(requests: &[(bool, usize)]) -> Outbox {
+    let mut out = Outbox::default();
+    for (is_quiet, len) in requests {
+        let head = Head { family: 30, command: 1, version: 2, flags: CREATE, is_quiet: *is_quiet };
+        out.add(Ok(Request { head, body: vec![7; *len] }));
+    }
+    out
+}
+
+fn flags_and_numbers(mut datagram: &[u8]) -> Vec<(u16, u32)> {
+    let mut all = Vec::new();
+    while let Some((message, rest)) = Message::split(datagram) {
+        all.push((message.flags, message.seq));
+        datagram = rest;
+    }
+    all
+}
+
 #[test]
-fn only_the_wish_for_an_acknowledgement_is_taken_away() {
-    let request =
-        Request { family: 30, command: 1, version: 2, flags: CREATE, body: vec![7; 4], is_quiet: true };
-    let mut bytes = Vec::new();
-    write_request(&mut bytes, &request, 1);
-    hush(&mut bytes);
-    assert_eq!(Message::split(&bytes).unwrap().0.flags, NLM_F_REQUEST | CREATE);
+fn the_last_of_a_window_is_acknowledged_unless_all_are_quiet() {
+    let flags = |requests: &[(bool, usize)]| {
+        let mut out = outbox(requests);
+        let window = out.window_from(0);
+        out.seal(&window, 7);
+        flags_and_numbers(out.datagram(&window))
+    };
+    let (quiet, loud) = (NLM_F_REQUEST | CREATE, NLM_F_REQUEST | CREATE | NLM_F_ACK);
+    assert_eq!(flags(&[(true, 4), (true, 4)]), [(quiet, 7), (quiet, 8)]);
+    assert_eq!(flags(&[(true, 4), (false, 4)]), [(quiet, 7), (loud, 8)]);
+    assert_eq!(flags(&[(false, 4), (true, 4), (true, 4)]), [(loud, 7), (quiet, 8), (loud, 9)]);
+}
+
+#[test]
+fn a_window_ends_where_its_bytes_or_its_requests_do() {
+    let out = outbox(&[(true, 40 << 10); 5]);
+    assert_eq!((out.window_from(0), out.window_from(2), out.window_from(4)), (0..2, 2..4, 4..5));
+    let out = outbox(&[(true, 200 << 10), (true, 4)]);
+    assert_eq!((out.window_from(0), out.window_from(1)), (0..1, 1..2), "one that is too long goes alone");
+    let out = outbox(&[(true, 4); WINDOW + 1]);
+    assert_eq!((out.window_from(0), out.window_from(WINDOW)), (0..WINDOW, WINDOW..WINDOW + 1));
+}
+
+#[test]
+fn what_cannot_be_written_leaves_the_others_and_keeps_its_place() {
+    let mut out = outbox(&[(true, 4)]);
+    let head = Head { family: 30, command: 1, version: 2, flags: 0, is_quiet: true };
+    out.write(head, |message| {
+        message.put(1, &[0; 70_000]);
+        Ok(())
+    });
+    out.write(head, |_| Err(Denial::Lost));
+    out.write(head, |message| {
+        message.put_u32(1, 9);
+        Ok(())
+    });
+    assert_eq!(out.len(), 4);
+    assert_eq!(out.outcomes[1], Some(Err(Denial::too_long(70_004))));
+    assert_eq!(
+        (&out.outcomes[0], &out.outcomes[2], &out.outcomes[3]),
+        (&None, &Some(Err(Denial::Lost)), &None)
+    );
+    let window = out.window_from(0);
+    out.seal(&window, 7);
+    let numbers: Vec<u32> = flags_and_numbers(out.datagram(&window)).iter().map(|(_, seq)| *seq).collect();
+    assert_eq!(numbers, [7, 10], "numbered by their places");
 }
 
 #[test]
 fn requests_are_padded_and_numbered() {
-    let request = |len| Request {
-        family: 30,
-        command: 1,
-        version: 2,
-        flags: DUMP,
-        body: vec![7; len],
-        is_quiet: false,
-    };
+    let head = Head { family: 30, command: 1, version: 2, flags: DUMP, is_quiet: false };
+    let request = |len| Request { head, body: vec![7; len] };
     let mut bytes = Vec::new();
     write_request(&mut bytes, &request(5), 1);
     assert_eq!(bytes.len(), 28);
@@ -118,7 +176,9 @@ async fn answers_that_do_not_fit_are_lost_and_the_next_ones_come() {
     for round in 0..3 {
         let mut replies = vec![0; 100];
         let mut count = |index: usize, _: &[u8]| replies[index] += 1;
-        let outcomes = transactor.exchange(&vec![look_up(); 100], &mut count).await;
+        let mut out = transactor.outbox();
+        (0..100).for_each(|_| out.add(Ok(look_up())));
+        let outcomes = transactor.exchange(out, &mut count).await;
         let lost = outcomes.iter().filter(|outcome| **outcome == Err(Denial::Lost)).count();
         assert!(lost > 0, "round {round}: 32 answers fit into the smallest buffer, so this says nothing");
         let kept: Vec<_> = outcomes.iter().filter(|outcome| **outcome != Err(Denial::Lost)).collect();
@@ -131,10 +191,33 @@ async fn answers_that_do_not_fit_are_lost_and_the_next_ones_come() {
     }
 }
 
+/// A family that nobody has: the kernel refuses, and only that is answered. It refuses a command that needs a right or does not exist
+/// before it looks at who asks.
+#[tokio::test]
+async fn of_quiet_requests_only_refusals_are_answered_and_nothing_is_waited_for() {
+    let mut transactor = Transactor::open(&Home::here().unwrap()).unwrap();
+    let quiet = |family: u16| {
+        let request = super::super::family::look_up("nlctrl").unwrap();
+        Ok(Request { head: Head { family, ..request.head }.quietly(), body: request.body })
+    };
+    let control = super::super::family::look_up("nlctrl").unwrap().head.family;
+    for round in 0..3 {
+        let mut out = transactor.outbox();
+        [control, 999, control].into_iter().for_each(|family| out.add(quiet(family)));
+        let outcomes = transactor.exchange(out, &mut |_, _: &[u8]| {}).await;
+        let refused = |outcome: &Outcome| outcome.as_ref().is_err_and(|denial| denial.is(libc::ENOENT));
+        assert!(
+            outcomes[0].is_ok() && refused(&outcomes[1]) && outcomes[2].is_ok(),
+            "round {round}: {outcomes:?}"
+        );
+        assert_eq!(transactor.ask(super::super::family::look_up("nlctrl").unwrap()).await.unwrap().len(), 1);
+    }
+}
+
 proptest! {
     #[test]
     fn any_datagram_is_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0_u16..40) {
-        window(3).read(&bytes, &mut |_, _: &[u8]| {});
-        window(3).read(&message(kind, bytes.len() as u16 * 64, 10, &bytes), &mut |_, _: &[u8]| {});
+        answers([false; 3]).read(&bytes, &mut |_, _: &[u8]| {});
+        answers([true; 3]).read(&message(kind, bytes.len() as u16 * 64, 10, &bytes), &mut |_, _: &[u8]| {});
     }
 }
