@@ -12,7 +12,10 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use datapath::flow::FlowChange;
@@ -30,8 +33,10 @@ use crate::input::{Answer, Command, Input, SavedAddress};
 use crate::output::{Output, SavedPiece};
 use crate::record::Recorder;
 
+use bell::Bell;
 use reading::Reading;
 
+mod bell;
 mod reading;
 
 /// A look at the engine at a moment.
@@ -86,8 +91,16 @@ pub struct Runtime<D, O> {
     /// How often in a row the rest could not be read.
     unread: u32,
     reading: Reading,
+    /// What came last, until it is handled.
+    inputs: Vec<Input>,
+    /// What the datapath answered, until it is handled.
+    answers: VecDeque<Input>,
     /// Changes of links on their way in, kept for its memory.
     news: Vec<LinkEvent>,
+    /// Rings when there is something of what is not upcalls.
+    bell: Arc<Bell>,
+    /// Ends when the daemon is to stop.
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Wakes at the earliest moment that was asked for since it rang last.
     alarm: Pin<Box<Sleep>>,
     epoch: Epoch,
@@ -102,6 +115,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     /// The datapath cannot be opened.
     pub async fn new(engine: Engine, mut opener: O, wiring: Wiring) -> Result<Runtime<D, O>, Refusal> {
         let datapath = opener.open().await?;
+        let mut stop = wiring.stop.clone();
         Ok(Runtime {
             engine,
             datapath,
@@ -112,7 +126,16 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             upcalls_unread: 0,
             unread: 0,
             reading: Reading::new(),
+            inputs: Vec::new(),
+            answers: VecDeque::new(),
             news: Vec::new(),
+            bell: Arc::default(),
+            stop: Box::pin(async move {
+                // Nobody is there to say so any more: it goes on.
+                if stop.wait_for(|is_to_stop| *is_to_stop).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }),
             alarm: Box::pin(sleep(FAR_AWAY)),
             epoch: Epoch::now(),
             looked_at: TokioInstant::now(),
@@ -126,13 +149,13 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     /// The datapath cannot be read at the start.
     pub async fn run(mut self, saved: Vec<SavedAddress>) -> Result<(D, Vec<SavedAddress>), Refusal> {
         let observed = self.observe().await?;
-        self.handle(vec![observed]).await;
-        self.handle(vec![Input::Saved(saved)]).await;
+        self.handle_one(observed).await;
+        self.handle_one(Input::Saved(saved)).await;
         while !*self.wiring.stop.borrow() {
-            let inputs = self.next_input().await;
-            self.handle(inputs).await;
+            self.next_inputs().await;
+            self.handle().await;
             if let Some(input) = self.read_on().await {
-                self.handle(vec![input]).await;
+                self.handle_one(input).await;
             }
             // Somebody keeps the daemon so busy that its sockets are never waited for, and what has come to the others not seen.
             if std::mem::take(&mut self.is_pressed) {
@@ -149,53 +172,51 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         Ok(Input::Observed { vports, flows })
     }
 
-    /// What happens next. Work of the engine or of the reading that waits its turn is kept waiting by nothing, and keeps nothing
-    /// waiting: it goes on whenever there is nothing else, and by a piece behind everything else.
-    async fn next_input(&mut self) -> Vec<Input> {
+    /// Waits for what happens next. Work of the engine or of the reading that waits its turn is kept waiting by nothing, and keeps
+    /// nothing waiting: it goes on whenever there is nothing else, and by a piece behind everything else.
+    async fn next_inputs(&mut self) {
         let now = TokioInstant::now();
         self.looked_at = now;
         let wake_at = self.engine.poll_timeout().map(|at| self.epoch.to_tokio(at));
         let is_pending = wake_at.is_some_and(|at| at <= now);
         let is_reading = self.reading.due().is_none_or(|at| at <= now);
         let to_come = [wake_at, self.reading.due()].into_iter().flatten().filter(|at| *at > now);
-        let wake_at = to_come.min();
+        self.set_alarm(to_come.min().unwrap_or(now + FAR_AWAY));
         tokio::select! {
             biased;
-            inputs = self.wait(wake_at.unwrap_or(now + FAR_AWAY)) => inputs,
-            () = std::future::ready(()), if is_pending || is_reading => match is_pending {
-                true => vec![Input::Tick],
-                false => Vec::new(),
-            },
+            () = self.wait() => {}
+            () = std::future::ready(()), if is_pending || is_reading => {
+                self.inputs.extend(is_pending.then_some(Input::Tick));
+            }
         }
     }
 
-    async fn wait(&mut self, wake_at: TokioInstant) -> Vec<Input> {
-        // It is set anew only where it would ring too late: to be put into the runtime's wheel and taken out again costs something
-        // with every frame that comes up, and a tick too many does nothing.
+    /// It is set anew only where it would ring too late: to be put into the runtime's wheel and taken out again costs something with
+    /// every frame that comes up, and a tick too many does nothing.
+    fn set_alarm(&mut self, wake_at: TokioInstant) {
         if self.alarm.is_elapsed() || wake_at < self.alarm.deadline() {
             self.alarm.as_mut().reset(wake_at);
+            self.bell.ring();
         }
+    }
+
+    async fn wait(&mut self) {
+        let Runtime { engine, datapath, wiring, inputs, news, bell, stop, alarm, .. } = self;
+        let mut rest = Rest { engine, wiring, inputs, news, stop, alarm };
         tokio::select! {
-            _ = self.wiring.stop.changed() => Vec::new(),
-            Some(request) = self.wiring.requests.recv() => answer_request(&self.engine, request),
-            Some(arrived) = self.wiring.topology.recv() => vec![arrived],
-            // Many at once: behind each input a few links are attached, which takes the kernel milliseconds, and one that is down must
-            // not wait behind the news of all those that were.
-            1.. = self.wiring.links.recv_many(&mut self.news, LINKS_AT_ONCE) => {
-                self.news.drain(..).map(Input::Link).collect()
-            }
-            () = self.alarm.as_mut() => vec![Input::Tick],
-            upcalls = self.datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
+            biased;
+            () = poll_fn(|context| bell.poll(context, |context| rest.poll(context))) => {}
+            upcalls = datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
                 Ok(upcalls) => {
                     self.upcalls_unread = 0;
                     self.is_pressed = upcalls.len() >= UPCALLS_AT_ONCE;
-                    vec![Input::Upcalls(upcalls)]
+                    self.inputs.push(Input::Upcalls(upcalls));
                 }
                 Err(refusal) => {
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                     self.upcalls_unread += 1;
                     self.note_failure(&refusal, self.upcalls_unread);
-                    vec![Input::UpcallsUnread(refusal)]
+                    self.inputs.push(Input::UpcallsUnread(refusal));
                 }
             },
         }
@@ -236,34 +257,49 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         self.observe().await
     }
 
+    async fn handle_one(&mut self, input: Input) {
+        self.inputs.push(input);
+        self.handle().await;
+    }
+
     /// Gives inputs that came together to the engine, and carries out all that follows from them.
-    async fn handle(&mut self, inputs: Vec<Input>) {
-        let mut steps = VecDeque::from([inputs]);
+    async fn handle(&mut self) {
+        if self.inputs.is_empty() {
+            return;
+        }
         // What the datapath answers belongs to the moment of what was asked.
         let now = clock::now();
-        while let Some(inputs) = steps.pop_front() {
-            if inputs.is_empty() {
-                continue;
+        let may_have_stragglers = matches!(self.inputs[..], [Input::Upcalls(_)]);
+        let mut inputs = std::mem::take(&mut self.inputs);
+        for (number, input) in inputs.drain(..).enumerate() {
+            if number > 0 {
+                self.go_on();
             }
-            let may_have_stragglers = matches!(inputs[..], [Input::Upcalls(_)]);
-            for (number, input) in inputs.into_iter().enumerate() {
-                if number > 0 {
-                    self.go_on();
-                }
-                self.take_in(now, input);
-            }
-            if may_have_stragglers {
-                self.take_stragglers(now);
-            }
-            while let Some(output) = self.engine.poll_output() {
-                if let Some(recorder) = &mut self.wiring.recorder {
-                    recorder.note(&output);
-                }
-                steps.extend(self.carry_out(output).await.map(|answer| vec![answer]));
-            }
+            self.take_in(now, input);
+        }
+        self.inputs = inputs;
+        if may_have_stragglers {
+            self.take_stragglers(now);
+        }
+        self.carry_all_out().await;
+        while let Some(answer) = self.answers.pop_front() {
+            self.take_in(now, answer);
+            self.carry_all_out().await;
+        }
+    }
+
+    /// Carries out what follows from what was taken in.
+    async fn carry_all_out(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
             if let Some(recorder) = &mut self.wiring.recorder {
-                recorder.finish();
+                recorder.note(&output);
             }
+            if let Some(answer) = self.carry_out(output).await {
+                self.answers.push_back(answer);
+            }
+        }
+        if let Some(recorder) = &mut self.wiring.recorder {
+            recorder.finish();
         }
     }
 
@@ -390,13 +426,49 @@ pub fn flow_answer(result: FlowAnswer) -> Answer {
     }
 }
 
-fn answer_request(engine: &Engine, request: Request) -> Vec<Input> {
+/// What is waited for besides upcalls.
+struct Rest<'a> {
+    engine: &'a Engine,
+    wiring: &'a mut Wiring,
+    inputs: &'a mut Vec<Input>,
+    news: &'a mut Vec<LinkEvent>,
+    stop: &'a mut Pin<Box<dyn Future<Output = ()> + Send>>,
+    alarm: &'a mut Pin<Box<Sleep>>,
+}
+
+impl Rest<'_> {
+    /// The first of it that is there; a channel whose other end is gone has nothing any more.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.stop.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if let Poll::Ready(Some(request)) = self.wiring.requests.poll_recv(context) {
+            self.inputs.extend(answer_request(self.engine, request));
+            return Poll::Ready(());
+        }
+        if let Poll::Ready(Some(arrived)) = self.wiring.topology.poll_recv(context) {
+            self.inputs.push(arrived);
+            return Poll::Ready(());
+        }
+        // Many at once: behind each input a few links are attached, which takes the kernel milliseconds, and one that is down must
+        // not wait behind the news of all those that were.
+        if let Poll::Ready(1..) = self.wiring.links.poll_recv_many(context, self.news, LINKS_AT_ONCE) {
+            self.inputs.extend(self.news.drain(..).map(Input::Link));
+            return Poll::Ready(());
+        }
+        let is_time = self.alarm.as_mut().poll(context);
+        self.inputs.extend(is_time.is_ready().then_some(Input::Tick));
+        is_time
+    }
+}
+
+fn answer_request(engine: &Engine, request: Request) -> Option<Input> {
     match request {
         Request::Look(look) => {
             look(engine, clock::now());
-            Vec::new()
+            None
         }
-        Request::Command(command) => vec![Input::Operator(command)],
+        Request::Command(command) => Some(Input::Operator(command)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers to what was asked of the datapath, and what follows from a refusal.
 
+use std::vec::IntoIter;
+
 use datapath::flow::{FlowId, MeterId};
 use datapath::{Refusal, RefusalCause};
 use vlan::fdb::reflect::Echo;
@@ -24,29 +26,14 @@ pub(super) enum Asked {
     Flows(Vec<FlowAsked>),
     /// Send frames, counted for these ports.
     Frames(Vec<PortKey>),
-    /// Put flows and send frames, which are answered one behind the other.
-    SetUp(Box<[Asked; 2]>),
+    /// Put flows and send frames counted for these ports; the flows are answered first.
+    SetUp(Vec<FlowAsked>, Vec<PortKey>),
     /// Set and remove meters.
     Meters(Vec<MeterId>),
     /// Read when flows were last used that go elsewhere from then on, and what may come back of what they sent.
     Diverted(Vec<(FlowId, Echo)>),
     /// Read when flows were last used, for frames that wait for it.
     Uses(Vec<Doubt>),
-}
-
-impl Asked {
-    /// How many answers there are to be.
-    fn count(&self) -> usize {
-        match self {
-            Asked::Flows(flows) => flows.len(),
-            Asked::Frames(ports) => ports.len(),
-            Asked::SetUp(parts) => parts.iter().map(Asked::count).sum(),
-            Asked::Meters(meters) => meters.len(),
-            Asked::Diverted(flows) => flows.len(),
-            Asked::Uses(doubts) => doubts.iter().map(Doubt::count).sum(),
-            Asked::Attach(_) | Asked::Detach => 1,
-        }
-    }
 }
 
 /// What was asked about a flow.
@@ -61,24 +48,18 @@ pub(super) enum FlowAsked {
 impl Engine {
     /// Takes in the answers to an output; an answer that is missing counts as done.
     pub(super) fn note_answers(&mut self, now: Instant, id: u64, answers: Vec<Answer>) {
-        if let Some(asked) = self.asked.remove(&id) {
-            self.note_answers_to(now, asked, answers);
-        }
-    }
-
-    fn note_answers_to(&mut self, now: Instant, asked: Asked, mut answers: Vec<Answer>) {
+        let Some(asked) = self.asked.remove(&id) else { return };
         match asked {
             Asked::Attach(link) => {
                 answers.into_iter().for_each(|answer| self.note_attached(now, &link, answer))
             }
             Asked::Detach => self.note_refusals(now, "detach", answers),
-            Asked::Flows(flows) => self.note_flows(now, &flows, answers),
-            Asked::Frames(ports) => self.note_frames(&ports, answers),
-            Asked::SetUp(parts) => {
-                let [flows, frames] = *parts;
-                let behind = answers.split_off(flows.count().min(answers.len()));
-                self.note_answers_to(now, flows, answers);
-                self.note_answers_to(now, frames, behind);
+            Asked::Flows(flows) => self.note_flows(now, &flows, &mut answers.into_iter()),
+            Asked::Frames(ports) => self.note_frames(&ports, &mut answers.into_iter()),
+            Asked::SetUp(flows, ports) => {
+                let mut answers = answers.into_iter();
+                self.note_flows(now, &flows, &mut answers);
+                self.note_frames(&ports, &mut answers);
             }
             Asked::Meters(meters) => self.note_meters(now, &meters, answers),
             Asked::Diverted(flows) => self.note_diverted_uses(now, flows, answers),
@@ -99,8 +80,7 @@ impl Engine {
         }
     }
 
-    fn note_flows(&mut self, now: Instant, flows: &[FlowAsked], answers: Vec<Answer>) {
-        let mut answers = answers.into_iter();
+    fn note_flows(&mut self, now: Instant, flows: &[FlowAsked], answers: &mut IntoIter<Answer>) {
         for asked in flows {
             let (refusal, counted) = match answers.next() {
                 Some(Answer::Refused(refusal)) => (Some(refusal), None),
@@ -143,7 +123,7 @@ impl Engine {
         self.note_refusal(now, "delete-flow", &refusal, is_retried);
     }
 
-    fn note_frames(&mut self, ports: &[PortKey], answers: Vec<Answer>) {
+    fn note_frames(&mut self, ports: &[PortKey], answers: &mut IntoIter<Answer>) {
         for (port, answer) in ports.iter().zip(answers) {
             let Answer::Refused(refusal) = answer else { continue };
             let counts = self.counts.port(*port);

@@ -164,6 +164,9 @@ impl Engine {
         if matches!(self.switch.designation(), Designation::Everyone) {
             return self.designate_all();
         }
+        if fabrics.is_empty() {
+            return;
+        }
         let topology = Arc::clone(self.switch.topology());
         let mut orphans: BTreeMap<String, VidSet> = BTreeMap::new();
         for (vlan @ (bridge, vid), trunk) in self.chosen(fabrics) {

@@ -32,13 +32,6 @@ pub(super) struct Doubt {
     flows: SmallVec<[FlowId; 2]>,
 }
 
-impl Doubt {
-    /// How many flows are asked.
-    pub(super) fn count(&self) -> usize {
-        self.flows.len()
-    }
-}
-
 impl Engine {
     /// Has a frame wait until the flows that may have sent it were asked; where there is nothing to wait for, it is judged.
     pub(super) fn doubt(&mut self, now: Instant, port: PortId, echo: Echo, key: FlowKey, frame: Vec<u8>) {

@@ -46,7 +46,7 @@ use adopt::Heritage;
 use answer::Asked;
 use book::Book;
 use bursts::Bursts;
-use changes::{Asking, Changes};
+use changes::{Asking, Changes, flows_asked, ports_asked};
 use hands::Hands;
 use links::Links;
 use loops::Loops;
@@ -350,8 +350,7 @@ impl Engine {
     fn set_up(&mut self, flows: Vec<FlowChange>, sendings: Vec<Sending>) {
         let frames_of = |sendings: Vec<Sending>| sendings.into_iter().map(|sending| sending.frame).collect();
         if (1..=BATCH).contains(&flows.len()) && (1..=BATCH).contains(&sendings.len()) {
-            let asked = [FlowChange::asked(&flows), Sending::asked(&sendings)];
-            let id = self.ask(Asked::SetUp(Box::new(asked)));
+            let id = self.ask(Asked::SetUp(flows_asked(&flows), ports_asked(&sendings)));
             self.outputs.push_back(Output::SetUp { id, flows, frames: frames_of(sendings) });
             return;
         }
@@ -361,8 +360,8 @@ impl Engine {
 
     /// Sends off a list in pieces of at most [`BATCH`].
     fn ask_all<T: Asking>(&mut self, list: Vec<T>, output: impl Fn(u64, Vec<T>) -> Output) {
-        let mut rest = list.into_iter().peekable();
-        while rest.peek().is_some() {
+        let mut rest = list.into_iter();
+        while rest.len() > 0 {
             let batch: Vec<T> = rest.by_ref().take(BATCH).collect();
             let id = self.ask(T::asked(&batch));
             self.outputs.push_back(output(id, batch));
