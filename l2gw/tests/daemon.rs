@@ -18,6 +18,8 @@ mod record;
 mod socket;
 #[path = "daemon/stop.rs"]
 mod stop;
+#[path = "daemon/unread.rs"]
+mod unread;
 #[path = "daemon/verbs.rs"]
 mod verbs;
 #[path = "daemon/words.rs"]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use agent::budget::Rates;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
 use vlan::addr::MacAddr;
 use vlan::model::value;
@@ -217,7 +218,7 @@ pub struct RunRequest {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// The socket that `show`, `plan`, `apply` and the others ask, mode 0660
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, value_parser = socket_path())]
     pub socket: PathBuf,
     /// What forwards; the file's hosts.NAME.datapath if not given
     #[arg(long, value_enum)]
@@ -267,7 +268,7 @@ pub struct Selection {
 #[derive(Debug, Clone, Args)]
 pub struct At {
     /// The daemon's socket
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, value_parser = socket_path())]
     pub socket: PathBuf,
     /// JSON instead of text
     #[arg(long)]
@@ -318,8 +319,20 @@ fn device_name(text: &str) -> Result<String, String> {
     value::link(text).map(|()| text.to_owned())
 }
 
+/// A path that a socket can have.
+fn socket_path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.as_os_str().len() {
+        bytes if bytes > LONGEST_SOCKET => {
+            Err(format!("it has {bytes} bytes, a socket's path has at most {LONGEST_SOCKET}"))
+        }
+        _ => Ok(path),
+    })
+}
+
 /// By what `trace` is told its frame: the last ones are the fields of one that is made.
 const WAYS: [&str; 9] = ["frame", "pcap", "src", "dst", "vid", "pcp", "tpid", "arp", "ip"];
+/// `sun_path` of unix(7), less its end.
+const LONGEST_SOCKET: usize = 107;
 /// Where a daemon listens unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/l2gw/l2gw.sock";
 /// The kernel's datapath and its own link unless told otherwise.

@@ -34,13 +34,16 @@ pub(super) fn warn(what: &impl Display, err: &mut impl Write) -> io::Result<()> 
     writeln!(err, "warning: {}", printable(&what.to_string()))
 }
 
-/// Standard error of a log, of which each write is whole lines: what would make a terminal show something else than there is becomes an
-/// escape. Values of fields come from links, files and other programs.
+/// Standard error of a log, of which each write is one message: what would make a terminal show something else than there is becomes an
+/// escape, and a line that goes on is indented, so that none looks like a message. Values of fields come from links, files and other
+/// programs.
 pub(super) struct Shown<W>(pub(super) W);
 
 impl<W: Write> Write for Shown<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write_all(lines(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        let text = String::from_utf8_lossy(bytes);
+        let message = lines(text.strip_suffix('\n').unwrap_or(&text)).replace('\n', GOES_ON);
+        writeln!(self.0, "{message}")?;
         Ok(bytes.len())
     }
 
@@ -92,6 +95,8 @@ pub(super) fn tell(said: &str, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
+/// How a line of the log goes on.
+const GOES_ON: &str = "\n    ";
 /// The option by which every verb that has an answer is asked for JSON.
 pub(super) const OPTION: &str = "--json";
 
@@ -122,10 +127,10 @@ mod tests {
     #[test]
     fn a_log_keeps_its_lines_and_shows_nothing_else_than_there_is() {
         let mut log = Vec::new();
-        Shown(&mut log).write_all("one \u{1b}[31m\ntwo \u{202e} ß\n".as_bytes()).unwrap();
-        Shown(&mut log).write_all(b"three \xff\n").unwrap();
+        Shown(&mut log).write_all("one \u{1b}[31m\nINFO of one \u{202e} ß\n".as_bytes()).unwrap();
+        Shown(&mut log).write_all(b"two \xff\n").unwrap();
         let said = String::from_utf8(log).unwrap();
-        assert_eq!(said, "one \\u{1b}[31m\ntwo \\u{202e} ß\nthree \u{fffd}\n");
+        assert_eq!(said, "one \\u{1b}[31m\n    INFO of one \\u{202e} ß\ntwo \u{fffd}\n");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use nsdb::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
 use vlan::model::description::DatapathKind;
 use vlan::model::shown::printable;
 
@@ -223,8 +224,17 @@ async fn open(request: &RunRequest, plan: &Plan, config: Config) -> Result<Opene
 }
 
 fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("L2GW_LOG").unwrap_or_else(|_| LOG.into());
+    let given = std::env::var_os("L2GW_LOG");
+    let given = given.map(|given| EnvFilter::try_new(given.to_string_lossy()));
+    let (filter, mistake) = match given {
+        None => (LOG.into(), None),
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (LOG.into(), Some(error)),
+    };
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).with_ansi(false).try_init();
+    if let Some(error) = mistake {
+        warn!(%error, "the log is as without L2GW_LOG, which cannot be understood");
+    }
 }
 
 fn log() -> Shown<io::Stderr> {

@@ -50,6 +50,9 @@ pub enum TraceError {
     /// Not bytes of one frame.
     #[error("--frame: {0}; {FRAMES}")]
     Hex(PasteError),
+    /// `@` and nothing behind it.
+    #[error("--frame: \"@\" names no file, allowed is @FILE")]
+    NoFile,
     /// What the frame is in cannot be read, or is not the bytes of one frame.
     #[error("--frame: {name}: {why}")]
     Unreadable {
@@ -337,6 +340,7 @@ pub(crate) fn frame_of(request: &TraceRequest, tpids: [Tpid; 2]) -> Result<Vec<u
         None => Ok(request.fields.frame(tpids)),
         Some("-") => read_from("standard input", read_bounded(io::stdin(), MAX_BYTES)),
         Some(text) => match text.strip_prefix('@') {
+            Some("") => Err(TraceError::NoFile),
             Some(path) => read_from(path, read_bytes(Path::new(path), MAX_BYTES)),
             None => from_hex(text),
         },

@@ -73,10 +73,11 @@ fn what_holds_no_frame_is_refused_in_words() {
         (twice.as_str(), "there are 2 frames in the dump"),
         (TCPDUMP.split_once("\n\t").unwrap().0, "is not a hexadecimal digit"),
         ("", "there are no hexadecimal digits in it"),
+        ("@", "--frame: \"@\" names no file, allowed is @FILE"),
     ] {
         let said = traced(&gateway, &["--frame", argument]);
         // What is in a file is no word of the command line.
-        let code = if argument.starts_with('@') { 1 } else { 64 };
+        let code = if argument.len() > 1 && argument.starts_with('@') { 1 } else { 64 };
         assert_eq!(said.code, code, "{argument}");
         assert!(said.failure().contains(part), "{argument}: {}", said.failure());
     }

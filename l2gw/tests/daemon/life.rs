@@ -226,6 +226,22 @@ fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
         let len = notified.recv(&mut buffer).unwrap();
         told.push(String::from_utf8_lossy(&buffer[..len]).trim().to_owned());
     }
+/// What is written wrongly is not passed over in silence.
+#[test]
+fn a_log_filter_that_cannot_be_understood_is_told() {
+    let told = "the log is as without L2GW_LOG, which cannot be understood";
+    for (filter, is_told, has_infos) in
+        [("l2gw=loud", true, true), ("bad[[[", true, true), ("warn", false, false), ("info", false, true)]
+    {
+        let mut gateway = Gateway::new();
+        let mut run = gateway.run(&[]);
+        gateway.start_as(run.env("L2GW_LOG", filter));
+        gateway.stop();
+        let log = gateway.log();
+        assert_eq!((log.contains(told), log.contains(" INFO ")), (is_told, has_infos), "{filter}: {log}");
+    }
+}
+
     assert_eq!(told, ["READY=1", "STOPPING=1"]);
 }
 

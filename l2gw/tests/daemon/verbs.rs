@@ -325,8 +325,11 @@ fn every_failure_is_an_object_where_json_is_asked_for() {
 fn wrong_usage_is_64() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/gateway.example.toml");
     let file = file.display().to_string();
+    let long = "s".repeat(108);
     for words in [
         &["show"][..],
+        &["show", "status", "--socket", &long],
+        &["run", &file, "--socket", &long],
         &["show", "nonsense"],
         &["sho", "ports"],
         &["run"],
@@ -347,6 +350,8 @@ fn wrong_usage_is_64() {
         assert_eq!((said.code, said.out.as_str()), (64, ""), "{words:?}: {}", said.err);
         assert!(said.err.starts_with("error: "), "{words:?}: {}", said.err);
     }
+    let said = finish(l2gw().args(["show", "status", "--socket", &long[1..]]));
+    assert!(said.code == 1 && said.err.contains("no daemon answers here"), "{}", said.err);
 }
 
 /// Whether the kernel has openvswitch or not: a datapath of this name it has not.

@@ -102,7 +102,7 @@ pub fn machine(ip: IpAddr) -> Result<(), &'static str> {
 /// # Errors
 /// The time and what is allowed.
 pub fn ageing(ageing: Duration) -> Result<(), String> {
-    let is_whole = ageing.subsec_nanos() % NANOS_OF_A_MILLISECOND == 0;
+    let is_whole = ageing.subsec_nanos().is_multiple_of(NANOS_OF_A_MILLISECOND);
     let fault = if ageing.is_zero() || (is_whole && (SHORTEST_AGEING..=LONGEST_AGEING).contains(&ageing)) {
         return Ok(());
     } else if ageing < SHORTEST_AGEING {
