@@ -220,7 +220,11 @@ async fn load_addresses(store: &Store) -> Vec<SavedAddress> {
                 nsdb::schema::decode::<Vec<SavedAddress>>(ADDRESS_VERSION, &bytes).map_err(|e| e.to_string())
             }
             Ok(None) => break,
-            Err(error) => Err(error.to_string()),
+            // Where one cannot be read it cannot be told either whether there are more.
+            Err(error) => {
+                warn!(%error, "saved addresses cannot be read, they are learned anew");
+                break;
+            }
         };
         match piece {
             Ok(piece) => addresses.extend(piece),

@@ -233,8 +233,13 @@ pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Input>) {
     let mut changes = store.watch_root();
     let (mut has_one, mut pause) = (false, READ_AGAIN);
     loop {
-        changes.borrow_and_update();
+        let announced = *changes.borrow_and_update();
         let is_read = match arrive(&store, &mut has_one).await {
+            // As from a server that lags behind the one that announced it: what is older is not brought back.
+            Ok(arrived) if revision_of(arrived.last()) < announced => {
+                warn!("the store reads an older revision than it announced, the topology in force stays");
+                false
+            }
             Ok(arrived) => {
                 for input in arrived {
                     if arrivals.send(input).await.is_err() {
@@ -257,6 +262,13 @@ pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Input>) {
             return;
         }
         pause = if is_read { READ_AGAIN } else { (pause * 2).min(LONGEST_PAUSE) };
+    }
+}
+
+fn revision_of(arrived: Option<&Input>) -> Option<Revision> {
+    match arrived? {
+        Input::Topology { revision, .. } | Input::Unreadable { revision, .. } => Revision::new(*revision),
+        _ => None,
     }
 }
 

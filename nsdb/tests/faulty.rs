@@ -48,6 +48,21 @@ async fn a_refused_call_is_not_done_and_a_lost_answer_is() {
 }
 
 #[tokio::test]
+async fn a_fault_that_stands_is_met_until_it_is_cleared() {
+    let (store, faults) = store();
+    faults.always(Operation::Save, Fault::Refuse);
+    faults.spare(Operation::Save);
+    store.save("key", vec![1]).await.unwrap();
+    for _ in 0..3 {
+        assert!(store.save("key", vec![2]).await.unwrap_err().is_retryable());
+    }
+    assert_eq!(store.load("key").await.unwrap(), Some(vec![1]));
+    faults.clear();
+    store.save("key", vec![2]).await.unwrap();
+    assert_eq!(faults.struck(), 3);
+}
+
+#[tokio::test]
 async fn a_stale_root_is_the_one_before() {
     let (store, faults) = store();
     store.publish(None, shard(1), change()).await.unwrap();

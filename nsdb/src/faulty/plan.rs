@@ -72,6 +72,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Plan {
     queued: BTreeMap<Operation, VecDeque<Option<Fault>>>,
+    standing: BTreeMap<Operation, Fault>,
     random: Option<Random>,
     struck: u64,
 }
@@ -113,10 +114,15 @@ impl Faults {
     /// `per_mille` of all calls (0 to 1000) fail, in ways that follow from `seed`. Never [`Fault::Hold`].
     pub fn random(seed: u64, per_mille: u64) -> Self {
         let faults = Self::default();
+        faults.at_random(seed, per_mille);
+        faults
+    }
+
+    /// From now on as [`random`](Self::random), behind those faults that were asked for.
+    pub fn at_random(&self, seed: u64, per_mille: u64) {
         // Zero is the one state that xorshift never leaves.
         let random = Random { state: seed.wrapping_add(0x9E37_79B9_7F4A_7C15).max(1), per_mille };
-        faults.with(|plan| plan.random = Some(random));
-        faults
+        self.with(|plan| plan.random = Some(random));
     }
 
     /// The next call of `operation` that has no fault yet meets `fault`.
@@ -124,15 +130,21 @@ impl Faults {
         self.with(|plan| plan.queued.entry(operation).or_default().push_back(Some(fault)));
     }
 
+    /// Every call of `operation` meets `fault` from now on, behind those that are queued.
+    pub fn always(&self, operation: Operation, fault: Fault) {
+        self.with(|plan| plan.standing.insert(operation, fault));
+    }
+
     /// The next call of `operation` that has no fault yet meets none.
     pub fn spare(&self, operation: Operation) {
         self.with(|plan| plan.queued.entry(operation).or_default().push_back(None));
     }
 
-    /// Ends all faults: what is queued is forgotten, randomness stops, what is held goes on.
+    /// Ends all faults: what is queued or stands is forgotten, randomness stops, what is held goes on.
     pub fn clear(&self) {
         self.with(|plan| {
             plan.queued.clear();
+            plan.standing.clear();
             plan.random = None;
         });
         self.0.let_go.notify_waiters();
@@ -171,7 +183,10 @@ impl Plan {
         let queued = self.queued.get_mut(&operation).and_then(VecDeque::pop_front);
         let fault = match queued {
             Some(fault) => fault,
-            None => self.random.as_mut().and_then(Random::choose),
+            None => {
+                let standing = self.standing.get(&operation).copied();
+                standing.or_else(|| self.random.as_mut().and_then(Random::choose))
+            }
         };
         self.struck += u64::from(fault.is_some());
         fault
