@@ -5,7 +5,7 @@
 //! | GET `/v1/status` | the whole at a glance ([`crate::view`]) |
 //! | GET `/v1/ports`, `/v1/trunks`, `/v1/bridges`, `/v1/macs`, `/v1/flows`, `/v1/counters` | lists, with `?port=`, `vlan=`, `mac=`, `down=`, `sort=`, `limit=` ([`crate::list`]) |
 //! | GET `/v1/events?newest=100` | the newest events of the journal, the oldest of them first |
-//! | GET `/v1/topology` | the newest revision and its description |
+//! | GET `/v1/topology` | the newest revision, in the words of the file ([`crate::tree`]) |
 //! | POST `/v1/topology` | publishes a revision ([`crate::door`]); 409 if another came first, 422 if it does not build, is too large or takes away this host |
 //! | POST `/v1/trace` | what the running switch would do with a frame; nothing is learned |
 //! | POST `/v1/command` | an operator's command |
@@ -31,7 +31,6 @@ use nsdb::Store;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
-use vlan::model::description::Description;
 use vlan::model::shown::beginning;
 use vlan::time::Instant;
 
@@ -43,6 +42,7 @@ use crate::journal;
 use crate::list::{self, Asked, ListError, Listed};
 use crate::runtime::{Request, ask};
 use crate::topology::{self, Newest};
+use crate::tree::Tree;
 use crate::view::{CounterView, FlowView, MacView, PortView, TrunkView};
 
 /// What the handlers need.
@@ -64,7 +64,7 @@ pub struct Published {
     /// Its number; 0 for an empty store.
     pub revision: u64,
     /// What it declares.
-    pub description: Description,
+    pub topology: Tree,
 }
 
 /// A frame to be traced.
@@ -233,13 +233,15 @@ async fn newest(State(admin): State<Admin>) -> Response {
     let read = move || {
         let published = match here.block_on(topology::newest(&admin.store)) {
             Ok(Some(Newest { revision, stored })) => match stored {
-                Ok(stored) => Published { revision: revision.get(), description: stored.description },
+                Ok(stored) => {
+                    Published { revision: revision.get(), topology: Tree::from(&stored.description) }
+                }
                 Err(why) => {
                     let error = format!("revision {revision} in the store cannot be read: {why}");
                     return failure(StatusCode::INTERNAL_SERVER_ERROR, error);
                 }
             },
-            Ok(None) => Published { revision: 0, description: Description::default() },
+            Ok(None) => Published { revision: 0, topology: Tree::default() },
             Err(error) => return failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         };
         Json(published).into_response()

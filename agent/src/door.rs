@@ -12,13 +12,14 @@ use nsdb::Store;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use vlan::model::description::Description;
-use vlan::model::mistake::{Mistake, Place};
+use vlan::model::mistake::Mistake;
 use vlan::model::shown::is_shown;
 use vlan::model::topology::Topology;
 
 use crate::documents::Stored;
 use crate::door::taken::Taken;
 use crate::topology::{self, Authorship, TopologyError};
+use crate::tree::{Tree, TreeMistake};
 
 mod file;
 mod taken;
@@ -33,7 +34,7 @@ pub struct Proposal {
     /// The revision that it was planned against; `None` publishes over whatever is there.
     pub expected: Option<u64>,
     /// What it declares.
-    pub description: Description,
+    pub topology: Tree,
     /// Who publishes it.
     pub author: String,
     /// What it is about.
@@ -44,6 +45,14 @@ pub struct Proposal {
     /// The file that it was read from.
     #[serde(default)]
     pub file: Option<FileMark>,
+}
+
+impl Proposal {
+    /// To be published over whatever is there.
+    pub fn new(description: &Description, author: impl Into<String>, note: impl Into<String>) -> Proposal {
+        let (topology, author, note) = (Tree::from(description), author.into(), note.into());
+        Proposal { expected: None, topology, author, note, without_hosts: Vec::new(), file: None }
+    }
 }
 
 /// What became of a proposal.
@@ -213,7 +222,7 @@ impl Door {
             }
             // One that cannot be read is replaced by anything that is right.
             let stored = newest.as_ref().and_then(|newest| newest.stored.as_ref().ok());
-            let is_same = |stored: &&Stored| stored.description == proposal.description.in_order();
+            let is_same = |stored: &&Stored| stored.description == *topology.description();
             if stored.filter(is_same).is_some_and(|stored| stored.numbers.is_some()) {
                 return Ok(Accepted { revision: there, is_new: false });
             }
@@ -222,7 +231,8 @@ impl Door {
                 _ => None,
             };
             let stored = stored.or_else(|| before.as_ref()?.stored.as_ref().ok());
-            self.check_loss(stored.map(|stored| &stored.description), proposal)?;
+            let before = stored.map(|stored| &stored.description);
+            self.check_loss(before, topology.description(), &proposal.without_hosts)?;
             tries += 1;
             match topology::publish(&self.store, topology, newest.as_ref(), &by).await {
                 Ok(revision) => return Ok(Accepted { revision: revision.get(), is_new: true }),
@@ -237,9 +247,14 @@ impl Door {
     }
 
     /// Refuses what takes away a host that runs, unless it is named.
-    fn check_loss(&self, newest: Option<&Description>, proposal: &Proposal) -> Result<(), DoorError> {
-        let (host, proposed) = (&self.host, &proposal.description);
-        let is_named = |host: &str| proposal.without_hosts.iter().any(|named| named == host);
+    fn check_loss(
+        &self,
+        newest: Option<&Description>,
+        proposed: &Description,
+        without_hosts: &[String],
+    ) -> Result<(), DoorError> {
+        let host = &self.host;
+        let is_named = |host: &str| without_hosts.iter().any(|named| named == host);
         let is_empty = proposed.hosts.is_empty() && proposed.bridges.is_empty();
         if is_empty && !is_named(host) {
             return Err(DoorError::Nothing { host: host.clone() });
@@ -253,7 +268,7 @@ impl Door {
             return Err(DoorError::NoHost { host: host.clone(), known });
         }
         let taken = Taken::between(newest, proposed);
-        if let Some(host) = proposal.without_hosts.iter().find(|host| !taken.has(host)) {
+        if let Some(host) = without_hosts.iter().find(|host| !taken.has(host)) {
             return Err(DoorError::Stays { host: host.clone() });
         }
         match taken.of(host) {
@@ -281,23 +296,23 @@ fn build(proposal: Proposal) -> Result<Checked, DoorError> {
             )]));
         }
     }
-    match Topology::build(&proposal.description) {
+    let description = proposal.topology.description().map_err(|mistakes| wrong(&mistakes))?;
+    let in_words = |mistakes: Vec<Mistake>| -> Vec<TreeMistake> {
+        mistakes.into_iter().map(|mistake| TreeMistake::in_description(mistake, &description)).collect()
+    };
+    match Topology::build(&description) {
         Ok(topology) => Ok(Checked { proposal, topology }),
-        Err(mistakes) => {
-            let mut lines: Vec<String> = mistakes.iter().take(MOST_MISTAKES).map(in_words).collect();
-            if mistakes.len() > MOST_MISTAKES {
-                lines.push(format!("and {} more mistakes", mistakes.len() - MOST_MISTAKES));
-            }
-            Err(DoorError::Wrong(lines))
-        }
+        Err(mistakes) => Err(wrong(&in_words(mistakes))),
     }
 }
 
-/// A mistake with its place, as the file's reader counts: `ports.1.link`.
-fn in_words(mistake: &Mistake) -> String {
-    let Place { table, index, key } = &mistake.place;
-    let dot = if key.is_empty() { "" } else { "." };
-    format!("{table}.{}{dot}{key}: {}", index + 1, mistake.text)
+/// The mistakes, not too many.
+fn wrong(mistakes: &[TreeMistake]) -> DoorError {
+    let mut lines: Vec<String> = mistakes.iter().take(MOST_MISTAKES).map(ToString::to_string).collect();
+    if mistakes.len() > MOST_MISTAKES {
+        lines.push(format!("and {} more mistakes", mistakes.len() - MOST_MISTAKES));
+    }
+    DoorError::Wrong(lines)
 }
 
 fn remedy(host: &str) -> String {
@@ -357,8 +372,7 @@ mod tests {
     }
 
     fn proposal(description: Description) -> Proposal {
-        let (author, note) = ("test".to_owned(), String::new());
-        Proposal { expected: None, description, author, note, without_hosts: Vec::new(), file: None }
+        Proposal::new(&description, "test", "")
     }
 
     fn door() -> (Arc<Store>, Door) {

@@ -16,6 +16,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use vlan::model::description::{self, Description};
+use vlan::model::mistake::{Mistake, Place, Table};
+use vlan::model::value;
 
 pub use objects::{Bridge, Host, Peering};
 pub use port::Port;
@@ -53,6 +55,32 @@ pub struct TreeMistake {
     pub text: String,
 }
 
+impl TreeMistake {
+    /// A mistake of a description, under the name of its object.
+    pub fn in_description(Mistake { place, text }: Mistake, description: &Description) -> TreeMistake {
+        let Place { table, index, key } = place;
+        let name = match table {
+            Table::Hosts => description.hosts.get(index).map(|host| called(&host.name)),
+            Table::Bridges => description.bridges.get(index).map(|bridge| called(&bridge.name)),
+            Table::Vlans => {
+                let path = description.vlans.get(index).map(|peering| Peering::from(peering).path());
+                return TreeMistake { path: path.unwrap_or_default(), key, text };
+            }
+            Table::Trunks => description.trunks.get(index).map(|trunk| called(&trunk.name)),
+            Table::Ports => description.ports.get(index).map(|port| called(&port.name)),
+        };
+        TreeMistake { path: format!("{table}.{}", name.unwrap_or_default()), key, text }
+    }
+}
+
+/// A name in a path; one that is none in quotation marks, since anything may be in it.
+fn called(name: &str) -> String {
+    match value::name(name) {
+        Ok(()) => name.to_owned(),
+        Err(_) => value::quote(name),
+    }
+}
+
 impl fmt::Display for TreeMistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dot = if self.key.is_empty() { "" } else { "." };
@@ -73,12 +101,11 @@ impl Tree {
         let hosts = self
             .hosts
             .iter()
-            .filter_map(|(name, host)| reader.read(|| format!("hosts.{name}"), || host.read(name)));
+            .filter_map(|(name, host)| reader.read(|| format!("hosts.{}", called(name)), || host.read(name)));
         let hosts = hosts.collect();
-        let bridges = self
-            .bridges
-            .iter()
-            .filter_map(|(name, bridge)| reader.read(|| format!("bridges.{name}"), || bridge.read(name)));
+        let bridges = self.bridges.iter().filter_map(|(name, bridge)| {
+            reader.read(|| format!("bridges.{}", called(name)), || bridge.read(name))
+        });
         let bridges = bridges.collect();
         let vlans = self.vlans.iter().filter_map(|peering| reader.read(|| peering.path(), || peering.read()));
         let vlans = vlans.collect();

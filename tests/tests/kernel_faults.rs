@@ -114,14 +114,7 @@ tests::kernel_tests! {
         let begun = Instant::now();
         for number in 0..1_000 {
             let description = descriptions[number % 2].clone();
-            let proposal = Proposal {
-                expected: None,
-                description,
-                author: "test".to_owned(),
-                note: String::new(),
-                without_hosts: Vec::new(),
-                file: None,
-            };
+            let proposal = Proposal::new(&description, "test", "");
             let accepted: Accepted = bench.gateway.client().send("/v1/topology", &proposal).expect("a change that is taken");
             assert!(accepted.is_new, "change {number}");
         }

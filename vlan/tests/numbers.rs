@@ -52,8 +52,8 @@ fn vid(number: u16) -> Vid {
 
 /// Two VABs with trunks on two hosts, a few VUBs on three, some of them peered and some with a VNI; all in any order.
 fn network(dice: &mut Dice) -> Description {
-    let mut made = Description::default();
-    made.hosts = ["h1", "h2", "h3"].map(|name| Host { name: name.to_owned(), ..Host::default() }).into();
+    let hosts = ["h1", "h2", "h3"].map(|name| Host { name: name.to_owned(), ..Host::default() });
+    let mut made = Description { hosts: hosts.into(), ..Description::default() };
     for (number, name) in ["dc1", "dc2"].into_iter().enumerate() {
         made.bridges.push(aware(name));
         for host in ["h1", "h2"] {
@@ -91,18 +91,18 @@ struct Meanings {
 impl Meanings {
     /// Whether the numbers of a topology mean what they meant in every revision before.
     fn hold(&mut self, topology: &Topology) -> bool {
-        let segments = (0..topology.segments().len() as u32).map(|number| {
+        let mut do_hold = true;
+        for number in 0..topology.segments().len() as u32 {
             let (vni, name) = (topology.segment(number).vni, topology.segment_name(number));
             assert!(vni != 0 || !topology.is_on_several_hosts(number), "{name} has no VNI");
-            vni == 0 || *self.segments.entry(vni).or_insert_with(|| name.clone()) == name
-        });
-        let do_segments = segments.fold(true, |all, one| all && one);
-        let hosts = topology.hosts().iter().map(|host| {
+            do_hold &= vni == 0 || *self.segments.entry(vni).or_insert_with(|| name.clone()) == name;
+        }
+        for host in topology.hosts() {
             let number = topology.host_number(topology.host_named(&host.name).unwrap());
             assert!(number > 0);
-            *self.hosts.entry(number).or_insert_with(|| host.name.clone()) == host.name
-        });
-        hosts.fold(do_segments, |all, one| all && one)
+            do_hold &= *self.hosts.entry(number).or_insert_with(|| host.name.clone()) == host.name;
+        }
+        do_hold
     }
 }
 
@@ -145,8 +145,8 @@ fn a_number_never_means_another_host_or_segment() {
 
 /// VUBs with a VNI or none, on two hosts each.
 fn vubs(vubs: &[(&str, Option<u32>)]) -> Topology {
-    let mut made = Description::default();
-    made.hosts = ["h1", "h2"].map(|name| Host { name: name.to_owned(), ..Host::default() }).into();
+    let hosts = ["h1", "h2"].map(|name| Host { name: name.to_owned(), ..Host::default() });
+    let mut made = Description { hosts: hosts.into(), ..Description::default() };
     for (name, vni) in vubs {
         made.bridges.push(bridge((*name).to_owned(), BridgeKind::VlanUnaware { vni: *vni }));
         for host in ["h1", "h2"] {

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use nsdb::{Local, ShardId};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
-use vlan::model::description::Description;
 use vlan::model::shown::printable;
 
 use super::{Accepted, Door, DoorError, Proposal};
-use crate::documents::{self, Stored};
 use crate::event::Event;
+use crate::tree::Tree;
 use crate::{journal, topology};
 
 /// Which file a proposal was read from, and what it said.
@@ -64,7 +63,7 @@ impl Door {
         let newest = topology::newest_root(&self.store).await?;
         let last = self.last_published().await;
         let file = self.file_in_words();
-        let digests = (proposal.file.as_ref().map(|file| file.digest.clone()), digest(&proposal.description));
+        let digests = (proposal.file.as_ref().map(|file| file.digest.clone()), digest(&proposal.topology));
         if let (Some(newest), Some(last)) = (&newest, &last) {
             let is_unchanged = Some(&last.digest) == digests.0.as_ref() || last.declared == digests.1;
             if is_unchanged && newest.revision.get() > last.revision && self.is_readable().await? {
@@ -138,7 +137,7 @@ impl Door {
             return;
         };
         let FileMark { path, digest: of_text } = file;
-        let last = LastPublished { path, digest: of_text, declared: digest(&proposal.description), revision };
+        let last = LastPublished { path, digest: of_text, declared: digest(&proposal.topology), revision };
         let saved = match serde_json::to_vec(&last) {
             Ok(bytes) => self.store.save(LAST_PUBLISHED, bytes).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
@@ -161,15 +160,9 @@ pub fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// SHA-256 over the shards of a description, whatever its order; empty for one that cannot be stored.
-fn digest(description: &Description) -> String {
-    let Ok(shards) = documents::to_shards(&Stored::from(description.clone())) else { return String::new() };
-    let mut all = Vec::new();
-    for (name, bytes) in shards {
-        all.extend_from_slice(name.as_str().as_bytes());
-        all.extend_from_slice(ShardId::of(&bytes).as_bytes());
-    }
-    ShardId::of(&all).to_string()
+/// SHA-256 over what is declared, whatever its order in the file.
+fn digest(topology: &Tree) -> String {
+    serde_json::to_vec(topology).map_or_else(|_| String::new(), |text| ShardId::of(&text).to_string())
 }
 
 /// Key of the host's own notes.

@@ -80,14 +80,7 @@ async fn a_host_that_starts_has_the_last_one_in_force_and_says_so() {
 async fn it_is_replaced_through_the_door_by_what_takes_nothing_away() {
     let store = store().await;
     let door = Door::new(Arc::clone(&store), "gw1", None);
-    let proposal = |description: Description| Proposal {
-        expected: None,
-        description,
-        author: "test".to_owned(),
-        note: String::new(),
-        without_hosts: Vec::new(),
-        file: None,
-    };
+    let proposal = |description: Description| Proposal::new(&description, "test", "");
     let mut without = network("vm1");
     without.ports.remove(0);
     let said = door.publish(proposal(without)).await.unwrap_err().to_string();

@@ -6,7 +6,7 @@ use vlan::model::description::{self, BridgeKind};
 use vlan::model::value::quote;
 
 use super::text::{from_time, from_vid, from_word, time, word};
-use super::{Wrong, is_default};
+use super::{Wrong, called, is_default};
 
 /// `[hosts.NAME]`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ impl Peering {
 
     /// `vlans dc1.8`
     pub(super) fn path(&self) -> String {
-        format!("vlans {}.{}", self.bridge, self.vid)
+        format!("vlans {}.{}", called(&self.bridge), self.vid)
     }
 
     pub(super) fn read(&self) -> Result<description::Peering, Wrong> {

@@ -11,7 +11,7 @@ use vlan::tag::Pcp;
 use super::text::{
     BridgeVids, from_texts, from_translation, from_vid, from_vids, from_word, texts, translation, vids, word,
 };
-use super::{Wrong, is_default};
+use super::{Wrong, called, is_default};
 
 /// `[[trunks]]` or `[[ports]]`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ impl Port {
 
     /// `trunks.leaf1`, `ports.vm1`
     pub(super) fn path(&self, is_trunk: bool) -> String {
-        format!("{}.{}", if is_trunk { "trunks" } else { "ports" }, self.name)
+        format!("{}.{}", if is_trunk { "trunks" } else { "ports" }, called(&self.name))
     }
 
     pub(super) fn new(port: &description::Port, is_trunk: bool) -> Port {

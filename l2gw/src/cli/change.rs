@@ -43,11 +43,22 @@ struct Applied {
 pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let Some(config) = load_to_run(file, err)? else { return Ok(BAD_CONFIGURATION) };
     match Client::new(&at.socket).read::<Published>("/v1/topology") {
-        Ok(published) => {
-            let difference = Difference::new(&published.description, &Arc::new(config.topology));
-            print_plan(published.revision, &difference, at.json, out)?;
-            Ok(DONE)
-        }
+        Ok(Published { revision, topology }) => match topology.description() {
+            Ok(before) => {
+                let difference = Difference::new(&before, &Arc::new(config.topology));
+                print_plan(revision, &difference, at.json, out)?;
+                Ok(DONE)
+            }
+            Err(mistakes) => {
+                let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                let mistakes = mistakes.join("; ");
+                writeln!(
+                    err,
+                    "l2gw: revision {revision}, as the daemon tells it, has what this version does not know: {mistakes}"
+                )?;
+                Ok(FAILED)
+            }
+        },
         Err(error) => fail(&error, err),
     }
 }

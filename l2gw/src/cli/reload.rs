@@ -13,14 +13,9 @@ use crate::config::{self, Config};
 
 /// What a file says, to be published over whatever is there.
 pub(super) fn proposal(file: &Path, config: Config, occasion: &str, without_hosts: Vec<String>) -> Proposal {
-    Proposal {
-        expected: None,
-        author: "file".to_owned(),
-        note: note(occasion, file),
-        without_hosts,
-        file: Some(FileMark { path: agent::door::canonical(file), digest: config.digest }),
-        description: config.description,
-    }
+    let file_mark = FileMark { path: agent::door::canonical(file), digest: config.digest };
+    let over_all = Proposal::new(&config.description, "file", note(occasion, file));
+    Proposal { without_hosts, file: Some(file_mark), ..over_all }
 }
 
 /// What is done with a file, fit to be shown on a terminal.

@@ -35,7 +35,7 @@ fn published(gateway: &Gateway) -> Value {
 
 /// Proposes a description by the socket: status and words of the answer.
 fn propose(gateway: &Gateway, description: &Value, more: &Value) -> (u16, String) {
-    let mut proposal = json!({"expected": null, "description": description, "author": "test", "note": ""});
+    let mut proposal = json!({"expected": null, "topology": description, "author": "test", "note": ""});
     for (key, value) in more.as_object().unwrap() {
         proposal[key] = value.clone();
     }
@@ -152,15 +152,15 @@ fn a_start_takes_no_host_away() {
 #[test]
 fn the_socket_takes_no_host_away() {
     let gateway = Gateway::running();
-    let whole = published(&gateway)["description"].clone();
+    let whole = published(&gateway)["topology"].clone();
     let mut without_host = whole.clone();
-    without_host["hosts"][0]["name"] = json!("gw9");
+    without_host["hosts"] = json!({"gw9": {}});
     for table in ["trunks", "ports"] {
         without_host[table].as_array_mut().unwrap().iter_mut().for_each(|port| port["host"] = json!("gw9"));
     }
     let mut without_ports = whole.clone();
     (without_ports["trunks"], without_ports["ports"]) = (json!([]), json!([]));
-    let nothing = json!({"hosts": [], "bridges": [], "vlans": [], "trunks": [], "ports": []});
+    let nothing = json!({});
     for (description, words) in [
         (&without_host, "\"gw1\", this host, is no host of it any more: leaf1, vm5, vm8"),
         (&without_ports, "\"gw1\", this host, has no port in it any more: leaf1, vm5, vm8"),
@@ -195,22 +195,44 @@ const WRONG: &[(&str, Change, &str)] = &[
     ),
     ("a link with NUL", |d| d["ports"][0]["link"] = json!("a\u{0}b"), "link"),
     ("a link with slashes", |d| d["ports"][0]["link"] = json!("../../x"), "link"),
-    ("a limit of no address", |d| d["ports"][0]["mac_limit"] = json!(0), "0"),
+    ("a limit of no address", |d| d["ports"][0]["mac-limit"] = json!(0), "0"),
     ("an MTU of 0", |d| d["trunks"][0]["mtu"] = json!(0), "0"),
     ("a group address", |d| d["ports"][0]["macs"] = json!(["01:00:00:00:00:01"]), "01:00:00:00:00:01"),
     ("the zero address", |d| d["ports"][0]["macs"] = json!(["00:00:00:00:00:00"]), "00:00:00:00:00:00"),
     ("a loopback address", |d| d["ports"][0]["ips"] = json!(["127.0.0.1"]), "127.0.0.1"),
-    ("a weight of 0", |d| d["trunks"][0]["mode"]["Trunk"]["weight"] = json!(0), "0"),
-    ("an ageing of 1 ns", |d| d["bridges"][0]["ageing"] = json!({"secs": 0, "nanos": 1}), "ageing"),
-    ("a bridge's limit of no address", |d| d["bridges"][0]["mac_limit"] = json!(0), "0"),
-    ("VNI 0", |d| d["bridges"][1]["kind"] = json!({"VlanUnaware": {"vni": 0}}), "0"),
-    ("VNI 2^32-1", |d| d["bridges"][1]["kind"] = json!({"VlanUnaware": {"vni": u32::MAX}}), "4294967295"),
+    ("a weight of 0", |d| d["trunks"][0]["weight"] = json!(0), "0"),
+    ("an ageing of 1 ms", |d| d["bridges"]["dc1"]["ageing"] = json!("1ms"), "ageing"),
+    ("an ageing of no unit", |d| d["bridges"]["dc1"]["ageing"] = json!("300"), "ageing"),
+    ("a bridge's limit of no address", |d| d["bridges"]["dc1"]["mac-limit"] = json!(0), "0"),
+    ("VNI 0", |d| d["bridges"]["vub5"]["vni"] = json!(0), "0"),
+    ("VNI 2^32-1", |d| d["bridges"]["vub5"]["vni"] = json!(u32::MAX), "4294967295"),
+    ("VLAN 0", |d| d["vlans"][0]["vid"] = json!(0), "vlans dc1.0.vid: 0 is not"),
+    (
+        "a word that is none",
+        |d| d["bridges"]["dc1"]["redundancy"] = json!("both"),
+        "\"designated\", \"stp\", \"none\"",
+    ),
+    (
+        "a key of another mode",
+        |d| d["ports"][0]["vid"] = json!(5),
+        "ports.vm5.vid: is no key of a port without a mode",
+    ),
+    (
+        "a key of the other kind",
+        |d| d["bridges"]["vub5"]["tpid"] = json!("0x8100"),
+        "bridges.vub5.tpid: is for kind",
+    ),
+    (
+        "a translation of two to one",
+        |d| d["trunks"][0]["translate"] = json!({"1-2": 3}),
+        "as many on both sides",
+    ),
 ];
 
 #[test]
 fn the_socket_refuses_what_the_file_refuses() {
     let gateway = Gateway::running();
-    let whole = published(&gateway)["description"].clone();
+    let whole = published(&gateway)["topology"].clone();
     for (what, change, word) in WRONG {
         let mut description = whole.clone();
         change(&mut description);
@@ -227,7 +249,7 @@ fn the_socket_refuses_what_the_file_refuses() {
         |d| d["ports"][0]["link"] = json!("x".repeat(15)),
         |d| d["ports"][0]["macs"] = json!(["02:00:00:00:00:05"]),
         |d| d["trunks"][0]["macs"] = json!(["02:00:00:00:00:01"]),
-        |d| d["bridges"][0]["ageing"] = json!({"secs": 10, "nanos": 0}),
+        |d| d["bridges"]["dc1"]["ageing"] = json!("10s"),
     ] {
         let mut description = whole.clone();
         change(&mut description);
@@ -240,7 +262,7 @@ fn the_socket_refuses_what_the_file_refuses() {
 #[test]
 fn the_socket_refuses_a_key_that_it_does_not_know() {
     let gateway = Gateway::running();
-    let whole = published(&gateway)["description"].clone();
+    let whole = published(&gateway)["topology"].clone();
     let (code, said) = propose(&gateway, &whole, &json!({"without_host": ["gw1"]}));
     assert_eq!(code, 400, "{said}");
     let said: Value = serde_json::from_str(&said).unwrap();
@@ -248,19 +270,19 @@ fn the_socket_refuses_a_key_that_it_does_not_know() {
     assert!(said.contains("\"without_host\" is an unknown key"), "{said}");
     assert!(said.ends_with("the nearest known one is \"without_hosts\""), "{said}");
     for (change, word) in [
-        ((|d| d["ports"][0]["shared_mac"] = json!([])) as Change, "shared_macs"),
-        (|d| d["ports"][0]["host_adresses"] = json!("keep"), "host_addresses"),
-        (|d| d["trunks"][0]["mode"]["Trunk"]["native_taged"] = json!(true), "native_tagged"),
+        ((|d| d["ports"][0]["shared-mac"] = json!([])) as Change, "shared-macs"),
+        (|d| d["ports"][0]["host-adresses"] = json!("keep"), "host-addresses"),
+        (|d| d["trunks"][0]["native-taged"] = json!(true), "native-tagged"),
         (
             |d| {
                 d["trunks"][0]["storm"] = json!({"broadcast": 1, "multicast": 1, "unknown": 1, "brodcast": 0})
             },
             "broadcast",
         ),
-        (|d| d["bridges"][0]["agein"] = json!(1), "ageing"),
-        (|d| d["bridges"][0]["kind"]["VlanAware"]["join_vid"] = json!(true), "join_vids"),
+        (|d| d["bridges"]["dc1"]["agein"] = json!(1), "ageing"),
+        (|d| d["bridges"]["dc1"]["join-vid"] = json!(true), "join-vids"),
         (|d| d["vlans"][0]["tos"] = json!("x"), "to"),
-        (|d| d["hosts"][0]["underlya"] = json!("192.0.2.1"), "underlay"),
+        (|d| d["hosts"]["gw1"]["underlya"] = json!("192.0.2.1"), "underlay"),
         (|d| d["port"] = json!([]), "ports"),
     ] {
         let mut description = whole.clone();
@@ -277,7 +299,7 @@ fn the_socket_refuses_a_key_that_it_does_not_know() {
 #[test]
 fn author_and_note_reach_no_terminal_with_control_characters() {
     let gateway = Gateway::running();
-    let whole = published(&gateway)["description"].clone();
+    let whole = published(&gateway)["topology"].clone();
     for (key, text) in [
         ("author", "ro\u{1b}[31mot"),
         ("author", "to\u{202e}or"),
@@ -297,10 +319,10 @@ fn author_and_note_reach_no_terminal_with_control_characters() {
 #[test]
 fn what_was_planned_against_nothing_is_never_in_conflict() {
     let gateway = Gateway::running();
-    let whole = published(&gateway)["description"].clone();
+    let whole = published(&gateway)["topology"].clone();
     let with_ageing = |secs: usize| {
         let mut description = whole.clone();
-        description["bridges"][0]["ageing"] = json!({"secs": secs, "nanos": 0});
+        description["bridges"]["dc1"]["ageing"] = json!(format!("{secs}s"));
         description
     };
     std::thread::scope(|scope| {

@@ -25,26 +25,21 @@ fn stop(gateway: &mut Gateway) -> Duration {
 /// A proposal that takes long to check: bridges that each lead to the next, and very many ports.
 fn large_proposal() -> Vec<u8> {
     let name = |number: usize| format!("b{number}");
-    let bridge = |number: usize| {
-        json!({"name": name(number), "ageing": {"secs": 300, "nanos": 0}, "mac_limit": 1000,
-            "kind": {"VlanAware": {"fabric": "f", "redundancy": "designated", "tpid": "Customer"}}})
-    };
+    let bridge = |number: usize| (name(number), json!({"kind": "vlan-aware", "fabric": "f"}));
     let peering =
         |number: usize| json!({"bridge": name(number), "vid": number % 4094 + 1, "to": name(number + 1)});
     let port = |number: usize| {
         json!({"name": format!("p{number}"), "bridge": name(number % 2_500), "host": "gw1", "link": format!("l{number}"),
-            "mode": {"Access": {"vid": 7}}, "macs": [], "ips": [], "on_limit": "evict", "bpdu": "block"})
+            "mode": "access", "vid": 7})
     };
     let description = json!({
-        "hosts": [{"name": "gw1", "datapath": "auto"}],
-        "bridges": (0..2_500).map(bridge).collect::<Vec<_>>(),
+        "hosts": {"gw1": {}},
+        "bridges": (0..2_500).map(bridge).collect::<serde_json::Map<_, _>>(),
         "vlans": (0..2_499).map(peering).collect::<Vec<_>>(),
         "trunks": [],
         "ports": (0..60_000).map(port).collect::<Vec<_>>(),
     });
-    json!({"expected": null, "description": description, "author": "test", "note": ""})
-        .to_string()
-        .into_bytes()
+    json!({"expected": null, "topology": description, "author": "test", "note": ""}).to_string().into_bytes()
 }
 
 /// Sends a proposal and does not wait for the answer.

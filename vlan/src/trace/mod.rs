@@ -11,6 +11,7 @@ use crate::frame::Header;
 use crate::ingress::Admitted;
 use crate::model::description::Storm;
 use crate::model::id::{BridgeId, HostId, Location, PortId};
+use crate::model::numbers::FIRST_DEALT_VNI;
 use crate::model::port::{Mode, Port};
 use crate::model::segment::{Domain, Member};
 use crate::model::topology::{Located, Topology};
@@ -241,8 +242,10 @@ pub(crate) fn leaves_to_host(
     edit: &Edit,
 ) -> String {
     let host = &topology.hosts()[host.0 as usize].name;
+    let is_provisional = topology.has_own_numbers() && vni >= FIRST_DEALT_VNI;
+    let provisional = if is_provisional { " (a number for now: apply deals it out)" } else { "" };
     format!(
-        "one copy is meant for host {host} by VXLAN {vni}, which this version does not send: {}",
+        "one copy is meant for host {host} by VXLAN {vni}{provisional}, which this version does not send: {}",
         changed(header, edit)
     )
 }
