@@ -152,7 +152,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         self.handle_one(observed).await;
         self.handle_one(Input::Saved(saved)).await;
         while !*self.wiring.stop.borrow() {
-            self.next_inputs().await;
+            self.next_input().await;
             self.handle().await;
             if let Some(input) = self.read_on().await {
                 self.handle_one(input).await;
@@ -174,7 +174,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
 
     /// Waits for what happens next. Work of the engine or of the reading that waits its turn is kept waiting by nothing, and keeps
     /// nothing waiting: it goes on whenever there is nothing else, and by a piece behind everything else.
-    async fn next_inputs(&mut self) {
+    async fn next_input(&mut self) {
         let now = TokioInstant::now();
         self.looked_at = now;
         let wake_at = self.engine.poll_timeout().map(|at| self.epoch.to_tokio(at));
