@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use agent::tree::Tree;
 use l2gw::config;
 use proptest::prelude::*;
 use vlan::addr::MacAddr;
@@ -30,6 +31,9 @@ proptest! {
                 let shards = agent::documents::to_shards(&stored).unwrap();
                 let stored = agent::documents::check_read_back(&stored, &shards);
                 prop_assert!(stored.is_ok(), "{:?}: {}", stored, text);
+                let tree = SHARED_STORE.to_owned() + &toml::to_string(&Tree::from(&description)).unwrap();
+                let again = config::parse("f", &tree).map(|config| config.description.in_order());
+                prop_assert_eq!(again.ok(), Some(description.in_order()), "{}", tree);
                 prop_assert_eq!(config.description, description, "{}", text);
             }
             (Err(_), Err(_)) => {}
@@ -37,6 +41,27 @@ proptest! {
             (Err(problems), Ok(_)) => prop_assert!(false, "the description is taken, its file is not: {}\n{}", problems, text),
         }
     }
+}
+
+/// A file and the tree that the socket gives are one, apart from the sections that are the host's and from ranges of VLANs.
+#[test]
+fn each_example_is_a_tree_as_it_stands() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let (mut count, mut files) = (0, vec![examples.join("gateway.example.toml")]);
+    files
+        .extend(std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path().join("gateway.toml")));
+    for file in files.iter().filter(|file| file.is_file()) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let mut table: toml::Table = text.parse().unwrap();
+        table.retain(|section, _| section != "nsdb" && section != "journal");
+        let json = serde_json::to_value(table).unwrap();
+        let tree: Tree =
+            serde_json::from_value(json).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let expected = config::parse("f", &text).unwrap().description.in_order();
+        assert_eq!(tree.description().unwrap(), expected, "{}", file.display());
+        count += 1;
+    }
+    assert!(count >= 8, "{count}");
 }
 
 /// Both happen often enough to mean something.
@@ -54,6 +79,9 @@ fn the_random_descriptions_are_right_and_wrong() {
     let right = (0..1_000).filter(|seed| is_right(*seed)).count();
     assert!((50..950).contains(&right), "{right} of 1 000 are right");
 }
+
+/// Ports may be on several hosts.
+const SHARED_STORE: &str = "[nsdb]\nbackend = \"zookeeper\"\nservers = [\"192.0.2.9:2181\"]\n";
 
 /// Numbers that decide what is in a description.
 struct Choices {
@@ -215,7 +243,7 @@ impl Choices {
 
 /// A description as a file that says the same, defaults left out only where nothing can be said.
 fn file_of(description: &Description) -> String {
-    let mut text = String::from("[nsdb]\nbackend = \"zookeeper\"\nservers = [\"192.0.2.9:2181\"]\n");
+    let mut text = String::from(SHARED_STORE);
     for host in &description.hosts {
         writeln!(text, "[hosts.{}]", quoted(&host.name)).unwrap();
         say(&mut text, "underlay", host.underlay.map(|ip| quoted(&ip.to_string())));
