@@ -6,6 +6,7 @@
 //! | GET `/v1/ports`, `/v1/trunks`, `/v1/bridges`, `/v1/macs`, `/v1/flows`, `/v1/counters` | lists, with `?port=`, `vlan=`, `mac=`, `down=`, `sort=`, `limit=` ([`crate::list`]) |
 //! | GET `/v1/events?newest=100` | the newest events of the journal, the oldest of them first |
 //! | GET `/v1/topology` | the newest revision, in the words of the file ([`crate::tree`]) |
+//! | GET `/v1/revisions`, `/v1/revisions/7` | the revisions that are kept, the newest first; what one of them declares |
 //! | POST `/v1/topology` | publishes a revision ([`crate::door`]); 409 if another came first, 422 if it does not build, is too large or takes away this host |
 //! | POST `/v1/trace` | what the running switch would do with a frame; nothing is learned |
 //! | POST `/v1/command` | an operator's command |
@@ -14,18 +15,21 @@
 //! A query, or a key of one, that a path does not take is refused (400), like a key of a body.
 //! Errors are `{"error": "…"}` with a fitting status. While the daemon starts, every answer is 503 with what it is at.
 
+mod revisions;
+
 use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::connect_info::Connected;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request as AxumRequest, State};
 use axum::http::header::ALLOW;
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::Listener;
+use axum::serve::{IncomingStream, Listener};
 use axum::{Json, Router};
 use nsdb::Store;
 use serde::de::DeserializeOwned;
@@ -34,16 +38,17 @@ use tokio::sync::{mpsc, watch};
 use vlan::model::shown::beginning;
 use vlan::time::Instant;
 
-use crate::door::{Door, DoorError, unread};
+use crate::door::{Door, unread};
 use crate::engine::Engine;
 use crate::engine::show::NoCommand;
 use crate::input::Command;
 use crate::journal;
 use crate::list::{self, Asked, ListError, Listed};
 use crate::runtime::{Request, ask};
-use crate::topology::{self, Newest};
-use crate::tree::Tree;
+use crate::socket::Peer;
 use crate::view::{CounterView, FlowView, MacView, PortView, TrunkView};
+
+pub use revisions::{Published, RevisionView};
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -56,15 +61,6 @@ pub struct Admin {
     pub door: Arc<Door>,
     /// What the daemon's start is at; `None` once there is an engine to ask.
     pub starting: watch::Receiver<Option<&'static str>>,
-}
-
-/// The newest revision, as the socket gives it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Published {
-    /// Its number; 0 for an empty store.
-    pub revision: u64,
-    /// What it declares.
-    pub topology: Tree,
 }
 
 /// A frame to be traced.
@@ -88,14 +84,19 @@ pub struct ErrorBody {
 ///
 /// # Errors
 /// The socket itself fails.
-pub async fn serve<L: Listener<Addr: Debug>>(socket: L, admin: Admin) -> std::io::Result<()> {
-    axum::serve(socket, router(admin)).await
+pub async fn serve<L: Listener<Addr: Debug>>(socket: L, admin: Admin) -> std::io::Result<()>
+where
+    Peer: for<'a> Connected<IncomingStream<'a, L>>,
+{
+    axum::serve(socket, router(admin).into_make_service_with_connect_info::<Peer>()).await
 }
 
 fn router(admin: Admin) -> Router {
     let without_query = Router::new()
         .route("/v1/status", get(|state| look(state, Engine::status)))
-        .route("/v1/topology", get(newest).post(publish))
+        .route("/v1/topology", get(revisions::newest).post(revisions::publish))
+        .route("/v1/revisions", get(revisions::known))
+        .route("/v1/revisions/{revision}", get(revisions::one))
         .route("/v1/trace", post(trace))
         .route("/v1/command", post(command))
         .route("/metrics", get(metrics))
@@ -224,49 +225,6 @@ async fn events(State(admin): State<Admin>, asked: Result<Query<NewestEvents>, Q
     match journal::read(&admin.store, newest.min(MAX_EVENTS)).await {
         Ok(events) => Json(events).into_response(),
         Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-    }
-}
-
-/// A large topology is read and written on a thread that nobody waits for.
-async fn newest(State(admin): State<Admin>) -> Response {
-    let here = tokio::runtime::Handle::current();
-    let read = move || {
-        let published = match here.block_on(topology::newest(&admin.store)) {
-            Ok(Some(Newest { revision, stored })) => match stored {
-                Ok(stored) => {
-                    Published { revision: revision.get(), topology: Tree::from(&stored.description) }
-                }
-                Err(why) => {
-                    let error = format!("revision {revision} in the store cannot be read: {why}");
-                    return failure(StatusCode::INTERNAL_SERVER_ERROR, error);
-                }
-            },
-            Ok(None) => Published { revision: 0, topology: Tree::default() },
-            Err(error) => return failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-        };
-        Json(published).into_response()
-    };
-    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| stopping())
-}
-
-async fn publish(State(admin): State<Admin>, body: Result<Bytes, BytesRejection>) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return rejected(rejection.status(), rejection.body_text()),
-    };
-    match admin.door.publish_text(body).await {
-        Ok(accepted) => Json(accepted).into_response(),
-        Err(error) => failure(refusal_status(&error), error.to_string()),
-    }
-}
-
-fn refusal_status(error: &DoorError) -> StatusCode {
-    match error {
-        error if error.is_conflict() => StatusCode::CONFLICT,
-        error if error.is_wrong() => StatusCode::UNPROCESSABLE_ENTITY,
-        DoorError::Unreadable(_) => StatusCode::BAD_REQUEST,
-        DoorError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

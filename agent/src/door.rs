@@ -35,7 +35,8 @@ pub struct Proposal {
     pub expected: Option<u64>,
     /// What it declares.
     pub topology: Tree,
-    /// Who publishes it.
+    /// Who publishes it: whoever connected, whatever a client says.
+    #[serde(skip)]
     pub author: String,
     /// What it is about.
     pub note: String,
@@ -160,17 +161,21 @@ impl Door {
         Door { store, host: host.into(), file, checking, publishing }
     }
 
-    /// Publishes the proposal that is in these bytes, as JSON.
+    /// Publishes the proposal that is in these bytes, as JSON; `author` brought them.
     ///
     /// # Errors
     /// Every reason why it does not come in; see [`DoorError`].
-    pub async fn publish_text(&self, text: impl AsRef<[u8]> + Send + 'static) -> Result<Accepted, DoorError> {
+    pub async fn publish_text(
+        &self,
+        text: impl AsRef<[u8]> + Send + 'static,
+        author: String,
+    ) -> Result<Accepted, DoorError> {
         let is_small = text.as_ref().len() <= SMALL;
         let read = move || {
             let proposal: Proposal = serde_json::from_slice(text.as_ref()).map_err(|error| {
                 DoorError::Unreadable(format!("this is no proposal: {}", unread::in_words(&error)))
             })?;
-            build(proposal)
+            build(Proposal { author, ..proposal })
         };
         let checked = if is_small { read() } else { self.aside(read).await };
         self.let_in(checked?).await
@@ -288,13 +293,12 @@ struct Checked {
 
 /// Checks what can be checked of a proposal by itself.
 fn build(proposal: Proposal) -> Result<Checked, DoorError> {
-    for (what, text) in [("author", &proposal.author), ("note", &proposal.note)] {
-        // They are shown on terminals.
-        if let Some(character) = text.chars().find(|character| !is_shown(*character)) {
-            return Err(DoorError::Wrong(vec![format!(
-                "{what}: {text:?} has {character:?}, allowed is printable text"
-            )]));
-        }
+    // It is shown on terminals.
+    if let Some(character) = proposal.note.chars().find(|character| !is_shown(*character)) {
+        let note = &proposal.note;
+        return Err(DoorError::Wrong(vec![format!(
+            "note: {note:?} has {character:?}, allowed is printable text"
+        )]));
     }
     let description = proposal.topology.description().map_err(|mistakes| wrong(&mistakes))?;
     let in_words = |mistakes: Vec<Mistake>| -> Vec<TreeMistake> {

@@ -11,11 +11,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
+use vlan::model::shown::printable;
 
 /// Why the socket cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -107,17 +109,51 @@ impl Drop for Socket {
     }
 }
 
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The user that connected, as the kernel knows it (SO_PEERCRED, unix(7)); `None` where that is not to be had.
+    pub user: Option<u32>,
+}
+
+impl Peer {
+    /// The user's name and number, whatever they say of themselves.
+    pub fn in_words(self) -> String {
+        let Some(number) = self.user else { return "unknown".to_owned() };
+        match nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(number)) {
+            Ok(Some(user)) => format!("{} (user {number})", printable(&user.name)),
+            _ => format!("user {number}"),
+        }
+    }
+}
+
+impl Connected<IncomingStream<'_, Socket>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Socket>) -> Peer {
+        *stream.remote_addr()
+    }
+}
+
+impl<Io> Connected<IncomingStream<'_, Single<Io>>> for Peer
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    fn connect_info(stream: IncomingStream<'_, Single<Io>>) -> Peer {
+        *stream.remote_addr()
+    }
+}
+
 impl Listener for Socket {
     type Io = Seated;
-    type Addr = tokio::net::unix::SocketAddr;
+    type Addr = Peer;
 
-    async fn accept(&mut self) -> (Seated, Self::Addr) {
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        (self.seat(stream), address)
+    async fn accept(&mut self) -> (Seated, Peer) {
+        let (stream, _) = Listener::accept(&mut self.listener).await;
+        let user = stream.peer_cred().ok().map(|credentials| credentials.uid());
+        (self.seat(stream), Peer { user })
     }
 
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
+    fn local_addr(&self) -> io::Result<Peer> {
+        self.listener.local_addr().map(|_| Peer { user: None })
     }
 }
 
@@ -193,17 +229,17 @@ impl<Io> Single<Io> {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Listener for Single<Io> {
     type Io = Io;
-    type Addr = ();
+    type Addr = Peer;
 
-    async fn accept(&mut self) -> (Io, ()) {
+    async fn accept(&mut self) -> (Io, Peer) {
         match self.connection.take() {
-            Some(connection) => (connection, ()),
+            Some(connection) => (connection, Peer { user: None }),
             None => std::future::pending().await,
         }
     }
 
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
+    fn local_addr(&self) -> io::Result<Peer> {
+        Ok(Peer { user: None })
     }
 }
 

@@ -81,7 +81,7 @@ pub struct Authorship {
     pub note: String,
 }
 
-/// The newest revision.
+/// A revision, mostly the newest.
 #[derive(Debug)]
 pub struct Newest {
     /// Its number.
@@ -96,6 +96,17 @@ pub struct Newest {
 /// The store cannot be read now.
 pub async fn newest(store: &Store) -> Result<Option<Newest>, TopologyError> {
     match newest_root(store).await? {
+        Some(root) => stored(store, &root).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A revision, if it is still kept.
+///
+/// # Errors
+/// The store cannot be read now.
+pub async fn of(store: &Store, revision: Revision) -> Result<Option<Newest>, TopologyError> {
+    match store.root_of(revision).await? {
         Some(root) => stored(store, &root).await.map(Some),
         None => Ok(None),
     }
@@ -116,10 +127,9 @@ async fn stored(store: &Store, root: &Root) -> Result<Newest, TopologyError> {
 /// The store cannot be read now.
 pub async fn last_readable(store: &Store) -> Result<Option<Newest>, TopologyError> {
     for known in store.revisions().await? {
-        let Some(root) = store.root_of(known.revision).await? else { continue };
-        let there = stored(store, &root).await?;
-        if there.stored.is_ok() {
-            return Ok(Some(there));
+        let there = of(store, known.revision).await?;
+        if there.as_ref().is_some_and(|there| there.stored.is_ok()) {
+            return Ok(there);
         }
     }
     Ok(None)

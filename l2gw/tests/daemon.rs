@@ -14,6 +14,8 @@ mod lists;
 mod process;
 #[path = "daemon/record.rs"]
 mod record;
+#[path = "daemon/revisions.rs"]
+mod revisions;
 #[path = "daemon/socket.rs"]
 mod socket;
 #[path = "daemon/stop.rs"]

@@ -94,6 +94,9 @@ pub enum Verb {
         after_help = help::APPLY
     )]
     Apply(ApplyRequest),
+    /// Make what an earlier revision declares the next one, and wait until it is in force
+    #[command(after_help = help::ROLLBACK)]
+    Rollback(RollbackRequest),
     /// Let the running daemon forget something that it learned
     #[command(after_help = help::FLUSH)]
     Flush {
@@ -206,6 +209,23 @@ pub struct ApplyRequest {
     pub at: At,
 }
 
+/// What `rollback` is asked.
+#[derive(Debug, Args)]
+pub struct RollbackRequest {
+    /// The revision; `l2gw show revisions` lists those that are kept
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub revision: u64,
+    /// Refuse if this is not the newest revision any more
+    #[arg(long, value_name = "REVISION")]
+    pub against: Option<u64>,
+    /// Let it take away this host, or all its ports; without it such a revision is refused
+    #[arg(long, value_name = "HOST")]
+    pub without_host: Vec<String>,
+    /// Which daemon
+    #[command(flatten)]
+    pub at: At,
+}
+
 /// What `run` is started with.
 #[derive(Debug, Args)]
 pub struct RunRequest {
@@ -294,6 +314,10 @@ pub enum Subject {
     Trunks,
     /// What happened
     Events,
+    /// The newest revision, as a file
+    Config,
+    /// The revisions that are kept: who published them, when and why
+    Revisions,
 }
 
 /// What can be forgotten.

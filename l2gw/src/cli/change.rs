@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::admin::Published;
-use agent::door::Accepted;
+use agent::door::{Accepted, Proposal};
 use agent::view::{StatusView, Unread};
 use serde::Serialize;
+use vlan::model::shown::printable;
 
 use crate::cli::args::{ApplyRequest, At};
 use crate::cli::client::{Client, ClientError};
@@ -26,8 +27,9 @@ struct Plan<'a> {
     difference: &'a Difference,
 }
 
+/// What became of a proposal.
 #[derive(Serialize)]
-struct Applied {
+pub(super) struct Applied {
     revision: u64,
     is_new: bool,
     in_force: bool,
@@ -99,27 +101,35 @@ pub fn apply(request: &ApplyRequest, out: &mut impl Write, err: &mut impl Write)
     let at = &request.at;
     let Some(config) = load_to_run(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
     match try_apply(request, &Client::new(&at.socket), config) {
-        Ok(applied) => {
-            print_applied(&applied, at.json, out)?;
-            match &applied.error {
-                None => return Ok(DONE),
-                Some(error) if !at.json => say(error, err)?,
-                Some(_) => {}
-            }
-            Ok(FAILED)
-        }
+        Ok(applied) => tell(&applied, "the file says", at.json, (out, err)),
         Err(error) => fail(&error, err),
     }
 }
 
-fn print_applied(applied: &Applied, json: bool, out: &mut impl Write) -> io::Result<()> {
+/// Prints what became of it; `like` is what the revision is as.
+pub(super) fn tell(
+    applied: &Applied,
+    like: &str,
+    json: bool,
+    (out, err): (&mut impl Write, &mut impl Write),
+) -> io::Result<u8> {
+    print_applied(applied, like, json, out)?;
+    match &applied.error {
+        None => return Ok(DONE),
+        Some(error) if !json => say(error, err)?,
+        Some(_) => {}
+    }
+    Ok(FAILED)
+}
+
+fn print_applied(applied: &Applied, like: &str, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
         serde_json::to_writer(&mut *out, applied)?;
         return writeln!(out);
     }
     let revision = applied.revision;
     match (applied.is_new, applied.in_force) {
-        (false, true) => writeln!(out, "nothing to do: revision {revision} is as the file says"),
+        (false, true) => writeln!(out, "nothing to do: revision {revision} is as {like}"),
         (true, true) => writeln!(out, "revision {revision} is in force"),
         (_, false) => Ok(()),
     }
@@ -128,9 +138,15 @@ fn print_applied(applied: &Applied, json: bool, out: &mut impl Write) -> io::Res
 fn try_apply(request: &ApplyRequest, client: &Client, config: Config) -> Result<Applied, ClientError> {
     let mut proposal = reload::proposal(&request.file, config, "apply", request.without_host.clone());
     proposal.expected = request.against;
-    proposal.author = std::env::var("SUDO_USER")
-        .or_else(|_| std::env::var("USER"))
-        .unwrap_or_else(|_| "unknown".to_owned());
+    publish(client, proposal)
+}
+
+/// Publishes a proposal, and waits until it is in force.
+pub(super) fn publish(client: &Client, mut proposal: Proposal) -> Result<Applied, ClientError> {
+    // The daemon sees by itself who connects; sudo alone knows for whom.
+    if let Ok(user) = std::env::var("SUDO_USER") {
+        proposal.note += &format!(", for {}", printable(&user));
+    }
     let accepted: Accepted = client.send("/v1/topology", &proposal)?;
     let Accepted { revision, is_new } = accepted;
     let error = wait_for(client, revision)?;
@@ -158,7 +174,7 @@ fn wait_for(client: &Client, revision: u64) -> Result<Option<String>, ClientErro
     }
 }
 
-fn fail(error: &ClientError, err: &mut impl Write) -> io::Result<u8> {
+pub(super) fn fail(error: &ClientError, err: &mut impl Write) -> io::Result<u8> {
     say(error, err)?;
     Ok(error.exit_code())
 }

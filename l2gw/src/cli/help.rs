@@ -103,6 +103,8 @@ pub(super) const SHOW: &str = "\
   flows     each flow of the kernel, most hit first: what matches, what is done
   counters  drops by reason, frames, refusals; the same as /metrics on the socket
   events    what happened lately: ports up, down, blocked; revisions; refusals
+  config    the newest revision, as a file
+  revisions the last 100: who published each, when and why
 
 Of a long list, --port (or the name of its link), --vlan, --mac, --down, --sort
 and --limit show some:
@@ -130,6 +132,15 @@ A file without the host that runs, or without any port of it, would stop all
 forwarding here, and is refused (78). --without-host HOST says that it is meant.
 
   l2gw apply gateway.toml --without-host gw1";
+
+pub(super) const ROLLBACK: &str = "\
+The last 100 revisions are kept. What the earlier one declares is published as a
+new revision, by the same rules as a file (`l2gw apply --help`). A daemon that was
+started with a file goes on with the rollback, also over a restart, until the
+file changes or SIGHUP has it read again.
+
+  l2gw show revisions
+  l2gw rollback 41";
 
 pub(super) const FLUSH: &str = "\
 Addresses declared in the file stay. What still talks is learned again at once,

@@ -27,6 +27,7 @@ pub mod pcap;
 mod pipe;
 mod reload;
 pub mod replay;
+mod rollback;
 pub mod run;
 #[cfg(test)]
 mod sample;
@@ -123,6 +124,7 @@ fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Resu
         }
         Verb::Plan { file, at } => change::plan(&file, &at, out, err),
         Verb::Apply(request) => change::apply(&request, out, err),
+        Verb::Rollback(request) => rollback::rollback(&request, out, err),
         Verb::Flush { what, port, at } => live::flush(what, port, &at, out, err),
         Verb::Unblock { port, at } => live::unblock(port, &at, out, err),
         Verb::Teardown { device, json } => teardown::teardown(&device, json, out, err),

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use agent::admin::{Published, RevisionView};
 use agent::list::{Asked, Listed};
 use agent::view::{
     BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView, Unread,
@@ -30,8 +31,11 @@ pub fn show(
     let (client, json) = (&Client::new(&at.socket), at.json);
     let asked = &asked(selection);
     let printed = match subject {
-        Subject::Status | Subject::Events if *asked != Asked::default() => {
-            Err(Failure::Usage("status and events are shown as a whole, without a filter".to_owned()))
+        Subject::Status | Subject::Events | Subject::Config | Subject::Revisions
+            if *asked != Asked::default() =>
+        {
+            let whole = "status, events, config and revisions are shown as a whole, without a filter";
+            Err(Failure::Usage(whole.to_owned()))
         }
         Subject::Status => one(client, json, out),
         Subject::Ports => list::<PortView>(client, asked, json, out),
@@ -41,6 +45,8 @@ pub fn show(
         Subject::Flows => list::<FlowView>(client, asked, json, out),
         Subject::Counters => counters(client, asked, json, out),
         Subject::Events => events(client, newest, json, out),
+        Subject::Config => config(client, json, out),
+        Subject::Revisions => revisions(client, json, out),
     };
     let (text, code) = match printed {
         Ok(written) => return written.map(|()| DONE),
@@ -111,6 +117,25 @@ fn escaped(value: &str) -> String {
 fn events(client: &Client, newest: usize, json: bool, out: &mut impl Write) -> Printed {
     let rows: Vec<EventView> = client.read(&format!("/v1/events?newest={newest}"))?;
     Ok(if json { print_json(&rows, out) } else { print_columns(&rows, out) })
+}
+
+fn revisions(client: &Client, json: bool, out: &mut impl Write) -> Printed {
+    let rows: Vec<RevisionView> = client.read("/v1/revisions")?;
+    Ok(if json { print_json(&rows, out) } else { print_columns(&rows, out) })
+}
+
+/// As a file that `l2gw check` and `l2gw apply` take.
+fn config(client: &Client, json: bool, out: &mut impl Write) -> Printed {
+    let published: Published = client.read("/v1/topology")?;
+    Ok(if json { print_json(&published, out) } else { write_config(&published, out) })
+}
+
+fn write_config(Published { revision, topology }: &Published, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "# revision {revision}; objects are sorted by name, and what has its default is left out\n"
+    )?;
+    out.write_all(toml::to_string(topology).map_err(io::Error::other)?.as_bytes())
 }
 
 /// As text without those that are 0, or what matters would be lost among them.
@@ -288,6 +313,14 @@ impl Row for CounterView {
     fn cells(&self) -> Vec<String> {
         let labels: Vec<String> = self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         vec![self.name.clone(), dash(&labels.join(" ")), self.value.to_string()]
+    }
+}
+
+impl Row for RevisionView {
+    const HEADINGS: &'static [&'static str] = &["REVISION", "TIME", "BY", "WHAT"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.revision.to_string(), utc(self.at_ms), self.author.clone(), self.note.clone()]
     }
 }
 

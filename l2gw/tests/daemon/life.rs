@@ -180,8 +180,7 @@ fn ports_of_several_hosts_do_not_come_in_by_the_socket_either() {
     let description = &mut newest["topology"];
     description["hosts"]["gw2"] = serde_json::json!({});
     let post = |description: &serde_json::Value| {
-        let proposal =
-            serde_json::json!({"expected": null, "topology": description, "author": "test", "note": ""});
+        let proposal = serde_json::json!({"expected": null, "topology": description, "note": ""});
         gateway.http("POST", "/v1/topology", proposal.to_string().as_bytes())
     };
     assert_eq!(post(description).0, 200, "a second host without ports has nothing to be forwarded to");

@@ -56,8 +56,14 @@ fn what_a_list_does_not_have_is_told_with_what_it_has() {
             &["ports", "--sort", "age"],
             "ports cannot be sorted by \"age\": file, name, addresses, drops, rx, tx, upcalls",
         ),
-        (&["status", "--port", "vm8"], "status and events are shown as a whole, without a filter"),
-        (&["events", "--limit", "1"], "status and events are shown as a whole, without a filter"),
+        (
+            &["status", "--port", "vm8"],
+            "status, events, config and revisions are shown as a whole, without a filter",
+        ),
+        (
+            &["events", "--limit", "1"],
+            "status, events, config and revisions are shown as a whole, without a filter",
+        ),
         (
             &["macs", "--port", "vm80"],
             "\"vm80\" is no port of the topology in force, nor a link of one, did you mean \"vm8\"?",

@@ -39,7 +39,7 @@ fn large_proposal() -> Vec<u8> {
         "trunks": [],
         "ports": (0..60_000).map(port).collect::<Vec<_>>(),
     });
-    json!({"expected": null, "topology": description, "author": "test", "note": ""}).to_string().into_bytes()
+    json!({"expected": null, "topology": description, "note": ""}).to_string().into_bytes()
 }
 
 /// Sends a proposal and does not wait for the answer.

@@ -79,7 +79,7 @@ fn body(feed: &mut Feed<'_>) -> Vec<u8> {
     let value = match feed.byte() % 6 {
         0 | 1 => {
             let expected = feed.pick(&[None, Some(0), Some(1), Some(2), Some(u64::MAX)]);
-            json!({"expected": expected, "description": description, "author": "fuzz", "note": ""})
+            json!({"expected": expected, "topology": description, "note": ""})
         }
         2 => json!({"port": port, "frame": feed.bytes(64)}),
         3 => json!({"flush-addresses": {"port": port}}),

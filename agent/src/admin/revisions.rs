@@ -1,0 +1,124 @@
+//! Revisions: which there are, what one declares, and publishing another.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use nsdb::{Documents, Revision, RevisionInfo};
+use serde::{Deserialize, Serialize};
+
+use super::{Admin, failure, rejected, stopping};
+use crate::door::DoorError;
+use crate::socket::Peer;
+use crate::topology::{self, Newest, TopologyError};
+use crate::tree::Tree;
+
+/// A revision, as the socket gives it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Published {
+    /// Its number; 0 for an empty store.
+    pub revision: u64,
+    /// What it declares.
+    pub topology: Tree,
+}
+
+/// Who published a revision, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionView {
+    /// Its number.
+    pub revision: u64,
+    /// When, in milliseconds since 1970 by the publisher's wall clock.
+    pub at_ms: u64,
+    /// Who: the user that connected, or `file` for the daemon's own.
+    pub author: String,
+    /// What about, in the publisher's words.
+    pub note: String,
+}
+
+impl From<RevisionInfo> for RevisionView {
+    fn from(info: RevisionInfo) -> RevisionView {
+        let RevisionInfo { revision, author, at, note } = info;
+        RevisionView { revision: revision.get(), at_ms: at.as_millis(), author, note }
+    }
+}
+
+/// The revisions that are kept, the newest first.
+pub(super) async fn known(State(admin): State<Admin>) -> Response {
+    match admin.store.revisions().await {
+        Ok(known) => Json(known.into_iter().map(RevisionView::from).collect::<Vec<_>>()).into_response(),
+        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// The newest revision.
+pub(super) async fn newest(State(admin): State<Admin>) -> Response {
+    let store = admin.store;
+    read(async move { topology::newest(&store).await }, None).await
+}
+
+/// One of those that are kept.
+pub(super) async fn one(State(admin): State<Admin>, Path(number): Path<String>) -> Response {
+    let Some(revision) = number.parse().ok().and_then(Revision::new) else {
+        let number = vlan::model::value::quote(&number);
+        return failure(
+            StatusCode::BAD_REQUEST,
+            format!("{number} is no revision, allowed are numbers from 1"),
+        );
+    };
+    let store = admin.store;
+    read(async move { topology::of(&store, revision).await }, Some(revision)).await
+}
+
+/// A large topology is read and written on a thread that nobody waits for.
+async fn read(
+    asked: impl Future<Output = Result<Option<Newest>, TopologyError>> + Send + 'static,
+    revision: Option<Revision>,
+) -> Response {
+    let here = tokio::runtime::Handle::current();
+    let read = move || match (here.block_on(asked), revision) {
+        (Ok(Some(Newest { revision, stored: Ok(stored) })), _) => {
+            let topology = Tree::from(&stored.description);
+            Json(Published { revision: revision.get(), topology }).into_response()
+        }
+        (Ok(Some(Newest { revision, stored: Err(why) })), _) => {
+            let error = format!("revision {revision} in the store cannot be read: {why}");
+            failure(StatusCode::INTERNAL_SERVER_ERROR, error)
+        }
+        (Ok(None), None) => Json(Published { revision: 0, topology: Tree::default() }).into_response(),
+        (Ok(None), Some(revision)) => {
+            let error =
+                format!("revision {revision} is not kept; `l2gw show revisions` lists those that are");
+            failure(StatusCode::NOT_FOUND, error)
+        }
+        (Err(error), _) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| stopping())
+}
+
+/// Publishes what whoever is connected proposes.
+pub(super) async fn publish(
+    State(admin): State<Admin>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return rejected(rejection.status(), rejection.body_text()),
+    };
+    match admin.door.publish_text(body, peer.in_words()).await {
+        Ok(accepted) => Json(accepted).into_response(),
+        Err(error) => failure(refusal_status(&error), error.to_string()),
+    }
+}
+
+fn refusal_status(error: &DoorError) -> StatusCode {
+    match error {
+        error if error.is_conflict() => StatusCode::CONFLICT,
+        error if error.is_wrong() => StatusCode::UNPROCESSABLE_ENTITY,
+        DoorError::Unreadable(_) => StatusCode::BAD_REQUEST,
+        DoorError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

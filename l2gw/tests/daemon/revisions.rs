@@ -1,0 +1,120 @@
+//! Who published which revision, and going back to one.
+
+use serde_json::{Value, json};
+
+use crate::process::{FILE, Gateway, file_with_vlan_9, finish, l2gw};
+
+/// A daemon with its file as revision 1, and VLAN 9 in place of 8 by `apply` as revision 2.
+fn with_two_revisions() -> Gateway {
+    let gateway = Gateway::running();
+    gateway.write(&file_with_vlan_9());
+    gateway.ask_about_file("apply", &[]).done();
+    gateway
+}
+
+/// The user that runs this test, as the daemon tells it.
+fn this_user() -> String {
+    let number = nix::unistd::getuid();
+    match nix::unistd::User::from_uid(number) {
+        Ok(Some(user)) => format!("{} (user {number})", user.name),
+        _ => format!("user {number}"),
+    }
+}
+
+#[test]
+fn revisions_are_listed_with_who_published_them_and_why() {
+    let gateway = with_two_revisions();
+    let known = gateway.ask(&["show", "revisions", "--json"]).json();
+    let of = |index: usize, key: &str| known[index][key].clone();
+    assert_eq!((of(0, "revision"), of(1, "revision")), (json!(2), json!(1)));
+    assert_eq!((of(0, "author"), of(1, "author")), (json!(this_user()), json!("file")));
+    assert!(of(0, "note").as_str().unwrap().starts_with("apply /"), "{known}");
+    let text = gateway.ask(&["show", "revisions"]).done();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("REVISION  TIME") && lines.len() == 3, "{text}");
+    assert!(lines[1].starts_with("2 ") && lines[1].contains(&this_user()), "{text}");
+    assert_eq!(gateway.ask(&["show", "revisions", "--limit", "1"]).code, 64);
+}
+
+/// Who publishes is whoever connected: a client has no say in it.
+#[test]
+fn nobody_publishes_in_another_name() {
+    let gateway = Gateway::running();
+    let (_, published) = gateway.http("GET", "/v1/topology", b"");
+    let published: Value = serde_json::from_str(&published).unwrap();
+    let mut proposal = json!({"topology": published["topology"], "note": "mine", "author": "alice"});
+    let (code, said) = gateway.http("POST", "/v1/topology", proposal.to_string().as_bytes());
+    assert!(code == 400 && said.contains("\\\"author\\\" is an unknown key"), "{code} {said}");
+    proposal.as_object_mut().unwrap().remove("author");
+    proposal["topology"]["bridges"]["dc1"]["ageing"] = json!("20s");
+    assert_eq!(gateway.http("POST", "/v1/topology", proposal.to_string().as_bytes()).0, 200);
+    let known = gateway.ask(&["show", "revisions", "--json"]).json();
+    assert_eq!((&known[0]["author"], &known[0]["note"]), (&json!(this_user()), &json!("mine")));
+}
+
+#[test]
+fn an_earlier_revision_is_made_the_next_one() {
+    let gateway = with_two_revisions();
+    let said = gateway.ask(&["rollback", "1"]).done();
+    assert_eq!(said, "revision 3 is in force\n");
+    gateway.write(FILE);
+    let plan = gateway.ask_about_file("plan", &[]).done();
+    assert_eq!(plan, "nothing to do: revision 3 is as the file says\n");
+    let said = gateway.ask(&["rollback", "1"]).done();
+    assert_eq!(said, "nothing to do: revision 3 is as revision 1 was\n");
+    let known = gateway.ask(&["show", "revisions", "--json"]).json();
+    assert_eq!(known[0]["note"].as_str().unwrap().split(',').next(), Some("rollback to revision 1"));
+    let said = gateway.ask(&["rollback", "2", "--json"]).done();
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said, json!({"revision": 4, "is_new": true, "in_force": true}));
+}
+
+#[test]
+fn what_cannot_be_gone_back_to_is_refused_and_changes_nothing() {
+    let gateway = with_two_revisions();
+    for (words, code, what) in [
+        (&["rollback", "9"][..], 64, "revision 9 is not kept; `l2gw show revisions` lists those that are"),
+        (&["rollback", "0"], 64, "0"),
+        (&["rollback", "1", "--against", "1"], 1, "planned against revision 1, but revision 2 is there"),
+        (&["rollback", "1", "--without-host", "gw1"], 78, "does not take away host \"gw1\""),
+        (&["rollback", "one"], 64, "one"),
+    ] {
+        let said = gateway.ask(words);
+        assert_eq!(said.code, code, "{words:?}: {}", said.err);
+        assert!(said.err.contains(what), "{words:?}: {}", said.err);
+    }
+    assert_eq!(gateway.revision(), 2);
+    for (path, code) in [
+        ("/v1/revisions/1", 200),
+        ("/v1/revisions/1x", 400),
+        ("/v1/revisions/0", 400),
+        ("/v1/revisions/3", 404),
+    ] {
+        assert_eq!(gateway.http("GET", path, b"").0, code, "{path}");
+    }
+    assert_eq!(gateway.http("GET", "/v1/revisions?newest=1", b"").0, 400);
+}
+
+#[test]
+fn the_newest_revision_is_shown_as_a_file_that_says_the_same() {
+    let gateway = with_two_revisions();
+    let text = gateway.ask(&["show", "config"]).done();
+    assert!(text.starts_with("# revision 2; "), "{text}");
+    gateway.write(&text);
+    finish(l2gw().arg("check").arg(gateway.path("gateway.toml"))).done();
+    let plan = gateway.ask_about_file("plan", &[]).done();
+    assert_eq!(plan, "nothing to do: revision 2 is as the file says\n");
+    let json = gateway.ask(&["show", "config", "--json"]).json();
+    assert_eq!(json["topology"]["ports"][1]["macs"], json!(["02:00:00:00:00:08"]));
+}
+
+#[test]
+fn revisions_are_there_after_a_restart_and_a_rollback_stays() {
+    let mut gateway = with_two_revisions();
+    gateway.ask(&["rollback", "1"]).done();
+    gateway.stop();
+    gateway.start(&[]);
+    assert_eq!(gateway.revision(), 3, "the file is as it was applied; the rollback came after it");
+    let known = gateway.ask(&["show", "revisions", "--json"]).json();
+    assert_eq!(known.as_array().unwrap().len(), 3);
+}
