@@ -71,7 +71,8 @@ fn cut(page: Page) -> Vec<(ShardName, Page)> {
 
 /// How many entries each page has. Not by recursion: names can be chosen so that each cut takes one off.
 fn lengths(ranks: &[u64]) -> Vec<usize> {
-    let (mut lengths, mut todo) = (Vec::new(), vec![0..ranks.len()]);
+    let (mut lengths, mut todo) = (Vec::new(), Vec::new());
+    todo.push(0..ranks.len());
     while let Some(range) = todo.pop() {
         let before_last = range.start..range.end.saturating_sub(1);
         match before_last.min_by_key(|at| ranks[*at]) {
