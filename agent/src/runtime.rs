@@ -11,7 +11,6 @@
 //! limits of their own.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,9 +33,11 @@ use crate::output::{Output, SavedPiece};
 use crate::record::Recorder;
 
 use bell::Bell;
+use epoch::Epoch;
 use reading::Reading;
 
 mod bell;
+mod epoch;
 mod reading;
 
 /// A look at the engine at a moment.
@@ -469,23 +470,6 @@ fn answer_request(engine: &Engine, request: Request) -> Option<Input> {
             None
         }
         Request::Command(command) => Some(Input::Operator(command)),
-    }
-}
-
-/// One moment as both clocks tell it. They run alike, so that to read one is enough: each reading may be a system call.
-#[derive(Debug, Clone, Copy)]
-struct Epoch {
-    tokio: TokioInstant,
-    clock: Instant,
-}
-
-impl Epoch {
-    fn now() -> Epoch {
-        Epoch { tokio: TokioInstant::now(), clock: clock::now() }
-    }
-
-    fn to_tokio(self, at: Instant) -> TokioInstant {
-        self.tokio + at.since(self.clock)
     }
 }
 

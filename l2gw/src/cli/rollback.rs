@@ -13,7 +13,11 @@ use crate::cli::client::{Client, ClientError};
 ///
 /// # Errors
 /// The answer cannot be written.
-pub(super) fn rollback(request: &RollbackRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+pub(super) fn rollback(
+    request: &RollbackRequest,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<u8> {
     let at = &request.at;
     match try_rollback(request, &Client::new(&at.socket)) {
         Ok(applied) => {
