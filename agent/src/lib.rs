@@ -11,6 +11,7 @@
 //!   an operator's commands     ─┘                    └─► log
 //! ```
 //!
+//! - [`life`] is a daemon from its first moment to its last: signals, log, start order, its own file; the programs that run one are thin.
 //! - [`start`] and [`daemon`] open what is needed, start the tasks, and end them in order; [`supervise`] keeps the side tasks alive.
 //! - [`runtime`] is the one task that owns engine and datapath, on a thread of its own. Nothing needs a lock.
 //! - [`door`] is the one way by which a revision comes in; [`topology`] publishes and follows revisions; [`documents`] lays them out in
@@ -99,6 +100,7 @@ pub mod engine;
 pub mod event;
 pub mod input;
 pub mod journal;
+pub mod life;
 pub mod list;
 pub mod lower;
 pub mod output;

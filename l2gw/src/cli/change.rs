@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use agent::admin::Published;
 use agent::door::{Accepted, Proposal};
+use agent::life::file::proposal;
 use agent::view::{StatusView, Unread};
 use serde::Serialize;
 use vlan::model::shown::printable;
@@ -16,7 +17,8 @@ use crate::cli::client::{Client, ClientError};
 use crate::cli::difference::Difference;
 use crate::cli::failure::say;
 use crate::cli::offline::{is_refused, load};
-use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, reload};
+use crate::cli::run::declared;
+use crate::cli::{BAD_CONFIGURATION, DONE, FAILED};
 use crate::config::Config;
 
 #[derive(Serialize)]
@@ -136,7 +138,7 @@ fn print_applied(applied: &Applied, like: &str, json: bool, out: &mut impl Write
 }
 
 fn try_apply(request: &ApplyRequest, client: &Client, config: Config) -> Result<Applied, ClientError> {
-    let mut proposal = reload::proposal(&request.file, config, "apply", request.without_host.clone());
+    let mut proposal = proposal(&request.file, declared(config), "apply", request.without_host.clone());
     proposal.expected = request.against;
     publish(client, proposal)
 }

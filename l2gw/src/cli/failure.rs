@@ -34,29 +34,6 @@ pub(super) fn warn(what: &impl Display, err: &mut impl Write) -> io::Result<()> 
     writeln!(err, "warning: {}", printable(&what.to_string()))
 }
 
-/// Standard error of a log, of which each write is one message: what would make a terminal show something else than there is becomes an
-/// escape, and a line that goes on is indented, so that none looks like a message. Values of fields come from links, files and other
-/// programs.
-pub(super) struct Shown<W>(pub(super) W);
-
-impl<W: Write> Write for Shown<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(bytes);
-        let message = lines(text.strip_suffix('\n').unwrap_or(&text)).replace('\n', GOES_ON);
-        writeln!(self.0, "{message}")?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// The same lines, as a terminal may be shown them.
-pub(super) fn lines(text: &str) -> String {
-    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
-}
-
 /// Runs a verb that answers in JSON. Where it fails and says why, that is one more JSON object, and the last; what it says of a success,
 /// such as a warning, goes to `err`.
 ///
@@ -95,8 +72,6 @@ pub(super) fn tell(said: &str, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// How a line of the log goes on.
-const GOES_ON: &str = "\n    ";
 /// The option by which every verb that has an answer is asked for JSON.
 pub(super) const OPTION: &str = "--json";
 
@@ -122,15 +97,6 @@ mod tests {
         warn(&"d\re", &mut err).unwrap();
         let said = String::from_utf8(err).unwrap();
         assert_eq!(said, "l2gw: a\\nl2gw: b\\u{1b}[31m\\u{202e}c\\u{9b}é\nwarning: d\\re\n");
-    }
-
-    #[test]
-    fn a_log_keeps_its_lines_and_shows_nothing_else_than_there_is() {
-        let mut log = Vec::new();
-        Shown(&mut log).write_all("one \u{1b}[31m\nINFO of one \u{202e} ß\n".as_bytes()).unwrap();
-        Shown(&mut log).write_all(b"two \xff\n").unwrap();
-        let said = String::from_utf8(log).unwrap();
-        assert_eq!(said, "one \\u{1b}[31m\n    INFO of one \\u{202e} ß\ntwo \u{fffd}\n");
     }
 
     #[test]

@@ -25,7 +25,6 @@ pub mod offline;
 pub mod paste;
 pub mod pcap;
 mod pipe;
-mod reload;
 pub mod replay;
 mod rollback;
 pub mod run;
@@ -107,7 +106,7 @@ fn shown(text: &str, arguments: &[OsString]) -> String {
             shown = shown.replace(word, &printable);
         }
     }
-    failure::lines(&shown)
+    agent::life::log::lines(&shown)
 }
 
 fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {

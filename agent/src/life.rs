@@ -1,0 +1,295 @@
+//! A daemon's life, from its first moment to its last, whichever program runs it.
+//!
+//! ```text
+//! signals are listened to ─► log ─► (the caller reads its file) ─► state directory ─► socket ─► record ─► the file comes in ─► datapath
+//! ```
+//! Signals come first, so that none ends the daemon out of order. The state directory is locked before the socket is opened, and both are
+//! there before anything of the kernel is touched: a second daemon fails before it has touched anything of the first.
+//!
+//! A caller parses its command line, makes a [`Life`] of it, and calls [`Life::live`] inside [`block_on`].
+
+pub mod file;
+pub mod log;
+pub mod signals;
+mod systemd;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nsdb::Store;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::budget::Rates;
+use crate::daemon::DaemonError;
+use crate::door::Door;
+use crate::record::RecordFile;
+use crate::serving::Serving;
+use crate::socket::Socket;
+use crate::start::{self, Choice, Start};
+use file::FileSource;
+use signals::Signals;
+
+/// What a caller gives.
+#[derive(Debug)]
+pub struct Life {
+    /// Which host of the topology this is.
+    pub host: String,
+    /// The state directory.
+    pub state: PathBuf,
+    /// How long its journal keeps what happened.
+    pub keep: Duration,
+    /// Path of the socket.
+    pub socket: PathBuf,
+    /// The datapath.
+    pub datapath: Choice,
+    /// Name of the kernel's datapath and of its own link, 1 to 15 bytes.
+    pub device: String,
+    /// Rates of first frames.
+    pub rates: Rates,
+    /// Remove the datapath at the end; otherwise it goes on forwarding.
+    pub teardown: bool,
+    /// Record every input to this file, which must not be there.
+    pub record: Option<PathBuf>,
+    /// Where the topology comes from.
+    pub source: Source,
+}
+
+/// Where the topology comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// From the store alone: what is in force is what came in by the socket.
+    Store,
+    /// The daemon's own file as well, which is proposed at the start and at each SIGHUP.
+    File(FileSource),
+}
+
+/// Why a daemon did not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The file is not to be run as it is.
+    #[error("{0}")]
+    Configuration(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::Other(error.to_string())
+}
+
+/// Runs a daemon's task on a runtime of its own.
+///
+/// # Errors
+/// There is no runtime.
+pub fn block_on<T>(task: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(task);
+    runtime.shutdown_timeout(PATIENCE);
+    Ok(ended)
+}
+
+/// Says that the daemon stops, to the log and to systemd.
+pub fn tell_stopping() {
+    info!("stopping");
+    systemd::tell(sd_notify::NotifyState::Stopping);
+}
+
+impl Life {
+    /// Runs until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// Whatever keeps it from starting or from going on.
+    pub async fn live(self, mut signals: Signals) -> Result<(), Failure> {
+        allow_many_ports();
+        let mut opening = std::pin::pin!(self.open());
+        let opened = tokio::select! {
+            opened = &mut opening => opened?,
+            () = signals.ended() => {
+                tell_stopping();
+                // What is being published is told of.
+                let _ = tokio::time::timeout(PATIENCE, opening).await;
+                return Ok(());
+            }
+        };
+        let Opened { start, store, door, source } = opened;
+        let (stop, stopped) = watch::channel(false);
+        let obeying = tokio::spawn(obey(signals, source, door, stop));
+        let ended = start::run(start, store, stopped, tell_ready).await.map_err(failed);
+        // A file that is being published is told of.
+        if ended.is_ok() {
+            let _ = tokio::time::timeout(PATIENCE, obeying).await;
+        }
+        ended
+    }
+
+    /// Opens what is there before the datapath is.
+    async fn open(self) -> Result<Opened, Failure> {
+        let Life { host, state, keep, socket, datapath, device, rates, teardown, record, mut source } = self;
+        // It reads the whole file, and SIGTERM is obeyed meanwhile.
+        let store = tokio::task::spawn_blocking(move || start::open_store(&state, keep)).await;
+        let store = store.map_err(failed)?.map_err(failed)?;
+        let socket = Socket::open(&socket).await.map_err(failed)?;
+        let door = Arc::new(Door::new(Arc::clone(&store), &host, source.path()));
+        let serving = Serving::begin(socket, Arc::clone(&store), Arc::clone(&door), source.step());
+        let record = record.as_deref().map(RecordFile::create).transpose();
+        let record = record.map_err(|error| failed(DaemonError::from(error)))?;
+        if let Source::File(file) = &mut source {
+            file.publish_first(&door).await?;
+        }
+        let start = Start { host, datapath, device, serving, teardown, rates, record };
+        Ok(Opened { start, store, door, source })
+    }
+}
+
+impl Source {
+    fn path(&self) -> Option<PathBuf> {
+        match self {
+            Source::Store => None,
+            Source::File(file) => Some(file.path.clone()),
+        }
+    }
+
+    /// What the start is at until the datapath is opened.
+    fn step(&self) -> &'static str {
+        match self {
+            Source::Store => "the state directory is open",
+            Source::File(_) => "the file is being published",
+        }
+    }
+}
+
+/// What is there before the datapath is opened.
+struct Opened {
+    start: Start,
+    store: Arc<Store>,
+    door: Arc<Door>,
+    source: Source,
+}
+
+/// SIGTERM and SIGINT end the daemon; SIGHUP has its file read again, and published if it is right.
+async fn obey(mut signals: Signals, source: Source, door: Arc<Door>, stop: watch::Sender<bool>) {
+    match source {
+        Source::Store => {
+            signals
+                .ended_after(|| info!("SIGHUP: nothing is read, the topology comes from the store alone"))
+                .await;
+            end(&stop);
+        }
+        Source::File(file) => {
+            let (asked, asking) = tokio::sync::mpsc::channel(1);
+            let reloading = tokio::spawn(file.keep(door, asking));
+            // Where one waits already, the file is going to be read after this one as well.
+            let ask = || {
+                let _ = asked.try_send(());
+            };
+            signals.ended_after(ask).await;
+            end(&stop);
+            drop(asked);
+            let _ = reloading.await;
+        }
+    }
+}
+
+fn end(stop: &watch::Sender<bool>) {
+    tell_stopping();
+    let _ = stop.send(true);
+}
+
+/// Every port has an upcall socket, and the usual limit of 1 024 open files is not many ports. The kernel's own limit stays.
+fn allow_many_ports() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+fn tell_ready() {
+    info!("ready");
+    systemd::tell(sd_notify::NotifyState::Ready);
+}
+
+/// How long what goes on in other threads may take at the end: a check of a large proposal is of no use to anyone then.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use file::Declared;
+    use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
+    use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
+
+    use super::*;
+    use crate::topology;
+
+    fn life(directory: &Path, source: Source) -> Life {
+        Life {
+            host: "gw1".to_owned(),
+            state: directory.join("state"),
+            keep: Duration::from_secs(3_600),
+            socket: directory.join("l2gw.sock"),
+            datapath: Choice::Fake,
+            device: "l2gw".to_owned(),
+            rates: Rates::default(),
+            teardown: false,
+            record: None,
+            source,
+        }
+    }
+
+    fn file(link: &str) -> Source {
+        let kind = BridgeKind::VlanUnaware { vni: None };
+        let (ageing, mac_limit) = (DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT);
+        let description = Description {
+            hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],
+            bridges: vec![Bridge { name: "v".into(), ageing, mac_limit, kind }],
+            ports: vec![Port::plain("p1", "v", "gw1", link)],
+            ..Description::default()
+        };
+        Source::File(FileSource {
+            path: PathBuf::from("gateway.toml"),
+            first: Some(Declared { description, digest: link.to_owned() }),
+            without_hosts: Vec::new(),
+            read: |_| Err("not read again".to_owned()),
+        })
+    }
+
+    /// The newest revision once all is open; 0 of none.
+    async fn opened(directory: &Path, source: Source) -> Result<u64, Failure> {
+        let opened = life(directory, source).open().await?;
+        let newest = topology::newest_root(&opened.store).await.unwrap();
+        // The socket's task lets the state directory go a little later.
+        let store = Arc::downgrade(&opened.store);
+        drop(opened);
+        while store.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        Ok(newest.map_or(0, |newest| newest.revision.get()))
+    }
+
+    #[tokio::test]
+    async fn a_file_comes_in_at_the_start_and_a_store_alone_keeps_what_it_has() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(opened(directory.path(), Source::Store).await.unwrap(), 0);
+        assert_eq!(opened(directory.path(), file("tap1")).await.unwrap(), 1);
+        assert_eq!(opened(directory.path(), Source::Store).await.unwrap(), 1);
+        assert_eq!(opened(directory.path(), file("tap2")).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_come_in_is_a_wrong_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = opened(directory.path(), file("a tap")).await;
+        assert!(matches!(refused, Err(Failure::Configuration(_))), "{refused:?}");
+        std::fs::write(directory.path().join("not-a-directory"), "").unwrap();
+        let mut nowhere = life(directory.path(), Source::Store);
+        nowhere.state = directory.path().join("not-a-directory");
+        assert!(matches!(nowhere.open().await.err(), Some(Failure::Other(_))));
+    }
+}
