@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use nsdb::ShardName;
 use serde_json::{Map, Value};
 use vlan::model::description::Description;
-use vlan::model::numbers::Numbers;
+use vlan::model::numbers::{Numbers, SegmentName};
 
 use crate::tree::{Tree, TreeMistake};
 use shard::{BridgeShard, HostShard, NumbersShard, Segment};
@@ -289,6 +289,15 @@ impl Reading {
             unknown: self.unknown,
         }
     }
+}
+
+/// The VNIs that a shard has, whatever else it says: one that needs a newer version, or has lost an object, has them all the same.
+pub(crate) fn segments_in(bytes: &[u8]) -> Vec<(SegmentName, u32)> {
+    let segments = serde_json::from_slice::<Value>(bytes).ok().and_then(|mut shard| {
+        let segments = shard.get_mut("segments")?.take();
+        serde_json::from_value::<Vec<Segment>>(segments).ok()
+    });
+    segments.into_iter().flatten().map(|Segment { segment, vni }| (segment, vni)).collect()
 }
 
 fn shard_name(name: &str) -> Result<ShardName, DocumentError> {

@@ -22,6 +22,7 @@ use crate::topology::{self, Authorship, TopologyError};
 use crate::tree::{Tree, TreeMistake};
 
 mod file;
+mod strict;
 mod taken;
 pub(crate) mod unread;
 
@@ -172,9 +173,11 @@ impl Door {
     ) -> Result<Accepted, DoorError> {
         let is_small = text.as_ref().len() <= SMALL;
         let read = move || {
-            let proposal: Proposal = serde_json::from_slice(text.as_ref()).map_err(|error| {
-                DoorError::Unreadable(format!("this is no proposal: {}", unread::in_words(&error)))
-            })?;
+            let no = |why: String| DoorError::Unreadable(format!("this is no proposal: {why}"));
+            let value = strict::read(text.as_ref()).map_err(|error| no(unread::in_words(&error)))?;
+            strict::check_objects(&value).map_err(no)?;
+            let proposal: Proposal =
+                serde_json::from_value(value).map_err(|error| no(unread::in_words(&error)))?;
             build(Proposal { author, ..proposal })
         };
         let checked = if is_small { read() } else { self.aside(read).await };

@@ -8,13 +8,13 @@ use nsdb::{Change, Documents, DocumentsError, Revision, Root, ShardName, Store, 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::warn;
-use vlan::model::mistake::Mistake;
 use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
 
 use crate::clock;
 use crate::documents::{self, DocumentError, Stored};
 use crate::input::Input;
+use crate::tree::TreeMistake;
 
 /// Why a topology could not be read or published.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +43,14 @@ pub enum TopologyError {
     },
     /// A declared VNI is another segment's, or no number is left.
     #[error("{}", words_of(.0))]
-    Numbers(Vec<Mistake>),
+    Numbers(Vec<TreeMistake>),
     /// The daemon is at its end.
     #[error("the daemon is stopping")]
     Stopping,
 }
 
-fn words_of(mistakes: &[Mistake]) -> String {
-    mistakes.iter().map(|mistake| mistake.text.as_str()).collect::<Vec<_>>().join("; ")
+fn words_of(mistakes: &[TreeMistake]) -> String {
+    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl TopologyError {
@@ -163,7 +163,10 @@ pub async fn publish(
         (None, None) => Numbers::default(),
         (Some(newest), None) => numbers_of(store, newest.revision).await?,
     };
-    let numbers = numbers.after(topology).map_err(TopologyError::Numbers)?;
+    let numbers = numbers.after(topology).map_err(|mistakes| {
+        let with_name = |mistake| TreeMistake::in_description(mistake, topology.description());
+        TopologyError::Numbers(mistakes.into_iter().map(with_name).collect())
+    })?;
     let stored = Stored::after(kept, topology.description(), numbers);
     let shards = documents::to_shards(&stored)?;
     documents::check_read_back(&stored, &shards)?;
@@ -188,7 +191,12 @@ async fn numbers_of(store: &Store, revision: Revision) -> Result<Numbers, Topolo
     let shards = store.read_shards(&root, &[documents::NUMBERS]).await;
     let counters = shards.ok().and_then(|shards| read(&shards).ok()?.numbers);
     let before = last_readable(store).await?.and_then(|newest| newest.stored.ok()?.numbers);
-    let before = before.unwrap_or_default();
+    let mut before = before.unwrap_or_default();
+    for name in store.names(&root, &[""]).await?.into_keys() {
+        // A shard that is lost says nothing, whichever it is.
+        let Ok(shard) = store.read_shards(&root, &[name.as_str()]).await else { continue };
+        before.segments.extend(shard.values().flat_map(|bytes| documents::segments_in(bytes)));
+    }
     let (next_host, next_vni) = match &counters {
         Some(counters) => (counters.next_host, counters.next_vni),
         // Which were dealt out is lost with it; one revision never deals out so many.

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nsdb::{Documents, Revision, RevisionInfo};
 use serde::{Deserialize, Serialize};
+use vlan::model::numbers::Numbers;
 
 use super::{Admin, failure, rejected, stopping};
 use crate::door::DoorError;
@@ -22,6 +23,9 @@ pub struct Published {
     pub revision: u64,
     /// What it declares.
     pub topology: Tree,
+    /// The numbers that were dealt out up to it, as whoever publishes the next has to heed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<Numbers>,
 }
 
 /// Who published a revision, when and why.
@@ -80,13 +84,15 @@ async fn read(
     let read = move || match (here.block_on(asked), revision) {
         (Ok(Some(Newest { revision, stored: Ok(stored) })), _) => {
             let topology = Tree::from(&stored.description);
-            Json(Published { revision: revision.get(), topology }).into_response()
+            Json(Published { revision: revision.get(), topology, numbers: stored.numbers }).into_response()
         }
         (Ok(Some(Newest { revision, stored: Err(why) })), _) => {
             let error = format!("revision {revision} in the store cannot be read: {why}");
             failure(StatusCode::INTERNAL_SERVER_ERROR, error)
         }
-        (Ok(None), None) => Json(Published { revision: 0, topology: Tree::default() }).into_response(),
+        (Ok(None), None) => {
+            Json(Published { revision: 0, topology: Tree::default(), numbers: None }).into_response()
+        }
         (Ok(None), Some(revision)) => {
             let error =
                 format!("revision {revision} is not kept; `l2gw show revisions` lists those that are");

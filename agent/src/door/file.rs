@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use vlan::model::shown::printable;
 
 use super::{Accepted, Door, DoorError, Proposal};
+use crate::documents::Stored;
 use crate::event::Event;
 use crate::tree::Tree;
 use crate::{journal, topology};
@@ -66,17 +67,12 @@ impl Door {
         let digests = (proposal.file.as_ref().map(|file| file.digest.clone()), digest(&proposal.topology));
         if let (Some(newest), Some(last)) = (&newest, &last) {
             let is_unchanged = Some(&last.digest) == digests.0.as_ref() || last.declared == digests.1;
-            if is_unchanged && newest.revision.get() > last.revision && self.is_readable().await? {
+            if is_unchanged && newest.revision.get() > last.revision {
                 self.tell_kept(file, last.revision, newest).await;
                 return Ok(AtStart::Kept { revision: newest.revision.get() });
             }
         }
         Ok(AtStart::InForce(self.publish_file(proposal).await?))
-    }
-
-    /// Whether there is something that a file would replace.
-    async fn is_readable(&self) -> Result<bool, DoorError> {
-        Ok(topology::newest(&self.store).await?.is_some_and(|newest| newest.stored.is_ok()))
     }
 
     /// Publishes the daemon's own file over whatever is there, and tells which revision it replaces, and whose.
@@ -87,8 +83,16 @@ impl Door {
         let proposal = self.aside(move || super::build(proposal)).await?;
         let _alone = self.publishing.lock().await;
         let newest = topology::newest_root(&self.store).await?;
+        let before = topology::newest(&self.store).await?.map(|newest| newest.stored);
+        if let (Some(Err(why)), Some(newest)) = (&before, &newest) {
+            let revision = newest.revision.get();
+            self.tell(Event::RevisionUnreadable { revision, why: why.clone() }).await;
+        }
         let accepted = self.let_in_alone(&proposal).await?;
-        if let Some(newest) = newest.filter(|_| accepted.is_new) {
+        // Of what says the same only the layout is another, or numbers were dealt out: nothing was replaced.
+        let is_same = |stored: &Stored| stored.description == *proposal.topology.description();
+        let is_other = !matches!(&before, Some(Ok(stored)) if is_same(stored));
+        if let Some(newest) = newest.filter(|_| accepted.is_new && is_other) {
             let file = self.file_in_words();
             let (revision, replaced) = (accepted.revision, newest.revision.get());
             self.tell(Event::FileApplied { file, revision, replaced, by: author(&newest) }).await;

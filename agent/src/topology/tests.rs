@@ -94,6 +94,30 @@ async fn it_is_replaced_through_the_door_by_what_takes_nothing_away() {
     assert_eq!((numbers.next_host, numbers.next_vni), (9, FIRST_DEALT_VNI + 40));
 }
 
+/// A bridge with a VNI of its own.
+fn with_vni(name: &str, vni: u32) -> Topology {
+    let mut made = network("vm1");
+    let kind = BridgeKind::VlanUnaware { vni: Some(vni) };
+    made.bridges.push(Bridge { name: name.to_owned(), kind, ..made.bridges[0].clone() });
+    Topology::build(&made).unwrap()
+}
+
+#[tokio::test]
+async fn no_vni_that_it_declares_is_given_to_another() {
+    let store = store().await;
+    let bridge = r#"{"bridge":{"kind":"vlan-unaware","vni":77},"format":3,"needs":["x"],"segments":[{"segment":"red","vni":77}]}"#;
+    let shards = [("bridges/red", bridge), ("numbers", r#"{"format":3,"next-host":9,"next-vni":8388700}"#)];
+    let shards = shards.map(|(name, text)| (ShardName::new(name).unwrap(), text.as_bytes().to_vec()));
+    store
+        .publish(Revision::new(2), shards.into(), Change::new("newer", WallTime::from_millis(2), ""))
+        .await
+        .unwrap();
+    let before = newest(&store).await.unwrap();
+    let said = publish(&store, &with_vni("blue", 77), before.as_ref(), &by()).await.unwrap_err().to_string();
+    assert!(said.starts_with("bridges.blue.vni: 77 is the VNI of segment red: "), "{said}");
+    publish(&store, &with_vni("red", 77), before.as_ref(), &by()).await.unwrap();
+}
+
 #[tokio::test]
 async fn where_its_counters_are_lost_numbers_are_passed_over() {
     let store = store().await;

@@ -9,7 +9,8 @@ use vlan::model::value::quote;
 use vlan::tag::Pcp;
 
 use super::text::{
-    BridgeVids, from_texts, from_translation, from_vid, from_vids, from_word, texts, translation, vids, word,
+    BridgeVids, from_texts, from_translation, from_vid, from_vids, from_word, texts, translation, vid_list,
+    vids, word,
 };
 use super::{Wrong, called, is_default};
 
@@ -25,11 +26,11 @@ pub struct Port {
     mode: Option<String>,
     #[serde(default, skip_serializing_if = "is_default")]
     vid: Option<u16>,
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "vid_list")]
     customer_vlans: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "is_default")]
     pcp: Option<u8>,
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "vid_list")]
     vlans: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "is_default")]
     native: Option<u16>,

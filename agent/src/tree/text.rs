@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use vlan::model::value::quote;
 use vlan::model::words::Worded;
 use vlan::vid::{Vid, VidSet};
@@ -65,6 +65,16 @@ pub(super) fn from_time(key: &'static str, text: &str) -> Result<Duration, Wrong
 /// A set as a list of VIDs and ranges.
 pub(super) fn vids(set: &VidSet) -> Vec<String> {
     set.to_string().split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// A list of VIDs and ranges as it may be written: `["5", 8, "100-199"]`.
+pub(super) fn vid_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let text = |vids| match vids {
+        BridgeVids::One(vid) => vid.to_string(),
+        BridgeVids::Range(range) => range,
+    };
+    let list = Option::<Vec<BridgeVids>>::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(text).collect()))
 }
 
 /// What [`vids`] wrote.

@@ -47,8 +47,14 @@ pub(super) struct Applied {
 pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let Some(config) = load_to_run(file, err)? else { return Ok(BAD_CONFIGURATION) };
     match Client::new(&at.socket).read::<Published>("/v1/topology") {
-        Ok(Published { revision, topology }) => match topology.description() {
+        Ok(Published { revision, topology, numbers }) => match topology.description() {
             Ok(before) => {
+                if let Err(mistakes) = numbers.unwrap_or_default().after(&config.topology) {
+                    for mistake in &mistakes {
+                        writeln!(err, "{}", config.places.finding(mistake).line_for(&config.file))?;
+                    }
+                    return Ok(BAD_CONFIGURATION);
+                }
                 let difference = Difference::new(&before, &Arc::new(config.topology));
                 print_plan(revision, &difference, at.json, out)?;
                 Ok(DONE)

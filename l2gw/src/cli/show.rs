@@ -130,12 +130,14 @@ fn config(client: &Client, json: bool, out: &mut impl Write) -> Printed {
     Ok(if json { print_json(&published, out) } else { write_config(&published, out) })
 }
 
-fn write_config(Published { revision, topology }: &Published, out: &mut impl Write) -> io::Result<()> {
+fn write_config(published: &Published, out: &mut impl Write) -> io::Result<()> {
+    let revision = published.revision;
     writeln!(
         out,
-        "# revision {revision}; objects are sorted by name, and what has its default is left out\n"
+        "# revision {revision}; objects are sorted by name, and what has its default is left out.\n\
+         # [nsdb] and [journal] are the host's own, and belong before it.\n"
     )?;
-    out.write_all(toml::to_string(topology).map_err(io::Error::other)?.as_bytes())
+    out.write_all(toml::to_string(&published.topology).map_err(io::Error::other)?.as_bytes())
 }
 
 /// As text without those that are 0, or what matters would be lost among them.

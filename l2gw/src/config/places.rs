@@ -60,7 +60,7 @@ impl Places {
     }
 
     /// A mistake or warning of the topology, with its place in the file.
-    pub(super) fn finding(&self, mistake: &Mistake) -> Finding {
+    pub(crate) fn finding(&self, mistake: &Mistake) -> Finding {
         let Place { table, index, key } = &mistake.place;
         let position = self.position(&mistake.place).unwrap_or_default();
         let path = self.path(*table, *index).map_or_else(|| table.name().to_owned(), str::to_owned);

@@ -296,6 +296,31 @@ fn the_socket_refuses_a_key_that_it_does_not_know() {
     is_as_it_was(&gateway);
 }
 
+/// The last of two keys would win, and a list would be an object by the order of its values.
+#[test]
+fn the_socket_refuses_a_key_that_is_there_twice_and_a_list_for_an_object() {
+    let gateway = Gateway::running();
+    let host = r#""hosts":{"gw1":{}},"bridges":{"b":{"kind":"vlan-unaware"}}"#;
+    let port = r#"{"name":"p","bridge":"b","host":"gw1","link":"l","flood":{"unknown":true}}"#;
+    let post = |text: &str| gateway.http("POST", "/v1/topology", text.as_bytes());
+    let whole = |topology: &str| format!(r#"{{"topology":{{{topology}}},"note":""}}"#);
+    let right = whole(&format!(r#"{host},"ports":[{port}]"#));
+    for (text, word) in [
+        (right.replace(r#""gw1":{}"#, r#""gw1":{},"gw1":{"datapath":"ovs"}"#), "\\\"gw1\\\" is there twice"),
+        (right.replace(r#""note":"""#, r#""note":"a","note":"b""#), "\\\"note\\\" is there twice"),
+        (right.replace(r#"{"gw1":{}}"#, r#"{"gw1":[]}"#), "is a list, allowed is an object"),
+        (right.replace(port, r#"["p","b","gw1","l"]"#), "ports.1 is a list"),
+        (right.replace(r#"{"unknown":true}"#, "[false]"), "ports.1.flood is a list"),
+        (format!("[null,{{{host}}},\"\",[],null]"), "the proposal is a list"),
+    ] {
+        let (code, said) = post(&text);
+        assert_eq!(code, 400, "{text}: {said}");
+        assert!(said.contains(word), "{text}: {said}");
+    }
+    is_as_it_was(&gateway);
+    assert_eq!(post(&right).0, 200);
+}
+
 #[test]
 fn a_note_reaches_no_terminal_with_control_characters() {
     let gateway = Gateway::running();

@@ -95,6 +95,38 @@ fn what_cannot_be_gone_back_to_is_refused_and_changes_nothing() {
     assert_eq!(gateway.http("GET", "/v1/revisions?newest=1", b"").0, 400);
 }
 
+/// What `apply` would refuse, `plan` refuses, at its place.
+#[test]
+fn a_vni_of_another_bridge_is_refused_by_plan_and_apply() {
+    let gateway = Gateway::running();
+    let with = |vub5: u32, vub8: u32| {
+        let of = |name: &str, vni: u32| {
+            let head = format!("[bridges.{name}]\nkind = \"vlan-unaware\"\n");
+            (head.clone(), format!("{head}vni = {vni}\n"))
+        };
+        let ((a, with_a), (b, with_b)) = (of("vub5", vub5), of("vub8", vub8));
+        FILE.replace(&a, &with_a).replace(&b, &with_b)
+    };
+    gateway.write(&with(100, 200));
+    gateway.ask_about_file("apply", &[]).done();
+    gateway.write(&with(200, 100));
+    let said = gateway.ask_about_file("plan", &[]);
+    assert_eq!(said.code, 78, "{}", said.out);
+    let lines: Vec<&str> = said.err.lines().collect();
+    assert!(
+        lines[0].contains("gateway.toml:9:")
+            && lines[0].contains("bridges.vub5.vni: 200 is the VNI of segment vub8"),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let said = gateway.ask_about_file("apply", &[]);
+    assert_eq!(said.code, 78, "{}", said.err);
+    assert!(said.err.contains("bridges.vub8.vni: 100 is the VNI of segment vub5"), "{}", said.err);
+    gateway.write(&with(100, 201));
+    gateway.ask_about_file("plan", &[]).done();
+    gateway.ask_about_file("apply", &[]).done();
+}
+
 #[test]
 fn the_newest_revision_is_shown_as_a_file_that_says_the_same() {
     let gateway = with_two_revisions();

@@ -209,8 +209,8 @@ fn refusal(vni: u32, holder: &Holder<'_>) -> String {
         Holder::Forgotten => "was the VNI of a segment that is gone".to_owned(),
     };
     format!(
-        "{vni} {whose}: hosts that follow the revision before would mix both, so no other segment gets it; choose one that was never used, \
-         below {FIRST_DEALT_VNI}"
+        "{vni} {whose}: hosts that follow the revision before would mix both, so no other segment gets it; choose one that was never used \
+         (none below {FIRST_DEALT_VNI} is dealt out)"
     )
 }
 
