@@ -54,17 +54,8 @@ pub struct Life {
     pub teardown: bool,
     /// Record every input to this file, which must not be there.
     pub record: Option<PathBuf>,
-    /// Where the topology comes from.
-    pub source: Source,
-}
-
-/// Where the topology comes from.
-#[derive(Debug)]
-pub enum Source {
-    /// From the store alone: what is in force is what came in by the socket.
-    Store,
-    /// The daemon's own file as well, which is proposed at the start and at each SIGHUP.
-    File(FileSource),
+    /// The daemon's own file, which is proposed at the start and at each SIGHUP.
+    pub file: FileSource,
 }
 
 /// Why a daemon did not start or go on.
@@ -116,9 +107,9 @@ impl Life {
                 return Ok(());
             }
         };
-        let Opened { start, store, door, source } = opened;
+        let Opened { start, store, door, file } = opened;
         let (stop, stopped) = watch::channel(false);
-        let obeying = tokio::spawn(obey(signals, source, door, stop));
+        let obeying = tokio::spawn(obey(signals, file, door, stop));
         let ended = start::run(start, store, stopped, tell_ready).await.map_err(failed);
         // A file that is being published is told of.
         if ended.is_ok() {
@@ -129,37 +120,18 @@ impl Life {
 
     /// Opens what is there before the datapath is.
     async fn open(self) -> Result<Opened, Failure> {
-        let Life { host, state, keep, socket, datapath, device, rates, teardown, record, mut source } = self;
+        let Life { host, state, keep, socket, datapath, device, rates, teardown, record, mut file } = self;
         // It reads the whole file, and SIGTERM is obeyed meanwhile.
         let store = tokio::task::spawn_blocking(move || start::open_store(&state, keep)).await;
         let store = store.map_err(failed)?.map_err(failed)?;
         let socket = Socket::open(&socket).await.map_err(failed)?;
-        let door = Arc::new(Door::new(Arc::clone(&store), &host, source.path()));
-        let serving = Serving::begin(socket, Arc::clone(&store), Arc::clone(&door), source.step());
+        let door = Arc::new(Door::new(Arc::clone(&store), &host, Some(file.path.clone())));
+        let serving = Serving::begin(socket, Arc::clone(&store), Arc::clone(&door), FIRST_STEP);
         let record = record.as_deref().map(RecordFile::create).transpose();
         let record = record.map_err(|error| failed(DaemonError::from(error)))?;
-        if let Source::File(file) = &mut source {
-            file.publish_first(&door).await?;
-        }
+        file.publish_first(&door).await?;
         let start = Start { host, datapath, device, serving, teardown, rates, record };
-        Ok(Opened { start, store, door, source })
-    }
-}
-
-impl Source {
-    fn path(&self) -> Option<PathBuf> {
-        match self {
-            Source::Store => None,
-            Source::File(file) => Some(file.path.clone()),
-        }
-    }
-
-    /// What the start is at until the datapath is opened.
-    fn step(&self) -> &'static str {
-        match self {
-            Source::Store => "the state directory is open",
-            Source::File(_) => "the file is being published",
-        }
+        Ok(Opened { start, store, door, file })
     }
 }
 
@@ -168,36 +140,22 @@ struct Opened {
     start: Start,
     store: Arc<Store>,
     door: Arc<Door>,
-    source: Source,
+    file: FileSource,
 }
 
 /// SIGTERM and SIGINT end the daemon; SIGHUP has its file read again, and published if it is right.
-async fn obey(mut signals: Signals, source: Source, door: Arc<Door>, stop: watch::Sender<bool>) {
-    match source {
-        Source::Store => {
-            signals
-                .ended_after(|| info!("SIGHUP: nothing is read, the topology comes from the store alone"))
-                .await;
-            end(&stop);
-        }
-        Source::File(file) => {
-            let (asked, asking) = tokio::sync::mpsc::channel(1);
-            let reloading = tokio::spawn(file.keep(door, asking));
-            // Where one waits already, the file is going to be read after this one as well.
-            let ask = || {
-                let _ = asked.try_send(());
-            };
-            signals.ended_after(ask).await;
-            end(&stop);
-            drop(asked);
-            let _ = reloading.await;
-        }
-    }
-}
-
-fn end(stop: &watch::Sender<bool>) {
+async fn obey(mut signals: Signals, file: FileSource, door: Arc<Door>, stop: watch::Sender<bool>) {
+    let (asked, asking) = tokio::sync::mpsc::channel(1);
+    let reloading = tokio::spawn(file.keep(door, asking));
+    // Where one waits already, the file is going to be read after this one as well.
+    let ask = || {
+        let _ = asked.try_send(());
+    };
+    signals.ended_after(ask).await;
     tell_stopping();
     let _ = stop.send(true);
+    drop(asked);
+    let _ = reloading.await;
 }
 
 /// Every port has an upcall socket, and the usual limit of 1 024 open files is not many ports. The kernel's own limit stays.
@@ -214,6 +172,8 @@ fn tell_ready() {
     systemd::tell(sd_notify::NotifyState::Ready);
 }
 
+/// What the start is at until the datapath is opened.
+const FIRST_STEP: &str = "the file is being published";
 /// How long what goes on in other threads may take at the end: a check of a large proposal is of no use to anyone then.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -228,7 +188,7 @@ mod tests {
     use super::*;
     use crate::topology;
 
-    fn life(directory: &Path, source: Source) -> Life {
+    fn life(directory: &Path, file: FileSource) -> Life {
         Life {
             host: "gw1".to_owned(),
             state: directory.join("state"),
@@ -239,11 +199,11 @@ mod tests {
             rates: Rates::default(),
             teardown: false,
             record: None,
-            source,
+            file,
         }
     }
 
-    fn file(link: &str) -> Source {
+    fn file(link: &str) -> FileSource {
         let kind = BridgeKind::VlanUnaware { vni: None };
         let (ageing, mac_limit) = (DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT);
         let description = Description {
@@ -252,17 +212,17 @@ mod tests {
             ports: vec![Port::plain("p1", "v", "gw1", link)],
             ..Description::default()
         };
-        Source::File(FileSource {
+        FileSource {
             path: PathBuf::from("gateway.toml"),
             first: Some(Declared { description, digest: link.to_owned() }),
             without_hosts: Vec::new(),
             read: |_| Err("not read again".to_owned()),
-        })
+        }
     }
 
     /// The newest revision once all is open; 0 of none.
-    async fn opened(directory: &Path, source: Source) -> Result<u64, Failure> {
-        let opened = life(directory, source).open().await?;
+    async fn opened(directory: &Path, file: FileSource) -> Result<u64, Failure> {
+        let opened = life(directory, file).open().await?;
         let newest = topology::newest_root(&opened.store).await.unwrap();
         // The socket's task lets the state directory go a little later.
         let store = Arc::downgrade(&opened.store);
@@ -274,11 +234,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_comes_in_at_the_start_and_a_store_alone_keeps_what_it_has() {
+    async fn a_file_comes_in_at_the_start() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(opened(directory.path(), Source::Store).await.unwrap(), 0);
-        assert_eq!(opened(directory.path(), file("tap1")).await.unwrap(), 1);
-        assert_eq!(opened(directory.path(), Source::Store).await.unwrap(), 1);
+        for _ in 0..2 {
+            assert_eq!(opened(directory.path(), file("tap1")).await.unwrap(), 1);
+        }
         assert_eq!(opened(directory.path(), file("tap2")).await.unwrap(), 2);
     }
 
@@ -288,7 +248,7 @@ mod tests {
         let refused = opened(directory.path(), file("a tap")).await;
         assert!(matches!(refused, Err(Failure::Configuration(_))), "{refused:?}");
         std::fs::write(directory.path().join("not-a-directory"), "").unwrap();
-        let mut nowhere = life(directory.path(), Source::Store);
+        let mut nowhere = life(directory.path(), file("tap1"));
         nowhere.state = directory.path().join("not-a-directory");
         assert!(matches!(nowhere.open().await.err(), Some(Failure::Other(_))));
     }

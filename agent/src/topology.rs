@@ -192,7 +192,8 @@ async fn numbers_of(store: &Store, revision: Revision) -> Result<Numbers, Topolo
     let counters = shards.ok().and_then(|shards| read(&shards).ok()?.numbers);
     let before = last_readable(store).await?.and_then(|newest| newest.stored.ok()?.numbers);
     let mut before = before.unwrap_or_default();
-    for name in store.names(&root, &[""]).await?.into_keys() {
+    // Of a damaged page not even the names are known.
+    for name in store.names(&root, &[""]).await.unwrap_or_default().into_keys() {
         // A shard that is lost says nothing, whichever it is.
         let Ok(shard) = store.read_shards(&root, &[name.as_str()]).await else { continue };
         before.segments.extend(shard.values().flat_map(|bytes| documents::segments_in(bytes)));
@@ -210,20 +211,18 @@ async fn numbers_of(store: &Store, revision: Revision) -> Result<Numbers, Topolo
 /// answers questions. One that does not build comes without a topology; the engine finds the mistakes again, and tells them.
 ///
 /// Before there was one that could be read, the last one that can be comes before one that cannot.
-async fn arrive(store: &Arc<Store>, has_one: &mut bool) -> Result<Vec<Input>, TopologyError> {
-    let (here, store, is_first) = (Handle::current(), Arc::clone(store), !*has_one);
+async fn arrive(store: &Arc<Store>, has_one: bool) -> Result<Vec<Input>, TopologyError> {
+    let (here, store) = (Handle::current(), Arc::clone(store));
     let read = move || -> Result<Vec<Input>, TopologyError> {
         let Some(newest) = here.block_on(newest(&store))? else { return Ok(Vec::new()) };
         let is_readable = newest.stored.is_ok();
-        let before = match is_first && !is_readable {
+        let before = match !has_one && !is_readable {
             true => here.block_on(last_readable(&store))?,
             false => None,
         };
         Ok(before.into_iter().chain([newest]).map(input).collect())
     };
-    let arrived = tokio::task::spawn_blocking(read).await.map_err(|_| TopologyError::Stopping)??;
-    *has_one |= arrived.iter().any(|input| matches!(input, Input::Topology { .. }));
-    Ok(arrived)
+    tokio::task::spawn_blocking(read).await.map_err(|_| TopologyError::Stopping)?
 }
 
 fn input(Newest { revision, stored }: Newest) -> Input {
@@ -252,7 +251,7 @@ pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Input>) {
     let (mut has_one, mut pause) = (false, READ_AGAIN);
     loop {
         let announced = *changes.borrow_and_update();
-        let is_read = match arrive(&store, &mut has_one).await {
+        let is_read = match arrive(&store, has_one).await {
             // As from a server that lags behind the one that announced it: what is older is not brought back.
             Ok(arrived) if revision_of(arrived.last()) < announced => {
                 warn!("the store reads an older revision than it announced, the topology in force stays");
@@ -260,6 +259,7 @@ pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Input>) {
             }
             Ok(arrived) => {
                 for input in arrived {
+                    has_one |= matches!(input, Input::Topology { .. });
                     if arrivals.send(input).await.is_err() {
                         return;
                     }
@@ -293,6 +293,7 @@ fn revision_of(arrived: Option<&Input>) -> Option<Revision> {
 /// When a store that could not be read is read again; twice as long after each time.
 const READ_AGAIN: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// Numbers that are passed over where it is lost which were dealt out.
 const SKIPPED: u32 = 1 << 20;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 use vlan::model::description::Description;
-use vlan::model::shown::printable;
+use vlan::model::shown::{beginning, printable};
 
 use super::Failure;
 use crate::door::{self, Accepted, AtStart, Door, DoorError, FileMark, Proposal};
@@ -41,13 +41,18 @@ pub struct FileSource {
 pub fn proposal(file: &Path, declared: Declared, occasion: &str, without_hosts: Vec<String>) -> Proposal {
     let file_mark = FileMark { path: door::canonical(file), digest: declared.digest };
     let over_all = Proposal::new(&declared.description, "file", note(occasion, file));
-    Proposal { without_hosts, file: Some(file_mark), ..over_all }
+    // JSON has no word for a name that is no UTF-8; such a file is published anew at each start.
+    let file = file_mark.path.to_str().is_some().then_some(file_mark);
+    Proposal { without_hosts, file, ..over_all }
 }
 
 /// What is done with a file, fit to be shown on a terminal.
 fn note(occasion: &str, file: &Path) -> String {
-    format!("{occasion} {}", printable(&file.display().to_string()))
+    format!("{occasion} {}", beginning(&printable(&file.display().to_string()), LONGEST_NAME))
 }
+
+/// Characters of a file's name in a note, which may have 4 096 bytes.
+const LONGEST_NAME: usize = 500;
 
 impl FileSource {
     /// Proposes what it declared when the caller read it.
@@ -209,5 +214,20 @@ mod tests {
             assert!(told.iter().all(|event| matches!(event, Event::FileRefused { .. })), "{told:?}");
         }
         assert_eq!(told("tap1", 3).await, [], "a first revision replaces none, and then nothing has changed");
+    }
+
+    #[test]
+    fn a_file_of_any_name_is_a_proposal_that_can_be_sent() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let hostile = "\u{1b}".repeat(1_000);
+        for (name, has_mark) in [(&b"/a.toml"[..], true), (hostile.as_bytes(), true), (b"/b\xff.toml", false)]
+        {
+            let declared = Declared { description: Description::default(), digest: "0".to_owned() };
+            let proposal =
+                proposal(Path::new(std::ffi::OsStr::from_bytes(name)), declared, "run", Vec::new());
+            assert_eq!(proposal.file.is_some(), has_mark);
+            assert!(proposal.note.len() < 4_096 && serde_json::to_string(&proposal).is_ok(), "{proposal:?}");
+        }
     }
 }

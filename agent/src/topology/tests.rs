@@ -138,7 +138,7 @@ async fn a_revision_whose_numbers_are_missing_is_not_taken() {
     let stored = Stored::after(None, topology.description(), Numbers::default());
     let shards = documents::to_shards(&stored).unwrap();
     store.publish(None, shards, Change::new("test", WallTime::from_millis(1), "")).await.unwrap();
-    let arrived = arrive(&store, &mut false).await.unwrap();
+    let arrived = arrive(&store, false).await.unwrap();
     let [Input::Unreadable { revision: 1, why }] = &arrived[..] else { panic!("{arrived:?}") };
     assert_eq!(why, "host gw1 has no number in it");
 }

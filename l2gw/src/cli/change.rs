@@ -10,7 +10,7 @@ use agent::door::{Accepted, Proposal};
 use agent::life::file::proposal;
 use agent::view::{StatusView, Unread};
 use serde::Serialize;
-use vlan::model::shown::printable;
+use vlan::model::shown::{beginning, printable};
 
 use crate::cli::args::{ApplyRequest, At};
 use crate::cli::client::{Client, ClientError};
@@ -153,13 +153,16 @@ fn try_apply(request: &ApplyRequest, client: &Client, config: Config) -> Result<
 pub(super) fn publish(client: &Client, mut proposal: Proposal) -> Result<Applied, ClientError> {
     // The daemon sees by itself who connects; sudo alone knows for whom.
     if let Ok(user) = std::env::var("SUDO_USER") {
-        proposal.note += &format!(", for {}", printable(&user));
+        proposal.note += &format!(", for {}", beginning(&printable(&user), LONGEST_USER));
     }
     let accepted: Accepted = client.send("/v1/topology", &proposal)?;
     let Accepted { revision, is_new } = accepted;
     let error = wait_for(client, revision)?;
     Ok(Applied { revision, is_new, in_force: error.is_none(), error })
 }
+
+/// Characters of a user's name that are told.
+const LONGEST_USER: usize = 100;
 
 /// Waits until a revision is in force; why it is not.
 fn wait_for(client: &Client, revision: u64) -> Result<Option<String>, ClientError> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use agent::budget::Rates;
 use agent::life::file::{Declared, FileSource};
 use agent::life::signals::Signals;
-use agent::life::{self, Failure, Life, Source};
+use agent::life::{self, Failure, Life};
 use agent::start::Choice;
 use vlan::model::description::DatapathKind;
 
@@ -144,7 +144,7 @@ fn life(request: &RunRequest, plan: Plan, config: Config) -> Life {
         rates: Rates::of_port(request.upcall_rate),
         teardown: request.teardown,
         record: request.record.clone(),
-        source: Source::File(file),
+        file,
     }
 }
 
