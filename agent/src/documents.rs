@@ -137,7 +137,7 @@ pub enum DocumentError {
     /// An object says nothing that the model knows.
     #[error("shard {name}: {mistake}")]
     Object {
-        /// The shard, or what all of them are.
+        /// The shard.
         name: String,
         /// Which object, and what is wrong with it.
         mistake: TreeMistake,

@@ -210,16 +210,19 @@ impl Door {
 
     async fn let_in(&self, checked: Checked) -> Result<Accepted, DoorError> {
         let _alone = self.publishing.lock().await;
-        self.let_in_alone(&checked).await
+        self.let_in_alone(&checked).await.map(|(accepted, _)| accepted)
     }
 
-    async fn let_in_alone(&self, checked: &Checked) -> Result<Accepted, DoorError> {
-        let accepted = self.make_newest(checked).await?;
+    async fn let_in_alone(&self, checked: &Checked) -> Result<(Accepted, Before), DoorError> {
+        let (accepted, before) = self.make_newest(checked).await?;
         self.note_file(&checked.proposal, accepted.revision).await;
-        Ok(accepted)
+        Ok((accepted, before))
     }
 
-    async fn make_newest(&self, Checked { proposal, topology }: &Checked) -> Result<Accepted, DoorError> {
+    async fn make_newest(
+        &self,
+        Checked { proposal, topology }: &Checked,
+    ) -> Result<(Accepted, Before), DoorError> {
         let by = Authorship { author: proposal.author.clone(), note: proposal.note.clone() };
         let mut tries = 0;
         loop {
@@ -231,8 +234,9 @@ impl Door {
             // One that cannot be read is replaced by anything that is right.
             let stored = newest.as_ref().and_then(|newest| newest.stored.as_ref().ok());
             let is_same = |stored: &&Stored| stored.description == *topology.description();
-            if stored.filter(is_same).is_some_and(|stored| stored.numbers.is_some()) {
-                return Ok(Accepted { revision: there, is_new: false });
+            let said_same = stored.is_some_and(|stored| is_same(&stored));
+            if said_same && stored.is_some_and(|stored| stored.numbers.is_some()) {
+                return Ok((Accepted { revision: there, is_new: false }, Before::Same));
             }
             let before = match (&newest, stored) {
                 (Some(_), None) => topology::last_readable(&self.store).await?,
@@ -243,7 +247,15 @@ impl Door {
             self.check_loss(before, topology.description(), &proposal.without_hosts)?;
             tries += 1;
             match topology::publish(&self.store, topology, newest.as_ref(), &by).await {
-                Ok(revision) => return Ok(Accepted { revision: revision.get(), is_new: true }),
+                Ok(revision) => {
+                    let accepted = Accepted { revision: revision.get(), is_new: true };
+                    let before = newest.map_or(Before::Nothing, |newest| match newest.stored {
+                        Ok(_) if said_same => Before::Same,
+                        Ok(_) => Before::Other,
+                        Err(why) => Before::Unreadable(why),
+                    });
+                    return Ok((accepted, before));
+                }
                 // Another process was first. What was planned against no revision is published over that one.
                 Err(error) if error.is_conflict() && proposal.expected.is_none() && tries < MOST_TRIES => {}
                 Err(TopologyError::Conflict { .. }) if proposal.expected.is_none() => {
@@ -286,6 +298,18 @@ impl Door {
             _ => Ok(()),
         }
     }
+}
+
+/// What the newest revision was until a proposal came in.
+enum Before {
+    /// There was none.
+    Nothing,
+    /// It said the same; where there is a new one, only its layout is another, or numbers were dealt out.
+    Same,
+    /// It said something else.
+    Other,
+    /// Why it could not be read.
+    Unreadable(String),
 }
 
 /// A proposal that builds.

@@ -193,10 +193,10 @@ async fn numbers_of(store: &Store, revision: Revision) -> Result<Numbers, Topolo
     let before = last_readable(store).await?.and_then(|newest| newest.stored.ok()?.numbers);
     let mut before = before.unwrap_or_default();
     // Of a damaged page not even the names are known.
-    for name in store.names(&root, &[""]).await.unwrap_or_default().into_keys() {
+    for shard in store.names(&root, &[""]).await.unwrap_or_default().into_values() {
         // A shard that is lost says nothing, whichever it is.
-        let Ok(shard) = store.read_shards(&root, &[name.as_str()]).await else { continue };
-        before.segments.extend(shard.values().flat_map(|bytes| documents::segments_in(bytes)));
+        let Ok(bytes) = store.read(shard).await else { continue };
+        before.segments.extend(documents::segments_in(&bytes));
     }
     let (next_host, next_vni) = match &counters {
         Some(counters) => (counters.next_host, counters.next_vni),

@@ -239,7 +239,10 @@ fn a_copy_for_another_host_is_not_counted_as_sent() {
     description.ports.push(description::Port { name: far("far"), host: far("gw2"), link: far("far"), ..vm5 });
     let mut host = Host::of(&description, |_| {});
     let told = host.told("vm5", &bare(VM, BROADCAST));
-    says(&told, "one copy is meant for host gw2 by VXLAN 8388608 (a number for now: apply deals it out)");
+    says(
+        &told,
+        "one copy is meant for host gw2 by VXLAN 8388608 (provisional: the number is dealt out with the revision)",
+    );
     says(&told, "which this version does not send");
     says(&told, "forwarded, one copy");
     host.wire.change_link("leaf1", |link: &mut Link| link.has_carrier = false);

@@ -78,9 +78,57 @@ impl fmt::Display for Instant {
     }
 }
 
+/// A time as an operator writes it: a whole number with `ms`, `s`, `m`, `h` or `d`; `None` of anything else. One that is too large for a
+/// clock is a time all the same, and refused as too long where it is not allowed.
+pub fn parse(written: &str) -> Option<Duration> {
+    let digits = written.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = written[..digits].parse().ok()?;
+    let milliseconds = match &written[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.saturating_mul(milliseconds)))
+}
+
+/// A time of whole milliseconds as [`parse`] reads it: in seconds, where it is whole seconds.
+pub fn written(time: Duration) -> String {
+    match time.subsec_nanos() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        for (text, expected) in [
+            ("300s", Some(300_000)),
+            ("5m", Some(300_000)),
+            ("30d", Some(2_592_000_000)),
+            ("500ms", Some(500)),
+            ("0s", Some(0)),
+            ("99999999999999999d", Some(u64::MAX)),
+            ("300", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("1 s", None),
+            ("", None),
+            ("5é", None),
+        ] {
+            assert_eq!(parse(text), expected.map(Duration::from_millis), "{text}");
+        }
+        for text in ["0s", "300s", "1500ms"] {
+            assert_eq!(written(parse(text).unwrap()), text);
+        }
+    }
 
     #[test]
     fn spans_are_told_as_people_say_them() {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use vlan::model::numbers::Numbers;
 
 use super::DocumentError;
-use super::shard::{BridgeShard, Segment, Writer, path_of, path_of_vlan};
+use super::shard::{BridgeShard, Segment, Writer};
 use crate::tree::Tree;
 
 /// Objects under the names by which they are sorted.
@@ -36,20 +36,16 @@ impl<'a> Hanging<'a> {
     ) -> Result<Hanging<'a>, DocumentError> {
         let mut all = BTreeMap::<&str, OfBridge>::new();
         for peering in &tree.vlans {
-            let mut object = writer.object("", peering)?;
-            object = writer.object(&path_of_vlan(&object), &object)?;
-            let key = object["vid"].to_string();
-            all.entry(peering.bridge()).or_default().vlans.push((key, object));
+            let object = writer.object(&peering.path(), peering)?;
+            all.entry(peering.bridge()).or_default().vlans.push((peering.vid().to_string(), object));
         }
-        for (list, ports) in [("trunks", &tree.trunks), ("ports", &tree.ports)] {
-            for port in ports {
-                let mut object = writer.object("", port)?;
-                object = writer.object(&path_of(list, &object), &object)?;
-                let key = object["name"].as_str().unwrap_or_default().to_owned();
-                let of_bridge = all.entry(port.bridge()).or_default();
-                if list == "trunks" { &mut of_bridge.trunks } else { &mut of_bridge.ports }
-                    .push((key, object));
-            }
+        for trunk in &tree.trunks {
+            let object = writer.object(&trunk.path(true), trunk)?;
+            all.entry(trunk.bridge()).or_default().trunks.push((trunk.name().to_owned(), object));
+        }
+        for port in &tree.ports {
+            let object = writer.object(&port.path(false), port)?;
+            all.entry(port.bridge()).or_default().ports.push((port.name().to_owned(), object));
         }
         for (name, vni) in numbers.into_iter().flat_map(|numbers| &numbers.segments) {
             let segment = Segment { segment: name.clone(), vni: *vni };

@@ -88,12 +88,12 @@ impl BridgeShard {
 }
 
 /// `ports.vm1`
-pub(super) fn path_of(list: &str, object: &Value) -> String {
+fn path_of(list: &str, object: &Value) -> String {
     format!("{list}.{}", object["name"].as_str().unwrap_or_default())
 }
 
 /// `vlans dc1.8`
-pub(super) fn path_of_vlan(object: &Value) -> String {
+fn path_of_vlan(object: &Value) -> String {
     format!("vlans {}.{}", object["bridge"].as_str().unwrap_or_default(), object["vid"])
 }
 

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 use vlan::model::shown::printable;
 
-use super::{Accepted, Door, DoorError, Proposal};
-use crate::documents::Stored;
+use super::{Accepted, Before, Door, DoorError, Proposal};
 use crate::event::Event;
 use crate::tree::Tree;
 use crate::{journal, topology};
@@ -83,20 +82,18 @@ impl Door {
         let proposal = self.aside(move || super::build(proposal)).await?;
         let _alone = self.publishing.lock().await;
         let newest = topology::newest_root(&self.store).await?;
-        let before = topology::newest(&self.store).await?.map(|newest| newest.stored);
-        if let (Some(Err(why)), Some(newest)) = (&before, &newest) {
-            let revision = newest.revision.get();
-            self.tell(Event::RevisionUnreadable { revision, why: why.clone() }).await;
+        let (accepted, before) = self.let_in_alone(&proposal).await?;
+        let Some(newest) = newest else { return Ok(accepted) };
+        let replaced = newest.revision.get();
+        match before {
+            Before::Nothing | Before::Same => return Ok(accepted),
+            Before::Other => {}
+            Before::Unreadable(why) => {
+                self.tell(Event::RevisionUnreadable { revision: replaced, why }).await;
+            }
         }
-        let accepted = self.let_in_alone(&proposal).await?;
-        // Of what says the same only the layout is another, or numbers were dealt out: nothing was replaced.
-        let is_same = |stored: &Stored| stored.description == *proposal.topology.description();
-        let is_other = !matches!(&before, Some(Ok(stored)) if is_same(stored));
-        if let Some(newest) = newest.filter(|_| accepted.is_new && is_other) {
-            let file = self.file_in_words();
-            let (revision, replaced) = (accepted.revision, newest.revision.get());
-            self.tell(Event::FileApplied { file, revision, replaced, by: author(&newest) }).await;
-        }
+        let (file, revision) = (self.file_in_words(), accepted.revision);
+        self.tell(Event::FileApplied { file, revision, replaced, by: author(&newest) }).await;
         Ok(accepted)
     }
 

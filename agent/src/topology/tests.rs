@@ -5,8 +5,9 @@ use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
 use vlan::model::numbers::FIRST_DEALT_VNI;
 
 use super::*;
-use crate::door::{Door, Proposal};
+use crate::door::{AtStart, Door, FileMark, Proposal};
 use crate::engine::{Engine, Settings};
+use crate::event::Event;
 
 fn network(port: &str) -> Description {
     let bridge = Bridge {
@@ -116,6 +117,46 @@ async fn no_vni_that_it_declares_is_given_to_another() {
     let said = publish(&store, &with_vni("blue", 77), before.as_ref(), &by()).await.unwrap_err().to_string();
     assert!(said.starts_with("bridges.blue.vni: 77 is the VNI of segment red: "), "{said}");
     publish(&store, &with_vni("red", 77), before.as_ref(), &by()).await.unwrap();
+}
+
+/// What the door has told, and what it said of a file at a start.
+async fn at_start(store: &Arc<Store>, port: &str) -> (AtStart, Vec<Event>) {
+    let door = Door::new(Arc::clone(store), "gw1", Some("/x/gateway.toml".into()));
+    let told = crate::journal::read(store, 100).await.unwrap().len();
+    let mark = FileMark { path: "/x/gateway.toml".into(), digest: port.to_owned() };
+    let proposal = Proposal { file: Some(mark), ..Proposal::new(&network(port), "file", "run") };
+    let what = door.publish_at_start(proposal).await.unwrap();
+    let events = crate::journal::read(store, 100).await.unwrap().into_iter().skip(told);
+    (what, events.map(|told| told.event).collect())
+}
+
+#[tokio::test]
+async fn at_a_start_a_file_replaces_it_only_if_it_has_changed() {
+    let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
+    assert!(at_start(&store, "vm1").await.1.is_empty(), "a first revision replaces none");
+    publish_newer(&store, Revision::FIRST, FIRST_DEALT_VNI + 40).await;
+    let (what, told) = at_start(&store, "vm1").await;
+    assert!(matches!(what, AtStart::Kept { revision: 2 }), "{told:?}");
+    assert!(matches!(&told[..], [Event::FileKept { revision: 2, .. }]), "{told:?}");
+    let (what, told) = at_start(&store, "vm2").await;
+    assert!(matches!(what, AtStart::InForce(accepted) if accepted.revision == 3), "{told:?}");
+    let [Event::RevisionUnreadable { revision: 2, why }, Event::FileApplied { replaced: 2, .. }] = &told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert!(why.contains("needs \"routers\""), "{why}");
+}
+
+/// What is stored anew in another layout, or with numbers, is no change that an operator has to look into.
+#[tokio::test]
+async fn a_file_that_says_the_same_as_an_older_layout_replaces_nothing() {
+    let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
+    let without_numbers = documents::to_shards(&Stored::from(network("vm1"))).unwrap();
+    store.publish(None, without_numbers, Change::new("old", WallTime::from_millis(1), "")).await.unwrap();
+    let (what, told) = at_start(&store, "vm1").await;
+    assert!(matches!(what, AtStart::InForce(accepted) if accepted.is_new && accepted.revision == 2));
+    assert!(told.is_empty(), "{told:?}");
+    assert!(newest(&store).await.unwrap().unwrap().stored.unwrap().numbers.is_some());
 }
 
 #[tokio::test]

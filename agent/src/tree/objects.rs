@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
 use vlan::model::description::{self, BridgeKind};
 use vlan::model::value::quote;
+use vlan::time::written;
 
-use super::text::{from_time, from_vid, from_word, time, word};
+use super::text::{from_time, from_vid, from_word, word};
 use super::{Wrong, called, is_default};
 
 /// `[hosts.NAME]`
@@ -102,7 +103,7 @@ impl From<&description::Bridge> for Bridge {
             tpid: None,
             join_vids: false,
             vni: None,
-            ageing: (*ageing != DEFAULT_AGEING).then(|| time(*ageing)),
+            ageing: (*ageing != DEFAULT_AGEING).then(|| written(*ageing)),
             mac_limit: (*mac_limit != DEFAULT_BRIDGE_MAC_LIMIT).then_some(*mac_limit),
         };
         match kind {
@@ -134,8 +135,13 @@ impl Peering {
         &self.bridge
     }
 
+    /// The VLAN.
+    pub fn vid(&self) -> u16 {
+        self.vid
+    }
+
     /// `vlans dc1.8`
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("vlans {}.{}", called(&self.bridge), self.vid)
     }
 

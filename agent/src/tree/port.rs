@@ -96,8 +96,13 @@ impl Port {
         &self.bridge
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// `trunks.leaf1`, `ports.vm1`
-    pub(super) fn path(&self, is_trunk: bool) -> String {
+    pub(crate) fn path(&self, is_trunk: bool) -> String {
         format!("{}.{}", if is_trunk { "trunks" } else { "ports" }, called(&self.name))
     }
 

@@ -43,23 +43,10 @@ pub(super) fn from_texts<T: FromStr>(
     texts.iter().map(read).collect()
 }
 
-/// A time with its unit: whole seconds, or milliseconds.
-pub(super) fn time(time: Duration) -> String {
-    match time.subsec_nanos() {
-        0 => format!("{}s", time.as_secs()),
-        _ => format!("{}ms", time.as_millis()),
-    }
-}
-
-/// What [`time`] wrote.
+/// A time with its unit.
 pub(super) fn from_time(key: &'static str, text: &str) -> Result<Duration, Wrong> {
-    let wrong = || (key, format!("{} is no time, allowed are such as \"300s\" and \"1500ms\"", quote(text)));
-    let (number, unit) = match text.strip_suffix("ms") {
-        Some(number) => (number, Duration::from_millis as fn(u64) -> Duration),
-        None => (text.strip_suffix('s').ok_or_else(wrong)?, Duration::from_secs as fn(u64) -> Duration),
-    };
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| number.parse().ok()).flatten().map(unit).ok_or_else(wrong)
+    vlan::time::parse(text)
+        .ok_or_else(|| (key, format!("{} is no time, allowed are such as \"300s\" and \"5m\"", quote(text))))
 }
 
 /// A set as a list of VIDs and ranges.

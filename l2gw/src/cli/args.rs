@@ -198,10 +198,18 @@ pub struct TraceRequest {
 pub struct ApplyRequest {
     /// The configuration file
     pub file: PathBuf,
-    /// Refuse if this is not the newest revision any more; without it the file is applied over whatever is there
+    /// How it is published
+    #[command(flatten)]
+    pub publishing: Publishing,
+}
+
+/// How a revision is published.
+#[derive(Debug, Args)]
+pub struct Publishing {
+    /// Refuse if this is not the newest revision any more; without it whatever is there is replaced
     #[arg(long, value_name = "REVISION")]
     pub against: Option<u64>,
-    /// Let the file take away this host, or all its ports; without it such a file is refused
+    /// Let it take away this host, or all its ports; without it that is refused
     #[arg(long, value_name = "HOST")]
     pub without_host: Vec<String>,
     /// Which daemon
@@ -215,15 +223,9 @@ pub struct RollbackRequest {
     /// The revision; `l2gw show revisions` lists those that are kept
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub revision: u64,
-    /// Refuse if this is not the newest revision any more
-    #[arg(long, value_name = "REVISION")]
-    pub against: Option<u64>,
-    /// Let it take away this host, or all its ports; without it such a revision is refused
-    #[arg(long, value_name = "HOST")]
-    pub without_host: Vec<String>,
-    /// Which daemon
+    /// How it is published
     #[command(flatten)]
-    pub at: At,
+    pub publishing: Publishing,
 }
 
 /// What `run` is started with.

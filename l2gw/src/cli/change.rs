@@ -106,7 +106,7 @@ fn print_plan(revision: u64, difference: &Difference, json: bool, out: &mut impl
 /// # Errors
 /// The answer cannot be written.
 pub fn apply(request: &ApplyRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
-    let at = &request.at;
+    let at = &request.publishing.at;
     let Some(config) = load_to_run(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
     match try_apply(request, &Client::new(&at.socket), config) {
         Ok(applied) => tell(&applied, "the file says", at.json, (out, err)),
@@ -144,8 +144,9 @@ fn print_applied(applied: &Applied, like: &str, json: bool, out: &mut impl Write
 }
 
 fn try_apply(request: &ApplyRequest, client: &Client, config: Config) -> Result<Applied, ClientError> {
-    let mut proposal = proposal(&request.file, declared(config), "apply", request.without_host.clone());
-    proposal.expected = request.against;
+    let mut proposal =
+        proposal(&request.file, declared(config), "apply", request.publishing.without_host.clone());
+    proposal.expected = request.publishing.against;
     publish(client, proposal)
 }
 

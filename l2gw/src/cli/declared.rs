@@ -263,8 +263,7 @@ fn texts(values: &[impl fmt::Display]) -> Option<Word> {
 }
 
 fn time(duration: Duration) -> Word {
-    let (seconds, rest) = (duration.as_secs(), duration.subsec_nanos());
-    text(if rest == 0 { format!("{seconds}s") } else { format!("{}ms", duration.as_millis()) })
+    text(vlan::time::written(duration))
 }
 
 impl fmt::Display for Word {

@@ -18,7 +18,7 @@ pub(super) fn rollback(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<u8> {
-    let at = &request.at;
+    let at = &request.publishing.at;
     match try_rollback(request, &Client::new(&at.socket)) {
         Ok(applied) => {
             let like = format!("revision {} was", request.revision);
@@ -31,11 +31,11 @@ pub(super) fn rollback(
 fn try_rollback(request: &RollbackRequest, client: &Client) -> Result<Applied, ClientError> {
     let earlier: Published = client.read(&format!("/v1/revisions/{}", request.revision))?;
     let proposal = Proposal {
-        expected: request.against,
+        expected: request.publishing.against,
         topology: earlier.topology,
         author: String::new(),
         note: format!("rollback to revision {}", request.revision),
-        without_hosts: request.without_host.clone(),
+        without_hosts: request.publishing.without_host.clone(),
         file: None,
     };
     publish(client, proposal)

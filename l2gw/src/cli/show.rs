@@ -369,6 +369,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_revision_that_is_not_taken_stands_in_the_status() {
+        let status = |unread: serde_json::Value| {
+            let mut status = serde_json::json!({"host": "gw1", "revision": 3, "settled": true, "datapath": "ovs",
+                "ports_up": 1, "ports": 1, "down": [], "addresses": 0, "flows": 0, "outstanding": 0});
+            status["unread"] = unread;
+            let mut out = Vec::new();
+            print_status(&serde_json::from_value(status).unwrap(), &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(status(serde_json::Value::Null).lines().count(), 2);
+        let said = status(serde_json::json!({"revision": 4, "why": "shard x is cut"}));
+        assert_eq!(
+            said.lines().nth(1),
+            Some("revision 4 is not taken, the one in force stays: shard x is cut")
+        );
+    }
+
+    #[test]
     fn a_long_list_is_cut_and_says_so() {
         let list = |count: usize| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>();
         assert_eq!(some(&list(0)), "");

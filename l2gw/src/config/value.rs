@@ -71,7 +71,7 @@ pub(super) fn link(value: &Value<'_>) -> Reading<String> {
 /// A time such as `"300s"`: in `range`, or zero where `zero` says what that means.
 pub(super) fn duration(value: &Value<'_>, range: &DurationRange) -> Reading<Duration> {
     let written = text(value, &format!("a time such as {}", range.example))?;
-    let Some(duration) = parse_duration(written) else {
+    let Some(duration) = vlan::time::parse(written) else {
         let forms = "a whole number with ms, s, m, h or d";
         return refuse(
             value,
@@ -99,21 +99,6 @@ pub(super) struct DurationRange {
     pub(super) zero: Option<&'static str>,
     /// A value to show, in double quotes.
     pub(super) example: &'static str,
-}
-
-fn parse_duration(written: &str) -> Option<Duration> {
-    let digits = written.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u64 = written[..digits].parse().ok()?;
-    let milliseconds = match &written[digits..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    // A number too large for the clock is a time all the same, and refused as too long.
-    Some(Duration::from_millis(number.saturating_mul(milliseconds)))
 }
 
 /// A MAC address of a station: individual and not zero.
@@ -172,30 +157,4 @@ pub(super) fn distinct<'a, T: Copy + Eq + Hash>(
             refuse(element, format!("{} is in the list twice", quoted(element)))
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_a_unit() {
-        for (written, expected) in [
-            ("300s", Some(300_000)),
-            ("5m", Some(300_000)),
-            ("30d", Some(2_592_000_000)),
-            ("500ms", Some(500)),
-            ("0s", Some(0)),
-            ("99999999999999999d", Some(u64::MAX)),
-            ("300", None),
-            ("s", None),
-            ("-1s", None),
-            ("1.5s", None),
-            ("1 s", None),
-            ("", None),
-            ("5é", None),
-        ] {
-            assert_eq!(parse_duration(written), expected.map(Duration::from_millis), "{written}");
-        }
-    }
 }

@@ -250,6 +250,8 @@ fn the_socket_refuses_what_the_file_refuses() {
         |d| d["ports"][0]["macs"] = json!(["02:00:00:00:00:05"]),
         |d| d["trunks"][0]["macs"] = json!(["02:00:00:00:00:01"]),
         |d| d["bridges"]["dc1"]["ageing"] = json!("10s"),
+        |d| d["bridges"]["dc1"]["ageing"] = json!("5m"),
+        |d| d["trunks"][0]["vlans"] = json!([5, "8", "100-199"]),
     ] {
         let mut description = whole.clone();
         change(&mut description);

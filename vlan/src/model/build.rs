@@ -66,7 +66,6 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
         ports,
         fabrics: fabrics.names,
         warnings: Vec::new(),
-        host_numbers: Vec::new(),
         has_own_numbers: false,
     };
     topology.warnings = warnings::warnings(&topology);

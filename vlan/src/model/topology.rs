@@ -26,8 +26,6 @@ pub struct Topology {
     pub(super) chained: FxHashMap<(BridgeId, Vid, Vid), Spot>,
     pub(super) index: Index,
     pub(super) warnings: Vec<Mistake>,
-    /// The number of each host.
-    pub(super) host_numbers: Vec<u32>,
     pub(super) has_own_numbers: bool,
 }
 
@@ -160,8 +158,6 @@ impl Topology {
     }
 
     fn take_numbers(&mut self, numbers: &Numbers) {
-        let number_of = |host: &description::Host| numbers.hosts.get(&host.name).copied().unwrap_or_default();
-        self.host_numbers = self.description.hosts.iter().map(number_of).collect();
         if numbers.segments.is_empty() {
             return;
         }
@@ -174,11 +170,6 @@ impl Topology {
     /// Whether its numbers are its own, and others may be dealt out when it is published.
     pub fn has_own_numbers(&self) -> bool {
         self.has_own_numbers
-    }
-
-    /// The number of a host, from 1 up; 0 has none.
-    pub fn host_number(&self, host: HostId) -> u32 {
-        self.host_numbers.get(host.0 as usize).copied().unwrap_or_default()
     }
 
     /// What a segment is called, whatever its number.
@@ -209,7 +200,6 @@ impl Topology {
             chained: FxHashMap::default(),
             index: Index::default(),
             warnings: Vec::new(),
-            host_numbers: Vec::new(),
             has_own_numbers: false,
         }
     }

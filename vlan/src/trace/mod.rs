@@ -243,7 +243,8 @@ pub(crate) fn leaves_to_host(
 ) -> String {
     let host = &topology.hosts()[host.0 as usize].name;
     let is_provisional = topology.has_own_numbers() && vni >= FIRST_DEALT_VNI;
-    let provisional = if is_provisional { " (a number for now: apply deals it out)" } else { "" };
+    let provisional =
+        if is_provisional { " (provisional: the number is dealt out with the revision)" } else { "" };
     format!(
         "one copy is meant for host {host} by VXLAN {vni}{provisional}, which this version does not send: {}",
         changed(header, edit)

@@ -1,5 +1,6 @@
 //! Windows, answers, and what a datagram of others does to them.
 
+use super::outbox::NLM_F_REQUEST;
 use super::*;
 use proptest::prelude::*;
 

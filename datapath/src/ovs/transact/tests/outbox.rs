@@ -1,5 +1,6 @@
 //! Where windows end, what is acknowledged, and what cannot be written.
 
+use super::super::outbox::{NLM_F_ACK, NLM_F_REQUEST, WINDOW};
 use super::super::*;
 
 /// One body for each, of this many bytes.
