@@ -37,7 +37,7 @@ impl Engine {
         StatusView {
             host: self.settings.host.clone(),
             revision: self.revision,
-            settled: self.revision > 0 && self.heritage.in_force.is_none(),
+            settled: self.revision > 0 && self.heritage.in_force.is_none() && self.book.is_fresh(),
             unread: self.unread.clone(),
             datapath: self.settings.datapath.clone(),
             ports_up,

@@ -194,6 +194,22 @@ fn the_status_names_a_few_of_the_ports_that_are_down() {
 }
 
 #[test]
+fn a_host_is_settled_when_no_flow_is_stale() {
+    let mut engine = Engine::new(Settings::new("gw1"));
+    engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
+    let description = Box::new(description(2));
+    engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
+    engine.handle(NOW, Input::Link(LinkEvent::All(vec![])));
+    assert!(engine.status(NOW).settled);
+    enter_flow(&mut engine, 1, 1);
+    assert!(engine.status(NOW).settled, "a flow that rests on what is so");
+    engine.book.spoil_all();
+    assert!(!engine.status(NOW).settled);
+    engine.handle(NOW, Input::Tick);
+    assert!(engine.status(NOW).settled);
+}
+
+#[test]
 fn a_port_with_thousands_of_vlans_in_its_drops_is_one_long_page() {
     let mut engine = engine(2, 0);
     for vid in 0..4_096 {
