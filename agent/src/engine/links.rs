@@ -256,7 +256,7 @@ impl Links {
     pub(super) fn want(&mut self, wanted: FxHashMap<String, PortId>, ports: usize) {
         self.wanted = wanted;
         self.is_news_of_bound = true;
-        self.standing = vec![Standing::default(); ports];
+        self.standing = vec![Standing::down(WhyNot::NotSeen); ports];
         self.port_of.clear();
         self.odd_mtus.clear();
         self.arriving.clear();
@@ -397,7 +397,7 @@ impl Links {
     }
 
     pub(super) fn standing(&self, port: PortId) -> Standing {
-        self.standing.get(port.0 as usize).cloned().unwrap_or_default()
+        self.standing.get(port.0 as usize).cloned().unwrap_or_else(|| Standing::down(WhyNot::NotSeen))
     }
 
     /// Writes down what has become of a port, and returns what it was.

@@ -44,6 +44,8 @@ impl Standing {
 /// Why a port does not forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WhyNot {
+    /// The host's links are not known yet.
+    NotSeen,
     /// It is another host's.
     Elsewhere,
     /// There is no link of its name.
@@ -86,6 +88,7 @@ impl Cause {
 impl fmt::Display for WhyNot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            WhyNot::NotSeen => "the host's links are still being read",
             WhyNot::Elsewhere => "on another host",
             WhyNot::NoLink => "no such link",
             WhyNot::Claimed(claim) => return claim.fmt(f),

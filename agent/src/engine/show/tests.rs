@@ -194,6 +194,20 @@ fn the_status_names_a_few_of_the_ports_that_are_down() {
 }
 
 #[test]
+fn no_port_is_up_while_the_hosts_links_are_being_read() {
+    let mut engine = Engine::new(Settings::new("gw1"));
+    engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
+    let description = Box::new(description(2));
+    engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
+    assert_eq!(engine.status(NOW).ports_up, 0);
+    let ports = pages::<PortView>(&engine, &Wanted::default());
+    let told = ports[0].rows.iter().map(|(_, port)| (port.state.as_str(), port.why.as_str()));
+    assert!(told.eq([("down", "the host's links are still being read"); 2]), "{ports:?}");
+    engine.handle(NOW, Input::Link(LinkEvent::All(vec![])));
+    assert_eq!(pages::<PortView>(&engine, &Wanted::default())[0].rows[0].1.why, "no such link");
+}
+
+#[test]
 fn a_host_is_settled_when_no_flow_is_stale() {
     let mut engine = Engine::new(Settings::new("gw1"));
     engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
