@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
-use crate::driver::Driver;
+use crate::driver::{Driver, NoDriver};
 use crate::engine::{Engine, Settings};
 use crate::input::{Input, SavedAddress};
 use crate::journal;
@@ -66,6 +66,15 @@ pub enum DaemonError {
     /// The record cannot be made.
     #[error("--record {0}")]
     Record(#[from] RecordError),
+}
+
+impl From<NoDriver> for DaemonError {
+    fn from(why: NoDriver) -> DaemonError {
+        match why {
+            NoDriver::Thread(error) => DaemonError::Thread(error),
+            NoDriver::Datapath(refusal) => DaemonError::Datapath(refusal),
+        }
+    }
 }
 
 fn advice(refusal: &Refusal) -> &'static str {

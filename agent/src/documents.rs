@@ -23,7 +23,8 @@ use std::collections::BTreeMap;
 use nsdb::ShardName;
 use serde_json::{Map, Value};
 use vlan::model::description::Description;
-use vlan::model::numbers::{Numbers, SegmentName};
+use vlan::model::numbers::Numbers;
+use vlan::model::segment::SegmentName;
 
 use crate::tree::{Tree, TreeMistake};
 use shard::{BridgeShard, HostShard, NumbersShard, Segment};

@@ -14,7 +14,6 @@ use std::thread::JoinHandle;
 use datapath::{FlowTable, Refusal};
 use tokio::sync::oneshot;
 
-use crate::daemon::DaemonError;
 use crate::engine::Engine;
 use crate::input::SavedAddress;
 use crate::runtime::{Opener, Runtime, Wiring};
@@ -34,6 +33,15 @@ pub(crate) struct Rest {
     is_to_go: oneshot::Sender<bool>,
 }
 
+/// Why there is none.
+#[derive(Debug)]
+pub(crate) enum NoDriver {
+    /// No thread is to be had.
+    Thread(std::io::Error),
+    /// The datapath cannot be opened.
+    Datapath(Refusal),
+}
+
 impl Driver {
     /// Opens the datapath in a new thread, in the network namespace of this one, and lets the runtime run there.
     ///
@@ -44,12 +52,12 @@ impl Driver {
         opener: impl Opener<D> + 'static,
         wiring: Wiring,
         saved: Vec<SavedAddress>,
-    ) -> Result<Driver, DaemonError> {
+    ) -> Result<Driver, NoDriver> {
         let (opened, is_open) = oneshot::channel();
         let (tell, ended) = oneshot::channel();
         let (is_to_go, word) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(DaemonError::Thread)?;
+        let runtime = runtime.map_err(NoDriver::Thread)?;
         let work = async move {
             let runtime = match Runtime::new(engine, opener, wiring).await {
                 Ok(runtime) => runtime,
@@ -65,10 +73,10 @@ impl Driver {
             if word.await == Ok(true) { datapath.teardown().await } else { Ok(()) }
         };
         let thread = std::thread::Builder::new().name("engine".to_owned());
-        let thread = thread.spawn(move || runtime.block_on(work)).map_err(DaemonError::Thread)?;
+        let thread = thread.spawn(move || runtime.block_on(work)).map_err(NoDriver::Thread)?;
         let rest = Rest { thread, is_to_go };
         match is_open.await {
-            Ok(opened) => opened.map(|()| Driver { ended, rest }).map_err(DaemonError::from),
+            Ok(opened) => opened.map(|()| Driver { ended, rest }).map_err(NoDriver::Datapath),
             Err(_) => rest.break_off(),
         }
     }

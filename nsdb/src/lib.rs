@@ -53,6 +53,7 @@
 //! ```
 
 mod addresses;
+mod again;
 mod backends;
 mod clock;
 mod digest;
@@ -72,6 +73,7 @@ mod store;
 pub use addresses::feed::{FeedLimits, FeedTail, Following, ProcessFeed};
 pub use addresses::record::{AddressKey, AddressRecord, HostId, Mac, Mobility, Presence, SegmentId};
 pub use addresses::{AddressFeed, FeedBatch, FeedError, FeedSnapshot};
+pub use again::reread_document;
 pub use clock::{Clock, ManualClock, MonotonicClock, WallTime};
 pub use documents::layout::LayoutError;
 pub use documents::publication::MAX_SHARD_BYTES;
@@ -87,7 +89,7 @@ pub use journal::{Journal, JournalError, MAX_ENTRY_BYTES};
 pub use local::{Local, LocalError, MAX_LOCAL_BYTES};
 pub use memory::Memory;
 pub use path::NameError;
-pub use reread::{Reread, reread, reread_document};
+pub use reread::{Reread, reread};
 pub use sessions::book::ProcessSessions;
 pub use sessions::lease::{Lease, LeaseToken, SessionId, SessionInfo};
 pub use sessions::{Sessions, SessionsError};

@@ -2,14 +2,11 @@
 //!
 //! Nothing here is used by a running program. It is public so that a fuzzer can reach the records without their being public.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
+use crate::again::expect_same;
 use crate::documents::layout::{decode_root, encode_root};
 use crate::documents::revision::Root;
 use crate::embedded::{reread_extent, reread_mark};
 use crate::journal::entry::NewEntry;
-use crate::schema;
 
 /// As which kinds of records bytes can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,28 +44,4 @@ pub fn reread(bytes: &[u8]) -> Result<Reread, String> {
     reread_extent(bytes)?;
     reread_mark(bytes)?;
     Ok(found)
-}
-
-/// Reads bytes as a document of a caller's, of a version.
-///
-/// # Errors
-/// What came back as something else, or could not be written although it was read.
-pub fn reread_document<T>(version: u8, bytes: &[u8]) -> Result<Result<T, schema::SchemaError>, String>
-where
-    T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
-{
-    let document = match schema::decode::<T>(version, bytes) {
-        Ok(document) => document,
-        Err(error) => return Ok(Err(error)),
-    };
-    let again = schema::encode(version, &document).map_err(|error| format!("{document:?}: {error}"))?;
-    expect_same(&document, schema::decode(version, &again).ok())?;
-    Ok(Ok(document))
-}
-
-pub(crate) fn expect_same<T: PartialEq + std::fmt::Debug>(there: &T, again: Option<T>) -> Result<(), String> {
-    match again {
-        Some(again) if again == *there => Ok(()),
-        again => Err(format!("{there:?} came back as {again:?}")),
-    }
 }

@@ -8,7 +8,8 @@ use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
 use vlan::model::description::{
     Bridge, BridgeKind, Description, Host, Mode, Peering, Port, Redundancy, TrunkMode,
 };
-use vlan::model::numbers::{FIRST_DEALT_VNI, Numbers, SegmentName};
+use vlan::model::numbers::{FIRST_DEALT_VNI, Numbers};
+use vlan::model::segment::SegmentName;
 use vlan::model::topology::Topology;
 use vlan::tag::Tpid;
 use vlan::vid::Vid;

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use vlan::model::description::Description;
-use vlan::model::numbers::{Numbers, SegmentName};
+use vlan::model::numbers::Numbers;
+use vlan::model::segment::SegmentName;
 
 use super::DocumentError;
 use crate::door::unread::unknown_key;

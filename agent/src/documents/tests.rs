@@ -1,7 +1,7 @@
 //! Shards are canonical, of every format that was ever written, and say what they were made of.
 
 use vlan::model::description::{Bridge, BridgeKind, Flood, Host, Mode, Peering, Port, Redundancy, TrunkMode};
-use vlan::model::numbers::SegmentName;
+use vlan::model::segment::SegmentName;
 use vlan::model::topology::Topology;
 use vlan::tag::Tpid;
 use vlan::vid::{Vid, VidSet};

@@ -1,17 +1,14 @@
-//! Actions on real bytes.
+//! A frame between two ports: tags come off and go on, on real bytes.
 
 use vlan::frame::{ADDRESSES_LEN, rewrite};
 use vlan::tag::{Tag, Tpid};
 
-use super::host::{Host, wire_payload};
-use crate::flow::Action;
 use crate::padding::MIN_FRAME;
-use crate::port::VportNo;
 
 /// A frame between two ports.
 #[derive(Debug, Clone)]
 pub(super) struct InFlight {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// DEI of the tags that came off and were not replaced, the last on top.
     popped_dei: Vec<bool>,
     was_popped: bool,
@@ -54,38 +51,6 @@ impl InFlight {
             bytes.resize(MIN_FRAME, 0);
         }
         bytes
-    }
-}
-
-impl Host {
-    /// Carries out actions, in order, until a meter stops them.
-    pub(super) fn act(&mut self, mut frame: InFlight, actions: &[Action]) {
-        for action in actions {
-            match action {
-                Action::Output(vport) => self.output(*vport, &frame),
-                Action::PushTag(tag) => frame.push(*tag, self.options.keeps_dei),
-                Action::PopTag => {
-                    if !frame.pop() {
-                        self.faults.push("pop of a tag that is not there".to_owned());
-                    }
-                }
-                Action::Meter(id) => {
-                    if !self.passes(*id) {
-                        return;
-                    }
-                }
-                Action::Clone(actions) => self.act(frame.clone(), actions),
-                Action::IfFits { mtu, fits, longer } => {
-                    let is_longer = wire_payload(&frame.bytes) > *mtu as usize;
-                    self.act(frame.clone(), if is_longer { longer } else { fits });
-                }
-            }
-        }
-    }
-
-    pub(super) fn output(&mut self, vport: VportNo, frame: &InFlight) {
-        let bytes = frame.finish(self.options.pads);
-        self.transmit(vport, bytes);
     }
 }
 

@@ -9,6 +9,7 @@ use vlan::time::Instant;
 
 use super::actions::InFlight;
 use super::kernel::Kernel;
+use super::length::{ETHERNET_HEADER, wire_payload};
 use super::meter::Meter;
 use crate::flow::{FlowChange, MeterId, MeterRate};
 use crate::padding::pad_for;
@@ -371,15 +372,6 @@ impl Host {
     }
 }
 
-/// Bytes that count against the MTU: a first tag is free, as in the kernel (net/openvswitch/vport.c, packet_length).
-pub(super) fn wire_payload(frame: &[u8]) -> usize {
-    let is_tagged = vlan::frame::Header::parse(frame).is_ok_and(|header| !header.tags.is_empty());
-    let tag = if is_tagged { vlan::tag::Tag::LEN } else { 0 };
-    frame.len().saturating_sub(ETHERNET_HEADER + tag)
-}
-
-/// Destination, source and EtherType (802.3 3.1.1).
-pub(super) const ETHERNET_HEADER: usize = 14;
 /// What fits into one netlink attribute with its header.
 const LONGEST_EXECUTED: usize = 65_531;
 /// Frames that wait to be looked at on one link; more are dropped, as by a full queue.

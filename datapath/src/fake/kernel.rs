@@ -9,8 +9,8 @@ use vlan::time::Instant;
 
 use super::SLICE;
 use super::flows::{Flows, opaque};
-use super::host::ETHERNET_HEADER;
 use super::learn::Learning;
+use super::length::ETHERNET_HEADER;
 use super::meter::Meter;
 use crate::flow::{Action, FlowKey, MeterId};
 use crate::port::{Link, Vport, VportNo, VportStats};

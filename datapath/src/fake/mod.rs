@@ -15,10 +15,12 @@
 //! there, and an output to no port are noted in [`FakeWire::faults`].
 
 mod actions;
+mod carry;
 mod flows;
 mod host;
 mod kernel;
 mod learn;
+mod length;
 mod meter;
 mod walk;
 mod wire;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::documents::collection::Sweep;
 use crate::documents::revision::Revision;
 use crate::documents::shard::ShardId;
-use crate::embedded::documents::{all_named, stored_root};
+use crate::embedded::roots::{all_named, stored_root};
 use crate::embedded::tables::{META, Reading, SHARDS, UNREFERENCED, Writing};
 use crate::error::StoreError;
 

@@ -1,22 +1,21 @@
 //! [`Documents`] in the file: shards and pages by id, the newest root in `meta`, those before it in `history`.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::ReadableTable;
 use tokio::sync::watch;
 
-use crate::documents::layout::{LayoutError, decode_page, decode_root};
 use crate::documents::publication::Publication;
 use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
 use crate::documents::shard::{ShardId, ShardName};
-use crate::documents::{Documents, DocumentsError, walk};
+use crate::documents::{Documents, DocumentsError};
 use crate::embedded::Embedded;
 use crate::embedded::collect::{self, Moment};
 use crate::embedded::file::mark_format;
-use crate::embedded::tables::{HISTORY, META, Reading, SHARDS, Sealed, UNREFERENCED, Writing};
+use crate::embedded::roots::{MISSING, ROOT_KEY, all_named, kept_roots, load, root_in, stored_root};
+use crate::embedded::tables::{HISTORY, META, SHARDS, UNREFERENCED, Writing};
 use crate::error::StoreError;
 
 impl Documents for Embedded {
@@ -95,67 +94,6 @@ impl Documents for Embedded {
     }
 }
 
-/// The root in `meta`, if any was ever published.
-pub(super) fn stored_root<T>(meta: &Sealed<'_, T>) -> Result<Option<Root>, StoreError>
-where
-    T: ReadableTable<&'static [u8], &'static [u8]>,
-{
-    root_in(meta, ROOT_KEY)
-}
-
-fn root_in<T>(table: &Sealed<'_, T>, key: &[u8]) -> Result<Option<Root>, StoreError>
-where
-    T: ReadableTable<&'static [u8], &'static [u8]>,
-{
-    let Some(bytes) = table.load(key)? else { return Ok(None) };
-    decode_root(&bytes).map(Some).map_err(|error| unusable(table, key, error))
-}
-
-/// The newest root and those before it.
-fn kept_roots(reading: &Reading<'_>) -> Result<Vec<Root>, StoreError> {
-    let mut roots = Vec::from_iter(stored_root(&reading.table(META)?)?);
-    let history = reading.table(HISTORY)?;
-    for key in history.keys_while(&[], |_| true)? {
-        roots.extend(root_in(&history, &key)?);
-    }
-    Ok(roots)
-}
-
-/// The ids of every page and shard that a kept revision names.
-pub(super) fn all_named(reading: &Reading<'_>) -> Result<BTreeSet<ShardId>, StoreError> {
-    let roots = kept_roots(reading)?;
-    let contents = reading.table(SHARDS)?;
-    walk::named(&roots, |page, depth| {
-        let key = page.as_bytes();
-        let bytes = load(&contents, page)?.ok_or_else(|| contents.damaged(key, MISSING))?;
-        decode_page(&bytes, depth).map_err(|error| unusable(&contents, key, error))
-    })
-}
-
-/// The document under `id`, if it is there; verified.
-fn load<T>(contents: &Sealed<'_, T>, id: ShardId) -> Result<Option<Vec<u8>>, StoreError>
-where
-    T: ReadableTable<&'static [u8], &'static [u8]>,
-{
-    match contents.load(id.as_bytes())? {
-        Some(content) if ShardId::of(&content) != id => {
-            Err(contents.damaged(id.as_bytes(), "its content has another hash"))
-        }
-        found => Ok(found),
-    }
-}
-
-/// A record that is whole, and that this version cannot use.
-fn unusable<T>(table: &Sealed<'_, T>, key: &[u8], error: LayoutError) -> StoreError
-where
-    T: ReadableTable<&'static [u8], &'static [u8]>,
-{
-    match error {
-        LayoutError::Newer { found } => table.newer(found),
-        error => table.damaged(key, error.to_string()),
-    }
-}
-
 fn publish(
     writing: &Writing<'_>,
     expected: Option<Revision>,
@@ -198,6 +136,3 @@ fn keep(writing: &Writing<'_>, old: Revision, bytes: &[u8], newest: Revision) ->
     }
     Ok(())
 }
-
-const ROOT_KEY: &[u8] = b"root";
-const MISSING: &str = "a revision that is kept names it, and it is missing";

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 
+use crate::again::reread_document;
 use crate::clock::WallTime;
 use crate::embedded::Embedded;
 use crate::embedded::tables::{JOURNAL, META, Reading, Sealed, Writing};
 use crate::error::StoreError;
 use crate::journal::entry::{ENTRY_OVERHEAD, Entry, EntryId, NewEntry, Query};
 use crate::journal::{Journal, JournalError, encode_all};
-use crate::reread::reread_document;
 use crate::schema;
 
 impl Journal for Embedded {

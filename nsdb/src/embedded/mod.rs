@@ -15,6 +15,7 @@ mod file;
 mod journal;
 mod local;
 mod mark;
+mod roots;
 mod tables;
 mod writer;
 
@@ -30,8 +31,8 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, MonotonicClock};
 use crate::documents::revision::Revision;
-use crate::embedded::documents::stored_root;
 use crate::embedded::file::StateFile;
+use crate::embedded::roots::stored_root;
 use crate::embedded::tables::{ALL, META};
 use crate::embedded::writer::Writer;
 use crate::error::StoreError;

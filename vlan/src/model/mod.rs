@@ -15,6 +15,7 @@ mod members;
 pub mod mistake;
 mod names;
 pub mod nearest;
+mod numbered;
 pub mod numbers;
 mod objects;
 pub mod port;

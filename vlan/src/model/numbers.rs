@@ -10,16 +10,14 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::description::BridgeKind;
 use crate::model::mistake::{Mistake, Place, Table};
+use crate::model::segment::SegmentName;
 use crate::model::topology::Topology;
 use crate::model::value::VNIS;
-use crate::vid::Vid;
 
 /// All numbers of a revision, and what is to be remembered of earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,18 +33,6 @@ pub struct Numbers {
     pub next_host: u32,
     /// The next VNI: all from [`FIRST_DEALT_VNI`] up to it have been dealt.
     pub next_vni: u32,
-}
-
-/// What a segment is called: its VUB, else the VLAN that it is of the bridge that reads the fewest tags of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SegmentName {
-    /// A bridge.
-    pub bridge: String,
-    /// Its VLAN; `None` on a VUB.
-    pub vid: Option<Vid>,
-    /// The next tag's VLAN, where that decides too.
-    pub inner: Option<Vid>,
 }
 
 impl Default for Numbers {
@@ -227,47 +213,6 @@ fn declared(topology: &Topology, number: u32) -> Option<(u32, usize)> {
 
 fn mistake(table: Table, index: usize, key: &'static str, text: String) -> Mistake {
     Mistake { place: Place { table, index, key }, text }
-}
-
-impl fmt::Display for SegmentName {
-    /// `vub8`, `dc1.8` for a VLAN, `dc1.8.5` with the next tag; no bridge's name has a dot.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.bridge)?;
-        [self.vid, self.inner].iter().flatten().try_for_each(|vid| write!(f, ".{vid}"))
-    }
-}
-
-impl FromStr for SegmentName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<SegmentName, String> {
-        let mut parts = text.split('.');
-        let bridge = parts.next().unwrap_or_default().to_owned();
-        let mut vid = || match parts.next() {
-            Some(part) => part.parse().ok().and_then(Vid::new).map(Some).ok_or_else(|| wrong(text)),
-            None => Ok(None),
-        };
-        let name = SegmentName { bridge, vid: vid()?, inner: vid()? };
-        if parts.next().is_some() || name.bridge.is_empty() { Err(wrong(text)) } else { Ok(name) }
-    }
-}
-
-fn wrong(text: &str) -> String {
-    format!("{text:?} is no segment's name, allowed are vub8, dc1.8 and dc1.8.5")
-}
-
-impl TryFrom<String> for SegmentName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<SegmentName, String> {
-        text.parse()
-    }
-}
-
-impl From<SegmentName> for String {
-    fn from(name: SegmentName) -> String {
-        name.to_string()
-    }
 }
 
 /// The first VNI that is dealt out: 2^23, the upper half of what RFC 7348 5 allows. What operators declare stays below.

@@ -5,11 +5,14 @@
 //! a VAB, both in an outer VAB. Going from one domain to a neighbour takes the outermost tag off or puts one on, so
 //! the tags that survive a way through the tree are as many as its lowest domain holds.
 
+use std::fmt;
+use std::str::FromStr;
+
 use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::model::id::{BridgeId, PortId};
-use crate::model::topology::Topology;
 use crate::vid::Vid;
 
 /// A compiled segment. Two cache lines, where it has few domains and members.
@@ -46,6 +49,18 @@ pub struct Member {
     pub port: PortId,
     /// Index of the domain.
     pub domain: u16,
+}
+
+/// What a segment is called: its VUB, else the VLAN that it is of the bridge that reads the fewest tags of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SegmentName {
+    /// A bridge.
+    pub bridge: String,
+    /// Its VLAN; `None` on a VUB.
+    pub vid: Option<Vid>,
+    /// The next tag's VLAN, where that decides too.
+    pub inner: Option<Vid>,
 }
 
 impl Domain {
@@ -98,12 +113,6 @@ impl Segment {
         &self.members[first..behind]
     }
 
-    /// The trunks among its members: of all ports they have the lowest identifiers.
-    pub fn trunk_members(&self, topology: &Topology) -> &[Member] {
-        let behind = self.members.partition_point(|member| topology.port(member.port).is_trunk);
-        &self.members[..behind]
-    }
-
     /// The domain with this index.
     pub fn domain(&self, index: u16) -> &Domain {
         &self.domains[usize::from(index)]
@@ -111,5 +120,46 @@ impl Segment {
 
     fn height(&self, index: u16) -> usize {
         self.domain(index).height()
+    }
+}
+
+impl fmt::Display for SegmentName {
+    /// `vub8`, `dc1.8` for a VLAN, `dc1.8.5` with the next tag; no bridge's name has a dot.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.bridge)?;
+        [self.vid, self.inner].iter().flatten().try_for_each(|vid| write!(f, ".{vid}"))
+    }
+}
+
+impl FromStr for SegmentName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SegmentName, String> {
+        let mut parts = text.split('.');
+        let bridge = parts.next().unwrap_or_default().to_owned();
+        let mut vid = || match parts.next() {
+            Some(part) => part.parse().ok().and_then(Vid::new).map(Some).ok_or_else(|| wrong(text)),
+            None => Ok(None),
+        };
+        let name = SegmentName { bridge, vid: vid()?, inner: vid()? };
+        if parts.next().is_some() || name.bridge.is_empty() { Err(wrong(text)) } else { Ok(name) }
+    }
+}
+
+fn wrong(text: &str) -> String {
+    format!("{text:?} is no segment's name, allowed are vub8, dc1.8 and dc1.8.5")
+}
+
+impl TryFrom<String> for SegmentName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<SegmentName, String> {
+        text.parse()
+    }
+}
+
+impl From<SegmentName> for String {
+    fn from(name: SegmentName) -> String {
+        name.to_string()
     }
 }

@@ -3,14 +3,12 @@
 use rustc_hash::FxHashMap;
 
 use crate::model::bridge::{Bridge, Kind};
-use crate::model::description::Description;
+use crate::model::description::{self, Description};
 use crate::model::id::{BridgeId, FabricId, HostId, PortId, SegmentId};
 use crate::model::index::Index;
 use crate::model::mistake::Mistake;
-use crate::model::numbers::{Numbers, SegmentName};
 use crate::model::port::Port;
-use crate::model::segment::{Member, Segment};
-use crate::model::{build, description};
+use crate::model::segment::{Member, Segment, SegmentName};
 use crate::vid::Vid;
 
 /// A checked, immutable topology. Identifiers index its lists.
@@ -135,38 +133,6 @@ pub struct Located {
 }
 
 impl Topology {
-    /// Checks a description as a whole and compiles it, with provisional numbers: as if it were the first that is published.
-    ///
-    /// # Errors
-    /// Every mistake there is, in the order of the description.
-    pub fn build(description: &Description) -> Result<Topology, Vec<Mistake>> {
-        let mut topology = build::build(description)?;
-        let numbers = Numbers::default().after(&topology)?;
-        topology.take_numbers(&numbers);
-        topology.has_own_numbers = true;
-        Ok(topology)
-    }
-
-    /// The same, with numbers that were dealt out to it: with [`Numbers::check`] it can be told whether there are enough.
-    ///
-    /// # Errors
-    /// As [`Topology::build`].
-    pub fn with_numbers(description: &Description, numbers: &Numbers) -> Result<Topology, Vec<Mistake>> {
-        let mut topology = build::build(description)?;
-        topology.take_numbers(numbers);
-        Ok(topology)
-    }
-
-    fn take_numbers(&mut self, numbers: &Numbers) {
-        if numbers.segments.is_empty() {
-            return;
-        }
-        for number in 0..self.segments.len() {
-            let vni = numbers.segments.get(&self.segment_name(number as u32));
-            self.segments[number].vni = vni.copied().unwrap_or_default();
-        }
-    }
-
     /// Whether its numbers are its own, and others may be dealt out when it is published.
     pub fn has_own_numbers(&self) -> bool {
         self.has_own_numbers
@@ -332,6 +298,14 @@ impl Topology {
             Place::Chain { inner, .. } => Some(inner),
             _ => None,
         }
+    }
+}
+
+impl Segment {
+    /// The trunks among its members: of all ports they have the lowest identifiers.
+    pub fn trunk_members(&self, topology: &Topology) -> &[Member] {
+        let behind = self.members.partition_point(|member| topology.port(member.port).is_trunk);
+        &self.members[..behind]
     }
 }
 
