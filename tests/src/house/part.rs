@@ -1,6 +1,7 @@
 //! What a part of the house measures: the code of a crate, or its tests.
 
 use super::budget::{Budget, Over, WHOLE};
+use super::files::{Circle, Files, Stateful};
 use super::reading::{Function, Reading};
 use super::source::TEST_CRATE;
 
@@ -35,7 +36,7 @@ impl Part {
             Kind::Tests if crate_name == TEST_CRATE => crate_name.to_owned(),
             Kind::Tests => format!("{crate_name}/tests"),
         };
-        let ruler = Ruler { name: &name, kind, files };
+        let ruler = Ruler { name: &name, kind, files, modules: Files::new(crate_name, files) };
         if ruler.lines() == 0 {
             return None;
         }
@@ -50,6 +51,7 @@ struct Ruler<'a> {
     name: &'a str,
     kind: Kind,
     files: &'a [Reading],
+    modules: Files<'a>,
 }
 
 impl Ruler<'_> {
@@ -67,6 +69,9 @@ impl Ruler<'_> {
             Budget::PublicItems => self.most(budget, self.public_items()),
             Budget::Undocumented => self.undocumented(),
             Budget::Unwrap => self.unwraps(),
+            Budget::Methods => self.most(budget, self.of_stateful(|found| found.methods)),
+            Budget::Fields => self.most(budget, self.of_stateful(|found| found.declared.fields)),
+            Budget::Circles => self.circles(),
         }
     }
 
@@ -156,6 +161,21 @@ impl Ruler<'_> {
         (got, over.into_iter().collect())
     }
 
+    fn of_stateful(&self, of: impl Fn(&Stateful) -> usize) -> Vec<Found<'_>> {
+        let found = self.modules.stateful().into_iter();
+        found
+            .map(|found| {
+                let (got, Stateful { path, declared, .. }) = (of(&found), found);
+                Found { path, item: &declared.name, line: declared.line, got }
+            })
+            .collect()
+    }
+
+    fn circles(&self) -> Measure {
+        let over: Vec<Over> = self.modules.circles().into_iter().map(over_of_circle).collect();
+        (over.len().to_string(), over)
+    }
+
     fn over_together(&self, budget: Budget, got: String) -> Over {
         Over { budget, path: self.name.to_owned(), item: WHOLE.to_owned(), line: None, got }
     }
@@ -176,6 +196,11 @@ impl Found<'_> {
     fn over(&self, budget: Budget, got: String) -> Over {
         Over { budget, path: self.path.to_owned(), item: self.item.to_owned(), line: Some(self.line), got }
     }
+}
+
+fn over_of_circle(Circle { one, other }: Circle) -> Over {
+    let got = format!("it names this at {}", other.1);
+    Found { path: one.0, item: other.0, line: one.1, got: 1 }.over(Budget::Circles, got)
 }
 
 fn whole(file: &Reading, got: usize) -> Found<'_> {

@@ -11,6 +11,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItem, Item, Signature, TraitItem, Visibility};
 
 use super::budget::WHOLE;
+use super::naming::Naming;
 
 /// A file of a crate.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Reading {
     pub functions: Vec<Function>,
     /// What it makes public, and the file itself.
     pub publics: Vec<Public>,
+    /// What it declares and names.
+    pub naming: Naming,
     /// The lines with an `unwrap` or `expect`, once each.
     pub unwraps: Vec<usize>,
     /// What stands behind `#[cfg(test)]`.
@@ -78,6 +81,7 @@ impl Reading {
             lines: text.lines().count(),
             functions: reader.functions,
             publics: reader.publics,
+            naming: Naming::of(&file, &reader.test_lines),
             unwraps,
             test_lines: reader.test_lines,
             test_modules: reader.test_modules,
