@@ -1,5 +1,5 @@
 # make demo and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
-.PHONY: install build check test test-smp demo house bench-kernel bench-uml bench-scale fuzz fmt clean
+.PHONY: install build check test test-slow test-smp demo house bench-kernel bench-uml bench-scale fuzz fmt clean
 
 install:
 	@tests/setup/install.sh
@@ -11,10 +11,14 @@ build: install
 check: install
 	@tests/setup/run-tests.sh check
 
-# Everything. A test that cannot run on this machine fails it, unless L2GW_ALLOW_SKIP=1.
+# Every test but the slow ones. A test that cannot run on this machine fails it, unless L2GW_ALLOW_SKIP=1.
 test: install
 	@tests/setup/captures.sh
 	@tests/setup/run-tests.sh test
+
+# The test targets that take over 20 s. With `make test` that is every test, once.
+test-slow: install
+	@tests/setup/run-tests.sh test-slow
 
 # The gateway, and what boots a test kernel for it where that is needed: no test is built.
 demo: install

@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Runs the stages of `make build`, `make check` or `make test` and says what each took. A stage that fails does not keep the
-# others from running, unless nothing can be built; the last line is the sum. For `make demo` it builds the demo's programs.
+# Runs the stages of `make build`, `make check`, `make test` or `make test-slow` and says what each took. A stage that fails does
+# not keep the others from running, unless nothing can be built; the last line is the sum. For `make demo` it builds the demo's
+# programs. `run-tests.sh targets` says which test target `make test` runs, and which `make test-slow`: each in one of them, once.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-. tests/setup/toolchain.sh
 
 mode=${1:-test}
-case $mode in build | check | test | demo) ;; *)
-  echo "run-tests.sh: unknown mode $mode: allowed are build, check, test and demo" >&2
+case $mode in build | check | test | test-slow | demo | targets) ;; *)
+  echo "run-tests.sh: unknown mode $mode: allowed are build, check, test, test-slow, demo and targets" >&2
   exit 64
   ;;
 esac
+
+# What takes over 20 s on two cores; `make test` leaves it to `make test-slow`.
+slow=" conformance kernel_attack kernel_backends kernel_restart mutants rows_backends simulation_engine "
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -40,6 +43,7 @@ finish() {
   echo
   echo "stage        seconds"
   printf '%s\n' "${rows[@]}"
+  [ "${#failed[@]}" -eq 0 ] || [ -z "${seeds:-}" ] || echo "the same cases again: $seeds make $mode"
   echo "make $mode: $passed passed, $broken failed, $skipped skipped, $ignored ignored, $SECONDS s${failed[*]:+; failed: ${failed[*]}}"
   [ "${#failed[@]}" -eq 0 ] || exit 1
   exit 0
@@ -49,9 +53,16 @@ sum() { # sum WORD: adds up "N WORD" over the result lines of all test binaries
   sed -n "s/^test result: .* \([0-9][0-9]*\) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# The test targets of a stage, as arguments of cargo: which stage a file in */tests/ belongs to shows in its name.
+# Which of `make test` and `make test-slow` runs a test target.
+speed_of() { # speed_of NAME
+  case $slow in *" $1 "*) echo test-slow ;; *) echo test ;; esac
+}
+
+# The test targets of a stage, as arguments of cargo: which stage a file in */tests/ belongs to shows in its name. `make check`
+# has those of `make test`.
 targets() { # targets STAGE [CRATE...]
-  local wanted=$1 file name stage_of
+  local wanted=$1 file name stage_of speed=$mode
+  [ "$speed" != check ] || speed=test
   shift
   for crate in "${@:-*}"; do
     for file in $crate/tests/*.rs; do
@@ -64,7 +75,7 @@ targets() { # targets STAGE [CRATE...]
         kernel*) stage_of=kernel ;;
         *) stage_of=unit ;;
       esac
-      [ "$stage_of" != "$wanted" ] || echo "--test $name"
+      [ "$stage_of $(speed_of "$name")" != "$wanted $speed" ] || echo "--test $name"
     done
   done | sort -u
 }
@@ -76,6 +87,23 @@ run_targets() { # run_targets STAGE THREADS
   # shellcheck disable=SC2086
   [ -z "$which" ] || stage "$1" "${cargo_test[@]}" $which -- --test-threads "$2"
 }
+
+if [ "$mode" = targets ]; then
+  for mode in test test-slow; do
+    for stage_name in unit conformance golden simulation kernel; do
+      targets "$stage_name" | sed "s/^--test/$mode/"
+    done
+  done
+  exit 0
+fi
+. tests/setup/toolchain.sh
+
+# Random cases begin where the commit says, so that every landing tries others and whoever has it repeats them. Given ones win.
+if commit=$(git rev-parse --verify --quiet HEAD 2>/dev/null); then
+  seed=$((16#${commit:0:12}))
+  export L2GW_SEED=${L2GW_SEED:-$seed} NSDB_SEED=${NSDB_SEED:-$seed} PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-$seed}
+  seeds="L2GW_SEED=$L2GW_SEED NSDB_SEED=$NSDB_SEED PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
+fi
 
 # What `make demo` runs. Also of the whole workspace: nearly all of it is then built for the tests as well.
 demo_programs=(--bin l2gw --bin lab-run --bin lab-init)
@@ -92,11 +120,12 @@ if [ "$mode" = demo ]; then
   echo "demo: 3. the network, and what is tried on it"
   exit 0
 fi
-[ "$mode" = build ] || stage fmt cargo fmt --all --check
+case $mode in check | test) stage fmt cargo fmt --all --check ;; esac
 stage build cargo build --locked --workspace --all-targets
 case " ${failed[*]} " in *" build "*) finish ;; esac
 [ "$mode" != build ] || finish
-stage clippy cargo clippy --locked --offline --workspace --all-targets -- -D warnings
+[ -z "${seeds:-}" ] || echo "== seeds: $seeds"
+[ "$mode" = test-slow ] || stage clippy cargo clippy --locked --offline --workspace --all-targets -- -D warnings
 
 if [ "$mode" = check ]; then
   # shellcheck disable=SC2046
@@ -104,10 +133,14 @@ if [ "$mode" = check ]; then
   finish
 fi
 
-# shellcheck disable=SC2046
-stage unit "${cargo_test[@]}" --lib --bins $(targets unit) -- --test-threads "$threads"
-stage doc "${cargo_test[@]}" --doc
-stage rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --locked --offline --workspace --no-deps
+if [ "$mode" = test ]; then
+  # shellcheck disable=SC2046
+  stage unit "${cargo_test[@]}" --lib --bins $(targets unit) -- --test-threads "$threads"
+  stage doc "${cargo_test[@]}" --doc
+  stage rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --locked --offline --workspace --no-deps
+else
+  run_targets unit "$threads"
+fi
 run_targets conformance "$threads"
 run_targets golden "$threads"
 run_targets simulation "$threads"

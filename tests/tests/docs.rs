@@ -15,6 +15,8 @@ use nsdb::{Embedded, EmbeddedOptions};
 
 #[path = "docs/cited.rs"]
 mod cited;
+#[path = "docs/stages.rs"]
+mod stages;
 
 #[test]
 fn every_drop_reason_has_its_line() {
@@ -118,7 +120,7 @@ fn the_defaults_of_files_and_sockets_are_the_codes() {
         panic!("run is another verb now")
     };
     let checked = l2gw::config::parse("README.md", &blocks(&text("README.md"), "toml")[0]).unwrap();
-    let l2gw::config::store::Nsdb::Embedded { path } = checked.nsdb else {
+    let agent::config::store::Nsdb::Embedded { path } = checked.nsdb else {
         panic!("the default store is another")
     };
     let page = text("docs/operations/daemon.md");
