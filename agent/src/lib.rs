@@ -12,6 +12,7 @@
 //! ```
 //!
 //! - [`life`] is a daemon from its first moment to its last: signals, log, start order, its own file; the programs that run one are thin.
+//! - [`reader`] reads files of TOML and finds every mistake in them at once; [`config`] is what such a file says of the store.
 //! - [`start`] and [`daemon`] open what is needed, start the tasks, and end them in order; [`supervise`] keeps the side tasks alive.
 //! - [`runtime`] is the one task that owns engine and datapath, on a thread of its own. Nothing needs a lock.
 //! - [`door`] is the one way by which a revision comes in; [`topology`] publishes and follows revisions; [`documents`] lays them out in
@@ -91,6 +92,7 @@
 pub mod admin;
 pub mod budget;
 pub mod clock;
+pub mod config;
 pub mod counters;
 pub mod daemon;
 pub mod documents;
@@ -105,6 +107,7 @@ pub mod list;
 pub mod lower;
 pub mod output;
 pub mod page;
+pub mod reader;
 pub mod reconcile;
 pub mod record;
 pub mod regular;

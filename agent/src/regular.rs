@@ -1,7 +1,7 @@
 //! Regular files that people name: opened so that none of them keeps the reader waiting, and what is said of one that cannot be read.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -23,6 +23,32 @@ pub fn open(path: &Path) -> Result<(File, Metadata), String> {
     let metadata = file.metadata().map_err(|error| unread(&error))?;
     must_be_regular(&metadata)?;
     Ok((file, metadata))
+}
+
+/// The bytes of the regular file at `path`, which may have `most` of them. Never waits for a writer, and opens no device.
+///
+/// # Errors
+/// What is to be said of the file, behind its name: `does not exist`, `is a device, allowed is a regular file`.
+pub fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    let (file, metadata) = open(path)?;
+    if metadata.len() > most {
+        return Err(too_large(metadata.len(), most));
+    }
+    read_bounded(file, most)
+}
+
+/// What `from` has, which may be `most` bytes. The size in an inode is not to be trusted: files of /proc say 0, and a file may grow.
+///
+/// # Errors
+/// What is to be said of it, behind its name.
+pub fn read_bounded(from: impl Read, most: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = from.take(most + 1).read_to_end(&mut bytes).map_err(|error| unread(&error))?;
+    if read as u64 > most { Err(too_large(read as u64, most)) } else { Ok(bytes) }
+}
+
+fn too_large(bytes: u64, most: u64) -> String {
+    format!("has {bytes} bytes or more, allowed are {most} ({} MiB)", most >> 20)
 }
 
 fn must_be_regular(metadata: &Metadata) -> Result<(), String> {

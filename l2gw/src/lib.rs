@@ -1,7 +1,7 @@
 //! The appliance: what an operator writes and types. The rest of a gateway is in crate `agent`.
 //!
-//! [`config`] reads the one TOML file: from bytes to a checked [`vlan::model::topology::Topology`], or to every mistake in it at once, each
-//! with its line and column. [`cli`] has the verbs:
+//! [`config`] reads the one TOML file, by [`agent::reader`]: from bytes to a checked [`vlan::model::topology::Topology`], or to every mistake
+//! in it at once, each with its line and column. [`cli`] has the verbs:
 //!
 //! | verbs | need |
 //! |---|---|
@@ -34,7 +34,7 @@
 //! let wrong = right.replace("link =", "lnik =");
 //! let problems = config::parse("gateway.toml", &wrong).unwrap_err().to_string();
 //! assert!(problems.contains("gateway.toml:11:1: ports.vm8.lnik:"), "{problems}");
-//! # Ok::<(), l2gw::config::finding::Problems>(())
+//! # Ok::<(), agent::reader::finding::Problems>(())
 //! ```
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use agent::reader::finding::{Finding, Problems, is_none};
 use serde::Serialize;
 use vlan::model::shown::printable;
 
 use crate::cli::{BAD_CONFIGURATION, DONE};
-use crate::config::finding::{Finding, Problems, is_none};
 use crate::config::{self, Config};
 
 /// Checks the file at `path`. Without mistakes: its warnings, then one line of summary, to `out`. With mistakes: every one, a line each,

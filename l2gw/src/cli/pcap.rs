@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::config::source::read_bytes;
+use agent::regular::read_bytes;
 
 /// The frames of a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]

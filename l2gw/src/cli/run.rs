@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use agent::budget::Rates;
+use agent::config::store::Nsdb;
 use agent::life::file::{Declared, FileSource};
 use agent::life::signals::Signals;
 use agent::life::{self, Failure, Life};
@@ -17,7 +18,6 @@ use crate::cli::failure::say;
 use crate::cli::host::{host_for, unknown};
 use crate::cli::offline::is_refused;
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
-use crate::config::store::Nsdb;
 use crate::config::{self, Config};
 
 /// Runs until SIGTERM or SIGINT. Everything in the file is checked before anything is opened.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use agent::regular::{read_bounded, read_bytes};
 use agent::view::{TraceOutput, TraceView};
 use vlan::addr::MacAddr;
 use vlan::designation::Designation;
@@ -22,7 +23,6 @@ use crate::cli::args::TraceRequest;
 use crate::cli::failure::{say, warn};
 use crate::cli::paste::{self, PasteError};
 use crate::cli::{DONE, FAILED, WRONG_USAGE, pcap};
-use crate::config::source::{read_bounded, read_bytes};
 
 /// Why a trace cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,23 +2,23 @@
 
 use std::collections::HashSet;
 
+use agent::config::store::{self, Stores};
+use agent::reader::draft::Drafts;
+use agent::reader::paths::{element_path, path_of};
+use agent::reader::position::Positions;
+use agent::reader::section::{Heading, Section, Value};
+use agent::reader::words::quoted_with_type;
 use toml::de::{DeTable, DeValue};
 use vlan::model::description::{BridgeKind, Description, Peering};
 use vlan::model::mistake::Table;
 use vlan::model::value;
 
-use super::draft::Drafts;
 use super::objects;
 use super::places::Places;
 use super::ports::{self, BridgeKinds};
-use super::position::Positions;
-use super::section::{Heading, Section, Value, path_of};
-use super::store::{self, Journal, Nsdb};
-use super::syntax::element_path;
-use super::words::quoted_with_type;
 
 /// What a file says, as far as it can be read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Document {
     /// Objects that could be read; peerings that could not are left out.
     pub(super) description: Description,
@@ -30,26 +30,28 @@ pub(super) struct Document {
     pub(super) unread: Vec<&'static str>,
     /// Where everything is.
     pub(super) places: Places,
-    /// `[nsdb]`.
-    pub(super) nsdb: Nsdb,
-    /// Whether there is no mistake in it.
-    pub(super) is_nsdb_clear: bool,
-    /// `[journal]`.
-    pub(super) journal: Journal,
+    /// `[nsdb]` and `[journal]`.
+    pub(super) stores: Stores,
 }
 
 /// Reads the tree of a file; mistakes go to `drafts`.
 pub(super) fn read(root: &DeTable<'_>, positions: &Positions<'_>, drafts: &mut Drafts) -> Document {
-    let mut document = Document::default();
-    let top = Section::open(root, heading("", 0, "the file", FILE_KEYS), drafts);
-    document.unread.extend(FILE_KEYS.iter().filter(|key| top.is_misspelt(key)));
+    let top = Section::open(root, Heading::plain("", 0, "the file", FILE_KEYS), drafts);
+    let unread = FILE_KEYS.iter().filter(|key| top.is_misspelt(key)).copied().collect();
+    let document = Document {
+        description: Description::default(),
+        vlans: Vec::new(),
+        is_peering_missing: false,
+        unread,
+        places: Places::default(),
+        stores: store::stores(root, drafts),
+    };
     let mut reader = Reader { root, positions, drafts, document, bridges: HashSet::new() };
     reader.hosts();
     reader.bridges();
     reader.vlans();
     reader.trunks();
     reader.ports();
-    reader.stores();
     reader.document
 }
 
@@ -134,17 +136,6 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn stores(&mut self) {
-        let before = self.drafts.count();
-        if let Some(mut section) = self.section("nsdb", "[nsdb]", store::NSDB_KEYS) {
-            self.document.nsdb = store::nsdb(&mut section);
-        }
-        self.document.is_nsdb_clear = self.drafts.count() == before;
-        if let Some(mut section) = self.section("journal", "[journal]", store::JOURNAL_KEYS) {
-            self.document.journal = store::journal(&mut section);
-        }
-    }
-
     fn bridge_kinds(&self) -> BridgeKinds {
         let bridges = self.document.description.bridges.iter().enumerate();
         let kind = |index, kind: &BridgeKind| {
@@ -216,22 +207,6 @@ impl<'a> Reader<'_, 'a> {
         entries
     }
 
-    fn section(
-        &mut self,
-        key: &'static str,
-        title: &'static str,
-        keys: &'static [&'static str],
-    ) -> Option<Section<'_, 'a>> {
-        let value = self.root.get(key)?;
-        let offset = value.span().start;
-        let DeValue::Table(table) = value.get_ref() else {
-            let text = format!("{}, allowed is {title}", quoted_with_type(value));
-            self.drafts.add(offset, key.to_owned(), text);
-            return None;
-        };
-        Some(Section::open(table, heading(key, offset, title, keys), self.drafts))
-    }
-
     /// A list, or one of its objects, that is something else altogether.
     fn unreadable(&mut self, table: Table, value: &Value<'_>, path: &str, title: &str) {
         if !self.document.unread.contains(&table.name()) {
@@ -240,10 +215,6 @@ impl<'a> Reader<'_, 'a> {
         let text = format!("{}, allowed is {title}", quoted_with_type(value));
         self.drafts.add(value.span().start, path.to_owned(), text);
     }
-}
-
-fn heading(path: &str, offset: usize, title: &'static str, keys: &'static [&'static str]) -> Heading {
-    Heading { path: path.to_owned(), offset, object: None, title, keys, foreign: &[] }
 }
 
 /// Sections and lists of the file.

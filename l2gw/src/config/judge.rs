@@ -5,14 +5,14 @@
 
 use std::collections::HashSet;
 
+use agent::config::store::Nsdb;
+use agent::reader::draft::{Drafts, Object};
 use vlan::model::description::{BridgeKind, Description, Mode, Port};
 use vlan::model::mistake::{Mistake, Place, Table};
 use vlan::model::topology::Topology;
 use vlan::model::value::quote;
 
 use super::document::Document;
-use super::draft::{Drafts, Object};
-use super::store::Nsdb;
 
 /// The topology, or the mistakes to tell with places in the file's lists. No topology and no mistakes either when
 /// `drafts` explain all that is wrong.
@@ -32,7 +32,8 @@ pub(super) fn judge(document: &Document, drafts: &Drafts) -> Result<Topology, Ve
 
 /// Ports on a second host, where the store is one host's own: nothing would go from one to the other.
 fn second_host(document: &Document) -> Option<Mistake> {
-    if !matches!(document.nsdb, Nsdb::Embedded { .. }) || !document.is_nsdb_clear {
+    let stores = &document.stores;
+    if !matches!(stores.nsdb, Nsdb::Embedded { .. }) || !stores.is_nsdb_clear {
         return None;
     }
     let description = &document.description;

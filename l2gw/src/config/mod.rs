@@ -1,45 +1,34 @@
 //! The configuration file: from its bytes to a checked topology, or to every mistake in it at once.
 //!
 //! ```text
-//! bytes ──source──► text ──syntax──► tree ──document──► Description ──judge──► Topology
-//!                                      └── each value read by section + value; mistakes kept as drafts ──► Problems
+//! bytes ──reader──► tree ──document──► Description ──judge──► Topology
+//!                     └── each value read by section + value; mistakes kept as drafts ──► Problems
 //! ```
+//! The reader is [`agent::reader`], and what the file says of stores is read by [`agent::config`]; here is what is about the topology.
 //! Each arrow can only narrow. A mistake of TOML's grammar ends the list; all others are collected, sorted by their
 //! place in the file, and one that merely follows from another is left out. Nothing but the file itself is opened.
 
-use std::collections::HashSet;
 use std::path::Path;
 
+use agent::config::store::{Journal, Nsdb};
+use agent::config::unrun::File;
+use agent::reader::finding::{Finding, Problems, first_in_order};
+use agent::reader::{self, Opened, source};
 use vlan::model::description::Description;
 use vlan::model::mistake::Mistake;
 use vlan::model::topology::Topology;
 
-use doubles::Double;
-use draft::Drafts;
-use finding::{Finding, Problems, first_in_order};
 use places::Places;
-use position::{Position, Positions};
-use store::{Journal, Nsdb};
 use unrun::Unrun;
 
+mod addresses;
 mod document;
-mod doubles;
-mod draft;
-pub mod finding;
 mod judge;
 mod objects;
 pub mod places;
 mod ports;
-pub mod position;
-mod scan;
-mod section;
-pub mod source;
-pub mod store;
-mod syntax;
 pub mod unrun;
-mod value;
 mod vids;
-mod words;
 
 /// A configuration without mistakes.
 #[derive(Debug, Clone)]
@@ -86,28 +75,15 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 /// # Errors
 /// Every mistake of the text; one if it is no TOML.
 pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
-    if let Some(too_much) = source::too_much(text) {
-        return Err(Problems::of_file(file, too_much));
+    let Opened { root, positions, mut drafts } = reader::open(file, text)?;
+    if root.is_empty() {
+        return Err(Problems::of_file(file, EMPTY.to_owned()));
     }
-    let positions = Positions::new(text);
-    let parsed = syntax::parse(text).map_err(|mistake| {
-        let position = positions.at(mistake.offset);
-        let Position { line, column } = position;
-        let finding = Finding { line, column, key: "syntax".to_owned(), text: mistake.text };
-        Problems::new(file, vec![finding], 0)
-    })?;
-    if parsed.root.is_empty() {
-        return Err(Problems::of_file(file, source::EMPTY.to_owned()));
-    }
-    let mut drafts = Drafts::new(doubled_tables(&parsed.doubles));
-    let document = document::read(&parsed.root, &positions, &mut drafts);
-    for Double { offset, path, text, .. } in parsed.doubles {
-        drafts.add_double(offset, path, text);
-    }
+    let document = document::read(&root, &positions, &mut drafts);
     match judge::judge(&document, &drafts) {
         Ok(topology) => {
-            let stores = (&document.nsdb, &document.journal);
-            let unrun = unrun::unrun(&parsed.root, &positions, stores, &document.description.hosts);
+            let looked_through = File { root: &root, positions: &positions };
+            let unrun = unrun::unrun(&looked_through, &document.stores, &document.description.hosts);
             Ok(config((file, text), document, topology, unrun))
         }
         Err(mistakes) => {
@@ -116,11 +92,6 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
             Err(Problems::new(file, findings, more))
         }
     }
-}
-
-/// The paths of tables that are in the file twice: their contents are mixed, so only that is told of them.
-fn doubled_tables(doubles: &[Double]) -> HashSet<String> {
-    doubles.iter().filter(|double| double.is_table).map(|double| double.path.clone()).collect()
 }
 
 fn config(
@@ -136,8 +107,8 @@ fn config(
         unrun,
         description: document.description,
         topology,
-        nsdb: document.nsdb,
-        journal: document.journal,
+        nsdb: document.stores.nsdb,
+        journal: document.stores.journal,
         places: document.places,
     }
 }
@@ -155,3 +126,6 @@ fn warnings(topology: &Topology, document: &document::Document, unrun: &[Unrun])
 fn findings(mistakes: &[Mistake], places: &Places) -> Vec<Finding> {
     mistakes.iter().map(|mistake| places.finding(mistake)).collect()
 }
+
+/// What is said of a file that declares nothing.
+const EMPTY: &str = "is empty, allowed is a configuration such as examples/gateway.example.toml";

@@ -1,5 +1,7 @@
 //! `[hosts.NAME]`, `[bridges.NAME]` and `[[vlans]]`.
 
+use agent::reader::section::{Reading, Section, Value, refuse};
+use agent::reader::value::{self, DurationRange};
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
 use vlan::model::description::{Bridge, BridgeKind, DatapathKind, Host, Peering, Redundancy};
 use vlan::model::value::{self as right, quote};
@@ -7,15 +9,14 @@ use vlan::model::words::Worded;
 use vlan::tag::Tpid;
 use vlan::vid::Vid;
 
-use super::section::{Reading, Section, Value, refuse};
-use super::value::{self, DurationRange};
+use super::addresses;
 use super::vids::{self, Span};
 
 /// Reads a host.
 pub(super) fn host(name: String, section: &mut Section<'_, '_>) -> Host {
     Host {
         name,
-        underlay: section.optional("underlay", value::machine_ip),
+        underlay: section.optional("underlay", addresses::machine_ip),
         datapath: section.optional("datapath", |v| value::choice(v, DatapathKind::WORDS)).unwrap_or_default(),
     }
 }

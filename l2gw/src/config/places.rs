@@ -1,11 +1,11 @@
 //! Where in the file each object and each of its keys is, so that what is said later about an object can name its line.
 
+use agent::reader::finding::Finding;
+use agent::reader::paths::path_of;
+use agent::reader::position::{Position, Positions};
+use agent::reader::section::Heading;
 use toml::de::DeTable;
 use vlan::model::mistake::{Mistake, Place, Table};
-
-use super::finding::Finding;
-use super::position::{Position, Positions};
-use super::section::{Heading, path_of};
 
 /// Positions of objects and their keys. Indices are those of the file's lists, which are the
 /// [`vlan::model::description::Description`]'s when the file has no mistake.

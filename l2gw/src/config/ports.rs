@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use agent::reader::section::{Reading, Section, Value, refuse};
+use agent::reader::value;
 use vlan::addr::MacAddr;
 use vlan::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm};
 use vlan::model::description::{
@@ -13,8 +15,7 @@ use vlan::model::value::{self as right, Range};
 use vlan::model::words::Worded;
 use vlan::tag::Pcp;
 
-use super::section::{Reading, Section, Value, refuse};
-use super::value;
+use super::addresses;
 use super::vids;
 
 /// Whether each bridge of the file is VLAN-aware, by name; `None` where its kind cannot be told.
@@ -86,7 +87,9 @@ fn port_of_shape(
         mode: keys.mode(),
         macs: keys.section.optional("macs", stations).unwrap_or_default(),
         shared_macs: keys.section.optional("shared-macs", stations).unwrap_or_default(),
-        ips: keys.of(IPS, |v| value::distinct(v, "of IP addresses", value::machine_ip)).unwrap_or_default(),
+        ips: keys
+            .of(IPS, |v| value::distinct(v, "of IP addresses", addresses::machine_ip))
+            .unwrap_or_default(),
         mac_limit: keys.limit(),
         on_limit: keys.section.optional("on-limit", |v| value::choice(v, OnLimit::WORDS)).unwrap_or_default(),
         priority_tags: keys.section.optional("priority-tags", value::flag).unwrap_or_default(),
@@ -199,7 +202,7 @@ fn bpdu_of_qinq(value: &Value<'_>) -> Reading<BpduPolicy> {
 }
 
 fn stations(value: &Value<'_>) -> Reading<Vec<MacAddr>> {
-    value::distinct(value, "of MAC addresses", value::station)
+    value::distinct(value, "of MAC addresses", addresses::station)
 }
 
 fn tags(value: &Value<'_>) -> Reading<TagPolicy> {

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use agent::reader::section::{Reading, Refusal, Value, refuse};
+use agent::reader::value;
+use agent::reader::words::{quoted, quoted_with_type};
 use toml::de::DeValue;
 use vlan::model::value::quote;
 use vlan::vid::{Vid, VidSet};
-
-use super::section::{Reading, Refusal, Value, refuse};
-use super::value;
-use super::words::{quoted, quoted_with_type};
 
 /// One VID, an integer.
 pub(super) fn vid(value: &Value<'_>) -> Reading<Vid> {

@@ -79,7 +79,7 @@ fn defaults_are_those_of_the_guide() {
         [&config.description.ports[0], &config.description.trunks[0]].map(|port| port.storm.unwrap());
     assert_eq!((storms[0].broadcast, storms[0].multicast, storms[0].unknown), (5, 0, 0));
     assert_eq!((storms[1].broadcast, storms[1].multicast, storms[1].unknown), (20_000, 20_000, 0));
-    assert_eq!(config.nsdb, config::store::Nsdb::Embedded { path: "/var/lib/l2gw".into() });
+    assert_eq!(config.nsdb, agent::config::store::Nsdb::Embedded { path: "/var/lib/l2gw".into() });
     assert_eq!(config.journal.keep.as_secs(), 30 * 86_400);
     assert_eq!(config.description.bridges[0].ageing.as_secs(), 300);
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
+use agent::reader::source;
 use l2gw::cli::BAD_CONFIGURATION;
-use l2gw::config;
 
 use crate::checked;
 
@@ -21,7 +21,7 @@ fn a_file_that_cannot_be_read_is_one_line() {
     fs::write(at("latin1"), b"[hosts.gw1]\n# caf\xe9\n").unwrap();
     fs::write(at("utf16"), b"\xff\xfe[\0").unwrap();
     fs::write(at("nul"), b"a = 1\0").unwrap();
-    fs::File::create(at("large")).unwrap().set_len(config::source::MAX_BYTES + 1).unwrap();
+    fs::File::create(at("large")).unwrap().set_len(source::MAX_BYTES + 1).unwrap();
     mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
     std::os::unix::fs::symlink(at("loop"), at("loop")).unwrap();

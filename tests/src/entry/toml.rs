@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use agent::reader::finding::Finding;
 use l2gw::cli::table;
-use l2gw::config::finding::Finding;
 use l2gw::config::{self, Config};
 use vlan::model::description::Description;
 use vlan::model::topology::Topology;

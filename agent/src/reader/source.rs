@@ -1,13 +1,11 @@
 //! A file's bytes or text, read so that no file can block, exhaust or confuse the reader.
 
-use std::io::Read;
 use std::path::Path;
-
-use agent::regular;
 
 use super::finding::{Finding, Problems};
 use super::position::Positions;
 use super::scan;
+use crate::regular;
 
 /// Most bytes that a configuration may have.
 pub const MAX_BYTES: u64 = 16 << 20;
@@ -16,16 +14,13 @@ pub const MAX_BYTES: u64 = 16 << 20;
 /// third of that.
 const MOST_VALUES: usize = 1 << 20;
 
-/// What is said of a file that declares nothing.
-pub(super) const EMPTY: &str = "is empty, allowed is a configuration such as examples/gateway.example.toml";
-
 /// The text of the file at `path`, without a byte order mark.
 ///
 /// # Errors
-/// One problem: missing, unreadable, not a regular file, over [`MAX_BYTES`], empty, or not UTF-8.
-pub(super) fn read(path: &Path) -> Result<String, Problems> {
+/// One problem: missing, unreadable, not a regular file, over [`MAX_BYTES`], or not UTF-8.
+pub fn read(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
-    let bytes = read_bytes(path, MAX_BYTES).map_err(|text| Problems::of_file(&file, text))?;
+    let bytes = regular::read_bytes(path, MAX_BYTES).map_err(|text| Problems::of_file(&file, text))?;
     text_of(bytes).map_err(|mistake| Problems::new(&file, vec![mistake], 0))
 }
 
@@ -38,36 +33,7 @@ pub(super) fn too_much(text: &str) -> Option<String> {
     (weight > MOST_VALUES).then_some(text)
 }
 
-/// The bytes of the regular file at `path`, which may have `most` of them. Never waits for a writer, and opens no device.
-///
-/// # Errors
-/// What is to be said of the file, behind its name: `does not exist`, `is a device, allowed is a regular file`.
-pub fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    let (file, metadata) = regular::open(path)?;
-    if metadata.len() > most {
-        return Err(too_large(metadata.len(), most));
-    }
-    read_bounded(file, most)
-}
-
-/// What `from` has, which may be `most` bytes. The size in an inode is not to be trusted: files of /proc say 0, and a file may grow.
-///
-/// # Errors
-/// What is to be said of it, behind its name.
-pub fn read_bounded(from: impl Read, most: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let read = from.take(most + 1).read_to_end(&mut bytes).map_err(|error| regular::unread(&error))?;
-    if read as u64 > most { Err(too_large(read as u64, most)) } else { Ok(bytes) }
-}
-
-fn too_large(bytes: u64, most: u64) -> String {
-    format!("has {bytes} bytes or more, allowed are {most} ({} MiB)", most >> 20)
-}
-
 fn text_of(bytes: Vec<u8>) -> Result<String, Finding> {
-    if bytes.is_empty() {
-        return Err(Finding::of_file(EMPTY.to_owned()));
-    }
     let text = String::from_utf8(bytes).map_err(|e| not_utf8(e.as_bytes(), e.utf8_error().valid_up_to()))?;
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use toml::de::DeTable;
 use vlan::model::shown::is_shown;
 use vlan::model::value::quote;
 
-use super::section::{Reading, Section, Value, refuse};
-use super::value::{self, DurationRange};
+use crate::reader::draft::Drafts;
+use crate::reader::section::{Reading, Section, Value, refuse};
+use crate::reader::value::{self, DurationRange};
 
 /// `[nsdb]`: where topology, sessions and addresses are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +82,30 @@ enum Where {
     Cluster,
 }
 
+/// What both sections say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stores {
+    /// `[nsdb]`.
+    pub nsdb: Nsdb,
+    /// Whether there is no mistake in it.
+    pub is_nsdb_clear: bool,
+    /// `[journal]`.
+    pub journal: Journal,
+}
+
+/// Reads both sections of a file; mistakes go to `drafts`.
+pub fn stores(root: &DeTable<'_>, drafts: &mut Drafts) -> Stores {
+    let before = drafts.count();
+    let section = Section::of_file(root, "nsdb", ("[nsdb]", NSDB_KEYS), drafts);
+    let nsdb = section.map(|mut section| nsdb(&mut section)).unwrap_or_default();
+    let is_nsdb_clear = drafts.count() == before;
+    let section = Section::of_file(root, "journal", ("[journal]", JOURNAL_KEYS), drafts);
+    let journal = section.map(|mut section| journal(&mut section)).unwrap_or_default();
+    Stores { nsdb, is_nsdb_clear, journal }
+}
+
 /// Reads `[nsdb]`.
-pub(super) fn nsdb(section: &mut Section<'_, '_>) -> Nsdb {
+fn nsdb(section: &mut Section<'_, '_>) -> Nsdb {
     let choices = [("embedded", Where::Here), ("zookeeper", Where::Cluster)];
     let backend = section.optional("backend", |v| value::choice(v, &choices));
     let chosen = if section.is_absent("backend") { Some(Where::Here) } else { backend };
@@ -104,7 +128,7 @@ pub(super) fn nsdb(section: &mut Section<'_, '_>) -> Nsdb {
 }
 
 /// Reads `[journal]`.
-pub(super) fn journal(section: &mut Section<'_, '_>) -> Journal {
+fn journal(section: &mut Section<'_, '_>) -> Journal {
     let choices = [("embedded", Where::Here), ("cassandra", Where::Cluster)];
     let backend = section.optional("backend", |v| value::choice(v, &choices));
     let chosen = if section.is_absent("backend") { Some(Where::Here) } else { backend };
@@ -218,9 +242,9 @@ pub const DEFAULT_KEYSPACE: &str = "l2gw";
 /// How long the journal keeps its entries.
 pub const DEFAULT_KEEP: Duration = Duration::from_secs(30 * DAY);
 /// Keys of `[nsdb]`.
-pub(super) const NSDB_KEYS: &[&str] = &["backend", "path", "servers", "root", "auth-file"];
+const NSDB_KEYS: &[&str] = &["backend", "path", "servers", "root", "auth-file"];
 /// Keys of `[journal]`.
-pub(super) const JOURNAL_KEYS: &[&str] = &["backend", "contact-points", "keyspace", "keep", "auth-file"];
+const JOURNAL_KEYS: &[&str] = &["backend", "contact-points", "keyspace", "keep", "auth-file"];
 const DAY: u64 = 86_400;
 /// The longest is well within a Cassandra TTL (20 years).
 const KEEP: DurationRange = DurationRange {

@@ -1,4 +1,4 @@
-//! What `l2gw check` says about a file: findings, their order and their two forms, lines and JSON.
+//! What is said about a file: findings, their order and their two forms, lines and JSON.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct Finding {
 
 impl Finding {
     /// A mistake about the file as a whole.
-    pub(super) fn of_file(text: String) -> Finding {
+    pub fn of_file(text: String) -> Finding {
         Finding { line: 0, column: 0, key: String::new(), text }
     }
 
@@ -54,13 +54,13 @@ pub struct Problems {
 
 impl Problems {
     /// Sorts the mistakes and drops those that are there twice; `more` are known only by their number.
-    pub(super) fn new(file: &str, mistakes: Vec<Finding>, more: usize) -> Problems {
+    pub fn new(file: &str, mistakes: Vec<Finding>, more: usize) -> Problems {
         let (mistakes, cut) = first_in_order(mistakes);
         Problems { file: file.to_owned(), mistakes, more: more + cut }
     }
 
     /// The one mistake of a file that cannot be read.
-    pub(super) fn of_file(file: &str, text: String) -> Problems {
+    pub fn of_file(file: &str, text: String) -> Problems {
         Problems { file: file.to_owned(), mistakes: vec![Finding::of_file(text)], more: 0 }
     }
 }
@@ -84,7 +84,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// By position, then key, then text, each once; and how many there are behind the first [`MOST_TOLD`].
-pub(super) fn first_in_order(mut findings: Vec<Finding>) -> (Vec<Finding>, usize) {
+pub fn first_in_order(mut findings: Vec<Finding>) -> (Vec<Finding>, usize) {
     findings.sort();
     findings.dedup();
     let more = findings.len().saturating_sub(MOST_TOLD);
@@ -93,12 +93,12 @@ pub(super) fn first_in_order(mut findings: Vec<Finding>) -> (Vec<Finding>, usize
 }
 
 /// Whether there is nothing more to be counted.
-pub(crate) fn is_none(more: &usize) -> bool {
+pub fn is_none(more: &usize) -> bool {
     *more == 0
 }
 
 /// Mistakes or warnings that are told; nobody mends more of them at once.
-pub(super) const MOST_TOLD: usize = 1_000;
+pub const MOST_TOLD: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

@@ -9,9 +9,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use vlan::model::value::quote;
 
+use super::paths::{element_path, path_of};
 use super::scan::{self, Kind, Statement};
-use super::section::path_of;
-use super::syntax::element_path;
 
 /// A key or a table that is there twice.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ pub struct Position {
 
 /// Finds positions in one text in bounded time each, also when the text is a single line of megabytes.
 #[derive(Debug)]
-pub(super) struct Positions<'a> {
+pub struct Positions<'a> {
     text: &'a str,
     /// The first character at or after each multiple of [`STEP`]: its offset and position.
     marks: Vec<(usize, Position)>,
@@ -19,7 +19,7 @@ pub(super) struct Positions<'a> {
 
 impl<'a> Positions<'a> {
     /// Reads `text` once.
-    pub(super) fn new(text: &'a str) -> Positions<'a> {
+    pub fn new(text: &'a str) -> Positions<'a> {
         let mut marks = Vec::with_capacity(text.len() / STEP + 1);
         let mut position = Position { line: 1, column: 1 };
         marks.push((0, position));
@@ -33,7 +33,7 @@ impl<'a> Positions<'a> {
     }
 
     /// The position of the character that starts at, or contains, byte `offset`; past the end, the end.
-    pub(super) fn at(&self, offset: usize) -> Position {
+    pub fn at(&self, offset: usize) -> Position {
         let mut mark = (offset / STEP).min(self.marks.len() - 1);
         // A mark stands on the first character at or after its multiple of STEP, which may be behind `offset`.
         if self.marks[mark].0 > offset {

@@ -1,7 +1,7 @@
 //! Mistakes while they are collected: by byte offset, with what they were about.
 //!
-//! A mistake *taints* its key: what `Topology::build` says later about the same key follows from it and would
-//! only be noise (see [`super::judge`]).
+//! A mistake *taints* its key: what is said later about the same key of the same object, by whoever compares objects, follows from it and
+//! would only be noise.
 
 use std::collections::{BinaryHeap, HashSet};
 
@@ -11,11 +11,11 @@ use super::finding::{Finding, MOST_TOLD};
 use super::position::Positions;
 
 /// An object of the file: its list and its index there, both as in the file.
-pub(super) type Object = (Table, usize);
+pub type Object = (Table, usize);
 
 /// The mistakes found so far: the first of them by their place, and how many there are.
 #[derive(Debug, Default)]
-pub(super) struct Drafts {
+pub struct Drafts {
     /// Those that will be told; the last of them on top.
     first: BinaryHeap<Draft>,
     count: usize,
@@ -33,19 +33,19 @@ struct Draft {
 
 impl Drafts {
     /// No mistakes so far; of the tables at the paths `doubled` (`bridges.dc1`) none will be taken.
-    pub(super) fn new(doubled: HashSet<String>) -> Drafts {
+    pub fn new(doubled: HashSet<String>) -> Drafts {
         Drafts { doubled, ..Drafts::default() }
     }
 
     /// Adds a mistake at byte `offset`.
-    pub(super) fn add(&mut self, offset: usize, key: String, text: String) {
+    pub fn add(&mut self, offset: usize, key: String, text: String) {
         if self.doubled.is_empty() || object_paths(&key).all(|path| !self.doubled.contains(path)) {
             self.add_double(offset, key, text);
         }
     }
 
     /// Adds a mistake also of a table that is in the file twice.
-    pub(super) fn add_double(&mut self, offset: usize, key: String, text: String) {
+    pub fn add_double(&mut self, offset: usize, key: String, text: String) {
         self.count += 1;
         if self.is_told(offset) {
             self.first.push(Draft { offset, key, text });
@@ -56,47 +56,47 @@ impl Drafts {
     }
 
     /// Whether a mistake at byte `offset` would be told by what is known so far; if not, only that there is one counts.
-    pub(super) fn is_told(&self, offset: usize) -> bool {
+    pub fn is_told(&self, offset: usize) -> bool {
         self.first.len() < MOST_TOLD || self.first.peek().is_some_and(|last| offset <= last.offset)
     }
 
     /// Counts a mistake that is not told.
-    pub(super) fn add_untold(&mut self) {
+    pub fn add_untold(&mut self) {
         self.count += 1;
     }
 
     /// Marks `key` of `object` as one about which nothing further is to be said.
-    pub(super) fn taint(&mut self, object: Object, key: &'static str) {
+    pub fn taint(&mut self, object: Object, key: &'static str) {
         self.tainted.insert((object, key));
     }
 
     /// The paths of tables that are in the file twice.
-    pub(super) fn doubled(&self) -> &HashSet<String> {
+    pub fn doubled(&self) -> &HashSet<String> {
         &self.doubled
     }
 
     /// How many mistakes there are.
-    pub(super) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count
     }
 
     /// Whether there is no mistake.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Whether one of `keys` of `object` has a mistake.
-    pub(super) fn is_tainted(&self, object: Object, keys: &[&'static str]) -> bool {
+    pub fn is_tainted(&self, object: Object, keys: &[&'static str]) -> bool {
         keys.iter().any(|key| self.tainted.contains(&(object, key)))
     }
 
     /// The objects with a mistake, some more than once.
-    pub(super) fn tainted_objects(&self) -> impl Iterator<Item = Object> + '_ {
+    pub fn tainted_objects(&self) -> impl Iterator<Item = Object> + '_ {
         self.tainted.iter().map(|(object, _)| *object)
     }
 
     /// The mistakes that are told, with lines and columns, not sorted; and how many more there are.
-    pub(super) fn into_findings(self, positions: &Positions<'_>) -> (Vec<Finding>, usize) {
+    pub fn into_findings(self, positions: &Positions<'_>) -> (Vec<Finding>, usize) {
         let finding = |draft: Draft| {
             let position = positions.at(draft.offset);
             Finding { line: position.line, column: position.column, key: draft.key, text: draft.text }

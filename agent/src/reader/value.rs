@@ -1,20 +1,18 @@
-//! Values of one key: numbers, words, names, times, addresses. Each reader says what is wrong in the words of
+//! Values of one key: numbers, words, names, times. Each reader says what is wrong in the words of
 //! the operator: the value, then what is allowed.
 
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use toml::de::DeValue;
-use vlan::addr::MacAddr;
 use vlan::model::value::{self as right, Range, quote};
 
 use super::section::{Reading, Value, refuse};
 use super::words::{either, quoted, quoted_with_type};
 
 /// Text of any content.
-pub(super) fn text<'a>(value: &'a Value<'a>, allowed: &str) -> Reading<&'a str> {
+pub fn text<'a>(value: &'a Value<'a>, allowed: &str) -> Reading<&'a str> {
     match value.get_ref() {
         DeValue::String(text) => Ok(text),
         _ => refuse(value, format!("{}, allowed is {allowed}", quoted_with_type(value))),
@@ -22,7 +20,7 @@ pub(super) fn text<'a>(value: &'a Value<'a>, allowed: &str) -> Reading<&'a str> 
 }
 
 /// `true` or `false`.
-pub(super) fn flag(value: &Value<'_>) -> Reading<bool> {
+pub fn flag(value: &Value<'_>) -> Reading<bool> {
     match value.get_ref() {
         DeValue::Boolean(flag) => Ok(*flag),
         _ => refuse(value, format!("{}, allowed is true or false", quoted_with_type(value))),
@@ -30,7 +28,7 @@ pub(super) fn flag(value: &Value<'_>) -> Reading<bool> {
 }
 
 /// A whole number that `range` allows.
-pub(super) fn whole(value: &Value<'_>, range: &Range) -> Reading<u32> {
+pub fn whole(value: &Value<'_>, range: &Range) -> Reading<u32> {
     let DeValue::Integer(number) = value.get_ref() else {
         return refuse(value, format!("{}, {}", quoted_with_type(value), range.allowed()));
     };
@@ -41,7 +39,7 @@ pub(super) fn whole(value: &Value<'_>, range: &Range) -> Reading<u32> {
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy>(value: &Value<'_>, choices: &[(&'static str, T)]) -> Reading<T> {
+pub fn choice<T: Copy>(value: &Value<'_>, choices: &[(&'static str, T)]) -> Reading<T> {
     let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
     let allowed = either(&words);
     let word = text(value, &allowed)?;
@@ -52,24 +50,24 @@ pub(super) fn choice<T: Copy>(value: &Value<'_>, choices: &[(&'static str, T)]) 
 }
 
 /// A name of an object.
-pub(super) fn name(value: &Value<'_>) -> Reading<String> {
+pub fn name(value: &Value<'_>) -> Reading<String> {
     let name = text(value, "a name, in double quotes")?;
     right::name(name).map(|()| name.to_owned()).or_else(|mistake| refuse(value, mistake))
 }
 
 /// A reference to an object by name. Whether there is such an object is judged across objects, with the nearest one.
-pub(super) fn reference(value: &Value<'_>) -> Reading<String> {
+pub fn reference(value: &Value<'_>) -> Reading<String> {
     text(value, "the name of an object, in double quotes").map(str::to_owned)
 }
 
 /// A netdev's name.
-pub(super) fn link(value: &Value<'_>) -> Reading<String> {
+pub fn link(value: &Value<'_>) -> Reading<String> {
     let link = text(value, "a link's name, in double quotes")?;
     right::link(link).map(|()| link.to_owned()).or_else(|mistake| refuse(value, mistake))
 }
 
 /// A time such as `"300s"`: in `range`, or zero where `zero` says what that means.
-pub(super) fn duration(value: &Value<'_>, range: &DurationRange) -> Reading<Duration> {
+pub fn duration(value: &Value<'_>, range: &DurationRange) -> Reading<Duration> {
     let written = text(value, &format!("a time such as {}", range.example))?;
     let Some(duration) = vlan::time::parse(written) else {
         let forms = "a whole number with ms, s, m, h or d";
@@ -90,41 +88,19 @@ pub(super) fn duration(value: &Value<'_>, range: &DurationRange) -> Reading<Dura
 
 /// Which times a key allows.
 #[derive(Debug)]
-pub(super) struct DurationRange {
+pub struct DurationRange {
     /// Shortest, as written and as meant.
-    pub(super) least: (&'static str, Duration),
+    pub least: (&'static str, Duration),
     /// Longest, as written and as meant.
-    pub(super) most: (&'static str, Duration),
+    pub most: (&'static str, Duration),
     /// What zero means, if it is allowed below `least`.
-    pub(super) zero: Option<&'static str>,
+    pub zero: Option<&'static str>,
     /// A value to show, in double quotes.
-    pub(super) example: &'static str,
-}
-
-/// A MAC address of a station: individual and not zero.
-pub(super) fn station(value: &Value<'_>) -> Reading<MacAddr> {
-    let written = text(value, "a MAC address such as \"52:54:00:00:00:01\"")?;
-    let Ok(mac) = written.parse::<MacAddr>() else {
-        let mistake = "is not a MAC address, allowed are six bytes such as \"52:54:00:00:00:01\"";
-        return refuse(value, format!("{} {mistake}", quote(written)));
-    };
-    right::station(mac)
-        .map(|()| mac)
-        .or_else(|mistake| refuse(value, format!("{} {mistake}", quote(written))))
-}
-
-/// An IP address that one machine can have on a network.
-pub(super) fn machine_ip(value: &Value<'_>) -> Reading<IpAddr> {
-    let written = text(value, "an IP address such as \"192.0.2.1\" or \"2001:db8::1\"")?;
-    let Ok(ip) = written.parse::<IpAddr>() else {
-        let mistake = "is not an IP address, allowed is one such as \"192.0.2.1\" or \"2001:db8::1\"";
-        return refuse(value, format!("{} {mistake}", quote(written)));
-    };
-    right::machine(ip).map(|()| ip).or_else(|mistake| refuse(value, format!("{} {mistake}", quote(written))))
+    pub example: &'static str,
 }
 
 /// A list: every element is read, all mistakes are kept.
-pub(super) fn list<'a, T>(
+pub fn list<'a, T>(
     value: &'a Value<'a>,
     allowed: &str,
     mut read: impl FnMut(&'a Value<'a>) -> Reading<T>,
@@ -143,7 +119,7 @@ pub(super) fn list<'a, T>(
 }
 
 /// A list in which nothing may be twice.
-pub(super) fn distinct<'a, T: Copy + Eq + Hash>(
+pub fn distinct<'a, T: Copy + Eq + Hash>(
     value: &'a Value<'a>,
     allowed: &str,
     mut read: impl FnMut(&'a Value<'a>) -> Reading<T>,

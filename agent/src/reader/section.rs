@@ -5,51 +5,59 @@
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-use super::draft::{Drafts, Object};
-use super::words;
 use vlan::model::nearest::nearest;
 
+use super::draft::{Drafts, Object};
+use super::paths::path_of;
+use super::words;
+
 /// A value of the file with its place.
-pub(super) type Value<'a> = Spanned<DeValue<'a>>;
+pub type Value<'a> = Spanned<DeValue<'a>>;
 
 /// What is wrong with a value, and where it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub struct Refusal {
     /// Byte offset.
-    pub(super) offset: usize,
+    pub offset: usize,
     /// Which value and what is allowed.
-    pub(super) text: String,
+    pub text: String,
 }
 
 /// A value read, or all that is wrong with it.
-pub(super) type Reading<T> = Result<T, Vec<Refusal>>;
+pub type Reading<T> = Result<T, Vec<Refusal>>;
 
 /// Refuses `value` as a whole.
-pub(super) fn refuse<T>(value: &Value<'_>, text: String) -> Reading<T> {
+pub fn refuse<T>(value: &Value<'_>, text: String) -> Reading<T> {
     Err(vec![Refusal { offset: value.span().start, text }])
 }
 
 /// Where a table is, and what it may hold.
 #[derive(Debug, Clone)]
-pub(super) struct Heading {
+pub struct Heading {
     /// Its path with the object's name: `trunks.leaf1`; empty for the file.
-    pub(super) path: String,
+    pub path: String,
     /// Byte offset of its header, where a missing key is reported.
-    pub(super) offset: usize,
+    pub offset: usize,
     /// The object it describes, if it is one of the topology's.
-    pub(super) object: Option<Object>,
+    pub object: Option<Object>,
     /// What it is called in messages: `[[trunks]]`.
-    pub(super) title: &'static str,
+    pub title: &'static str,
     /// Its keys, those included that only some kinds of the object have.
-    pub(super) keys: &'static [&'static str],
+    pub keys: &'static [&'static str],
     /// Keys of its neighbours, which get a better refusal than an unknown key.
-    pub(super) foreign: &'static [&'static str],
+    pub foreign: &'static [&'static str],
+}
+
+impl Heading {
+    /// Of a table that describes no object.
+    pub fn plain(path: &str, offset: usize, title: &'static str, keys: &'static [&'static str]) -> Heading {
+        Heading { path: path.to_owned(), offset, object: None, title, keys, foreign: &[] }
+    }
 }
 
 /// A table that is being read.
 #[derive(Debug)]
-pub(super) struct Section<'s, 'a> {
+pub struct Section<'s, 'a> {
     table: &'a DeTable<'a>,
     heading: Heading,
     misspelt: Vec<&'static str>,
@@ -58,7 +66,7 @@ pub(super) struct Section<'s, 'a> {
 
 impl<'s, 'a> Section<'s, 'a> {
     /// Opens a table and notes its unknown keys.
-    pub(super) fn open(table: &'a DeTable<'a>, heading: Heading, drafts: &'s mut Drafts) -> Section<'s, 'a> {
+    pub fn open(table: &'a DeTable<'a>, heading: Heading, drafts: &'s mut Drafts) -> Section<'s, 'a> {
         let mut section = Section { table, heading, misspelt: Vec::new(), drafts };
         for key in table.keys() {
             if !section.knows(key.get_ref()) {
@@ -68,8 +76,25 @@ impl<'s, 'a> Section<'s, 'a> {
         section
     }
 
+    /// Opens the section `[key]` of a file, if it is there; one that is no table is noted.
+    pub fn of_file(
+        root: &'a DeTable<'a>,
+        key: &'static str,
+        (title, keys): (&'static str, &'static [&'static str]),
+        drafts: &'s mut Drafts,
+    ) -> Option<Section<'s, 'a>> {
+        let value = root.get(key)?;
+        let offset = value.span().start;
+        let DeValue::Table(table) = value.get_ref() else {
+            let text = format!("{}, allowed is {title}", words::quoted_with_type(value));
+            drafts.add(offset, key.to_owned(), text);
+            return None;
+        };
+        Some(Section::open(table, Heading::plain(key, offset, title, keys), drafts))
+    }
+
     /// Reads `key` if it is there; `None` when it is absent or refused.
-    pub(super) fn optional<T>(
+    pub fn optional<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&'a Value<'a>) -> Reading<T>,
@@ -85,7 +110,7 @@ impl<'s, 'a> Section<'s, 'a> {
     }
 
     /// Reads `key`; when it is absent that is a mistake, and `meaning` says what was expected.
-    pub(super) fn required<T>(
+    pub fn required<T>(
         &mut self,
         key: &'static str,
         meaning: &str,
@@ -99,7 +124,7 @@ impl<'s, 'a> Section<'s, 'a> {
     }
 
     /// Reads `key` where it belongs, else refuses it if it is there: `why` says to what it belongs.
-    pub(super) fn optional_if<T>(
+    pub fn optional_if<T>(
         &mut self,
         belongs: bool,
         why: &str,
@@ -115,7 +140,7 @@ impl<'s, 'a> Section<'s, 'a> {
     }
 
     /// The table that is the value of `key`, opened.
-    pub(super) fn nested(
+    pub fn nested(
         &mut self,
         key: &'static str,
         title: &'static str,
@@ -129,29 +154,29 @@ impl<'s, 'a> Section<'s, 'a> {
             return None;
         };
         let path = path_of(&self.heading.path, key);
-        let heading = Heading { path, offset: value.span().start, object: None, title, keys, foreign: &[] };
+        let heading = Heading::plain(&path, value.span().start, title, keys);
         Some(Section::open(table, heading, self.drafts))
     }
 
     /// Refuses `key` if it is there: `why` says to what it belongs.
-    pub(super) fn refuse_present(&mut self, key: &'static str, why: &str) {
+    pub fn refuse_present(&mut self, key: &'static str, why: &str) {
         let Some((at, value)) = self.table.get_key_value(key) else { return };
         let text = format!("{} has no use here: {why}", words::quoted(value));
         self.note(key, at.span().start, text);
     }
 
     /// Whether `key` is not there, not even misspelt.
-    pub(super) fn is_absent(&self, key: &str) -> bool {
+    pub fn is_absent(&self, key: &str) -> bool {
         !self.table.contains_key(key) && !self.is_misspelt(key)
     }
 
     /// The table's path.
-    pub(super) fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         &self.heading.path
     }
 
     /// Whether a key was found that most likely stands for `key`.
-    pub(super) fn is_misspelt(&self, key: &str) -> bool {
+    pub fn is_misspelt(&self, key: &str) -> bool {
         self.misspelt.contains(&key)
     }
 
@@ -184,10 +209,4 @@ impl<'s, 'a> Section<'s, 'a> {
             self.drafts.taint(object, key);
         }
     }
-}
-
-/// `path.key`, or `key` at the top of the file.
-pub(super) fn path_of(path: &str, key: &str) -> String {
-    let key = words::key_part(key);
-    if path.is_empty() { key } else { format!("{path}.{key}") }
 }

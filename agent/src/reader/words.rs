@@ -6,7 +6,7 @@ use vlan::model::shown::beginning;
 use vlan::model::value::quote;
 
 /// `value` as it stands in a message: short, on one line, text in double quotes.
-pub(super) fn quoted(value: &Spanned<DeValue<'_>>) -> String {
+pub fn quoted(value: &Spanned<DeValue<'_>>) -> String {
     match value.get_ref() {
         DeValue::String(text) => quote(text),
         DeValue::Integer(number) => beginning(&number.to_string(), LONGEST_QUOTE),
@@ -27,7 +27,7 @@ fn quoted_list(list: &DeArray<'_>) -> String {
 }
 
 /// `quoted` and, where that does not show it, the value's type: `"8" is text`.
-pub(super) fn quoted_with_type(value: &Spanned<DeValue<'_>>) -> String {
+pub fn quoted_with_type(value: &Spanned<DeValue<'_>>) -> String {
     let type_name = match value.get_ref() {
         DeValue::String(_) => "text",
         DeValue::Integer(_) => "an integer",
@@ -40,23 +40,13 @@ pub(super) fn quoted_with_type(value: &Spanned<DeValue<'_>>) -> String {
     format!("{} is {type_name}", quoted(value))
 }
 
-/// A part of a key path: bare where TOML allows it bare, else quoted.
-pub(super) fn key_part(name: &str) -> String {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !name.is_empty() && name.len() <= LONGEST_QUOTE && name.chars().all(is_bare) {
-        name.to_owned()
-    } else {
-        quote(name)
-    }
-}
-
 /// `"a"`, `"a" or "b"`, `"a", "b" or "c"`.
-pub(super) fn either(words: &[&str]) -> String {
+pub fn either(words: &[&str]) -> String {
     joined(words, "or")
 }
 
 /// `"a", "b" and "c"`.
-pub(super) fn all_of(words: &[&str]) -> String {
+pub fn all_of(words: &[&str]) -> String {
     joined(words, "and")
 }
 
@@ -70,7 +60,7 @@ fn joined(words: &[&str], last_with: &str) -> String {
 }
 
 /// Most characters of a value that a message repeats.
-const LONGEST_QUOTE: usize = 64;
+pub(super) const LONGEST_QUOTE: usize = 64;
 
 /// Most elements of a list that a message repeats.
 const LONGEST_LIST: usize = 8;

@@ -5,13 +5,11 @@
 
 use std::cell::OnceCell;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-use vlan::model::value::{self, quote};
+use toml::de::DeTable;
+use vlan::model::value::quote;
 
 use super::doubles::{self, Double};
 use super::scan;
-use super::words::key_part;
 
 /// A file's tree, and what is in it twice.
 #[derive(Debug)]
@@ -67,18 +65,6 @@ fn in_words(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().trim_end_matches(", expected nothing");
     let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!("{found}{message}")
-}
-
-/// The path of an element of the list at `path`: by its name if it has one, else by its number from 1.
-pub(super) fn element_path(path: &str, index: usize, element: &Spanned<DeValue<'_>>) -> String {
-    let name = match element.get_ref() {
-        DeValue::Table(table) => table.get("name").and_then(|name| name.get_ref().as_str()),
-        _ => None,
-    };
-    match name.filter(|name| value::name(name).is_ok()) {
-        Some(name) => format!("{path}.{}", key_part(name)),
-        None => format!("{path}.{}", index + 1),
-    }
 }
 
 /// What toml 1.2 says of a key or a table that is there twice.

@@ -1,0 +1,50 @@
+//! What is right in `[nsdb]` and `[journal]` and not run by this version: a check warns of it, and whoever would run the file refuses it, in
+//! the same words.
+
+use toml::de::{DeTable, DeValue};
+
+use super::store::{JournalBackend, Nsdb, Stores};
+use crate::reader::finding::Finding;
+use crate::reader::paths::path_of;
+use crate::reader::position::{Position, Positions};
+
+/// A file that is looked through for what this version does not run.
+#[derive(Debug, Clone, Copy)]
+pub struct File<'f, 'a> {
+    /// Its tree.
+    pub root: &'f DeTable<'a>,
+    /// Its lines.
+    pub positions: &'f Positions<'f>,
+}
+
+impl File<'_, '_> {
+    /// Everything in the two sections that this version does not run.
+    pub fn of_stores(&self, stores: &Stores) -> Vec<Finding> {
+        let mut all = Vec::new();
+        if matches!(stores.nsdb, Nsdb::ZooKeeper { .. }) {
+            all.push(self.finding(&["nsdb", "backend"], ("zookeeper", "\"embedded\" is")));
+        }
+        if matches!(stores.journal.backend, JournalBackend::Cassandra { .. }) {
+            all.push(self.finding(&["journal", "backend"], ("cassandra", "\"embedded\" is")));
+        }
+        all
+    }
+
+    /// The value of a key, which is not run; `instead` says which ones are.
+    pub fn finding(&self, keys: &[&str], (value, instead): (&str, &str)) -> Finding {
+        let Position { line, column } = self.position(keys).unwrap_or(Position { line: 0, column: 0 });
+        let key = keys.iter().fold(String::new(), |path, key| path_of(&path, key));
+        let text = format!("\"{value}\" is checked but not run by this version, {instead}");
+        Finding { line, column, key, text }
+    }
+
+    fn position(&self, keys: &[&str]) -> Option<Position> {
+        let (last, tables) = keys.split_last()?;
+        let mut table = self.root;
+        for key in tables {
+            let DeValue::Table(inner) = table.get(*key)?.get_ref() else { return None };
+            table = inner;
+        }
+        Some(self.positions.at(table.get(*last)?.span().start))
+    }
+}
