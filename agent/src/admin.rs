@@ -38,7 +38,7 @@ use tokio::sync::{mpsc, watch};
 use vlan::model::shown::beginning;
 use vlan::time::Instant;
 
-use crate::door::{Door, unread};
+use crate::door::{Door, body, unread};
 use crate::engine::Engine;
 use crate::engine::show::NoCommand;
 use crate::input::Command;
@@ -222,7 +222,11 @@ async fn events(State(admin): State<Admin>, asked: Result<Query<NewestEvents>, Q
         Ok(asked) => asked,
         Err(rejection) => return wrong_query(&rejection),
     };
-    match journal::read(&admin.store, newest.min(MAX_EVENTS)).await {
+    if newest > MAX_EVENTS {
+        let error = format!("newest is {newest}, allowed are at most {MAX_EVENTS}");
+        return failure(StatusCode::BAD_REQUEST, error);
+    }
+    match journal::read(&admin.store, newest).await {
         Ok(events) => Json(events).into_response(),
         Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
@@ -287,9 +291,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: AxumRequest, state: &S) -> Result<Body<T>, Response> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|rejection| rejected(rejection.status(), rejection.body_text()))?;
-        serde_json::from_slice(&bytes)
-            .map(Body)
-            .map_err(|error| failure(StatusCode::BAD_REQUEST, unread::in_words(&error)))
+        body::read("the body", &bytes).map(Body).map_err(|why| failure(StatusCode::BAD_REQUEST, why))
     }
 }
 

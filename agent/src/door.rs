@@ -21,7 +21,9 @@ use crate::door::taken::Taken;
 use crate::topology::{self, Authorship, TopologyError};
 use crate::tree::{Tree, TreeMistake};
 
+pub(crate) mod body;
 mod file;
+mod place;
 mod strict;
 mod taken;
 pub(crate) mod unread;
@@ -174,10 +176,7 @@ impl Door {
         let is_small = text.as_ref().len() <= SMALL;
         let read = move || {
             let no = |why: String| DoorError::Unreadable(format!("this is no proposal: {why}"));
-            let value = strict::read(text.as_ref()).map_err(|error| no(unread::in_words(&error)))?;
-            strict::check_objects(&value).map_err(no)?;
-            let proposal: Proposal =
-                serde_json::from_value(value).map_err(|error| no(unread::in_words(&error)))?;
+            let proposal: Proposal = body::read("the proposal", text.as_ref()).map_err(no)?;
             build(Proposal { author, ..proposal })
         };
         let checked = if is_small { read() } else { self.aside(read).await };

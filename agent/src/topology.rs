@@ -27,7 +27,7 @@ pub enum TopologyError {
     Document(#[from] DocumentError),
     /// Somebody else published in between.
     #[error(
-        "cannot apply: it was planned against revision {expected}, but revision {there} is there; run `l2gw plan` again"
+        "not published: it was made for revision {expected}, but revision {there} is there; look at it (`l2gw plan`, `l2gw show revisions`) and try again"
     )]
     Conflict {
         /// What the caller planned against; 0 for an empty store.

@@ -74,7 +74,7 @@ impl TreeMistake {
 }
 
 /// A name in a path; one that is none in quotation marks, since anything may be in it.
-fn called(name: &str) -> String {
+pub(crate) fn called(name: &str) -> String {
     match value::name(name) {
         Ok(()) => name.to_owned(),
         Err(_) => value::quote(name),

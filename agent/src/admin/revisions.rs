@@ -64,7 +64,9 @@ pub(super) async fn newest(State(admin): State<Admin>) -> Response {
 
 /// One of those that are kept.
 pub(super) async fn one(State(admin): State<Admin>, Path(number): Path<String>) -> Response {
-    let Some(revision) = number.parse().ok().and_then(Revision::new) else {
+    // `01` and `+1` would be a second name of the same.
+    let canonical = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number);
+    let Some(revision) = canonical.and_then(Revision::new) else {
         let number = vlan::model::value::quote(&number);
         return failure(
             StatusCode::BAD_REQUEST,

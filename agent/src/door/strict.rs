@@ -1,4 +1,4 @@
-//! JSON as a proposal has to be written: each key once, and an object where one belongs. Elsewhere the last of two keys would win without a
+//! JSON as a body has to be written: each key once, and an object where one belongs. Elsewhere the last of two keys would win without a
 //! word, and a list would be taken for an object by the order of its values.
 
 use std::fmt;
@@ -6,6 +6,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use vlan::model::value::quote;
+
+use super::place::element;
+use crate::tree::called;
 
 /// Reads a text.
 ///
@@ -15,16 +18,16 @@ pub(super) fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Strict>(text).map(|Strict(value)| value)
 }
 
-/// Whether everything of a proposal that is to be an object is one.
+/// Whether everything of a body that is to be an object is one. A reader would take a list for it, by the order of its values.
 ///
 /// # Errors
 /// What is not.
-pub(super) fn check_objects(proposal: &Value) -> Result<(), String> {
-    check("the proposal", proposal)?;
-    for key in ["file", "topology"] {
-        proposal.get(key).map_or(Ok(()), |value| check(key, value))?;
+pub(super) fn check_objects(what: &str, body: &Value) -> Result<(), String> {
+    check(what, body)?;
+    for key in ["file", "topology", "flush-addresses", "unblock"] {
+        body.get(key).map_or(Ok(()), |value| check(key, value))?;
     }
-    let Some(Value::Object(topology)) = proposal.get("topology") else { return Ok(()) };
+    let Some(Value::Object(topology)) = body.get("topology") else { return Ok(()) };
     for (name, value) in topology {
         match (name.as_str(), value) {
             ("hosts" | "bridges", value) => {
@@ -32,11 +35,11 @@ pub(super) fn check_objects(proposal: &Value) -> Result<(), String> {
                 let objects = value.as_object().into_iter().flatten();
                 objects
                     .into_iter()
-                    .try_for_each(|(key, object)| check(&format!("{name}.{}", quote(key)), object))?;
+                    .try_for_each(|(key, object)| check(&format!("{name}.{}", called(key)), object))?;
             }
             (_, Value::Array(list)) => {
-                for (number, object) in (1..).zip(list) {
-                    let path = format!("{name}.{number}");
+                for (index, object) in list.iter().enumerate() {
+                    let path = format!("{name}.{}", element(Some(object), index));
                     check(&path, object)?;
                     for key in ["storm", "flood", "translate"] {
                         object.get(key).map_or(Ok(()), |inner| check(&format!("{path}.{key}"), inner))?;

@@ -20,11 +20,20 @@ pub(crate) fn of_query(text: &str) -> String {
     // In front of it are what failed and, of a key that is known, that key.
     let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
     let unknown = text.find(UNKNOWN_KEY).map(|at| &text[at..]);
-    told(unknown.unwrap_or(text), "")
+    match unknown {
+        Some(unknown) => told(unknown, ""),
+        None => wrong_value(text).unwrap_or_else(|| told(text, "")),
+    }
 }
 
 fn told(text: &str, place: &str) -> String {
-    let Some(Unknown { what, word, known }) = Unknown::of(text) else { return beginning(text, LONGEST) };
+    let Some(Unknown { what, word, known }) = Unknown::of(text) else {
+        let text = text.strip_suffix(place).unwrap_or(text);
+        return match wrong_type(text).or_else(|| missing(text)) {
+            Some(told) => beginning(&told, LONGEST) + place,
+            None => beginning(text, LONGEST) + place,
+        };
+    };
     let allowed = match (nearest(word, known.iter().copied()), known.as_slice()) {
         (Some(meant), _) => format!("the nearest known one is {}", quote(meant)),
         (None, []) => "none is allowed here".to_owned(),
@@ -35,6 +44,57 @@ fn told(text: &str, place: &str) -> String {
         }
     };
     format!("{} is an unknown {what}{place}, {allowed}", quote(word))
+}
+
+/// What serde says of a value that is another than is asked for (`invalid_type`, `invalid_value` of `serde::de::Error`), in the words of the
+/// file instead of the compiler's.
+fn wrong_type(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "))?;
+    // What is allowed has no such words in it, what was given may.
+    let (given, allowed) = rest.rsplit_once(", expected ")?;
+    let given = match given.split_once(' ') {
+        Some(("string", text)) => format!("the string {text}"),
+        Some(("integer" | "boolean", value)) => value.trim_matches('`').to_owned(),
+        Some(("floating", rest)) => rest.trim_start_matches("point ").trim_matches('`').to_owned(),
+        _ if given == "sequence" => "a list".to_owned(),
+        _ if given == "map" => "an object".to_owned(),
+        _ => given.to_owned(),
+    };
+    let allowed = match allowed {
+        "u8" => up_to(u8::MAX.into()),
+        "u16" => up_to(u16::MAX.into()),
+        "u32" => up_to(u32::MAX.into()),
+        "u64" | "usize" => "a whole number from 0".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a map" => "an object".to_owned(),
+        other if other.starts_with("struct ") => "an object".to_owned(),
+        other => other.to_owned(),
+    };
+    Some(format!("{given} is given, allowed is {allowed}"))
+}
+
+fn up_to(most: u64) -> String {
+    format!("a whole number from 0 to {most}")
+}
+
+fn missing(text: &str) -> Option<String> {
+    let key = text.strip_prefix("missing field `")?.strip_suffix('`')?;
+    Some(format!("{} is missing", quote(key)))
+}
+
+/// What a query's reader says of a value that is none (`std::num::ParseIntError`, `std::str::ParseBoolError`).
+fn wrong_value(text: &str) -> Option<String> {
+    let (key, why) = text.split_once(": ")?;
+    let told = match why {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "allowed is a whole number from 0"
+        }
+        "number too large to fit in target type" => "the number is too large",
+        "provided string was not `true` or `false`" => "allowed is true or false",
+        _ => return None,
+    };
+    Some(format!("{key}: {told}"))
 }
 
 /// The key that is unknown, where that is what is wrong.
@@ -120,11 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_otherwise_is_told_as_it_is() {
-        assert_eq!(
-            said(r#"{"without_hosts":5}"#),
-            "invalid type: integer `5`, expected a sequence at line 1 column 18"
-        );
+    fn a_value_of_another_type_is_told_in_the_files_words() {
+        assert_eq!(said(r#"{"without_hosts":5}"#), "5 is given, allowed is a list at line 1 column 18");
         assert!(unknown_key(&serde_json::from_str::<Asked>("{}").unwrap_err()).is_none());
     }
 }

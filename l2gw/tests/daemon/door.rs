@@ -312,7 +312,8 @@ fn the_socket_refuses_a_key_that_is_there_twice_and_a_list_for_an_object() {
         (right.replace(r#""note":"""#, r#""note":"a","note":"b""#), "\\\"note\\\" is there twice"),
         (right.replace(r#"{"gw1":{}}"#, r#"{"gw1":[]}"#), "is a list, allowed is an object"),
         (right.replace(port, r#"["p","b","gw1","l"]"#), "ports.1 is a list"),
-        (right.replace(r#"{"unknown":true}"#, "[false]"), "ports.1.flood is a list"),
+        (right.replace(r#"{"unknown":true}"#, "[false]"), "ports.p.flood is a list"),
+        (right.replace(r#""link":"l""#, r#""link":"l","mtu":[9000]"#), "ports.p.mtu: "),
         (format!("[null,{{{host}}},\"\",[],null]"), "the proposal is a list"),
     ] {
         let (code, said) = post(&text);
@@ -367,11 +368,11 @@ fn what_was_planned_against_nothing_is_never_in_conflict() {
         }
         writers.into_iter().for_each(|writer| writer.join().unwrap());
     });
-    assert!(!gateway.log().contains("planned against"), "{}", gateway.log());
+    assert!(!gateway.log().contains("was made for"), "{}", gateway.log());
     assert_eq!(published(&gateway)["revision"], 71, "60 proposals, 10 signals and the file at the start");
     let (code, said) = propose(&gateway, &with_ageing(10), &json!({"expected": 70}));
     assert_eq!(code, 409);
-    assert!(said.contains("it was planned against revision 70, but revision 71 is there"), "{said}");
+    assert!(said.contains("it was made for revision 70, but revision 71 is there"), "{said}");
 }
 
 #[test]

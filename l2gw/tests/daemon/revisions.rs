@@ -75,7 +75,7 @@ fn what_cannot_be_gone_back_to_is_refused_and_changes_nothing() {
     for (words, code, what) in [
         (&["rollback", "9"][..], 64, "revision 9 is not kept; `l2gw show revisions` lists those that are"),
         (&["rollback", "0"], 64, "0"),
-        (&["rollback", "1", "--against", "1"], 1, "planned against revision 1, but revision 2 is there"),
+        (&["rollback", "1", "--against", "1"], 1, "made for revision 1, but revision 2 is there"),
         (&["rollback", "1", "--without-host", "gw1"], 78, "does not take away host \"gw1\""),
         (&["rollback", "one"], 64, "one"),
     ] {
@@ -88,6 +88,8 @@ fn what_cannot_be_gone_back_to_is_refused_and_changes_nothing() {
         ("/v1/revisions/1", 200),
         ("/v1/revisions/1x", 400),
         ("/v1/revisions/0", 400),
+        ("/v1/revisions/01", 400),
+        ("/v1/revisions/%2B1", 400),
         ("/v1/revisions/3", 404),
     ] {
         assert_eq!(gateway.http("GET", path, b"").0, code, "{path}");

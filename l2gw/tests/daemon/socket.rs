@@ -124,6 +124,8 @@ fn what_cannot_be_understood_is_told_so() {
         ("POST", "/v1/command", "{\"unblock\":{\"port\":\"leaf9\"}}", 404),
         ("POST", "/v1/command", "{\"flush-addresses\":{\"prot\":\"leaf1\"}}", 400),
         ("POST", "/v1/trace", "{\"port\":\"leaf1\",\"frame\":[1,2],\"learn\":1}", 400),
+        ("POST", "/v1/trace", "[\"leaf1\",[1,2]]", 400),
+        ("POST", "/v1/command", "{\"unblock\":[\"leaf1\"]}", 400),
         ("GET", "/v1/events?newst=5", "", 400),
         ("GET", "/v1/nothing", "", 404),
         ("GET", "/v1/events?newest=all", "", 400),
@@ -188,7 +190,7 @@ fn a_query_that_a_path_does_not_take_is_refused() {
             assert_eq!((code, said), (400, expected), "{method} {path}?{query}");
         }
     }
-    for path in ["/v1/status?", "/v1/topology", "/metrics?", "/v1/macs?limit=1", "/v1/events?newest=1"] {
+    for path in ["/v1/status?", "/v1/topology", "/metrics?", "/v1/macs?limit=1", "/v1/events?newest=10000"] {
         assert_eq!(gateway.http("GET", path, b"").0, 200, "{path}");
     }
     let lists = ["ports", "trunks", "bridges", "macs", "flows", "counters"];
@@ -199,7 +201,10 @@ fn a_query_that_a_path_does_not_take_is_refused() {
     }
     for (path, expected) in [
         ("/v1/macs?vlan=05", "vlan: \"05\" is no VLAN, allowed is 1 to 4094"),
-        ("/v1/macs?limit=99999999999999999999", "limit: number too large to fit in target type"),
+        ("/v1/macs?limit=99999999999999999999", "limit: the number is too large"),
+        ("/v1/macs?limit=-1", "limit: allowed is a whole number from 0"),
+        ("/v1/macs?down=yes", "down: allowed is true or false"),
+        ("/v1/events?newest=10001", "newest is 10001, allowed are at most 10000"),
         ("/v1/events?newst=5", "\"newst\" is an unknown key, the nearest known one is \"newest\""),
         (
             "/v1/macs?colour=red",

@@ -167,7 +167,7 @@ fn what_was_planned_against_an_older_revision_is_not_applied() {
     assert_eq!(said.code, 1);
     assert_eq!(
         said.err,
-        "l2gw: cannot apply: it was planned against revision 1, but revision 2 is there; run `l2gw plan` again\n"
+        "l2gw: not published: it was made for revision 1, but revision 2 is there; look at it (`l2gw plan`, `l2gw show revisions`) and try again\n"
     );
     assert_eq!(gateway.revision(), 2);
     assert_eq!(gateway.ask_about_file("apply", &["--against", "2"]).done(), "revision 3 is in force\n");
