@@ -43,6 +43,21 @@ fn a_new_vlan_writes_what_it_is_about_and_nothing_else() {
 }
 
 #[test]
+fn a_frame_to_its_own_port_is_dropped_for_that_whatever_would_keep_it_from_leaving() {
+    let chained = [
+        "bridge outer tpid 88a8",
+        "vlan outer 100 sw",
+        "port c1 outer access 100",
+        "port c2 outer access 100",
+    ];
+    let (_, mut gateway) = start(&[&GATEWAY[..], &chained].concat(), Options::default());
+    let to_itself = frame(station(1), station(1), Some(8), 0);
+    assert_eq!(gateway.send("c1", &to_itself).decision, "drop same-port");
+    let from_its_neighbour = frame(station(1), station(2), Some(8), 0);
+    assert_eq!(gateway.send("c2", &from_its_neighbour).decision, "drop native-hop");
+    gateway.check().unwrap();
+}
+#[test]
 fn what_was_written_is_not_written_again() {
     let mut gateway = start(&GATEWAY, Options::default()).1;
     let changes = gateway.changes;

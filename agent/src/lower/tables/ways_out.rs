@@ -59,10 +59,13 @@ impl WaysOut {
             let vid = segment.domain(member.domain).vid;
             plane.may_leave(port.group, to, vid, &mut |_| {})?;
             let wire = wire_of(to).ok_or(DropReason::PortDown)?;
-            let exit = exit(wire, &passage.departure(member)?);
-            // Whose port that is must be known still: the arrival port, which may share these ways out, drops for another reason.
-            let closed = egress_filter(port, to, None).map_err(Guard::Closed).err();
-            Ok(Exit { guard: closed.unwrap_or(exit.guard), ..exit })
+            let filtered = egress_filter(port, to, None);
+            match filtered.and_then(|()| passage.departure(member)) {
+                Ok(departure) => Ok(exit(wire, &departure)),
+                // Whose port that is must be known still: the arrival port, which may share these ways out, drops for another reason.
+                Err(why) if filtered.is_err() || to.group.is_none() => Ok(closed_exit(wire, why)),
+                Err(why) => Err(why),
+            }
         };
         let is_here = |member: &Member| plane.topology.port(member.port).host == plane.host;
         let here = segment.members.iter().copied().filter(is_here);
@@ -122,6 +125,12 @@ fn exit(wire: Wire, departure: &Departure<'_>) -> Exit {
         push: departure.push.iter().map(vlan).chain(priority_tag).collect(),
         guard: guard(&departure.guard),
     }
+}
+
+/// The way out by a port that no frame may take.
+fn closed_exit(wire: Wire, why: DropReason) -> Exit {
+    let Wire { vport, group } = wire;
+    Exit { vport, group, pop: 0, push: Vec::new(), guard: Guard::Closed(why) }
 }
 
 fn pcp(priority: Priority) -> PcpSource {
