@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::{Journal, JournalError, Kind, NameError, NewEntry, Query, Store, WallTime};
+use nsdb::{EntryKind, Journal, JournalError, NameError, NewEntry, Query, Store, WallTime};
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -41,7 +41,7 @@ fn entry(event: &Event) -> Option<NewEntry> {
 pub async fn read(store: &Store, newest: usize) -> Result<Vec<EventView>, JournalError> {
     let query = Query { kind: kind().ok(), newest, ..Query::default() };
     let entries = store.query(query).await?;
-    let view = |entry: nsdb::Entry| {
+    let view = |entry: nsdb::JournalEntry| {
         let event: Event = serde_json::from_slice(&entry.body).ok()?;
         Some(EventView { at_ms: entry.at.as_millis(), text: event.to_string(), event })
     };
@@ -58,8 +58,8 @@ pub async fn trim(store: Arc<Store>) {
     }
 }
 
-fn kind() -> Result<Kind, NameError> {
-    Kind::new("event")
+fn kind() -> Result<EntryKind, NameError> {
+    EntryKind::new("event")
 }
 
 /// Events written together: every port of a host may come up in one moment.

@@ -87,7 +87,7 @@ impl Socket {
     }
 
     /// A seat for a new connection; the one taken first is given up if there is none left.
-    fn seat(&mut self, stream: UnixStream) -> Seated {
+    fn seat(&mut self, stream: UnixStream) -> Connection {
         self.seats.retain(|seat| !seat.is_closed());
         if self.seats.len() >= SEATS
             && let Some(first) = self.seats.pop_front()
@@ -96,7 +96,7 @@ impl Socket {
         }
         let (seat, given_up) = oneshot::channel();
         self.seats.push_back(seat);
-        Seated { stream, given_up: Some(given_up), is_over: false, time_is_up: Box::pin(sleep(LONGEST)) }
+        Connection { stream, given_up: Some(given_up), is_over: false, time_is_up: Box::pin(sleep(LONGEST)) }
     }
 }
 
@@ -143,10 +143,10 @@ where
 }
 
 impl Listener for Socket {
-    type Io = Seated;
+    type Io = Connection;
     type Addr = Peer;
 
-    async fn accept(&mut self) -> (Seated, Peer) {
+    async fn accept(&mut self) -> (Connection, Peer) {
         let (stream, _) = Listener::accept(&mut self.listener).await;
         let user = stream.peer_cred().ok().map(|credentials| credentials.uid());
         (self.seat(stream), Peer { user })
@@ -159,7 +159,7 @@ impl Listener for Socket {
 
 /// A connection: fails once its seat is given up or its time is up.
 #[derive(Debug)]
-pub struct Seated {
+pub struct Connection {
     stream: UnixStream,
     /// Asked until it has answered: it may not be asked again.
     given_up: Option<oneshot::Receiver<()>>,
@@ -167,7 +167,7 @@ pub struct Seated {
     time_is_up: Pin<Box<Sleep>>,
 }
 
-impl Seated {
+impl Connection {
     /// Fails if the connection has to end, and wakes the caller when it has to.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if let Some(given_up) = &mut self.given_up
@@ -184,7 +184,7 @@ impl Seated {
     }
 }
 
-impl AsyncRead for Seated {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -195,7 +195,7 @@ impl AsyncRead for Seated {
     }
 }
 
-impl AsyncWrite for Seated {
+impl AsyncWrite for Connection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -14,7 +14,7 @@ use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
 use crate::documents::shard::{ShardId, ShardName};
 use crate::documents::{Documents, DocumentsError};
 use crate::embedded::Embedded;
-use crate::journal::entry::{Entry, EntryId, NewEntry, Query};
+use crate::journal::entry::{EntryId, JournalEntry, NewEntry, Query};
 use crate::journal::{Journal, JournalError};
 use crate::local::{Local, LocalError};
 use crate::memory::Memory;
@@ -166,7 +166,7 @@ macro_rules! pass_journal_on {
                 match self { $($held => $to.append(entries).await),+ }
             }
 
-            async fn query(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
+            async fn query(&self, query: Query) -> Result<Vec<JournalEntry>, JournalError> {
                 match self { $($held => $to.query(query).await),+ }
             }
 

@@ -13,7 +13,7 @@ use crate::documents::publication::Publication;
 use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
 use crate::documents::shard::{ShardId, ShardName};
 use crate::documents::{Documents, DocumentsError, walk};
-use crate::journal::entry::{ENTRY_OVERHEAD, Entry, EntryId, JournalLimits, NewEntry, Query};
+use crate::journal::entry::{ENTRY_OVERHEAD, EntryId, JournalEntry, JournalLimits, NewEntry, Query};
 use crate::journal::{Journal, JournalError, encode_all};
 use crate::local::{self, Local, LocalError};
 
@@ -143,14 +143,14 @@ struct Book {
     limits: JournalLimits,
     last: u64,
     bytes: u64,
-    entries: VecDeque<(Entry, u64)>,
+    entries: VecDeque<(JournalEntry, u64)>,
 }
 
 impl Book {
     fn append(&mut self, entry: NewEntry, length: usize) -> EntryId {
         self.last += 1;
         let (id, weight) = (EntryId(self.last), length as u64 + ENTRY_OVERHEAD);
-        self.entries.push_back((Entry::new(id, entry), weight));
+        self.entries.push_back((JournalEntry::new(id, entry), weight));
         self.bytes += weight;
         while self.bytes > self.limits.max_bytes {
             self.forget_first();
@@ -179,7 +179,7 @@ impl Journal for Memory {
         Ok(entries.into_iter().zip(lengths).map(|(entry, length)| book.append(entry, length)).collect())
     }
 
-    async fn query(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
+    async fn query(&self, query: Query) -> Result<Vec<JournalEntry>, JournalError> {
         let book = lock(&self.journal);
         let matching = book.entries.iter().rev().map(|(entry, _)| entry);
         let mut found: Vec<_> = matching

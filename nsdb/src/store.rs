@@ -34,9 +34,9 @@ pub struct StoreConfig {
     /// is one, wherever the rest is.
     pub state: Option<PathBuf>,
     /// Where revisions are.
-    pub documents: Place,
+    pub documents: StorePlace,
     /// Where the journal is.
-    pub journal: Place,
+    pub journal: StorePlace,
     /// How much journal is kept.
     pub journal_limits: JournalLimits,
     /// How many addresses are kept.
@@ -49,7 +49,7 @@ pub struct StoreConfig {
 
 /// Where a part of a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum StorePlace {
     /// In this process, with which it ends.
     Memory,
     /// In the state directory.
@@ -61,8 +61,8 @@ impl StoreConfig {
     pub fn in_memory() -> Self {
         Self {
             state: None,
-            documents: Place::Memory,
-            journal: Place::Memory,
+            documents: StorePlace::Memory,
+            journal: StorePlace::Memory,
             journal_limits: JournalLimits::default(),
             feed_limits: FeedLimits::default(),
             clock: Arc::new(MonotonicClock::default()),
@@ -74,8 +74,8 @@ impl StoreConfig {
     pub fn in_directory(state: impl Into<PathBuf>) -> Self {
         Self {
             state: Some(state.into()),
-            documents: Place::State,
-            journal: Place::State,
+            documents: StorePlace::State,
+            journal: StorePlace::State,
             ..Self::in_memory()
         }
     }
@@ -93,12 +93,12 @@ impl Store {
         let memory = Arc::new(Memory::with(Arc::clone(&clock), journal_limits));
         let in_state = |what| embedded.clone().ok_or(StoreError::NoDirectory { what });
         let documents_backend = match documents {
-            Place::Memory => DocumentsBackend::Memory(Arc::clone(&memory)),
-            Place::State => DocumentsBackend::Embedded(in_state("revisions")?),
+            StorePlace::Memory => DocumentsBackend::Memory(Arc::clone(&memory)),
+            StorePlace::State => DocumentsBackend::Embedded(in_state("revisions")?),
         };
         let journal_backend = match journal {
-            Place::Memory => JournalBackend::Memory(Arc::clone(&memory)),
-            Place::State => JournalBackend::Embedded(in_state("the journal")?),
+            StorePlace::Memory => JournalBackend::Memory(Arc::clone(&memory)),
+            StorePlace::State => JournalBackend::Embedded(in_state("the journal")?),
         };
         let last_number = embedded.as_ref().map_or(0, |embedded| embedded.last_number());
         let local_backend = embedded.map_or(LocalBackend::Memory(memory), LocalBackend::Embedded);
@@ -110,7 +110,7 @@ impl Store {
             addresses: Faulty::new(addresses_backend, faults.clone()),
             journal: Faulty::new(journal_backend, faults.clone()),
             local: Faulty::new(local_backend, faults),
-            is_of_one_host: documents == Place::State,
+            is_of_one_host: documents == StorePlace::State,
         })
     }
 

@@ -31,7 +31,7 @@ macro_rules! on_every_backend {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    crate::$cases::$case(crate::backends::$backend::bench()).await;
+                    crate::$cases::$case(crate::backends::$backend::fixture()).await;
                 }
             )*
         }

@@ -18,7 +18,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use nsdb::{
-    Change, Documents, Embedded, Journal, KEPT_REVISIONS, Kind, Local, NewEntry, ShardName, WallTime,
+    Change, Documents, Embedded, EntryKind, Journal, KEPT_REVISIONS, Local, NewEntry, ShardName, WallTime,
 };
 
 use crate::content::{Everything, open, read};
@@ -165,7 +165,7 @@ async fn append_for_ever(store: Arc<Embedded>, round: u64, task: u64) {
     for n in 0_u64.. {
         let body = format!("{round}-{task}-{n}");
         let entry = NewEntry {
-            kind: Kind::new("test").unwrap(),
+            kind: EntryKind::new("test").unwrap(),
             at: WallTime::from_millis(n),
             body: body.clone().into_bytes(),
         };

@@ -13,7 +13,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::Mode;
-use nsdb::{Journal, Kind, Local, NewEntry, StoreError, WallTime};
+use nsdb::{EntryKind, Journal, Local, NewEntry, StoreError, WallTime};
 
 use crate::content::open;
 
@@ -133,7 +133,7 @@ async fn what_is_removed_under_it_takes_no_more_and_says_so() {
         let expected = format!("{} was removed or replaced while it was in use", file.display());
         assert!(error.to_string().contains(&expected), "{error}");
         let entry =
-            NewEntry { kind: Kind::new("event").unwrap(), at: WallTime::from_millis(1), body: vec![3] };
+            NewEntry { kind: EntryKind::new("event").unwrap(), at: WallTime::from_millis(1), body: vec![3] };
         assert!(store.append(vec![entry]).await.is_err(), "{name}: the journal too");
         // A file of the same name is not the same file.
         fs::copy(&aside, &file).unwrap();

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::{Documents, Local, Place, Sessions, Store, StoreConfig};
+use nsdb::{Documents, Local, Sessions, Store, StoreConfig, StorePlace};
 use redb::{Database, ReadableDatabase};
 use tokio::task::JoinSet;
 
@@ -53,8 +53,8 @@ async fn sessions_end_and_tokens_grow_over_restarts() {
 async fn notes_of_a_host_are_in_its_directory_wherever_the_rest_is() {
     let dir = tempfile::tempdir().unwrap();
     let config = || StoreConfig {
-        documents: Place::Memory,
-        journal: Place::Memory,
+        documents: StorePlace::Memory,
+        journal: StorePlace::Memory,
         ..StoreConfig::in_directory(dir.path())
     };
     let store = Store::open(config()).unwrap();

@@ -13,7 +13,7 @@ use crate::sim::flow_host::FlowHost;
 use crate::sim::standing::Standing;
 use crate::sim::table_gateway::TableGateway;
 use crate::sim::traffic::Sent;
-use crate::suite::Bench;
+use crate::suite::Rig;
 use table::{Fate, Frame, Story, To, What};
 
 #[path = "../../vlan/tests/table/mod.rs"]
@@ -182,7 +182,7 @@ impl Side for TableGateway {
     }
 }
 
-impl<B: Bench> Side for FlowHost<'_, '_, B> {
+impl<B: Rig> Side for FlowHost<'_, '_, B> {
     async fn send(&mut self, port: &str, frame: &[u8]) -> Seen {
         let met = FlowHost::send(self, port, frame).await;
         Seen { outputs: met.outputs, decision: None, excuse: None }

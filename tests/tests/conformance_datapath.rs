@@ -3,7 +3,7 @@
 
 use datapath::fake::Options;
 use datapath::faulty::{Faults, Faulty};
-use tests::suite::fake::FakeBench;
+use tests::suite::fake::FakeRig;
 
 macro_rules! in_memory {
     ($group:ident: $($case:ident),+ $(,)?) => {
@@ -16,10 +16,10 @@ macro_rules! in_memory {
                     let as_the_kernel = super::Options::default();
                     let abler = super::Options { keeps_dei: true, pads: true, ..as_the_kernel };
                     for options in [as_the_kernel, abler] {
-                        $case(&mut super::FakeBench::new(options)).await;
+                        $case(&mut super::FakeRig::new(options)).await;
                     }
                     let wrap = |datapath| super::Faulty::new(datapath, super::Faults::none());
-                    $case(&mut super::FakeBench::wrapped(as_the_kernel, wrap)).await;
+                    $case(&mut super::FakeRig::wrapped(as_the_kernel, wrap)).await;
                 }
             )+
         }

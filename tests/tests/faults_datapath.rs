@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use datapath::fake::{FakeDatapath, FakeWire};
-use datapath::faulty::{Fault, Faults, Faulty, Operation, Plan, Rule};
+use datapath::faulty::{Fault, FaultPlan, Faults, Faulty, Operation, Rule};
 use datapath::flow::{Action, FlowChange, FlowId, MeterId, MeterRate};
 use datapath::port::VportNo;
 use datapath::{Datapath, Execute, FlowTable, Refusal, RefusalCause, Upcall};
@@ -96,7 +96,7 @@ async fn each_flow_of_a_batch_meets_its_own_fault() {
 async fn lost_upcalls_are_counted_and_the_others_come() {
     let (mut datapath, faults, wire, _) = wrapped().await;
     let rule = Rule { per_mille: 300, ..Rule::always(Operation::Upcall, Fault::Lose) };
-    faults.follow(Plan { seed: 5, rules: vec![rule] });
+    faults.follow(FaultPlan { seed: 5, rules: vec![rule] });
     for source in 0..200 {
         wire.inject("eth0", &frame(source));
     }
@@ -208,7 +208,7 @@ async fn without_faults_it_is_the_datapath_it_wraps() {
 /// A plan is data: what is read from a file meets the same calls as what was written.
 #[tokio::test]
 async fn a_plan_can_be_kept_and_run_again() {
-    let plan = Plan {
+    let plan = FaultPlan {
         seed: 11,
         rules: vec![
             Rule { per_mille: 250, ..Rule::always(Operation::PutFlow, einval()) },
@@ -216,9 +216,9 @@ async fn a_plan_can_be_kept_and_run_again() {
         ],
     };
     let text = serde_json::to_string(&plan).unwrap();
-    let again: Plan = serde_json::from_str(&text).unwrap();
+    let again: FaultPlan = serde_json::from_str(&text).unwrap();
     assert_eq!(again, plan, "{text}");
-    let run = async |plan: Plan| {
+    let run = async |plan: FaultPlan| {
         let (mut datapath, faults, wire, [_, out]) = wrapped().await;
         let upcall = missed(&mut datapath, &wire, 1).await;
         faults.follow(plan);

@@ -13,7 +13,7 @@ use agent::view::{CounterView, FlowView, PortView};
 use datapath::Refusal;
 use datapath::RefusalCause;
 use datapath::fake::{FakeDatapath, FakeWire, Limits, Options};
-use datapath::faulty::{Fault, Faults, Faulty, Operation, Plan, Rule};
+use datapath::faulty::{Fault, FaultPlan, Faults, Faulty, Operation, Rule};
 use l2gw::config;
 use tests::lab::frames::{BROADCAST, Frame, Mac};
 use tests::lab::standard;
@@ -49,7 +49,7 @@ async fn a_frame_that_came_meanwhile_leaves_with_the_one_before_it() {
     let path = directory.path().join("record");
     let file = RecordFile::create(&path).expect("a new file");
     let recorder = Recorder::begin(file, &Settings::new("gw1")).expect("a file that is written");
-    let daemon = Daemon::start_recorded(Plan::default(), Some(recorder)).await;
+    let daemon = Daemon::start_recorded(FaultPlan::default(), Some(recorder)).await;
     daemon.wait_until_up().await;
     daemon.wire.set_limits(Limits { upcalls_at_once: 1, ..Limits::default() });
     for text in [b"one", b"two"] {
@@ -190,7 +190,7 @@ async fn a_datapath_that_vanished_is_made_anew_and_addresses_stay() {
 
 #[tokio::test]
 async fn a_link_that_is_refused_says_why_and_is_tried_again() {
-    let daemon = Daemon::start_with(Plan {
+    let daemon = Daemon::start_with(FaultPlan {
         seed: 1,
         rules: vec![Rule {
             times: Some(2),
@@ -237,16 +237,16 @@ struct Daemon {
 impl Daemon {
     /// Without faults, all ports up.
     async fn start() -> Daemon {
-        let daemon = Daemon::start_with(Plan::default()).await;
+        let daemon = Daemon::start_with(FaultPlan::default()).await;
         daemon.wait_until_up().await;
         daemon
     }
 
-    async fn start_with(plan: Plan) -> Daemon {
+    async fn start_with(plan: FaultPlan) -> Daemon {
         Daemon::start_recorded(plan, None).await
     }
 
-    async fn start_recorded(plan: Plan, recorder: Option<Recorder>) -> Daemon {
+    async fn start_recorded(plan: FaultPlan, recorder: Option<Recorder>) -> Daemon {
         let wire = FakeWire::new(Options::default());
         wire.advance(clock::now().since(wire.now()));
         LINKS.iter().for_each(|link| wire.add_link(link));
@@ -291,7 +291,7 @@ impl Daemon {
     }
 
     fn always(&self, operation: Operation, fault: Fault) {
-        self.faults.follow(Plan { seed: 1, rules: vec![Rule::always(operation, fault)] });
+        self.faults.follow(FaultPlan { seed: 1, rules: vec![Rule::always(operation, fault)] });
     }
 
     async fn wait_until_up(&self) {

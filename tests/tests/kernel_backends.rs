@@ -16,7 +16,7 @@ use tests::sim::director::{Bounds, Choice, Director, Scene};
 use tests::sim::flow_host::{FlowHost, FlowLab};
 use tests::sim::oracle::Mix;
 use tests::sim::standing::Standing;
-use tests::suite::kernel::KernelBench;
+use tests::suite::kernel::KernelRig;
 use vlan::time::Instant;
 
 tests::kernel_tests! {
@@ -35,13 +35,13 @@ tests::kernel_tests! {
     }
 }
 
-fn on_kernel(play: impl AsyncFnOnce(FlowLab<'_, KernelBench>)) {
+fn on_kernel(play: impl AsyncFnOnce(FlowLab<'_, KernelRig>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let mut bench = KernelBench::new(Options::default());
-    runtime.block_on(async { play(FlowLab::new(&mut bench, LINKS).await).await });
+    let mut rig = KernelRig::new(Options::default());
+    runtime.block_on(async { play(FlowLab::new(&mut rig, LINKS).await).await });
 }
 
-async fn play_rows(mut lab: FlowLab<'_, KernelBench>) {
+async fn play_rows(mut lab: FlowLab<'_, KernelRig>) {
     let (mut frames, mut hits, mut differences) = (0, 0, Vec::new());
     for (number, story) in stories().iter().enumerate() {
         if number.is_multiple_of(100) {
@@ -63,7 +63,7 @@ async fn play_rows(mut lab: FlowLab<'_, KernelBench>) {
     assert!(hits as usize * 3 > frames, "{hits} of {frames} met a flow");
 }
 
-async fn play_cases(mut lab: FlowLab<'_, KernelBench>) {
+async fn play_cases(mut lab: FlowLab<'_, KernelRig>) {
     let (first, cases) = (number("L2GW_SEED").unwrap_or(FIRST_SEED), number("L2GW_CASES").unwrap_or(CASES));
     let mut counts = Counts::default();
     for seed in first..first + cases {
@@ -81,7 +81,7 @@ async fn play_cases(mut lab: FlowLab<'_, KernelBench>) {
     }
 }
 
-async fn play_case(lab: &mut FlowLab<'_, KernelBench>, seed: u64, counts: &mut Counts) -> Result<(), String> {
+async fn play_case(lab: &mut FlowLab<'_, KernelRig>, seed: u64, counts: &mut Counts) -> Result<(), String> {
     let choice = if seed.is_multiple_of(2) { Choice::Own } else { Choice::Told };
     let mut director = Director::new(seed, choice, START, BOUNDS);
     let standing = match choice {

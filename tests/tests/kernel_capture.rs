@@ -11,8 +11,8 @@ use datapath::ovs::Options;
 use datapath::{Datapath, Execute, FlowTable};
 use tests::lab::frames::{Frame, Tpid};
 use tests::lab::tap::Tap;
-use tests::suite::Bench;
-use tests::suite::kernel::{DATAPATH, KernelBench};
+use tests::suite::Rig;
+use tests::suite::kernel::{DATAPATH, KernelRig};
 use tests::suite::traffic::{FAR, NARROWEST, NEAR, WIDEST, change, delete, granted, put, tag, take_upcalls};
 
 tests::kernel_tests! {
@@ -21,20 +21,20 @@ tests::kernel_tests! {
     #[ignore = "prints a file, for a person who wants a new one"]
     fn messages() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut bench = KernelBench::new(Options::default());
-        bench.gateway().links().add_netlink_monitor("nlmon0");
-        let tap = bench.gateway().run(|| Tap::open_to_all("nlmon0")).unwrap();
+        let mut rig = KernelRig::new(Options::default());
+        rig.gateway().links().add_netlink_monitor("nlmon0");
+        let tap = rig.gateway().run(|| Tap::open_to_all("nlmon0")).unwrap();
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
         println!("captured # From Linux {} by tests/tests/kernel_capture.rs, a message a line, in the order of", release.trim());
         println!("captured # their passing: what was done, then the bytes of struct nlmsghdr and all behind it.");
-        runtime.block_on(capture(&mut bench, &tap));
+        runtime.block_on(capture(&mut rig, &tap));
     }
 }
 
-async fn capture(bench: &mut KernelBench, tap: &Tap) {
-    bench.add_links(&["a", "b"]);
+async fn capture(rig: &mut KernelRig, tap: &Tap) {
+    rig.add_links(&["a", "b"]);
     drain(tap);
-    let mut dp = granted(bench.open().await);
+    let mut dp = granted(rig.open().await);
     print(tap, "open");
     let (a, b) = (granted(dp.attach("a").await).no, granted(dp.attach("b").await).no);
     print(tap, "attach");
@@ -50,7 +50,7 @@ async fn capture(bench: &mut KernelBench, tap: &Tap) {
         Frame::new(NEAR, FAR).tag_as(Tpid::Service, 100, 3).tag(8, 5).payload(0x88b5, b"two tags"),
         Frame::new(NEAR, [1, 0x80, 0xc2, 0, 0, 0]).llc(&[0x42, 0x42, 3, 0, 0]),
     ];
-    bench.inject("a", &frames);
+    rig.inject("a", &frames);
     let upcalls = take_upcalls(&mut dp, frames.len()).await;
     print(tap, "upcall");
     let mut outer_vid = NARROWEST;
@@ -67,7 +67,7 @@ async fn capture(bench: &mut KernelBench, tap: &Tap) {
     change(&mut dp, vec![delete(1), delete(9)]).await;
     print(tap, "delete-flows");
     change(&mut dp, vec![flows[0].clone()]).await;
-    bench.inject("a", &frames[..2]);
+    rig.inject("a", &frames[..2]);
     // The same source as the second, with one more tag and another type.
     let third = put(3, &upcalls[2], outer_vid, &[Action::Clone(vec![push, out.clone()]), Action::Output(a)]);
     change(&mut dp, vec![third]).await;
@@ -88,7 +88,7 @@ async fn capture(bench: &mut KernelBench, tap: &Tap) {
     print(tap, "read-meter");
     granted(dp.detach(b).await);
     print(tap, "detach");
-    bench.other_hand().delete_datapath(DATAPATH);
+    rig.other_hand().delete_datapath(DATAPATH);
     print(tap, "deleted");
 }
 

@@ -1,22 +1,22 @@
 //! Every case of the datapath suite on openvswitch.ko.
 
 use datapath::ovs::Options;
-use tests::suite::kernel::KernelBench;
+use tests::suite::kernel::KernelRig;
 
 macro_rules! in_a_kernel {
     ($group:ident: $($case:ident),+ $(,)?) => {
         tests::kernel_tests! {
             group $group;
 
-            $(fn $case() { on_kernel(async |bench: &mut KernelBench| tests::suite::$group::$case(bench).await) })+
+            $(fn $case() { on_kernel(async |rig: &mut KernelRig| tests::suite::$group::$case(rig).await) })+
         }
     };
 }
 
 tests::datapath_cases!(in_a_kernel);
 
-fn on_kernel(case: impl AsyncFnOnce(&mut KernelBench)) {
+fn on_kernel(case: impl AsyncFnOnce(&mut KernelRig)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut bench = KernelBench::new(Options::default());
-    runtime.block_on(case(&mut bench));
+    let mut rig = KernelRig::new(Options::default());
+    runtime.block_on(case(&mut rig));
 }

@@ -3,8 +3,8 @@
 
 use datapath::Datapath;
 use datapath::ovs::{Options, Ovs};
-use tests::suite::Bench;
-use tests::suite::kernel::KernelBench;
+use tests::suite::Rig;
+use tests::suite::kernel::KernelRig;
 use tests::suite::traffic::{granted, miss, plain, take_upcalls};
 
 macro_rules! by_cpu {
@@ -19,7 +19,7 @@ macro_rules! by_cpu {
             group $group;
 
             $(fn $case() {
-                on_kernel(0, async |bench: &mut KernelBench| tests::suite::$group::$case(bench).await)
+                on_kernel(0, async |rig: &mut KernelRig| tests::suite::$group::$case(rig).await)
             })+
         }
     };
@@ -31,33 +31,33 @@ tests::kernel_tests! {
     group changes;
 
     fn the_port_that_is_one_too_many_changes_the_way_and_loses_nothing() {
-        on_kernel(2, async |bench| {
-            let mut dp = open_with_ports(bench, &["a", "b"]).await;
-            bench.inject("a", &[plain("one"), plain("two")]);
-            bench.inject("b", &[plain("three")]);
-            bench.add_links(&["c"]);
+        on_kernel(2, async |rig| {
+            let mut dp = open_with_ports(rig, &["a", "b"]).await;
+            rig.inject("a", &[plain("one"), plain("two")]);
+            rig.inject("b", &[plain("three")]);
+            rig.add_links(&["c"]);
             let c = granted(dp.attach("c").await).no;
             let mut waiting = frames(&mut dp, 3).await;
             waiting.sort();
             assert_eq!(waiting, ["one", "three", "two"].map(plain), "what waited when the sockets were changed");
             for link in ["a", "b", "c"] {
-                miss(bench, &mut dp, link, &plain(link)).await;
+                miss(rig, &mut dp, link, &plain(link)).await;
             }
             assert_eq!(granted(dp.counters().await).lost, 0);
             granted(dp.detach(c).await);
-            miss(bench, &mut dp, "a", &plain("it stays so")).await;
+            miss(rig, &mut dp, "a", &plain("it stays so")).await;
         });
     }
 
     fn an_owner_takes_it_over_either_way() {
-        on_kernel(1, async |bench| {
-            let dp = open_with_ports(bench, &["a", "b"]).await;
+        on_kernel(1, async |rig| {
+            let dp = open_with_ports(rig, &["a", "b"]).await;
             drop(dp);
             for ports_with_own_socket in [100, 1, 0, 2, 1] {
-                bench.set_options(Options { ports_with_own_socket });
-                let mut dp = granted(bench.open().await);
+                rig.set_options(Options { ports_with_own_socket });
+                let mut dp = granted(rig.open().await);
                 for link in ["a", "b"] {
-                    miss(bench, &mut dp, link, &plain(link)).await;
+                    miss(rig, &mut dp, link, &plain(link)).await;
                 }
                 assert_eq!(granted(dp.counters().await).lost, 0, "with {ports_with_own_socket}");
             }
@@ -65,21 +65,21 @@ tests::kernel_tests! {
     }
 
     fn ports_of_other_programs_are_not_heard() {
-        on_kernel(0, async |bench| {
-            let mut dp = open_with_ports(bench, &["ours"]).await;
-            bench.add_links(&["theirs"]);
-            bench.other_hand().add_vport(tests::suite::kernel::DATAPATH, "theirs");
-            bench.inject("theirs", &[plain("not for us")]);
-            miss(bench, &mut dp, "ours", &plain("for us")).await;
+        on_kernel(0, async |rig| {
+            let mut dp = open_with_ports(rig, &["ours"]).await;
+            rig.add_links(&["theirs"]);
+            rig.other_hand().add_vport(tests::suite::kernel::DATAPATH, "theirs");
+            rig.inject("theirs", &[plain("not for us")]);
+            miss(rig, &mut dp, "ours", &plain("for us")).await;
             let counters = granted(dp.counters().await);
             assert_eq!((counters.missed, counters.lost), (2, 1));
         });
     }
 
     fn a_program_that_turns_to_upcalls_by_cpu_is_noticed() {
-        on_kernel(100, async |bench| {
-            let mut dp = open_with_ports(bench, &["a"]).await;
-            let thief = bench.other_hand();
+        on_kernel(100, async |rig| {
+            let mut dp = open_with_ports(rig, &["a"]).await;
+            let thief = rig.other_hand();
             thief.take_upcalls_by_cpu(tests::suite::kernel::DATAPATH);
             let refusal = dp.upcalls(8).await.unwrap_err();
             assert_eq!(refusal.to_string(), "wait for upcalls: another program has taken its upcalls");
@@ -87,9 +87,9 @@ tests::kernel_tests! {
     }
 }
 
-async fn open_with_ports(bench: &mut KernelBench, links: &[&str]) -> Ovs {
-    bench.add_links(links);
-    let mut dp = granted(bench.open().await);
+async fn open_with_ports(rig: &mut KernelRig, links: &[&str]) -> Ovs {
+    rig.add_links(links);
+    let mut dp = granted(rig.open().await);
     for link in links {
         granted(dp.attach(link).await);
     }
@@ -100,8 +100,8 @@ async fn frames(dp: &mut Ovs, count: usize) -> Vec<Vec<u8>> {
     take_upcalls(dp, count).await.into_iter().map(|upcall| upcall.frame).collect()
 }
 
-fn on_kernel(ports_with_own_socket: usize, case: impl AsyncFnOnce(&mut KernelBench)) {
+fn on_kernel(ports_with_own_socket: usize, case: impl AsyncFnOnce(&mut KernelRig)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut bench = KernelBench::new(Options { ports_with_own_socket });
-    runtime.block_on(case(&mut bench));
+    let mut rig = KernelRig::new(Options { ports_with_own_socket });
+    runtime.block_on(case(&mut rig));
 }

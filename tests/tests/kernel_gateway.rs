@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use tests::lab::bench::{Bench, Side, ports};
 use tests::lab::frames::{BROADCAST, Frame, Mac, Tpid};
 use tests::lab::gateway::Gateway;
 use tests::lab::host::Station;
 use tests::lab::ping::{ping, ping_within};
 use tests::lab::standard::{self, plain, tagged};
 use tests::lab::switch::Switch;
+use tests::lab::testbed::{Side, Testbed, ports};
 
 tests::kernel_tests! {
     group segments;
@@ -36,10 +36,10 @@ tests::kernel_tests! {
     }
 
     fn nothing_leaks_between_vlans_or_from_unmapped_vids() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
         for vid in [1, 2, 4, 5, 6, 7, 8, 9, 10, 100, 1000, 2048, 4093, 4094] {
             for (kind, frame) in kinds(vid) {
-                let outcome = bench.deliver("leaf1", &frame);
+                let outcome = testbed.deliver("leaf1", &frame);
                 let expected: Vec<&str> = match vid {
                     5 => vec!["vm5"],
                     8 => vec!["vm8", "vm8b"],
@@ -54,10 +54,10 @@ tests::kernel_tests! {
     }
 
     fn a_vm_reaches_its_own_vlan_tagged_and_nothing_else() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
         for (port, vid, others) in [("vm5", 5, &["leaf1"][..]), ("vm8", 8, &["leaf1", "vm8b"])] {
             for (kind, frame) in kinds_untagged(0x40 + vid as u8) {
-                let outcome = bench.deliver(port, &frame);
+                let outcome = testbed.deliver(port, &frame);
                 assert_eq!(ports(&outcome), others, "{kind} from {port}");
                 let tagged = with_tag(&frame, vid, 0);
                 assert_eq!(outcome[0].1, tagged, "{kind} from {port} on the trunk");
@@ -66,21 +66,21 @@ tests::kernel_tests! {
     }
 
     fn a_known_address_is_sent_to_its_port_only() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
         let (near, far) = (mac(1), mac(2));
         let unknown = Frame::new(far, near).tag(8, 0).payload(0x0800, &[7; 46]);
-        assert_eq!(ports(&bench.deliver("leaf1", &unknown)), ["vm8", "vm8b"]);
-        bench.deliver("vm8", &Frame::new(near, BROADCAST).payload(0x0800, &[7; 46]));
-        assert_eq!(ports(&bench.deliver("leaf1", &unknown)), ["vm8"]);
+        assert_eq!(ports(&testbed.deliver("leaf1", &unknown)), ["vm8", "vm8b"]);
+        testbed.deliver("vm8", &Frame::new(near, BROADCAST).payload(0x0800, &[7; 46]));
+        assert_eq!(ports(&testbed.deliver("leaf1", &unknown)), ["vm8"]);
         let back = Frame::new(near, far).payload(0x0800, &[7; 46]);
-        assert_eq!(ports(&bench.deliver("vm8", &back)), ["leaf1"]);
-        let shown = bench.gateway.macs();
+        assert_eq!(ports(&testbed.deliver("vm8", &back)), ["leaf1"]);
+        let shown = testbed.gateway.macs();
         let at = |mac: Mac| shown.iter().find(|one| one.mac.0 == mac).map(|one| one.location.clone());
         assert_eq!((at(near).as_deref(), at(far).as_deref()), (Some("vm8"), Some("trunks of fabric")), "{shown:?}");
     }
 
     fn an_address_that_moves_is_followed_within_one_frame() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
         let (it, other) = (mac(1), mac(2));
         let hello = |tag: Option<u16>| match tag {
             Some(vid) => Frame::new(it, BROADCAST).tag(vid, 0).payload(0x0800, &[1; 46]),
@@ -88,32 +88,32 @@ tests::kernel_tests! {
         };
         let to_it = Frame::new(other, it).payload(0x0800, &[2; 46]);
         let to_it_tagged = Frame::new(other, it).tag(8, 0).payload(0x0800, &[2; 46]);
-        bench.deliver("vm8", &hello(None));
-        assert_eq!(ports(&bench.deliver("vm8b", &to_it)), ["vm8"]);
+        testbed.deliver("vm8", &hello(None));
+        assert_eq!(ports(&testbed.deliver("vm8b", &to_it)), ["vm8"]);
         // VM to VM: the sender is on the trunk now. With the very bytes that we sent to vm8b within the last second it would be our own frame,
         // come back by a cable.
         let moved = Frame::new(it, BROADCAST).payload(0x0800, &[3; 46]);
-        bench.deliver("vm8b", &moved);
-        assert_eq!(ports(&bench.deliver("leaf1", &to_it_tagged)), ["vm8b"]);
+        testbed.deliver("vm8b", &moved);
+        assert_eq!(ports(&testbed.deliver("leaf1", &to_it_tagged)), ["vm8b"]);
         // VM to trunk, a second after our last frame from it: before, it would be our own frame come back.
         std::thread::sleep(Duration::from_millis(1_600));
-        bench.deliver("leaf1", &hello(Some(8)));
-        assert_eq!(ports(&bench.deliver("vm8", &to_it)), ["leaf1"]);
+        testbed.deliver("leaf1", &hello(Some(8)));
+        assert_eq!(ports(&testbed.deliver("vm8", &to_it)), ["leaf1"]);
         // Trunk to VM.
-        bench.deliver("vm8", &moved);
-        assert_eq!(ports(&bench.deliver("vm8b", &to_it)), ["vm8"]);
+        testbed.deliver("vm8", &moved);
+        assert_eq!(ports(&testbed.deliver("vm8b", &to_it)), ["vm8"]);
     }
 
     fn one_address_in_two_vlans_is_two() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
         let it = mac(1);
-        bench.deliver("vm5", &Frame::new(it, BROADCAST).payload(0x0800, &[1; 46]));
-        bench.deliver("vm8", &Frame::new(it, BROADCAST).payload(0x0800, &[1; 46]));
+        testbed.deliver("vm5", &Frame::new(it, BROADCAST).payload(0x0800, &[1; 46]));
+        testbed.deliver("vm8", &Frame::new(it, BROADCAST).payload(0x0800, &[1; 46]));
         for (vid, port) in [(5, "vm5"), (8, "vm8")] {
             let frame = Frame::new(mac(2), it).tag(vid, 0).payload(0x0800, &[1; 46]);
-            assert_eq!(ports(&bench.deliver("leaf1", &frame)), [port]);
+            assert_eq!(ports(&testbed.deliver("leaf1", &frame)), [port]);
         }
-        assert_eq!(bench.gateway.macs().iter().filter(|one| one.mac.0 == it).count(), 2);
+        assert_eq!(testbed.gateway.macs().iter().filter(|one| one.mac.0 == it).count(), 2);
     }
 }
 
@@ -123,11 +123,11 @@ tests::kernel_tests! {
     fn priorities_survive_from_tag_to_tag_and_the_payload_is_ours_alone() {
         let file = format!("{}\n[[trunks]]\nname = \"far\"\nbridge = \"dc2\"\nhost = \"gw1\"\nlink = \"far\"\nvlans = [\"108\"]\n", with_second_bridge());
         let sides = [("leaf1", tagged(8, "vm8")), ("far", tagged(108, "vm8")), ("vm5", plain("leaf1")), ("vm8", plain("leaf1")), ("vm8b", plain("leaf1"))];
-        let bench = Bench::start("gw", &file, &sides);
+        let testbed = Testbed::start("gw", &file, &sides);
         for pcp in 0..8 {
             let payload: Vec<u8> = (0..100).collect();
             let frame = Frame::new(mac(1), BROADCAST).tag(8, pcp).payload(0x0800, &payload);
-            let outcome = bench.deliver("leaf1", &frame);
+            let outcome = testbed.deliver("leaf1", &frame);
             assert_eq!(ports(&outcome), ["far", "vm8", "vm8b"], "PCP {pcp}");
             assert_eq!(outcome[0].1, with_tag(&without_tag(&frame), 108, pcp), "translated by two bridges, PCP {pcp}");
             assert_eq!(outcome[1].1, without_tag(&frame), "PCP {pcp}");
@@ -137,44 +137,44 @@ tests::kernel_tests! {
     fn wire_vids_are_translated_both_ways() {
         let file = standard::file().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"108\"]\ntranslate = { 108 = 8 }");
         let sides = [("leaf1", tagged(108, "vm8")), ("vm5", plain("leaf1")), ("vm8", plain("leaf1")), ("vm8b", plain("leaf1"))];
-        let bench = Bench::start("gw", &file, &sides);
+        let testbed = Testbed::start("gw", &file, &sides);
         let frame = Frame::new(mac(1), BROADCAST).tag(108, 3).payload(0x0800, &[9; 46]);
-        assert_eq!(ports(&bench.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
+        assert_eq!(ports(&testbed.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
         let untranslated = Frame::new(mac(2), BROADCAST).tag(8, 3).payload(0x0800, &[9; 46]);
-        assert_eq!(ports(&bench.deliver("leaf1", &untranslated)), [""; 0]);
+        assert_eq!(ports(&testbed.deliver("leaf1", &untranslated)), [""; 0]);
         let back = Frame::new(mac(3), BROADCAST).payload(0x0800, &[9; 46]);
-        assert_eq!(bench.deliver("vm8", &back)[0], ("leaf1", with_tag(&back, 108, 0)));
+        assert_eq!(testbed.deliver("vm8", &back)[0], ("leaf1", with_tag(&back, 108, 0)));
     }
 
     fn the_native_vlan_goes_untagged_both_ways_and_hopping_is_refused() {
         let file = standard::file().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"8\"]\nnative = 8");
         let sides = [("leaf1", plain("vm8")), ("vm5", plain("leaf1")), ("vm8", plain("leaf1")), ("vm8b", plain("leaf1"))];
-        let bench = Bench::start("gw", &file, &sides);
+        let testbed = Testbed::start("gw", &file, &sides);
         let frame = Frame::new(mac(1), BROADCAST).payload(0x0800, &[9; 46]);
-        assert_eq!(bench.deliver("leaf1", &frame), [("vm8", frame.clone()), ("vm8b", frame.clone())]);
+        assert_eq!(testbed.deliver("leaf1", &frame), [("vm8", frame.clone()), ("vm8b", frame.clone())]);
         let back = Frame::new(mac(2), BROADCAST).payload(0x0800, &[9; 46]);
-        assert_eq!(bench.deliver("vm8", &back), [("leaf1", back.clone()), ("vm8b", back.clone())]);
+        assert_eq!(testbed.deliver("vm8", &back), [("leaf1", back.clone()), ("vm8b", back.clone())]);
         let hop = Frame::new(mac(3), BROADCAST).tag(5, 0).payload(0x0800, &[9; 46]);
-        let outcome = bench.deliver("vm8", &hop);
+        let outcome = testbed.deliver("vm8", &hop);
         assert_eq!(ports(&outcome), ["vm8b"], "a tag inside must not leave untagged by the native VLAN");
     }
 
     fn customer_tags_are_payload_of_a_qinq_port() {
-        let bench = Bench::start("gw", QINQ, &[
+        let testbed = Testbed::start("gw", QINQ, &[
             ("up", Side { tag: Some((Tpid::Service, 100)), witness: "cust" }),
             ("cust", Side { tag: None, witness: "up" }),
         ]);
         let customer = Frame::new(mac(1), BROADCAST).tag(10, 5).payload(0x0800, &[9; 46]);
-        let outcome = bench.deliver("cust", &customer);
+        let outcome = testbed.deliver("cust", &customer);
         let expected = Frame::new(mac(1), BROADCAST).tag_as(Tpid::Service, 100, 5).tag(10, 5).payload(0x0800, &[9; 46]);
         assert_eq!(outcome, [("up", expected)]);
         let back = Frame::new(mac(2), mac(1)).tag_as(Tpid::Service, 100, 0).tag(10, 2).payload(0x0800, &[9; 46]);
         let expected = Frame::new(mac(2), mac(1)).tag(10, 2).payload(0x0800, &[9; 46]);
-        assert_eq!(bench.deliver("up", &back), [("cust", expected)]);
+        assert_eq!(testbed.deliver("up", &back), [("cust", expected)]);
     }
 
     fn two_tags_come_off_on_the_way_through_two_bridges() {
-        let bench = Bench::start("gw", CHAIN, &[
+        let testbed = Testbed::start("gw", CHAIN, &[
             ("up", Side { tag: Some((Tpid::Service, 100)), witness: "flat" }),
             ("vm10", Side { tag: None, witness: "up" }),
             ("flat", Side { tag: None, witness: "up" }),
@@ -182,31 +182,31 @@ tests::kernel_tests! {
         let double = Frame::new(mac(1), BROADCAST).tag_as(Tpid::Service, 100, 1).tag(10, 6).payload(0x0800, &[9; 46]);
         let bare = Frame::new(mac(1), BROADCAST).payload(0x0800, &[9; 46]);
         let with_inner = Frame::new(mac(1), BROADCAST).tag(10, 6).payload(0x0800, &[9; 46]);
-        assert_eq!(bench.deliver("up", &double), [("flat", with_inner), ("vm10", bare)]);
+        assert_eq!(testbed.deliver("up", &double), [("flat", with_inner), ("vm10", bare)]);
         let reply = Frame::new(mac(2), mac(1)).payload(0x0800, &[8; 46]);
         let expected = Frame::new(mac(2), mac(1)).tag_as(Tpid::Service, 100, 0).tag(10, 0).payload(0x0800, &[8; 46]);
-        assert_eq!(bench.deliver("vm10", &reply), [("up", expected)]);
+        assert_eq!(testbed.deliver("vm10", &reply), [("up", expected)]);
         let unknown = Frame::new(mac(2), mac(9)).payload(0x0800, &[8; 46]);
         let inner = Frame::new(mac(2), mac(9)).tag(10, 0).payload(0x0800, &[8; 46]);
-        assert_eq!(bench.deliver("vm10", &unknown)[0], ("flat", inner), "flooded into the outer VLAN too");
+        assert_eq!(testbed.deliver("vm10", &unknown)[0], ("flat", inner), "flooded into the outer VLAN too");
     }
 
     fn a_full_payload_with_a_tag_passes_and_more_does_not() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
         let full = Frame::new(mac(1), BROADCAST).tag(8, 0).payload(0x0800, &[3; 1500]);
-        assert_eq!(bench.deliver("leaf1", &full)[0], ("vm8", without_tag(&full)));
+        assert_eq!(testbed.deliver("leaf1", &full)[0], ("vm8", without_tag(&full)));
         let back = Frame::new(mac(2), BROADCAST).payload(0x0800, &[3; 1500]);
-        assert_eq!(bench.deliver("vm8", &back)[0], ("leaf1", with_tag(&back, 8, 0)));
+        assert_eq!(testbed.deliver("vm8", &back)[0], ("leaf1", with_tag(&back, 8, 0)));
     }
 
     fn a_short_frame_gets_zeros_and_no_foreign_bytes() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
         // What was in the buffers before must not come out behind a shorter frame.
         for round in 0..3 {
-            bench.deliver("leaf1", &Frame::new(mac(10 + round), BROADCAST).tag(8, 0).payload(0x0800, &[0xee; 1400]));
+            testbed.deliver("leaf1", &Frame::new(mac(10 + round), BROADCAST).tag(8, 0).payload(0x0800, &[0xee; 1400]));
             for length in [2_usize, 10, 41, 42] {
                 let frame = Frame::new(mac(20 + round), BROADCAST).tag(8, 0).payload(0x0800, &vec![1; length]);
-                for (port, got) in bench.deliver("leaf1", &frame) {
+                for (port, got) in testbed.deliver("leaf1", &frame) {
                     let bare = without_tag(&frame);
                     assert_eq!(got[..bare.len()], bare, "{port}");
                     assert!(got[bare.len()..].iter().all(|byte| *byte == 0), "{port}: {got:02x?}");
@@ -220,79 +220,79 @@ tests::kernel_tests! {
     group ports;
 
     fn a_link_goes_down_up_away_and_comes_back() {
-        let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
+        let mut testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
         let frame = Frame::new(mac(1), BROADCAST).tag(8, 0).payload(0x0800, &[9; 46]);
-        assert_eq!(ports(&bench.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
-        bench.gateway.netns().links().set_down("vm8b");
-        bench.gateway.wait_for("vm8b to be down", |gateway| gateway.port("vm8b").why == "admin down");
-        assert_eq!(ports(&bench.deliver("leaf1", &frame)), ["vm8"]);
-        bench.gateway.netns().links().set_up("vm8b");
-        bench.gateway.wait_until_up();
-        assert_eq!(ports(&bench.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
-        bench.outside().links().set_down("vm8b");
-        bench.gateway.wait_for("vm8b to have no carrier", |gateway| gateway.port("vm8b").why == "no carrier");
-        bench.outside().links().set_up("vm8b");
-        bench.gateway.wait_until_up();
-        let before = bench.gateway.port("vm8b").vport;
-        bench.gateway.netns().links().delete("vm8b");
-        bench.gateway.wait_for("vm8b to be gone", |gateway| gateway.port("vm8b").why == "no such link");
-        bench.reconnect("vm8b");
-        bench.gateway.wait_until_up();
-        assert_ne!(bench.gateway.port("vm8b").vport, before, "a number that a flow may still name is not used again");
-        assert_eq!(ports(&bench.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
+        assert_eq!(ports(&testbed.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
+        testbed.gateway.netns().links().set_down("vm8b");
+        testbed.gateway.wait_for("vm8b to be down", |gateway| gateway.port("vm8b").why == "admin down");
+        assert_eq!(ports(&testbed.deliver("leaf1", &frame)), ["vm8"]);
+        testbed.gateway.netns().links().set_up("vm8b");
+        testbed.gateway.wait_until_up();
+        assert_eq!(ports(&testbed.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
+        testbed.outside().links().set_down("vm8b");
+        testbed.gateway.wait_for("vm8b to have no carrier", |gateway| gateway.port("vm8b").why == "no carrier");
+        testbed.outside().links().set_up("vm8b");
+        testbed.gateway.wait_until_up();
+        let before = testbed.gateway.port("vm8b").vport;
+        testbed.gateway.netns().links().delete("vm8b");
+        testbed.gateway.wait_for("vm8b to be gone", |gateway| gateway.port("vm8b").why == "no such link");
+        testbed.reconnect("vm8b");
+        testbed.gateway.wait_until_up();
+        assert_ne!(testbed.gateway.port("vm8b").vport, before, "a number that a flow may still name is not used again");
+        assert_eq!(ports(&testbed.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
     }
 
     fn a_link_that_does_not_exist_yet_is_bound_when_it_appears() {
-        let mut bench = Bench::prepare("gw", &standard::file(), &standard::SIDES[..3]);
-        bench.gateway.start();
-        bench.gateway.wait_for("three ports", |gateway| gateway.status().ports_up == 3);
-        assert_eq!(bench.gateway.port("vm8b").why, "no such link");
-        bench.reconnect("vm8b");
-        bench.gateway.wait_until_up();
+        let mut testbed = Testbed::prepare("gw", &standard::file(), &standard::SIDES[..3]);
+        testbed.gateway.start();
+        testbed.gateway.wait_for("three ports", |gateway| gateway.status().ports_up == 3);
+        assert_eq!(testbed.gateway.port("vm8b").why, "no such link");
+        testbed.reconnect("vm8b");
+        testbed.gateway.wait_until_up();
         let frame = Frame::new(mac(1), BROADCAST).tag(8, 0).payload(0x0800, &[9; 46]);
-        assert_eq!(ports(&bench.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
+        assert_eq!(ports(&testbed.deliver("leaf1", &frame)), ["vm8", "vm8b"]);
     }
 
     fn a_bpdu_blocks_a_vm_port_and_reaches_nobody() {
         let sides = [("leaf1", tagged(8, "vm8b")), ("vm5", plain("leaf1")), ("vm8", plain("leaf1")), ("vm8b", plain("leaf1"))];
-        let bench = Bench::start("gw", &standard::file(), &sides);
+        let testbed = Testbed::start("gw", &standard::file(), &sides);
         let bpdu = Frame::new(mac(1), [1, 0x80, 0xc2, 0, 0, 0]).llc(&[0x42, 0x42, 3, 0, 0, 0, 0, 0]);
-        bench.tap("vm8").send(&bpdu);
-        bench.gateway.wait_for("vm8 to be blocked", |gateway| gateway.port("vm8").state == "blocked");
+        testbed.tap("vm8").send(&bpdu);
+        testbed.gateway.wait_for("vm8 to be blocked", |gateway| gateway.port("vm8").state == "blocked");
         let frame = Frame::new(mac(2), BROADCAST).payload(0x0800, &[9; 46]);
-        bench.tap("vm8").send(&frame);
-        let outcome = bench.deliver("leaf1", &Frame::new(mac(3), BROADCAST).tag(8, 0).payload(0x0800, &[9; 46]));
+        testbed.tap("vm8").send(&frame);
+        let outcome = testbed.deliver("leaf1", &Frame::new(mac(3), BROADCAST).tag(8, 0).payload(0x0800, &[9; 46]));
         assert_eq!(ports(&outcome), ["vm8b"], "neither the BPDU nor the frame behind it came out, and nothing goes to the port");
-        bench.gateway.l2gw(&["unblock", "vm8"]).expect("l2gw unblock vm8");
-        bench.gateway.wait_until_up();
-        assert_eq!(ports(&bench.deliver("vm8", &frame)), ["leaf1", "vm8b"]);
+        testbed.gateway.l2gw(&["unblock", "vm8"]).expect("l2gw unblock vm8");
+        testbed.gateway.wait_until_up();
+        assert_eq!(ports(&testbed.deliver("vm8", &frame)), ["leaf1", "vm8b"]);
     }
 
     fn idle_addresses_age() {
         let file = standard::file().replace("[bridges.vub8]\nkind = \"vlan-unaware\"", "[bridges.vub8]\nkind = \"vlan-unaware\"\nageing = \"10s\"");
-        let bench = Bench::start("gw", &file, &standard::SIDES);
-        bench.deliver("vm8", &Frame::new(mac(1), BROADCAST).payload(0x0800, &[9; 46]));
+        let testbed = Testbed::start("gw", &file, &standard::SIDES);
+        testbed.deliver("vm8", &Frame::new(mac(1), BROADCAST).payload(0x0800, &[9; 46]));
         let to_it = Frame::new(mac(2), mac(1)).tag(8, 0).payload(0x0800, &[9; 46]);
-        assert_eq!(ports(&bench.deliver("leaf1", &to_it)), ["vm8"]);
-        bench.gateway.wait_for("the address to be forgotten", |gateway| !gateway.macs().iter().any(|one| one.mac.0 == mac(1)));
+        assert_eq!(ports(&testbed.deliver("leaf1", &to_it)), ["vm8"]);
+        testbed.gateway.wait_for("the address to be forgotten", |gateway| !gateway.macs().iter().any(|one| one.mac.0 == mac(1)));
         // It is not found from that moment on; flows that rest on it go within a second.
-        bench.gateway.wait_for("its flow to be replaced", |gateway| {
+        testbed.gateway.wait_for("its flow to be replaced", |gateway| {
             let flows = gateway.flows();
             flows.iter().filter(|flow| flow.dst.is_some_and(|dst| dst.0 == mac(1))).all(|flow| flow.actions.contains("vm8b"))
         });
-        assert_eq!(ports(&bench.deliver("leaf1", &to_it)), ["vm8", "vm8b"]);
+        assert_eq!(ports(&testbed.deliver("leaf1", &to_it)), ["vm8", "vm8b"]);
     }
 
     fn a_storm_is_capped_and_another_vlan_still_speaks() {
         let file = standard::file().replace("vlans = [\"5\", \"7\", \"8\"]", "vlans = [\"5\", \"7\", \"8\"]\nstorm = { broadcast = 100, multicast = 100, unknown = 100 }")
             + "\n[[ports]]\nname = \"vm7\"\nbridge = \"dc1\"\nmode = \"access\"\nvid = 7\nhost = \"gw1\"\nlink = \"vm7\"\n";
         let sides: Vec<_> = standard::SIDES.iter().copied().chain([("vm7", plain("leaf1"))]).collect();
-        let bench = Bench::start("gw", &file, &sides);
+        let testbed = Testbed::start("gw", &file, &sides);
         let storm = Frame::new(mac(1), BROADCAST).tag(7, 0).payload(0x0800, &[9; 46]);
-        bench.deliver("leaf1", &storm);
+        testbed.deliver("leaf1", &storm);
         let frames: Vec<&[u8]> = std::iter::repeat_n(&storm[..], 3_000).collect();
         let started = std::time::Instant::now();
-        let outcome = bench.deliver_all("leaf1", &frames);
+        let outcome = testbed.deliver_all("leaf1", &frames);
         let seconds = started.elapsed().as_secs_f64();
         let passed = outcome.iter().filter(|(port, _)| *port == "vm7").count();
         let allowed = (seconds + 1.0) * 100.0 + 50.0;
@@ -301,14 +301,14 @@ tests::kernel_tests! {
         let mut mixed: Vec<&[u8]> = std::iter::repeat_n(&storm[..], 1_000).collect();
         mixed.push(&arp);
         mixed.extend(std::iter::repeat_n(&storm[..], 1_000));
-        let outcome = bench.deliver_all("leaf1", &mixed);
+        let outcome = testbed.deliver_all("leaf1", &mixed);
         let arps = outcome.iter().filter(|(port, frame)| *port == "vm8" && *frame == padded(without_tag(&arp))).count();
         assert_eq!(arps, 1, "the ARP of VLAN 8 in the middle of VLAN 7's storm");
     }
 
     fn every_frame_is_accounted_for() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let sent_before = bench.gateway.port("leaf1").rx_packets;
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
+        let sent_before = testbed.gateway.port("leaf1").rx_packets;
         let mut frames: Vec<Vec<u8>> = Vec::new();
         for round in 0..20_u8 {
             frames.push(Frame::new(mac(1), BROADCAST).tag(8, 0).payload(0x0800, &[round; 46]));
@@ -319,12 +319,12 @@ tests::kernel_tests! {
             frames.push(Frame::new(mac(5), mac(100 + round)).tag(5, 0).payload(0x0800, &[round; 46]));
             frames.push(Frame::new(mac(4), [1, 0x80, 0xc2, 0, 0, 2]).payload(0x8809, &[1; 46]));
         }
-        bench.deliver_all("leaf1", &frames);
+        testbed.deliver_all("leaf1", &frames);
         // Flows that were just hit are withdrawn before anyone has read their counters.
-        bench.gateway.l2gw(&["flush", "macs"]).expect("l2gw flush macs");
-        bench.deliver_all("leaf1", &frames);
-        bench.gateway.netns().links().set_down("vm5");
-        bench.gateway.wait_for("all frames to be accounted for", |gateway| {
+        testbed.gateway.l2gw(&["flush", "macs"]).expect("l2gw flush macs");
+        testbed.deliver_all("leaf1", &frames);
+        testbed.gateway.netns().links().set_down("vm5");
+        testbed.gateway.wait_for("all frames to be accounted for", |gateway| {
             let of = |name: &str| gateway.counter(name, &[("port", "leaf1")]);
             let known = of("l2gw_flow_frames_total") + of("l2gw_executes_total") + of("l2gw_drops_total");
             let lost = gateway.counter("l2gw_datapath_frames_total", &[("lookup", "lost")]);

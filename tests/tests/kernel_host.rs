@@ -6,150 +6,150 @@ use std::process::Command;
 use std::time::Duration;
 
 use agent::view::{EventView, PortView};
-use tests::lab::bench::{Bench, Side, ports};
 use tests::lab::frames::{BROADCAST, Frame, Mac, Tpid};
 use tests::lab::gateway::{Gateway, program};
 use tests::lab::genl::{Call, DEL, Family, NEW, OtherHand, attribute, number};
 use tests::lab::standard::{self, tagged};
+use tests::lab::testbed::{Side, Testbed, ports};
 use tests::lab::veth;
 
 tests::kernel_tests! {
     group claims;
 
     fn a_link_with_an_address_of_the_host_is_left_alone_until_that_is_asked_for() {
-        let mut bench = Bench::prepare("gw", &standard::file(), &standard::SIDES);
-        let links = bench.gateway.netns().links();
+        let mut testbed = Testbed::prepare("gw", &standard::file(), &standard::SIDES);
+        let links = testbed.gateway.netns().links();
         links.add_address("vm5", address("192.0.2.1"), 24);
         links.add_address("vm8", address("169.254.7.7"), 16);
         links.add_address("vm8b", address("2001:db8::1"), 64);
-        bench.gateway.start();
+        testbed.gateway.start();
         let why = "has address 192.0.2.1/24 of the host; host-addresses = \"keep\" takes it all the same";
-        bench.gateway.wait_for("vm5 to be left alone", |gateway| says(gateway, "vm5", why));
+        testbed.gateway.wait_for("vm5 to be left alone", |gateway| says(gateway, "vm5", why));
         let why = "has address 2001:db8::1/64 of the host; host-addresses = \"keep\" takes it all the same";
-        bench.gateway.wait_for("vm8b to be left alone", |gateway| says(gateway, "vm8b", why));
-        bench.gateway.wait_for("the others to be up", |gateway| gateway.status().ports_up == 2);
-        assert_eq!((bench.gateway.port("vm5").vport, bench.gateway.port("vm8").why.as_str()), (None, ""));
-        assert_eq!(told(&bench, "port-down").len(), 2, "{:?}", events(&bench));
-        bench.gateway.netns().links().delete_address("vm8b", address("2001:db8::1"), 64);
-        bench.gateway.wait_for("vm8b, which is free now", |gateway| gateway.port("vm8b").state == "up");
-        bench.gateway.write_file(&with_key("vm5", "host-addresses = \"keep\""));
-        let file = bench.gateway.file().to_string_lossy().into_owned();
-        bench.gateway.l2gw(&["apply", &file]).expect("a file that is right");
-        bench.gateway.wait_until_up();
+        testbed.gateway.wait_for("vm8b to be left alone", |gateway| says(gateway, "vm8b", why));
+        testbed.gateway.wait_for("the others to be up", |gateway| gateway.status().ports_up == 2);
+        assert_eq!((testbed.gateway.port("vm5").vport, testbed.gateway.port("vm8").why.as_str()), (None, ""));
+        assert_eq!(told(&testbed, "port-down").len(), 2, "{:?}", events(&testbed));
+        testbed.gateway.netns().links().delete_address("vm8b", address("2001:db8::1"), 64);
+        testbed.gateway.wait_for("vm8b, which is free now", |gateway| gateway.port("vm8b").state == "up");
+        testbed.gateway.write_file(&with_key("vm5", "host-addresses = \"keep\""));
+        let file = testbed.gateway.file().to_string_lossy().into_owned();
+        testbed.gateway.l2gw(&["apply", &file]).expect("a file that is right");
+        testbed.gateway.wait_until_up();
         let flood = Frame::new(PHYS, BROADCAST).tag(5, 0).payload(0x0800, &[5; 46]);
-        assert_eq!(ports(&bench.deliver("leaf1", &flood)), ["vm5"]);
+        assert_eq!(ports(&testbed.deliver("leaf1", &flood)), ["vm5"]);
     }
 
     fn an_address_that_comes_later_is_told_and_unbinds_nothing() {
-        let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        bench.gateway.netns().links().add_address("vm5", address("192.0.2.1"), 24);
+        let mut testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
+        testbed.gateway.netns().links().add_address("vm5", address("192.0.2.1"), 24);
         let how = "the host hears nothing at its address 192.0.2.1/24 on this link";
-        bench.gateway.wait_for("what the host does", |gateway| gateway.port("vm5").why == how);
-        assert_eq!(bench.gateway.port("vm5").state, "up");
-        assert_eq!(bench.gateway.stop().code(), Some(0));
-        bench.gateway.start_up();
-        assert_eq!(bench.gateway.port("vm5").why, how, "it was bound before");
-        bench.gateway.netns().links().delete_address("vm5", address("192.0.2.1"), 24);
-        bench.gateway.wait_for("that it is over", |gateway| gateway.port("vm5").why.is_empty());
-        let kinds = [told(&bench, "link-in-use").len(), told(&bench, "link-free").len()];
-        assert_eq!(kinds, [2, 1], "one of each run, {:?}", events(&bench));
+        testbed.gateway.wait_for("what the host does", |gateway| gateway.port("vm5").why == how);
+        assert_eq!(testbed.gateway.port("vm5").state, "up");
+        assert_eq!(testbed.gateway.stop().code(), Some(0));
+        testbed.gateway.start_up();
+        assert_eq!(testbed.gateway.port("vm5").why, how, "it was bound before");
+        testbed.gateway.netns().links().delete_address("vm5", address("192.0.2.1"), 24);
+        testbed.gateway.wait_for("that it is over", |gateway| gateway.port("vm5").why.is_empty());
+        let kinds = [told(&testbed, "link-in-use").len(), told(&testbed, "link-free").len()];
+        assert_eq!(kinds, [2, 1], "one of each run, {:?}", events(&testbed));
     }
 
     fn the_way_to_the_default_route_is_left_alone_as_long_as_it_is() {
-        let mut bench = Bench::prepare("gw", &standard::file(), &standard::SIDES);
-        bench.gateway.netns().links().add_default_route("vm5");
-        bench.gateway.start();
+        let mut testbed = Testbed::prepare("gw", &standard::file(), &standard::SIDES);
+        testbed.gateway.netns().links().add_default_route("vm5");
+        testbed.gateway.start();
         let why = "is the way to the IPv4 default route; host-addresses = \"keep\" takes it all the same";
-        bench.gateway.wait_for("vm5 to be left alone", |gateway| says(gateway, "vm5", why));
-        bench.gateway.netns().links().delete_default_route("vm5");
-        bench.gateway.wait_until_up();
-        bench.gateway.netns().links().add_default_route("vm8");
+        testbed.gateway.wait_for("vm5 to be left alone", |gateway| says(gateway, "vm5", why));
+        testbed.gateway.netns().links().delete_default_route("vm5");
+        testbed.gateway.wait_until_up();
+        testbed.gateway.netns().links().add_default_route("vm8");
         let how = "the host hears nothing by this link, the way to its IPv4 default route";
-        bench.gateway.wait_for("what the host does", |gateway| gateway.port("vm8").why == how);
+        testbed.gateway.wait_for("what the host does", |gateway| gateway.port("vm8").why == how);
         // The kernel tells of no route that goes with its link's state.
-        bench.gateway.netns().links().set_down("vm8");
-        bench.gateway.wait_for("vm8 to be down", |gateway| gateway.port("vm8").why == "admin down");
-        bench.gateway.netns().links().set_up("vm8");
-        bench.gateway.wait_for("that it is over", |gateway| {
+        testbed.gateway.netns().links().set_down("vm8");
+        testbed.gateway.wait_for("vm8 to be down", |gateway| gateway.port("vm8").why == "admin down");
+        testbed.gateway.netns().links().set_up("vm8");
+        testbed.gateway.wait_for("that it is over", |gateway| {
             let port = gateway.port("vm8");
             (port.state.as_str(), port.why.as_str()) == ("up", "")
         });
     }
 
     fn a_link_that_is_a_bridges_or_a_bonds_names_it_and_comes_when_it_is_free() {
-        let mut bench = Bench::prepare("gw", &standard::file(), &standard::SIDES);
-        let links = bench.gateway.netns().links();
+        let mut testbed = Testbed::prepare("gw", &standard::file(), &standard::SIDES);
+        let links = testbed.gateway.netns().links();
         links.add_vlan_bridge("br0");
         links.attach("vm5", "br0");
         links.add_bond("bond7");
         links.set_down("vm8");
         links.attach("vm8", "bond7");
-        bench.gateway.start();
+        testbed.gateway.start();
         let why = "belongs to bridge br0; `ip link set LINK nomaster` frees it";
-        bench.gateway.wait_for("vm5 to be left alone", |gateway| says(gateway, "vm5", why));
+        testbed.gateway.wait_for("vm5 to be left alone", |gateway| says(gateway, "vm5", why));
         let why = "belongs to bond bond7; `ip link set LINK nomaster` frees it";
-        bench.gateway.wait_for("vm8 to be left alone", |gateway| says(gateway, "vm8", why));
-        let links = bench.gateway.netns().links();
+        testbed.gateway.wait_for("vm8 to be left alone", |gateway| says(gateway, "vm8", why));
+        let links = testbed.gateway.netns().links();
         links.detach("vm5");
         links.detach("vm8");
         links.set_up("vm8");
-        bench.gateway.wait_until_up();
+        testbed.gateway.wait_until_up();
     }
 
     fn loopback_and_links_without_ethernet_are_refused_in_words() {
         let file = standard::file().replace("link = \"vm5\"", "link = \"lo\"").replace("link = \"vm8b\"", "link = \"tun0\"");
-        let mut bench = Bench::prepare("gw", &file, &standard::SIDES);
-        bench.gateway.netns().run(|| {
+        let mut testbed = Testbed::prepare("gw", &file, &standard::SIDES);
+        testbed.gateway.netns().run(|| {
             let made = Command::new("ip").args(["tuntap", "add", "dev", "tun0", "mode", "tun"]).status();
             assert!(made.expect("ip").success());
         });
-        bench.gateway.start();
-        bench.gateway.wait_for("lo to be refused", |gateway| {
+        testbed.gateway.start();
+        testbed.gateway.wait_for("lo to be refused", |gateway| {
             says(gateway, "vm5", "is the loopback link; no port can be on it")
         });
-        bench.gateway.wait_for("tun0 to be refused", |gateway| {
+        testbed.gateway.wait_for("tun0 to be refused", |gateway| {
             says(gateway, "vm8b", "has no Ethernet frames (its kind is tun); no port can be on it")
         });
-        bench.gateway.wait_for("the others to be up", |gateway| gateway.status().ports_up == 2);
+        testbed.gateway.wait_for("the others to be up", |gateway| gateway.status().ports_up == 2);
     }
 
     fn an_alternative_name_binds_and_of_two_ports_the_proper_name_wins() {
         let file = standard::file().replace("link = \"vm5\"", "link = \"enp3s0f0\"");
-        let mut bench = Bench::prepare("gw", &file, &standard::SIDES);
-        bench.gateway.start();
-        bench.gateway.wait_for("no link", |gateway| says(gateway, "vm5", "no such link"));
-        bench.gateway.netns().links().add_alt_name("vm5", "enp3s0f0");
-        bench.gateway.wait_until_up();
+        let mut testbed = Testbed::prepare("gw", &file, &standard::SIDES);
+        testbed.gateway.start();
+        testbed.gateway.wait_for("no link", |gateway| says(gateway, "vm5", "no such link"));
+        testbed.gateway.netns().links().add_alt_name("vm5", "enp3s0f0");
+        testbed.gateway.wait_until_up();
         let flood = Frame::new(PHYS, BROADCAST).tag(5, 0).payload(0x0800, &[5; 46]);
-        assert_eq!(ports(&bench.deliver("leaf1", &flood)), ["vm5"]);
-        bench.gateway.write_file(&file.replace("link = \"vm8b\"", "link = \"vm5\""));
-        let file = bench.gateway.file().to_string_lossy().into_owned();
-        bench.gateway.l2gw(&["apply", &file]).expect("a file that is right");
-        bench.gateway.wait_for("the proper name", |gateway| gateway.port("vm8b").state == "up");
-        assert_eq!(bench.gateway.port("vm5").why, "the link is that of port vm8b");
+        assert_eq!(ports(&testbed.deliver("leaf1", &flood)), ["vm5"]);
+        testbed.gateway.write_file(&file.replace("link = \"vm8b\"", "link = \"vm5\""));
+        let file = testbed.gateway.file().to_string_lossy().into_owned();
+        testbed.gateway.l2gw(&["apply", &file]).expect("a file that is right");
+        testbed.gateway.wait_for("the proper name", |gateway| gateway.port("vm8b").state == "up");
+        assert_eq!(testbed.gateway.port("vm5").why, "the link is that of port vm8b");
     }
 
     fn a_vlan_device_of_a_carried_vlan_is_told_as_long_as_it_is_there() {
-        let mut bench = Bench::prepare("gw", &standard::file(), &standard::SIDES);
-        bench.gateway.netns().links().add_vlan("leaf1", "leaf1.5", Tpid::Customer, 5);
-        bench.gateway.netns().links().add_vlan("leaf1", "leaf1.99", Tpid::Customer, 99);
-        bench.gateway.start_up();
+        let mut testbed = Testbed::prepare("gw", &standard::file(), &standard::SIDES);
+        testbed.gateway.netns().links().add_vlan("leaf1", "leaf1.5", Tpid::Customer, 5);
+        testbed.gateway.netns().links().add_vlan("leaf1", "leaf1.99", Tpid::Customer, 99);
+        testbed.gateway.start_up();
         let deaf = |vid: u16| {
             format!("deaf for VID {vid}: the host's VLAN device leaf1.{vid} takes its frames; `ip link delete leaf1.{vid}` ends it")
         };
-        bench.gateway.wait_for("VLAN 5 to be deaf", |gateway| gateway.port("leaf1").why == deaf(5));
+        testbed.gateway.wait_for("VLAN 5 to be deaf", |gateway| gateway.port("leaf1").why == deaf(5));
         let flood = |vid| Frame::new(PHYS, BROADCAST).tag(vid, 0).payload(0x0800, &[5; 46]);
-        assert_eq!(ports(&bench.deliver("leaf1", &flood(5))), [""; 0], "it is deaf indeed");
-        assert_eq!(ports(&bench.deliver("leaf1", &flood(8))), ["vm8", "vm8b"], "and the others are not");
-        bench.gateway.netns().links().delete("leaf1.5");
-        bench.gateway.wait_for("that it is over", |gateway| gateway.port("leaf1").why.is_empty());
-        assert_eq!(ports(&bench.deliver("leaf1", &flood(5))), ["vm5"]);
-        bench.gateway.netns().links().add_vlan("leaf1", "leaf1.7", Tpid::Customer, 7);
-        bench.gateway.netns().links().set_down("leaf1.7");
-        bench.gateway.wait_for("VLAN 7 to be deaf", |gateway| gateway.port("leaf1").why == deaf(7));
-        bench.gateway.netns().links().delete("leaf1.7");
-        bench.gateway.wait_for("that it is over", |gateway| gateway.port("leaf1").why.is_empty());
-        assert_eq!([told(&bench, "link-in-use").len(), told(&bench, "link-free").len()], [2, 2]);
+        assert_eq!(ports(&testbed.deliver("leaf1", &flood(5))), [""; 0], "it is deaf indeed");
+        assert_eq!(ports(&testbed.deliver("leaf1", &flood(8))), ["vm8", "vm8b"], "and the others are not");
+        testbed.gateway.netns().links().delete("leaf1.5");
+        testbed.gateway.wait_for("that it is over", |gateway| gateway.port("leaf1").why.is_empty());
+        assert_eq!(ports(&testbed.deliver("leaf1", &flood(5))), ["vm5"]);
+        testbed.gateway.netns().links().add_vlan("leaf1", "leaf1.7", Tpid::Customer, 7);
+        testbed.gateway.netns().links().set_down("leaf1.7");
+        testbed.gateway.wait_for("VLAN 7 to be deaf", |gateway| gateway.port("leaf1").why == deaf(7));
+        testbed.gateway.netns().links().delete("leaf1.7");
+        testbed.gateway.wait_for("that it is over", |gateway| gateway.port("leaf1").why.is_empty());
+        assert_eq!([told(&testbed, "link-in-use").len(), told(&testbed, "link-free").len()], [2, 2]);
     }
 }
 
@@ -157,43 +157,43 @@ tests::kernel_tests! {
     group hands;
 
     fn what_other_hands_put_goes_and_what_they_take_comes_back_and_each_is_told() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        let (there, _) = standard::establish(&bench, PHYS, VM);
-        let other = bench.gateway.netns().run(OtherHand::reach_out);
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
+        let (there, _) = standard::establish(&testbed, PHYS, VM);
+        let other = testbed.gateway.netns().run(OtherHand::reach_out);
         let datapath = other.index_of(DEVICE);
-        let vport = |port: &str| bench.gateway.port(port).vport.expect("a port that is up");
+        let vport = |port: &str| testbed.gateway.port(port).vport.expect("a port that is up");
         // One without an id, and one with an id of its own: each from VLAN 5 into VLAN 8.
         for (last, id) in [(1, vec![]), (2, attribute(9, &[7; 16]))] {
             let flow = [id, foreign_flow(vport("vm5"), vport("vm8"), last)].concat();
             let call = Call { family: Family::Flow, command: NEW, flags: 0, datapath, attributes: &flow };
             other.ask(&call).expect("a foreign flow");
         }
-        bench.gateway.wait_for("the flows to be told", |gateway| {
+        testbed.gateway.wait_for("the flows to be told", |gateway| {
             gateway.counter("l2gw_events_total", &[("event", "foreign-flows")]) > 0
         });
         let leak = |last: u8| {
             let frame = Frame::new([2, 0, 0, 0, 5, last], [2, 0, 0, 0, 8, last]).payload(0x9999, &[1; 46]);
-            bench.deliver("vm5", &frame).iter().any(|(port, _)| *port == "vm8")
+            testbed.deliver("vm5", &frame).iter().any(|(port, _)| *port == "vm8")
         };
-        bench.gateway.wait_for("both to be gone", |_| !leak(1) && !leak(2));
+        testbed.gateway.wait_for("both to be gone", |_| !leak(1) && !leak(2));
         let flush = Call { family: Family::Flow, command: DEL, flags: 0, datapath, attributes: &[] };
         other.ask(&flush).expect("all flows gone");
-        bench.gateway.wait_for("the flows to be told", |gateway| {
+        testbed.gateway.wait_for("the flows to be told", |gateway| {
             gateway.counter("l2gw_events_total", &[("event", "flows-gone")]) > 0
         });
-        assert_eq!(ports(&bench.deliver("leaf1", &there)), ["vm8"], "they are put anew");
+        assert_eq!(ports(&testbed.deliver("leaf1", &there)), ["vm8"], "they are put anew");
         other.delete_vport(DEVICE, "vm8");
-        bench.gateway.wait_for("the port to be told", |gateway| {
+        testbed.gateway.wait_for("the port to be told", |gateway| {
             gateway.counter("l2gw_events_total", &[("event", "vport-gone")]) == 1
         });
-        bench.gateway.wait_until_up();
-        assert_eq!(ports(&bench.deliver("leaf1", &there)), ["vm8"]);
-        veth::connect((bench.gateway.netns(), "theirs"), (bench.outside(), "far"));
+        testbed.gateway.wait_until_up();
+        assert_eq!(ports(&testbed.deliver("leaf1", &there)), ["vm8"]);
+        veth::connect((testbed.gateway.netns(), "theirs"), (testbed.outside(), "far"));
         other.add_vport(DEVICE, "theirs");
-        bench.gateway.wait_for("the port to be told", |gateway| {
+        testbed.gateway.wait_for("the port to be told", |gateway| {
             gateway.counter("l2gw_events_total", &[("event", "foreign-vport")]) == 1
         });
-        bench.gateway.wait_for("the link to be free", |gateway| gateway.netns().links().master("theirs").is_none());
+        testbed.gateway.wait_for("the link to be free", |gateway| gateway.netns().links().master("theirs").is_none());
     }
 }
 
@@ -201,40 +201,40 @@ tests::kernel_tests! {
     group lengths;
 
     fn frames_that_are_too_long_are_counted_where_the_driver_tells_nobody() {
-        let bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        for (netns, link) in [(bench.gateway.netns(), "vm8"), (bench.outside(), "vm8")] {
+        let testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
+        for (netns, link) in [(testbed.gateway.netns(), "vm8"), (testbed.outside(), "vm8")] {
             netns.links().set_mtu(link, 9_000);
         }
-        let (_, back) = standard::establish(&bench, PHYS, VM);
+        let (_, back) = standard::establish(&testbed, PHYS, VM);
         let of = |payload: usize| Frame::new(VM, PHYS).payload(0x0800, &vec![5; payload]);
-        let too_long = |port: &str| bench.gateway.counter("l2gw_drops_total", &[("port", port), ("reason", "over-mtu")]);
-        let not_sent = |port: &str| bench.gateway.counter("l2gw_port_tx_over_mtu_total", &[("port", port)]);
-        assert_eq!(ports(&bench.deliver("vm8", &of(1_500))), ["leaf1"], "as long as the link takes, behind its tag");
-        bench.gateway.wait_for("the MTU to be known", |_| {
-            assert_eq!(ports(&bench.deliver("vm8", &of(1_501))), [""; 0]);
+        let too_long = |port: &str| testbed.gateway.counter("l2gw_drops_total", &[("port", port), ("reason", "over-mtu")]);
+        let not_sent = |port: &str| testbed.gateway.counter("l2gw_port_tx_over_mtu_total", &[("port", port)]);
+        assert_eq!(ports(&testbed.deliver("vm8", &of(1_500))), ["leaf1"], "as long as the link takes, behind its tag");
+        testbed.gateway.wait_for("the MTU to be known", |_| {
+            assert_eq!(ports(&testbed.deliver("vm8", &of(1_501))), [""; 0]);
             too_long("vm8") > 0
         });
         let before = (too_long("vm8"), not_sent("leaf1"));
         for _ in 0..10 {
-            assert_eq!(ports(&bench.deliver("vm8", &of(1_501))), [""; 0]);
+            assert_eq!(ports(&testbed.deliver("vm8", &of(1_501))), [""; 0]);
         }
-        assert_eq!(ports(&bench.deliver("vm8", &back)), ["leaf1"]);
-        bench.gateway.wait_for("ten that were too long", |_| {
+        assert_eq!(ports(&testbed.deliver("vm8", &back)), ["leaf1"]);
+        testbed.gateway.wait_for("ten that were too long", |_| {
             too_long("vm8") >= before.0 + 10 && not_sent("leaf1") >= before.1 + 10
         });
         // A copy that fits elsewhere leaves the frame forwarded.
-        for netns in [bench.gateway.netns(), bench.outside()] {
+        for netns in [testbed.gateway.netns(), testbed.outside()] {
             netns.links().set_mtu("vm8b", 9_000);
         }
         let flood = Frame::new(VM, BROADCAST).payload(0x0800, &[5; 3_000]);
-        bench.gateway.wait_for("vm8b to take it", |_| ports(&bench.deliver("vm8", &flood)) == ["vm8b"]);
+        testbed.gateway.wait_for("vm8b to take it", |_| ports(&testbed.deliver("vm8", &flood)) == ["vm8b"]);
         let (lost, left) = (too_long("vm8"), not_sent("leaf1"));
         for _ in 0..5 {
-            assert_eq!(ports(&bench.deliver("vm8", &flood)), ["vm8b"]);
+            assert_eq!(ports(&testbed.deliver("vm8", &flood)), ["vm8b"]);
         }
-        bench.gateway.wait_for("five more copies", |_| not_sent("leaf1") >= left + 5);
+        testbed.gateway.wait_for("five more copies", |_| not_sent("leaf1") >= left + 5);
         assert_eq!(too_long("vm8"), lost, "none of them was lost");
-        bench.gateway.wait_for("the burst to be told", |gateway| {
+        testbed.gateway.wait_for("the burst to be told", |gateway| {
             gateway.counter("l2gw_events_total", &[("event", "drops-began")]) > 0
         });
     }
@@ -253,23 +253,23 @@ tests::kernel_tests! {
              storm = {{ broadcast = 50 }}\nmac-limit = 4000\n"
         );
         let sides: [(&'static str, Side); 2] = [("leaf1", tagged(8, "vm1")), ("vm1", tagged(8, "leaf1"))];
-        let mut bench = Bench::prepare("gw", &file, &sides);
-        bench.gateway.start_with(&["--upcall-rate", "0"]);
-        bench.gateway.wait_until_up();
+        let mut testbed = Testbed::prepare("gw", &file, &sides);
+        testbed.gateway.start_with(&["--upcall-rate", "0"]);
+        testbed.gateway.wait_until_up();
         let of = |vid: u16| Frame::new(VM, BROADCAST).tag(vid, 0).payload(0x0800, &[5; 46]);
         for vid in 1..=LAST {
-            bench.tap("vm1").send(&of(vid));
+            testbed.tap("vm1").send(&of(vid));
             // Fewer than the limit of the port lets pass.
             std::thread::sleep(Duration::from_millis(3));
         }
-        bench.settle("vm1");
-        bench.gateway.wait_for("a flow for each", |gateway| gateway.status().flows >= usize::from(LAST));
-        assert_eq!(bench.gateway.counter("l2gw_refusals_total", &[("what", "set-meter")]), 0);
-        bench.tap("leaf1").drain();
+        testbed.settle("vm1");
+        testbed.gateway.wait_for("a flow for each", |gateway| gateway.status().flows >= usize::from(LAST));
+        assert_eq!(testbed.gateway.counter("l2gw_refusals_total", &[("what", "set-meter")]), 0);
+        testbed.tap("leaf1").drain();
         for vid in [1, 1_023, 1_024, 1_100, LAST] {
             std::thread::sleep(Duration::from_millis(300));
             let burst: Vec<Vec<u8>> = (0..150).map(|_| of(vid)).collect();
-            let came = bench.deliver_all("vm1", &burst).len();
+            let came = testbed.deliver_all("vm1", &burst).len();
             // A second's worth may come at once.
             assert!((1..75).contains(&came), "of 150 frames of VLAN {vid} at once {came} came");
         }
@@ -280,48 +280,48 @@ tests::kernel_tests! {
     group teardown;
 
     fn what_a_stopped_daemon_left_is_removed_without_a_file_and_its_links_are_free() {
-        let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        standard::establish(&bench, PHYS, VM);
-        let (code, said) = teardown(&bench, &[]);
+        let mut testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
+        standard::establish(&testbed, PHYS, VM);
+        let (code, said) = teardown(&testbed, &[]);
         assert_eq!(code, 1, "{said}");
         assert!(said.contains("datapath l2gw: another daemon drives it"), "{said}");
-        assert_eq!(bench.gateway.status().ports_up, 4, "nothing happened to it");
-        assert_eq!(bench.gateway.stop().code(), Some(0));
-        let (code, said) = teardown(&bench, &["--device", "other"]);
+        assert_eq!(testbed.gateway.status().ports_up, 4, "nothing happened to it");
+        assert_eq!(testbed.gateway.stop().code(), Some(0));
+        let (code, said) = teardown(&testbed, &["--device", "other"]);
         assert_eq!((code, said.trim()), (0, "there is no datapath other: nothing to remove"));
-        let (code, said) = teardown(&bench, &[]);
+        let (code, said) = teardown(&testbed, &[]);
         assert_eq!(code, 0, "{said}");
         assert!(said.starts_with("datapath l2gw is removed with ") && said.contains("; its 4 links are free again: "), "{said}");
         for link in ["leaf1", "vm5", "vm8", "vm8b"] {
             assert!(said.contains(link), "{said}");
         }
-        let links = bench.gateway.netns().links();
+        let links = testbed.gateway.netns().links();
         assert!(!links.has(DEVICE));
         links.add_vlan_bridge("br0");
         links.attach("vm5", "br0");
         links.delete("vm8");
-        let (code, said) = teardown(&bench, &["--json"]);
+        let (code, said) = teardown(&testbed, &["--json"]);
         assert_eq!((code, said.trim()), (0, "{\"datapath\":\"l2gw\",\"flows\":0,\"links\":[],\"removed\":false}"));
     }
 
     fn a_datapath_whose_frames_another_program_hears_is_not_removed() {
-        let mut bench = Bench::start("gw", &standard::file(), &standard::SIDES);
-        assert_eq!(bench.gateway.stop().code(), Some(0));
-        let other = bench.gateway.netns().run(OtherHand::reach_out);
+        let mut testbed = Testbed::start("gw", &standard::file(), &standard::SIDES);
+        assert_eq!(testbed.gateway.stop().code(), Some(0));
+        let other = testbed.gateway.netns().run(OtherHand::reach_out);
         other.take_upcalls_of(DEVICE, "vm5");
-        let (code, said) = teardown(&bench, &[]);
+        let (code, said) = teardown(&testbed, &[]);
         assert_eq!(code, 1, "{said}");
         assert!(said.contains("remove datapath l2gw, whose upcalls the socket with netlink port id"), "{said}");
         drop(other);
-        assert_eq!(teardown(&bench, &[]).0, 0);
+        assert_eq!(teardown(&testbed, &[]).0, 0);
     }
 }
 
 /// Runs `l2gw teardown` in the gateway's namespace: its exit code and what it said.
-fn teardown(bench: &Bench, arguments: &[&str]) -> (i32, String) {
+fn teardown(testbed: &Testbed, arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(program());
     command.arg("teardown").args(arguments);
-    let output = bench.gateway.netns().run(move || command.output()).expect("the l2gw program");
+    let output = testbed.gateway.netns().run(move || command.output()).expect("the l2gw program");
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
 }
@@ -332,14 +332,14 @@ fn says(gateway: &Gateway, port: &str, why: &str) -> bool {
     ports.iter().any(|view| view.port == port && view.why == why)
 }
 
-fn events(bench: &Bench) -> Vec<EventView> {
-    let text = bench.gateway.l2gw(&["show", "events", "--newest", "1000", "--json"]).expect("events");
+fn events(testbed: &Testbed) -> Vec<EventView> {
+    let text = testbed.gateway.l2gw(&["show", "events", "--newest", "1000", "--json"]).expect("events");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// The events of a kind, in words.
-fn told(bench: &Bench, kind: &str) -> Vec<String> {
-    let of_kind = events(bench).into_iter().filter(|event| event.event.kind() == kind);
+fn told(testbed: &Testbed, kind: &str) -> Vec<String> {
+    let of_kind = events(testbed).into_iter().filter(|event| event.event.kind() == kind);
     of_kind.map(|event| event.text).collect()
 }
 

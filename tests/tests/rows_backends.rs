@@ -8,7 +8,7 @@ use tests::rows::table::Story;
 use tests::rows::{is_timeless, play, standing, stories};
 use tests::sim::flow_host::{FlowHost, FlowLab};
 use tests::sim::table_gateway::TableGateway;
-use tests::suite::fake::FakeBench;
+use tests::suite::fake::FakeRig;
 use vlan::time::Instant;
 
 #[test]
@@ -16,8 +16,8 @@ fn flows_do_what_every_row_says() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (mut sum, mut hits) = (Sum::default(), 0);
     runtime.block_on(async {
-        let mut bench = FakeBench::new(Options::default());
-        let mut lab = FlowLab::new(&mut bench, LINKS).await;
+        let mut rig = FakeRig::new(Options::default());
+        let mut lab = FlowLab::new(&mut rig, LINKS).await;
         for story in stories() {
             let times = times(&story);
             let mut host = FlowHost::new(&mut lab, standing(&story.description), START);

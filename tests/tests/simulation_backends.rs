@@ -31,7 +31,7 @@ use tests::sim::oracle::{Mix, Said};
 use tests::sim::standing::Standing;
 use tests::sim::table_gateway::{Done, TableGateway};
 use tests::sim::traffic::Sent;
-use tests::suite::fake::FakeBench;
+use tests::suite::fake::FakeRig;
 use vlan::addr::MacAddr;
 use vlan::fdb::entry::Kind;
 use vlan::model::description::Description;
@@ -60,8 +60,8 @@ fn play_all(first: u64, cases: u64, choice: Choice) -> Counts {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut counts = Counts::default();
         runtime.block_on(async {
-            let mut bench = FakeBench::new(Options::default());
-            let mut lab = FlowLab::new(&mut bench, LINKS).await;
+            let mut rig = FakeRig::new(Options::default());
+            let mut lab = FlowLab::new(&mut rig, LINKS).await;
             loop {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
                 if seed >= first + cases {
@@ -92,14 +92,14 @@ fn play_all(first: u64, cases: u64, choice: Choice) -> Counts {
 struct Play<'l, 'b> {
     director: Director,
     engine: Option<Gateway>,
-    flows: Option<FlowHost<'l, 'b, FakeBench<FakeDatapath>>>,
+    flows: Option<FlowHost<'l, 'b, FakeRig<FakeDatapath>>>,
     tables: TableGateway,
     wires: Vec<FakeWire>,
     revision: u64,
 }
 
 impl<'l, 'b> Play<'l, 'b> {
-    fn new(lab: &'l mut FlowLab<'b, FakeBench<FakeDatapath>>, seed: u64, choice: Choice) -> Play<'l, 'b> {
+    fn new(lab: &'l mut FlowLab<'b, FakeRig<FakeDatapath>>, seed: u64, choice: Choice) -> Play<'l, 'b> {
         let director = Director::new(seed, choice, START, BOUNDS);
         let description = &director.case.description;
         let wire = TableGateway::wire(START, Options::default());

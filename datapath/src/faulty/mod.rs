@@ -4,13 +4,13 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! use datapath::Datapath;
 //! use datapath::fake::{FakeDatapath, FakeWire};
-//! use datapath::faulty::{Fault, Faults, Faulty, Operation, Plan, Rule};
+//! use datapath::faulty::{Fault, FaultPlan, Faults, Faulty, Operation, Rule};
 //!
 //! let wire = FakeWire::default();
 //! wire.add_link("eth2");
 //! // Every second attach loses its answer, three times at most.
 //! let rule = Rule { per_mille: 500, times: Some(3), ..Rule::always(Operation::Attach, Fault::Lose) };
-//! let faults = Faults::new(Plan { seed: 7, rules: vec![rule] });
+//! let faults = Faults::new(FaultPlan { seed: 7, rules: vec![rule] });
 //! let mut datapath = Faulty::new(FakeDatapath::open(&wire), faults.clone());
 //! while let Err(refusal) = datapath.attach("eth2").await {
 //!     println!("{refusal}");
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use self::plan::{Fault, Faults, Operation, Plan, Rule};
+pub use self::plan::{Fault, FaultPlan, Faults, Operation, Rule};
 
 use crate::flow::{Flow, FlowChange, FlowId, FlowStats, MeterId, MeterRate, MeterStats};
 use crate::port::{Vport, VportNo, VportStats};

@@ -54,7 +54,7 @@ pub enum Fault {
 
 /// Faults to come, as data: the same plan meets the same calls in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Plan {
+pub struct FaultPlan {
     /// What the chances follow from.
     pub seed: u64,
     /// Asked in this order, the first that has a fault for a call counts.
@@ -97,7 +97,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    plan: Plan,
+    plan: FaultPlan,
     progress: Vec<Progress>,
     random: u64,
     queued: BTreeMap<Operation, VecDeque<Option<Fault>>>,
@@ -125,14 +125,14 @@ impl Faults {
     }
 
     /// The faults of a plan.
-    pub fn new(plan: Plan) -> Faults {
+    pub fn new(plan: FaultPlan) -> Faults {
         let faults = Faults::default();
         faults.follow(plan);
         faults
     }
 
     /// Follows this plan from now on, from its beginning.
-    pub fn follow(&self, plan: Plan) {
+    pub fn follow(&self, plan: FaultPlan) {
         let mut state = self.state();
         state.random = plan.seed;
         state.progress = vec![Progress::default(); plan.rules.len()];
@@ -151,7 +151,7 @@ impl Faults {
 
     /// Ends all faults: what is queued and the plan are forgotten, what is held goes on, what had vanished is there again.
     pub fn clear(&self) {
-        self.follow(Plan::default());
+        self.follow(FaultPlan::default());
         self.state().queued.clear();
         self.restore();
         self.let_go();
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_rule_spares_strikes_and_ends() {
         let rule = Rule { after: 2, times: Some(3), ..Rule::always(Operation::PutFlow, Fault::Lose) };
-        let faults = Faults::new(Plan { seed: 1, rules: vec![rule] });
+        let faults = Faults::new(FaultPlan { seed: 1, rules: vec![rule] });
         assert_eq!(met(&faults, 7), [false, false, true, true, true, false, false]);
         assert_eq!(faults.struck(), 3);
         assert!(faults.meet(Operation::Attach).fault.is_none(), "a rule of another operation");
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_strikes_the_same_calls() {
-        let plan = |seed| Plan {
+        let plan = |seed| FaultPlan {
             seed,
             rules: vec![Rule { per_mille: 200, ..Rule::always(Operation::PutFlow, Fault::Lose) }],
         };
@@ -267,7 +267,7 @@ mod tests {
         let full = || Fault::Refuse(RefusalCause::TableFull);
         let first = Rule { times: Some(1), ..Rule::always(Operation::PutFlow, busy()) };
         let faults =
-            Faults::new(Plan { seed: 0, rules: vec![first, Rule::always(Operation::PutFlow, full())] });
+            Faults::new(FaultPlan { seed: 0, rules: vec![first, Rule::always(Operation::PutFlow, full())] });
         faults.spare(Operation::PutFlow);
         faults.next(Operation::PutFlow, Fault::Lose);
         let met: Vec<_> = (0..4).map(|_| faults.meet(Operation::PutFlow).fault).collect();

@@ -10,7 +10,7 @@ use crate::clock::WallTime;
 use crate::embedded::Embedded;
 use crate::embedded::tables::{JOURNAL, META, Reading, Sealed, Writing};
 use crate::error::StoreError;
-use crate::journal::entry::{ENTRY_OVERHEAD, Entry, EntryId, NewEntry, Query};
+use crate::journal::entry::{ENTRY_OVERHEAD, EntryId, JournalEntry, NewEntry, Query};
 use crate::journal::{Journal, JournalError, encode_all};
 use crate::schema;
 
@@ -22,7 +22,7 @@ impl Journal for Embedded {
         self.writer.run(bytes, move |writing| append(writing, &encoded, max_bytes).map(Ok), |_| ()).await
     }
 
-    async fn query(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
+    async fn query(&self, query: Query) -> Result<Vec<JournalEntry>, JournalError> {
         let file = Arc::clone(&self.file);
         let read = move || file.read(|reading| matching(reading, &query));
         // A rare kind in a full journal is a scan of tenths of a second.
@@ -128,7 +128,7 @@ where
 }
 
 /// Reads from the newest entry back. Each number must be one less than the last: a hole is damage, not an answer.
-fn matching(reading: &Reading<'_>, query: &Query) -> Result<Vec<Entry>, StoreError> {
+fn matching(reading: &Reading<'_>, query: &Query) -> Result<Vec<JournalEntry>, StoreError> {
     let extent = Extent::load(&reading.table(META)?)?;
     let journal = reading.table(JOURNAL)?;
     let mut expected = extent.last;
@@ -142,7 +142,7 @@ fn matching(reading: &Reading<'_>, query: &Query) -> Result<Vec<Entry>, StoreErr
         }
         let entry = NewEntry::decode(bytes).map_err(|e| journal.damaged(key, e.to_string()))?;
         if query.matches(&entry.kind, entry.at) {
-            found.push(Entry::new(EntryId(expected), entry));
+            found.push(JournalEntry::new(EntryId(expected), entry));
         }
         expected -= 1;
         Ok(true)

@@ -18,7 +18,7 @@ use crate::documents::shard::{ShardId, ShardName};
 use crate::documents::{Documents, DocumentsError};
 use crate::error::StoreError;
 use crate::faulty::plan::{Fault, Faults, Operation};
-use crate::journal::entry::{Entry, EntryId, NewEntry, Query};
+use crate::journal::entry::{EntryId, JournalEntry, NewEntry, Query};
 use crate::journal::{Journal, JournalError};
 use crate::local::{Local, LocalError};
 use crate::sessions::lease::{Lease, SessionId, SessionInfo};
@@ -193,7 +193,7 @@ impl<S: Journal> Journal for Faulty<S> {
         self.call(Operation::Append, self.store.append(entries)).await
     }
 
-    async fn query(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
+    async fn query(&self, query: Query) -> Result<Vec<JournalEntry>, JournalError> {
         self.call(Operation::Query, self.store.query(query)).await
     }
 

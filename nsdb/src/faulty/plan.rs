@@ -65,12 +65,12 @@ pub struct Faults(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    plan: Mutex<Plan>,
+    plan: Mutex<FaultPlan>,
     let_go: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Plan {
+struct FaultPlan {
     queued: BTreeMap<Operation, VecDeque<Option<Fault>>>,
     standing: BTreeMap<Operation, Fault>,
     random: Option<Random>,
@@ -173,12 +173,12 @@ impl Faults {
         fault
     }
 
-    fn with<T>(&self, step: impl FnOnce(&mut Plan) -> T) -> T {
+    fn with<T>(&self, step: impl FnOnce(&mut FaultPlan) -> T) -> T {
         step(&mut self.0.plan.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Plan {
+impl FaultPlan {
     fn take(&mut self, operation: Operation) -> Option<Fault> {
         let queued = self.queued.get_mut(&operation).and_then(VecDeque::pop_front);
         let fault = match queued {

@@ -12,9 +12,9 @@ use crate::schema::{self, SchemaError};
 /// What sort of thing happened, such as `address-moved`: 1 to 255 printable ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Kind(String);
+pub struct EntryKind(String);
 
-impl Kind {
+impl EntryKind {
     /// Checks and takes `kind`.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-impl TryFrom<String> for Kind {
+impl TryFrom<String> for EntryKind {
     type Error = NameError;
 
     fn try_from(kind: String) -> Result<Self, NameError> {
@@ -38,13 +38,13 @@ impl TryFrom<String> for Kind {
     }
 }
 
-impl From<Kind> for String {
-    fn from(kind: Kind) -> Self {
+impl From<EntryKind> for String {
+    fn from(kind: EntryKind) -> Self {
         kind.0
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for EntryKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -65,7 +65,7 @@ impl EntryId {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewEntry {
     /// What sort of thing happened.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// When, by the wall clock of the host it happened on.
     pub at: WallTime,
     /// The details, usually JSON, up to [`MAX_ENTRY_BYTES`](crate::MAX_ENTRY_BYTES).
@@ -86,18 +86,18 @@ impl NewEntry {
 
 /// An entry that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct JournalEntry {
     /// Its place.
     pub id: EntryId,
     /// What sort of thing happened.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// When.
     pub at: WallTime,
     /// The details.
     pub body: Vec<u8>,
 }
 
-impl Entry {
+impl JournalEntry {
     pub(crate) fn new(id: EntryId, entry: NewEntry) -> Self {
         Self { id, kind: entry.kind, at: entry.at, body: entry.body }
     }
@@ -107,7 +107,7 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// Only this kind.
-    pub kind: Option<Kind>,
+    pub kind: Option<EntryKind>,
     /// Only entries at or after this time.
     pub from: Option<WallTime>,
     /// Only entries before this time.
@@ -123,7 +123,7 @@ impl Default for Query {
 }
 
 impl Query {
-    pub(crate) fn matches(&self, kind: &Kind, at: WallTime) -> bool {
+    pub(crate) fn matches(&self, kind: &EntryKind, at: WallTime) -> bool {
         self.kind.as_ref().is_none_or(|wanted| wanted == kind)
             && self.from.is_none_or(|from| at >= from)
             && self.until.is_none_or(|until| at < until)

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::clock::WallTime;
 use crate::error::StoreError;
-use crate::journal::entry::{Entry, EntryId, Kind, NewEntry, Query};
+use crate::journal::entry::{EntryId, EntryKind, JournalEntry, NewEntry, Query};
 use crate::schema::SchemaError;
 
 /// What happened, for people who ask later: address moves with their cause, counters, revisions with author and diff.
@@ -32,7 +32,7 @@ pub trait Journal: Send + Sync {
     ) -> impl Future<Output = Result<Vec<EntryId>, JournalError>> + Send;
 
     /// The entries that match, the first written first.
-    fn query(&self, query: Query) -> impl Future<Output = Result<Vec<Entry>, JournalError>> + Send;
+    fn query(&self, query: Query) -> impl Future<Output = Result<Vec<JournalEntry>, JournalError>> + Send;
 
     /// Forgets what is older than `keep` at the wall time `now`. Returns how many entries that were.
     fn trim(&self, now: WallTime) -> impl Future<Output = Result<usize, JournalError>> + Send;
@@ -46,7 +46,7 @@ pub enum JournalError {
     #[error("an entry of kind {kind} has {length} bytes: at most {MAX_ENTRY_BYTES} are allowed")]
     TooLarge {
         /// The kind of the entry.
-        kind: Kind,
+        kind: EntryKind,
         /// Length of its body in bytes.
         length: usize,
     },

@@ -8,7 +8,7 @@ use nsdb::{
 };
 use tokio::task::JoinSet;
 
-use crate::backends::{Bench, FEED};
+use crate::backends::{FEED, Fixture};
 
 const SEGMENT: SegmentId = SegmentId(8);
 
@@ -21,21 +21,21 @@ fn gone(record: AddressRecord) -> AddressRecord {
     AddressRecord { presence: Presence::Gone, ..record }
 }
 
-async fn announce<S: AddressFeed>(bench: &Bench<S>, record: AddressRecord) {
-    bench.store.announce(record.owner, vec![record]).await.unwrap();
+async fn announce<S: AddressFeed>(fixture: &Fixture<S>, record: AddressRecord) {
+    fixture.store.announce(record.owner, vec![record]).await.unwrap();
 }
 
-async fn snapshot<S: AddressFeed>(bench: &Bench<S>) -> FeedSnapshot {
-    bench.store.follow(SEGMENT).await.unwrap().snapshot
+async fn snapshot<S: AddressFeed>(fixture: &Fixture<S>) -> FeedSnapshot {
+    fixture.store.follow(SEGMENT).await.unwrap().snapshot
 }
 
-pub(crate) async fn a_tail_begins_where_the_snapshot_ends<S: AddressFeed>(bench: Bench<S>) {
-    bench.store.announce(HostId(1), vec![record(1, 1, 1), record(2, 1, 1)]).await.unwrap();
-    let Following { snapshot, mut tail } = bench.store.follow(SEGMENT).await.unwrap();
+pub(crate) async fn a_tail_begins_where_the_snapshot_ends<S: AddressFeed>(fixture: Fixture<S>) {
+    fixture.store.announce(HostId(1), vec![record(1, 1, 1), record(2, 1, 1)]).await.unwrap();
+    let Following { snapshot, mut tail } = fixture.store.follow(SEGMENT).await.unwrap();
     assert_eq!((snapshot.segment, snapshot.sequence), (SEGMENT, 2));
     assert_eq!(snapshot.records, [record(1, 1, 1), record(2, 1, 1)]);
-    bench.store.announce(HostId(1), vec![record(3, 1, 1), record(1, 1, 1), record(4, 1, 1)]).await.unwrap();
-    announce(&bench, gone(record(3, 1, 1))).await;
+    fixture.store.announce(HostId(1), vec![record(3, 1, 1), record(1, 1, 1), record(4, 1, 1)]).await.unwrap();
+    announce(&fixture, gone(record(3, 1, 1))).await;
     let batch = tail.next().await.unwrap();
     assert_eq!((batch.first_sequence, batch.last_sequence()), (3, 4));
     assert_eq!(batch.records, [record(3, 1, 1), record(4, 1, 1)], "a repetition is not news");
@@ -43,7 +43,7 @@ pub(crate) async fn a_tail_begins_where_the_snapshot_ends<S: AddressFeed>(bench:
     assert_eq!((batch.first_sequence, batch.records.as_slice()), (5, [gone(record(3, 1, 1))].as_slice()));
 }
 
-pub(crate) async fn the_higher_counter_then_the_lower_host_counts<S: AddressFeed>(bench: Bench<S>) {
+pub(crate) async fn the_higher_counter_then_the_lower_host_counts<S: AddressFeed>(fixture: Fixture<S>) {
     for (next, expected) in [
         (record(1, 5, 1), record(1, 5, 1)),
         (record(1, 7, 1), record(1, 5, 1)),
@@ -55,79 +55,81 @@ pub(crate) async fn the_higher_counter_then_the_lower_host_counts<S: AddressFeed
         (record(1, 3, 1), gone(record(1, 9, 2))),
         (record(1, 3, 3), record(1, 3, 3)),
     ] {
-        announce(&bench, next).await;
-        assert_eq!(snapshot(&bench).await.records, [expected], "after {next:?}");
+        announce(&fixture, next).await;
+        assert_eq!(snapshot(&fixture).await.records, [expected], "after {next:?}");
     }
 }
 
-pub(crate) async fn a_withdrawn_host_leaves_its_counters<S: AddressFeed>(bench: Bench<S>) {
-    bench.store.announce(HostId(1), vec![record(1, 1, 4), record(2, 1, 1)]).await.unwrap();
-    announce(&bench, record(3, 2, 1)).await;
-    let mut tail = bench.store.follow(SEGMENT).await.unwrap().tail;
-    bench.store.withdraw(HostId(1)).await.unwrap();
+pub(crate) async fn a_withdrawn_host_leaves_its_counters<S: AddressFeed>(fixture: Fixture<S>) {
+    fixture.store.announce(HostId(1), vec![record(1, 1, 4), record(2, 1, 1)]).await.unwrap();
+    announce(&fixture, record(3, 2, 1)).await;
+    let mut tail = fixture.store.follow(SEGMENT).await.unwrap().tail;
+    fixture.store.withdraw(HostId(1)).await.unwrap();
     assert_eq!(tail.next().await.unwrap().records, [gone(record(1, 1, 4)), gone(record(2, 1, 1))]);
-    bench.store.withdraw(HostId(1)).await.unwrap();
-    assert_eq!(snapshot(&bench).await.sequence, 5, "what is gone does not go again");
-    announce(&bench, record(1, 3, 3)).await;
+    fixture.store.withdraw(HostId(1)).await.unwrap();
+    assert_eq!(snapshot(&fixture).await.sequence, 5, "what is gone does not go again");
+    announce(&fixture, record(1, 3, 3)).await;
     let expected = [gone(record(1, 1, 4)), gone(record(2, 1, 1)), record(3, 2, 1)];
-    assert_eq!(snapshot(&bench).await.records, expected, "an old word must not bring an address back");
-    announce(&bench, record(1, 1, 4)).await;
-    assert_eq!(snapshot(&bench).await.records[0], record(1, 1, 4), "its owner may announce it again");
+    assert_eq!(snapshot(&fixture).await.records, expected, "an old word must not bring an address back");
+    announce(&fixture, record(1, 1, 4)).await;
+    assert_eq!(snapshot(&fixture).await.records[0], record(1, 1, 4), "its owner may announce it again");
 }
 
-pub(crate) async fn a_reader_that_fell_behind_follows_again<S: AddressFeed>(bench: Bench<S>) {
-    let mut tail = bench.store.follow(SEGMENT).await.unwrap().tail;
+pub(crate) async fn a_reader_that_fell_behind_follows_again<S: AddressFeed>(fixture: Fixture<S>) {
+    let mut tail = fixture.store.follow(SEGMENT).await.unwrap().tail;
     let announced = FEED.backlog as u64 + 3;
     for mobility in 1..=announced {
-        announce(&bench, record(1, 1, mobility)).await;
+        announce(&fixture, record(1, 1, mobility)).await;
     }
     let error = tail.next().await.unwrap_err();
     assert!(error.is_lagged() && !error.is_retryable());
     assert_eq!(error.to_string(), "the reader of segment 8 missed 3 batches: follow the segment again");
-    let Following { snapshot, mut tail } = bench.store.follow(SEGMENT).await.unwrap();
+    let Following { snapshot, mut tail } = fixture.store.follow(SEGMENT).await.unwrap();
     assert_eq!((snapshot.sequence, snapshot.records), (announced, vec![record(1, 1, announced)]));
-    announce(&bench, record(1, 1, announced + 1)).await;
+    announce(&fixture, record(1, 1, announced + 1)).await;
     assert_eq!(tail.next().await.unwrap().first_sequence, announced + 1);
 }
 
-pub(crate) async fn a_host_announces_only_its_own<S: AddressFeed>(bench: Bench<S>) {
-    let error = bench.store.announce(HostId(1), vec![record(1, 1, 1), record(2, 6, 1)]).await.unwrap_err();
+pub(crate) async fn a_host_announces_only_its_own<S: AddressFeed>(fixture: Fixture<S>) {
+    let error = fixture.store.announce(HostId(1), vec![record(1, 1, 1), record(2, 6, 1)]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "host 1 announced 02:00:00:00:00:02 in segment 8 as owned by host 6: a host announces its own addresses"
     );
-    assert_eq!(snapshot(&bench).await.records, []);
+    assert_eq!(snapshot(&fixture).await.records, []);
 }
 
-pub(crate) async fn segments_do_not_disturb_each_other<S: AddressFeed>(bench: Bench<S>) {
+pub(crate) async fn segments_do_not_disturb_each_other<S: AddressFeed>(fixture: Fixture<S>) {
     let mut there = record(1, 1, 1);
     there.key.segment = SegmentId(5);
-    let mut tail = bench.store.follow(SEGMENT).await.unwrap().tail;
-    bench.store.announce(HostId(1), vec![there, record(1, 1, 2)]).await.unwrap();
-    let other = bench.store.follow(SegmentId(5)).await.unwrap().snapshot;
+    let mut tail = fixture.store.follow(SEGMENT).await.unwrap().tail;
+    fixture.store.announce(HostId(1), vec![there, record(1, 1, 2)]).await.unwrap();
+    let other = fixture.store.follow(SegmentId(5)).await.unwrap().snapshot;
     assert_eq!((other.sequence, other.records), (1, vec![there]));
     assert_eq!(tail.next().await.unwrap().records, [record(1, 1, 2)]);
 }
 
 pub(crate) async fn a_full_segment_keeps_what_it_has_and_forgets_the_longest_gone<S: AddressFeed>(
-    bench: Bench<S>,
+    fixture: Fixture<S>,
 ) {
     let all: Vec<_> = (0..FEED.addresses as u8 + 2).map(|mac| record(mac, 1, 1)).collect();
-    bench.store.announce(HostId(1), all.clone()).await.unwrap();
-    assert_eq!(snapshot(&bench).await.records, all[..FEED.addresses]);
+    fixture.store.announce(HostId(1), all.clone()).await.unwrap();
+    assert_eq!(snapshot(&fixture).await.records, all[..FEED.addresses]);
     for mac in [4, 2, 7] {
-        announce(&bench, gone(record(mac, 1, 1))).await;
+        announce(&fixture, gone(record(mac, 1, 1))).await;
     }
-    let known: Vec<_> = snapshot(&bench).await.records.iter().map(|record| record.key.mac.0[5]).collect();
+    let known: Vec<_> = snapshot(&fixture).await.records.iter().map(|record| record.key.mac.0[5]).collect();
     assert_eq!(known, [0, 1, 2, 3, 5, 6, 7], "of the three that are gone, 4 went first and is forgotten");
-    announce(&bench, record(9, 1, 1)).await;
-    assert_eq!(snapshot(&bench).await.records.len(), 8);
+    announce(&fixture, record(9, 1, 1)).await;
+    assert_eq!(snapshot(&fixture).await.records.len(), 8);
 }
 
 /// Hosts race for the same addresses. A reader that followed from the start and one that only takes the snapshot at
 /// the end must agree, and that must be what the rule says, whatever the order was.
-pub(crate) async fn racing_hosts_leave_every_reader_with_the_same<S: AddressFeed + 'static>(bench: Bench<S>) {
-    let store = bench.store.clone();
+pub(crate) async fn racing_hosts_leave_every_reader_with_the_same<S: AddressFeed + 'static>(
+    fixture: Fixture<S>,
+) {
+    let store = fixture.store.clone();
     let Following { snapshot: start, mut tail } = store.follow(SEGMENT).await.unwrap();
     let reader = tokio::spawn(async move {
         let mut known = BTreeMap::new();
@@ -153,7 +155,7 @@ pub(crate) async fn racing_hosts_leave_every_reader_with_the_same<S: AddressFeed
     });
     let mut hosts = JoinSet::new();
     for host in 1..=4_u32 {
-        let store = bench.store.clone();
+        let store = fixture.store.clone();
         hosts.spawn(async move {
             for mobility in 1..=10 {
                 let records = (0..4).map(|mac| record(mac, host, mobility)).collect();
@@ -163,8 +165,8 @@ pub(crate) async fn racing_hosts_leave_every_reader_with_the_same<S: AddressFeed
         });
     }
     hosts.join_all().await;
-    announce(&bench, record(7, 9, 1)).await;
+    announce(&fixture, record(7, 9, 1)).await;
     let expected: Vec<_> = (0..4).map(|mac| record(mac, 1, 10)).chain([record(7, 9, 1)]).collect();
-    assert_eq!(snapshot(&bench).await.records, expected);
+    assert_eq!(snapshot(&fixture).await.records, expected);
     assert_eq!(reader.await.unwrap().into_values().collect::<Vec<_>>(), expected);
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::{Faults, Faulty, FeedLimits, JournalLimits, ManualClock, Place, Store, StoreConfig};
+use nsdb::{Faults, Faulty, FeedLimits, JournalLimits, ManualClock, Store, StoreConfig, StorePlace};
 
 /// A store under test, its clock, and the directory it lives in.
-pub(crate) struct Bench<S> {
+pub(crate) struct Fixture<S> {
     pub(crate) store: Arc<S>,
     pub(crate) clock: Arc<ManualClock>,
     _dir: Option<tempfile::TempDir>,
@@ -15,18 +15,18 @@ pub(crate) struct Bench<S> {
 pub(crate) const JOURNAL: JournalLimits = JournalLimits { keep: Duration::from_secs(3600), max_bytes: 4096 };
 pub(crate) const FEED: FeedLimits = FeedLimits { backlog: 4, addresses: 8, tombstones: 2 };
 
-fn bench(dir: Option<tempfile::TempDir>, config: StoreConfig) -> Bench<Store> {
+fn fixture(dir: Option<tempfile::TempDir>, config: StoreConfig) -> Fixture<Store> {
     let clock = Arc::new(ManualClock::default());
     let limits = StoreConfig { journal_limits: JOURNAL, feed_limits: FEED, clock: clock.clone(), ..config };
-    Bench { store: Arc::new(Store::open(limits).unwrap()), clock, _dir: dir }
+    Fixture { store: Arc::new(Store::open(limits).unwrap()), clock, _dir: dir }
 }
 
 /// Everything in memory.
 pub(crate) struct Memory;
 
 impl Memory {
-    pub(crate) fn bench() -> Bench<Store> {
-        bench(None, StoreConfig::in_memory())
+    pub(crate) fn fixture() -> Fixture<Store> {
+        fixture(None, StoreConfig::in_memory())
     }
 }
 
@@ -34,10 +34,10 @@ impl Memory {
 pub(crate) struct Embedded;
 
 impl Embedded {
-    pub(crate) fn bench() -> Bench<Store> {
+    pub(crate) fn fixture() -> Fixture<Store> {
         let dir = tempfile::tempdir().unwrap();
         let config = StoreConfig::in_directory(dir.path().join("state"));
-        bench(Some(dir), config)
+        fixture(Some(dir), config)
     }
 }
 
@@ -45,11 +45,13 @@ impl Embedded {
 pub(crate) struct Mixed;
 
 impl Mixed {
-    pub(crate) fn bench() -> Bench<Store> {
+    pub(crate) fn fixture() -> Fixture<Store> {
         let dir = tempfile::tempdir().unwrap();
-        let config =
-            StoreConfig { documents: Place::Memory, ..StoreConfig::in_directory(dir.path().join("state")) };
-        bench(Some(dir), config)
+        let config = StoreConfig {
+            documents: StorePlace::Memory,
+            ..StoreConfig::in_directory(dir.path().join("state"))
+        };
+        fixture(Some(dir), config)
     }
 }
 
@@ -57,9 +59,9 @@ impl Mixed {
 pub(crate) struct Faultless;
 
 impl Faultless {
-    pub(crate) fn bench() -> Bench<Faulty<Store>> {
-        let Bench { store, clock, _dir } = Memory::bench();
+    pub(crate) fn fixture() -> Fixture<Faulty<Store>> {
+        let Fixture { store, clock, _dir } = Memory::fixture();
         let store = Arc::into_inner(store).unwrap();
-        Bench { store: Arc::new(Faulty::new(store, Faults::none())), clock, _dir }
+        Fixture { store: Arc::new(Faulty::new(store, Faults::none())), clock, _dir }
     }
 }

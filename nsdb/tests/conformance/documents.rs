@@ -6,7 +6,7 @@ use std::time::Duration;
 use nsdb::{Change, Documents, KEPT_REVISIONS, MAX_SHARD_BYTES, Revision, ShardId, ShardName, WallTime};
 use tokio::task::JoinSet;
 
-use crate::backends::Bench;
+use crate::backends::Fixture;
 
 fn shards(contents: &[(&str, &str)]) -> BTreeMap<ShardName, Vec<u8>> {
     contents.iter().map(|(name, text)| (ShardName::new(*name).unwrap(), text.as_bytes().to_vec())).collect()
@@ -20,49 +20,49 @@ fn revision(number: u64) -> Revision {
     Revision::new(number).unwrap()
 }
 
-pub(crate) async fn an_empty_store_has_no_root<S: Documents>(bench: Bench<S>) {
-    assert_eq!(bench.store.root().await.unwrap(), None);
-    assert_eq!(*bench.store.watch_root().borrow(), None);
+pub(crate) async fn an_empty_store_has_no_root<S: Documents>(fixture: Fixture<S>) {
+    assert_eq!(fixture.store.root().await.unwrap(), None);
+    assert_eq!(*fixture.store.watch_root().borrow(), None);
 }
 
-pub(crate) async fn a_revision_is_read_back_whole<S: Documents>(bench: Bench<S>) {
+pub(crate) async fn a_revision_is_read_back_whole<S: Documents>(fixture: Fixture<S>) {
     let written = shards(&[("bridge/vab1", "vlan 8"), ("host/gw1", ""), ("host/gw2", "vlan 8")]);
-    let made = bench.store.publish(None, written.clone(), change(7)).await.unwrap();
+    let made = fixture.store.publish(None, written.clone(), change(7)).await.unwrap();
     assert_eq!(made, Revision::FIRST);
-    let root = bench.store.root().await.unwrap().unwrap();
+    let root = fixture.store.root().await.unwrap().unwrap();
     assert_eq!(root.revision, Revision::FIRST);
     assert_eq!((root.author.as_str(), root.at.as_millis(), root.note.as_str()), ("alice", 7, "because"));
-    assert_eq!(bench.store.read_shards(&root, &[""]).await.unwrap(), written);
-    let hosts = bench.store.read_shards(&root, &["host/"]).await.unwrap();
+    assert_eq!(fixture.store.read_shards(&root, &[""]).await.unwrap(), written);
+    let hosts = fixture.store.read_shards(&root, &["host/"]).await.unwrap();
     assert_eq!(hosts, shards(&[("host/gw1", ""), ("host/gw2", "vlan 8")]));
     assert!(!root.differs_from(&written));
     assert!(root.differs_from(&shards(&[("bridge/vab1", "vlan 8"), ("host/gw1", ""), ("host/gw2", "9")])));
     assert!(root.differs_from(&shards(&[("bridge/vab1", "vlan 8"), ("host/gw1", "")])));
 }
 
-pub(crate) async fn a_conflict_names_what_is_there_and_changes_nothing<S: Documents>(bench: Bench<S>) {
+pub(crate) async fn a_conflict_names_what_is_there_and_changes_nothing<S: Documents>(fixture: Fixture<S>) {
     let first = shards(&[("a", "1")]);
-    bench.store.publish(None, first.clone(), change(1)).await.unwrap();
-    let before = bench.store.root().await.unwrap();
+    fixture.store.publish(None, first.clone(), change(1)).await.unwrap();
+    let before = fixture.store.root().await.unwrap();
     for (expected, text) in [
         (None, "cannot publish after no revision: revision 1 is there; read it and plan again"),
         (Some(revision(2)), "cannot publish after revision 2: revision 1 is there; read it and plan again"),
     ] {
-        let error = bench.store.publish(expected, shards(&[("a", "2")]), change(2)).await.unwrap_err();
+        let error = fixture.store.publish(expected, shards(&[("a", "2")]), change(2)).await.unwrap_err();
         assert!(error.is_conflict() && !error.is_retryable(), "{error:?}");
         assert_eq!(error.to_string(), text);
     }
-    assert_eq!(bench.store.root().await.unwrap(), before);
-    let lost = bench.store.read(ShardId::of(b"2")).await;
+    assert_eq!(fixture.store.root().await.unwrap(), before);
+    let lost = fixture.store.read(ShardId::of(b"2")).await;
     assert!(lost.is_err(), "a refused publication left its shard: {lost:?}");
-    let next = bench.store.publish(Some(Revision::FIRST), first, change(3)).await.unwrap();
+    let next = fixture.store.publish(Some(Revision::FIRST), first, change(3)).await.unwrap();
     assert_eq!(next.get(), 2);
 }
 
-pub(crate) async fn one_of_many_writers_wins<S: Documents + 'static>(bench: Bench<S>) {
+pub(crate) async fn one_of_many_writers_wins<S: Documents + 'static>(fixture: Fixture<S>) {
     let mut writers = JoinSet::new();
     for writer in 0..16 {
-        let store = bench.store.clone();
+        let store = fixture.store.clone();
         writers.spawn(async move {
             let mine = shards(&[("winner", &format!("{writer}"))]);
             (writer, store.publish(None, mine, change(writer)).await)
@@ -72,17 +72,17 @@ pub(crate) async fn one_of_many_writers_wins<S: Documents + 'static>(bench: Benc
     let winners: Vec<_> = results.iter().filter(|(_, result)| result.is_ok()).map(|(w, _)| *w).collect();
     assert_eq!(winners.len(), 1, "{results:?}");
     assert!(results.iter().all(|(_, result)| result.as_ref().map_or_else(|e| e.is_conflict(), |_| true)));
-    let root = bench.store.root().await.unwrap().unwrap();
-    let content = bench.store.read_shards(&root, &[""]).await.unwrap();
+    let root = fixture.store.root().await.unwrap().unwrap();
+    let content = fixture.store.read_shards(&root, &[""]).await.unwrap();
     assert_eq!(content, shards(&[("winner", &format!("{}", winners[0]))]));
 }
 
 /// Every revision says its number in each of its shards; a reader that mixes two would find different numbers.
-pub(crate) async fn a_reader_sees_a_whole_revision<S: Documents + 'static>(bench: Bench<S>) {
+pub(crate) async fn a_reader_sees_a_whole_revision<S: Documents + 'static>(fixture: Fixture<S>) {
     const LAST: u64 = 40;
     let mut readers = JoinSet::new();
     for _ in 0..2 {
-        let store = bench.store.clone();
+        let store = fixture.store.clone();
         readers.spawn(async move {
             let mut seen = 0;
             while seen < LAST {
@@ -100,22 +100,22 @@ pub(crate) async fn a_reader_sees_a_whole_revision<S: Documents + 'static>(bench
     for number in 1..=LAST {
         let all: Vec<_> = (0..5).map(|n| (format!("shard/{n}"), format!("{number} in {n}"))).collect();
         let all: Vec<_> = all.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        expected = Some(bench.store.publish(expected, shards(&all), change(number)).await.unwrap());
+        expected = Some(fixture.store.publish(expected, shards(&all), change(number)).await.unwrap());
     }
     readers.join_all().await;
 }
 
-pub(crate) async fn watchers_hear_of_the_newest_revision<S: Documents>(bench: Bench<S>) {
-    let mut watcher = bench.store.watch_root();
-    bench.store.publish(None, shards(&[("a", "1")]), change(1)).await.unwrap();
+pub(crate) async fn watchers_hear_of_the_newest_revision<S: Documents>(fixture: Fixture<S>) {
+    let mut watcher = fixture.store.watch_root();
+    fixture.store.publish(None, shards(&[("a", "1")]), change(1)).await.unwrap();
     watcher.changed().await.unwrap();
     assert_eq!(*watcher.borrow_and_update(), Some(revision(1)));
     for number in 1..4 {
-        bench.store.publish(Some(revision(number)), shards(&[("a", "1")]), change(1)).await.unwrap();
+        fixture.store.publish(Some(revision(number)), shards(&[("a", "1")]), change(1)).await.unwrap();
     }
     watcher.wait_for(|seen| *seen == Some(revision(4))).await.unwrap();
-    assert_eq!(*bench.store.watch_root().borrow(), Some(revision(4)));
-    let refused = bench.store.publish(Some(revision(1)), shards(&[("a", "2")]), change(1)).await;
+    assert_eq!(*fixture.store.watch_root().borrow(), Some(revision(4)));
+    let refused = fixture.store.publish(Some(revision(1)), shards(&[("a", "2")]), change(1)).await;
     assert!(refused.is_err());
     assert!(!watcher.has_changed().unwrap(), "a refused publication was announced");
 }
@@ -130,8 +130,8 @@ async fn publish_until_alone<S: Documents>(store: &S, contents: &BTreeMap<ShardN
     }
 }
 
-pub(crate) async fn the_last_hundred_revisions_can_be_read<S: Documents>(bench: Bench<S>) {
-    let store = &bench.store;
+pub(crate) async fn the_last_hundred_revisions_can_be_read<S: Documents>(fixture: Fixture<S>) {
+    let store = &fixture.store;
     assert_eq!(store.revisions().await.unwrap(), []);
     let contents = |number: u64| shards(&[("a", &format!("{number}")), ("b", "the same")]);
     let mut expected = None;
@@ -159,8 +159,8 @@ pub(crate) async fn the_last_hundred_revisions_can_be_read<S: Documents>(bench: 
     assert_eq!(newest, store.root().await.unwrap());
 }
 
-pub(crate) async fn an_old_revision_published_again_keeps_its_shards<S: Documents>(bench: Bench<S>) {
-    let store = &bench.store;
+pub(crate) async fn an_old_revision_published_again_keeps_its_shards<S: Documents>(fixture: Fixture<S>) {
+    let store = &fixture.store;
     let (old, new) = (shards(&[("a", "old")]), shards(&[("a", "new")]));
     let first = store.publish(None, old.clone(), change(1)).await.unwrap();
     store.publish(Some(first), new.clone(), change(2)).await.unwrap();
@@ -173,16 +173,16 @@ pub(crate) async fn an_old_revision_published_again_keeps_its_shards<S: Document
     assert_eq!(store.read_shards(&root, &[""]).await.unwrap(), old);
 }
 
-pub(crate) async fn shards_out_of_use_are_collected_when_old<S: Documents>(bench: Bench<S>) {
-    let store = &bench.store;
+pub(crate) async fn shards_out_of_use_are_collected_when_old<S: Documents>(fixture: Fixture<S>) {
+    let store = &fixture.store;
     // What an author's clock says has no say in it.
     store.publish(None, shards(&[("a", "old"), ("b", "kept")]), change(u64::MAX)).await.unwrap();
     publish_until_alone(&**store, &shards(&[("a", "new"), ("b", "kept")])).await;
     assert_eq!(store.collect(HOUR).await.unwrap(), 0, "found out of use now");
-    bench.clock.advance(HOUR - Duration::from_millis(1));
+    fixture.clock.advance(HOUR - Duration::from_millis(1));
     assert_eq!(store.collect(HOUR).await.unwrap(), 0);
     assert_eq!(store.read(ShardId::of(b"old")).await.unwrap(), b"old");
-    bench.clock.advance(Duration::from_millis(1));
+    fixture.clock.advance(Duration::from_millis(1));
     assert_eq!(store.collect(HOUR).await.unwrap(), 1);
     assert!(store.read(ShardId::of(b"old")).await.is_err());
     assert_eq!(store.collect(Duration::ZERO).await.unwrap(), 0);
@@ -191,18 +191,18 @@ pub(crate) async fn shards_out_of_use_are_collected_when_old<S: Documents>(bench
     assert_eq!(contents, shards(&[("a", "new"), ("b", "kept")]));
 }
 
-pub(crate) async fn a_shard_used_again_is_not_collected<S: Documents>(bench: Bench<S>) {
-    let store = &bench.store;
+pub(crate) async fn a_shard_used_again_is_not_collected<S: Documents>(fixture: Fixture<S>) {
+    let store = &fixture.store;
     let (x, y) = (shards(&[("a", "x")]), shards(&[("a", "y")]));
     store.publish(None, x.clone(), change(1)).await.unwrap();
     publish_until_alone(&**store, &y).await;
     assert_eq!(store.collect(HOUR).await.unwrap(), 0);
-    bench.clock.advance(HOUR);
+    fixture.clock.advance(HOUR);
     let newest = store.root().await.unwrap().map(|root| root.revision);
     store.publish(newest, x, change(2)).await.unwrap();
     publish_until_alone(&**store, &y).await;
     assert_eq!(store.collect(HOUR).await.unwrap(), 0, "x was used meanwhile: its hour begins anew");
-    bench.clock.advance(HOUR);
+    fixture.clock.advance(HOUR);
     assert_eq!(store.collect(HOUR).await.unwrap(), 1, "only x is out of use");
     assert_eq!(store.read(ShardId::of(b"y")).await.unwrap(), b"y");
     assert!(store.read(ShardId::of(b"x")).await.is_err());
@@ -210,9 +210,9 @@ pub(crate) async fn a_shard_used_again_is_not_collected<S: Documents>(bench: Ben
 
 /// Many shards, so that they lie on pages; of these, too, only what is out of use is collected.
 pub(crate) async fn many_shards_are_read_by_name_and_their_pages_are_collected<S: Documents>(
-    bench: Bench<S>,
+    fixture: Fixture<S>,
 ) {
-    let store = &bench.store;
+    let store = &fixture.store;
     let all = |text: &str| -> BTreeMap<ShardName, Vec<u8>> {
         let names = (0..500).map(|n| (ShardName::new(format!("bridge/{n}")).unwrap(), vec![]));
         names
@@ -236,12 +236,12 @@ pub(crate) async fn many_shards_are_read_by_name_and_their_pages_are_collected<S
 /// Each content falls out of use, since a hundred revisions came after it, and is used again by the next revision or thirty later; two
 /// collect all the time. What a kept revision names is always there.
 pub(crate) async fn a_collection_takes_nothing_that_is_being_published<S: Documents + 'static>(
-    bench: Bench<S>,
+    fixture: Fixture<S>,
 ) {
     let mut collectors = JoinSet::new();
     let (done, watched) = tokio::sync::watch::channel(false);
     for _ in 0..2 {
-        let (store, watched) = (bench.store.clone(), watched.clone());
+        let (store, watched) = (fixture.store.clone(), watched.clone());
         collectors.spawn(async move {
             let mut collected = 0;
             while !*watched.borrow() {
@@ -259,29 +259,29 @@ pub(crate) async fn a_collection_takes_nothing_that_is_being_published<S: Docume
     };
     for number in 1..=260 {
         let expected = Revision::new(number - 1);
-        bench.store.publish(expected, contents(number), change(number)).await.unwrap();
-        let oldest = bench
+        fixture.store.publish(expected, contents(number), change(number)).await.unwrap();
+        let oldest = fixture
             .store
             .root_of(revision(number.saturating_sub(KEPT_REVISIONS - 1).max(1)))
             .await
             .unwrap()
             .unwrap();
-        let read = bench.store.read_shards(&oldest, &[""]).await.unwrap();
+        let read = fixture.store.read_shards(&oldest, &[""]).await.unwrap();
         assert_eq!(read, contents(oldest.revision.get()), "at {number}");
         tokio::task::yield_now().await;
     }
     done.send(true).unwrap();
     let mut collected: usize = collectors.join_all().await.into_iter().sum();
-    collected += bench.store.collect(Duration::ZERO).await.unwrap();
-    for info in bench.store.revisions().await.unwrap() {
-        let root = bench.store.root_of(info.revision).await.unwrap().unwrap();
-        assert_eq!(bench.store.read_shards(&root, &[""]).await.unwrap(), contents(info.revision.get()));
+    collected += fixture.store.collect(Duration::ZERO).await.unwrap();
+    for info in fixture.store.revisions().await.unwrap() {
+        let root = fixture.store.root_of(info.revision).await.unwrap().unwrap();
+        assert_eq!(fixture.store.read_shards(&root, &[""]).await.unwrap(), contents(info.revision.get()));
     }
     assert!(collected > 70, "{collected}");
 }
 
-pub(crate) async fn an_unknown_shard_is_missing<S: Documents>(bench: Bench<S>) {
-    let error = bench.store.read(ShardId::of(b"nobody wrote this")).await.unwrap_err();
+pub(crate) async fn an_unknown_shard_is_missing<S: Documents>(fixture: Fixture<S>) {
+    let error = fixture.store.read(ShardId::of(b"nobody wrote this")).await.unwrap_err();
     assert!(!error.is_retryable() && !error.is_corrupt() && !error.is_conflict());
     assert_eq!(
         error.to_string(),
@@ -292,8 +292,8 @@ pub(crate) async fn an_unknown_shard_is_missing<S: Documents>(bench: Bench<S>) {
     );
 }
 
-pub(crate) async fn what_is_too_large_is_refused<S: Documents>(bench: Bench<S>) {
-    let store = &bench.store;
+pub(crate) async fn what_is_too_large_is_refused<S: Documents>(fixture: Fixture<S>) {
+    let store = &fixture.store;
     let name = ShardName::new("big").unwrap();
     let refused = |content: Vec<u8>, change: Change| {
         let shards = BTreeMap::from([(name.clone(), content)]);

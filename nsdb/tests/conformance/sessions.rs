@@ -4,39 +4,39 @@ use std::time::Duration;
 
 use nsdb::Sessions;
 
-use crate::backends::Bench;
+use crate::backends::Fixture;
 
 const TTL: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn names<S: Sessions>(bench: &Bench<S>) -> Vec<String> {
-    bench.store.sessions().await.unwrap().into_iter().map(|session| session.name).collect()
+async fn names<S: Sessions>(fixture: &Fixture<S>) -> Vec<String> {
+    fixture.store.sessions().await.unwrap().into_iter().map(|session| session.name).collect()
 }
 
-pub(crate) async fn a_session_lives_while_it_is_kept_alive<S: Sessions>(bench: Bench<S>) {
-    let session = bench.store.open_session("gw1", TTL).await.unwrap();
+pub(crate) async fn a_session_lives_while_it_is_kept_alive<S: Sessions>(fixture: Fixture<S>) {
+    let session = fixture.store.open_session("gw1", TTL).await.unwrap();
     for _ in 0..5 {
-        bench.clock.advance(TTL - SECOND);
-        bench.store.keep_alive(session).await.unwrap();
+        fixture.clock.advance(TTL - SECOND);
+        fixture.store.keep_alive(session).await.unwrap();
     }
-    assert_eq!(names(&bench).await, ["gw1"]);
-    bench.store.close_session(session).await.unwrap();
-    assert!(bench.store.keep_alive(session).await.unwrap_err().is_lost());
-    bench.store.close_session(session).await.unwrap();
-    assert!(names(&bench).await.is_empty());
+    assert_eq!(names(&fixture).await, ["gw1"]);
+    fixture.store.close_session(session).await.unwrap();
+    assert!(fixture.store.keep_alive(session).await.unwrap_err().is_lost());
+    fixture.store.close_session(session).await.unwrap();
+    assert!(names(&fixture).await.is_empty());
 }
 
-pub(crate) async fn a_silent_session_ends_at_its_time<S: Sessions>(bench: Bench<S>) {
-    assert_eq!(bench.store.expire().await.unwrap(), None);
-    let session = bench.store.open_session("gw1", TTL).await.unwrap();
-    bench.store.open_session("gw2", 3 * TTL).await.unwrap();
-    bench.clock.advance(TTL - SECOND);
-    assert_eq!(bench.store.expire().await.unwrap(), Some(SECOND));
-    assert_eq!(names(&bench).await, ["gw1", "gw2"]);
-    bench.clock.advance(SECOND);
-    assert_eq!(names(&bench).await, ["gw2"]);
-    assert_eq!(bench.store.expire().await.unwrap(), Some(2 * TTL));
-    let error = bench.store.keep_alive(session).await.unwrap_err();
+pub(crate) async fn a_silent_session_ends_at_its_time<S: Sessions>(fixture: Fixture<S>) {
+    assert_eq!(fixture.store.expire().await.unwrap(), None);
+    let session = fixture.store.open_session("gw1", TTL).await.unwrap();
+    fixture.store.open_session("gw2", 3 * TTL).await.unwrap();
+    fixture.clock.advance(TTL - SECOND);
+    assert_eq!(fixture.store.expire().await.unwrap(), Some(SECOND));
+    assert_eq!(names(&fixture).await, ["gw1", "gw2"]);
+    fixture.clock.advance(SECOND);
+    assert_eq!(names(&fixture).await, ["gw2"]);
+    assert_eq!(fixture.store.expire().await.unwrap(), Some(2 * TTL));
+    let error = fixture.store.keep_alive(session).await.unwrap_err();
     assert!(error.is_lost() && !error.is_retryable());
     let number = session.get();
     assert_eq!(
@@ -47,99 +47,99 @@ pub(crate) async fn a_silent_session_ends_at_its_time<S: Sessions>(bench: Bench<
     );
 }
 
-pub(crate) async fn the_last_to_open_a_name_wins<S: Sessions>(bench: Bench<S>) {
-    let old = bench.store.open_session("gw1", TTL).await.unwrap();
-    bench.store.acquire(old, "trunk/eth2").await.unwrap();
-    let new = bench.store.open_session("gw1", TTL).await.unwrap();
+pub(crate) async fn the_last_to_open_a_name_wins<S: Sessions>(fixture: Fixture<S>) {
+    let old = fixture.store.open_session("gw1", TTL).await.unwrap();
+    fixture.store.acquire(old, "trunk/eth2").await.unwrap();
+    let new = fixture.store.open_session("gw1", TTL).await.unwrap();
     assert_ne!(old, new);
-    assert!(bench.store.keep_alive(old).await.unwrap_err().is_lost());
-    assert!(bench.store.acquire(old, "other").await.unwrap_err().is_lost());
-    bench.store.keep_alive(new).await.unwrap();
-    assert_eq!(names(&bench).await, ["gw1"]);
-    assert_eq!(bench.store.holder("trunk/eth2").await.unwrap(), None, "its lease ended with it");
+    assert!(fixture.store.keep_alive(old).await.unwrap_err().is_lost());
+    assert!(fixture.store.acquire(old, "other").await.unwrap_err().is_lost());
+    fixture.store.keep_alive(new).await.unwrap();
+    assert_eq!(names(&fixture).await, ["gw1"]);
+    assert_eq!(fixture.store.holder("trunk/eth2").await.unwrap(), None, "its lease ended with it");
 }
 
-pub(crate) async fn a_lease_has_one_holder<S: Sessions>(bench: Bench<S>) {
-    let one = bench.store.open_session("gw1", TTL).await.unwrap();
-    let two = bench.store.open_session("gw2", TTL).await.unwrap();
-    let lease = bench.store.acquire(one, "compactor").await.unwrap();
+pub(crate) async fn a_lease_has_one_holder<S: Sessions>(fixture: Fixture<S>) {
+    let one = fixture.store.open_session("gw1", TTL).await.unwrap();
+    let two = fixture.store.open_session("gw2", TTL).await.unwrap();
+    let lease = fixture.store.acquire(one, "compactor").await.unwrap();
     assert_eq!((lease.session, lease.holder.as_str(), lease.name.as_str()), (one, "gw1", "compactor"));
     assert_eq!(
-        bench.store.acquire(one, "compactor").await.unwrap(),
+        fixture.store.acquire(one, "compactor").await.unwrap(),
         lease,
         "taking it again changes nothing"
     );
-    let error = bench.store.acquire(two, "compactor").await.unwrap_err();
+    let error = fixture.store.acquire(two, "compactor").await.unwrap_err();
     assert!(error.is_held() && error.is_retryable() && !error.is_lost());
     let number = one.get();
     assert_eq!(
         error.to_string(),
         format!("lease compactor is held by gw1 (session {number}): wait until it is released or runs out")
     );
-    assert_eq!(bench.store.holder("compactor").await.unwrap(), Some(lease));
-    bench.store.release(one, "compactor").await.unwrap();
-    assert_eq!(bench.store.holder("compactor").await.unwrap(), None);
-    assert_eq!(bench.store.acquire(two, "compactor").await.unwrap().session, two);
+    assert_eq!(fixture.store.holder("compactor").await.unwrap(), Some(lease));
+    fixture.store.release(one, "compactor").await.unwrap();
+    assert_eq!(fixture.store.holder("compactor").await.unwrap(), None);
+    assert_eq!(fixture.store.acquire(two, "compactor").await.unwrap().session, two);
 }
 
-pub(crate) async fn a_lease_ends_with_its_session<S: Sessions>(bench: Bench<S>) {
-    let one = bench.store.open_session("gw1", TTL).await.unwrap();
-    let two = bench.store.open_session("gw2", 9 * TTL).await.unwrap();
-    bench.store.acquire(one, "compactor").await.unwrap();
-    bench.clock.advance(TTL);
-    assert_eq!(bench.store.holder("compactor").await.unwrap(), None);
-    assert_eq!(bench.store.acquire(two, "compactor").await.unwrap().session, two);
-    assert!(bench.store.acquire(one, "compactor").await.unwrap_err().is_lost());
+pub(crate) async fn a_lease_ends_with_its_session<S: Sessions>(fixture: Fixture<S>) {
+    let one = fixture.store.open_session("gw1", TTL).await.unwrap();
+    let two = fixture.store.open_session("gw2", 9 * TTL).await.unwrap();
+    fixture.store.acquire(one, "compactor").await.unwrap();
+    fixture.clock.advance(TTL);
+    assert_eq!(fixture.store.holder("compactor").await.unwrap(), None);
+    assert_eq!(fixture.store.acquire(two, "compactor").await.unwrap().session, two);
+    assert!(fixture.store.acquire(one, "compactor").await.unwrap_err().is_lost());
 }
 
-pub(crate) async fn tokens_grow<S: Sessions>(bench: Bench<S>) {
+pub(crate) async fn tokens_grow<S: Sessions>(fixture: Fixture<S>) {
     let mut last = None;
     for round in 0..6 {
-        let session = bench.store.open_session(["gw1", "gw2"][round % 2], TTL).await.unwrap();
-        let token = bench.store.acquire(session, "compactor").await.unwrap().token;
+        let session = fixture.store.open_session(["gw1", "gw2"][round % 2], TTL).await.unwrap();
+        let token = fixture.store.acquire(session, "compactor").await.unwrap().token;
         assert!(last < Some(token), "round {round}: {token} after {last:?}");
         last = Some(token);
         match round % 3 {
-            0 => bench.store.release(session, "compactor").await.unwrap(),
-            1 => bench.store.close_session(session).await.unwrap(),
-            _ => bench.clock.advance(TTL),
+            0 => fixture.store.release(session, "compactor").await.unwrap(),
+            1 => fixture.store.close_session(session).await.unwrap(),
+            _ => fixture.clock.advance(TTL),
         }
     }
 }
 
-pub(crate) async fn watchers_hear_of_every_change<S: Sessions>(bench: Bench<S>) {
-    let mut watcher = bench.store.watch_sessions();
+pub(crate) async fn watchers_hear_of_every_change<S: Sessions>(fixture: Fixture<S>) {
+    let mut watcher = fixture.store.watch_sessions();
     macro_rules! heard {
         ($what:expr) => {{
             assert!(watcher.has_changed().unwrap(), "not told of {}", $what);
             watcher.mark_unchanged();
         }};
     }
-    let session = bench.store.open_session("gw1", TTL).await.unwrap();
+    let session = fixture.store.open_session("gw1", TTL).await.unwrap();
     heard!("opening");
-    bench.store.acquire(session, "compactor").await.unwrap();
+    fixture.store.acquire(session, "compactor").await.unwrap();
     heard!("acquiring");
-    bench.store.keep_alive(session).await.unwrap();
-    bench.store.acquire(session, "compactor").await.unwrap();
+    fixture.store.keep_alive(session).await.unwrap();
+    fixture.store.acquire(session, "compactor").await.unwrap();
     assert!(!watcher.has_changed().unwrap(), "told although nothing changed");
-    bench.store.release(session, "compactor").await.unwrap();
+    fixture.store.release(session, "compactor").await.unwrap();
     heard!("releasing");
-    bench.clock.advance(TTL);
-    bench.store.expire().await.unwrap();
+    fixture.clock.advance(TTL);
+    fixture.store.expire().await.unwrap();
     heard!("running out");
 }
 
-pub(crate) async fn giving_back_what_one_does_not_hold_does_nothing<S: Sessions>(bench: Bench<S>) {
-    let one = bench.store.open_session("gw1", TTL).await.unwrap();
-    let two = bench.store.open_session("gw2", TTL).await.unwrap();
-    let lease = bench.store.acquire(one, "compactor").await.unwrap();
-    bench.store.release(two, "compactor").await.unwrap();
-    bench.store.release(two, "nothing").await.unwrap();
-    assert_eq!(bench.store.holder("compactor").await.unwrap(), Some(lease));
+pub(crate) async fn giving_back_what_one_does_not_hold_does_nothing<S: Sessions>(fixture: Fixture<S>) {
+    let one = fixture.store.open_session("gw1", TTL).await.unwrap();
+    let two = fixture.store.open_session("gw2", TTL).await.unwrap();
+    let lease = fixture.store.acquire(one, "compactor").await.unwrap();
+    fixture.store.release(two, "compactor").await.unwrap();
+    fixture.store.release(two, "nothing").await.unwrap();
+    assert_eq!(fixture.store.holder("compactor").await.unwrap(), Some(lease));
 }
 
-pub(crate) async fn bad_names_and_times_are_refused<S: Sessions>(bench: Bench<S>) {
-    let store = &bench.store;
+pub(crate) async fn bad_names_and_times_are_refused<S: Sessions>(fixture: Fixture<S>) {
+    let store = &fixture.store;
     let session = store.open_session("gw1", Duration::from_secs(3600)).await.unwrap();
     assert_eq!(
         store.open_session("a b", TTL).await.unwrap_err().to_string(),
@@ -158,5 +158,5 @@ pub(crate) async fn bad_names_and_times_are_refused<S: Sessions>(bench: Bench<S>
     ] {
         assert_eq!(store.open_session("gw2", ttl).await.unwrap_err().to_string(), text);
     }
-    assert_eq!(names(&bench).await, ["gw1"]);
+    assert_eq!(names(&fixture).await, ["gw1"]);
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use nsdb::{
-    Change, Documents, DocumentsError, Embedded, EmbeddedOptions, Entry, Journal, JournalError, Kind, Local,
-    LocalError, NewEntry, Query, RevisionInfo, Root, ShardName, StoreError, WallTime,
+    Change, Documents, DocumentsError, Embedded, EmbeddedOptions, EntryKind, Journal, JournalEntry,
+    JournalError, Local, LocalError, NewEntry, Query, RevisionInfo, Root, ShardName, StoreError, WallTime,
 };
 
 /// Everything that a store says.
@@ -15,7 +15,7 @@ pub(crate) struct Everything {
     pub(crate) shards: BTreeMap<ShardName, Vec<u8>>,
     /// Every revision that is kept, the newest among them, and its shards.
     pub(crate) history: Vec<(RevisionInfo, BTreeMap<ShardName, Vec<u8>>)>,
-    pub(crate) journal: Vec<Entry>,
+    pub(crate) journal: Vec<JournalEntry>,
     pub(crate) local: BTreeMap<String, Vec<u8>>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn fill(store: &Embedded) {
         let change = Change::new("alice", WallTime::from_millis(number as u64), "test");
         revision = Some(store.publish(revision, shards.collect(), change).await.unwrap());
         let entries = (0..100).map(|n| NewEntry {
-            kind: Kind::new("address-moved").unwrap(),
+            kind: EntryKind::new("address-moved").unwrap(),
             at: WallTime::from_millis(n),
             body: format!("{{\"mac\":\"02:00:00:00:00:{n:02x}\",\"round\":{number}}}").into_bytes(),
         });

@@ -14,7 +14,6 @@
 //! VIDs and priorities are plain numbers here on purpose: the lab sends what the gateway must refuse, and it is the
 //! yardstick for `vlan`, so it shares no code with it.
 
-pub mod bench;
 pub mod captures;
 pub mod console;
 pub mod flood;
@@ -35,4 +34,5 @@ mod spawn;
 pub mod standard;
 pub mod switch;
 pub mod tap;
+pub mod testbed;
 pub mod veth;

@@ -6,8 +6,8 @@
 //!         [     ]──VLAN 7       └──── vm8b
 //! ```
 
-use super::bench::{Bench, Side};
 use super::frames::{Frame, Mac, Tpid};
+use super::testbed::{Side, Testbed};
 
 /// Its file; VLAN 7 is allowed on the trunk and mapped to nothing.
 pub fn file() -> String {
@@ -45,14 +45,14 @@ pub fn file_with_second_trunk() -> String {
 ///
 /// # Panics
 /// A frame does not go where it must, or elsewhere too.
-pub fn establish(bench: &Bench, phys: Mac, vm: Mac) -> (Vec<u8>, Vec<u8>) {
+pub fn establish(testbed: &Testbed, phys: Mac, vm: Mac) -> (Vec<u8>, Vec<u8>) {
     let there = Frame::new(phys, vm).tag(8, 0).payload(0x0800, &[5; 46]);
     let back = Frame::new(vm, phys).payload(0x0800, &[5; 46]);
-    bench.deliver("leaf1", &there);
-    bench.deliver("vm8", &back);
+    testbed.deliver("leaf1", &there);
+    testbed.deliver("vm8", &back);
     for _ in 0..2 {
-        assert_eq!(bench.deliver("leaf1", &there).len(), 1, "to vm8 alone");
-        assert_eq!(bench.deliver("vm8", &back).len(), 1, "to leaf1 alone");
+        assert_eq!(testbed.deliver("leaf1", &there).len(), 1, "to vm8 alone");
+        assert_eq!(testbed.deliver("vm8", &back).len(), 1, "to leaf1 alone");
     }
     (there, back)
 }

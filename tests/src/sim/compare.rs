@@ -8,13 +8,13 @@ use super::duel::hex;
 use super::flow_host::{FlowHost, Met};
 use super::oracle::Said;
 use super::traffic::Sent;
-use crate::suite::Bench;
+use crate::suite::Rig;
 
 /// Has a host of flows do what a scene says.
 ///
 /// # Errors
 /// Where what left is not what the forwarding plane says.
-pub async fn follow<B: Bench>(host: &mut FlowHost<'_, '_, B>, scene: &Scene) -> Result<(), String> {
+pub async fn follow<B: Rig>(host: &mut FlowHost<'_, '_, B>, scene: &Scene) -> Result<(), String> {
     match scene {
         Scene::Pass(span) => host.pass(*span).await,
         Scene::Carrier(port, has_carrier) => {

@@ -1,8 +1,8 @@
-//! A host that switches by flows on any bench: what the engine does, without its budgets, batches and answers, and with whatever
+//! A host that switches by flows on any rig: what the engine does, without its budgets, batches and answers, and with whatever
 //! designation it is told.
 //!
 //! ```text
-//!   send ─► Bench ─┬─ a flow hits ─────────────────────────────────────────────────────► what left by each link
+//!   send ─► Rig ─┬─ a flow hits ─────────────────────────────────────────────────────► what left by each link
 //!                  └─ no flow: upcall ─► Switch::forward ─► lower ─► put flow, execute ──┘
 //!                                           └─ an address, port or trunk changed: the flows that rest on it go
 //! ```
@@ -27,12 +27,12 @@ use vlan::vid::Vid;
 
 use super::standing::Standing;
 use super::traffic::Sent;
-use crate::suite::Bench;
+use crate::suite::Rig;
 use crate::suite::traffic::{granted, missed, take_upcalls};
 
 /// A datapath with links, to be used by one host after another.
-pub struct FlowLab<'b, B: Bench> {
-    bench: &'b mut B,
+pub struct FlowLab<'b, B: Rig> {
+    rig: &'b mut B,
     datapath: B::Datapath,
     links: Vec<(String, VportNo)>,
     /// Flows and meters are never called the same twice.
@@ -40,23 +40,23 @@ pub struct FlowLab<'b, B: Bench> {
     meters: u32,
 }
 
-impl<'b, B: Bench> FlowLab<'b, B> {
+impl<'b, B: Rig> FlowLab<'b, B> {
     /// Makes so many links, each a port of the datapath.
-    pub async fn new(bench: &'b mut B, links: usize) -> FlowLab<'b, B> {
+    pub async fn new(rig: &'b mut B, links: usize) -> FlowLab<'b, B> {
         let names: Vec<String> = (0..links).map(|number| format!("link{number}")).collect();
-        bench.add_links(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let mut datapath = granted(bench.open().await);
+        rig.add_links(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut datapath = granted(rig.open().await);
         let mut attached = Vec::new();
         for name in names {
             let vport = granted(datapath.attach(&name).await);
             attached.push((name, vport.no));
         }
-        FlowLab { bench, datapath, links: attached, last_id: 0, meters: 0 }
+        FlowLab { rig, datapath, links: attached, last_id: 0, meters: 0 }
     }
 }
 
 /// A host on a lab, for the time of a case.
-pub struct FlowHost<'l, 'b, B: Bench> {
+pub struct FlowHost<'l, 'b, B: Rig> {
     /// The host.
     pub host: Standing,
     lab: &'l mut FlowLab<'b, B>,
@@ -91,7 +91,7 @@ pub struct Met {
     pub by_flow: bool,
 }
 
-impl<'l, 'b, B: Bench> FlowHost<'l, 'b, B> {
+impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
     /// A host whose ports are the lab's links, in the order of the topology.
     ///
     /// # Panics
@@ -118,7 +118,7 @@ impl<'l, 'b, B: Bench> FlowHost<'l, 'b, B> {
     pub async fn send(&mut self, port: &str, frame: &[u8]) -> Met {
         let link = self.lab.links[self.places[port]].0.clone();
         let before = missed(&mut self.lab.datapath).await;
-        self.lab.bench.inject(&link, &[frame.to_vec()]);
+        self.lab.rig.inject(&link, &[frame.to_vec()]);
         let came_up = missed(&mut self.lab.datapath).await - before;
         let upcalls = take_upcalls(&mut self.lab.datapath, came_up as usize).await;
         let by_flow = upcalls.is_empty();
@@ -165,13 +165,13 @@ impl<'l, 'b, B: Bench> FlowHost<'l, 'b, B> {
         self.now
     }
 
-    /// Leaves no flow behind. What went wrong unseen is told, by benches that can tell.
+    /// Leaves no flow behind. What went wrong unseen is told, by rigs that can tell.
     pub async fn finish(mut self) -> Vec<String> {
         self.withdraw_all().await;
         for meter in std::mem::take(&mut self.meters).into_values() {
             granted(self.lab.datapath.delete_meter(meter).await);
         }
-        self.lab.bench.faults()
+        self.lab.rig.faults()
     }
 
     fn assign_links(&mut self) {
@@ -321,7 +321,7 @@ impl<'l, 'b, B: Bench> FlowHost<'l, 'b, B> {
 
     fn collect(&mut self) -> Vec<Sent> {
         let links: Vec<&str> = self.places.values().map(|place| self.lab.links[*place].0.as_str()).collect();
-        let frames = self.lab.bench.sent_by(&links);
+        let frames = self.lab.rig.sent_by(&links);
         let by_port = self.places.keys().zip(frames);
         let mut sent: Vec<Sent> = by_port
             .flat_map(|(port, frames)| frames.into_iter().map(|frame| (port.clone(), frame)))

@@ -3,26 +3,26 @@
 use datapath::flow::{Action, FlowId, MeterId, MeterRate};
 use datapath::{Datapath, Execute, FlowTable, RefusalCause};
 
-use super::Bench;
+use super::Rig;
 use super::traffic::{
     LONG, NARROWEST, WIDEST, address, change, delete, from, granted, learn, miss, open, plain, put, refused,
     tagged,
 };
 
 /// Ports, flows with their counts, and meters are read back; established flows lose nothing, and upcalls come again.
-pub async fn what_is_in_force_outlives_its_owner<B: Bench>(bench: &mut B) {
-    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
+pub async fn what_is_in_force_outlives_its_owner<B: Rig>(rig: &mut B) {
+    let (mut dp, [a, b]) = open(rig, ["a", "b"]).await;
     let actions = [Action::Meter(METER), Action::PushTag(super::traffic::tag(8, 5)), Action::Output(b)];
     granted(dp.set_meter(METER, MeterRate { packets_per_second: 1, burst: 100 }).await);
-    let upcall = learn(bench, &mut dp, "a", &plain("first"), (1, WIDEST, &actions)).await;
-    bench.inject("a", &[plain("second")]);
+    let upcall = learn(rig, &mut dp, "a", &plain("first"), (1, WIDEST, &actions)).await;
+    rig.inject("a", &[plain("second")]);
     let (ports, flows) = (granted(dp.vports().await), granted(dp.flows().await));
     drop(dp);
-    bench.inject("a", &[plain("while nobody looks")]);
-    let mut dp = granted(bench.open().await);
-    bench.inject("a", &[plain("afterwards")]);
+    rig.inject("a", &[plain("while nobody looks")]);
+    let mut dp = granted(rig.open().await);
+    rig.inject("a", &[plain("afterwards")]);
     let passed = ["second", "while nobody looks", "afterwards"].map(|text| tagged(8, 5, text));
-    assert_eq!(bench.sent("b"), passed);
+    assert_eq!(rig.sent("b"), passed);
     assert_eq!(granted(dp.vports().await), ports);
     let found = granted(dp.flows().await);
     let [flow] = &found[..] else { panic!("{found:?}") };
@@ -30,48 +30,48 @@ pub async fn what_is_in_force_outlives_its_owner<B: Bench>(bench: &mut B) {
     assert_eq!((flow.stats.packets, flow.actions.as_deref()), (3, Some(&actions[..])));
     assert_eq!(granted(dp.meter_stats(METER).await).packets, 3);
     assert_eq!(granted(dp.attach("a").await).no, a);
-    miss(bench, &mut dp, "b", &plain("heard again")).await;
+    miss(rig, &mut dp, "b", &plain("heard again")).await;
     change(&mut dp, vec![put(1, &upcall, WIDEST, &[Action::Output(b)])]).await;
-    bench.inject("a", &[plain("replaced")]);
-    assert_eq!(bench.sent("b"), [plain("replaced")]);
-    let other = miss(bench, &mut dp, "a", &from(address(1), "new")).await;
+    rig.inject("a", &[plain("replaced")]);
+    assert_eq!(rig.sent("b"), [plain("replaced")]);
+    let other = miss(rig, &mut dp, "a", &from(address(1), "new")).await;
     change(&mut dp, vec![put(2, &other, NARROWEST, &[]), delete(1)]).await;
     assert_eq!(granted(dp.flows().await).len(), 1);
 }
 
 /// What is opened next is new.
-pub async fn teardown_leaves_nothing<B: Bench>(bench: &mut B) {
-    let (mut dp, [_, b]) = open(bench, ["a", "b"]).await;
-    learn(bench, &mut dp, "a", &plain("first"), (1, NARROWEST, &[Action::Output(b)])).await;
+pub async fn teardown_leaves_nothing<B: Rig>(rig: &mut B) {
+    let (mut dp, [_, b]) = open(rig, ["a", "b"]).await;
+    learn(rig, &mut dp, "a", &plain("first"), (1, NARROWEST, &[Action::Output(b)])).await;
     granted(dp.teardown().await);
-    bench.inject("a", &[plain("second")]);
-    assert_eq!(bench.sent("b"), [[0; 0]; 0]);
-    let mut dp = granted(bench.open().await);
+    rig.inject("a", &[plain("second")]);
+    assert_eq!(rig.sent("b"), [[0; 0]; 0]);
+    let mut dp = granted(rig.open().await);
     assert_eq!(granted(dp.vports().await), []);
     assert_eq!(granted(dp.flows().await), []);
     let counters = granted(dp.counters().await);
     assert_eq!((counters.hit, counters.missed), (0, 0));
     granted(dp.attach("a").await);
-    miss(bench, &mut dp, "a", &plain("third")).await;
+    miss(rig, &mut dp, "a", &plain("third")).await;
 }
 
 /// Two would each get some of the upcalls and know nothing of it; the first one goes on undisturbed.
-pub async fn a_second_owner_is_refused<B: Bench>(bench: &mut B) {
-    let (mut dp, [_]) = open(bench, ["a"]).await;
-    let Err(refusal) = bench.open().await else { panic!("a second owner was let in") };
+pub async fn a_second_owner_is_refused<B: Rig>(rig: &mut B) {
+    let (mut dp, [_]) = open(rig, ["a"]).await;
+    let Err(refusal) = rig.open().await else { panic!("a second owner was let in") };
     assert_eq!(refusal.cause, RefusalCause::Busy, "{refusal}");
-    miss(bench, &mut dp, "a", &plain("to the first")).await;
+    miss(rig, &mut dp, "a", &plain("to the first")).await;
     drop(dp);
-    let mut dp = granted(bench.open().await);
-    miss(bench, &mut dp, "a", &plain("to the next")).await;
+    let mut dp = granted(rig.open().await);
+    miss(rig, &mut dp, "a", &plain("to the next")).await;
 }
 
 /// None waits for ever, none says anything else; whoever opens again has a new one.
-pub async fn a_datapath_that_is_gone_is_named_by_every_call<B: Bench>(bench: &mut B) {
-    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
-    let upcall = miss(bench, &mut dp, "a", &plain("first")).await;
+pub async fn a_datapath_that_is_gone_is_named_by_every_call<B: Rig>(rig: &mut B) {
+    let (mut dp, [a, b]) = open(rig, ["a", "b"]).await;
+    let upcall = miss(rig, &mut dp, "a", &plain("first")).await;
     granted(dp.set_meter(METER, MeterRate { packets_per_second: 1, burst: 1 }).await);
-    bench.delete_datapath();
+    rig.delete_datapath();
     let gone = |what: &str, refusal: datapath::Refusal| {
         assert_eq!(refusal.cause, RefusalCause::DatapathGone, "{what}: {refusal}");
     };
@@ -98,9 +98,9 @@ pub async fn a_datapath_that_is_gone_is_named_by_every_call<B: Bench>(bench: &mu
         gone("change_flows", refused(outcome));
     }
     gone("teardown", refused(dp.teardown().await));
-    let mut dp = granted(bench.open().await);
+    let mut dp = granted(rig.open().await);
     granted(dp.attach("a").await);
-    miss(bench, &mut dp, "a", &plain("in a new one")).await;
+    miss(rig, &mut dp, "a", &plain("in a new one")).await;
 }
 
 const METER: MeterId = MeterId(1);

@@ -1,4 +1,4 @@
-//! A bench in memory.
+//! A rig in memory.
 
 use std::time::Duration;
 
@@ -8,31 +8,31 @@ use vlan::frame::Header;
 use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
-use super::{Bench, LinkState};
+use super::{LinkState, Rig};
 
-/// A [`FakeWire`] as a bench, with the datapath as it is or in a wrapper.
+/// A [`FakeWire`] as a rig, with the datapath as it is or in a wrapper.
 #[derive(Debug)]
-pub struct FakeBench<D = FakeDatapath> {
+pub struct FakeRig<D = FakeDatapath> {
     wire: FakeWire,
     wrap: fn(FakeDatapath) -> D,
     thief: Option<FakeDatapath>,
 }
 
-impl FakeBench {
+impl FakeRig {
     /// A host without links whose datapath is as able as the options say.
-    pub fn new(options: Options) -> FakeBench {
-        FakeBench::wrapped(options, |datapath| datapath)
+    pub fn new(options: Options) -> FakeRig {
+        FakeRig::wrapped(options, |datapath| datapath)
     }
 }
 
-impl<D> FakeBench<D> {
+impl<D> FakeRig<D> {
     /// A host without links whose datapath is in a wrapper.
-    pub fn wrapped(options: Options, wrap: fn(FakeDatapath) -> D) -> FakeBench<D> {
-        FakeBench { wire: FakeWire::new(options), wrap, thief: None }
+    pub fn wrapped(options: Options, wrap: fn(FakeDatapath) -> D) -> FakeRig<D> {
+        FakeRig { wire: FakeWire::new(options), wrap, thief: None }
     }
 }
 
-impl<D: FlowTable> Bench for FakeBench<D> {
+impl<D: FlowTable> Rig for FakeRig<D> {
     type Datapath = D;
 
     async fn open(&mut self) -> Result<D, Refusal> {

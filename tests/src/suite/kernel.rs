@@ -1,4 +1,4 @@
-//! A bench of namespaces: the datapath is openvswitch.ko's, a link is one end of a veth pair, and a packet socket sits on the other.
+//! A rig of namespaces: the datapath is openvswitch.ko's, a link is one end of a veth pair, and a packet socket sits on the other.
 //!
 //! How it knows that a frame was dealt with, without waiting for nothing: a veth hands each frame to the queue of the CPU that sent
 //! it (`enqueue_to_backlog`), and that queue is worked off in order. So all happens on one CPU, and when a marker that was
@@ -16,7 +16,7 @@ use vlan::frame::Header;
 use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
-use super::{Bench, LinkState};
+use super::{LinkState, Rig};
 use crate::lab::frames::{EXPERIMENTAL, Frame};
 use crate::lab::genl::OtherHand;
 use crate::lab::netns::Netns;
@@ -25,7 +25,7 @@ use crate::lab::veth;
 
 /// A gateway's namespace with its datapath, and one for everything at the far ends of its links.
 #[derive(Debug)]
-pub struct KernelBench {
+pub struct KernelRig {
     options: Options,
     gateway: Netns,
     outside: Netns,
@@ -41,17 +41,17 @@ struct FarEnd {
     tap: Tap,
 }
 
-impl KernelBench {
+impl KernelRig {
     /// A gateway without links whose datapath is opened with these options. The calling thread stays on the CPU that it is on.
     ///
     /// # Panics
     /// The process may not make namespaces.
-    pub fn new(options: Options) -> KernelBench {
+    pub fn new(options: Options) -> KernelRig {
         stay_on_this_cpu();
         let (gateway, outside) = (Netns::new("gateway"), Netns::new("outside"));
         veth::connect((&outside, "marker0"), (&outside, "marker1"));
         let marker = ["marker0", "marker1"].map(|end| outside.tap(end));
-        KernelBench { options, gateway, outside, far_ends: BTreeMap::new(), marker, thieves: Vec::new() }
+        KernelRig { options, gateway, outside, far_ends: BTreeMap::new(), marker, thieves: Vec::new() }
     }
 
     /// What the datapath is opened with from now on.
@@ -85,7 +85,7 @@ impl KernelBench {
     }
 }
 
-impl Bench for KernelBench {
+impl Rig for KernelRig {
     type Datapath = Ovs;
 
     async fn open(&mut self) -> Result<Ovs, Refusal> {

@@ -5,57 +5,57 @@ use datapath::port::VportNo;
 use vlan::frame::Header;
 use vlan::verdict::{Consulted, TagFields};
 
-use super::Bench;
+use super::Rig;
 use super::traffic::{
     FAR, NARROWEST, NEAR, WIDEST, address, change, delete, learn, missed, open, padded, take_upcalls,
 };
 use crate::lab::frames::{EXPERIMENTAL, Frame, Mac, Tpid};
 
 /// For every field alone, none, and all: frames that differ in one field are taken exactly if that field was not consulted.
-pub async fn a_mask_is_as_wide_as_the_fields_consulted<B: Bench>(bench: &mut B) {
-    let (mut dp, [_, b]) = open(bench, ["a", "b"]).await;
+pub async fn a_mask_is_as_wide_as_the_fields_consulted<B: Rig>(rig: &mut B) {
+    let (mut dp, [_, b]) = open(rig, ["a", "b"]).await;
     for (base, variants) in [two_tags(), one_tag(), no_tag()] {
         for mask in single_fields() {
-            compare(bench, (&mut dp, b), &base, &variants, mask).await;
+            compare(rig, (&mut dp, b), &base, &variants, mask).await;
         }
     }
 }
 
 /// Whether there is a tag can be consulted without the tag.
-pub async fn frames_with_fewer_tags_are_told_apart<B: Bench>(bench: &mut B) {
+pub async fn frames_with_fewer_tags_are_told_apart<B: Rig>(rig: &mut B) {
     let frames = [no_tag().0, one_tag().0, two_tags().0];
     let presence = |depth| {
         let mut mask = NARROWEST;
         mask.tag_presence(depth);
         mask
     };
-    let (mut dp, [_, b]) = open(bench, ["a", "b"]).await;
+    let (mut dp, [_, b]) = open(rig, ["a", "b"]).await;
     for base in &frames {
         for mask in [presence(0), presence(1), presence(2), WIDEST] {
-            compare(bench, (&mut dp, b), base, &frames, mask).await;
+            compare(rig, (&mut dp, b), base, &frames, mask).await;
         }
     }
 }
 
 /// Puts a flow for `base` and sees which of the variants it takes.
-async fn compare<B: Bench>(
-    bench: &mut B,
+async fn compare<B: Rig>(
+    rig: &mut B,
     (dp, b): (&mut B::Datapath, VportNo),
     base: &[u8],
     variants: &[Vec<u8>],
     asked: Consulted,
 ) {
     let header = |frame: &[u8]| Header::parse(frame).unwrap_or_else(|why| panic!("{why}: {frame:02x?}"));
-    let mask = bench.effective_mask(&asked, &header(base));
+    let mask = rig.effective_mask(&asked, &header(base));
     assert_eq!(
         (mask.dst, mask.ether_type),
         (asked.dst, asked.ether_type),
         "a mask wider than presence of tags"
     );
-    learn(bench, dp, "a", base, (1, asked, &[Action::Output(b)])).await;
+    learn(rig, dp, "a", base, (1, asked, &[Action::Output(b)])).await;
     for variant in variants {
         let before = missed(dp).await;
-        bench.inject("a", std::slice::from_ref(variant));
+        rig.inject("a", std::slice::from_ref(variant));
         let is_taken = missed(dp).await == before;
         let expected = mask.agree(&header(base), &header(variant));
         assert_eq!(
@@ -65,7 +65,7 @@ async fn compare<B: Bench>(
             header(base),
             header(variant)
         );
-        let sent = bench.sent("b");
+        let sent = rig.sent("b");
         assert_eq!(sent, if expected { vec![variant.clone()] } else { vec![] });
         if !is_taken {
             take_upcalls(dp, 1).await;

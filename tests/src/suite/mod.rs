@@ -4,11 +4,11 @@
 //!   case (ports, upcalls, flows, masks, edits, meters, counters, adoption)
 //!     │ frames in, frames out, counters
 //!     ▼
-//!   Bench ──► FakeBench    links, frames and time in memory
-//!         └─► KernelBench  veth pairs and packet sockets in namespaces, openvswitch.ko
+//!   Rig ──► FakeRig    links, frames and time in memory
+//!         └─► KernelRig  veth pairs and packet sockets in namespaces, openvswitch.ko
 //! ```
-//! A case sees a datapath by its traits and its surroundings by a [`Bench`]. What backends may do differently, a case asks of
-//! [`datapath::Capabilities`] and [`Bench::effective_mask`]. [`datapath_cases!`] lists all cases, so a new one runs everywhere.
+//! A case sees a datapath by its traits and its surroundings by a [`Rig`]. What backends may do differently, a case asks of
+//! [`datapath::Capabilities`] and [`Rig::effective_mask`]. [`datapath_cases!`] lists all cases, so a new one runs everywhere.
 //!
 //! [`datapath_cases!`]: crate::datapath_cases
 
@@ -34,7 +34,7 @@ use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
 /// Surroundings of a datapath: links with something at their far ends, a clock, and another hand on the datapath.
-pub trait Bench {
+pub trait Rig {
     /// The datapath under test.
     type Datapath: FlowTable;
 
@@ -99,7 +99,7 @@ pub enum LinkState {
 }
 
 /// Hands every case, group by group, to a macro of the caller's: `$run! { group: case, case, … }`. A case is the function
-/// `tests::suite::group::case`, which takes a [`Bench`](crate::suite::Bench).
+/// `tests::suite::group::case`, which takes a [`Rig`](crate::suite::Rig).
 #[macro_export]
 macro_rules! datapath_cases {
     ($run:ident) => {

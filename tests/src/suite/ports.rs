@@ -4,15 +4,15 @@ use datapath::port::Vport;
 use datapath::{Datapath, FlowTable, RefusalCause};
 
 use super::traffic::{NARROWEST, change, granted, learn, missed, open, plain, put, refused, take_upcalls};
-use super::{Bench, LinkState, traffic};
+use super::{LinkState, Rig, traffic};
 use crate::lab::frames::{EXPERIMENTAL, Frame};
 use datapath::flow::{Action, MeterId, MeterRate};
 
 /// Attaching is idempotent; the list has every port once with its link.
-pub async fn a_link_becomes_a_port_and_keeps_its_number<B: Bench>(bench: &mut B) {
-    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
+pub async fn a_link_becomes_a_port_and_keeps_its_number<B: Rig>(rig: &mut B) {
+    let (mut dp, [a, b]) = open(rig, ["a", "b"]).await;
     assert_ne!(a, b);
-    bench.inject("a", &[plain("before the second attach")]);
+    rig.inject("a", &[plain("before the second attach")]);
     let again = granted(dp.attach("a").await);
     assert_eq!(take_upcalls(&mut dp, 1).await[0].frame, plain("before the second attach"));
     assert_eq!((again.no, again.link.as_str()), (a, "a"));
@@ -23,24 +23,24 @@ pub async fn a_link_becomes_a_port_and_keeps_its_number<B: Bench>(bench: &mut B)
     assert_eq!((second.no, second.link.as_str()), (b, "b"));
     assert_eq!(*first, again, "an attached port is listed as it was answered");
     assert_ne!(first.index, second.index);
-    traffic::miss(bench, &mut dp, "a", &plain("after the second attach")).await;
+    traffic::miss(rig, &mut dp, "a", &plain("after the second attach")).await;
 }
 
 /// A released link is heard no more; releasing twice is no error; others go on.
-pub async fn a_port_is_released<B: Bench>(bench: &mut B) {
-    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
+pub async fn a_port_is_released<B: Rig>(rig: &mut B) {
+    let (mut dp, [a, b]) = open(rig, ["a", "b"]).await;
     granted(dp.detach(a).await);
     granted(dp.detach(a).await);
     assert_eq!(numbers(&granted(dp.vports().await)), [b]);
-    bench.inject("a", &[plain("to nobody")]);
-    let upcall = traffic::miss(bench, &mut dp, "b", &plain("to the other")).await;
+    rig.inject("a", &[plain("to nobody")]);
+    let upcall = traffic::miss(rig, &mut dp, "b", &plain("to the other")).await;
     assert_eq!(upcall.vport, b);
     assert_eq!(missed(&mut dp).await, 1, "a released link is still listened to");
 }
 
 /// The refusal names the link, and is none to be tried again at once.
-pub async fn a_link_that_is_not_there_is_named<B: Bench>(bench: &mut B) {
-    let (mut dp, []) = open(bench, []).await;
+pub async fn a_link_that_is_not_there_is_named<B: Rig>(rig: &mut B) {
+    let (mut dp, []) = open(rig, []).await;
     let refusal = refused(dp.attach("nowhere").await);
     assert_eq!(refusal.to_string(), "attach nowhere: there is none");
     assert!(refusal.is_not_found() && !refusal.is_retryable());
@@ -48,48 +48,48 @@ pub async fn a_link_that_is_not_there_is_named<B: Bench>(bench: &mut B) {
 }
 
 /// The port goes, its number stays unknown, the rest goes on.
-pub async fn a_pulled_link_takes_its_port_with_it<B: Bench>(bench: &mut B) {
-    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
-    bench.remove_link("a");
+pub async fn a_pulled_link_takes_its_port_with_it<B: Rig>(rig: &mut B) {
+    let (mut dp, [a, b]) = open(rig, ["a", "b"]).await;
+    rig.remove_link("a");
     assert_eq!(numbers(&granted(dp.vports().await)), [b]);
     granted(dp.detach(a).await);
-    traffic::miss(bench, &mut dp, "b", &plain("after")).await;
+    traffic::miss(rig, &mut dp, "b", &plain("after")).await;
     assert_eq!(refused(dp.attach("a").await).cause, RefusalCause::NotFound);
 }
 
 /// A link of the same name is another link, and a port once attached.
-pub async fn a_link_that_comes_again_is_a_port_again<B: Bench>(bench: &mut B) {
-    let (mut dp, [_]) = open(bench, ["a"]).await;
+pub async fn a_link_that_comes_again_is_a_port_again<B: Rig>(rig: &mut B) {
+    let (mut dp, [_]) = open(rig, ["a"]).await;
     let before = granted(dp.vports().await).remove(0);
-    bench.remove_link("a");
-    bench.add_links(&["a"]);
+    rig.remove_link("a");
+    rig.add_links(&["a"]);
     assert_eq!(granted(dp.vports().await), [], "a new link is no port before it is attached");
     let port = granted(dp.attach("a").await);
     assert_ne!(port.index, before.index);
-    assert_eq!(traffic::miss(bench, &mut dp, "a", &plain("again")).await.vport, port.no);
+    assert_eq!(traffic::miss(rig, &mut dp, "a", &plain("again")).await.vport, port.no);
 }
 
 /// Number and flows stay; the new name finds it.
-pub async fn a_renamed_link_is_the_same_port<B: Bench>(bench: &mut B) {
-    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
-    learn(bench, &mut dp, "a", &plain("first"), (1, NARROWEST, &[Action::Output(b)])).await;
-    bench.rename_link("a", "renamed");
+pub async fn a_renamed_link_is_the_same_port<B: Rig>(rig: &mut B) {
+    let (mut dp, [a, b]) = open(rig, ["a", "b"]).await;
+    learn(rig, &mut dp, "a", &plain("first"), (1, NARROWEST, &[Action::Output(b)])).await;
+    rig.rename_link("a", "renamed");
     let ports = granted(dp.vports().await);
     let port = ports.iter().find(|port| port.no == a).unwrap_or_else(|| panic!("{a} is not in {ports:?}"));
     assert_eq!(port.link, "renamed");
     assert_eq!(granted(dp.attach("renamed").await).no, a);
-    bench.inject("renamed", &[plain("second")]);
-    assert_eq!(bench.sent("b"), [plain("second")]);
-    traffic::miss(bench, &mut dp, "renamed", &traffic::from(traffic::FAR, "heard under its new name")).await;
+    rig.inject("renamed", &[plain("second")]);
+    assert_eq!(rig.sent("b"), [plain("second")]);
+    traffic::miss(rig, &mut dp, "renamed", &traffic::from(traffic::FAR, "heard under its new name")).await;
     assert_eq!(refused(dp.attach("a").await).cause, RefusalCause::NotFound, "nothing has the old name");
 }
 
 /// Frames and bytes, tags included, in each direction.
-pub async fn a_port_counts_frames_and_bytes<B: Bench>(bench: &mut B) {
-    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
+pub async fn a_port_counts_frames_and_bytes<B: Rig>(rig: &mut B) {
+    let (mut dp, [a, b]) = open(rig, ["a", "b"]).await;
     let before = granted(dp.vport_stats().await);
-    learn(bench, &mut dp, "a", &plain("first"), (1, NARROWEST, &[Action::Output(b)])).await;
-    bench.inject("a", &[plain("second"), plain("third")]);
+    learn(rig, &mut dp, "a", &plain("first"), (1, NARROWEST, &[Action::Output(b)])).await;
+    rig.inject("a", &[plain("second"), plain("third")]);
     let after = granted(dp.vport_stats().await);
     let difference = |port, field: fn(&datapath::port::VportStats) -> u64| {
         let of = |all: &[(_, _)]| all.iter().find(|(no, _)| *no == port).map_or(0, |(_, stats)| field(stats));
@@ -102,9 +102,9 @@ pub async fn a_port_counts_frames_and_bytes<B: Bench>(bench: &mut B) {
 }
 
 /// MTU is payload, one tag is free, the second counts; what is over it is not sent, and counted by capability.
-pub async fn a_link_takes_its_mtu_and_one_tag<B: Bench>(bench: &mut B) {
-    let (mut dp, [_, b]) = open(bench, ["a", "b"]).await;
-    bench.set_mtu("a", 1600);
+pub async fn a_link_takes_its_mtu_and_one_tag<B: Rig>(rig: &mut B) {
+    let (mut dp, [_, b]) = open(rig, ["a", "b"]).await;
+    rig.set_mtu("a", 1600);
     let payload = |len: usize| vec![0x55; len];
     let bare = Frame::new(traffic::NEAR, traffic::FAR);
     let fits = [
@@ -118,13 +118,13 @@ pub async fn a_link_takes_its_mtu_and_one_tag<B: Bench>(bench: &mut B) {
         bare.clone().tag(8, 0).tag(9, 0).payload(EXPERIMENTAL, &payload(1497)),
     ];
     for frame in fits.iter().chain(&too_long) {
-        bench.inject("a", std::slice::from_ref(frame));
+        rig.inject("a", std::slice::from_ref(frame));
         let missed = take_upcalls(&mut dp, 1).await;
         change(&mut dp, vec![put(1, &missed[0], NARROWEST, &[Action::Output(b)])]).await;
-        bench.inject("a", std::slice::from_ref(frame));
+        rig.inject("a", std::slice::from_ref(frame));
         change(&mut dp, vec![traffic::delete(1)]).await;
     }
-    let sent = bench.sent("b");
+    let sent = rig.sent("b");
     assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), fits.map(|frame| frame.len()));
     let stats = granted(dp.vport_stats().await);
     let dropped = stats.iter().find(|(no, _)| *no == b).map(|(_, stats)| stats.tx_dropped);
@@ -138,10 +138,10 @@ pub async fn a_link_takes_its_mtu_and_one_tag<B: Bench>(bench: &mut B) {
 
 /// Behind the change of tags a frame fits, or reaches the meter, just as the link would take it or not; what it is told apart for does not
 /// show behind.
-pub async fn what_is_too_long_is_told_apart_as_the_link_would<B: Bench>(bench: &mut B) {
-    let (mut dp, [_, b, c]) = open(bench, ["a", "b", "c"]).await;
-    bench.set_mtu("a", 1600);
-    bench.set_mtu("c", 1600);
+pub async fn what_is_too_long_is_told_apart_as_the_link_would<B: Rig>(rig: &mut B) {
+    let (mut dp, [_, b, c]) = open(rig, ["a", "b", "c"]).await;
+    rig.set_mtu("a", 1600);
+    rig.set_mtu("c", 1600);
     let meter = MeterId(0);
     granted(dp.set_meter(meter, MeterRate { packets_per_second: u32::MAX, burst: u32::MAX }).await);
     let frame = |tags: &[u16], payload: usize| {
@@ -164,13 +164,13 @@ pub async fn what_is_too_long_is_told_apart_as_the_link_would<B: Bench>(bench: &
     ] {
         let actions = [edits.clone(), vec![check.clone(), Action::Output(c)]].concat();
         let first = frame(&tags, 100);
-        bench.inject("a", std::slice::from_ref(&first));
+        rig.inject("a", std::slice::from_ref(&first));
         let missed = take_upcalls(&mut dp, 1).await;
         change(&mut dp, vec![put(1, &missed[0], NARROWEST, &actions)]).await;
-        bench.inject("a", &[frame(&tags, most), frame(&tags, most + 1)]);
+        rig.inject("a", &[frame(&tags, most), frame(&tags, most + 1)]);
         long += 1;
-        assert_eq!(bench.sent("b").len(), 1, "{most} bytes behind {tags:?}, {edits:?}");
-        assert_eq!(bench.sent("c").len(), 2, "what is behind the check is done for both");
+        assert_eq!(rig.sent("b").len(), 1, "{most} bytes behind {tags:?}, {edits:?}");
+        assert_eq!(rig.sent("c").len(), 2, "what is behind the check is done for both");
         assert_eq!(granted(dp.meter_stats(meter).await).packets, long, "{tags:?}, {edits:?}");
         let flows = granted(dp.flows().await);
         assert_eq!(flows[0].actions.as_ref(), Some(&actions), "it is read back as it was put");
@@ -182,14 +182,14 @@ pub async fn what_is_too_long_is_told_apart_as_the_link_would<B: Bench>(bench: &
 }
 
 /// And is heard again once it is up.
-pub async fn a_link_that_is_down_sends_nothing<B: Bench>(bench: &mut B) {
-    let (mut dp, [_, b]) = open(bench, ["a", "b"]).await;
-    learn(bench, &mut dp, "a", &plain("first"), (1, NARROWEST, &[Action::Output(b)])).await;
-    bench.set_state("b", LinkState::Down);
-    bench.inject("a", &[plain("into nothing")]);
-    bench.set_state("b", LinkState::Up);
-    bench.inject("a", &[plain("again")]);
-    assert_eq!(bench.sent("b"), [plain("again")]);
+pub async fn a_link_that_is_down_sends_nothing<B: Rig>(rig: &mut B) {
+    let (mut dp, [_, b]) = open(rig, ["a", "b"]).await;
+    learn(rig, &mut dp, "a", &plain("first"), (1, NARROWEST, &[Action::Output(b)])).await;
+    rig.set_state("b", LinkState::Down);
+    rig.inject("a", &[plain("into nothing")]);
+    rig.set_state("b", LinkState::Up);
+    rig.inject("a", &[plain("again")]);
+    assert_eq!(rig.sent("b"), [plain("again")]);
 }
 
 fn numbers(ports: &[Vport]) -> Vec<datapath::port::VportNo> {

@@ -9,7 +9,7 @@ use vlan::tag::{Pcp, Tag, Tpid};
 use vlan::verdict::{Consulted, TagFields};
 use vlan::vid::Vid;
 
-use super::Bench;
+use super::Rig;
 use crate::lab::frames::{EXPERIMENTAL, Frame, Mac};
 
 /// The source of most frames.
@@ -77,9 +77,9 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, Refusal>) -> Refusal {
 }
 
 /// A datapath with these links as ports.
-pub async fn open<B: Bench, const N: usize>(bench: &mut B, links: [&str; N]) -> (B::Datapath, [VportNo; N]) {
-    bench.add_links(&links);
-    let mut dp = granted(bench.open().await);
+pub async fn open<B: Rig, const N: usize>(rig: &mut B, links: [&str; N]) -> (B::Datapath, [VportNo; N]) {
+    rig.add_links(&links);
+    let mut dp = granted(rig.open().await);
     let mut ports = [VportNo(0); N];
     for (port, link) in ports.iter_mut().zip(links) {
         *port = granted(dp.attach(link).await).no;
@@ -100,8 +100,8 @@ pub async fn take_upcalls(dp: &mut impl Datapath, count: usize) -> Vec<Upcall> {
 }
 
 /// Injects a frame that no flow takes, and takes its upcall.
-pub async fn miss<B: Bench>(bench: &mut B, dp: &mut B::Datapath, link: &str, frame: &[u8]) -> Upcall {
-    bench.inject(link, &[frame.to_vec()]);
+pub async fn miss<B: Rig>(rig: &mut B, dp: &mut B::Datapath, link: &str, frame: &[u8]) -> Upcall {
+    rig.inject(link, &[frame.to_vec()]);
     let upcall = take_upcalls(dp, 1).await.remove(0);
     assert_eq!(upcall.frame, frame, "the upcall of another frame");
     upcall
@@ -129,14 +129,14 @@ pub async fn change(dp: &mut impl FlowTable, changes: Vec<FlowChange>) {
 }
 
 /// Puts a flow for frames like this one, which no flow takes yet.
-pub async fn learn<B: Bench>(
-    bench: &mut B,
+pub async fn learn<B: Rig>(
+    rig: &mut B,
     dp: &mut B::Datapath,
     link: &str,
     frame: &[u8],
     flow: (u128, Consulted, &[Action]),
 ) -> Upcall {
-    let upcall = miss(bench, dp, link, frame).await;
+    let upcall = miss(rig, dp, link, frame).await;
     let (id, mask, actions) = flow;
     change(dp, vec![put(id, &upcall, mask, actions)]).await;
     upcall

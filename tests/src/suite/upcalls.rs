@@ -6,15 +6,15 @@ use datapath::{Datapath, Malformed, RefusalCause};
 use futures::FutureExt;
 use vlan::frame::{Header, MalformedFrame};
 
-use super::Bench;
+use super::Rig;
 use super::traffic::{FAR, LONG, NEAR, address, from, granted, miss, open, plain, refused, take_upcalls};
 use crate::lab::frames::{BROADCAST, EXPERIMENTAL, Frame, Tpid};
 
 /// Bytes, arrival port and key, for every kind of header that the forwarding plane reads.
-pub async fn a_frame_without_a_flow_comes_up_as_it_was<B: Bench>(bench: &mut B) {
-    let (mut dp, [a]) = open(bench, ["a"]).await;
+pub async fn a_frame_without_a_flow_comes_up_as_it_was<B: Rig>(rig: &mut B) {
+    let (mut dp, [a]) = open(rig, ["a"]).await;
     for frame in every_kind() {
-        let upcall = miss(bench, &mut dp, "a", &frame).await;
+        let upcall = miss(rig, &mut dp, "a", &frame).await;
         assert_eq!(upcall.vport, a);
         let key = upcall.key.unwrap_or_else(|why| panic!("{why}: {frame:02x?}"));
         assert_eq!(Ok(&key.header), Header::parse(&frame).as_ref(), "{frame:02x?}");
@@ -23,11 +23,11 @@ pub async fn a_frame_without_a_flow_comes_up_as_it_was<B: Bench>(bench: &mut B) 
 }
 
 /// A kernel hands on what has two bytes behind its first tag; what it is, its bytes say.
-pub async fn a_frame_that_ends_inside_its_second_tag_comes_without_a_key<B: Bench>(bench: &mut B) {
-    let (mut dp, [a]) = open(bench, ["a"]).await;
+pub async fn a_frame_that_ends_inside_its_second_tag_comes_without_a_key<B: Rig>(rig: &mut B) {
+    let (mut dp, [a]) = open(rig, ["a"]).await;
     for rest in [&b"\x00\x08"[..], b"\x00\x08\x08"] {
         let frame = Frame::new(NEAR, FAR).tag(8, 5).payload(0x8100, rest);
-        let upcall = miss(bench, &mut dp, "a", &frame).await;
+        let upcall = miss(rig, &mut dp, "a", &frame).await;
         assert_eq!(upcall.vport, a);
         let why = Malformed::Frame(MalformedFrame::ShortTag { len: frame.len() });
         assert_eq!(upcall.key, Err(why), "{frame:02x?}");
@@ -70,10 +70,10 @@ fn every_kind() -> Vec<Vec<u8>> {
 }
 
 /// The rest comes with the next call.
-pub async fn no_more_come_than_were_asked_for<B: Bench>(bench: &mut B) {
-    let (mut dp, [_]) = open(bench, ["a"]).await;
+pub async fn no_more_come_than_were_asked_for<B: Rig>(rig: &mut B) {
+    let (mut dp, [_]) = open(rig, ["a"]).await;
     let frames: Vec<_> = (0..50).map(|n| plain(&n.to_string())).collect();
-    bench.inject("a", &frames);
+    rig.inject("a", &frames);
     assert_eq!(granted(dp.upcalls(0).await), []);
     let mut seen = Vec::new();
     while seen.len() < frames.len() {
@@ -85,11 +85,11 @@ pub async fn no_more_come_than_were_asked_for<B: Bench>(bench: &mut B) {
 }
 
 /// A port with one frame waits for a part of a busy port's queue only.
-pub async fn each_port_has_its_share<B: Bench>(bench: &mut B) {
-    let (mut dp, [_, b, c]) = open(bench, ["a", "b", "c"]).await;
-    bench.inject("a", &(0..200).map(|n| plain(&n.to_string())).collect::<Vec<_>>());
-    bench.inject("b", &[plain("one")]);
-    bench.inject("c", &[plain("one")]);
+pub async fn each_port_has_its_share<B: Rig>(rig: &mut B) {
+    let (mut dp, [_, b, c]) = open(rig, ["a", "b", "c"]).await;
+    rig.inject("a", &(0..200).map(|n| plain(&n.to_string())).collect::<Vec<_>>());
+    rig.inject("b", &[plain("one")]);
+    rig.inject("c", &[plain("one")]);
     let first = take_upcalls(&mut dp, 64).await;
     for port in [b, c] {
         assert!(first.iter().any(|upcall| upcall.vport == port), "none of {port} among the first 64");
@@ -98,12 +98,12 @@ pub async fn each_port_has_its_share<B: Bench>(bench: &mut B) {
 }
 
 /// Of the ports that are named, and the rest comes as ever.
-pub async fn stragglers_of_a_port_are_taken_without_waiting<B: Bench>(bench: &mut B) {
-    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
+pub async fn stragglers_of_a_port_are_taken_without_waiting<B: Rig>(rig: &mut B) {
+    let (mut dp, [a, b]) = open(rig, ["a", "b"]).await;
     assert_eq!(dp.stragglers(&[a, b], 64), [], "nothing has come");
     let frames: Vec<_> = (0..20).map(|n| plain(&n.to_string())).collect();
-    bench.inject("a", &frames);
-    bench.inject("b", &[plain("of b")]);
+    rig.inject("a", &frames);
+    rig.inject("b", &[plain("of b")]);
     let mut seen: Vec<_> = take_upcalls(&mut dp, 1).await;
     let of_b = seen.pop_if(|upcall| upcall.vport == b);
     let mut taken = 0;
@@ -123,12 +123,12 @@ pub async fn stragglers_of_a_port_are_taken_without_waiting<B: Bench>(bench: &mu
 }
 
 /// A reader that is slower than one port hears all of another, and what is lost of the first is counted.
-pub async fn a_storm_that_is_read_costs_another_nothing<B: Bench>(bench: &mut B) {
-    let (mut dp, [a, b]) = open(bench, ["a", "b"]).await;
+pub async fn a_storm_that_is_read_costs_another_nothing<B: Rig>(rig: &mut B) {
+    let (mut dp, [a, b]) = open(rig, ["a", "b"]).await;
     let mut heard = Vec::new();
     for round in 0..100 {
-        bench.inject("a", &(0..100).map(|n| from(address(100 * round + n), "storm")).collect::<Vec<_>>());
-        bench.inject("b", &[plain(&round.to_string())]);
+        rig.inject("a", &(0..100).map(|n| from(address(100 * round + n), "storm")).collect::<Vec<_>>());
+        rig.inject("b", &[plain(&round.to_string())]);
         heard.extend(granted(dp.upcalls(40).await));
     }
     let lost = loop {
@@ -147,8 +147,8 @@ pub async fn a_storm_that_is_read_costs_another_nothing<B: Bench>(bench: &mut B)
 }
 
 /// A caller that stops waiting, as `select!` does, finds what came since in its next call, once.
-pub async fn a_call_that_is_given_up_loses_nothing<B: Bench>(bench: &mut B) {
-    let (mut dp, [_]) = open(bench, ["a"]).await;
+pub async fn a_call_that_is_given_up_loses_nothing<B: Rig>(rig: &mut B) {
+    let (mut dp, [_]) = open(rig, ["a"]).await;
     for round in 0..20 {
         assert!(dp.upcalls(8).now_or_never().is_none(), "an upcall out of nothing");
         let waiting = dp.upcalls(8);
@@ -157,16 +157,16 @@ pub async fn a_call_that_is_given_up_loses_nothing<B: Bench>(bench: &mut B) {
             _ = waiting => panic!("an upcall out of nothing"),
             () = tokio::task::yield_now() => {}
         }
-        miss(bench, &mut dp, "a", &plain(&round.to_string())).await;
+        miss(rig, &mut dp, "a", &plain(&round.to_string())).await;
     }
     assert_eq!(granted(dp.counters().await).lost, 0);
 }
 
 /// Another program that has them sent elsewhere is noticed by the call that waits for them, and it is said for good.
-pub async fn whoever_loses_the_upcalls_is_told<B: Bench>(bench: &mut B) {
-    let (mut dp, [_]) = open(bench, ["a"]).await;
-    miss(bench, &mut dp, "a", &plain("before")).await;
-    bench.steal_upcalls("a").await;
+pub async fn whoever_loses_the_upcalls_is_told<B: Rig>(rig: &mut B) {
+    let (mut dp, [_]) = open(rig, ["a"]).await;
+    miss(rig, &mut dp, "a", &plain("before")).await;
+    rig.steal_upcalls("a").await;
     for _ in 0..2 {
         let heard = tokio::time::timeout(LONG, dp.upcalls(8)).await;
         let refusal = refused(heard.unwrap_or_else(|_| panic!("nothing within {LONG:?}")));

@@ -16,7 +16,7 @@ use super::veth;
 
 /// A gateway and the far ends of its links, which are named after its ports.
 #[derive(Debug)]
-pub struct Bench {
+pub struct Testbed {
     /// The gateway.
     pub gateway: Gateway,
     outside: Netns,
@@ -42,31 +42,31 @@ pub fn ports(outcome: &Outcome) -> Vec<&'static str> {
     outcome.iter().map(|(port, _)| *port).collect()
 }
 
-impl Bench {
+impl Testbed {
     /// Starts a gateway with this file, links and their far ends there before it starts. Each port is a link of the same name.
     ///
     /// # Panics
     /// A step fails, or a port does not come up.
-    pub fn start(name: &str, file: &str, sides: &[(&'static str, Side)]) -> Bench {
-        let mut bench = Bench::prepare(name, file, sides);
-        bench.gateway.start_up();
-        bench
+    pub fn start(name: &str, file: &str, sides: &[(&'static str, Side)]) -> Testbed {
+        let mut testbed = Testbed::prepare(name, file, sides);
+        testbed.gateway.start_up();
+        testbed
     }
 
     /// The same, but the gateway is not started.
     ///
     /// # Panics
     /// A step fails.
-    pub fn prepare(name: &str, file: &str, sides: &[(&'static str, Side)]) -> Bench {
+    pub fn prepare(name: &str, file: &str, sides: &[(&'static str, Side)]) -> Testbed {
         let (gateway, outside) = (Gateway::new(name, file), Netns::new("outside"));
         for (port, _) in sides {
             veth::connect((gateway.netns(), port), (&outside, port));
         }
         let taps = sides.iter().map(|(port, _)| (*port, outside.tap(port))).collect();
-        Bench { gateway, outside, taps, sides: sides.iter().copied().collect(), markers: Cell::new(0) }
+        Testbed { gateway, outside, taps, sides: sides.iter().copied().collect(), markers: Cell::new(0) }
     }
 
-    /// The same as [`start`](Bench::start), but these links have another MTU, at both ends.
+    /// The same as [`start`](Testbed::start), but these links have another MTU, at both ends.
     ///
     /// # Panics
     /// A step fails, or a port does not come up.
@@ -75,14 +75,14 @@ impl Bench {
         file: &str,
         sides: &[(&'static str, Side)],
         mtus: &[(&'static str, u32)],
-    ) -> Bench {
-        let mut bench = Bench::prepare(name, file, sides);
+    ) -> Testbed {
+        let mut testbed = Testbed::prepare(name, file, sides);
         for (link, mtu) in mtus {
-            bench.gateway.netns().links().set_mtu(link, *mtu);
-            bench.outside.links().set_mtu(link, *mtu);
+            testbed.gateway.netns().links().set_mtu(link, *mtu);
+            testbed.outside.links().set_mtu(link, *mtu);
         }
-        bench.gateway.start_up();
-        bench
+        testbed.gateway.start_up();
+        testbed
     }
 
     /// The far end of a port's link.
