@@ -12,8 +12,8 @@ use crate::verdict::{Decision, Dependency, DropReason, Egress, Meter, Output, St
 use crate::vid::Vid;
 
 impl<'t> Plane<'t, '_> {
-    /// Where frames to a location may leave: by all members of the first port of them by which one does. A port is a member twice
-    /// where its VLAN leads into a VAB that joins two of the next tags: an address behind it may have either.
+    /// The members by which frames to a location may leave. The first port that lets one out is used, with all its members. A port is a
+    /// member twice where its VLAN leads into a VAB that joins two of the next tags: an address behind it may have either.
     pub fn members_at(&self, segment: u32, at: Location) -> impl Iterator<Item = Member> + use<'t> {
         let (topology, segment) = (self.topology, self.topology.segment(segment));
         let vid = |member: &Member| segment.domain(member.domain).vid;
@@ -56,8 +56,8 @@ impl<'t> Plane<'t, '_> {
         self.is_carrier(port, vid)
     }
 
-    /// Whether a control frame that `port` admitted to a VLAN of its bridge goes out by a member: by the qinq ports and trunks of its
-    /// outer VLAN only, and by a trunk only tagged. Untagged it would be taken for the provider's own.
+    /// Whether a control frame that `port` admitted to a VLAN of its bridge goes out by a member. Only the qinq ports and trunks of its
+    /// outer VLAN take it, and a trunk takes it only tagged: untagged it would pass for the provider's own.
     pub fn takes_tunnelled(&self, port: &Port, vid: Option<Vid>, segment: u32, member: Member) -> bool {
         let to = self.topology.port(member.port);
         let is_outer_vlan =
@@ -79,8 +79,8 @@ pub fn unreachable_at(at: Location) -> DropReason {
     }
 }
 
-/// Whether the reason why a frame does not leave by a member is told: of a trunk group that one of its trunks is down or does not
-/// carry the VLAN is none.
+/// Whether a member's reason for not letting a frame out is told. A trunk that is down or does not carry the VLAN gives none: another
+/// trunk of its group may.
 pub fn is_telling(at: Location, reason: DropReason) -> bool {
     let is_state =
         matches!(reason, DropReason::NotDesignated | DropReason::PortDown | DropReason::PortBlocked);

@@ -32,7 +32,7 @@ pub fn ingress_filter(
     Ok(())
 }
 
-/// Whether a frame has a tag of its own behind what the port took off: a priority tag is none.
+/// Whether a frame has a tag of its own behind those that the port took off. A priority tag does not count.
 fn is_tagged(admitted: Admitted, header: &Header, consulted: &mut Consulted) -> bool {
     consulted.tag_presence(admitted.taken);
     is_tag_type(header.type_after(admitted.taken))

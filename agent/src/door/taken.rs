@@ -31,7 +31,7 @@ impl<'a> Taken<'a> {
         self.0.contains_key(host)
     }
 
-    /// What of this host is taken away, if anything: in words, and the ports that it had.
+    /// What a revision takes away from this host, in words, and the ports that the host had; `None` if nothing.
     pub(super) fn of(&self, host: &str) -> Option<(&'static str, Vec<String>)> {
         self.0.get(host).cloned()
     }

@@ -83,7 +83,7 @@ fn missing(text: &str) -> Option<String> {
     Some(format!("{} is missing", quote(key)))
 }
 
-/// What a query's reader says of a value that is none (`std::num::ParseIntError`, `std::str::ParseBoolError`).
+/// What a query's reader says of a wrong value (`std::num::ParseIntError`, `std::str::ParseBoolError`), in our words.
 fn wrong_value(text: &str) -> Option<String> {
     let (key, why) = text.split_once(": ")?;
     let told = match why {

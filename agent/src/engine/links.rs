@@ -349,7 +349,7 @@ impl Links {
         self.dirty.extend(self.port_of.get(&no));
     }
 
-    /// Notes that the link of a port is to become a vport, if it is there, is none and may be tried by now.
+    /// Notes that a port's link is to become a vport. The link must be there, not be a vport yet, and may be tried by now.
     pub(super) fn seek(&mut self, now: Instant, port: &Port) {
         let is_to_come = self.observed.link_named(&port.link).is_some_and(|link| {
             let is_early = self.refused.get(&link.name).is_some_and(|refused| now < refused.retry_at);

@@ -279,7 +279,7 @@ impl Meters {
         self.made.get(&id).map(|made| made.what)
     }
 
-    /// The first meter from a number on, what it is about and what it counted.
+    /// The first meter whose number is not below `id`: what it limits, and what it counted.
     pub(super) fn from(&self, id: MeterId) -> Option<(MeterId, Metered, MeterStats)> {
         self.made.range(id..).next().map(|(id, made)| (*id, made.what, made.stats))
     }

@@ -184,7 +184,7 @@ pub struct Admission {
     pub place: PlaceId,
     /// How that is learned.
     pub learn: LearnId,
-    /// The trunk group that it came in by, if by one.
+    /// The trunk group by which it came in; `None` if by another port.
     pub group: Option<GroupId>,
     /// Data is dropped for this reason, unlearned; `None`: it is not.
     pub closed: Option<DropReason>,

@@ -145,7 +145,7 @@ fn output(names: &Names, copy: &Leaving, arriving: Option<Vid>) -> RowOutput {
     }
 }
 
-/// Why a frame that was let in goes nowhere: the members that it does not leave by, or that there are none.
+/// Why a frame that was let in goes nowhere: no member lets it out, or there is no other member.
 fn why(names: &Names, fate: &Fate, reason: DropReason, own: Name) -> Option<String> {
     if reason != DropReason::NoMember {
         return None;

@@ -66,7 +66,7 @@ impl Engine {
     /// The port of that name, or the port of this host on the link of that name.
     ///
     /// # Errors
-    /// There is none, with the nearest one there is.
+    /// There is no such port; the text has the nearest name.
     pub fn find_port(&self, name: &str) -> Result<&Port, String> {
         let topology = self.switch.topology();
         let on_link = || self.own_ports().find(|port| port.link == name);

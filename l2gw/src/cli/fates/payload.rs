@@ -6,12 +6,12 @@ use super::{Fate, Leaving, Name, Piece};
 pub(crate) enum Payload {
     /// At none.
     Never,
-    /// Only the copies to these differ, so at each port if there are none, and at one if it is the only one: nothing goes back to it.
+    /// At every port, but for copies to these. If there is only one, it is so at that port too: nothing goes back to it.
     But(Vec<Name>),
 }
 
 impl Payload {
-    /// Of frames with `tag` (`None`: VID 0, which is none), beside those without; of a port that is not there, both are `None`.
+    /// Compares frames with `tag` to those without. `tag` is `None` for VID 0; both fates are `None` if the port is not there.
     pub(crate) fn of(untagged: Option<&Fate>, tagged: Option<&Fate>, tag: Option<Piece>) -> Payload {
         match (untagged, tagged) {
             (None, None) => Payload::But(Vec::new()),
