@@ -1,4 +1,16 @@
-//! The daemon: opens store, datapath and socket, starts the tasks, and ends them in order.
+//! The daemon: opens the datapath, starts the tasks, and ends them in order.
+//!
+//! The channels between the tasks, each with what fits into it and what becomes of more:
+//! ```text
+//!                                              ┌────────────────┐
+//!   links of the host ──── 1024, a new list ──►│                │
+//!   follow the topology ─────── 1, it waits ──►│    runtime     ├── 4, with the next round ──────► save addresses
+//!   socket ────────────── 256, askers wait ───►│ engine thread  ├── 1024, logged, but not kept ──► keep the journal
+//!   whoever stops it ──────────── a watch ────►│                │
+//!                                              └────────────────┘
+//! ```
+//! Into the runtime also come frames and answers of the datapath, which it reads from sockets itself. Out of it nothing waits: what it gives
+//! away it gives without waiting, so that no slow disk keeps frames.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +29,7 @@ use crate::journal;
 use crate::output::SavedPiece;
 use crate::record::{RecordError, RecordFile, Recorder};
 use crate::runtime::{Opener, Wiring};
-use crate::serving::Serving;
+use crate::serving::{OPENING, Serving};
 use crate::supervise::keep;
 use crate::topology;
 
@@ -101,7 +113,7 @@ pub async fn run<D: FlowTable + 'static>(
     let (saves, saved) = mpsc::channel(PIECES);
     let (events, told) = mpsc::channel(QUEUE);
     let tasks = TaskTracker::new();
-    options.serving.tell("the datapath is being opened");
+    options.serving.tell(OPENING);
     let (asked, answering) = options.serving.split();
     let kept = keep_tasks(&store, arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! - [`life`] is a daemon from its first moment to its last: signals, log, start order, its own file; the programs that run one are thin.
-//! - [`reader`] reads files of TOML and finds every mistake in them at once; [`config`] is what such a file says of the store.
+//! - [`reader`] reads files of TOML and finds every mistake in them at once; [`config`] is what such a file says of the host and its
+//!   store. [`program`] is `l2gw-agent`.
 //! - [`start`] and [`daemon`] open what is needed, start the tasks, and end them in order; [`supervise`] keeps the side tasks alive.
 //! - [`runtime`] is the one task that owns engine and datapath, on a thread of its own. Nothing needs a lock.
 //! - [`door`] is the one way by which a revision comes in; [`topology`] publishes and follows revisions; [`documents`] lays them out in
@@ -107,6 +108,7 @@ pub mod list;
 pub mod lower;
 pub mod output;
 pub mod page;
+pub mod program;
 pub mod reader;
 pub mod reconcile;
 pub mod record;

@@ -1,13 +1,15 @@
 //! A daemon's life, from its first moment to its last, whichever program runs it.
 //!
 //! ```text
-//! signals are listened to ─► log ─► (the caller reads its file) ─► state directory ─► socket ─► record ─► the file comes in ─► datapath
+//! signals are listened to ─► log ─► the caller reads its file ─► state directory ─► socket ─► record ─► the file comes in ─► datapath
 //! ```
 //! Signals come first, so that none ends the daemon out of order. The state directory is locked before the socket is opened, and both are
 //! there before anything of the kernel is touched: a second daemon fails before it has touched anything of the first.
 //!
-//! A caller parses its command line, makes a [`Life`] of it, and calls [`Life::live`] inside [`block_on`].
+//! A caller parses its command line and, inside [`block_on`], lets [`begin`] read its file, makes a [`Life`] of both, and calls [`Life::live`].
+//! One whose file has no topology gives no [`FileSource`]: then what the store has is in force, until another revision comes by the socket.
 
+pub mod exit;
 pub mod file;
 pub mod log;
 pub mod signals;
@@ -27,7 +29,7 @@ use crate::budget::Rates;
 use crate::daemon::DaemonError;
 use crate::door::Door;
 use crate::record::RecordFile;
-use crate::serving::Serving;
+use crate::serving::{OPENING, Serving};
 use crate::socket::Socket;
 use crate::start::{self, Choice, Start};
 use file::FileSource;
@@ -54,8 +56,8 @@ pub struct Life {
     pub teardown: bool,
     /// Record every input to this file, which must not be there.
     pub record: Option<PathBuf>,
-    /// The daemon's own file, which is proposed at the start and at each SIGHUP.
-    pub file: FileSource,
+    /// The daemon's own file of the topology, which is proposed at the start and at each SIGHUP, if it has one.
+    pub file: Option<FileSource>,
 }
 
 /// Why a daemon did not start or go on.
@@ -67,6 +69,16 @@ pub enum Failure {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+impl Failure {
+    /// The exit code of a program that ends by it.
+    pub fn code(&self) -> u8 {
+        match self {
+            Failure::Configuration(_) => exit::BAD_CONFIGURATION,
+            Failure::Other(_) => exit::FAILED,
+        }
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {
@@ -84,8 +96,29 @@ pub fn block_on<T>(task: impl Future<Output = T>) -> io::Result<T> {
     Ok(ended)
 }
 
+/// The first steps: signals are listened to, the log is started, and `read` reads what the daemon is started with, which may block.
+/// `None` if a signal ended it meanwhile.
+///
+/// # Errors
+/// Signals cannot be listened to; or `read` panicked.
+pub async fn begin<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<Option<(T, Signals)>, Failure> {
+    let mut signals =
+        Signals::listen().map_err(|error| Failure::Other(format!("cannot listen for signals: {error}")))?;
+    log::start();
+    let reading = tokio::task::spawn_blocking(read);
+    tokio::select! {
+        read = reading => Ok(Some((read.map_err(failed)?, signals))),
+        () = signals.ended() => {
+            tell_stopping();
+            Ok(None)
+        }
+    }
+}
+
 /// Says that the daemon stops, to the log and to systemd.
-pub fn tell_stopping() {
+fn tell_stopping() {
     info!("stopping");
     systemd::tell(sd_notify::NotifyState::Stopping);
 }
@@ -125,11 +158,15 @@ impl Life {
         let store = tokio::task::spawn_blocking(move || start::open_store(&state, keep)).await;
         let store = store.map_err(failed)?.map_err(failed)?;
         let socket = Socket::open(&socket).await.map_err(failed)?;
-        let door = Arc::new(Door::new(Arc::clone(&store), &host, Some(file.path.clone())));
-        let serving = Serving::begin(socket, Arc::clone(&store), Arc::clone(&door), FIRST_STEP);
+        let path = file.as_ref().map(|file| file.path.clone());
+        let door = Arc::new(Door::new(Arc::clone(&store), &host, path));
+        let step = if file.is_some() { PUBLISHING } else { OPENING };
+        let serving = Serving::begin(socket, Arc::clone(&store), Arc::clone(&door), step);
         let record = record.as_deref().map(RecordFile::create).transpose();
         let record = record.map_err(|error| failed(DaemonError::from(error)))?;
-        file.publish_first(&door).await?;
+        if let Some(file) = &mut file {
+            file.publish_first(&door).await?;
+        }
         let start = Start { host, datapath, device, serving, teardown, rates, record };
         Ok(Opened { start, store, door, file })
     }
@@ -140,13 +177,21 @@ struct Opened {
     start: Start,
     store: Arc<Store>,
     door: Arc<Door>,
-    file: FileSource,
+    file: Option<FileSource>,
 }
 
 /// SIGTERM and SIGINT end the daemon; SIGHUP has its file read again, and published if it is right.
-async fn obey(mut signals: Signals, file: FileSource, door: Arc<Door>, stop: watch::Sender<bool>) {
+///
+/// ```text
+/// signals ──1──► file: read, published through the door
+///         └────► stop
+/// ```
+async fn obey(mut signals: Signals, file: Option<FileSource>, door: Arc<Door>, stop: watch::Sender<bool>) {
     let (asked, asking) = tokio::sync::mpsc::channel(1);
-    let reloading = tokio::spawn(file.keep(door, asking));
+    let reloading = match file {
+        Some(file) => tokio::spawn(file.keep(door, asking)),
+        None => tokio::spawn(file::keep_none(asking)),
+    };
     // Where one waits already, the file is going to be read after this one as well.
     let ask = || {
         let _ = asked.try_send(());
@@ -172,8 +217,8 @@ fn tell_ready() {
     systemd::tell(sd_notify::NotifyState::Ready);
 }
 
-/// What the start is at until the datapath is opened.
-const FIRST_STEP: &str = "the file is being published";
+/// What the start is at while the file comes in.
+const PUBLISHING: &str = "the file is being published";
 /// How long what goes on in other threads may take at the end: a check of a large proposal is of no use to anyone then.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -188,7 +233,7 @@ mod tests {
     use super::*;
     use crate::topology;
 
-    fn life(directory: &Path, file: FileSource) -> Life {
+    fn life(directory: &Path, file: Option<FileSource>) -> Life {
         Life {
             host: "gw1".to_owned(),
             state: directory.join("state"),
@@ -203,7 +248,7 @@ mod tests {
         }
     }
 
-    fn file(link: &str) -> FileSource {
+    fn file(link: &str) -> Option<FileSource> {
         let kind = BridgeKind::VlanUnaware { vni: None };
         let (ageing, mac_limit) = (DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT);
         let description = Description {
@@ -212,16 +257,16 @@ mod tests {
             ports: vec![Port::plain("p1", "v", "gw1", link)],
             ..Description::default()
         };
-        FileSource {
+        Some(FileSource {
             path: PathBuf::from("gateway.toml"),
             first: Some(Declared { description, digest: link.to_owned() }),
             without_hosts: Vec::new(),
             read: |_| Err("not read again".to_owned()),
-        }
+        })
     }
 
     /// The newest revision once all is open; 0 of none.
-    async fn opened(directory: &Path, file: FileSource) -> Result<u64, Failure> {
+    async fn opened(directory: &Path, file: Option<FileSource>) -> Result<u64, Failure> {
         let opened = life(directory, file).open().await?;
         let newest = topology::newest_root(&opened.store).await.unwrap();
         // The socket's task lets the state directory go a little later.
@@ -240,6 +285,14 @@ mod tests {
             assert_eq!(opened(directory.path(), file("tap1")).await.unwrap(), 1);
         }
         assert_eq!(opened(directory.path(), file("tap2")).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn without_a_file_there_is_what_the_store_has() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(opened(directory.path(), None).await.unwrap(), 0);
+        assert_eq!(opened(directory.path(), file("tap1")).await.unwrap(), 1);
+        assert_eq!(opened(directory.path(), None).await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -64,6 +64,8 @@ impl Answering {
     }
 }
 
+/// What the start is at, last.
+pub(crate) const OPENING: &str = "the datapath is being opened";
 /// Questions that wait for the engine; each is answered between two of its inputs.
 const QUEUE: usize = 256;
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options as FakeOptions};
 use datapath::link::Links;
@@ -14,6 +15,7 @@ use datapath::ovs::Ovs;
 use nsdb::{Documents, JournalLimits, Store, StoreConfig, StoreError};
 use tokio::sync::watch;
 use tracing::info;
+use vlan::model::words::Worded;
 
 use crate::budget::Rates;
 use crate::clock;
@@ -28,15 +30,22 @@ use crate::topology::{self, TopologyError};
 pub use datapath::ovs::Removed;
 
 /// The datapath to be driven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Choice {
-    /// The best that the host has. That is openvswitch.ko, until there is another.
+    // That is openvswitch.ko, until there is another.
+    /// The best that this host has
     #[default]
     Auto,
-    /// openvswitch.ko.
+    /// openvswitch.ko
     Ovs,
-    /// In memory, on links that exist in memory only: to try a file and the commands without root and without a network.
+    // Its links exist in memory only: to try a file and the commands.
+    /// In memory, without root and without a network
     Fake,
+}
+
+impl Worded for Choice {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Choice::Auto), ("ovs", Choice::Ovs), ("fake", Choice::Fake)];
 }
 
 /// What a daemon is started with.

@@ -1,5 +1,7 @@
-//! `l2gw run` as a process, on a datapath in memory, with its command line as its clients.
+//! `l2gw run` and `l2gw-agent` as processes, on a datapath in memory, with its command line as its clients.
 
+#[path = "daemon/agent_program.rs"]
+mod agent_program;
 #[path = "daemon/door.rs"]
 mod door;
 #[path = "daemon/file.rs"]

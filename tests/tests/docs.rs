@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use agent::config::defaults::DEFAULT_FILE;
 use agent::event::Event;
+use agent::program::options::Options;
 use clap::Parser;
 use l2gw::cli::args::{Cli, Verb};
 use l2gw::cli::difference::Difference;
@@ -81,7 +83,7 @@ fn everything_that_can_be_refused_is_named_with_its_counter() {
 
 #[test]
 fn every_exit_code_has_its_line() {
-    let source = text("l2gw/src/cli/mod.rs");
+    let source = text("agent/src/life/exit.rs");
     let codes: BTreeSet<String> = source
         .lines()
         .filter(|line| line.starts_with("pub const ") && line.contains(": u8 = "))
@@ -128,6 +130,7 @@ fn the_defaults_of_files_and_sockets_are_the_codes() {
         let row = rows(&page).into_iter().find(|row| row[0] == what);
         row.unwrap_or_else(|| panic!("no line for {what}"))[1].clone()
     };
+    assert!(default("file of `l2gw-agent`").starts_with(&format!("`{DEFAULT_FILE}`")));
     assert!(default("socket").starts_with(&format!("`{}`", run.socket.display())));
     assert!(default("datapath").starts_with(&format!("`{}`", run.device)));
     assert!(default("state directory").starts_with(&format!("`{}`", path.display())));
@@ -214,9 +217,14 @@ fn every_command_can_be_typed_as_it_stands() {
     let mut count = 0;
     for page in pages() {
         for line in command_lines(&fs::read_to_string(&page).unwrap()) {
-            let words = line.split_whitespace().skip_while(|word| !word.ends_with("l2gw"));
+            let words =
+                line.split_whitespace().skip_while(|word| !PROGRAMS.iter().any(|name| word.ends_with(name)));
             let words: Vec<&str> = words.take_while(|word| !["&", ">", "|", "#"].contains(word)).collect();
-            if let Err(error) = Cli::try_parse_from(&words) {
+            let parsed = match words[0].ends_with("l2gw") {
+                true => Cli::try_parse_from(&words).map(drop),
+                false => Options::try_parse_from(&words).map(drop),
+            };
+            if let Err(error) = parsed {
                 assert!(!error.use_stderr(), "{}: {line}: {error}", page.display());
             }
             count += 1;
@@ -440,7 +448,7 @@ fn command_lines(page: &str) -> Vec<String> {
     let indented = page.lines().filter_map(|line| line.strip_prefix("    "));
     let is_command = |line: &&str| {
         let word = line.trim_start_matches("$ ").split(' ').next().unwrap_or_default();
-        word == "l2gw" || word.ends_with("/l2gw")
+        PROGRAMS.contains(&word.rsplit('/').next().unwrap_or(word))
     };
     let units = page.lines().filter_map(|line| line.strip_prefix("ExecStart="));
     let commands = fenced.chain(indented).filter(is_command).filter(|line| !line.contains('►'));
@@ -485,5 +493,7 @@ fn root() -> PathBuf {
 const WITHIN: [&str; 6] =
     ["L2GW_LOG", "L2GW_SKIPS", "LAB_INSIDE", "LAB_JOB", "NSDB_CRASH_DIRECTORY", "NSDB_CRASH_ROUND"];
 
+/// The programs that people start.
+const PROGRAMS: [&str; 2] = ["l2gw", "l2gw-agent"];
 /// The crates of this workspace.
 const CRATES: [&str; 6] = ["vlan", "datapath", "nsdb", "agent", "l2gw", "tests"];

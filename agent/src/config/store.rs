@@ -93,6 +93,12 @@ pub struct Stores {
     pub journal: Journal,
 }
 
+impl Default for Stores {
+    fn default() -> Stores {
+        Stores { nsdb: Nsdb::default(), is_nsdb_clear: true, journal: Journal::default() }
+    }
+}
+
 /// Reads both sections of a file; mistakes go to `drafts`.
 pub fn stores(root: &DeTable<'_>, drafts: &mut Drafts) -> Stores {
     let before = drafts.count();
@@ -113,13 +119,13 @@ fn nsdb(section: &mut Section<'_, '_>) -> Nsdb {
     let is_cluster = chosen != Some(Where::Here);
     let here = "\"path\" is for backend \"embedded\"";
     let cluster = |key: &str| format!("\"{key}\" is for backend \"zookeeper\"");
-    let path = section.optional_if(is_here, here, "path", absolute_path);
+    let path = section.optional_if(is_here, here, "path", value::absolute_path);
     if chosen == Some(Where::Cluster) {
         section.required("servers", "its servers, such as [\"10.0.0.1:2181\"]", |_| Ok(()));
     }
     let servers = section.optional_if(is_cluster, &cluster("servers"), "servers", |v| servers(v, 2181));
     let root = section.optional_if(is_cluster, &cluster("root"), "root", node_path);
-    let auth_file = section.optional_if(is_cluster, &cluster("auth-file"), "auth-file", absolute_path);
+    let auth_file = section.optional_if(is_cluster, &cluster("auth-file"), "auth-file", value::absolute_path);
     if is_here {
         return Nsdb::Embedded { path: path.unwrap_or_else(|| PathBuf::from(DEFAULT_PATH)) };
     }
@@ -140,7 +146,7 @@ fn journal(section: &mut Section<'_, '_>) -> Journal {
     let contact_points =
         section.optional_if(is_cluster, &cluster("contact-points"), "contact-points", |v| servers(v, 9042));
     let keyspace = section.optional_if(is_cluster, &cluster("keyspace"), "keyspace", keyspace);
-    let auth_file = section.optional_if(is_cluster, &cluster("auth-file"), "auth-file", absolute_path);
+    let auth_file = section.optional_if(is_cluster, &cluster("auth-file"), "auth-file", value::absolute_path);
     let keep = section.optional("keep", |v| value::duration(v, &KEEP)).unwrap_or(DEFAULT_KEEP);
     if chosen != Some(Where::Cluster) {
         return Journal { keep, backend: JournalBackend::Embedded };
@@ -148,20 +154,6 @@ fn journal(section: &mut Section<'_, '_>) -> Journal {
     let keyspace = keyspace.unwrap_or_else(|| DEFAULT_KEYSPACE.to_owned());
     let contact_points = contact_points.unwrap_or_default();
     Journal { keep, backend: JournalBackend::Cassandra { contact_points, keyspace, auth_file } }
-}
-
-fn absolute_path(value: &Value<'_>) -> Reading<PathBuf> {
-    let path = value::text(value, "an absolute path, in double quotes")?;
-    if !path.chars().all(is_shown) {
-        return refuse(
-            value,
-            format!("{} has a character that does not show, allowed are those that do", quote(path)),
-        );
-    }
-    if path.starts_with('/') {
-        return Ok(PathBuf::from(path));
-    }
-    refuse(value, format!("{} is not an absolute path, allowed is one that starts with \"/\"", quote(path)))
 }
 
 /// A node's path as ZooKeeper has it (`PathUtils.validatePath`): no empty part, no `.` or `..`, no `/` at the end.

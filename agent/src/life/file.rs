@@ -92,6 +92,15 @@ impl FileSource {
 /// What comes behind a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
+/// Says each time that a reading is asked for that there is no file to be read. Ends when nobody can ask any more.
+pub(super) async fn keep_none(mut asked: mpsc::Receiver<()>) {
+    while asked.recv().await.is_some() {
+        info!(
+            "SIGHUP: nothing is read again; `l2gw apply` brings another topology, and what the daemon is started with is read at its start"
+        );
+    }
+}
+
     /// Another one, at once.
     Reading,
     /// Nothing, until it is asked for.

@@ -3,9 +3,11 @@
 
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
+use vlan::model::shown::is_shown;
 use vlan::model::value::{self as right, Range, quote};
 
 use super::section::{Reading, Value, refuse};
@@ -64,6 +66,21 @@ pub fn reference(value: &Value<'_>) -> Reading<String> {
 pub fn link(value: &Value<'_>) -> Reading<String> {
     let link = text(value, "a link's name, in double quotes")?;
     right::link(link).map(|()| link.to_owned()).or_else(|mistake| refuse(value, mistake))
+}
+
+/// A path that does not depend on where a program was started.
+pub fn absolute_path(value: &Value<'_>) -> Reading<PathBuf> {
+    let path = text(value, "an absolute path, in double quotes")?;
+    if !path.chars().all(is_shown) {
+        return refuse(
+            value,
+            format!("{} has a character that does not show, allowed are those that do", quote(path)),
+        );
+    }
+    if path.starts_with('/') {
+        return Ok(PathBuf::from(path));
+    }
+    refuse(value, format!("{} is not an absolute path, allowed is one that starts with \"/\"", quote(path)))
 }
 
 /// A time such as `"300s"`: in `range`, or zero where `zero` says what that means.

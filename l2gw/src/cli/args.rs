@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use agent::budget::Rates;
-use clap::builder::{PathBufValueParser, TypedValueParser};
+use agent::config::defaults::{DEFAULT_DEVICE, DEFAULT_SOCKET, device_name, socket_path};
+use agent::start::Choice;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
 use vlan::addr::MacAddr;
-use vlan::model::value;
 use vlan::vid::Vid;
 
 use crate::cli::craft::Fields;
@@ -244,7 +244,7 @@ pub struct RunRequest {
     pub socket: PathBuf,
     /// What forwards; the file's hosts.NAME.datapath if not given
     #[arg(long, value_enum)]
-    pub datapath: Option<Datapath>,
+    pub datapath: Option<Choice>,
     /// Name of the kernel's datapath and of its own link
     #[arg(long, value_name = "NAME", default_value = DEFAULT_DEVICE, value_parser = device_name)]
     pub device: String,
@@ -329,37 +329,5 @@ pub enum Flushed {
     Macs,
 }
 
-/// What forwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Datapath {
-    /// The best that this host has
-    Auto,
-    /// openvswitch.ko
-    Ovs,
-    /// In memory, without root and without a network
-    Fake,
-}
-
-/// A name of a link, as a file may have one.
-fn device_name(text: &str) -> Result<String, String> {
-    value::link(text).map(|()| text.to_owned())
-}
-
-/// A path that a socket can have.
-fn socket_path() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| match path.as_os_str().len() {
-        bytes if bytes > LONGEST_SOCKET => {
-            Err(format!("it has {bytes} bytes, a socket's path has at most {LONGEST_SOCKET}"))
-        }
-        _ => Ok(path),
-    })
-}
-
 /// By what `trace` is told its frame: the last ones are the fields of one that is made.
 const WAYS: [&str; 9] = ["frame", "pcap", "src", "dst", "vid", "pcp", "tpid", "arp", "ip"];
-/// `sun_path` of unix(7), less its end.
-const LONGEST_SOCKET: usize = 107;
-/// Where a daemon listens unless it is told otherwise.
-pub const DEFAULT_SOCKET: &str = "/run/l2gw/l2gw.sock";
-/// The kernel's datapath and its own link unless told otherwise.
-pub const DEFAULT_DEVICE: &str = "l2gw";

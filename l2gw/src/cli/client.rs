@@ -21,7 +21,9 @@ use crate::cli::{BAD_CONFIGURATION, FAILED, WRONG_USAGE};
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers.
-    #[error("{socket}: no daemon answers here ({source}); is `l2gw run` running, with this --socket?")]
+    #[error(
+        "{socket}: no daemon answers here ({source}); is `l2gw run` or `l2gw-agent` running, with this --socket?"
+    )]
     NoDaemon {
         /// The socket.
         socket: PathBuf,

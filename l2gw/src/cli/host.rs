@@ -1,5 +1,6 @@
 //! Which host of a file this machine is.
 
+use agent::config::host::candidates;
 use vlan::model::topology::Topology;
 use vlan::model::value::quote;
 
@@ -11,16 +12,9 @@ use vlan::model::value::quote;
 /// # Errors
 /// The names that were tried.
 pub fn host_for(name: &str, topology: &Topology, takes_only_host: bool) -> Result<String, Vec<String>> {
-    let lower = name.to_lowercase();
-    let short = lower.split('.').next().unwrap_or_default().to_owned();
-    let mut tried = Vec::new();
-    for candidate in [name.to_owned(), lower, short] {
-        if topology.host_named(&candidate).is_some() {
-            return Ok(candidate);
-        }
-        if !tried.contains(&candidate) {
-            tried.push(candidate);
-        }
+    let tried = candidates(name);
+    if let Some(host) = tried.iter().find(|candidate| topology.host_named(candidate).is_some()) {
+        return Ok(host.clone());
     }
     match topology.hosts() {
         [only] if takes_only_host => Ok(only.name.clone()),

@@ -39,20 +39,13 @@ pub mod trace;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
+use agent::life::exit;
 use clap::{CommandFactory, Parser};
-use vlan::model::shown::printable;
 
 use crate::cli::args::{Cli, Verb};
 use crate::cli::pipe::MayClose;
 
-/// It was done.
-pub const DONE: u8 = 0;
-/// It failed.
-pub const FAILED: u8 = 1;
-/// The command line is wrong (`EX_USAGE` of `sysexits.h`).
-pub const WRONG_USAGE: u8 = 64;
-/// The configuration is wrong (`EX_CONFIG` of `sysexits.h`).
-pub const BAD_CONFIGURATION: u8 = 78;
+pub use agent::life::exit::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
 
 /// Runs one command line and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -81,32 +74,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 /// Says what is wrong with a command line, or what was asked of the grammar itself: `--help`, `--version`.
 fn wrong_usage(error: &clap::Error, arguments: &[OsString], is_json: bool) -> u8 {
-    if !error.use_stderr() {
-        let _ = error.print();
-        return DONE;
+    if !(is_json && error.use_stderr()) {
+        return exit::refuse(error, arguments);
     }
-    let text = error.render().to_string();
-    let shown = shown(&text, arguments);
-    let _ = match (is_json, shown == text) {
-        (true, _) => failure::tell(&shown, &mut io::stdout()),
-        (false, true) => error.print(),
-        (false, false) => io::stderr().write_all(shown.as_bytes()),
-    };
+    let shown = exit::shown(&error.render().to_string(), arguments);
+    let _ = failure::tell(&shown, &mut io::stdout());
     WRONG_USAGE
-}
-
-/// What the grammar says, as a terminal may be shown it: it repeats the words that it refuses, and the value behind a `=`.
-fn shown(text: &str, arguments: &[OsString]) -> String {
-    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
-    let values = words.iter().filter_map(|word| Some(word.split_once('=')?.1));
-    let mut shown = text.to_owned();
-    for word in words.iter().map(|word| word.as_ref()).chain(values) {
-        let printable = printable(word);
-        if printable != word {
-            shown = shown.replace(word, &printable);
-        }
-    }
-    agent::life::log::lines(&shown)
 }
 
 fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {

@@ -6,14 +6,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use agent::budget::Rates;
+use agent::config::host::hostname;
 use agent::config::store::Nsdb;
 use agent::life::file::{Declared, FileSource};
-use agent::life::signals::Signals;
-use agent::life::{self, Failure, Life};
+use agent::life::{self, Life};
 use agent::start::Choice;
 use vlan::model::description::DatapathKind;
 
-use crate::cli::args::{Datapath, RunRequest};
+use crate::cli::args::RunRequest;
 use crate::cli::failure::say;
 use crate::cli::host::{host_for, unknown};
 use crate::cli::offline::is_refused;
@@ -35,21 +35,13 @@ pub fn run(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
 }
 
 async fn run_on(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
-    let mut signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            say(&format!("cannot listen for signals: {error}"), err)?;
-            return Ok(FAILED);
-        }
-    };
-    life::log::start();
     let file = request.file.clone();
-    let loaded = tokio::task::spawn_blocking(move || config::load(&file));
-    let loaded = tokio::select! {
-        loaded = loaded => loaded.map_err(io::Error::other)?,
-        () = signals.ended() => {
-            life::tell_stopping();
-            return Ok(DONE);
+    let (loaded, signals) = match life::begin(move || config::load(&file)).await {
+        Ok(Some(begun)) => begun,
+        Ok(None) => return Ok(DONE),
+        Err(failure) => {
+            say(&failure, err)?;
+            return Ok(failure.code());
         }
     };
     let config = match loaded {
@@ -79,10 +71,7 @@ async fn run_on(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
         Ok(()) => Ok(DONE),
         Err(failure) => {
             say(&failure, err)?;
-            Ok(match failure {
-                Failure::Configuration(_) => BAD_CONFIGURATION,
-                Failure::Other(_) => FAILED,
-            })
+            Ok(failure.code())
         }
     }
 }
@@ -91,10 +80,7 @@ async fn run_on(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
 fn this_host(request: &RunRequest, config: &Config) -> Result<String, String> {
     let (given, name) = match &request.host {
         Some(host) => ("--host", host.clone()),
-        None => {
-            let name = nix::unistd::gethostname().unwrap_or_default();
-            ("the hostname", name.to_string_lossy().into_owned())
-        }
+        None => ("the hostname", hostname()),
     };
     let takes_only_host = request.host.is_none() && matches!(config.nsdb, Nsdb::Embedded { .. });
     host_for(&name, &config.topology, takes_only_host)
@@ -119,9 +105,9 @@ fn plan(request: &RunRequest, host: String, config: &Config) -> Option<Plan> {
 fn datapath(request: &RunRequest, host: &str, config: &Config) -> Option<Choice> {
     let declared = config.description.hosts.iter().find(|declared| declared.name == host);
     match (request.datapath, declared.map(|host| host.datapath).unwrap_or_default()) {
-        (Some(Datapath::Ovs), _) | (None, DatapathKind::Ovs) => Some(Choice::Ovs),
-        (Some(Datapath::Fake), _) => Some(Choice::Fake),
-        (Some(Datapath::Auto), _) | (None, DatapathKind::Auto) => Some(Choice::Auto),
+        (Some(choice), _) => Some(choice),
+        (None, DatapathKind::Ovs) => Some(Choice::Ovs),
+        (None, DatapathKind::Auto) => Some(Choice::Auto),
         (None, DatapathKind::Ebpf) => None,
     }
 }
@@ -144,7 +130,7 @@ fn life(request: &RunRequest, plan: Plan, config: Config) -> Life {
         rates: Rates::of_port(request.upcall_rate),
         teardown: request.teardown,
         record: request.record.clone(),
-        file,
+        file: Some(file),
     }
 }
 

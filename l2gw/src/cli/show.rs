@@ -160,9 +160,13 @@ fn print_json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn print_status(status: &StatusView, out: &mut impl Write) -> io::Result<()> {
-    let settled = if status.settled { "" } else { " (flows are being looked over)" };
     let StatusView { host, revision, datapath, .. } = status;
-    writeln!(out, "host {host}, revision {revision}{settled}, datapath {datapath}")?;
+    let revision = match (revision, status.settled) {
+        (0, _) => "no revision yet (`l2gw apply FILE` makes the first)".to_owned(),
+        (revision, true) => format!("revision {revision}"),
+        (revision, false) => format!("revision {revision} (flows are being looked over)"),
+    };
+    writeln!(out, "host {host}, {revision}, datapath {datapath}")?;
     if let Some(Unread { revision, why }) = &status.unread {
         writeln!(out, "revision {revision} is not taken, the one in force stays: {why}")?;
     }
@@ -368,16 +372,34 @@ const SHOWN: usize = 8;
 mod tests {
     use super::*;
 
+    /// What is printed of a status in which `key` is `value`.
+    fn status_with(key: &str, value: serde_json::Value) -> String {
+        let mut status = serde_json::json!({"host": "gw1", "revision": 3, "settled": false, "datapath": "ovs",
+            "ports_up": 1, "ports": 1, "down": [], "addresses": 0, "flows": 0, "outstanding": 0});
+        status[key] = value;
+        let mut out = Vec::new();
+        print_status(&serde_json::from_value(status).unwrap(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_revision_in_force_is_told_and_how_far_it_is() {
+        for (key, value, expected) in [
+            (
+                "revision",
+                0.into(),
+                "host gw1, no revision yet (`l2gw apply FILE` makes the first), datapath ovs",
+            ),
+            ("revision", 7.into(), "host gw1, revision 7 (flows are being looked over), datapath ovs"),
+            ("settled", true.into(), "host gw1, revision 3, datapath ovs"),
+        ] {
+            assert_eq!(status_with(key, value).lines().next(), Some(expected));
+        }
+    }
+
     #[test]
     fn a_revision_that_is_not_taken_stands_in_the_status() {
-        let status = |unread: serde_json::Value| {
-            let mut status = serde_json::json!({"host": "gw1", "revision": 3, "settled": true, "datapath": "ovs",
-                "ports_up": 1, "ports": 1, "down": [], "addresses": 0, "flows": 0, "outstanding": 0});
-            status["unread"] = unread;
-            let mut out = Vec::new();
-            print_status(&serde_json::from_value(status).unwrap(), &mut out).unwrap();
-            String::from_utf8(out).unwrap()
-        };
+        let status = |unread| status_with("unread", unread);
         assert_eq!(status(serde_json::Value::Null).lines().count(), 2);
         let said = status(serde_json::json!({"revision": 4, "why": "shard x is cut"}));
         assert_eq!(

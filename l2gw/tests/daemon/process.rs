@@ -161,17 +161,19 @@ impl Gateway {
     /// Starts the daemon and waits for nothing.
     pub(crate) fn launch(&mut self, extra: &[&str]) {
         let mut command = self.run(extra);
-        self.spawn(&mut command);
+        self.launch_as(&mut command);
     }
 
-    fn spawn(&mut self, command: &mut Command) {
+    /// Starts a daemon and waits for nothing.
+    pub(crate) fn launch_as(&mut self, command: &mut Command) {
         assert!(self.child.is_none(), "it runs already");
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
+    /// Starts a daemon and waits until all ports are up.
     pub(crate) fn start_as(&mut self, command: &mut Command) {
-        self.spawn(command);
+        self.launch_as(command);
         self.wait_for("all ports up", |gateway| {
             let said = gateway.ask(&["show", "status", "--json"]);
             said.code == 0 && {

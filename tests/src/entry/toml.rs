@@ -19,6 +19,7 @@ use super::feed::Feed;
 /// again.
 pub fn toml(bytes: &[u8]) {
     let text = text(bytes);
+    check_agent(&text);
     let read = config::parse(FILE, &text);
     let again = config::parse(FILE, &text);
     match (read, again) {
@@ -35,6 +36,16 @@ pub fn toml(bytes: &[u8]) {
             check_findings(&text, &problems.mistakes);
         }
         (read, again) => panic!("{read:?} and then {again:?}"),
+    }
+}
+
+/// The same text as the file of `l2gw-agent`: its mistakes have words and places too, and what is accepted is read twice alike.
+fn check_agent(text: &str) {
+    let read = agent::config::parse(FILE, text);
+    assert_eq!(read, agent::config::parse(FILE, text));
+    match &read {
+        Ok(config) => check_findings(text, &config.unrun),
+        Err(problems) => check_findings(text, &problems.mistakes),
     }
 }
 

@@ -1,0 +1,241 @@
+//! `l2gw-agent`: one host on the store of a state directory. It reads no topology: what is in force came in by its socket.
+//!
+//! It reads `agent.toml`, puts the command line over it, and hands over to [`crate::life`].
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Parser;
+use tracing::info;
+use vlan::model::shown::printable;
+use vlan::model::value::quote;
+use vlan::model::words::Worded;
+
+use crate::budget::Rates;
+use crate::config::defaults::DEFAULT_FILE;
+use crate::config::store::Nsdb;
+use crate::config::{self, Config, host};
+use crate::life::exit::{self, BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
+use crate::life::{self, Life};
+use crate::reader::finding::Finding;
+use options::Options;
+
+pub mod options;
+
+/// Runs one command line and returns its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let options = match Options::try_parse_from(&arguments) {
+        Ok(options) => options,
+        Err(error) => return exit::refuse(&error, &arguments),
+    };
+    if options.check {
+        return check(options);
+    }
+    match life::block_on(live(options)) {
+        Ok(code) => code,
+        Err(error) => fail(FAILED, &format!("cannot start: {error}")),
+    }
+}
+
+/// Says what file and options come to, or what is wrong with them.
+fn check(options: Options) -> u8 {
+    let (plan, unrun) = match plan(options) {
+        Ok(planned) => planned,
+        Err(refusal) => return refusal.tell(),
+    };
+    let file = plan.file_name();
+    let warnings = unrun.iter().map(|finding| format!("warning: {}\n", finding.line_for(&file)));
+    let said: String = warnings.chain([format!("{}: ok: {plan}\n", printable(&file))]).collect();
+    match io::stdout().write_all(said.as_bytes()) {
+        Ok(()) => DONE,
+        Err(error) => fail(FAILED, &format!("cannot write the answer: {error}")),
+    }
+}
+
+async fn live(options: Options) -> u8 {
+    let (planned, signals) = match life::begin(move || plan(options)).await {
+        Ok(Some(begun)) => begun,
+        Ok(None) => return DONE,
+        Err(failure) => return fail(failure.code(), &failure),
+    };
+    let (plan, unrun) = match planned {
+        Ok(planned) => planned,
+        Err(refusal) => return refusal.tell(),
+    };
+    let Some(state) = plan.state().filter(|_| unrun.is_empty()) else {
+        return Refusal::File(lines(&unrun, &plan.file_name())).tell();
+    };
+    info!(host = plan.host, "the topology is that of the store; `l2gw apply` brings another");
+    match plan.life(state).live(signals).await {
+        Ok(()) => DONE,
+        Err(failure) => fail(failure.code(), &failure),
+    }
+}
+
+/// What is to be run: the file with the command line over it.
+#[derive(Debug)]
+struct Plan {
+    config: Config,
+    host: String,
+    teardown: bool,
+    record: Option<PathBuf>,
+}
+
+/// Reads the file and puts the options over it; with what of the result this version does not run.
+fn plan(options: Options) -> Result<(Plan, Vec<Finding>), Refusal> {
+    let mut config =
+        config::load(options.config.as_deref()).map_err(|problems| Refusal::File(problems.to_string()))?;
+    let host = match (options.host, config.host.take()) {
+        (Some(given), _) => {
+            host::host_of(&given).ok_or_else(|| no_host("--host", &given, "give another one"))?
+        }
+        (None, Some(host)) => host,
+        (None, None) => {
+            let name = host::hostname();
+            host::host_of(&name).ok_or_else(|| no_host("the hostname", &name, "give one by --host"))?
+        }
+    };
+    let mut unrun = std::mem::take(&mut config.unrun);
+    if let Some(path) = options.nsdb {
+        // The command line may name another store than the file.
+        unrun.retain(|finding| !finding.key.starts_with("nsdb."));
+        config.stores.nsdb = Nsdb::Embedded { path };
+    }
+    let config = Config {
+        socket: options.socket.unwrap_or(config.socket),
+        datapath: options.datapath.unwrap_or(config.datapath),
+        device: options.device.unwrap_or(config.device),
+        upcall_rate: options.upcall_rate.unwrap_or(config.upcall_rate),
+        ..config
+    };
+    Ok((Plan { config, host, teardown: options.teardown, record: options.record }, unrun))
+}
+
+fn no_host(whose: &str, name: &str, advice: &str) -> Refusal {
+    let allowed = "allowed are a-z, 0-9 and '-', not first, at most 63";
+    Refusal::Usage(format!("{whose}: {} is no name of a host, {allowed}; {advice}", quote(name)))
+}
+
+impl Plan {
+    /// The file's name, as messages call it.
+    fn file_name(&self) -> String {
+        self.config.file.clone().unwrap_or_else(|| format!("{DEFAULT_FILE} (not there, defaults hold)"))
+    }
+
+    /// The state directory; `None` of a store that this version does not run.
+    fn state(&self) -> Option<PathBuf> {
+        match &self.config.stores.nsdb {
+            Nsdb::Embedded { path } => Some(path.clone()),
+            Nsdb::ZooKeeper { .. } => None,
+        }
+    }
+
+    fn life(self, state: PathBuf) -> Life {
+        let Config { socket, datapath, device, upcall_rate, stores, .. } = self.config;
+        Life {
+            host: self.host,
+            state,
+            keep: stores.journal.keep,
+            socket,
+            datapath,
+            device,
+            rates: Rates::of_port(upcall_rate),
+            teardown: self.teardown,
+            record: self.record,
+            file: None,
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    /// `host gw1, nsdb embedded:/var/lib/l2gw, socket /run/l2gw/l2gw.sock, datapath auto, device l2gw`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config { socket, datapath, device, .. } = &self.config;
+        let nsdb = self.state().map(|path| format!("embedded:{}", path.display()));
+        let nsdb = nsdb.unwrap_or_else(|| "zookeeper".to_owned());
+        let (nsdb, socket) = (printable(&nsdb), printable(&socket.display().to_string()));
+        let datapath = datapath.word();
+        write!(f, "host {}, nsdb {nsdb}, socket {socket}, datapath {datapath}, device {device}", self.host)
+    }
+}
+
+/// Why nothing is run.
+#[derive(Debug)]
+enum Refusal {
+    /// The command line, or what it leaves to the machine.
+    Usage(String),
+    /// The file: a line for each mistake.
+    File(String),
+}
+
+impl Refusal {
+    /// Says it; returns the exit code.
+    fn tell(self) -> u8 {
+        match self {
+            Refusal::Usage(why) => fail(WRONG_USAGE, &why),
+            Refusal::File(lines) => {
+                let _ = writeln!(io::stderr(), "{lines}");
+                BAD_CONFIGURATION
+            }
+        }
+    }
+}
+
+fn lines(findings: &[Finding], file: &str) -> String {
+    let lines: Vec<String> = findings.iter().map(|finding| finding.line_for(file)).collect();
+    lines.join("\n")
+}
+
+/// Says why on one line; what it names may be of any bytes.
+fn fail(code: u8, why: &impl fmt::Display) -> u8 {
+    let _ = writeln!(io::stderr(), "l2gw-agent: {}", printable(&why.to_string()));
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of `words` over a file of `text`.
+    fn told(text: &str, words: &[&str]) -> Result<(String, usize), String> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("agent.toml");
+        std::fs::write(&file, text).unwrap();
+        let first = ["l2gw-agent", "--config", file.to_str().unwrap()];
+        match plan(Options::try_parse_from(first.iter().chain(words)).unwrap()) {
+            Ok((plan, unrun)) => Ok((plan.to_string(), unrun.len())),
+            Err(Refusal::Usage(why)) => Err(why),
+            Err(Refusal::File(lines)) => Err(lines),
+        }
+    }
+
+    #[test]
+    fn options_win_over_the_file() {
+        let text = "host = \"gw1\"\nsocket = \"/run/a\"\ndatapath = \"ovs\"\ndevice = \"a\"\n[nsdb]\npath = \"/a\"\n";
+        let expected = "host gw1, nsdb embedded:/a, socket /run/a, datapath ovs, device a";
+        assert_eq!(told(text, &[]), Ok((expected.to_owned(), 0)));
+        let words = ["--host", "GW2.lab", "--nsdb", "embedded:b", "--socket", "/run/b", "--datapath", "fake"];
+        let expected = "host gw2, nsdb embedded:b, socket /run/b, datapath fake, device b";
+        assert_eq!(told(text, &[&words[..], &["--device", "b"]].concat()), Ok((expected.to_owned(), 0)));
+    }
+
+    #[test]
+    fn another_store_than_the_files_is_run_where_the_files_is_not() {
+        let text = "[nsdb]\nbackend = \"zookeeper\"\nservers = [\"10.0.0.1:2181\"]\n";
+        let expected = |nsdb: &str| {
+            format!("host g, nsdb {nsdb}, socket /run/l2gw/l2gw.sock, datapath auto, device l2gw")
+        };
+        assert_eq!(told(text, &["--host", "g"]), Ok((expected("zookeeper"), 1)));
+        assert_eq!(told(text, &["--host", "g", "--nsdb", "embedded:/b"]), Ok((expected("embedded:/b"), 0)));
+    }
+
+    #[test]
+    fn a_name_that_no_host_has_is_refused() {
+        let said = told("", &["--host", "a b"]).unwrap_err();
+        let expected = "--host: \"a b\" is no name of a host, allowed are a-z, 0-9 and '-', not first, at most 63; give another one";
+        assert_eq!(said, expected);
+    }
+}
