@@ -9,7 +9,7 @@ use vlan::time::Instant;
 use vlan::verdict::StormClass;
 
 use super::Engine;
-use super::echo::Doubt;
+use super::doubt::Doubt;
 use super::meters::{Length, Metered, Scope};
 use crate::counters::{Loss, PortKey};
 use crate::event::Event;

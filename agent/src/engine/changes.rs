@@ -6,7 +6,7 @@ use vlan::fdb::reflect::Echo;
 use vlan::verdict::Consulted;
 
 use super::answer::{Asked, FlowAsked};
-use super::echo::Doubt;
+use super::doubt::Doubt;
 use super::{MeterChange, Sending};
 use crate::counters::PortKey;
 use crate::output::SavedPiece;

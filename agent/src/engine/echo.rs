@@ -18,19 +18,10 @@ use vlan::time::Instant;
 use super::Engine;
 use super::answer::Asked;
 use super::book::Record;
+use super::doubt::Doubt;
 use crate::counters::Loss;
 use crate::input::Answer;
 use crate::output::Output;
-
-/// A frame that waits for what flows say.
-#[derive(Debug)]
-pub(super) struct Doubt {
-    echo: Echo,
-    key: FlowKey,
-    frame: Vec<u8>,
-    /// Those that may have sent it.
-    flows: SmallVec<[FlowId; 2]>,
-}
 
 impl Engine {
     /// Has a frame wait until the flows that may have sent it were asked; where there is nothing to wait for, it is judged.

@@ -64,6 +64,7 @@ mod changes;
 mod claims;
 mod class;
 mod due;
+mod doubt;
 mod echo;
 mod hands;
 mod lengths;

@@ -9,7 +9,7 @@ use vlan::model::id::SegmentId;
 use vlan::time::Instant;
 use vlan::verdict::DropReason;
 
-use super::ingress::ControlClass;
+use super::control::ControlClass;
 use crate::port::VportNo;
 
 /// Where an address can be: a port as a member of a segment, a trunk group, another host. Addresses name the place and not the vport, so

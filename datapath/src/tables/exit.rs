@@ -6,7 +6,7 @@ use vlan::tag::{Pcp, Tag, Tpid, is_tag_type};
 use vlan::verdict::DropReason;
 use vlan::vid::{Vid, VidSet};
 
-use super::ingress::Discard;
+use super::control::Discard;
 use crate::port::VportNo;
 
 /// One way into a segment. Arrivals may share one if every frame among them leaves in the same way by every exit: the same

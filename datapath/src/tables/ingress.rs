@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::frame::Header;
 use vlan::model::id::SegmentId;
-use vlan::policy;
 use vlan::tag::{Tag, Tpid};
 use vlan::verdict::{DropReason, StormClass};
 
 use super::address::{LearnId, PlaceId};
+use super::control::{ControlClass, Discard};
 use super::exit::{AttachmentId, Exit, GroupId};
 use crate::flow::MeterId;
 
@@ -35,49 +35,6 @@ pub enum PortGate {
     Closed(DropReason),
 }
 
-/// The classes of control frames (802.1Q table 8-1; behaviour.md 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ControlClass {
-    /// Spanning tree: 01:80:c2:00:00:00.
-    Bpdu,
-    /// Per-VLAN spanning tree: 01:00:0c:cc:cc:cd.
-    Pvst,
-    /// 802.1X: 01:80:c2:00:00:03.
-    PortAccess,
-    /// Provider bridge protocols: 01:80:c2:00:00:0b to 0d, and 0f.
-    ProviderBridge,
-    /// LLDP: 01:80:c2:00:00:0e with EtherType 0x88cc.
-    Lldp,
-    /// PAUSE, LACP, PTP peer delay, CDP, ERPS and the rest that no bridge passes on.
-    Local,
-    /// Our own probes: EtherType 0x88b5 behind at most two tags, to any address.
-    Probe,
-}
-
-impl ControlClass {
-    /// The class of a frame; `None` for data. A probe is a probe whatever its destination.
-    pub fn of(header: &Header) -> Option<ControlClass> {
-        if policy::is_probe(header) {
-            return Some(ControlClass::Probe);
-        }
-        policy::class(header).map(ControlClass::from)
-    }
-}
-
-impl From<policy::Class> for ControlClass {
-    fn from(class: policy::Class) -> ControlClass {
-        match class {
-            policy::Class::Bpdu => ControlClass::Bpdu,
-            policy::Class::Pvst => ControlClass::Pvst,
-            policy::Class::PortAccess => ControlClass::PortAccess,
-            policy::Class::ProviderBridge => ControlClass::ProviderBridge,
-            policy::Class::Lldp => ControlClass::Lldp,
-            policy::Class::Local => ControlClass::Local,
-        }
-    }
-}
-
 /// What is done with a class of control frames, before any VLAN is looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlRule {
@@ -90,15 +47,6 @@ pub enum ControlRule {
         /// What is done with one that is not admitted; `None`: what is done with data.
         unadmitted: Option<Discard>,
     },
-}
-
-/// How control frames are dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Discard {
-    /// Why.
-    pub reason: DropReason,
-    /// Whether each such frame is reported ([`super::TableEvent::Control`]).
-    pub is_reported: bool,
 }
 
 impl PortRule {

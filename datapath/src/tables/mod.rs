@@ -46,6 +46,7 @@
 //! Move damping and mobility counters: the writer judges those by the reports, and answers with held addresses.
 
 mod address;
+mod control;
 mod entry;
 mod exit;
 mod ingress;
@@ -59,13 +60,13 @@ pub use self::address::{
     Address, AddressKind, ForgetCause, Generation, LearnId, LearnRule, LimitId, PlaceId, TableEvent,
     TableReport,
 };
+pub use self::control::{ControlClass, Discard};
 pub use self::entry::{Entry, EntryKey, TableChange, Tables};
 pub use self::exit::{
     AttachmentId, AttachmentRule, ControlFlood, Exit, GroupId, Guard, PcpSource, PushTag, Route,
 };
 pub use self::ingress::{
-    Admission, Arrives, ControlClass, ControlRule, Discard, Ingress, InnerKey, PortGate, PortRule,
-    StormMeter, StormMeters, WireTag,
+    Admission, Arrives, ControlRule, Ingress, InnerKey, PortGate, PortRule, StormMeter, StormMeters, WireTag,
 };
 use crate::port::VportNo;
 use crate::{Datapath, Refusal};

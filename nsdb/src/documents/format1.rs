@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::clock::WallTime;
-use crate::documents::page::Page;
 use crate::documents::revision::{Revision, Root};
-use crate::documents::shard::{ShardId, ShardName};
+use crate::documents::shard::{Page, ShardId, ShardName};
 use crate::schema::{self, SchemaError};
 
 /// The byte that roots of this format begin with.

@@ -12,9 +12,8 @@ use thiserror::Error;
 
 use crate::clock::WallTime;
 use crate::documents::format1;
-use crate::documents::page::Page;
 use crate::documents::revision::{Revision, Root};
-use crate::documents::shard::{ShardId, ShardName};
+use crate::documents::shard::{Page, ShardId, ShardName};
 use crate::schema::SchemaError;
 
 /// Why a root or page cannot be read or written.

@@ -14,16 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::sha256;
 use crate::documents::layout::{LayoutError, encode_page};
-use crate::documents::shard::{ShardId, ShardName};
-
-/// Names, in order, and where each leads.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Page {
-    /// 0: an entry is a shard's name and the shard. Above: an entry is the last name of a page, and that page, which is one less deep.
-    pub(crate) depth: u8,
-    /// At most [`MOST_ENTRIES`], but for the roots of format 1, which named every shard.
-    pub(crate) entries: BTreeMap<ShardName, ShardId>,
-}
+use crate::documents::shard::{Page, ShardId, ShardName};
 
 /// All pages of a revision.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::WallTime;
-use crate::documents::page::{Page, Pages};
-use crate::documents::shard::{ShardId, ShardName};
+use crate::documents::page::Pages;
+use crate::documents::shard::{Page, ShardId, ShardName};
 
 /// Number of a state of the documents: 1 for the first that was ever published, one more for each after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

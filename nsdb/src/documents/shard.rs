@@ -1,5 +1,6 @@
 //! Names and contents of shards: a [`ShardName`] says what a shard is about, a [`ShardId`] is what it says.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -122,6 +123,15 @@ impl fmt::Debug for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ShardId({self})")
     }
+}
+
+/// Names, in order, and where each leads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Page {
+    /// 0: an entry is a shard's name and the shard. Above: an entry is the last name of a page, and that page, which is one less deep.
+    pub(crate) depth: u8,
+    /// At most [`MOST_ENTRIES`](super::page::MOST_ENTRIES), but for the roots of format 1, which named every shard.
+    pub(crate) entries: BTreeMap<ShardName, ShardId>,
 }
 
 #[cfg(test)]

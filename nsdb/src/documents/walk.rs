@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::documents::layout::{LayoutError, decode_page};
-use crate::documents::page::Page;
 use crate::documents::revision::Root;
-use crate::documents::shard::{ShardId, ShardName};
+use crate::documents::shard::{Page, ShardId, ShardName};
 
 /// What a reader wants: whole names such as `hosts/gw1`, and all names below one, which ends with a slash: `parts/vub8/`. The empty text
 /// is everything.

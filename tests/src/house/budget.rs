@@ -124,7 +124,7 @@ impl Budget {
             Budget::PublicItems => 1,
             Budget::Methods => 3,
             Budget::Fields => 7,
-            Budget::Circles => 13,
+            Budget::Circles => 8,
             _ => 0,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::bridge::{Bridge, Kind};
-use crate::model::check::Findings;
+use crate::model::findings::Findings;
 use crate::model::graph::Edge;
 use crate::model::id::BridgeId;
 use crate::model::mistake::Table;

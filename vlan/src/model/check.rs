@@ -3,30 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::model::description::{BridgeKind, Description, Mode, Port, Redundancy, TrunkMode};
-use crate::model::mistake::{Mistake, Place, Table};
+use crate::model::findings::Findings;
+use crate::model::mistake::Table;
 use crate::model::names::{Guesses, Names};
 use crate::model::objects;
 use crate::model::port::Trunk;
 use crate::model::value::quote;
 use crate::vid::Vid;
-
-/// Collects mistakes.
-#[derive(Default)]
-pub(super) struct Findings {
-    pub(super) mistakes: Vec<Mistake>,
-}
-
-impl Findings {
-    pub(super) fn add(&mut self, table: Table, index: usize, key: &'static str, text: String) {
-        self.mistakes.push(Mistake { place: Place { table, index, key }, text });
-    }
-
-    /// All of them, in the order of the description.
-    pub(super) fn in_order(mut self) -> Vec<Mistake> {
-        self.mistakes.sort_by(|a, b| a.place.cmp(&b.place));
-        self.mistakes
-    }
-}
 
 /// All checks that need no compiled form.
 pub(super) fn check(description: &Description, names: &Names<'_>, findings: &mut Findings) {

@@ -4,8 +4,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::addr::MacAddr;
 use crate::model::bridge::{Bridge, Kind};
-use crate::model::check::Findings;
 use crate::model::description::{BridgeKind, Description, Redundancy};
+use crate::model::findings::Findings;
 use crate::model::graph::{Edge, MOST_PAIRS, MOST_VLANS, TooMany, Tree};
 use crate::model::id::{BridgeId, FabricId};
 use crate::model::members::Members;

@@ -7,6 +7,7 @@ mod chains;
 mod check;
 pub mod defaults;
 pub mod description;
+mod findings;
 mod graph;
 pub mod id;
 mod index;

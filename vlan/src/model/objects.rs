@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use crate::model::check::Findings;
 use crate::model::description::{
     BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, Port, Storm, TagPolicy, TrunkMode,
 };
+use crate::model::findings::Findings;
 use crate::model::mistake::Table;
 use crate::model::value;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::model::check::Findings;
+use crate::model::findings::Findings;
 use crate::model::description::{BridgeKind, Description, Mode, NativeInner, Port as Declared};
 use crate::model::id::{BridgeId, FabricId, HostId};
 use crate::model::mistake::{Mistake, Table};
