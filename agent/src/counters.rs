@@ -85,7 +85,11 @@ impl Loss {
         match self {
             Loss::Verdict(reason, _) => matches!(
                 reason,
-                DropReason::AddressLimit | DropReason::AntiSpoof | DropReason::Pinned | DropReason::Frozen
+                DropReason::AddressLimit
+                    | DropReason::Sticky
+                    | DropReason::AntiSpoof
+                    | DropReason::Pinned
+                    | DropReason::Frozen
             ),
             Loss::Storm(_) | Loss::OverMtu => true,
             Loss::OverBudget | Loss::Malformed(_) | Loss::Refused => false,

@@ -100,7 +100,7 @@ pub struct MacView {
     pub inner: Option<u16>,
     /// The port, or `trunks of FABRIC`.
     pub location: String,
-    /// `dynamic`, `frozen` (moved too often), `declared` or `remote`.
+    /// `dynamic`, `sticky` (pinned to the port where it was heard), `frozen` (moved too often), `declared` or `remote`.
     pub kind: String,
     /// Milliseconds since it was last heard; 0 for a declared one.
     pub age_ms: u64,

@@ -224,6 +224,7 @@ impl Choices {
             priority_tags: self.pick(&[false, true], &[]),
             isolated: self.pick(&[false, false, true], &[]),
             tags: self.pick(&[TagPolicy::Pass, TagPolicy::Pass, TagPolicy::Drop], &[]),
+            sticky: self.pick(&[None, None, Some(2)], &[Some(0), Some(1_025)]),
             flood: Flood { withholds_unknown: self.pick(&[false, false, true], &[]) },
             storm: self.pick(
                 &[None, Some(Storm { broadcast: 5, ..Storm::default() })],
@@ -308,6 +309,7 @@ fn add_port(text: &mut String, table: &str, port: &Port) {
     say(text, "bpdu", (port.bpdu == BpduPolicy::Discard).then_some("\"discard\""));
     say(text, "isolated", port.isolated.then_some(true));
     say(text, "tags", (port.tags == TagPolicy::Drop).then_some("\"drop\""));
+    say(text, "sticky", port.sticky);
     say(text, "flood", port.flood.withholds_unknown.then_some("{ unknown = false }"));
     let storm = port.storm.map(|Storm { broadcast, multicast, unknown }| {
         format!("{{ broadcast = {broadcast}, multicast = {multicast}, unknown = {unknown} }}")

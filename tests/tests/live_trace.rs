@@ -18,6 +18,9 @@ use tests::sim::gateway::Gateway;
 use vlan::model::description::{self, Description};
 use vlan::time::Instant;
 
+#[path = "live_trace/sticky.rs"]
+mod sticky;
+
 const VM: Mac = [0x52, 0x54, 0, 0, 0, 1];
 const OTHER: Mac = [0x52, 0x54, 0, 0, 0, 2];
 const PHYS: Mac = [0x52, 0x54, 0, 0, 0, 9];

@@ -217,6 +217,7 @@ impl Play {
             self.whereabouts.note_sent(now, look);
         }
         counts.frozen += u64::from(matches!(heard, Heard::Frozen(_)));
+        counts.stuck_out += u64::from(heard == Heard::Dropped && self.whereabouts.sticky.contains_key(place));
         self.compare_places()?;
         self.check_events()?;
         Ok(heard)
@@ -268,7 +269,8 @@ impl Play {
     }
 }
 
-/// A VUB behind a trunk, with VMs; some declare their address, now and then a router is declared behind the trunk, or two VMs share one.
+/// A VUB behind a trunk, with VMs; some declare their address, some have it stick to their port, now and then a router is declared behind
+/// the trunk, or two VMs share one.
 fn description(rng: &mut Rng, ports: usize, whereabouts: &mut Whereabouts) -> Description {
     let mut rows = vec![
         "bridge sw ageing 0".to_owned(),
@@ -288,6 +290,10 @@ fn description(rng: &mut Rng, ports: usize, whereabouts: &mut Whereabouts) -> De
             let _ = write!(row, " macs {}", text(station(number)));
             whereabouts.declared.insert(station(number), name.clone());
             whereabouts.strict.push(name.clone());
+        } else if rng.chance(15) && !(shares && number < 2) {
+            let most = rng.between(1, 2);
+            let _ = write!(row, " sticky {most}");
+            whereabouts.sticky.insert(name.clone(), most);
         }
         if shares && number < 2 {
             let _ = write!(row, " shared-macs {}", text(station(0)));
@@ -326,6 +332,8 @@ struct Counts {
     thefts: u64,
     migrations: u64,
     frozen: u64,
+    /// Dropped at a port where others stick.
+    stuck_out: u64,
 }
 
 impl Counts {
@@ -333,6 +341,7 @@ impl Counts {
         let often = [self.returns, self.reflections, self.thefts, self.migrations];
         assert!(often.into_iter().all(|count| count > cases / 2), "{self:?}");
         assert!(self.asked > cases / 10 && self.frozen > cases / 10, "{self:?}");
+        assert!(self.stuck_out > cases / 10, "{self:?}");
     }
 }
 

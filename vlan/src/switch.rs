@@ -1,5 +1,6 @@
 //! One host's whole switching state: topology, port states, designation and addresses, and what a frame does to them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ impl Switch {
         let ports = vec![PortState::Down; topology.ports().len()];
         let mut switch =
             Switch { topology, host, ports, designation: Designation::Everyone, fdb: Fdb::with_seed(seed) };
-        switch.declare_addresses();
+        switch.settle_addresses();
         switch
     }
 
@@ -192,8 +193,9 @@ impl Switch {
         learn_policy(&self.topology, location, port)
     }
 
-    /// Replaces the topology. Port states, designation and the addresses of ports that are still there are kept by name;
-    /// what an address' new segment is follows from where it was seen.
+    /// Replaces the topology. Port states, designation and the addresses of ports that are still there are kept by name, as many as
+    /// the limits of the new topology allow; what an address' new segment is follows from where it was seen. Whatever rested on an
+    /// address or an identifier is to be looked over.
     pub fn set_topology(&mut self, topology: Arc<Topology>, host: HostId) {
         let old = std::mem::replace(&mut self.topology, Arc::clone(&topology));
         self.host = host;
@@ -220,7 +222,27 @@ impl Switch {
         self.fdb.set_ageing(|segment, location| {
             *ageings.entry((segment, location)).or_insert_with(|| ageing_at(&topology, segment, location))
         });
+        self.settle_addresses();
+    }
+
+    /// Has the addresses that are known agree with the settings of ports.
+    fn settle_addresses(&mut self) {
+        let sticky = self.topology.ports().iter().filter(|port| port.is_sticky);
+        self.fdb.set_sticky(sticky.map(|port| port.id).collect());
         self.declare_addresses();
+        self.trim_addresses();
+    }
+
+    /// Limits may have been lowered. The trunks of a fabric count together, so that the one that may have most decides.
+    fn trim_addresses(&mut self) {
+        let mut limits: BTreeMap<Slot, u32> = BTreeMap::new();
+        for port in self.topology.ports() {
+            let limit = limits.entry(port.group.map_or(Slot::Port(port.id), Slot::Fabric)).or_default();
+            *limit = (*limit).max(port.mac_limit);
+        }
+        for (slot, limit) in limits {
+            self.fdb.trim(slot, limit);
+        }
     }
 
     fn declare_addresses(&mut self) {
@@ -319,10 +341,10 @@ fn policy_at(location: Location, port: &Port) -> LearnPolicy {
     LearnPolicy { ageing: port.ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
 }
 
-/// The ageing time of the bridge by which an address was learned.
+/// The ageing time of the port or the bridge by which an address was learned.
 fn ageing_at(topology: &Topology, segment: SegmentId, location: Location) -> Option<Duration> {
     let bridge = match location {
-        Location::Port { port, .. } => topology.port(port).bridge,
+        Location::Port { port, .. } => return Some(topology.port(port).ageing),
         Location::Fabric { fabric, vid } => topology.bridge_on(segment.number, fabric, vid)?,
         Location::Host(_) => return None,
     };

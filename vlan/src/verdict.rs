@@ -300,11 +300,13 @@ pub enum DropReason {
     Tagged,
     /// Our own frame came back by a trunk.
     Reflected,
-    /// The source address is declared on another port.
+    /// The source address is declared on another port, or sticks there.
     Pinned,
     /// The source address moved too often.
     Frozen,
-    /// The port has as many addresses as it may have, and `on-limit` is `drop`.
+    /// The addresses of the port stick, and the source address is known elsewhere.
+    Sticky,
+    /// The port has as many addresses as it may have, and `on-limit` is `drop` or the addresses stick.
     AddressLimit,
     /// A reserved address or control protocol that is not passed on.
     Reserved,
@@ -334,7 +336,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order in which a frame can meet them.
-    pub const ALL: [DropReason; 26] = [
+    pub const ALL: [DropReason; 27] = [
         DropReason::PortDown,
         DropReason::PortBlocked,
         DropReason::UntaggedOnTrunk,
@@ -348,6 +350,7 @@ impl DropReason {
         DropReason::Reflected,
         DropReason::Pinned,
         DropReason::Frozen,
+        DropReason::Sticky,
         DropReason::AddressLimit,
         DropReason::Reserved,
         DropReason::Bpdu,
@@ -379,6 +382,7 @@ impl DropReason {
             DropReason::Reflected => "reflected",
             DropReason::Pinned => "pinned",
             DropReason::Frozen => "frozen",
+            DropReason::Sticky => "sticky",
             DropReason::AddressLimit => "address-limit",
             DropReason::Reserved => "reserved",
             DropReason::Bpdu => "bpdu",

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use vlan::addr::MacAddr;
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, Peering, Port, Redundancy, Storm, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, OnLimit, Peering, Port, Redundancy, Storm,
+    TrunkMode,
 };
 use vlan::model::topology::Topology;
 use vlan::model::value;
@@ -271,6 +272,48 @@ const CASES: &[Case] = &[
         |d| d.bridges[1].ageing = Duration::from_micros(10_000_500),
         "bridges 1 ageing: 10.0005s is no whole number of milliseconds, allowed is 10s to 1000000s, or \"0s\" for never",
         |d| d.bridges[1].ageing = Duration::from_millis(10_001),
+    ),
+    Case(
+        "a port to which no address sticks",
+        |d| d.ports[0].sticky = Some(0),
+        "ports 0 sticky: 0 is out of range, allowed is 1 to 1024 addresses",
+        |d| d.ports[0].sticky = Some(1),
+    ),
+    Case(
+        "a port to which too many addresses stick",
+        |d| (d.ports[0].sticky, d.ports[0].mac_limit) = (Some(1_025), Some(2_000)),
+        "ports 0 sticky: 1025 is out of range, allowed is 1 to 1024 addresses",
+        |d| d.ports[0].sticky = Some(1_024),
+    ),
+    Case(
+        "a port to which more addresses stick than it may have",
+        |d| (d.ports[0].sticky, d.ports[0].mac_limit) = (Some(3), Some(2)),
+        "ports 0 sticky: 3 is more than the port's \"mac-limit\", which is 2",
+        |d| (d.ports[0].sticky, d.ports[0].mac_limit) = (Some(3), Some(3)),
+    ),
+    Case(
+        "a port with declared addresses to which others stick",
+        |d| (d.ports[0].sticky, d.ports[0].macs) = (Some(1), vec![MacAddr([2, 0, 0, 0, 0, 1])]),
+        "ports 0 sticky: \"sticky\" has no use beside \"macs\" or \"shared-macs\", which say whose addresses are here",
+        |d| (d.ports[0].sticky, d.ports[1].macs) = (Some(1), vec![MacAddr([2, 0, 0, 0, 0, 1])]),
+    ),
+    Case(
+        "a port with shared addresses to which others stick",
+        |d| (d.ports[0].sticky, d.ports[0].shared_macs) = (Some(1), vec![MacAddr([2, 0, 0, 0, 0, 1])]),
+        "ports 0 sticky: \"sticky\" has no use beside \"macs\" or \"shared-macs\", which say whose addresses are here",
+        |d| d.ports[0].shared_macs = vec![MacAddr([2, 0, 0, 0, 0, 1])],
+    ),
+    Case(
+        "a port to which addresses stick and where others are let in unlearned",
+        |d| (d.ports[0].sticky, d.ports[0].on_limit) = (Some(1), OnLimit::Flood),
+        "ports 0 on-limit: \"on-limit\" cannot be \"flood\" beside \"sticky\": frames of one address too many are dropped",
+        |d| (d.ports[0].sticky, d.ports[0].on_limit) = (Some(1), OnLimit::Drop),
+    ),
+    Case(
+        "a trunk to which addresses stick",
+        |d| d.trunks[0].sticky = Some(1),
+        "trunks 0 sticky: \"sticky\" is for [[ports]], this is a trunk",
+        |d| d.ports[1].sticky = Some(1),
     ),
 ];
 

@@ -142,7 +142,7 @@ fn format_3_is_written_as_it_is_kept_here() {
 fn in_two_hosts() -> Description {
     let mut made = description();
     made.hosts.push(Host { name: "gw2".to_owned(), ..Host::default() });
-    made.ports.push(Port::plain("vm1", "vub8", "gw2", "tap1"));
+    made.ports.push(Port { sticky: Some(2), ..Port::plain("vm1", "vub8", "gw2", "tap1") });
     made.ports
         .push(Port { flood: Flood { withholds_unknown: true }, ..Port::plain("vm2", "vub8", "gw1", "tap2") });
     made

@@ -101,7 +101,8 @@ impl Engine {
         self.spoil(Dependency::Port(id));
         // Behind a link that only lost its vport everything is where it was.
         let is_cut = !matches!(standing.why_not, None | Some(WhyNot::NotAttached(_)));
-        if was == PortState::Up && is_cut && port.group.is_none() {
+        // What sticks stays until it is flushed: a plug that is pulled lifts nothing.
+        if was == PortState::Up && is_cut && port.group.is_none() && !port.is_sticky {
             let gone = self.switch.fdb.flush_port(id);
             self.spoil_addresses(&gone);
         }

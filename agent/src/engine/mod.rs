@@ -14,7 +14,7 @@
 //! Every output that can fail has a number and is answered. Until then the engine goes by what it asked for, and mends it when the
 //! answer is a refusal.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use smallvec::SmallVec;
 use vlan::designation::TrunkGroups;
 use vlan::fdb::entry::Gone;
 use vlan::model::description::Description;
-use vlan::model::id::{HostId, PortId};
+use vlan::model::id::{HostId, Location, PortId};
 use vlan::model::mistake::Mistake;
 use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
@@ -63,8 +63,8 @@ mod bursts;
 mod changes;
 mod claims;
 mod class;
-mod due;
 mod doubt;
+mod due;
 mod echo;
 mod hands;
 mod lengths;
@@ -284,7 +284,7 @@ impl Engine {
         match command {
             Command::FlushAddresses { port: None } => {
                 let gone = self.switch.fdb.retain(|entry| entry.kind == vlan::fdb::entry::Kind::Declared);
-                self.spoil_addresses(&gone);
+                self.spoil_flushed(&gone);
             }
             Command::FlushAddresses { port: Some(name) } => {
                 let port = self.switch.topology().port_named(&name).map(|port| (port.id, port.group));
@@ -293,10 +293,23 @@ impl Engine {
                     Some((port, None)) => self.switch.fdb.flush_port(port),
                     None => Vec::new(),
                 };
-                self.spoil_addresses(&gone);
+                self.spoil_flushed(&gone);
             }
             Command::Unblock { port } => self.unblock(now, &port),
         }
+    }
+
+    /// The flows that rest on addresses that somebody had forgotten are to be looked over. A sticky port that had some has room again, for
+    /// frames that flows drop too.
+    fn spoil_flushed(&mut self, gone: &[Gone]) {
+        self.spoil_addresses(gone);
+        let sticky = gone.iter().filter(|gone| self.switch.fdb.is_sticky(gone.location));
+        let port_of = |gone: &Gone| match gone.location {
+            Location::Port { port, .. } => Some(port),
+            Location::Fabric { .. } | Location::Host(_) => None,
+        };
+        let ports: BTreeSet<PortId> = sticky.filter_map(port_of).collect();
+        ports.into_iter().for_each(|port| self.spoil(Dependency::Port(port)));
     }
 
     /// The flows that rest on the whereabouts of addresses are to be looked over.

@@ -3,11 +3,9 @@
 //! Identifiers change with it, names stay. Every flow is looked over, most used first; only those that would do something else now
 //! are touched in the kernel. The revision is in force when none is left.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vlan::designation::TrunkGroups;
-use vlan::fdb::Slot;
 use vlan::forward::PortState;
 use vlan::model::id::HostId;
 use vlan::model::topology::Topology;
@@ -39,7 +37,6 @@ impl Engine {
         self.links.want(wanted, topology.ports().len());
         self.trunks = TrunkGroups::of(&topology);
         self.book.spoil_all();
-        self.trim_addresses();
         self.heritage.in_force = Some(revision);
     }
 
@@ -61,19 +58,6 @@ impl Engine {
             };
             let (port, link) = (port.name.clone(), port.link.clone());
             self.tell(Event::PortDown { port, link, why: why.to_owned() });
-        }
-    }
-
-    /// Limits may have been lowered. The trunks of a fabric count together, so that the one that may have most decides.
-    fn trim_addresses(&mut self) {
-        let mut limits: BTreeMap<Slot, u32> = BTreeMap::new();
-        for port in self.switch.topology().ports() {
-            let limit = limits.entry(port.group.map_or(Slot::Port(port.id), Slot::Fabric)).or_default();
-            *limit = (*limit).max(port.mac_limit);
-        }
-        for (slot, limit) in limits {
-            let gone = self.switch.fdb.trim(slot, limit);
-            self.spoil_addresses(&gone);
         }
     }
 }

@@ -116,6 +116,10 @@ impl Engine {
         if let Some(gone) = learned.evicted() {
             self.spoil(Dependency::Address(gone.segment, gone.mac));
         }
+        // What no address is learned of is dropped from here on, and flows let it pass.
+        if matches!(learned, Learned::New { .. }) && self.switch.fdb.is_stuck_full(port) {
+            self.spoil(Dependency::Port(port));
+        }
         if learned.is_change() {
             let addresses = verdict.depends.iter().copied();
             let own = addresses.filter(|d| matches!(d, Dependency::Address(_, mac) if *mac == header.src));

@@ -61,6 +61,8 @@ pub struct Port {
     #[serde(default, skip_serializing_if = "is_default")]
     tags: Option<String>,
     #[serde(default, skip_serializing_if = "is_default")]
+    sticky: Option<u32>,
+    #[serde(default, skip_serializing_if = "is_default")]
     flood: Option<Flood>,
     #[serde(default, skip_serializing_if = "is_default")]
     storm: Option<Storm>,
@@ -126,6 +128,7 @@ impl Port {
             bpdu: word(port.bpdu),
             isolated: port.isolated,
             tags: word(port.tags),
+            sticky: port.sticky,
             flood: port.flood.withholds_unknown.then_some(Flood { unknown: false }),
             storm: port.storm.map(storm),
             mtu: port.mtu,
@@ -178,6 +181,7 @@ impl Port {
             bpdu: from_word("bpdu", self.bpdu.as_ref())?,
             isolated: self.isolated,
             tags: from_word("tags", self.tags.as_ref())?,
+            sticky: self.sticky,
             flood: description::Flood { withholds_unknown: self.flood == Some(Flood { unknown: false }) },
             storm: self.storm.map(|storm| storm.read(is_trunk)),
             mtu: self.mtu,

@@ -95,6 +95,10 @@ impl Learning {
                 self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
                 Err(reason)
             }
+            Some(known) if let Some(reason) = self.sticks_apart(&known, learn) => {
+                self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
+                Err(reason)
+            }
             Some(known) => {
                 let event = TableEvent::Moved { segment, mac, from: known.place, to: place, learn };
                 self.insert(now, seen, event, limits)
@@ -130,12 +134,31 @@ impl Learning {
         Ok(())
     }
 
-    /// Why a source that is not learned from may not be at a place: the address is held elsewhere.
-    pub(super) fn keeps_out(&self, seen: Sighting) -> Option<DropReason> {
-        match self.tables.addresses.get(&(seen.segment, seen.mac))? {
-            Address { kind: AddressKind::Held(reason), place, .. } if *place != seen.place => Some(*reason),
-            _ => None,
+    /// Why a source that is not learned from may not be at a place: the address is held elsewhere or sticks there, or it is none of those
+    /// that stick here.
+    pub(super) fn keeps_out(&self, now: Instant, seen: Sighting) -> Option<DropReason> {
+        let known = self.tables.addresses.get(&(seen.segment, seen.mac));
+        match known.filter(|known| !self.is_over_age(now, known)) {
+            Some(known) if known.place == seen.place => None,
+            Some(Address { kind: AddressKind::Held(reason), .. }) => Some(*reason),
+            Some(known) => self.sticks_apart(known, seen.learn),
+            None => {
+                let rule = self.tables.learns.get(&seen.learn).filter(|rule| rule.pins)?;
+                (self.count(rule.limited_by) >= rule.limit).then_some(DropReason::AddressLimit)
+            }
         }
+    }
+
+    /// Why an address that is known somewhere is not to be heard elsewhere by a rule: it is pinned, or all that are heard by that rule
+    /// are. From one place of a rule to another it goes as it likes.
+    fn sticks_apart(&self, known: &Address, learn: LearnId) -> Option<DropReason> {
+        if matches!(known.kind, AddressKind::Dynamic(by) if by == learn) {
+            return None;
+        }
+        if self.rule_of(known).is_some_and(|rule| rule.pins) {
+            return Some(DropReason::Pinned);
+        }
+        self.tables.learns.get(&learn).is_some_and(|rule| rule.pins).then_some(DropReason::Sticky)
     }
 
     /// Notes that a frame leaves by a trunk group.

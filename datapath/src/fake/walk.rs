@@ -135,10 +135,12 @@ impl Walk<'_> {
         self.check_tags(&port, &admission)?;
         let seen = self.sighting(&admission);
         if let Some(exits) = control_exits {
-            self.learning.keeps_out(seen).map_or(Ok(()), |reason| Err(End::Drop(reason)))?;
+            self.learning.keeps_out(self.now, seen).map_or(Ok(()), |reason| Err(End::Drop(reason)))?;
             return Ok(self.flood(exits, None, None));
         }
-        if !self.header.src.is_zero() {
+        if self.header.src.is_zero() {
+            self.learning.keeps_out(self.now, seen).map_or(Ok(()), |reason| Err(End::Drop(reason)))?;
+        } else {
             self.learning.learn(self.now, seen, &self.limits).map_err(End::Drop)?;
         }
         Ok(self.to_destination(&admission, attachment))

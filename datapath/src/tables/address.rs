@@ -41,6 +41,9 @@ pub struct LearnRule {
     pub limit: u32,
     /// What happens to one too many.
     pub on_limit: OnLimit,
+    /// Whether what is learned by it stays where it was learned ([`DropReason::Pinned`]), and none is learned by it that is known
+    /// elsewhere ([`DropReason::Sticky`]).
+    pub pins: bool,
 }
 
 /// An entry of the address table.

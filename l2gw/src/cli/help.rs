@@ -143,8 +143,9 @@ file changes or SIGHUP has it read again.
   l2gw rollback 41";
 
 pub(super) const FLUSH: &str = "\
-Addresses declared in the file stay. What still talks is learned again at once,
-by its next frame; until then frames to it go to the whole segment.
+Addresses declared in the file stay; those that stick to a port (`sticky`) go.
+What still talks is learned again at once, by its next frame; until then frames
+to it go to the whole segment.
 
   l2gw flush macs --port vm1";
 

@@ -149,6 +149,7 @@ impl Choices {
             "bpdu = \"discard\"\nmtu = 1500\n",
             "storm = { broadcast = 50 }\n",
             "isolated = true\n",
+            "sticky = 2\n",
             "isolated = true\nflood = { unknown = false }\n",
         ]);
         let tags = self.pick(&["", "", "tags = \"drop\"\n"]);

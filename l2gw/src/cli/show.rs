@@ -288,7 +288,8 @@ impl Row for MacView {
     fn cells(&self) -> Vec<String> {
         let vid = self.vid.map_or_else(|| "-".to_owned(), |vid| vid.to_string());
         let vid = self.inner.map_or(vid.clone(), |inner| format!("{vid} > {inner}"));
-        let idle = if self.kind == "dynamic" { seconds(self.age_ms) } else { "-".to_owned() };
+        let is_learned = matches!(self.kind.as_str(), "dynamic" | "sticky");
+        let idle = if is_learned { seconds(self.age_ms) } else { "-".to_owned() };
         vec![self.mac.to_string(), self.bridge.clone(), vid, self.location.clone(), self.kind.clone(), idle]
     }
 }

@@ -96,6 +96,7 @@ fn port_of_shape(
         bpdu: keys.bpdu(),
         isolated: keys.of(ISOLATED, value::flag).unwrap_or_default(),
         tags: keys.of(TAGS, tags).unwrap_or_default(),
+        sticky: keys.of(STICKY, |v| value::whole(v, &right::STICKY)),
         flood: keys.flood(),
         storm: keys.storm(),
         mtu: keys.section.optional("mtu", |v| value::whole(v, &right::MTUS)),
@@ -244,6 +245,7 @@ const IPS: Owned = Owned { key: "ips", shapes: PORTS, owners: "[[ports]]" };
 /// Trunks pass BPDUs or drop them as the redundancy of their bridge has it.
 const BPDU: Owned = Owned { key: "bpdu", shapes: PORTS, owners: "[[ports]]" };
 const ISOLATED: Owned = Owned { key: "isolated", shapes: PORTS, owners: "[[ports]]" };
+const STICKY: Owned = Owned { key: "sticky", shapes: PORTS, owners: "[[ports]]" };
 const FLOOD: Owned = Owned { key: "flood", shapes: PORTS, owners: "[[ports]]" };
 /// Elsewhere tags decide which VLAN a frame is in.
 const TAGS: Owned = Owned { key: "tags", shapes: &[Shape::Plain], owners: "ports of a VLAN-unaware bridge" };
@@ -275,7 +277,7 @@ pub(super) const TRUNK_KEYS: &[&str] = &[
 ];
 /// Keys of `[[ports]]` that a trunk has not.
 pub(super) const NOT_OF_TRUNKS: &[&str] =
-    &["mode", "vid", "customer-vlans", "pcp", "ips", "bpdu", "isolated", "tags", "flood"];
+    &["mode", "vid", "customer-vlans", "pcp", "ips", "bpdu", "isolated", "tags", "sticky", "flood"];
 /// Keys of `[[ports]]`.
 pub(super) const PORT_KEYS: &[&str] = &[
     "name",
@@ -300,6 +302,7 @@ pub(super) const PORT_KEYS: &[&str] = &[
     "bpdu",
     "isolated",
     "tags",
+    "sticky",
     "flood",
     "storm",
     "mtu",

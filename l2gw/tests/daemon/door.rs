@@ -399,6 +399,7 @@ fn every_setting_of_a_port_comes_back_from_the_store() {
     let settings =
         "flood = { unknown = false }\nisolated = true\ntags = \"drop\"\nmac-limit = 1024\nbpdu = \"block\"\n";
     let with_settings = FILE.replace("macs = [", &format!("{settings}macs = ["));
+    let with_settings = with_settings.replace("link = \"tap5\"", "link = \"tap5\"\nsticky = 2");
     gateway.write(&with_settings);
     gateway.ask_about_file("apply", &[]).done();
     gateway.write(FILE);
@@ -406,6 +407,7 @@ fn every_setting_of_a_port_comes_back_from_the_store() {
     for line in ["flood.unknown: false -> true", "isolated: true -> false", "tags: drop -> pass"] {
         assert!(said.contains(&format!("~ ports.vm8.{line}")), "{line}: {said}");
     }
+    assert!(said.contains("~ ports.vm5.sticky: 2 -> unset"), "{said}");
     assert!(!said.contains("mac-limit") && !said.contains("bpdu"), "defaults that are written: {said}");
     gateway.stop();
     gateway.write(&with_settings);

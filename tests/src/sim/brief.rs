@@ -73,6 +73,9 @@ impl Display for At<'_> {
         if port.isolated {
             f.write_str(" isolated")?;
         }
+        if let Some(most) = port.sticky {
+            write!(f, " sticky {most}")?;
+        }
         if port.tags == TagPolicy::Drop {
             f.write_str(" tags=drop")?;
         }

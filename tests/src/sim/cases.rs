@@ -162,7 +162,7 @@ fn trunks(rng: &mut Rng, made: &mut Description) {
             port.priority_tags = rng.chance(10);
             // What a BPDU does to a trunk is the redundancy's to say.
             port.bpdu = BpduPolicy::Block;
-            (port.isolated, port.flood) = (false, Flood::default());
+            (port.isolated, port.sticky, port.flood) = (false, None, Flood::default());
             made.trunks.push(port);
         }
     }
@@ -231,6 +231,7 @@ fn port(rng: &mut Rng, name: String, bridge: &str, mode: Mode) -> Port {
         priority_tags: rng.chance(25),
         bpdu: if rng.chance(70) { BpduPolicy::Discard } else { BpduPolicy::Block },
         isolated: rng.chance(25),
+        sticky: rng.chance(12).then(|| rng.between(1, 3) as u32),
         tags: if is_plain && rng.chance(15) { TagPolicy::Drop } else { TagPolicy::Pass },
         flood: Flood { withholds_unknown: rng.chance(15) },
         ..Port::plain(&name, bridge, "h", &name)
@@ -242,6 +243,7 @@ fn declare(rng: &mut Rng, made: &mut Description) {
     for (number, port) in made.ports.iter_mut().enumerate() {
         if !matches!(port.mode, Mode::Trunk(_)) && rng.chance(15) {
             port.macs = (0..rng.between(1, 2)).map(|nth| station(number * 2 + nth)).collect();
+            port.sticky = None;
         }
     }
 }

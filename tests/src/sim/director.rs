@@ -259,16 +259,16 @@ fn random_case(rng: &mut Rng, most_ports: usize) -> Case {
     }
 }
 
-/// Now and then ports have room for few addresses. Whether this is such a case.
+/// Now and then ports have room for few addresses, besides those where they stick. Whether this is such a case.
 fn limit_addresses(rng: &mut Rng, description: &mut Description) -> bool {
     let is_limited = rng.chance(30);
     for port in description.trunks.iter_mut().chain(&mut description.ports) {
-        if is_limited && rng.chance(50) {
+        if is_limited && port.sticky.is_none() && rng.chance(50) {
             port.mac_limit = Some(rng.between(1, 3) as u32);
             port.on_limit = *rng.pick(&[OnLimit::Evict, OnLimit::Drop, OnLimit::Flood]);
         }
     }
-    is_limited
+    is_limited || description.ports.iter().any(|port| port.sticky.is_some())
 }
 
 fn without_a_port(rng: &mut Rng, description: &Description) -> Description {

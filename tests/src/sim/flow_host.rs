@@ -189,7 +189,7 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
         let learned = self.host.switch.forward(self.now, port, &key.header, &mut verdict, &mut Silent);
         let actions = self.actions_of(&verdict).await;
         if let Some(learned) = &learned {
-            self.withdraw_changed(learned, &verdict).await;
+            self.withdraw_changed(port, learned, &verdict).await;
         }
         if let Some(Effect::BlockPort(port)) = verdict.effect {
             let gone = self.host.block(self.now, port);
@@ -289,11 +289,13 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
         })
     }
 
-    async fn withdraw_changed(&mut self, learned: &Learned, verdict: &Verdict) {
+    async fn withdraw_changed(&mut self, port: PortId, learned: &Learned, verdict: &Verdict) {
         let evicted = learned.evicted().map(|gone| Dependency::Address(gone.segment, gone.mac));
         let source = verdict.depends.iter().copied().find(|state| matches!(state, Dependency::Address(..)));
         let own = source.filter(|_| learned.is_change());
-        self.withdraw(evicted.into_iter().chain(own).collect()).await;
+        let is_full = matches!(learned, Learned::New { .. }) && self.host.switch.fdb.is_stuck_full(port);
+        let full = is_full.then_some(Dependency::Port(port));
+        self.withdraw(evicted.into_iter().chain(own).chain(full).collect()).await;
     }
 
     async fn withdraw(&mut self, states: Vec<Dependency>) {

@@ -79,6 +79,8 @@ struct Entry {
     /// Until when it counts; `None`: for ever, it is declared or the bridge never forgets.
     until: Option<Instant>,
     is_declared: bool,
+    /// One of the domains that are joined to it, the same for all of them.
+    home: Domain,
 }
 
 /// A member port that the walk came to, and the frame as it is there.
@@ -146,7 +148,7 @@ impl Reference {
         if let Some(fate) = self.control(now, port, &frame) {
             return (fate, none);
         }
-        match self.admit(port, &mut frame) {
+        match self.admit(now, port, &mut frame) {
             Ok(domain) => self.bridge(now, port, domain, frame),
             Err(reason) => (Err(reason), none),
         }
@@ -189,7 +191,7 @@ impl Reference {
         from: PortIndex,
         mut frame: Tagged,
     ) -> Result<Vec<(String, Vec<u8>)>, &'static str> {
-        let domain = self.admit(from, &mut frame)?;
+        let domain = self.admit(now, from, &mut frame)?;
         let is_member = |port: &PortIndex| self.wiring.is_member(*port, domain.vid);
         let is_qinq = |port: PortIndex| matches!(self.wiring.ports[port].mode, Mode::Qinq { .. });
         let is_tagged = |port: PortIndex| match &self.wiring.ports[port].mode {
@@ -211,7 +213,7 @@ impl Reference {
     }
 
     /// Source address, VLAN, designation: whether a frame is let into a domain (behaviour.md 2 and 4).
-    fn admit(&self, port: PortIndex, frame: &mut Tagged) -> Result<Domain, &'static str> {
+    fn admit(&self, now: Instant, port: PortIndex, frame: &mut Tagged) -> Result<Domain, &'static str> {
         let src = frame.src();
         if is_group(src) {
             return Err("group-source");
@@ -228,11 +230,40 @@ impl Reference {
             return Err("not-designated");
         }
         let domain = self.domain(self.wiring.bridge_of[port], vid, frame);
-        let place = self.place(port, vid);
-        match self.addresses.get(&(domain, src)) {
-            Some(entry) if entry.is_declared && entry.place != place => Err("pinned"),
-            _ => Ok(domain),
+        self.may_be_here(now, port, domain, src).map(|()| domain)
+    }
+
+    /// A declared address, and one that sticks, is nowhere else; a sticky port takes the first ones only, and none that is known
+    /// elsewhere (behaviour.md 4).
+    fn may_be_here(
+        &self,
+        now: Instant,
+        port: PortIndex,
+        domain: Domain,
+        src: [u8; 6],
+    ) -> Result<(), &'static str> {
+        let sticky = |port: PortIndex| self.wiring.ports[port].sticky;
+        let known = self.addresses.get(&(domain, src)).filter(|entry| entry.is_alive(now));
+        match known.map(|entry| (&entry.place, entry.is_declared)) {
+            Some((place, _)) if *place == self.place(port, domain.vid) => Ok(()),
+            Some((_, true)) => Err("pinned"),
+            Some((Place::Port { port: at, .. }, _)) if *at == port => Ok(()),
+            Some((Place::Port { port: at, .. }, _)) if sticky(*at).is_some() => Err("pinned"),
+            Some(_) if sticky(port).is_some() => Err("sticky"),
+            None if sticky(port).is_some_and(|most| self.stuck_at(port) >= most as usize) => {
+                Err("address-limit")
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// How many addresses stick to a port: one for each station and segment.
+    fn stuck_at(&self, port: PortIndex) -> usize {
+        let here = self
+            .addresses
+            .iter()
+            .filter(|(_, entry)| matches!(entry.place, Place::Port { port: at, .. } if at == port));
+        here.map(|((_, mac), entry)| (entry.home, *mac)).collect::<BTreeSet<_>>().len()
     }
 
     /// Learns the source, finds the destination, sends the copies.
@@ -350,10 +381,11 @@ impl Reference {
 
     fn learn(&mut self, now: Instant, port: PortIndex, vid: u16, src: [u8; 6], domains: &[Domain]) {
         let ageing = self.wiring.bridges[self.wiring.bridge_of[port]].ageing;
-        let until = (!ageing.is_zero()).then(|| now + ageing);
+        let is_sticky = self.wiring.ports[port].sticky.is_some();
+        let until = (!is_sticky && !ageing.is_zero()).then(|| now + ageing);
         let place = self.place(port, vid);
         for domain in domains {
-            let entry = Entry { place: place.clone(), until, is_declared: false };
+            let entry = Entry { place: place.clone(), until, is_declared: false, home: home(domains) };
             let old = self.addresses.entry((*domain, src)).or_insert_with(|| entry.clone());
             if !old.is_declared {
                 *old = entry;
@@ -363,7 +395,7 @@ impl Reference {
 
     fn find(&self, now: Instant, domain: Domain, dst: [u8; 6]) -> Option<Place> {
         let entry = self.addresses.get(&(domain, dst))?;
-        entry.until.is_none_or(|until| now < until).then(|| entry.place.clone())
+        entry.is_alive(now).then(|| entry.place.clone())
     }
 
     /// Puts the declared addresses of every port into every domain joined to its own.
@@ -376,7 +408,8 @@ impl Reference {
                 let mut walk = Walk::default();
                 let domain = Domain { bridge: self.wiring.bridge_of[port], vid, inner: 0 };
                 self.walk(domain, &Tagged::untagged(), None, &mut walk);
-                let entry = Entry { place: self.place(port, vid), until: None, is_declared: true };
+                let (place, home) = (self.place(port, vid), home(&walk.domains));
+                let entry = Entry { place, until: None, is_declared: true, home };
                 for mac in &self.wiring.ports[port].macs {
                     self.addresses
                         .extend(walk.domains.iter().map(|domain| ((*domain, mac.0), entry.clone())));
@@ -412,6 +445,17 @@ impl Reference {
     fn is_blocked(&self, now: Instant, port: PortIndex) -> bool {
         self.blocked.get(&port).is_some_and(|until| now < *until)
     }
+}
+
+impl Entry {
+    fn is_alive(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// What domains that are joined are called together.
+fn home(joined: &[Domain]) -> Domain {
+    *joined.iter().min().expect("a walk begins in a domain")
 }
 
 /// The copies that leave, or why it was dropped.

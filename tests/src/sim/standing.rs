@@ -129,7 +129,12 @@ impl Standing {
                 (true, false) => PortState::Up,
             };
             let was = self.switch.set_port_state(port.id, state);
-            if !is_new && was == PortState::Up && state != PortState::Up && port.group.is_none() {
+            if !is_new
+                && was == PortState::Up
+                && state != PortState::Up
+                && port.group.is_none()
+                && !port.is_sticky
+            {
                 gone.extend(self.switch.fdb.flush_port(port.id));
             }
         }

@@ -22,6 +22,8 @@ pub struct Whereabouts {
     pub shared: BTreeMap<Mac, Vec<String>>,
     /// Places where only declared and shared addresses may speak.
     pub strict: Vec<String>,
+    /// Places where the first so many addresses stick.
+    pub sticky: BTreeMap<String, usize>,
 }
 
 /// What becomes of a frame, as far as its source decides.
@@ -134,7 +136,22 @@ impl Whereabouts {
         }
     }
 
+    /// Whether an address sticks elsewhere, or may not stick here: it is known elsewhere, or as many stick here as may.
+    fn is_stuck_out(&self, src: Mac, at: &str) -> bool {
+        let here = self.sticky.get(at);
+        match self.known.get(&src) {
+            Some(known) => known.place != at && (here.is_some() || self.sticky.contains_key(&known.place)),
+            None => {
+                let stuck = self.known.values().filter(|known| known.place == at).count();
+                here.is_some_and(|most| stuck >= *most)
+            }
+        }
+    }
+
     fn learn(&mut self, now: Instant, src: Mac, at: &str, is_shared: bool) -> Heard {
+        if self.is_stuck_out(src, at) {
+            return Heard::Dropped;
+        }
         let known = self.known.entry(src).or_insert_with(|| Known::new(at, now));
         if known.place == at {
             known.used = now;
@@ -158,7 +175,8 @@ impl Whereabouts {
 
     /// Claims within a second of one that counts are part of it.
     fn claim(&mut self, now: Instant, src: Mac, at: &str) -> Heard {
-        let is_fixed = self.declared.contains_key(&src) || self.shared.contains_key(&src);
+        let is_stuck = self.known.get(&src).is_some_and(|known| self.sticky.contains_key(&known.place));
+        let is_fixed = is_stuck || self.declared.contains_key(&src) || self.shared.contains_key(&src);
         let Some(known) = self.known.get_mut(&src).filter(|_| !is_fixed) else { return Heard::Reflected };
         if known.is_frozen(now) || known.claimed.is_some_and(|claimed| now.since(claimed) < SECOND) {
             return Heard::Reflected;

@@ -24,12 +24,14 @@ pub struct Counters {
     pub not_learned_at_limit: u64,
     /// Frames whose source was no station's address.
     pub not_a_station: u64,
-    /// Frames and claims refused: the address is declared elsewhere.
+    /// Frames and claims refused: the address is declared elsewhere, or sticks there.
     pub refused_pinned: u64,
     /// Frames and claims refused: the address is frozen elsewhere.
     pub refused_frozen: u64,
     /// Frames refused: our own came back.
     pub refused_reflected: u64,
+    /// Frames refused: they came by a sticky port, and the address is known elsewhere.
+    pub refused_elsewhere: u64,
     /// Frames refused: their slot is full.
     pub refused_at_limit: u64,
     /// Claims refused: a later one is known.
@@ -48,6 +50,7 @@ impl Counters {
             Learned::Refused(Refused::Pinned { .. }) => &mut self.refused_pinned,
             Learned::Refused(Refused::Frozen { .. }) => &mut self.refused_frozen,
             Learned::Refused(Refused::Reflected { .. }) => &mut self.refused_reflected,
+            Learned::Refused(Refused::Elsewhere { .. }) => &mut self.refused_elsewhere,
             Learned::Refused(Refused::AtLimitDrop) => &mut self.refused_at_limit,
             Learned::Refused(Refused::Stale { .. }) => &mut self.refused_stale,
         };

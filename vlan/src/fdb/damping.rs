@@ -201,7 +201,7 @@ impl Fdb {
     /// A claim within a second of one that counts is part of that.
     pub(super) fn note_claim(&mut self, now: Instant, place: Place, seen: Location) -> Option<Learned> {
         let last = self.moved_of(place).and_then(|moved| moved.claimed);
-        if last.is_some_and(|last| now.since(last) < ECHO) || self.fixed(now, place).is_some() {
+        if last.is_some_and(|last| now.since(last) < ECHO) || self.is_settled_for_good(now, place) {
             return None;
         }
         if self.is_last_straw(now, place) {
@@ -211,6 +211,11 @@ impl Fdb {
         moved.count(now);
         moved.claimed = Some(now);
         None
+    }
+
+    /// Whether no claim counts against an address: it is declared or frozen, or sticks where it is.
+    fn is_settled_for_good(&mut self, now: Instant, place: Place) -> bool {
+        self.is_sticky(self.table[place].location) || self.fixed(now, place).is_some()
     }
 
     /// Whether an address came to where it is so short a time ago that it may be flying around a loop.
@@ -225,7 +230,7 @@ impl Fdb {
     pub fn note_return(&mut self, now: Instant, segment: SegmentId, mac: MacAddr) -> Option<Learned> {
         let key = Key::new(segment, mac);
         let place = self.table.find(key).filter(|_| self.shared.places(key).is_none())?;
-        if self.fixed(now, place).is_some() {
+        if self.is_settled_for_good(now, place) {
             return None;
         }
         self.moved_mut(place);

@@ -127,7 +127,7 @@ impl Fdb {
             self.adopt_mobility(place, claim.mobility);
             return Learned::Refreshed;
         }
-        if let Some(refused) = self.fixed(now, place) {
+        if let Some(refused) = self.fixed(now, place).or_else(|| self.sticks_apart(at, arrival.location)) {
             return Learned::Refused(refused);
         }
         let holder = if let Location::Host(host) = at { host } else { claim.own };

@@ -3,6 +3,8 @@
 //! What becomes of a source address hangs on few addresses: its own, and of each full slot that it may come into those that are next to
 //! go. A copy of these is a database in which that frame, and no other, meets what it would meet here, by the same code.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::key::Key;
@@ -29,6 +31,7 @@ impl Fdb {
             copy.to.queues.count_as(&self.queues, slot);
             copy.to.flushes.note_as(&self.flushes, slot);
         }
+        copy.to.sticky = Arc::clone(&self.sticky);
         copy.to.shared.share_as(&self.shared, keys[0]);
         let echo = source.and_then(|place| echo_of(self.table[place].location, learn));
         echo.into_iter().for_each(|echo| copy.to.sent.note_as(&self.sent, echo));
@@ -102,6 +105,7 @@ mod tests {
         Flush(u32),
         Declare(u8, u32),
         Share(u8, u32),
+        Stick(u32),
         Touch(u8),
     }
 
@@ -144,6 +148,7 @@ mod tests {
             1 => (1..4_u32).prop_map(Step::Flush),
             1 => (50..60_u8, 1..4_u32).prop_map(|(last, at)| Step::Declare(last, at)),
             1 => (40..45_u8, 1..4_u32).prop_map(|(last, at)| Step::Share(last, at)),
+            1 => (1..6_u32).prop_map(Step::Stick),
             2 => (1..60_u8).prop_map(Step::Touch),
         ]
     }
@@ -170,6 +175,7 @@ mod tests {
             Step::Flush(number) => drop(fdb.flush_port(PortId(number))),
             Step::Declare(last, at) => drop(fdb.declare(segment(1), mac(last), port(at))),
             Step::Share(last, at) => fdb.share(segment(1), mac(last), port(at)),
+            Step::Stick(number) => fdb.set_sticky([PortId(number)].into()),
             Step::Touch(last) => drop(fdb.touch(*now, segment(1), mac(last), *now)),
         }
         Ok(())

@@ -47,10 +47,11 @@ impl Fdb {
         going.into_iter().map(|place| self.remove(place)).collect()
     }
 
-    /// Evicts a slot's oldest until it has at most `limit` dynamic addresses: for a limit that was lowered. Learning alone
+    /// Evicts a slot's oldest until it has at most `limit` dynamic addresses: for a limit that was changed. Learning alone
     /// never goes over a limit, but replaces one by one where a slot is over it already. Frozen addresses stay.
     pub fn trim(&mut self, slot: Slot, limit: u32) -> Vec<Gone> {
         let mut gone = Vec::new();
+        self.queues.set_limit(slot, limit);
         while self.count(slot) > limit
             && let Some(place) = self.queues.oldest(&mut self.table, crate::time::Instant::ZERO, slot)
         {

@@ -1,6 +1,6 @@
 //! What a frame's source address teaches, and what it may not.
 
-use super::damping::Arrival;
+use super::damping::{Arrival, Freeze};
 use super::entry::{Gone, Kind};
 use super::key::Key;
 use super::reflect::{self, Evidence};
@@ -45,8 +45,9 @@ impl Fdb {
         learned
     }
 
-    /// Why a frame with this source is dropped at `location` whatever else happens: the address is declared or frozen elsewhere.
-    /// Learns nothing; what only learning finds out (a full slot, an echo, one move too many) is not foreseen.
+    /// Why a frame with this source is dropped at `location` whatever else happens: the address is declared or frozen elsewhere, or
+    /// sticks there; or what is heard here sticks, and the address is none of those. Learns nothing; what only learning finds out (a full
+    /// slot whose addresses do not stick, an echo, one move too many) is not foreseen.
     pub fn keeps_out(
         &self,
         now: Instant,
@@ -58,7 +59,7 @@ impl Fdb {
         if let Some(at) = self.shared.keeps_out(key, location) {
             return Some(Refused::Pinned { at });
         }
-        let place = self.table.find(key)?;
+        let Some(place) = self.table.find(key) else { return self.has_no_room(location) };
         let node = &self.table[place];
         let at = node.location;
         if at == location {
@@ -67,8 +68,14 @@ impl Fdb {
         if node.kind == Kind::Declared {
             return Some(Refused::Pinned { at });
         }
-        let until = self.moved_of(place)?.freeze.as_ref()?.until;
-        (now < until).then_some(Refused::Frozen { at, until })
+        let freeze = self.moved_of(place).and_then(|moved| moved.freeze.as_ref());
+        if let Some(Freeze { until, .. }) = freeze.filter(|freeze| now < freeze.until) {
+            return Some(Refused::Frozen { at, until: *until });
+        }
+        match self.is_live(now, place) {
+            true => self.sticks_apart(at, location),
+            false => self.has_no_room(location),
+        }
     }
 
     /// Says that the data plane saw a frame from an address at `used`, not after `now`, where the address is known to be.
@@ -161,7 +168,7 @@ impl Fdb {
         if learn.evidence == Evidence::FlowsUnasked && may_be_own {
             return Learned::Undecided { at, echo };
         }
-        if let Some(refused) = self.fixed(now, place) {
+        if let Some(refused) = self.fixed(now, place).or_else(|| self.sticks_apart(at, learn.location)) {
             return Learned::Refused(refused);
         }
         let arrival = Arrival::new(learn);
@@ -199,7 +206,7 @@ impl Fdb {
         Learned::Moved { from, evicted }
     }
 
-    /// Why a live address stays where it is, wherever it is heard or claimed.
+    /// Why a live address stays where it is, wherever it is heard or claimed. Of one that sticks this says nothing.
     pub(super) fn fixed(&mut self, now: Instant, place: Place) -> Option<Refused> {
         let at = self.table[place].location;
         if self.table[place].kind == Kind::Declared {

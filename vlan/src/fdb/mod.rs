@@ -2,7 +2,7 @@
 //!
 //! An address is *learned* from a frame's source and *ages* when it is no longer heard ([`age`]); or it is *declared* by the
 //! operator, or *remote*, owned by another host ([`declare`]). It *moves* when it is heard elsewhere ([`learn`]), unless it is
-//! declared, is frozen after too many moves (`damping`), or the frame is our own, come back through a fabric (`reflect`).
+//! declared, sticks (`sticky`), is frozen after too many moves (`damping`), or the frame is our own, come back through a fabric (`reflect`).
 //! Addresses are counted by [`Slot`], and a full slot gives up its own oldest.
 //!
 //! The topology is not known here: ageing and limits come with each [`Learn`]. Nothing is withdrawn here either: each
@@ -16,6 +16,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -56,6 +57,7 @@ pub mod refusal;
 mod remap;
 pub mod saved;
 mod shared;
+mod sticky;
 #[cfg(test)]
 mod stories;
 mod table;
@@ -73,6 +75,7 @@ pub struct Fdb {
     frozen: BTreeSet<(Instant, Place)>,
     flushes: Flushes,
     shared: Shared,
+    sticky: Arc<BTreeSet<PortId>>,
     sent: Sent,
     generation: u32,
     counters: Counters,
@@ -94,6 +97,7 @@ impl Fdb {
             frozen: BTreeSet::new(),
             flushes: Flushes::default(),
             shared: Shared::default(),
+            sticky: Arc::default(),
             sent: Sent::new(seed),
             generation: 0,
             counters: Counters::default(),

@@ -21,9 +21,9 @@ pub enum NotLearned {
 /// Why an address was not believed to be where it was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// It is declared elsewhere.
+    /// It is declared elsewhere, or sticks there.
     Pinned {
-        /// Where it is declared.
+        /// Where.
         at: Location,
     },
     /// It is frozen elsewhere after too many moves.
@@ -36,6 +36,11 @@ pub enum Refused {
     /// We sent a frame with this source into the fabric that it comes back from.
     Reflected {
         /// Where the address is.
+        at: Location,
+    },
+    /// It is known elsewhere, and the port it was heard at is sticky.
+    Elsewhere {
+        /// Where it is known to be.
         at: Location,
     },
     /// Its slot is full and `on-limit` is `drop`.
@@ -54,6 +59,7 @@ impl Refused {
             Refused::Pinned { .. } | Refused::Stale { .. } => DropReason::Pinned,
             Refused::Frozen { .. } => DropReason::Frozen,
             Refused::Reflected { .. } => DropReason::Reflected,
+            Refused::Elsewhere { .. } => DropReason::Sticky,
             Refused::AtLimitDrop => DropReason::AddressLimit,
         }
     }

@@ -1,6 +1,7 @@
 //! From a description to a topology: checks, then identifiers, then segments. Numbers come last ([`super::numbers`]).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -10,7 +11,7 @@ use crate::model::bridge::{Bridge, Kind};
 use crate::model::chains;
 use crate::model::check;
 use crate::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm};
-use crate::model::description::{self, BridgeKind, Description, Redundancy, TagPolicy};
+use crate::model::description::{self, BridgeKind, Description, OnLimit, Redundancy, TagPolicy};
 use crate::model::findings::Findings;
 use crate::model::graph::{Edge, Graph, Tree};
 use crate::model::id::{BridgeId, FabricId, HostId, PortId};
@@ -130,14 +131,15 @@ fn compile_ports(description: &Description, names: &Names<'_>, bridges: &[Bridge
             link: port.link.clone(),
             mode,
             tpid: bridge.tpid(),
-            ageing: bridge.ageing,
+            ageing: if port.sticky.is_some() { Duration::ZERO } else { bridge.ageing },
             is_trunk,
             group: group_of(is_trunk, bridge),
             checks_sources: !is_trunk && !port.macs.is_empty(),
             macs: sorted(&port.macs),
             shared_macs: sorted(&port.shared_macs),
-            mac_limit: port.mac_limit.unwrap_or(default_limit),
-            on_limit: port.on_limit,
+            mac_limit: port.sticky.or(port.mac_limit).unwrap_or(default_limit),
+            on_limit: if port.sticky.is_some() { OnLimit::Drop } else { port.on_limit },
+            is_sticky: port.sticky.is_some(),
             priority_tags: port.priority_tags,
             bpdu: port.bpdu,
             isolated: port.isolated,

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use crate::model::defaults::DEFAULT_PORT_MAC_LIMIT;
 use crate::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, Port, Storm, TagPolicy, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, OnLimit, Port, Storm, TagPolicy,
+    TrunkMode,
 };
 use crate::model::findings::Findings;
 use crate::model::mistake::Table;
@@ -85,6 +87,9 @@ impl Object<'_> {
         if let Some(limit) = port.mac_limit {
             self.note("mac-limit", value::MAC_LIMITS.check(limit));
         }
+        if let Some(sticky) = port.sticky {
+            self.sticky(sticky, port);
+        }
         if let Some(mtu) = port.mtu {
             self.note("mtu", value::MTUS.check(mtu));
         }
@@ -103,6 +108,22 @@ impl Object<'_> {
                 self.add("customer-vlans", no_vlan())
             }
             Mode::Plain | Mode::Access { .. } | Mode::Qinq { .. } => {}
+        }
+    }
+
+    fn sticky(&mut self, sticky: u32, port: &Port) {
+        self.note("sticky", value::STICKY.check(sticky));
+        let limit = port.mac_limit.unwrap_or(DEFAULT_PORT_MAC_LIMIT);
+        if sticky > limit {
+            self.add("sticky", format!("{sticky} is more than the port's \"mac-limit\", which is {limit}"));
+        }
+        if !(port.macs.is_empty() && port.shared_macs.is_empty()) {
+            let why = "\"sticky\" has no use beside \"macs\" or \"shared-macs\", which say whose addresses are here";
+            self.add("sticky", why.to_owned());
+        }
+        if port.on_limit == OnLimit::Flood {
+            let why = "\"on-limit\" cannot be \"flood\" beside \"sticky\": frames of one address too many are dropped";
+            self.add("on-limit", why.to_owned());
         }
     }
 
@@ -126,6 +147,9 @@ impl Object<'_> {
         }
         if port.isolated {
             self.add("isolated", "\"isolated\" is for [[ports]], this is a trunk".to_owned());
+        }
+        if port.sticky.is_some() {
+            self.add("sticky", "\"sticky\" is for [[ports]], this is a trunk".to_owned());
         }
         if port.flood != Flood::default() {
             self.add("flood", "\"flood\" is for [[ports]], this is a trunk".to_owned());

@@ -20,13 +20,13 @@ pub struct Port {
     pub bridge: BridgeId,
     /// The host its link is on.
     pub host: HostId,
-    /// Most dynamic addresses.
+    /// Most dynamic addresses; where they stick, as many as may.
     pub mac_limit: u32,
     /// The fabric whose trunk groups it belongs to; `None` where it stands for itself.
     pub group: Option<FabricId>,
     /// How frames are put into VLANs.
     pub mode: Mode,
-    /// The ageing time of its bridge.
+    /// The ageing time of addresses learned here: its bridge's, and zero (never) where they stick.
     pub ageing: Duration,
     /// The tag that its bridge speaks; see [`Bridge::tpid`](crate::model::bridge::Bridge::tpid).
     pub tpid: Tpid,
@@ -48,6 +48,8 @@ pub struct Port {
     pub macs: Vec<MacAddr>,
     /// Declared addresses that it shares with other ports, sorted.
     pub shared_macs: Vec<MacAddr>,
+    /// Whether the first addresses heard here are pinned, up to `mac_limit`, and further sources dropped.
+    pub is_sticky: bool,
     /// What a BPDU does to a port that is no trunk.
     pub bpdu: BpduPolicy,
     /// Storm control, packets per second.

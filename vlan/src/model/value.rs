@@ -158,6 +158,8 @@ impl Range {
 
 /// Addresses that a limit may allow: at most half a gigabyte of entries.
 pub const MAC_LIMITS: Range = Range::new(1, 16_000_000, "addresses");
+/// Addresses that a port may pin: as many as it has by default.
+pub const STICKY: Range = Range::new(1, 1_024, "addresses");
 /// VXLAN network identifiers: 24 bits (RFC 7348 5).
 pub const VNIS: Range = Range::new(1, (1 << 24) - 1, "");
 /// Payload MTUs: from what IPv4 needs (RFC 791 3.2) to what its length field can say.

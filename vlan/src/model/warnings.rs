@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::model::findings::Findings;
 use crate::model::description::{BridgeKind, Description, Mode, NativeInner, Port as Declared};
+use crate::model::findings::Findings;
 use crate::model::id::{BridgeId, FabricId, HostId};
 use crate::model::mistake::{Mistake, Table};
 use crate::model::port::{Mode as Compiled, Port};
@@ -26,6 +26,7 @@ pub(super) fn warnings(topology: &Topology) -> Vec<Mistake> {
     warner.several_trunks();
     warner.devices_of_links();
     warner.silent_addresses();
+    warner.sticky_in_many_vlans();
     warner.findings.in_order()
 }
 
@@ -191,6 +192,20 @@ impl<'a> Warner<'a> {
                     let text = "has no effect: without \"native\" no VLAN leaves untagged".to_owned();
                     self.findings.add(table, index, key, text);
                 }
+            }
+        }
+    }
+
+    /// Ports in mode `"trunk"` to which fewer addresses stick than one machine has in all of their VLANs.
+    fn sticky_in_many_vlans(&mut self) {
+        for port in self.topology.ports().iter().filter(|port| port.is_sticky) {
+            let vids = port.trunk().map_or(0, |trunk| trunk.allowed.len());
+            if vids > port.mac_limit as usize {
+                let text = format!(
+                    "{} is less than the {vids} VLANs of this port: an address counts once for each VLAN, so one machine does not get into all",
+                    port.mac_limit
+                );
+                self.add(port, "sticky", text);
             }
         }
     }

@@ -145,6 +145,9 @@ pub(crate) fn carried(plane: &Plane<'_, '_>, port: &Port, vid: Option<Vid>) -> O
 pub(crate) fn learned(topology: &Topology, src: MacAddr, at: Location, learned: &Learned) -> String {
     let place = |location| place(topology, location);
     let mut text = match learned {
+        Learned::New { .. } if reason::sticks(topology, at) => {
+            format!("{src} is learned behind {}, and sticks there", place(at))
+        }
         Learned::New { .. } => format!("{src} is learned behind {}", place(at)),
         Learned::Refreshed => format!("{src} is known behind {}", place(at)),
         Learned::Moved { from, .. } => format!("{src} has moved from {} to {}", place(*from), place(at)),

@@ -5,6 +5,7 @@ use crate::fdb::refusal::Refused;
 use crate::forward::Plane;
 use crate::frame::Header;
 use crate::ingress;
+use crate::model::id::Location;
 use crate::model::port::{Mode, Port, Trunk};
 use crate::model::topology::Topology;
 use crate::time::{Instant, span};
@@ -27,8 +28,9 @@ pub fn sentence(reason: DropReason) -> &'static str {
         DropReason::AntiSpoof => "the source is not one of the port's declared addresses",
         DropReason::Tagged => "the port takes untagged frames only",
         DropReason::Reflected => "our own frame came back",
-        DropReason::Pinned => "the source is declared on another port",
+        DropReason::Pinned => "the source is declared on another port, or sticks there",
         DropReason::Frozen => "the source moved too often and is frozen where it was",
+        DropReason::Sticky => "the addresses heard here first are pinned, and the source is known elsewhere",
         DropReason::AddressLimit => "the port has as many addresses as it may have",
         DropReason::Reserved => "not bridged: it is for the neighbour on this link alone",
         DropReason::Bpdu => "a BPDU where no bridge may be",
@@ -83,7 +85,19 @@ pub(crate) fn source(
     refused: Option<&Refused>,
 ) -> String {
     let why = match refused {
+        Some(Refused::Pinned { at }) if sticks(topology, *at) => {
+            format!(
+                "the source sticks to {}, to which it was pinned when it was heard there first",
+                place(topology, *at)
+            )
+        }
         Some(Refused::Pinned { at }) => format!("the source is declared behind {}", place(topology, *at)),
+        Some(Refused::Elsewhere { at }) => {
+            format!(
+                "the addresses heard here first are pinned, and the source is known behind {}",
+                place(topology, *at)
+            )
+        }
         Some(Refused::Frozen { at, until }) => {
             let span = span(until.since(now));
             format!(
@@ -100,6 +114,11 @@ pub(crate) fn source(
         _ => sentence(reason).to_owned(),
     };
     format!("dropped ({reason}): {why}")
+}
+
+/// Whether the addresses at a location stick to its port.
+pub(super) fn sticks(topology: &Topology, at: Location) -> bool {
+    matches!(at, Location::Port { port, .. } if topology.port(port).is_sticky)
 }
 
 fn no_native_vlan(topology: &Topology, port: &Port, header: &Header) -> String {

@@ -75,6 +75,7 @@ pub fn port(name: &str, bridge: &str, host: &str, text: &str) -> Result<Port, St
             ("priority-tags", _) => port.priority_tags = true,
             ("isolated", _) => port.isolated = true,
             ("tags=drop", Mode::Plain) => port.tags = TagPolicy::Drop,
+            ("sticky", _) => port.sticky = Some(number(&mut words)?),
             ("flood-unknown=no", _) => port.flood.withholds_unknown = true,
             ("bpdu=discard", _) => port.bpdu = BpduPolicy::Discard,
             ("macs", _) => port.macs = addresses(next(&mut words, "addresses")?)?,

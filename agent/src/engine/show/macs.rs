@@ -82,18 +82,19 @@ impl Engine {
             vid,
             inner: Some(entry.segment.inner).filter(|inner| *inner != 0),
             location: self.place_name(entry.location),
-            kind: kind_name(entry).to_owned(),
+            kind: self.kind_name(entry).to_owned(),
             age_ms: if is_dynamic { u64::try_from(idle).unwrap_or(u64::MAX) } else { 0 },
         }
     }
-}
 
-fn kind_name(entry: &Entry) -> &'static str {
-    match entry.kind {
-        Kind::Dynamic if entry.frozen_until.is_some() => "frozen",
-        Kind::Dynamic => "dynamic",
-        Kind::Declared => "declared",
-        Kind::Remote => "remote",
+    fn kind_name(&self, entry: &Entry) -> &'static str {
+        match entry.kind {
+            Kind::Dynamic if self.switch.fdb.is_sticky(entry.location) => "sticky",
+            Kind::Dynamic if entry.frozen_until.is_some() => "frozen",
+            Kind::Dynamic => "dynamic",
+            Kind::Declared => "declared",
+            Kind::Remote => "remote",
+        }
     }
 }
 

@@ -181,7 +181,9 @@ impl<V: Vports> Compiler<'_, V> {
         let limited_by = LimitId(self.names.limits.of(limit_name));
         let id = LearnId(self.numbered.port(port.id));
         self.made.words.learns.insert(id, port.id);
-        self.made.tables.put(Entry::Learn(id, LearnRule { ageing, limited_by, limit, on_limit }));
+        self.made
+            .tables
+            .put(Entry::Learn(id, LearnRule { ageing, limited_by, limit, on_limit, pins: port.is_sticky }));
     }
 
     fn add_port(&mut self, vport: VportNo, port: &Port, next_tags: &NextTags) {

@@ -106,6 +106,7 @@ fn one_changed_key_is_one_line() {
         ("customer-vlans = [\"7\"]\n", "", "~ ports.q.customer-vlans: 7 -> unset"),
         ("pcp = 1\n", "", "~ ports.q.pcp: 1 -> unset"),
         ("link = \"v\"", "link = \"w\"", "~ ports.vm.link: v -> w"),
+        ("pcp = 1\n", "pcp = 1\nsticky = 2\n", "~ ports.q.sticky: unset -> 2"),
         (
             "macs = [\"02:00:00:00:00:01\"]",
             "macs = [\"02:00:00:00:00:02\", \"02:00:00:00:00:01\"]",
@@ -325,7 +326,7 @@ fn toml_of(key: &str, printed: &str) -> Option<String> {
     };
     Some(match key {
         _ if printed == "unset" => return None,
-        "vid" | "pcp" | "native" | "weight" | "mac-limit" | "vni" | "mtu" => printed.to_owned(),
+        "vid" | "pcp" | "native" | "weight" | "mac-limit" | "vni" | "mtu" | "sticky" => printed.to_owned(),
         "join-vids" | "native-tagged" | "priority-tags" | "isolated" => printed.to_owned(),
         _ if key.starts_with("storm.") || key.starts_with("flood.") => printed.to_owned(),
         "vlans" | "customer-vlans" => list(","),

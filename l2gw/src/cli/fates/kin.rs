@@ -44,6 +44,8 @@ impl Kin {
             bpdu: _,
             isolated,
             drops_tags,
+            // It hangs on addresses, not on the way in.
+            is_sticky: _,
             // It shows where frames leave.
             takes_unknown: _,
             macs: _,

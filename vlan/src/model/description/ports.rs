@@ -48,6 +48,10 @@ pub struct Port {
     /// What becomes of frames with a tag of their own on a port of a VUB.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tags: TagPolicy,
+    /// How many addresses are pinned to it, those heard first; further sources are dropped. 1..=1024, and at most `mac_limit`. Not of a
+    /// trunk, and not beside `macs` or `shared_macs`, which say themselves who may send here.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sticky: Option<u32>,
     /// What is flooded to it. Not of a trunk.
     #[serde(default, skip_serializing_if = "is_default")]
     pub flood: Flood,
@@ -114,6 +118,7 @@ impl Port {
             bpdu: BpduPolicy::default(),
             isolated: false,
             tags: TagPolicy::default(),
+            sticky: None,
             flood: Flood::default(),
             storm: None,
             mtu: None,
