@@ -8,7 +8,6 @@ use vlan::model::description::{
     TrunkMode,
 };
 use vlan::model::topology::Topology;
-use vlan::model::value;
 use vlan::tag::Tpid;
 use vlan::vid::{Vid, VidSet};
 
@@ -381,7 +380,7 @@ fn every_mistake_is_told_at_once() {
 
 #[test]
 fn there_are_no_more_vlans_than_a_file_may_have() {
-    let most = value::MOST_PEERINGS;
+    let most = Peering::MOST;
     let told = |count: usize| {
         let mut description = right();
         let peering = |nth: usize| Peering {

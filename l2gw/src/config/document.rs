@@ -94,8 +94,8 @@ impl<'a> Reader<'_, 'a> {
                 self.document.is_peering_missing = true;
                 continue;
             };
-            if self.document.description.vlans.len() + peerings.list.len() > value::MOST_PEERINGS {
-                let most = value::MOST_PEERINGS;
+            if self.document.description.vlans.len() + peerings.list.len() > Peering::MOST {
+                let most = Peering::MOST;
                 let text =
                     format!("with these there are more than {most} VLANs, at most that many are allowed");
                 self.drafts.add(entry.heading.offset, path_of(&entry.heading.path, "vid"), text);

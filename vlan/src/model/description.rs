@@ -148,3 +148,8 @@ pub struct Peering {
     /// A VLAN-unaware bridge, or a VLAN-aware one that classifies by the next tag.
     pub to: String,
 }
+
+impl Peering {
+    /// Most VLANs that lead to a bridge: all of 64 bridges. A line of a file may stand for 4 094.
+    pub const MOST: usize = 64 * 4096;
+}

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::model::defaults::DEFAULT_PORT_MAC_LIMIT;
 use crate::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, OnLimit, Port, Storm, TagPolicy,
+    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, OnLimit, Peering, Port, Storm, TagPolicy,
     TrunkMode,
 };
 use crate::model::findings::Findings;
@@ -20,8 +20,8 @@ pub(super) fn check(description: &Description, findings: &mut Findings) {
     for (index, bridge) in description.bridges.iter().enumerate() {
         Object { table: Table::Bridges, index, findings }.bridge(bridge);
     }
-    if description.vlans.len() > value::MOST_PEERINGS {
-        let (found, most) = (description.vlans.len(), value::MOST_PEERINGS);
+    if description.vlans.len() > Peering::MOST {
+        let (found, most) = (description.vlans.len(), Peering::MOST);
         let text = format!(
             "with this one there are more than {most} VLANs ({found}), at most that many are allowed"
         );

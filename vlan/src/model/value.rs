@@ -172,8 +172,6 @@ pub const STORM_RATES: Range = Range::new(0, 1_000_000_000, "packets per second"
 pub const SHORTEST_AGEING: Duration = Duration::from_secs(10);
 /// The longest time until an address is forgotten.
 pub const LONGEST_AGEING: Duration = Duration::from_secs(1_000_000);
-/// Most VLANs that lead to a bridge: all of 64 bridges. A line of a file may stand for 4 094.
-pub const MOST_PEERINGS: usize = 64 * 4096;
 const NANOS_OF_A_MILLISECOND: u32 = 1_000_000;
 /// Most characters of a value that a message repeats.
 const LONGEST_QUOTE: usize = 64;
