@@ -11,12 +11,14 @@
 //! bridges/vub8              {"bridge":{…},"format":3,"ports":[…],"segments":[…]}
 //! parts/vub8/ports/vm4711   {"format":3,"ports":[…]}
 //! numbers                   {"format":3,"next-host":2,"next-vni":8388608}
+//! text/00000                {"file":"gateway.toml","format":3,"of":"…","text":"…"}
 //! ```
 
 mod format1;
 mod format2;
 mod parts;
 mod shard;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,9 @@ use vlan::model::segment::SegmentName;
 
 use crate::tree::{Tree, TreeMistake};
 use shard::{BridgeShard, HostShard, NumbersShard, Segment};
+use text::TextShard;
+
+pub use text::FileText;
 
 /// A topology as it is stored.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -36,6 +41,8 @@ pub struct Stored {
     pub description: Description,
     /// The numbers that were dealt out to it; `None` in a store that was written before there were any.
     pub numbers: Option<Numbers>,
+    /// The file that it was published from; `None` where it came otherwise.
+    pub text: Option<FileText>,
     /// What a newer version wrote that need not be known.
     pub unknown: Unknown,
 }
@@ -57,9 +64,14 @@ impl From<Description> for Stored {
 
 impl Stored {
     /// What is stored behind `before`: what is not known of the objects that stay is passed on.
-    pub fn after(before: Option<&Stored>, description: &Description, numbers: Numbers) -> Stored {
+    pub fn after(
+        before: Option<&Stored>,
+        description: &Description,
+        numbers: Numbers,
+        text: Option<FileText>,
+    ) -> Stored {
         let unknown = before.map_or_else(Unknown::default, |before| before.unknown.of_those_in(description));
-        Stored { description: description.in_order(), numbers: Some(numbers), unknown }
+        Stored { description: description.in_order(), numbers: Some(numbers), text, unknown }
     }
 }
 
@@ -165,7 +177,7 @@ impl DocumentError {
 /// # Errors
 /// A name that cannot be a shard's.
 pub fn to_shards(stored: &Stored) -> Result<BTreeMap<ShardName, Vec<u8>>, DocumentError> {
-    let Stored { description, numbers, unknown } = stored;
+    let Stored { description, numbers, text, unknown } = stored;
     let tree = Tree::from(description);
     let writer = shard::Writer { unknown: &unknown.keys };
     let mut shards = unknown.shards.clone();
@@ -188,6 +200,14 @@ pub fn to_shards(stored: &Stored) -> Result<BTreeMap<ShardName, Vec<u8>>, Docume
     }
     if let Some(numbers) = numbers {
         shards.insert(shard_name(NUMBERS)?, writer.shard(NUMBERS, &NumbersShard::from(numbers))?);
+    }
+    if let Some(FileText { file, text }) = text {
+        let of = tree.digest();
+        for (number, piece) in text::pieces(text).into_iter().enumerate() {
+            let name = format!("{TEXT}{number:05}");
+            let shard = TextShard { file: file.clone(), of: of.clone(), text: piece.to_owned() };
+            shards.insert(shard_name(&name)?, writer.shard(&name, &shard)?);
+        }
     }
     Ok(shards)
 }
@@ -224,6 +244,8 @@ struct Reading {
     description: Description,
     numbers: Numbers,
     has_numbers: bool,
+    /// Pieces of the text, by name.
+    text: BTreeMap<String, TextShard>,
     unknown: Unknown,
 }
 
@@ -266,6 +288,8 @@ impl Reading {
             self.has_numbers = true;
             (self.numbers.next_host, self.numbers.next_vni) = (shard.next_host, shard.next_vni);
             self.numbers.retired = shard.retired;
+        } else if name.starts_with(TEXT) {
+            self.text.insert(name.to_owned(), reader.shard()?);
         } else {
             self.unknown.shards.insert(shard_name(name)?, bytes.to_vec());
             return Ok(());
@@ -284,11 +308,14 @@ impl Reading {
     }
 
     fn finish(self) -> Stored {
-        Stored {
-            description: self.description.in_order(),
-            numbers: self.has_numbers.then_some(self.numbers),
-            unknown: self.unknown,
+        let description = self.description.in_order();
+        let of = if self.text.is_empty() { String::new() } else { Tree::from(&description).digest() };
+        let mut text: Option<FileText> = None;
+        for piece in self.text.into_values().filter(|piece| piece.of == of) {
+            let whole = text.get_or_insert(FileText { file: piece.file, text: String::new() });
+            whole.text += &piece.text;
         }
+        Stored { description, numbers: self.has_numbers.then_some(self.numbers), text, unknown: self.unknown }
     }
 }
 
@@ -309,6 +336,7 @@ fn shard_name(name: &str) -> Result<ShardName, DocumentError> {
 const HOSTS: &str = "hosts/";
 const BRIDGES: &str = "bridges/";
 const PARTS: &str = "parts/";
+const TEXT: &str = "text/";
 /// The shard of the counters.
 pub(crate) const NUMBERS: &str = "numbers";
 

@@ -12,23 +12,26 @@ use nsdb::Store;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use vlan::model::description::Description;
-use vlan::model::mistake::Mistake;
-use vlan::model::shown::is_shown;
-use vlan::model::topology::Topology;
 
-use crate::documents::Stored;
+use crate::documents::{FileText, Stored};
 use crate::door::taken::Taken;
 use crate::topology::{self, Authorship, TopologyError};
-use crate::tree::{Tree, TreeMistake};
+use crate::tree::Tree;
 
 pub(crate) mod body;
+mod checked;
+mod error;
 mod file;
 mod place;
 mod strict;
 mod taken;
 pub(crate) mod unread;
 
+pub use checked::LONGEST_TEXT;
+pub use error::DoorError;
 pub use file::{AtStart, FileMark, canonical};
+
+use checked::{Checked, build};
 
 /// A revision to be published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,13 +52,16 @@ pub struct Proposal {
     /// The file that it was read from.
     #[serde(default)]
     pub file: Option<FileMark>,
+    /// Its text, with comments, to be kept with the revision. Without it the one that is there is kept as long as the topology is the same.
+    #[serde(default)]
+    pub text: Option<FileText>,
 }
 
 impl Proposal {
     /// To be published over whatever is there.
     pub fn new(description: &Description, author: impl Into<String>, note: impl Into<String>) -> Proposal {
         let (topology, author, note) = (Tree::from(description), author.into(), note.into());
-        Proposal { expected: None, topology, author, note, without_hosts: Vec::new(), file: None }
+        Proposal { expected: None, topology, author, note, without_hosts: Vec::new(), file: None, text: None }
     }
 }
 
@@ -66,80 +72,6 @@ pub struct Accepted {
     pub revision: u64,
     /// False if it was there before.
     pub is_new: bool,
-}
-
-/// Why a proposal does not come in.
-#[derive(Debug, thiserror::Error)]
-pub enum DoorError {
-    /// It is not what a proposal looks like.
-    #[error("{0}")]
-    Unreadable(String),
-    /// It does not build; every mistake.
-    #[error("{}", .0.join("; "))]
-    Wrong(Vec<String>),
-    /// It declares nothing.
-    #[error("this declares nothing at all: host {host:?} would forward nothing any more; {}", remedy(.host))]
-    Nothing {
-        /// The host that runs.
-        host: String,
-    },
-    /// It has ports on several hosts, and the store is one host's own.
-    #[error(
-        "it has ports on several hosts: {}; the embedded store is that of a single host, and nothing would be forwarded between them; this \
-         version runs no shared store yet, so keep a file for each host", listed(.hosts)
-    )]
-    SeveralHosts {
-        /// The hosts.
-        hosts: Vec<String>,
-    },
-    /// The host that runs is not in it.
-    #[error("{host:?}, this host, is no host of it; it has {}", listed(.known))]
-    NoHost {
-        /// The host that runs.
-        host: String,
-        /// Those that it has.
-        known: Vec<String>,
-    },
-    /// It takes away the host that runs, or all its ports.
-    #[error("{host:?}, this host, {what} any more: {} would forward nothing any more; {}", listed(.ports), remedy(.host))]
-    Takes {
-        /// The host.
-        host: String,
-        /// `is no host of it` or `has no port in it`.
-        what: &'static str,
-        /// Its ports in the newest revision.
-        ports: Vec<String>,
-    },
-    /// A host was named, and it stays.
-    #[error(
-        "--without-host {host}: this does not take away host {host:?} or all its ports, so it is not what was meant"
-    )]
-    Stays {
-        /// The host.
-        host: String,
-    },
-    /// The store refuses, or another revision came first.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    /// The daemon is at its end.
-    #[error("the daemon is stopping")]
-    Stopping,
-}
-
-impl DoorError {
-    /// Whether what was proposed is wrong, however often it is tried.
-    pub fn is_wrong(&self) -> bool {
-        match self {
-            DoorError::Topology(error) => error.is_unstorable(),
-            DoorError::Unreadable(_) | DoorError::Stopping => false,
-            _ => true,
-        }
-    }
-
-    /// Whether somebody else published in between.
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, DoorError::Topology(error) if error.is_conflict())
-    }
 }
 
 /// The door of one host's store.
@@ -222,7 +154,6 @@ impl Door {
         &self,
         Checked { proposal, topology }: &Checked,
     ) -> Result<(Accepted, Before), DoorError> {
-        let by = Authorship { author: proposal.author.clone(), note: proposal.note.clone() };
         let mut tries = 0;
         loop {
             let newest = topology::newest(&self.store).await?;
@@ -234,7 +165,11 @@ impl Door {
             let stored = newest.as_ref().and_then(|newest| newest.stored.as_ref().ok());
             let is_same = |stored: &&Stored| stored.description == *topology.description();
             let said_same = stored.is_some_and(|stored| is_same(&stored));
-            if said_same && stored.is_some_and(|stored| stored.numbers.is_some()) {
+            let has_text = |stored: &Stored| match (&proposal.text, &stored.text) {
+                (None, _) => true,
+                (Some(proposed), there) => there.as_ref().is_some_and(|there| there.text == proposed.text),
+            };
+            if said_same && stored.is_some_and(|stored| stored.numbers.is_some() && has_text(stored)) {
                 return Ok((Accepted { revision: there, is_new: false }, Before::Same));
             }
             let before = match (&newest, stored) {
@@ -245,6 +180,9 @@ impl Door {
             let before = stored.map(|stored| &stored.description);
             self.check_loss(before, topology.description(), &proposal.without_hosts)?;
             tries += 1;
+            let kept = stored.filter(|_| said_same).and_then(|stored| stored.text.clone());
+            let (author, note) = (proposal.author.clone(), proposal.note.clone());
+            let by = Authorship { author, note, text: proposal.text.clone().or(kept) };
             match topology::publish(&self.store, topology, newest.as_ref(), &by).await {
                 Ok(revision) => {
                     let accepted = Accepted { revision: revision.get(), is_new: true };
@@ -311,60 +249,8 @@ enum Before {
     Unreadable(String),
 }
 
-/// A proposal that builds.
-struct Checked {
-    proposal: Proposal,
-    topology: Topology,
-}
-
-/// Checks what can be checked of a proposal by itself.
-fn build(proposal: Proposal) -> Result<Checked, DoorError> {
-    // It is shown on terminals.
-    if let Some(character) = proposal.note.chars().find(|character| !is_shown(*character)) {
-        let note = &proposal.note;
-        return Err(DoorError::Wrong(vec![format!(
-            "note: {note:?} has {character:?}, allowed is printable text"
-        )]));
-    }
-    let description = proposal.topology.description().map_err(|mistakes| wrong(&mistakes))?;
-    let in_words = |mistakes: Vec<Mistake>| -> Vec<TreeMistake> {
-        mistakes.into_iter().map(|mistake| TreeMistake::in_description(mistake, &description)).collect()
-    };
-    match Topology::build(&description) {
-        Ok(topology) => Ok(Checked { proposal, topology }),
-        Err(mistakes) => Err(wrong(&in_words(mistakes))),
-    }
-}
-
-/// The mistakes, not too many.
-fn wrong(mistakes: &[TreeMistake]) -> DoorError {
-    let mut lines: Vec<String> = mistakes.iter().take(MOST_MISTAKES).map(ToString::to_string).collect();
-    if mistakes.len() > MOST_MISTAKES {
-        lines.push(format!("and {} more mistakes", mistakes.len() - MOST_MISTAKES));
-    }
-    DoorError::Wrong(lines)
-}
-
-fn remedy(host: &str) -> String {
-    format!("if that is meant, say so by --without-host {host}")
-}
-
-fn listed(names: &[String]) -> String {
-    match names {
-        [] => "nothing".to_owned(),
-        names if names.len() > MOST_NAMES => {
-            format!("{} and {} more", names[..MOST_NAMES].join(", "), names.len() - MOST_NAMES)
-        }
-        names => names.join(", "),
-    }
-}
-
 /// Bytes of a proposal that is read and built in milliseconds, without a thread of its own.
 const SMALL: usize = 64 << 10;
-/// Mistakes that are told.
-const MOST_MISTAKES: usize = 100;
-/// Names that a message lists.
-const MOST_NAMES: usize = 8;
 /// Times that a proposal is tried, with another process publishing in between each time.
 const MOST_TRIES: u32 = 100;
 
@@ -374,6 +260,7 @@ mod tests {
 
     use nsdb::StoreConfig;
     use vlan::model::description::{Bridge, BridgeKind, Host, Mode, Port};
+    use vlan::model::topology::Topology;
 
     use super::*;
 
@@ -459,7 +346,7 @@ mod tests {
         let (theirs, done) = (Arc::clone(&store), Arc::clone(&is_done));
         // Past the door, as another process would.
         let other = tokio::spawn(async move {
-            let by = Authorship { author: "other".to_owned(), note: String::new() };
+            let by = Authorship { author: "other".to_owned(), note: String::new(), text: None };
             let mut published = 0_u32;
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 let there = topology::newest(&theirs).await.unwrap();

@@ -259,7 +259,7 @@ mod tests {
         };
         Some(FileSource {
             path: PathBuf::from("gateway.toml"),
-            first: Some(Declared { description, digest: link.to_owned() }),
+            first: Some(Declared { description, digest: link.to_owned(), text: None }),
             without_hosts: Vec::new(),
             read: |_| Err("not read again".to_owned()),
         })

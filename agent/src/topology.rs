@@ -12,7 +12,7 @@ use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
 
 use crate::clock;
-use crate::documents::{self, DocumentError, Stored};
+use crate::documents::{self, DocumentError, FileText, Stored};
 use crate::input::Input;
 use crate::tree::TreeMistake;
 
@@ -79,6 +79,8 @@ pub struct Authorship {
     pub author: String,
     /// What it is about.
     pub note: String,
+    /// The file that it was read from.
+    pub text: Option<FileText>,
 }
 
 /// A revision, mostly the newest.
@@ -167,7 +169,7 @@ pub async fn publish(
         let with_name = |mistake| TreeMistake::in_description(mistake, topology.description());
         TopologyError::Numbers(mistakes.into_iter().map(with_name).collect())
     })?;
-    let stored = Stored::after(kept, topology.description(), numbers);
+    let stored = Stored::after(kept, topology.description(), numbers, by.text.clone());
     let shards = documents::to_shards(&stored)?;
     documents::check_read_back(&stored, &shards)?;
     let change = Change::new(by.author.clone(), WallTime::from_millis(clock::wall_ms()), by.note.clone());

@@ -14,6 +14,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use nsdb::ShardId;
 use serde::{Deserialize, Serialize};
 use vlan::model::description::{self, Description};
 use vlan::model::mistake::{Mistake, Place, Table};
@@ -92,6 +93,11 @@ impl fmt::Display for TreeMistake {
 type Wrong = (&'static str, String);
 
 impl Tree {
+    /// SHA-256 over what is declared, whatever its order in the file, in hexadecimal.
+    pub fn digest(&self) -> String {
+        serde_json::to_vec(self).map_or_else(|_| String::new(), |text| ShardId::of(&text).to_string())
+    }
+
     /// What it declares, sorted by names: in a file order says nothing.
     ///
     /// # Errors

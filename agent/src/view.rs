@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::frame::rewrite;
+use vlan::model::id::PortId;
 use vlan::model::topology::Topology;
+use vlan::trace::Story;
 use vlan::verdict::{Decision, DropReason, Egress, Output, Verdict};
 use vlan::vid::Vid;
 
@@ -201,6 +203,21 @@ pub struct TraceView {
     pub outputs: Vec<TraceOutput>,
     /// The story, a sentence a step.
     pub steps: Vec<String>,
+    /// Steps that are about a port, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<AboutPort>,
+}
+
+/// A step of a story that is about a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AboutPort {
+    /// Which step, from 1.
+    pub step: usize,
+    /// The port's name.
+    pub port: String,
+    /// Where it is declared, as file and line: `gateway.toml:42`; `None` where the file is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_at: Option<String>,
 }
 
 /// A copy that leaves, with its bytes in hexadecimal.
@@ -227,7 +244,12 @@ pub enum TraceOutput {
 
 impl TraceView {
     /// The story of a frame that was judged.
-    pub fn of(topology: &Topology, frame: &[u8], verdict: &Verdict, steps: Vec<String>) -> TraceView {
+    pub fn of(topology: &Topology, frame: &[u8], verdict: &Verdict, story: Story) -> TraceView {
+        let about = |(step, port): (usize, PortId)| AboutPort {
+            step: step + 1,
+            port: topology.port(port).name.clone(),
+            declared_at: None,
+        };
         let outputs = verdict.outputs.iter().filter_map(|output| TraceOutput::of(topology, frame, output));
         let (word, drop) = match verdict.decision {
             Decision::Forward => ("forward", None),
@@ -238,7 +260,8 @@ impl TraceView {
             verdict: word.to_owned(),
             drop: drop.map(|reason| reason.name().to_owned()),
             outputs: outputs.collect(),
-            steps,
+            steps: story.steps,
+            about: story.about.into_iter().map(about).collect(),
         }
     }
 
@@ -255,6 +278,7 @@ impl TraceView {
             drop: Some(DropReason::Malformed.name().to_owned()),
             outputs: Vec::new(),
             steps: vec![step],
+            about: Vec::new(),
         }
     }
 }

@@ -22,6 +22,8 @@ mod revisions;
 mod socket;
 #[path = "daemon/stop.rs"]
 mod stop;
+#[path = "daemon/text.rs"]
+mod text;
 #[path = "daemon/unread.rs"]
 mod unread;
 #[path = "daemon/verbs.rs"]

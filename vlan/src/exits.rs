@@ -175,7 +175,7 @@ impl Exits<'_> {
             }
             if let Err(reason) = self.leave(*member, flooded, verdict, say) {
                 let vid = self.passage.segment.domain(member.domain).vid;
-                say.say(|| trace::withheld(&self.plane, (member.port, vid), reason));
+                say.say_of(member.port, || Some(trace::withheld(&self.plane, (member.port, vid), reason)));
                 verdict.withheld.push((member.port, reason));
             }
         }
@@ -206,7 +206,7 @@ impl Exits<'_> {
         self.plane.may_leave(self.arrival.port.group, port, vid, &mut note)?;
         egress_filter(self.arrival.port, port, flooded)?;
         let edit = self.passage.leave(member, &mut verdict.consulted)?;
-        say.say(|| trace::leaves(self.plane.topology, &self.passage, member, &edit));
+        say.say_of(port.id, || Some(trace::leaves(self.plane.topology, &self.passage, member, &edit)));
         verdict.outputs.push(Output { to: Egress::Port(port.id), edit });
         Ok(())
     }

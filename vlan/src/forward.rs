@@ -80,7 +80,7 @@ impl<'t> Plane<'t, '_> {
     ) -> Option<Arrival<'t>> {
         let port = self.topology.port(port);
         verdict.depends.push(Dependency::Port(port.id));
-        say.say(|| trace::arrived(self.topology, port, header));
+        say.say_of(port.id, || Some(trace::arrived(self.topology, port, header)));
         match self.try_arrive(port, header, verdict, say) {
             Ok(arrival) => Some(arrival),
             Err(decision) => {
@@ -116,7 +116,7 @@ impl<'t> Plane<'t, '_> {
         }
         let (admitted, located) = self.classify(port, class, header, verdict, say)?;
         self.is_designated(port, admitted, verdict).map_err(Decision::Drop)?;
-        say.say_if(|| trace::carried(self, port, admitted.vid));
+        say.say_of(port.id, || trace::carried(self, port, admitted.vid));
         ingress_filter(port, admitted, header, &mut verdict.consulted).map_err(Decision::Drop)?;
         Ok(Arrival { port, admitted, located, class })
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use vlan::model::numbers::Numbers;
 
 use super::{Admin, failure, rejected, stopping};
+use crate::documents::{FileText, Stored};
 use crate::door::DoorError;
 use crate::socket::Peer;
 use crate::topology::{self, Newest, TopologyError};
@@ -26,6 +27,9 @@ pub struct Published {
     /// The numbers that were dealt out up to it, as whoever publishes the next has to heed them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
+    /// The file that it was published from, if it was and its text was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<FileText>,
 }
 
 /// Who published a revision, when and why.
@@ -86,14 +90,16 @@ async fn read(
     let read = move || match (here.block_on(asked), revision) {
         (Ok(Some(Newest { revision, stored: Ok(stored) })), _) => {
             let topology = Tree::from(&stored.description);
-            Json(Published { revision: revision.get(), topology, numbers: stored.numbers }).into_response()
+            let Stored { numbers, text, .. } = stored;
+            Json(Published { revision: revision.get(), topology, numbers, text }).into_response()
         }
         (Ok(Some(Newest { revision, stored: Err(why) })), _) => {
             let error = format!("revision {revision} in the store cannot be read: {why}");
             failure(StatusCode::INTERNAL_SERVER_ERROR, error)
         }
         (Ok(None), None) => {
-            Json(Published { revision: 0, topology: Tree::default(), numbers: None }).into_response()
+            Json(Published { revision: 0, topology: Tree::default(), numbers: None, text: None })
+                .into_response()
         }
         (Ok(None), Some(revision)) => {
             let error =

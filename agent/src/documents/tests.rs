@@ -51,7 +51,7 @@ fn written(stored: &Stored) -> Vec<(String, Vec<u8>)> {
 /// With the numbers of a first revision.
 fn numbered(description: &Description) -> Stored {
     let numbers = Numbers::default().after(&Topology::build(description).unwrap()).unwrap();
-    Stored::after(None, description, numbers)
+    Stored::after(None, description, numbers, None)
 }
 
 #[test]
@@ -160,7 +160,7 @@ async fn a_store_of_format_1_is_written_anew_by_the_next_revision() {
     let newest = topology::newest(&store).await.unwrap().unwrap();
     assert_eq!(newest.stored, Ok(Stored::from(stored_then())));
     let next = Topology::build(&in_two_hosts()).unwrap();
-    let by = Authorship { author: "new".to_owned(), note: String::new() };
+    let by = Authorship { author: "new".to_owned(), note: String::new(), text: None };
     topology::publish(&store, &next, Some(&newest), &by).await.unwrap();
     let stored = topology::newest(&store).await.unwrap().unwrap().stored.unwrap();
     assert_eq!(stored, numbered(&in_two_hosts()));
@@ -236,7 +236,7 @@ fn what_is_not_known_survives_a_rewrite() {
     let mut next = in_two_hosts();
     next.ports.pop();
     next.trunks[0].mtu = Some(1_600);
-    let after = Stored::after(Some(&before), &next, before.numbers.clone().unwrap());
+    let after = Stored::after(Some(&before), &next, before.numbers.clone().unwrap(), None);
     let shards = written(&after);
     assert!(shards.contains(&router));
     let text: String = shards.iter().map(|(_, bytes)| str::from_utf8(bytes).unwrap()).collect();
@@ -278,7 +278,7 @@ fn one_object_more_changes_its_shard_and_no_other() {
         more.ports.insert(0, Port::plain(name, "vub8", "gw1", "new"));
         let topology = Topology::build(&more).unwrap();
         let numbers = before.numbers.as_ref().unwrap().after(&topology).unwrap();
-        let after = to_shards(&Stored::after(Some(&before), &more, numbers)).unwrap();
+        let after = to_shards(&Stored::after(Some(&before), &more, numbers, None)).unwrap();
         let changed: Vec<_> = after.iter().filter(|(name, bytes)| shards.get(name) != Some(bytes)).collect();
         let gone = shards.keys().filter(|name| !after.contains_key(name)).count();
         let bytes: usize = changed.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -322,4 +322,28 @@ fn what_would_be_read_as_something_else_is_not_stored() {
     cut.values_mut().next().unwrap().pop();
     let said = check_read_back(&stored, &cut).unwrap_err();
     assert!(matches!(said, DocumentError::Differs { .. }), "{said}");
+}
+
+/// A version that does not know of texts passes on that of the revision before.
+#[test]
+fn a_text_goes_with_what_it_declares() {
+    let description = description();
+    let file = FileText { file: "gateway.toml".to_owned(), text: "# a comment\n".repeat(5_000) };
+    let stored = Stored { text: Some(file.clone()), ..numbered(&description) };
+    let mut shards = to_shards(&stored).unwrap();
+    assert!(shards.keys().filter(|name| name.as_str().starts_with(TEXT)).count() > 1);
+    check_read_back(&stored, &shards).unwrap();
+    let read_all = |shards: &BTreeMap<ShardName, Vec<u8>>| {
+        from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).unwrap()
+    };
+    assert_eq!(read_all(&shards).text, Some(file));
+    let mut other = description;
+    other.bridges.truncate(1);
+    other.vlans.clear();
+    other.trunks.clear();
+    other.ports.clear();
+    let others = to_shards(&numbered(&other)).unwrap();
+    shards.retain(|name, _| name.as_str().starts_with(TEXT));
+    shards.extend(others);
+    assert_eq!(read_all(&shards).text, None);
 }

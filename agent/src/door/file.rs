@@ -10,7 +10,6 @@ use vlan::model::shown::printable;
 
 use super::{Accepted, Before, Door, DoorError, Proposal};
 use crate::event::Event;
-use crate::tree::Tree;
 use crate::{journal, topology};
 
 /// Which file a proposal was read from, and what it said.
@@ -63,7 +62,7 @@ impl Door {
         let newest = topology::newest_root(&self.store).await?;
         let last = self.last_published().await;
         let file = self.file_in_words();
-        let digests = (proposal.file.as_ref().map(|file| file.digest.clone()), digest(&proposal.topology));
+        let digests = (proposal.file.as_ref().map(|file| file.digest.clone()), proposal.topology.digest());
         if let (Some(newest), Some(last)) = (&newest, &last) {
             let is_unchanged = Some(&last.digest) == digests.0.as_ref() || last.declared == digests.1;
             if is_unchanged && newest.revision.get() > last.revision {
@@ -138,7 +137,7 @@ impl Door {
             return;
         };
         let FileMark { path, digest: of_text } = file;
-        let last = LastPublished { path, digest: of_text, declared: digest(&proposal.topology), revision };
+        let last = LastPublished { path, digest: of_text, declared: proposal.topology.digest(), revision };
         let saved = match serde_json::to_vec(&last) {
             Ok(bytes) => self.store.save(LAST_PUBLISHED, bytes).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
@@ -159,11 +158,6 @@ fn author(root: &nsdb::Root) -> String {
 /// A file by its real path, if it has one.
 pub fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
-}
-
-/// SHA-256 over what is declared, whatever its order in the file.
-fn digest(topology: &Tree) -> String {
-    serde_json::to_vec(topology).map_or_else(|_| String::new(), |text| ShardId::of(&text).to_string())
 }
 
 /// Key of the host's own notes.

@@ -24,7 +24,7 @@ pub(super) fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
 /// What is not.
 pub(super) fn check_objects(what: &str, body: &Value) -> Result<(), String> {
     check(what, body)?;
-    for key in ["file", "topology", "flush-addresses", "unblock"] {
+    for key in ["file", "text", "topology", "flush-addresses", "unblock"] {
         body.get(key).map_or(Ok(()), |value| check(key, value))?;
     }
     let Some(Value::Object(topology)) = body.get("topology") else { return Ok(()) };

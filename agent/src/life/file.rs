@@ -10,6 +10,7 @@ use vlan::model::description::Description;
 use vlan::model::shown::{beginning, printable};
 
 use super::Failure;
+use crate::documents::FileText;
 use crate::door::{self, Accepted, AtStart, Door, DoorError, FileMark, Proposal};
 
 /// What a file declares.
@@ -19,6 +20,8 @@ pub struct Declared {
     pub description: Description,
     /// SHA-256 of its text, in hexadecimal.
     pub digest: String,
+    /// Its text as it is kept with the revision, if it is.
+    pub text: Option<FileText>,
 }
 
 /// Reads and checks a file; what is wrong with it, line by line, is its error. It may block.
@@ -43,7 +46,7 @@ pub fn proposal(file: &Path, declared: Declared, occasion: &str, without_hosts: 
     let over_all = Proposal::new(&declared.description, "file", note(occasion, file));
     // JSON has no word for a name that is no UTF-8; such a file is published anew at each start.
     let file = file_mark.path.to_str().is_some().then_some(file_mark);
-    Proposal { without_hosts, file, ..over_all }
+    Proposal { without_hosts, file, text: declared.text, ..over_all }
 }
 
 /// What is done with a file, fit to be shown on a terminal.
@@ -89,9 +92,6 @@ impl FileSource {
     }
 }
 
-/// What comes behind a reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
 /// Says each time that a reading is asked for that there is no file to be read. Ends when nobody can ask any more.
 pub(super) async fn keep_none(mut asked: mpsc::Receiver<()>) {
     while asked.recv().await.is_some() {
@@ -101,6 +101,9 @@ pub(super) async fn keep_none(mut asked: mpsc::Receiver<()>) {
     }
 }
 
+/// What comes behind a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
     /// Another one, at once.
     Reading,
     /// Nothing, until it is asked for.
@@ -194,7 +197,7 @@ mod tests {
             ports: vec![Port::plain("p1", "v", "gw1", &link)],
             ..Description::default()
         };
-        Ok(Declared { description, digest: link })
+        Ok(Declared { description, digest: link, text: None })
     }
 
     /// What is told where a reading is asked for `times`, the next as soon as one has begun.
@@ -232,7 +235,8 @@ mod tests {
         let hostile = "\u{1b}".repeat(1_000);
         for (name, has_mark) in [(&b"/a.toml"[..], true), (hostile.as_bytes(), true), (b"/b\xff.toml", false)]
         {
-            let declared = Declared { description: Description::default(), digest: "0".to_owned() };
+            let declared =
+                Declared { description: Description::default(), digest: "0".to_owned(), text: None };
             let proposal =
                 proposal(Path::new(std::ffi::OsStr::from_bytes(name)), declared, "run", Vec::new());
             assert_eq!(proposal.file.is_some(), has_mark);

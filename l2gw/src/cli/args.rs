@@ -69,8 +69,8 @@ pub enum Verb {
         #[arg(value_enum)]
         subject: Subject,
         /// Of events, how many: the newest ones, at most 10000
-        #[arg(long, value_name = "NUMBER", default_value_t = 50)]
-        newest: usize,
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(..=10_000))]
+        newest: u16,
         /// Which of many, and in which order
         #[command(flatten)]
         selection: Selection,

@@ -20,6 +20,7 @@ use crate::cli::offline::{is_refused, load};
 use crate::cli::run::declared;
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED};
 use crate::config::Config;
+use crate::config::text::kept;
 
 #[derive(Serialize)]
 struct Plan<'a> {
@@ -27,6 +28,8 @@ struct Plan<'a> {
     revision: u64,
     #[serde(flatten)]
     difference: &'a Difference,
+    /// Whether the file's text is another than the one that is kept with the revision: comments, order.
+    is_text_other: bool,
 }
 
 /// What became of a proposal.
@@ -47,7 +50,7 @@ pub(super) struct Applied {
 pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let Some(config) = load_to_run(file, err)? else { return Ok(BAD_CONFIGURATION) };
     match Client::new(&at.socket).read::<Published>("/v1/topology") {
-        Ok(Published { revision, topology, numbers }) => match topology.description() {
+        Ok(Published { revision, topology, numbers, text }) => match topology.description() {
             Ok(before) => {
                 if let Err(mistakes) = numbers.unwrap_or_default().after(&config.topology) {
                     for mistake in &mistakes {
@@ -55,8 +58,10 @@ pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) ->
                     }
                     return Ok(BAD_CONFIGURATION);
                 }
-                let difference = Difference::new(&before, &Arc::new(config.topology));
-                print_plan(revision, &difference, at.json, out)?;
+                let is_text_other =
+                    kept(&config).is_some_and(|kept| text.is_none_or(|text| text.text != kept.text));
+                let difference = &Difference::new(&before, &Arc::new(config.topology));
+                print_plan(&Plan { revision, difference, is_text_other }, at.json, out)?;
                 Ok(DONE)
             }
             Err(mistakes) => {
@@ -86,10 +91,17 @@ fn load_to_run(file: &Path, err: &mut impl Write) -> io::Result<Option<Config>> 
     Ok(Some(config))
 }
 
-fn print_plan(revision: u64, difference: &Difference, json: bool, out: &mut impl Write) -> io::Result<()> {
+fn print_plan(plan: &Plan<'_>, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
-        serde_json::to_writer_pretty(&mut *out, &Plan { revision, difference })?;
+        serde_json::to_writer_pretty(&mut *out, plan)?;
         return writeln!(out);
+    }
+    let Plan { revision, difference, is_text_other } = plan;
+    if difference.is_empty() && *is_text_other {
+        return writeln!(
+            out,
+            "revision {revision} declares what the file does; its text is another (comments, order), which `l2gw apply` keeps as a revision"
+        );
     }
     if difference.is_empty() {
         return writeln!(out, "nothing to do: revision {revision} is as the file says");

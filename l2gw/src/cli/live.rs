@@ -11,6 +11,7 @@ use vlan::tag::Tpid;
 use crate::cli::args::{At, Flushed, TraceRequest};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::failure::say;
+use crate::cli::lines::Lines;
 use crate::cli::{DONE, trace as answers};
 
 /// `l2gw trace` without a file: what the daemon would do with a frame, or with each frame of a capture, as it stands.
@@ -19,8 +20,12 @@ use crate::cli::{DONE, trace as answers};
 /// The answer cannot be written.
 pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let client = Client::new(&request.at.socket);
+    // Without them the story is the same.
+    let lines =
+        client.read("/v1/topology").map(|published| Lines::of_revision(&published)).unwrap_or_default();
+    let ask = |frame| ask(&client, &lines, &request.port, frame);
     if let Some(path) = &request.pcap {
-        let answer = |frame| ask(&client, &request.port, frame);
+        let answer = ask;
         return match answers::tell_capture(path, request.at.json, out, err, answer)? {
             Ok(code) => Ok(code),
             Err(error) => refuse(&error, err),
@@ -33,7 +38,7 @@ pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write)
             return Ok(error.exit_code());
         }
     };
-    match ask(&client, &request.port, frame) {
+    match ask(frame) {
         Ok(answer) => {
             answers::print(&answer, request.at.json, out)?;
             Ok(DONE)
@@ -42,8 +47,10 @@ pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write)
     }
 }
 
-fn ask(client: &Client, port: &str, frame: Vec<u8>) -> Result<TraceView, ClientError> {
-    client.send("/v1/trace", &TraceQuestion { port: port.to_owned(), frame })
+fn ask(client: &Client, lines: &Lines, port: &str, frame: Vec<u8>) -> Result<TraceView, ClientError> {
+    let mut story = client.send("/v1/trace", &TraceQuestion { port: port.to_owned(), frame })?;
+    lines.add_to(&mut story);
+    Ok(story)
 }
 
 /// `l2gw flush`.

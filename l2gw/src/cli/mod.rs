@@ -20,6 +20,7 @@ mod fates;
 pub mod frames;
 mod help;
 pub mod host;
+mod lines;
 pub mod live;
 pub mod offline;
 pub mod paste;
@@ -92,7 +93,7 @@ fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Resu
         },
         Verb::Run(request) => run::run(&request, err),
         Verb::Show { subject, newest, selection, at } => {
-            show::show(subject, (newest, &selection), &at, out, err)
+            show::show(subject, (newest.into(), &selection), &at, out, err)
         }
         Verb::Plan { file, at } => change::plan(&file, &at, out, err),
         Verb::Apply(request) => change::apply(&request, out, err),

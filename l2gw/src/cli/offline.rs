@@ -5,8 +5,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use agent::view::TraceView;
+
 use crate::cli::args::TraceRequest;
 use crate::cli::failure::say;
+use crate::cli::lines::Lines;
 use crate::cli::trace::{TraceError, Tracer};
 use crate::cli::{BAD_CONFIGURATION, DONE, table as rows, trace as answers};
 use crate::config::{self, Config};
@@ -32,12 +35,13 @@ pub fn trace(
     err: &mut impl Write,
 ) -> io::Result<u8> {
     let Some(config) = load(file, err)? else { return Ok(BAD_CONFIGURATION) };
+    let lines = Lines::of(&config);
     let mut tracer = match tracer(config, request) {
         Ok(tracer) => tracer,
         Err(error) => return refuse(&error, err),
     };
     if let Some(path) = &request.pcap {
-        let answer = |frame: Vec<u8>| Ok::<_, Infallible>(tracer.trace(&frame));
+        let answer = |frame: Vec<u8>| Ok::<_, Infallible>(traced(&mut tracer, &lines, &frame));
         let Ok(code) = answers::tell_capture(path, request.at.json, out, err, answer)?;
         return Ok(code);
     }
@@ -46,8 +50,14 @@ pub fn trace(
         Ok(frame) => frame,
         Err(error) => return refuse(&error, err),
     };
-    answers::print(&tracer.trace(&frame), request.at.json, out)?;
+    answers::print(&traced(&mut tracer, &lines, &frame), request.at.json, out)?;
     Ok(DONE)
+}
+
+fn traced(tracer: &mut Tracer, lines: &Lines, frame: &[u8]) -> TraceView {
+    let mut story = tracer.trace(frame);
+    lines.add_to(&mut story);
+    story
 }
 
 fn tracer(config: Config, request: &TraceRequest) -> Result<Tracer, TraceError> {

@@ -37,6 +37,7 @@ fn try_rollback(request: &RollbackRequest, client: &Client) -> Result<Applied, C
         note: format!("rollback to revision {}", request.revision),
         without_hosts: request.publishing.without_host.clone(),
         file: None,
+        text: earlier.text,
     };
     publish(client, proposal)
 }

@@ -136,7 +136,8 @@ fn life(request: &RunRequest, plan: Plan, config: Config) -> Life {
 
 /// What a file says, to be proposed.
 pub(super) fn declared(config: Config) -> Declared {
-    Declared { description: config.description, digest: config.digest }
+    let text = config::text::kept(&config);
+    Declared { description: config.description, digest: config.digest, text }
 }
 
 /// The file, unless it has mistakes, or this version does not run it, so that the next start would fail.

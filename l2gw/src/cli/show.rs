@@ -15,7 +15,8 @@ use crate::cli::args::{At, Selection, Subject};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::failure::say;
 use crate::cli::time::utc;
-use crate::cli::{DONE, WRONG_USAGE};
+use crate::cli::{DONE, WRONG_USAGE, lines};
+use crate::config::Config;
 
 /// Asks the daemon and prints its answer.
 ///
@@ -132,6 +133,10 @@ fn config(client: &Client, json: bool, out: &mut impl Write) -> Printed {
 
 fn write_config(published: &Published, out: &mut impl Write) -> io::Result<()> {
     let revision = published.revision;
+    // As it was, with nothing added: so it is a file that changes nothing.
+    if let Some(Config { text, .. }) = lines::read(published) {
+        return out.write_all(text.as_bytes());
+    }
     writeln!(
         out,
         "# revision {revision}; objects are sorted by name, and what has its default is left out.\n\

@@ -15,7 +15,7 @@ use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::tag::{Pcp, Tag, Tpid};
 use vlan::time::Instant;
-use vlan::trace::{Silent, reason::sentence};
+use vlan::trace::{Silent, Story, reason::sentence};
 use vlan::verdict::{Decision, DropReason, Seen, Verdict};
 use vlan::vid::Vid;
 
@@ -238,9 +238,9 @@ impl Tracer {
             Ok(header) => header,
             Err(error) => return malformed(error),
         };
-        let (mut verdict, mut steps) = (Verdict::default(), Vec::new());
-        self.switch.forward(Instant::ZERO, self.port, &header, &mut verdict, &mut steps);
-        TraceView::of(self.switch.topology(), frame, &verdict, steps)
+        let (mut verdict, mut story) = (Verdict::default(), Story::default());
+        self.switch.forward(Instant::ZERO, self.port, &header, &mut verdict, &mut story);
+        TraceView::of(self.switch.topology(), frame, &verdict, story)
     }
 }
 
@@ -364,8 +364,11 @@ pub fn print(answer: &TraceView, json: bool, out: &mut impl Write) -> io::Result
         serde_json::to_writer(&mut *out, answer)?;
         return writeln!(out);
     }
-    for (number, step) in answer.steps.iter().enumerate() {
-        writeln!(out, "{:2}. {step}", number + 1)?;
+    for (number, step) in (1..).zip(&answer.steps) {
+        let about = answer.about.iter().find(|about| about.step == number);
+        let declared_at = about.and_then(|about| about.declared_at.as_ref());
+        let declared_at = declared_at.map_or_else(String::new, |place| format!(" ({place})"));
+        writeln!(out, "{number:2}. {step}{declared_at}")?;
     }
     for output in &answer.outputs {
         match output {

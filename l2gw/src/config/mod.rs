@@ -27,6 +27,7 @@ mod judge;
 mod objects;
 pub mod places;
 mod ports;
+pub mod text;
 pub mod unrun;
 mod vids;
 
@@ -35,7 +36,9 @@ mod vids;
 pub struct Config {
     /// The file's name as it was given.
     pub file: String,
-    /// SHA-256 of its text, in hexadecimal.
+    /// Its text.
+    pub text: String,
+    /// SHA-256 of it, in hexadecimal.
     pub digest: String,
     /// What the file declares of the topology; its lists have the file's order.
     pub description: Description,
@@ -102,6 +105,7 @@ fn config(
 ) -> Config {
     Config {
         file: file.to_owned(),
+        text: text.to_owned(),
         digest: nsdb::ShardId::of(text.as_bytes()).to_string(),
         warnings: warnings(&topology, &document, &unrun),
         unrun,

@@ -312,8 +312,7 @@ pub(crate) fn l2gw() -> Command {
 
 /// Runs a command to its end.
 pub(crate) fn finish(command: &mut Command) -> Said {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = spawned(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let err = std::thread::spawn(move || read(err));
     let out = std::thread::spawn(move || read(out));
@@ -331,6 +330,21 @@ pub(crate) fn finish(command: &mut Command) -> Said {
     };
     let code = status.code().unwrap_or_else(|| panic!("{command:?}: {status}"));
     Said { code, out: out.join().unwrap(), err: err.join().unwrap() }
+}
+
+/// Of a program that was copied just now, another test's child may still have the copy open for writing (ETXTBSY) until it executes its own.
+fn spawned(command: &mut Command) -> Child {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match command.spawn() {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::ExecutableFileBusy && Instant::now() < deadline =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            spawned => return spawned.unwrap(),
+        }
+    }
 }
 
 fn read(mut source: impl Read) -> String {

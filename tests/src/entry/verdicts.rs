@@ -16,7 +16,7 @@ use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::tag::{Tag, Tpid};
 use vlan::time::Instant;
-use vlan::trace::Silent;
+use vlan::trace::{Silent, Story};
 use vlan::verdict::{Decision, Egress, Verdict};
 
 use crate::sim::duel::hex;
@@ -95,7 +95,12 @@ impl<'a> Judged<'a> {
 
     /// The story ends as the verdict does, and names each copy.
     fn check_trace(&self, topology: &Arc<Topology>) {
-        let view = TraceView::of(topology, self.bytes, &self.verdict, self.steps.clone());
+        let view = TraceView::of(
+            topology,
+            self.bytes,
+            &self.verdict,
+            Story { steps: self.steps.clone(), ..Story::default() },
+        );
         assert_eq!(view.outputs.len(), self.verdict.outputs.len(), "{self:?}: every copy has bytes");
         let last = self.steps.last().map_or("", String::as_str);
         let leaves = |output: &&vlan::verdict::Output| matches!(output.to, Egress::Port(_));

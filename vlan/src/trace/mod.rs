@@ -31,6 +31,35 @@ pub trait Narrator {
     fn say(&mut self, sentence: impl FnOnce() -> String) {
         self.say_if(|| Some(sentence()));
     }
+
+    /// Hears one sentence that is about a port, where there is one to say.
+    fn say_of(&mut self, port: PortId, sentence: impl FnOnce() -> Option<String>) {
+        let _ = port;
+        self.say_if(sentence);
+    }
+}
+
+/// A story, and which of its steps are about which port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Story {
+    /// A sentence a step.
+    pub steps: Vec<String>,
+    /// Of steps that are about a port, their index and it, in order.
+    pub about: Vec<(usize, PortId)>,
+}
+
+impl Narrator for Story {
+    fn say_if(&mut self, sentence: impl FnOnce() -> Option<String>) {
+        self.steps.extend(sentence());
+    }
+
+    fn say_of(&mut self, port: PortId, sentence: impl FnOnce() -> Option<String>) {
+        let step = self.steps.len();
+        self.say_if(sentence);
+        if self.steps.len() > step {
+            self.about.push((step, port));
+        }
+    }
 }
 
 /// Hears nothing.

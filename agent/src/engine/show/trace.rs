@@ -8,12 +8,13 @@ use datapath::port::VportNo;
 use vlan::fdb::reflect::{Echo, Evidence};
 use vlan::fdb::{ECHO, Learned};
 use vlan::frame::Header;
+use vlan::model::id::PortId;
 use vlan::model::port::Port;
 use vlan::model::topology::Topology;
 use vlan::policy;
 use vlan::time::{Instant, span};
 use vlan::trace::reason::sentence;
-use vlan::trace::{Narrator, ending};
+use vlan::trace::{Narrator, Story, ending};
 use vlan::verdict::{Decision, DropReason, Egress, Meter, Output, Verdict};
 
 use crate::budget::UNTAGGED;
@@ -38,24 +39,25 @@ impl Engine {
                 return Ok(Traced::malformed(format!("{error}: dropped ({reason}): {why}")));
             }
         };
-        let (mut verdict, mut story) = (Verdict::default(), Story::default());
+        let (mut verdict, mut story) = (Verdict::default(), Beginning::default());
         self.foresee(now, Incoming { port: port.id, header: &header, frame }, &mut verdict, &mut story);
         story.go_on_after(&verdict);
+        let mut story = story.told;
         let steps = &mut story.steps;
         let lost = self.leave(port, frame, &header, &mut verdict, steps);
         self.meet_limits(now, &verdict, steps);
         let over = self.meet_budget(now, port, &header, &verdict, steps);
         let topology = Some(Arc::clone(self.switch.topology()));
-        Ok(Traced { topology, verdict, steps: story.steps, lost: over.or(lost) })
+        Ok(Traced { topology, verdict, story, lost: over.or(lost) })
     }
 
     /// Has the frame forwarded. Where it may be our own, come back, the daemon would ask the flows that may have sent it; here what they
     /// were last known to have done has to do.
-    fn foresee(&self, now: Instant, incoming: Incoming<'_>, verdict: &mut Verdict, story: &mut Story) {
+    fn foresee(&self, now: Instant, incoming: Incoming<'_>, verdict: &mut Verdict, story: &mut Beginning) {
         let Incoming { port, header, .. } = incoming;
         let learned = self.switch.peek(now, (port, Evidence::FlowsUnasked), header, verdict, story);
         let Some(Learned::Undecided { echo, .. }) = learned else { return };
-        *story = Story::default();
+        *story = Beginning::default();
         let Some(echo) = echo else {
             // Whether it is the very frame that went out of a port its bytes tell.
             let evidence = self.evidence(now, incoming, verdict);
@@ -70,7 +72,7 @@ impl Engine {
         self.switch.peek(now, (port, Evidence::Complete), header, verdict, story);
         if was_sent.is_some() {
             let span = span(ECHO);
-            story.steps.push(format!(
+            story.told.steps.push(format!(
                 "before, the flows that can have sent it are asked whether they did within the last {span}: as last read they did not"
             ));
         }
@@ -228,20 +230,21 @@ pub struct Traced {
     /// `None` if the frame could not be read.
     topology: Option<Arc<Topology>>,
     verdict: Verdict,
-    steps: Vec<String>,
+    story: Story,
     /// Why it does not leave after all.
     lost: Option<Loss>,
 }
 
 impl Traced {
     fn malformed(step: String) -> Traced {
-        Traced { topology: None, verdict: Verdict::default(), steps: vec![step], lost: None }
+        let story = Story { steps: vec![step], about: Vec::new() };
+        Traced { topology: None, verdict: Verdict::default(), story, lost: None }
     }
 
     /// As an operator sees it, with the bytes of each copy of `frame`.
     pub fn view(self, frame: &[u8]) -> TraceView {
-        let Some(topology) = self.topology else { return TraceView::malformed(self.steps.concat()) };
-        let mut view = TraceView::of(&topology, frame, &self.verdict, self.steps);
+        let Some(topology) = self.topology else { return TraceView::malformed(self.story.steps.concat()) };
+        let mut view = TraceView::of(&topology, frame, &self.verdict, self.story);
         if let Some(loss) = self.lost {
             view.drop_after_all(loss.name());
         }
@@ -251,26 +254,38 @@ impl Traced {
 
 /// Hears the first sentences of a long story.
 #[derive(Debug, Default)]
-struct Story {
-    steps: Vec<String>,
+struct Beginning {
+    told: Story,
     left_out: usize,
 }
 
-impl Story {
+impl Beginning {
     /// Says how many sentences were not heard, and how it ended.
     fn go_on_after(&mut self, verdict: &Verdict) {
         if self.left_out > 0 {
-            self.steps.push(format!("({} sentences more, of other ports of the segment)", self.left_out));
-            self.steps.push(ending(verdict, verdict.decision));
+            let left_out = format!("({} sentences more, of other ports of the segment)", self.left_out);
+            self.told.steps.extend([left_out, ending(verdict, verdict.decision)]);
         }
+    }
+
+    /// Whether one sentence more is heard.
+    fn has_room(&mut self) -> bool {
+        let has_room = self.told.steps.len() < MOST_SENTENCES;
+        self.left_out += usize::from(!has_room);
+        has_room
     }
 }
 
-impl Narrator for Story {
+impl Narrator for Beginning {
     fn say_if(&mut self, sentence: impl FnOnce() -> Option<String>) {
-        match self.steps.len() < MOST_SENTENCES {
-            true => self.steps.extend(sentence()),
-            false => self.left_out += 1,
+        if self.has_room() {
+            self.told.say_if(sentence);
+        }
+    }
+
+    fn say_of(&mut self, port: PortId, sentence: impl FnOnce() -> Option<String>) {
+        if self.has_room() {
+            self.told.say_of(port, sentence);
         }
     }
 }

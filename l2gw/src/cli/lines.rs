@@ -1,0 +1,51 @@
+//! Where a file declares the ports that a traced frame meets.
+
+use std::collections::HashMap;
+
+use agent::admin::Published;
+use agent::tree::Tree;
+use agent::view::TraceView;
+use vlan::model::mistake::{Place, Table};
+
+use crate::config::{self, Config};
+
+/// The line of each port and trunk of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    file: String,
+    of_ports: HashMap<String, usize>,
+}
+
+impl Lines {
+    /// Of a file.
+    pub(crate) fn of(config: &Config) -> Lines {
+        let line = |table, index| Some(config.places.position(&Place { table, index, key: "" })?.line);
+        let trunks = config.description.trunks.iter().enumerate().map(|port| (Table::Trunks, port));
+        let ports = config.description.ports.iter().enumerate().map(|port| (Table::Ports, port));
+        let of_ports = trunks
+            .chain(ports)
+            .filter_map(|(table, (index, port))| Some((port.name.clone(), line(table, index)?)))
+            .collect();
+        Lines { file: config.file.clone(), of_ports }
+    }
+
+    /// Of the file that a revision was published from; none where its text was not kept, or says something else.
+    pub(crate) fn of_revision(published: &Published) -> Lines {
+        read(published).as_ref().map(Lines::of).unwrap_or_default()
+    }
+
+    /// Adds them to the steps of a story.
+    pub(crate) fn add_to(&self, story: &mut TraceView) {
+        for about in &mut story.about {
+            let line = self.of_ports.get(&about.port);
+            about.declared_at = line.map(|line| format!("{}:{line}", self.file));
+        }
+    }
+}
+
+/// The file that a revision was published from, if its text declares what the revision does: whoever published it may have sent any.
+pub(crate) fn read(published: &Published) -> Option<Config> {
+    let text = published.text.as_ref()?;
+    let config = config::parse(&text.file, &text.text).ok()?;
+    (Tree::from(&config.description).digest() == published.topology.digest()).then_some(config)
+}
