@@ -249,7 +249,10 @@ impl Story {
         known.retain(|_, known| !is_lost(known.location, known.kind));
         for known in known.values_mut() {
             known.location = swapped(known.location);
-            known.stays.retain(|stay| !is_lost(stay.0, stay.1));
+            // All stays at one place are kept as one, of the kind of the last.
+            let stays = known.stays.clone();
+            let last_at = |at: Location| stays.iter().rfind(|stay| stay.0 == at);
+            known.stays.retain(|stay| last_at(stay.0).is_none_or(|last| !is_lost(last.0, last.1)));
             known.stays.iter_mut().for_each(|stay| stay.0 = swapped(stay.0));
         }
         let lost = self.fdb.remap(|segment, location| Some((segment, swapped(location))));
