@@ -98,7 +98,6 @@ impl Engine {
         }
         if !actions.is_empty() && !is_too_long {
             self.note_flown(now, port, &frame, &verdict);
-            let frame = padded(frame, &actions);
             let frame = Execute { vport: Some(vport), frame, actions };
             self.changes.frames.push(Sending { port: self.key_of(port), frame });
         }
@@ -325,45 +324,12 @@ pub(super) fn kernel_mask(consulted: Consulted) -> Consulted {
     mask
 }
 
-/// A frame of which a pop leaves less than an Ethernet frame has to have (802.3 3.2.8, 60 bytes without FCS) gets zeros behind.
-fn padded(mut frame: Vec<u8>, actions: &[Action]) -> Vec<u8> {
-    let pops = deepest_pop(actions);
-    let least = MIN_FRAME + pops * vlan::tag::Tag::LEN;
-    if pops > 0 && frame.len() < least {
-        frame.resize(least, 0);
-    }
-    frame
-}
-
-fn deepest_pop(actions: &[Action]) -> usize {
-    let own = actions.iter().filter(|action| matches!(action, Action::PopTag)).count();
-    let inside = actions.iter().map(|action| match action {
-        Action::Clone(steps) => deepest_pop(steps),
-        _ => 0,
-    });
-    inside.max().unwrap_or(0).max(own)
-}
-
-/// Shortest Ethernet frame without FCS, bytes.
-const MIN_FRAME: usize = 60;
 /// The kind of telling that our own frame came back.
 const REFLECTED: &str = "reflected";
 
 #[cfg(test)]
 mod tests {
-    use datapath::port::VportNo;
-
     use super::*;
-
-    #[test]
-    fn a_short_frame_is_padded_for_its_deepest_pop() {
-        let out = Action::Output(VportNo(1));
-        let twice = [Action::Clone(vec![Action::PopTag, Action::PopTag, out.clone()]), out.clone()];
-        assert_eq!(padded(vec![1; 60], &twice).len(), 68);
-        assert_eq!(padded(vec![1; 60], &twice)[60..], [0; 8]);
-        assert_eq!(padded(vec![1; 60], &[out]).len(), 60, "nothing is popped");
-        assert_eq!(padded(vec![1; 90], &twice).len(), 90);
-    }
 
     #[test]
     fn the_kernel_always_tells_tags_apart() {
