@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::designation::Designation;
 use crate::fdb::reflect::{Echo, Evidence};
 use crate::fdb::refusal::Refused;
+use crate::fdb::saved::Saved;
 use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
 use crate::forward::{Arrival, Plane, PortState};
 use crate::frame::Header;
@@ -191,6 +192,23 @@ impl Switch {
     /// How addresses at a location are learned; `port` is the port that one was seen at.
     pub fn learn_policy(&self, location: Location, port: PortId) -> LearnPolicy {
         learn_policy(&self.topology, location, port)
+    }
+
+    /// Learns saved addresses again, those heard last first, by how addresses are learned where each is, and returns how many.
+    pub fn restore(&mut self, now: Instant, saved: impl IntoIterator<Item = Saved>) -> usize {
+        let Switch { topology, fdb, .. } = self;
+        let mut of_group: FxHashMap<FabricId, &Port> = FxHashMap::default();
+        for (fabric, port) in topology.ports().iter().filter_map(|port| Some((port.group?, port))) {
+            of_group.entry(fabric).or_insert(port);
+        }
+        fdb.restore(now, saved, |saved| {
+            let port = match saved.location {
+                Location::Port { port, .. } => topology.port(port),
+                Location::Fabric { fabric, .. } => of_group.get(&fabric).copied()?,
+                Location::Host(_) => return None,
+            };
+            Some(policy_at(saved.location, port))
+        })
     }
 
     /// Replaces the topology. Port states, designation and the addresses of ports that are still there are kept by name, as many as

@@ -63,7 +63,7 @@ impl Engine {
         let mut addresses: Vec<Saved> = flows.iter().filter_map(|flow| self.lesson_of(now, flow)).collect();
         let saved = std::mem::take(&mut self.heritage.saved);
         addresses.extend(saved.iter().filter_map(|one| self.located(one)));
-        let mut tally = Tally { addresses: self.restore(now, addresses), ..Tally::default() };
+        let mut tally = Tally { addresses: self.switch.restore(now, addresses), ..Tally::default() };
         for flow in flows {
             let id = flow.id;
             self.book.know_run_of(id);

@@ -93,24 +93,6 @@ impl Engine {
         let saved = Saved { segment, mac: saved.mac, location, idle, known: idle, mobility: saved.mobility };
         is_member.then_some(saved)
     }
-
-    /// Learns saved addresses again, those heard last first, and returns how many.
-    pub(super) fn restore(&mut self, now: Instant, addresses: Vec<Saved>) -> usize {
-        let topology = std::sync::Arc::clone(self.switch.topology());
-        let policies: Vec<_> = topology
-            .ports()
-            .iter()
-            .map(|port| self.switch.learn_policy(Location::Port { port: port.id, vid: None }, port.id))
-            .collect();
-        self.switch.fdb.restore(now, addresses, |saved| match saved.location {
-            Location::Port { port, .. } => policies.get(port.0 as usize).copied(),
-            Location::Fabric { fabric, .. } => {
-                let trunk = topology.ports().iter().find(|port| port.group == Some(fabric))?;
-                policies.get(trunk.id.0 as usize).copied()
-            }
-            Location::Host(_) => None,
-        })
-    }
 }
 
 /// A port that an address is behind, and the VLAN of its bridge; of a trunk group, any trunk.

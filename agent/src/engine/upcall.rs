@@ -23,7 +23,7 @@ use super::{Engine, Sending};
 use crate::budget::UNTAGGED;
 use crate::counters::{Flaw, Loss, PortKey};
 use crate::event::Event;
-use crate::lower::flows::lower_within;
+use crate::lower::flows::{is_cacheable, lower_within};
 
 impl Engine {
     pub(super) fn judge_upcalls(&mut self, now: Instant, upcalls: Vec<Upcall>) {
@@ -290,19 +290,6 @@ fn into_fabrics<'a>(topology: &'a Topology, verdict: &'a Verdict) -> impl Iterat
         Egress::Port(port) => topology.port(port).group,
         Egress::Tunnel { .. } => None,
     })
-}
-
-/// Whether the same is true of every frame of the class, until state that the verdict rests on changes. Not so where something
-/// happens with each frame, where time decides (a reflection), or where it hangs on how many addresses others have.
-fn is_cacheable(verdict: &Verdict, learned: Option<&Learned>) -> bool {
-    let by_moment = match learned {
-        Some(Learned::Refused(refused)) => {
-            matches!(refused, Refused::Reflected { .. } | Refused::AtLimitDrop)
-        }
-        Some(Learned::NotLearned(_)) => true,
-        _ => false,
-    };
-    verdict.effect.is_none() && !by_moment
 }
 
 /// Whether a frame may go round in the kernel without anybody seeing it: not one that is back, nor a flood of an address on the move.

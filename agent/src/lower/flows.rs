@@ -6,8 +6,10 @@
 use datapath::flow::{Action, MeterId};
 use datapath::port::VportNo;
 use smallvec::SmallVec;
+use vlan::fdb::Learned;
+use vlan::fdb::refusal::Refused;
 use vlan::model::id::PortId;
-use vlan::verdict::{Edit, Egress, Output};
+use vlan::verdict::{Edit, Egress, Output, Verdict};
 
 /// A way out that takes no longer frames than so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,19 @@ pub struct Limit {
     pub mtu: u32,
     /// The meter that counts those that are longer.
     pub meter: MeterId,
+}
+
+/// Whether the same is true of every frame of the class, until state that the verdict rests on changes. Not so where something
+/// happens with each frame, where time decides (a reflection), or where it hangs on how many addresses others have.
+pub fn is_cacheable(verdict: &Verdict, learned: Option<&Learned>) -> bool {
+    let by_moment = match learned {
+        Some(Learned::Refused(refused)) => {
+            matches!(refused, Refused::Reflected { .. } | Refused::AtLimitDrop)
+        }
+        Some(Learned::NotLearned(_)) => true,
+        _ => false,
+    };
+    verdict.effect.is_none() && !by_moment
 }
 
 /// The actions that send a frame out by `outputs`, within the rates of `meters`, in their order. A port without vport is left out,

@@ -11,13 +11,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use agent::lower::flows::lower;
+use agent::lower::flows::{is_cacheable, lower};
 use agent::lower::storm::{StormRates, rates};
 use datapath::flow::{Action, FlowChange, FlowId, FlowKey, MeterId, MeterRate};
 use datapath::port::VportNo;
 use datapath::{Capabilities, Datapath, Execute, FlowTable, Upcall};
 use vlan::fdb::Learned;
-use vlan::fdb::refusal::Refused;
 use vlan::frame::MAX_TAGS;
 use vlan::model::id::{FabricId, PortId};
 use vlan::time::Instant;
@@ -338,16 +337,4 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
         let (name, _) = self.places.iter().find(is_it)?;
         topology.port_named(name).map(|port| port.id)
     }
-}
-
-/// Whether the same is true of every frame of the class until state changes that the verdict rests on.
-fn is_cacheable(verdict: &Verdict, learned: Option<&Learned>) -> bool {
-    let by_moment = match learned {
-        Some(Learned::Refused(refused)) => {
-            matches!(refused, Refused::Reflected { .. } | Refused::AtLimitDrop)
-        }
-        Some(Learned::NotLearned(_)) => true,
-        _ => false,
-    };
-    verdict.effect.is_none() && !by_moment
 }

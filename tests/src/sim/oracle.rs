@@ -6,7 +6,6 @@ use std::time::Duration;
 use vlan::fdb::saved::Saved;
 use vlan::frame::{Header, rewrite};
 use vlan::model::description::Description;
-use vlan::model::id::Location;
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::time::Instant;
@@ -125,21 +124,7 @@ impl Oracle {
         let saved: Vec<Saved> =
             save.map(|one| Saved { idle: to_ms(one.idle), known: to_ms(one.idle), ..one }).collect();
         self.host.restart();
-        let switch = &mut self.host.switch;
-        let topology = Arc::clone(switch.topology());
-        let ports = topology.ports();
-        let policies: Vec<_> = ports
-            .iter()
-            .map(|port| switch.learn_policy(Location::Port { port: port.id, vid: None }, port.id))
-            .collect();
-        switch.fdb.restore(now, saved, |one| match one.location {
-            Location::Port { port, .. } => policies.get(port.0 as usize).copied(),
-            Location::Fabric { fabric, .. } => {
-                let trunk = ports.iter().find(|port| port.group == Some(fabric))?;
-                policies.get(trunk.id.0 as usize).copied()
-            }
-            Location::Host(_) => None,
-        });
+        self.host.switch.restore(now, saved);
     }
 
     /// What becomes of a frame.
