@@ -89,6 +89,8 @@
 //!   that goes may outlive it for a while: they match nothing, or reach nobody there.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+// The same inputs give the same outputs, in the same order.
+#![warn(clippy::iter_over_hash_type)]
 
 pub mod admin;
 pub mod budget;

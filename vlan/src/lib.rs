@@ -75,6 +75,8 @@
 //! - Identifiers ([`model::id`]) are of one topology. From one to the next, names stay.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+// The same inputs give the same outputs, in the same order.
+#![warn(clippy::iter_over_hash_type)]
 
 pub mod addr;
 pub mod control;

@@ -30,6 +30,7 @@ impl Fdb {
     /// Forgets what is behind a host that is dead, but for declared addresses. Looks at every address.
     pub fn flush_host(&mut self, host: HostId) -> Vec<Gone> {
         let at = Location::Host(host);
+        #[expect(clippy::iter_over_hash_type, reason = "each is changed by itself")]
         for moved in self.moved.values_mut() {
             moved.stays.retain(|stay| stay.location != at);
         }

@@ -20,6 +20,7 @@ impl Fdb {
         mut to: impl FnMut(SegmentId, Location) -> Option<(SegmentId, Location)>,
     ) -> usize {
         let before = self.len();
+        #[expect(clippy::iter_over_hash_type, reason = "each is changed by itself")]
         for moved in self.moved.values_mut() {
             moved.stays.retain(|stay| !self.flushes.covers(stay));
         }

@@ -18,6 +18,7 @@ impl Fdb {
         self.sticky = Arc::new(ports);
         let Fdb { moved, sticky, .. } = self;
         // No address goes back by a freeze to where it would have to make room.
+        #[expect(clippy::iter_over_hash_type, reason = "each is changed by itself")]
         for moved in moved.values_mut() {
             moved.stays.retain(|stay| !is_of(sticky, stay.location));
         }
