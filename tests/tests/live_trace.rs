@@ -168,6 +168,24 @@ fn a_frame_that_a_flow_has_sent_lately_is_reflected_too() {
     assert_eq!(host.why("leaf1", &tagged(VM, BROADCAST)), "reflected");
 }
 
+/// A flow that is replaced in place counts on: what it counted while it led elsewhere never went into the fabric.
+#[test]
+fn what_a_flow_sent_elsewhere_before_does_not_come_back_from_a_fabric() {
+    for has_sent_since in [false, true] {
+        let mut host = Host::new();
+        host.told("vm8b", &bare(OTHER, BROADCAST));
+        host.told("vm8", &bare(VM, OTHER));
+        host.gateway.pass(Duration::from_millis(1_200));
+        assert_eq!(host.told("vm8", &bare(VM, OTHER)).outputs.len(), 1, "a flow carries it to vm8b");
+        host.gateway.set_carrier("vm8b", false);
+        if has_sent_since {
+            host.told("vm8", &bare(VM, OTHER));
+        }
+        let why = if has_sent_since { "reflected" } else { "forward" };
+        assert_eq!(host.why("leaf1", &tagged(VM, OTHER)), why, "has sent since: {has_sent_since}");
+    }
+}
+
 #[test]
 fn a_frame_that_is_too_long_for_its_way_out_is_told_with_both_lengths() {
     let mut host = Host::new();

@@ -161,7 +161,8 @@ impl Play {
         *self.accounts.entry(port.clone()).or_default() += u64::from(!self.down.contains(port));
         if !is_same(&got, &said.outputs) {
             return Err(format!(
-                "into {port} {}\nexpected {} {}\n     got {}\nmacs {:#?}\nflows {:#?}",
+                "trace: {}\ninto {port} {}\nexpected {} {}\n     got {}\nmacs {:#?}\nflows {:#?}",
+                told.as_ref().map_or("", |(_, story)| story),
                 hex(frame),
                 said.decision,
                 show(&said.outputs),

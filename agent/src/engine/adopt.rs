@@ -115,6 +115,7 @@ impl Engine {
             likeness: Likeness::default(),
             depends: SmallVec::new(),
             into_fabrics: SmallVec::new(),
+            turned_at: 0,
             stats: flow.stats,
             used: flow.stats.used.unwrap_or(now),
             unanswered: 0,

@@ -4,13 +4,13 @@ use std::vec::IntoIter;
 
 use datapath::flow::{FlowId, MeterId};
 use datapath::{Refusal, RefusalCause};
-use vlan::fdb::reflect::Echo;
 use vlan::time::Instant;
 use vlan::verdict::StormClass;
 
 use super::Engine;
 use super::doubt::Doubt;
 use super::meters::{Length, Metered, Scope};
+use super::turn::Turn;
 use crate::counters::{Loss, PortKey};
 use crate::event::Event;
 use crate::input::Answer;
@@ -31,7 +31,7 @@ pub(super) enum Asked {
     /// Set and remove meters.
     Meters(Vec<MeterId>),
     /// Read when flows were last used that go elsewhere from then on, and what may come back of what they sent.
-    Diverted(Vec<(FlowId, Echo)>),
+    Diverted(Vec<(FlowId, Turn)>),
     /// Read when flows were last used, for frames that wait for it.
     Uses(Vec<Doubt>),
 }

@@ -84,6 +84,8 @@ pub(super) struct Record {
     pub(super) depends: SmallVec<[Dependency; 6]>,
     /// Fabrics that its frames reach: their source may come back from there.
     pub(super) into_fabrics: SmallVec<[FabricId; 1]>,
+    /// Packets that it had counted when it began to send into those fabrics: none of these can come back from there.
+    pub(super) turned_at: u64,
     /// Hits as last read.
     pub(super) stats: FlowStats,
     /// When it was put, or last hit as far as is known.

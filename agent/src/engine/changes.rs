@@ -2,11 +2,11 @@
 
 use datapath::flow::{Action, FlowChange, FlowId, FlowKey};
 use datapath::port::VportNo;
-use vlan::fdb::reflect::Echo;
 use vlan::verdict::Consulted;
 
 use super::answer::{Asked, FlowAsked};
 use super::doubt::Doubt;
+use super::turn::Turn;
 use super::{MeterChange, Sending};
 use crate::counters::PortKey;
 use crate::output::SavedPiece;
@@ -25,7 +25,7 @@ pub(super) struct Changes {
     /// Frames to be sent.
     pub(super) frames: Vec<Sending>,
     /// Flows that go elsewhere from now on, with what may come back of what they sent.
-    pub(super) diverted: Vec<(FlowId, Echo)>,
+    pub(super) diverted: Vec<(FlowId, Turn)>,
     /// Frames that wait for what flows say.
     pub(super) doubts: Vec<Doubt>,
     /// Vports to be released.

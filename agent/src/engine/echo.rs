@@ -8,6 +8,9 @@
 //!     └── those that can are asked ── what they say is known from then on ── judged ──► one of the two
 //! ```
 //! Readings of all flows decide nothing here: half a second old, they would say of a frame that has just been sent that it never was.
+//!
+//! A flow that is replaced in place keeps its counts, though it sends elsewhere from then on. So it is asked once more, right before: what
+//! it sent until then may come back as it may no longer later, and what it sends from then on is what it counts beyond.
 
 use datapath::flow::{FlowId, FlowKey, FlowStats};
 use smallvec::SmallVec;
@@ -19,6 +22,7 @@ use super::Engine;
 use super::answer::Asked;
 use super::book::Record;
 use super::doubt::Doubt;
+use super::turn::{LastWords, Turn};
 use crate::counters::Loss;
 use crate::input::Answer;
 use crate::output::Output;
@@ -71,13 +75,19 @@ impl Engine {
     /// When a flow was last used. One that cannot be asked is taken to have been used when it was last known to be.
     fn last_use(&mut self, now: Instant, flow: FlowId, answer: Answer) -> Option<Instant> {
         match answer {
-            Answer::Counted(stats) => stats.used,
+            Answer::Counted(stats) => self.used_since_it_turned(flow, &stats),
             Answer::Refused(refusal) if !refusal.is_not_found() => {
                 self.note_refusal(now, "read-flow", &refusal, false);
                 self.book.get(flow).map(|record| record.used)
             }
             _ => None,
         }
+    }
+
+    /// When a flow was last used, if that was since it sends what it sends now.
+    fn used_since_it_turned(&self, flow: FlowId, stats: &FlowStats) -> Option<Instant> {
+        let turned_at = self.book.get(flow).map_or(0, |record| record.turned_at);
+        stats.used.filter(|_| stats.packets > turned_at)
     }
 
     fn note_use(&mut self, now: Instant, echo: Echo, used: Option<Instant>) {
@@ -87,25 +97,27 @@ impl Engine {
     }
 
     /// What a flow that is gone sent last may still come back.
-    pub(super) fn note_last_words(&mut self, now: Instant, echoes: &[Echo], stats: &FlowStats) {
-        for echo in echoes {
-            self.note_use(now, *echo, stats.used);
+    pub(super) fn note_last_words(&mut self, now: Instant, words: &LastWords, stats: &FlowStats) {
+        let used = stats.used.filter(|_| stats.packets > words.turned_at);
+        for echo in &words.echoes {
+            self.note_use(now, *echo, used);
         }
     }
 
-    /// A flow is about to go elsewhere than before: when it was last used until then is asked before that happens, for what it sent
-    /// within the last second may still come back.
+    /// A flow is about to go elsewhere than before: it is asked how often, and when last, it was used until then.
     pub(super) fn note_diverted(&mut self, before: SmallVec<[Echo; 1]>, after: &Record) {
         // Identifiers of another topology say nothing in this one.
         if self.heritage.in_force.is_some() {
             return;
         }
+        let gains = after.echoes().any(|new| !before.contains(&new));
         let lost = before.into_iter().filter(|echo| !after.echoes().any(|still| still == *echo));
-        self.changes.diverted.extend(lost.map(|echo| (after.id, echo)));
+        let turns = lost.map(Turn::Loses).chain(gains.then_some(Turn::Gains));
+        self.changes.diverted.extend(turns.map(|turn| (after.id, turn)));
     }
 
-    /// Asks when diverted flows were last used.
-    pub(super) fn ask_diverted(&mut self, diverted: Vec<(FlowId, Echo)>) {
+    /// Asks how often and when diverted flows were used.
+    pub(super) fn ask_diverted(&mut self, diverted: Vec<(FlowId, Turn)>) {
         self.diverting += diverted.len();
         for batch in diverted.chunks(ASKED_AT_ONCE * MOST_ASKED) {
             let flows = batch.iter().map(|(flow, _)| *flow).collect();
@@ -114,19 +126,24 @@ impl Engine {
         }
     }
 
-    /// Remembers when diverted flows were last used. One that cannot be asked is taken to have been used just now.
+    /// Remembers when diverted flows were last used, and how often. One that cannot be asked is taken to have been used just now.
     pub(super) fn note_diverted_uses(
         &mut self,
         now: Instant,
-        diverted: Vec<(FlowId, Echo)>,
+        diverted: Vec<(FlowId, Turn)>,
         answers: Vec<Answer>,
     ) {
         self.diverting -= diverted.len();
-        for ((_, echo), answer) in diverted.iter().zip(answers) {
-            match answer {
-                Answer::Counted(stats) => self.note_use(now, *echo, stats.used),
-                Answer::Refused(refusal) if refusal.is_not_found() => {}
-                _ => self.note_use(now, *echo, Some(now)),
+        for ((flow, turn), answer) in diverted.iter().zip(answers) {
+            match (turn, answer) {
+                (Turn::Loses(echo), Answer::Counted(stats)) => {
+                    let used = self.used_since_it_turned(*flow, &stats);
+                    self.note_use(now, *echo, used);
+                }
+                (Turn::Loses(_), Answer::Refused(refusal)) if refusal.is_not_found() => {}
+                (Turn::Loses(echo), _) => self.note_use(now, *echo, Some(now)),
+                (Turn::Gains, Answer::Counted(stats)) => self.book.note_turned(*flow, stats.packets),
+                (Turn::Gains, _) => {}
             }
         }
     }

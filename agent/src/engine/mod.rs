@@ -78,6 +78,7 @@ pub mod show;
 mod standing;
 mod statistics;
 mod time;
+mod turn;
 mod upcall;
 
 /// What an engine is told once.

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use datapath::flow::{FlowId, FlowStats, MeterId};
-use smallvec::SmallVec;
 use vlan::fdb::learn::Touched;
-use vlan::fdb::reflect::Echo;
 use vlan::time::Instant;
 use vlan::verdict::{Dependency, Seen};
 
 use super::Engine;
 use super::book::{Purpose, Record, heat};
+use super::turn::LastWords;
 use crate::counters::{Loss, PortKey};
 
 impl Engine {
@@ -60,9 +59,9 @@ impl Engine {
 
     /// The last frames of a flow that is gone.
     pub(super) fn count_withdrawn(&mut self, now: Instant, id: FlowId, stats: Option<FlowStats>) {
-        if let (Some(Withdrawn { counted, echoes }), Some(stats)) = (self.withdrawn.remove(&id), stats) {
+        if let (Some(Withdrawn { counted, last_words }), Some(stats)) = (self.withdrawn.remove(&id), stats) {
             self.count_flow(&counted, &stats);
-            self.note_last_words(now, &echoes, &stats);
+            self.note_last_words(now, &last_words, &stats);
         }
     }
 
@@ -131,13 +130,12 @@ impl Counted {
 #[derive(Debug)]
 pub(super) struct Withdrawn {
     counted: Counted,
-    /// What may come back of its last frames.
-    echoes: SmallVec<[Echo; 1]>,
+    last_words: LastWords,
 }
 
 impl Withdrawn {
     pub(super) fn of(record: &Record) -> Withdrawn {
-        Withdrawn { counted: Counted::of(record), echoes: record.echoes().collect() }
+        Withdrawn { counted: Counted::of(record), last_words: LastWords::of(record) }
     }
 }
 

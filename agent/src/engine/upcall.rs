@@ -209,14 +209,14 @@ impl Engine {
     ) {
         let mask = kernel_mask(verdict.consulted);
         let known = self.book.find_class(&key, &mask);
-        let (mut stats, mut before) = (FlowStats::default(), SmallVec::new());
+        let (mut stats, mut turned_at, mut before) = (FlowStats::default(), 0, SmallVec::new());
         if let Some(record) = known.and_then(|id| self.book.get(id)) {
             // It came up before the flow was there, as did others like it.
             if record.actions == actions {
                 return;
             }
             // The datapath replaces it in place and counts on.
-            (stats, before) = (record.stats, record.echoes().collect());
+            (stats, turned_at, before) = (record.stats, record.turned_at, record.echoes().collect());
         } else if self.book.len() >= self.settings.flow_limit {
             self.counts.refuse("put-flow", "flow-limit");
             return;
@@ -235,12 +235,15 @@ impl Engine {
             likeness: verdict.likeness,
             depends: verdict.depends.clone(),
             into_fabrics,
+            turned_at,
             stats,
             used: now,
             unanswered: 1,
             heat: 1,
         };
-        self.note_diverted(before, &record);
+        if known.is_some() {
+            self.note_diverted(before, &record);
+        }
         self.enter(record);
         let flow = Wanted { id, key, mask, actions: actions.to_vec() };
         self.changes.put_flow(flow, known.is_none());

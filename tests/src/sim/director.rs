@@ -149,7 +149,8 @@ impl Director {
     fn repeat(&mut self) -> Scene {
         let (port, mut frame) = self.rng.pick(&self.sent).clone();
         match self.rng.below(4) {
-            0 => *frame.last_mut().expect("a frame has bytes") ^= 1,
+            // Frames end with their number, and a case has fewer than 128.
+            0 => *frame.last_mut().expect("a frame has bytes") ^= 0x80,
             1 if frame[12..14] == [0x81, 0] => frame[14] ^= 0x20 << self.rng.below(3),
             2 => {
                 let least =

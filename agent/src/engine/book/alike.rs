@@ -24,6 +24,13 @@ impl Book {
         flows
     }
 
+    /// A flow begins to send into another fabric, after so many packets.
+    pub(in crate::engine) fn note_turned(&mut self, flow: FlowId, packets: u64) {
+        if let Some(record) = self.get_mut(flow) {
+            record.turned_at = packets;
+        }
+    }
+
     /// What a flow is found by that sends frames into fabrics.
     pub(super) fn hash_of(&self, record: &Record) -> Option<u64> {
         let source = record.source.filter(|_| !record.into_fabrics.is_empty())?;

@@ -31,6 +31,7 @@ fn record(book: &mut Book, last: u8, heat: u8, depends: &[Dependency]) -> Record
         likeness: Likeness::default(),
         depends: depends.iter().copied().collect(),
         into_fabrics: SmallVec::new(),
+        turned_at: 0,
         stats: FlowStats::default(),
         used: Instant::ZERO,
         unanswered: 0,

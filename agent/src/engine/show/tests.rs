@@ -80,6 +80,7 @@ fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
         likeness: Default::default(),
         depends: SmallVec::new(),
         into_fabrics: SmallVec::new(),
+        turned_at: 0,
         stats: FlowStats::default(),
         used: NOW,
         unanswered: 0,

@@ -82,7 +82,9 @@ impl Engine {
     fn was_sent(&self, now: Instant, echo: &Echo) -> Option<bool> {
         let flows = self.book.may_have_sent(echo);
         let is_lately = |used: Instant| now.since(used) <= ECHO;
-        let used = flows.iter().filter_map(|flow| self.book.get(*flow)?.stats.used);
+        let sent =
+            flows.iter().filter_map(|flow| self.book.get(*flow)).map(|flow| (flow.stats, flow.turned_at));
+        let used = sent.filter_map(|(stats, turned_at)| stats.used.filter(|_| stats.packets > turned_at));
         (!flows.is_empty()).then(|| used.into_iter().any(is_lately))
     }
 
