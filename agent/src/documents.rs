@@ -32,7 +32,7 @@ use crate::tree::{Tree, TreeMistake};
 use shard::{BridgeShard, HostShard, NumbersShard, Segment};
 use text::TextShard;
 
-pub use text::FileText;
+pub use text::{FileText, LONGEST_TEXT};
 
 /// A topology as it is stored.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -27,7 +27,6 @@ mod strict;
 mod taken;
 pub(crate) mod unread;
 
-pub use checked::LONGEST_TEXT;
 pub use error::DoorError;
 pub use file::{AtStart, FileMark, canonical};
 
@@ -165,9 +164,8 @@ impl Door {
             let stored = newest.as_ref().and_then(|newest| newest.stored.as_ref().ok());
             let is_same = |stored: &&Stored| stored.description == *topology.description();
             let said_same = stored.is_some_and(|stored| is_same(&stored));
-            let has_text = |stored: &Stored| match (&proposal.text, &stored.text) {
-                (None, _) => true,
-                (Some(proposed), there) => there.as_ref().is_some_and(|there| there.text == proposed.text),
+            let has_text = |stored: &Stored| {
+                proposal.text.as_ref().is_none_or(|text| text.is_kept(stored.text.as_ref()))
             };
             if said_same && stored.is_some_and(|stored| stored.numbers.is_some() && has_text(stored)) {
                 return Ok((Accepted { revision: there, is_new: false }, Before::Same));

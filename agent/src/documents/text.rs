@@ -5,6 +5,8 @@
 
 use nsdb::ShardId;
 use serde::{Deserialize, Serialize};
+use vlan::model::shown::is_shown;
+use vlan::model::value::quote;
 
 /// A file as it was when a revision was published from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,31 @@ pub struct FileText {
     pub file: String,
     /// Its text. What it says of stores is blank: that is of the host, and may be secret.
     pub text: String,
+}
+
+impl FileText {
+    /// Whether it may be kept: it is shown on terminals, and a store has it a hundred times.
+    ///
+    /// # Errors
+    /// Which of the two is wrong, and what is allowed.
+    pub fn check(&self) -> Result<(), String> {
+        let is_fit = |c: char| is_shown(c) || matches!(c, '\n' | '\r' | '\t');
+        if let Some(c) = self.file.chars().find(|c| !is_shown(*c)) {
+            return Err(format!("file: {} has {c:?}, allowed is printable text", quote(&self.file)));
+        }
+        if let Some(c) = self.text.chars().find(|c| !is_fit(*c)) {
+            return Err(format!("text: it has {c:?}, allowed is printable text in lines"));
+        }
+        match self.text.len() {
+            0..=LONGEST_TEXT => Ok(()),
+            length => Err(format!("text: it has {length} bytes, allowed are {LONGEST_TEXT}")),
+        }
+    }
+
+    /// Whether it is what is kept already, whatever the file is called.
+    pub fn is_kept(&self, kept: Option<&FileText>) -> bool {
+        kept.is_some_and(|kept| kept.text == self.text)
+    }
 }
 
 /// A piece as it is stored.
@@ -55,6 +82,8 @@ fn ends_piece(line: &str) -> bool {
     ShardId::of(line.as_bytes()).as_bytes()[0].is_multiple_of(LINES)
 }
 
+/// Bytes of a text: 100 000 lines.
+pub const LONGEST_TEXT: usize = 4 << 20;
 /// Bytes of a piece, unless its lines choose otherwise; at most twice as many.
 const LONGEST: usize = 32 << 10;
 const SHORTEST: usize = 2 << 10;

@@ -3,10 +3,8 @@
 use vlan::model::mistake::Mistake;
 use vlan::model::shown::is_shown;
 use vlan::model::topology::Topology;
-use vlan::model::value::quote;
 
 use super::{DoorError, Proposal};
-use crate::documents::FileText;
 use crate::tree::TreeMistake;
 
 /// A proposal that builds.
@@ -18,7 +16,7 @@ pub(super) struct Checked {
 /// Checks what can be checked of a proposal by itself.
 pub(super) fn build(proposal: Proposal) -> Result<Checked, DoorError> {
     if let Some(text) = &proposal.text {
-        check_text(text)?;
+        text.check().map_err(|why| DoorError::Wrong(vec![format!("text.{why}")]))?;
     }
     // It is shown on terminals.
     if let Some(character) = proposal.note.chars().find(|character| !is_shown(*character)) {
@@ -37,21 +35,6 @@ pub(super) fn build(proposal: Proposal) -> Result<Checked, DoorError> {
     }
 }
 
-/// Both are shown on terminals.
-fn check_text(FileText { file, text }: &FileText) -> Result<(), DoorError> {
-    let is_fit = |c: char| is_shown(c) || matches!(c, '\n' | '\r' | '\t');
-    let wrong = if let Some(c) = file.chars().find(|c| !is_shown(*c)) {
-        format!("text.file: {} has {c:?}, allowed is printable text", quote(file))
-    } else if let Some(c) = text.chars().find(|c| !is_fit(*c)) {
-        format!("text.text: it has {c:?}, allowed is printable text in lines")
-    } else if text.len() > LONGEST_TEXT {
-        format!("text.text: it has {} bytes, allowed are {LONGEST_TEXT}", text.len())
-    } else {
-        return Ok(());
-    };
-    Err(DoorError::Wrong(vec![wrong]))
-}
-
 /// The mistakes, not too many.
 fn wrong(mistakes: &[TreeMistake]) -> DoorError {
     let mut lines: Vec<String> = mistakes.iter().take(MOST_MISTAKES).map(ToString::to_string).collect();
@@ -61,7 +44,5 @@ fn wrong(mistakes: &[TreeMistake]) -> DoorError {
     DoorError::Wrong(lines)
 }
 
-/// Bytes of a file's text that are kept with a revision: 100 000 lines, and the store keeps a hundred revisions.
-pub const LONGEST_TEXT: usize = 4 << 20;
 /// Mistakes that are told.
 const MOST_MISTAKES: usize = 100;

@@ -22,7 +22,7 @@ use super::Engine;
 use super::answer::Asked;
 use super::book::Record;
 use super::doubt::Doubt;
-use super::turn::{LastWords, Turn};
+use super::turn::{LastWords, Turn, last_sent};
 use crate::counters::Loss;
 use crate::input::Answer;
 use crate::output::Output;
@@ -86,8 +86,7 @@ impl Engine {
 
     /// When a flow was last used, if that was since it sends what it sends now.
     fn used_since_it_turned(&self, flow: FlowId, stats: &FlowStats) -> Option<Instant> {
-        let turned_at = self.book.get(flow).map_or(0, |record| record.turned_at);
-        stats.used.filter(|_| stats.packets > turned_at)
+        last_sent(stats, self.book.get(flow).map_or(0, |record| record.turned_at))
     }
 
     fn note_use(&mut self, now: Instant, echo: Echo, used: Option<Instant>) {
@@ -98,7 +97,7 @@ impl Engine {
 
     /// What a flow that is gone sent last may still come back.
     pub(super) fn note_last_words(&mut self, now: Instant, words: &LastWords, stats: &FlowStats) {
-        let used = stats.used.filter(|_| stats.packets > words.turned_at);
+        let used = last_sent(stats, words.turned_at);
         for echo in &words.echoes {
             self.note_use(now, *echo, used);
         }

@@ -1,7 +1,9 @@
 //! What may come back of a flow's frames, when that becomes another or ends.
 
+use datapath::flow::FlowStats;
 use smallvec::SmallVec;
 use vlan::fdb::reflect::Echo;
+use vlan::time::Instant;
 
 use super::book::Record;
 
@@ -26,4 +28,9 @@ impl LastWords {
     pub(super) fn of(record: &Record) -> LastWords {
         LastWords { echoes: record.echoes().collect(), turned_at: record.turned_at }
     }
+}
+
+/// When a flow last sent what it sends since it had counted `turned_at` packets.
+pub(super) fn last_sent(stats: &FlowStats, turned_at: u64) -> Option<Instant> {
+    stats.used.filter(|_| stats.packets > turned_at)
 }

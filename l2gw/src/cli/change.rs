@@ -58,8 +58,7 @@ pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) ->
                     }
                     return Ok(BAD_CONFIGURATION);
                 }
-                let is_text_other =
-                    kept(&config).is_some_and(|kept| text.is_none_or(|text| text.text != kept.text));
+                let is_text_other = kept(&config).is_some_and(|kept| !kept.is_kept(text.as_ref()));
                 let difference = &Difference::new(&before, &Arc::new(config.topology));
                 print_plan(&Plan { revision, difference, is_text_other }, at.json, out)?;
                 Ok(DONE)

@@ -1,24 +1,20 @@
 //! The text of a file as it is kept with a revision.
 
 use agent::documents::FileText;
-use agent::door::LONGEST_TEXT;
-use vlan::model::shown::{is_shown, printable};
+use vlan::model::shown::printable;
 
 use super::Config;
 
 /// The text without what it says of stores, which is of the host, and may be secret: their tables are blank, and each line has its number.
 /// `None` where that cannot be told apart line by line, or the text is longer than is kept, or has what a terminal must not be shown.
 pub fn kept(config: &Config) -> Option<FileText> {
-    let is_fit = |c: char| is_shown(c) || matches!(c, '\n' | '\r' | '\t');
-    if config.text.len() > LONGEST_TEXT || !config.text.chars().all(is_fit) {
-        return None;
-    }
-    let text = without_stores(&config.text);
+    let kept = FileText { file: printable(&config.file), text: without_stores(&config.text) };
+    kept.check().ok()?;
     // A key `nsdb.servers` at the top, or a header inside a text of several lines: nothing is kept before what may be secret is.
     let mut all: toml::Table = config.text.parse().ok()?;
     STORES.iter().for_each(|store| drop(all.remove(*store)));
-    let left: toml::Table = text.parse().ok()?;
-    (left == all).then(|| FileText { file: printable(&config.file), text })
+    let left: toml::Table = kept.text.parse().ok()?;
+    (left == all).then_some(kept)
 }
 
 fn without_stores(text: &str) -> String {
@@ -54,6 +50,8 @@ const STORES: [&str; 2] = ["nsdb", "journal"];
 
 #[cfg(test)]
 mod tests {
+    use agent::documents::LONGEST_TEXT;
+
     use super::*;
     use crate::config::parse;
 

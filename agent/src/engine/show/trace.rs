@@ -22,6 +22,7 @@ use crate::counters::Loss;
 use crate::engine::Engine;
 use crate::engine::lengths::length_of_copy;
 use crate::engine::loops::Incoming;
+use crate::engine::turn::last_sent;
 use crate::engine::upcall::kernel_mask;
 use crate::view::TraceView;
 
@@ -82,9 +83,8 @@ impl Engine {
     fn was_sent(&self, now: Instant, echo: &Echo) -> Option<bool> {
         let flows = self.book.may_have_sent(echo);
         let is_lately = |used: Instant| now.since(used) <= ECHO;
-        let sent =
-            flows.iter().filter_map(|flow| self.book.get(*flow)).map(|flow| (flow.stats, flow.turned_at));
-        let used = sent.filter_map(|(stats, turned_at)| stats.used.filter(|_| stats.packets > turned_at));
+        let sent = flows.iter().filter_map(|flow| self.book.get(*flow));
+        let used = sent.filter_map(|flow| last_sent(&flow.stats, flow.turned_at));
         (!flows.is_empty()).then(|| used.into_iter().any(is_lately))
     }
 
