@@ -1,12 +1,12 @@
 //! Control frames on arrival: which of them end their story at the port, pass between trunks, or stay in a customer's outer VLAN
 //! (behaviour.md 6). What kind of frame it is and what each kind of port does with it is in [`policy`](mod@policy).
 
-use crate::forward::Plane;
 use crate::frame::Header;
 use crate::ingress::Admitted;
 use crate::model::port::{Mode, Port};
 use crate::model::segment::Member;
 use crate::model::topology::Located;
+use crate::plane::Plane;
 use crate::policy::{self, Class, Handling};
 use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Edit, Effect, Egress, Output, Verdict};

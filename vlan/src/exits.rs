@@ -3,10 +3,10 @@
 
 use crate::egress::Passage;
 use crate::filters::egress_filter;
-use crate::forward::{Arrival, Plane};
 use crate::model::id::{FabricId, HostId, Location};
 use crate::model::port::{Mode, Port};
 use crate::model::segment::Member;
+use crate::plane::{Arrival, Plane};
 use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Egress, Meter, Output, StormClass, Verdict};
 use crate::vid::Vid;

@@ -89,6 +89,7 @@ pub mod forward;
 pub mod frame;
 pub mod ingress;
 pub mod model;
+pub mod plane;
 pub mod policy;
 pub mod switch;
 pub mod tag;

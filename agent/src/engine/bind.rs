@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vlan::designation::Designation;
-use vlan::forward::PortState;
+use vlan::plane::PortState;
 use vlan::model::id::{FabricId, PortId};
 use vlan::time::Instant;
 use vlan::verdict::Dependency;

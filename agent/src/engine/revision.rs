@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use vlan::designation::TrunkGroups;
-use vlan::forward::PortState;
 use vlan::model::id::HostId;
 use vlan::model::topology::Topology;
+use vlan::plane::PortState;
 
 use super::{Engine, NO_HOST};
 use crate::event::Event;

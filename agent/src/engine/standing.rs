@@ -3,7 +3,7 @@
 use std::fmt;
 
 use datapath::port::VportNo;
-use vlan::forward::PortState;
+use vlan::plane::PortState;
 
 use super::claims::Claim;
 

@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use vlan::designation::Designation;
-use vlan::forward::PortState;
 use vlan::model::description::Description;
 use vlan::model::id::PortId;
 use vlan::model::topology::Topology;
+use vlan::plane::PortState;
 use vlan::switch::Switch;
 use vlan::time::Instant;
 use vlan::verdict::Effect;

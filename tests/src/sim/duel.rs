@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vlan::designation::Designation;
-use vlan::forward::PortState;
 use vlan::frame::{self, Header};
 use vlan::model::description::{BridgeKind, Description};
 use vlan::model::id::{HostId, PortId};
 use vlan::model::topology::Topology;
+use vlan::plane::PortState;
 use vlan::switch::Switch;
 use vlan::time::Instant;
 use vlan::trace::Silent;

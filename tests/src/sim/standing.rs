@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use vlan::designation::Designation;
 use vlan::fdb::entry::Gone;
-use vlan::forward::PortState;
 use vlan::model::description::Description;
 use vlan::model::id::{HostId, PortId};
 use vlan::model::topology::Topology;
+use vlan::plane::PortState;
 use vlan::switch::Switch;
 use vlan::time::Instant;
 use vlan::vid::Vid;

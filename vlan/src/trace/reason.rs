@@ -2,12 +2,12 @@
 
 use crate::designation::Carrier;
 use crate::fdb::refusal::Refused;
-use crate::forward::Plane;
 use crate::frame::Header;
 use crate::ingress;
 use crate::model::id::Location;
 use crate::model::port::{Mode, Port, Trunk};
 use crate::model::topology::Topology;
+use crate::plane::Plane;
 use crate::time::{Instant, span};
 use crate::verdict::{Consulted, DropReason};
 use crate::vid::{Vid, VidSet};

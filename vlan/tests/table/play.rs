@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use vlan::designation::Designation;
 use vlan::fdb::{Learned, Slot};
-use vlan::forward::PortState;
 use vlan::frame::{Header, rewrite};
 use vlan::model::id::{HostId, Location, PortId};
 use vlan::model::topology::Topology;
+use vlan::plane::PortState;
 use vlan::switch::Switch;
 use vlan::time::Instant;
 use vlan::verdict::{Decision, Effect, Egress, Meter, Output, StormClass, Verdict};

@@ -10,11 +10,11 @@ use datapath::tables::{
 };
 use vlan::control::Control;
 use vlan::fdb::{LearnPolicy, Slot};
-use vlan::forward::Plane;
 use vlan::frame::Header;
 use vlan::model::id::{BridgeId, FabricId, Location, PortId, SegmentId};
 use vlan::model::port::Port;
 use vlan::model::segment::{Domain, Member, Segment};
+use vlan::plane::Plane;
 use vlan::policy::Class;
 use vlan::switch::learn_policy;
 use vlan::verdict::{DropReason, StormClass};

@@ -32,9 +32,9 @@ use datapath::port::VportNo;
 use datapath::tables::{Address, EntryKey, Generation, TableChange, Tables};
 use vlan::addr::MacAddr;
 use vlan::fdb::Fdb;
-use vlan::forward::Plane;
 use vlan::model::id::{PortId, SegmentId};
 use vlan::model::topology::Topology;
+use vlan::plane::Plane;
 use vlan::switch::Switch;
 use vlan::time::Instant;
 

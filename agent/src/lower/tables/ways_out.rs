@@ -1,6 +1,6 @@
 //! The ways out of a segment, for all frames that came in by one way: by which members, with which change of tags.
 //!
-//! Which members may be used and how tags change is decided by [`vlan::forward::Plane`] and [`vlan::egress::Departure`]; this only
+//! Which members may be used and how tags change is decided by [`vlan::plane::Plane`] and [`vlan::egress::Departure`]; this only
 //! puts their answers into the tables' words.
 
 use datapath::port::VportNo;
@@ -10,12 +10,12 @@ use datapath::tables::{
 use vlan::egress::{self, Departure, Passage};
 use vlan::exits::{is_telling, unreachable_at};
 use vlan::filters::egress_filter;
-use vlan::forward::Plane;
 use vlan::frame::Header;
 use vlan::ingress::Priority;
 use vlan::model::id::{Location, PortId};
 use vlan::model::port::Port;
 use vlan::model::segment::Member;
+use vlan::plane::Plane;
 use vlan::verdict::DropReason;
 
 use super::ways_in::Entered;
