@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Fdb;
 use super::entry::Gone;
-use super::table::Place;
+use super::place::Place;
 use crate::addr::MacAddr;
 use crate::model::id::{Location, SegmentId};
 use crate::time::Instant;

@@ -16,8 +16,7 @@ use rustc_hash::FxHashMap;
 
 use super::entry::{Gone, Kind};
 use super::key::Key;
-use super::learn::slot_for;
-use super::table::Place;
+use super::place::Place;
 use super::{ECHO, Fdb, Learn, Learned, Slot};
 use crate::addr::MacAddr;
 use crate::model::id::{Location, SegmentId};
@@ -150,7 +149,7 @@ impl Arrival {
         Arrival {
             location: learn.location,
             kind: Kind::Dynamic,
-            slot: Some(slot_for(learn.location, &learn.policy)),
+            slot: Some(learn.policy.slot_at(learn.location)),
             ageing: learn.policy.ageing,
         }
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Place, Table};
 use crate::addr::MacAddr;
 use crate::model::id::{Location, SegmentId};
 use crate::time::Instant;
@@ -55,9 +54,4 @@ pub struct Gone {
     pub mac: MacAddr,
     /// Where it was.
     pub location: Location,
-}
-
-/// Whether `place` was last heard before `other`.
-pub(super) fn is_older(table: &Table, place: Place, other: Place) -> bool {
-    table[place].used < table[other].used
 }

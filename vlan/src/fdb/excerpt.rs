@@ -8,9 +8,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::key::Key;
-use super::learn::slot_for;
+use super::place::Place;
 use super::reflect::echo_of;
-use super::table::{NO_QUEUE, Place};
+use super::table::NO_QUEUE;
 use super::{Fdb, Learn, Slot};
 use crate::addr::MacAddr;
 use crate::time::Instant;
@@ -40,7 +40,7 @@ impl Fdb {
 
     /// The slots that an address may come into, or leave.
     fn slots_of(&self, learn: &Learn, source: Option<Place>) -> Vec<Slot> {
-        let mut slots = vec![slot_for(learn.location, &learn.policy)];
+        let mut slots = vec![learn.policy.slot_at(learn.location)];
         slots.extend(source.and_then(|place| self.slot_of(place)));
         let moved = source.and_then(|place| self.moved_of(place));
         slots.extend(moved.iter().flat_map(|moved| &moved.stays).filter_map(|stay| stay.slot));

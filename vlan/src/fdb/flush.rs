@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Gone, Kind};
 use super::key::Key;
-use super::table::Place;
+use super::place::Place;
 use super::{Fdb, Slot};
 use crate::addr::MacAddr;
 use crate::model::id::{FabricId, HostId, Location, PortId, SegmentId};

@@ -4,7 +4,7 @@
 //! slot holds half of the hash, from which its home follows, so that neither growing nor closing a gap reads nodes. The
 //! hash is secret (see `key`), so nobody can fill one neighbourhood.
 
-use super::table::Place;
+use super::place::Place;
 
 /// Places by hash.
 #[derive(Debug, Clone)]

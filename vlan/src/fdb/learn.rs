@@ -3,9 +3,10 @@
 use super::damping::{Arrival, Freeze};
 use super::entry::{Gone, Kind};
 use super::key::Key;
+use super::place::Place;
 use super::reflect::{self, Evidence};
 use super::refusal::{NotLearned, Refused};
-use super::table::{Node, Place};
+use super::table::Node;
 use super::{Fdb, Learn, LearnPolicy, Learned, Slot};
 use crate::addr::MacAddr;
 use crate::model::description::OnLimit;
@@ -109,7 +110,7 @@ impl Fdb {
     }
 
     fn learn_new(&mut self, now: Instant, learn: &Learn) -> Learned {
-        let slot = slot_for(learn.location, &learn.policy);
+        let slot = learn.policy.slot_at(learn.location);
         match self.make_room(now, slot, &learn.policy) {
             Err(Full) => self.not_learned(learn.policy.on_limit, None),
             Ok(evicted) => {
@@ -149,7 +150,7 @@ impl Fdb {
             self.count_move(place);
         }
         self.settle(now, place, &arrival);
-        self.queues.set_limit(slot_for(learn.location, &learn.policy), learn.policy.limit);
+        self.queues.set_limit(learn.policy.slot_at(learn.location), learn.policy.limit);
         Learned::New { evicted }
     }
 
@@ -185,7 +186,7 @@ impl Fdb {
             Err(Full) => self.not_learned(learn.policy.on_limit, Some(place)),
             Ok(evicted) => {
                 let from = self.relocate(now, place, &arrival);
-                self.queues.set_limit(slot_for(learn.location, &learn.policy), learn.policy.limit);
+                self.queues.set_limit(learn.policy.slot_at(learn.location), learn.policy.limit);
                 Learned::Moved { from, evicted }
             }
         }
@@ -202,7 +203,7 @@ impl Fdb {
             self.count_move(place);
         }
         self.settle(now, place, arrival);
-        self.queues.set_limit(slot_for(learn.location, &learn.policy), learn.policy.limit);
+        self.queues.set_limit(learn.policy.slot_at(learn.location), learn.policy.limit);
         Learned::Moved { from, evicted }
     }
 
@@ -313,11 +314,6 @@ pub enum Touched {
 
 /// A slot has no room and gives none up.
 struct Full;
-
-/// The slot that a dynamic address counts in.
-pub(super) fn slot_for(location: Location, policy: &LearnPolicy) -> Slot {
-    Slot::of(location).unwrap_or(policy.limited_by)
-}
 
 /// Why an address is no station's.
 pub(super) fn not_a_station(mac: MacAddr) -> Option<NotLearned> {

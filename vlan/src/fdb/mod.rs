@@ -32,11 +32,12 @@ use counters::Counters;
 use damping::{Flushes, Moved};
 use entry::{Entry, Gone};
 use key::{Key, Seed};
+use place::Place;
 use queue::{Queues, is_past};
 use reflect::{Echo, Evidence, Likeness, Sent};
 use refusal::{NotLearned, Refused};
 use shared::Shared;
-use table::{Place, Table};
+use table::Table;
 
 pub mod age;
 pub mod counters;
@@ -49,6 +50,7 @@ mod index;
 pub mod key;
 pub mod learn;
 mod page;
+mod place;
 mod queue;
 #[cfg(test)]
 mod reference;
@@ -263,6 +265,13 @@ pub struct LearnPolicy {
     /// The slot of an address behind another host: the port that tunnels to it. For any other location [`Slot::of`] it
     /// decides, and this has no effect.
     pub limited_by: Slot,
+}
+
+impl LearnPolicy {
+    /// The slot that a dynamic address at a location counts in.
+    fn slot_at(&self, location: Location) -> Slot {
+        Slot::of(location).unwrap_or(self.limited_by)
+    }
 }
 
 /// A source address seen.

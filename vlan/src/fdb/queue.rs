@@ -17,8 +17,8 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::Slot;
-use super::entry::is_older;
-use super::table::{NO_QUEUE, Node, Place, Table};
+use super::place::Place;
+use super::table::{NO_QUEUE, Node, Table};
 use crate::time::Instant;
 
 /// All queues, by slot and by when they are due.
@@ -266,6 +266,11 @@ impl Queues {
 /// Whether an address last heard at `used` is past an ageing time; zero is never.
 pub(super) fn is_past(now: Instant, used: Instant, ageing: Duration) -> bool {
     !ageing.is_zero() && now >= used + ageing
+}
+
+/// Whether `place` was last heard before `other`.
+fn is_older(table: &Table, place: Place, other: Place) -> bool {
+    table[place].used < table[other].used
 }
 
 /// What is counted of a slot.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::damping::{Freeze, Moved};
 use super::entry::Kind;
 use super::key::Key;
+use super::place::Place;
 use super::reflect::Echo;
-use super::table::{Node, Place};
+use super::table::Node;
 use super::{Fdb, Slot};
 use crate::model::id::{FabricId, Location, SegmentId};
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Kind};
 use super::key::Key;
-use super::learn::{not_a_station, slot_for};
+use super::learn::not_a_station;
 use super::table::Node;
 use super::{Fdb, LearnPolicy};
 use crate::addr::MacAddr;
@@ -62,7 +62,7 @@ impl Fdb {
     }
 
     fn restore_one(&mut self, now: Instant, saved: &Saved, policy: &LearnPolicy) -> bool {
-        let (key, slot) = (Key::new(saved.segment, saved.mac), slot_for(saved.location, policy));
+        let (key, slot) = (Key::new(saved.segment, saved.mac), policy.slot_at(saved.location));
         let is_past = !policy.ageing.is_zero() && saved.idle >= policy.ageing;
         let is_wanted = not_a_station(saved.mac).is_none() && self.table.find(key).is_none();
         if is_past || !is_wanted || self.count(slot) >= policy.limit {

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::key::Key;
-use super::table::Place;
+use super::place::Place;
 use super::{Fdb, Gone};
 use crate::addr::MacAddr;
 use crate::model::id::{Location, SegmentId};

@@ -8,6 +8,7 @@ use std::ops;
 use super::entry::{Gone, Kind};
 use super::index::Index;
 use super::key::{Key, Seed};
+use super::place::Place;
 use crate::model::id::Location;
 use crate::time::Instant;
 
@@ -136,15 +137,6 @@ impl Node {
             is_vacant: false,
         }
     }
-}
-
-/// The index of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place(pub(super) u32);
-
-impl Place {
-    /// No node.
-    pub(super) const NONE: Place = Place(u32::MAX);
 }
 
 /// The queue of a node that is in none.
