@@ -33,7 +33,7 @@ impl Fdb {
 
     /// When [`Fdb::age`] may have something to do; `None` if never, as things are.
     pub fn next_due(&self) -> Option<Instant> {
-        let thaws = self.frozen.first().map(|(until, _)| *until);
+        let thaws = self.queues.next_thaw().map(|(until, _)| until);
         [thaws, self.queues.next_due()].into_iter().flatten().min()
     }
 
@@ -44,18 +44,12 @@ impl Fdb {
         for place in places {
             let node = &self.table[place];
             let Some(ageing) = of(node.key.segment(), node.location) else { continue };
-            let queue = self.queues.of(node).map(|queue| (queue.slot, queue.ageing));
-            if let Some((slot, _)) = queue.filter(|(_, old)| *old != ageing) {
-                self.queues.unlink(&mut self.table, place);
-                self.queues.link(&mut self.table, place, slot, ageing);
-            } else if let Some(freeze) = self.moved.get_mut(&place).and_then(|moved| moved.freeze.as_mut()) {
-                freeze.ageing = ageing;
-            }
+            self.queues.set_ageing(&mut self.table, place, ageing);
         }
     }
 
     fn thaw_next(&mut self, now: Instant, aged: &mut Aged) -> bool {
-        let Some((until, place)) = self.frozen.first().copied() else { return false };
+        let Some((until, place)) = self.queues.next_thaw() else { return false };
         if now < until {
             return false;
         }

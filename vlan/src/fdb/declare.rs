@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::damping::Arrival;
+use super::arrival::Arrival;
 use super::entry::{Gone, Kind};
 use super::key::Key;
 use super::learn::not_a_station;
@@ -56,11 +56,8 @@ impl Fdb {
         if (kind, from) == (Kind::Declared, location) {
             return Declared::Unchanged;
         }
-        self.detach(place);
-        if let Some(moved) = self.moved.get_mut(&place) {
-            moved.stays.clear();
-            moved.counted.clear();
-        }
+        self.queues.dismiss(&mut self.table, place);
+        self.moves.settle(place);
         let node = &mut self.table[place];
         (node.location, node.kind) = (location, Kind::Declared);
         if from != location {
@@ -108,12 +105,12 @@ impl Fdb {
         }
         let Some(place) = self.table.find(key) else {
             let place = self.enter(Node::new(key, arrival.location, Kind::Remote, now), None, Duration::ZERO);
-            self.adopt_mobility(place, claim.mobility);
+            self.moves.adopt_mobility(place, claim.mobility);
             return Learned::New { evicted: None };
         };
         if !self.is_live(now, place) {
             self.settle(now, place, &arrival);
-            self.adopt_mobility(place, claim.mobility);
+            self.moves.adopt_mobility(place, claim.mobility);
             return Learned::New { evicted: None };
         }
         self.contest(now, place, claim, &arrival)
@@ -125,14 +122,14 @@ impl Fdb {
             if kind == Kind::Dynamic {
                 self.settle(now, place, arrival);
             }
-            self.adopt_mobility(place, claim.mobility);
+            self.moves.adopt_mobility(place, claim.mobility);
             return Learned::Refreshed;
         }
         if let Some(refused) = self.fixed(now, place).or_else(|| self.sticks_apart(at, arrival.location)) {
             return Learned::Refused(refused);
         }
         let holder = if let Location::Host(host) = at { host } else { claim.own };
-        let known = self.moved_of(place).map_or(0, |moved| moved.mobility);
+        let known = self.moves.mobility(place);
         let wins = claim.mobility > known || (claim.mobility == known && claim.host < holder);
         if !wins {
             return Learned::Refused(Refused::Stale { at });
@@ -140,18 +137,11 @@ impl Fdb {
         let is_shared = self.shared.places(self.table[place].key).is_some();
         if !is_shared && self.is_one_too_many(now, place, arrival) {
             let learned = self.freeze(now, place, arrival.location);
-            self.adopt_mobility(place, claim.mobility);
+            self.moves.adopt_mobility(place, claim.mobility);
             return learned;
         }
         let from = self.relocate(now, place, arrival);
-        self.moved_mut(place).mobility = claim.mobility;
+        self.moves.of_mut(place).mobility = claim.mobility;
         Learned::Moved { from, evicted: None }
-    }
-
-    /// Never counts back: of two claims the higher one is the later one.
-    pub(super) fn adopt_mobility(&mut self, place: Place, mobility: u64) {
-        if mobility > self.moved_of(place).map_or(0, |moved| moved.mobility) {
-            self.moved_mut(place).mobility = mobility;
-        }
     }
 }

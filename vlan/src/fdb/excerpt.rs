@@ -29,7 +29,7 @@ impl Fdb {
         keys.iter().filter_map(|key| self.table.find(*key)).for_each(|place| copy.add(place));
         for slot in self.slots_of(learn, source) {
             copy.to.queues.count_as(&self.queues, slot);
-            copy.to.flushes.note_as(&self.flushes, slot);
+            copy.to.moves.note_flush_as(&self.moves, slot);
         }
         copy.to.sticky = Arc::clone(&self.sticky);
         copy.to.shared.share_as(&self.shared, keys[0]);
@@ -42,7 +42,7 @@ impl Fdb {
     fn slots_of(&self, learn: &Learn, source: Option<Place>) -> Vec<Slot> {
         let mut slots = vec![learn.policy.slot_at(learn.location)];
         slots.extend(source.and_then(|place| self.slot_of(place)));
-        let moved = source.and_then(|place| self.moved_of(place));
+        let moved = source.and_then(|place| self.moves.of(place));
         slots.extend(moved.iter().flat_map(|moved| &moved.stays).filter_map(|stay| stay.slot));
         slots.sort_unstable();
         slots.dedup();
@@ -64,7 +64,7 @@ impl Copy<'_> {
         if self.places.contains_key(&place) {
             return;
         }
-        let (original, moved) = (&self.of.table[place], self.of.moved_of(place));
+        let original = &self.of.table[place];
         let mut node = *original;
         node.queue = NO_QUEUE;
         let new = self.to.table.insert(node);
@@ -75,9 +75,11 @@ impl Copy<'_> {
             self.to.queues.link(&mut self.to.table, new, queue.slot, queue.ageing);
             self.to.table[new].used = original.used;
         }
-        if let Some(moved) = moved {
-            self.to.frozen.extend(moved.freeze.as_ref().map(|freeze| (freeze.until, new)));
-            self.to.moved.insert(new, moved.clone());
+        if let Some(freeze) = self.of.queues.freeze_of(&self.of.table, place) {
+            self.to.queues.freeze(&mut self.to.table, new, *freeze);
+        }
+        if let Some(moved) = self.of.moves.of(place) {
+            *self.to.moves.of_mut(new) = moved.clone();
         }
     }
 }

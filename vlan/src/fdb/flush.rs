@@ -30,10 +30,7 @@ impl Fdb {
     /// Forgets what is behind a host that is dead, but for declared addresses. Looks at every address.
     pub fn flush_host(&mut self, host: HostId) -> Vec<Gone> {
         let at = Location::Host(host);
-        #[expect(clippy::iter_over_hash_type, reason = "each is changed by itself")]
-        for moved in self.moved.values_mut() {
-            moved.stays.retain(|stay| stay.location != at);
-        }
+        self.moves.retain_stays(|stay| stay.location != at);
         self.retain(|entry| entry.location != at || entry.kind == Kind::Declared)
     }
 
@@ -63,10 +60,8 @@ impl Fdb {
     }
 
     fn flush_slot(&mut self, slot: Slot) -> Vec<Gone> {
-        self.flushes.note(slot);
-        let mut going = self.queues.places(&self.table, slot);
-        let frozen = self.frozen.iter().map(|(_, place)| *place);
-        going.extend(frozen.filter(|place| self.slot_of(*place) == Some(slot)));
+        self.moves.note_flush(slot);
+        let going = self.queues.places(&self.table, slot);
         going.into_iter().map(|place| self.remove(place)).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What a frame's source address teaches, and what it may not.
 
-use super::damping::{Arrival, Freeze};
+use super::arrival::Arrival;
 use super::entry::{Gone, Kind};
 use super::key::Key;
 use super::place::Place;
@@ -69,9 +69,9 @@ impl Fdb {
         if node.kind == Kind::Declared {
             return Some(Refused::Pinned { at });
         }
-        let freeze = self.moved_of(place).and_then(|moved| moved.freeze.as_ref());
-        if let Some(Freeze { until, .. }) = freeze.filter(|freeze| now < freeze.until) {
-            return Some(Refused::Frozen { at, until: *until });
+        let freeze = self.queues.freeze_of(&self.table, place);
+        if let Some(freeze) = freeze.filter(|freeze| now < freeze.until) {
+            return Some(Refused::Frozen { at, until: freeze.until });
         }
         match self.is_live(now, place) {
             true => self.sticks_apart(at, location),
@@ -125,13 +125,7 @@ impl Fdb {
 
     fn refresh(&mut self, now: Instant, place: Place, policy: &LearnPolicy) -> Learned {
         self.hear(place, now);
-        let ageing = self.queues.ageing(&self.table[place]);
-        if ageing.is_some_and(|ageing| ageing != policy.ageing)
-            && let Some(slot) = self.slot_of(place)
-        {
-            self.queues.unlink(&mut self.table, place);
-            self.queues.link(&mut self.table, place, slot, policy.ageing);
-        }
+        self.queues.queue_by(&mut self.table, place, policy.ageing);
         Learned::Refreshed
     }
 
@@ -142,12 +136,10 @@ impl Fdb {
             Ok(evicted) => evicted,
             Err(Full) => return self.not_learned(learn.policy.on_limit, Some(place)),
         };
-        if let Some(moved) = self.moved.get_mut(&place) {
-            moved.counted.clear();
-        }
-        if self.is_other_group(place, &arrival) {
+        self.moves.calm(place);
+        if arrival.is_move_from(self.table[place].location) {
             self.note_stay(self.table[place].used, place);
-            self.count_move(place);
+            self.moves.count_move(place);
         }
         self.settle(now, place, &arrival);
         self.queues.set_limit(learn.policy.slot_at(learn.location), learn.policy.limit);
@@ -199,8 +191,8 @@ impl Fdb {
             Err(Full) => return self.not_learned(learn.policy.on_limit, Some(place)),
         };
         let from = self.table[place].location;
-        if self.is_other_group(place, arrival) {
-            self.count_move(place);
+        if arrival.is_move_from(from) {
+            self.moves.count_move(place);
         }
         self.settle(now, place, arrival);
         self.queues.set_limit(learn.policy.slot_at(learn.location), learn.policy.limit);
@@ -213,7 +205,7 @@ impl Fdb {
         if self.table[place].kind == Kind::Declared {
             return Some(Refused::Pinned { at });
         }
-        let until = self.moved_of(place)?.freeze.as_ref()?.until;
+        let until = self.queues.freeze_of(&self.table, place)?.until;
         if now < until {
             return Some(Refused::Frozen { at, until });
         }
@@ -224,10 +216,10 @@ impl Fdb {
     /// Moves an address and remembers that it did. Returns where it was.
     pub(super) fn relocate(&mut self, now: Instant, place: Place, arrival: &Arrival) -> Location {
         let from = self.table[place].location;
-        if self.is_other_group(place, arrival) {
+        if arrival.is_move_from(from) {
             self.note_stay(now, place);
-            self.count_for_damping(now, place);
-            self.count_move(place);
+            self.moves.of_mut(place).count(now);
+            self.moves.count_move(place);
         }
         self.settle(now, place, arrival);
         from
@@ -235,7 +227,7 @@ impl Fdb {
 
     /// Puts an address where it has arrived.
     pub(super) fn settle(&mut self, now: Instant, place: Place, arrival: &Arrival) {
-        self.detach(place);
+        self.queues.dismiss(&mut self.table, place);
         let node = &mut self.table[place];
         (node.location, node.kind, node.learned) = (arrival.location, arrival.kind, now);
         node.used = node.used.max(now);

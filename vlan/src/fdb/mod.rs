@@ -19,7 +19,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::addr::MacAddr;
@@ -29,26 +28,29 @@ use crate::time::Instant;
 use crate::verdict::DropReason;
 
 use counters::Counters;
-use damping::{Flushes, Moved};
 use entry::{Entry, Gone};
 use key::{Key, Seed};
+use moves::Moves;
 use place::Place;
-use queue::{Queues, is_past};
+use queue::Queues;
 use reflect::{Echo, Evidence, Likeness, Sent};
 use refusal::{NotLearned, Refused};
 use shared::Shared;
 use table::Table;
 
 pub mod age;
+mod arrival;
 pub mod counters;
 mod damping;
 pub mod declare;
 pub mod entry;
 mod excerpt;
 mod flush;
+mod frozen;
 mod index;
 pub mod key;
 pub mod learn;
+mod moves;
 mod page;
 mod place;
 mod queue;
@@ -71,11 +73,7 @@ mod tests;
 pub struct Fdb {
     table: Table,
     queues: Queues,
-    /// Only for addresses that have moved: most never do.
-    moved: FxHashMap<Place, Moved>,
-    /// Frozen addresses by when they thaw.
-    frozen: BTreeSet<(Instant, Place)>,
-    flushes: Flushes,
+    moves: Moves,
     shared: Shared,
     sticky: Arc<BTreeSet<PortId>>,
     sent: Sent,
@@ -95,9 +93,7 @@ impl Fdb {
         Fdb {
             table: Table::new(seed),
             queues: Queues::default(),
-            moved: FxHashMap::default(),
-            frozen: BTreeSet::new(),
-            flushes: Flushes::default(),
+            moves: Moves::default(),
             shared: Shared::default(),
             sticky: Arc::default(),
             sent: Sent::new(seed),
@@ -145,7 +141,6 @@ impl Fdb {
 
     fn view(&self, place: Place) -> Entry {
         let node = &self.table[place];
-        let moved = self.moved_of(place);
         Entry {
             segment: node.key.segment(),
             mac: node.key.mac(),
@@ -153,37 +148,15 @@ impl Fdb {
             kind: node.kind,
             learned: node.learned,
             used: node.used,
-            ageing: self.ageing_of(place),
-            mobility: moved.map_or(0, |moved| moved.mobility),
+            ageing: self.queues.ageing_of(&self.table, place),
+            mobility: self.moves.mobility(place),
             generation: node.generation,
-            frozen_until: moved.and_then(|moved| moved.freeze.as_ref()).map(|freeze| freeze.until),
+            frozen_until: self.queues.freeze_of(&self.table, place).map(|freeze| freeze.until),
         }
     }
 
-    fn moved_of(&self, place: Place) -> Option<&Moved> {
-        if self.table[place].has_moved { self.moved.get(&place) } else { None }
-    }
-
-    fn ageing_of(&self, place: Place) -> Duration {
-        match self.queues.ageing(&self.table[place]) {
-            Some(ageing) => ageing,
-            None => self
-                .moved_of(place)
-                .and_then(|moved| moved.freeze.as_ref())
-                .map_or(Duration::ZERO, |f| f.ageing),
-        }
-    }
-
-    /// Declared and remote addresses never end by age, a frozen one not before it thaws.
     fn is_live(&self, now: Instant, place: Place) -> bool {
-        let node = &self.table[place];
-        match self.queues.ageing(node) {
-            Some(ageing) => !is_past(now, node.used, ageing),
-            None => match self.moved_of(place).and_then(|moved| moved.freeze.as_ref()) {
-                Some(f) => now < f.until || f.ageing.is_zero() || now < node.used + f.ageing,
-                None => true,
-            },
-        }
+        self.queues.is_live(&self.table, now, place)
     }
 
     /// Puts an address that is in no slot and no queue where its node says it is.
@@ -192,37 +165,18 @@ impl Fdb {
         self.generation = self.generation.wrapping_add(1);
         node.generation = self.generation;
         if let Some(slot) = slot {
-            self.queues.admit(slot);
-            self.queues.link(&mut self.table, place, slot, ageing);
-        }
-    }
-
-    /// Takes an address out of its slot, its queue and the frozen ones. The node stays.
-    fn detach(&mut self, place: Place) {
-        if let Some(slot) = self.slot_of(place) {
-            self.queues.unlink(&mut self.table, place);
-            self.queues.release(slot);
-        }
-        if let Some(moved) = self.moved.get_mut(&place)
-            && let Some(freeze) = moved.freeze.take()
-        {
-            self.frozen.remove(&(freeze.until, place));
+            self.queues.admit(&mut self.table, place, slot, ageing);
         }
     }
 
     /// The slot that an address is counted in: a dynamic one's, frozen or not.
     fn slot_of(&self, place: Place) -> Option<Slot> {
-        match self.queues.of(&self.table[place]) {
-            Some(queue) => Some(queue.slot),
-            None => self.moved_of(place)?.freeze.as_ref()?.slot,
-        }
+        self.queues.slot_of(&self.table, place)
     }
 
     fn remove(&mut self, place: Place) -> Gone {
-        self.detach(place);
-        if self.table[place].has_moved {
-            self.moved.remove(&place);
-        }
+        self.queues.dismiss(&mut self.table, place);
+        self.moves.forget(place);
         self.table.remove(place)
     }
 }

@@ -1,8 +1,9 @@
-//! The order in which addresses age and are evicted, and how many a slot has.
+//! The order in which addresses age, thaw and are evicted, and how many a slot has.
 //!
-//! The dynamic addresses of one slot with one ageing time are a *queue*: buckets by the second in which an address was last
-//! heard, oldest first. One structure answers both questions: the oldest bucket of a queue is the next to age, and the
-//! oldest of a slot's queues (nearly always it has one) holds the address that has to go when the slot is full.
+//! A dynamic address is counted by its slot, and is in a queue of that slot or frozen. The dynamic addresses of one slot with one ageing
+//! time are a *queue*: buckets by the second in which an address was last heard, oldest first. One structure answers both questions: the
+//! oldest bucket of a queue is the next to age, and the oldest of a slot's queues (nearly always it has one) holds the address that has
+//! to go when the slot is full.
 //!
 //! Hearing an address again only writes `used` into its node. That an address waits in too old a bucket is noticed when it
 //! comes to the front; then it goes into the bucket where it belongs. So an address that is always busy is linked once
@@ -17,8 +18,9 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::Slot;
+use super::frozen::{Freeze, Frozen};
 use super::place::Place;
-use super::table::{NO_QUEUE, Node, Table};
+use super::table::{FROZEN, NO_QUEUE, Node, Table};
 use crate::time::Instant;
 
 /// All queues, by slot and by when they are due.
@@ -32,6 +34,7 @@ pub(super) struct Queues {
     due: BTreeSet<(u32, u32)>,
     /// The first ageing times that queues had, by class. There are as many as bridges have settings: few.
     ageings: Vec<Duration>,
+    frozen: Frozen,
 }
 
 impl Queues {
@@ -40,14 +43,49 @@ impl Queues {
         self.queues.get(node.queue as usize)
     }
 
-    /// The ageing time of a node that is in a queue. Asked of every frame's addresses, so it spares the queue a visit.
-    pub(super) fn ageing(&self, node: &Node) -> Option<Duration> {
-        if node.queue == NO_QUEUE {
-            return None;
+    /// Whether an address is past its age and will not be found again unless it is heard. Declared and remote addresses never are, a
+    /// frozen one is not before it thaws.
+    #[inline]
+    pub(super) fn is_live(&self, table: &Table, now: Instant, place: Place) -> bool {
+        let node = &table[place];
+        match node.queue {
+            NO_QUEUE => true,
+            FROZEN => self
+                .frozen
+                .of(place)
+                .is_none_or(|freeze| now < freeze.until || !is_past(now, node.used, freeze.ageing)),
+            _ => !is_past(now, node.used, self.ageing(node)),
         }
+    }
+
+    /// The time by which an address ages, or will once it has thawed; zero is never.
+    pub(super) fn ageing_of(&self, table: &Table, place: Place) -> Duration {
+        let node = &table[place];
+        match node.queue {
+            NO_QUEUE => Duration::ZERO,
+            FROZEN => self.frozen.of(place).map_or(Duration::ZERO, |freeze| freeze.ageing),
+            _ => self.ageing(node),
+        }
+    }
+
+    /// The slot that an address is counted in: a dynamic one's, frozen or not.
+    pub(super) fn slot_of(&self, table: &Table, place: Place) -> Option<Slot> {
+        match self.of(&table[place]) {
+            Some(queue) => Some(queue.slot),
+            None => self.freeze_of(table, place)?.slot,
+        }
+    }
+
+    /// Until when a frozen address may not move; that may be over.
+    pub(super) fn freeze_of(&self, table: &Table, place: Place) -> Option<&Freeze> {
+        if table[place].queue == FROZEN { self.frozen.of(place) } else { None }
+    }
+
+    /// The ageing time of a node that is in a queue. Asked of every frame's addresses, so it spares the queue a visit.
+    fn ageing(&self, node: &Node) -> Duration {
         match self.ageings.get(usize::from(node.class)) {
-            Some(ageing) => Some(*ageing),
-            None => self.of(node).map(|queue| queue.ageing),
+            Some(ageing) => *ageing,
+            None => self.of(node).map_or(Duration::ZERO, |queue| queue.ageing),
         }
     }
 
@@ -67,17 +105,71 @@ impl Queues {
         self.slots.get(&slot).map_or(0, |tally| tally.count)
     }
 
-    /// Counts one more address in a slot, linked or frozen.
-    pub(super) fn admit(&mut self, slot: Slot) {
+    /// Counts one more address in a slot, and puts it in a queue.
+    pub(super) fn admit(&mut self, table: &mut Table, place: Place, slot: Slot, ageing: Duration) {
         self.slots.entry(slot).or_default().count += 1;
+        self.link(table, place, slot, ageing);
     }
 
-    /// Counts one less.
-    pub(super) fn release(&mut self, slot: Slot) {
-        let Some(tally) = self.slots.get_mut(&slot) else { return };
+    /// Takes an address out of its slot, and out of its queue or the frozen ones. Without a slot it may be frozen too.
+    pub(super) fn dismiss(&mut self, table: &mut Table, place: Place) {
+        let slot = self.slot_of(table, place);
+        self.unlink(table, place);
+        if table[place].queue == FROZEN {
+            self.frozen.take(place);
+            table[place].queue = NO_QUEUE;
+        }
+        let Some(tally) = slot.and_then(|slot| self.slots.get_mut(&slot)) else { return };
         tally.count -= 1;
-        if tally.count == 0 {
+        if let Some(slot) = slot.filter(|_| tally.count == 0) {
             self.slots.remove(&slot);
+        }
+    }
+
+    /// Has an address wait out of its queue until it thaws.
+    pub(super) fn hold(&mut self, table: &mut Table, place: Place, until: Instant) {
+        let (slot, ageing) = (self.slot_of(table, place), self.ageing_of(table, place));
+        self.unlink(table, place);
+        self.freeze(table, place, Freeze { until, slot, ageing });
+    }
+
+    /// Has an address that is in no queue be frozen.
+    pub(super) fn freeze(&mut self, table: &mut Table, place: Place, freeze: Freeze) {
+        self.frozen.put(place, freeze);
+        table[place].queue = FROZEN;
+    }
+
+    /// Lets a frozen address age and move as before. False if it is not frozen.
+    pub(super) fn thaw(&mut self, table: &mut Table, place: Place) -> bool {
+        let Some(freeze) = self.frozen.take(place) else { return false };
+        table[place].queue = NO_QUEUE;
+        if let Some(slot) = freeze.slot {
+            self.link(table, place, slot, freeze.ageing);
+        }
+        true
+    }
+
+    /// When the next frozen address thaws, and which that is.
+    pub(super) fn next_thaw(&self) -> Option<(Instant, Place)> {
+        self.frozen.first()
+    }
+
+    /// Has an address age by another time, if it ages; a frozen one will once it has thawed.
+    pub(super) fn set_ageing(&mut self, table: &mut Table, place: Place, ageing: Duration) {
+        if table[place].queue == FROZEN {
+            self.frozen.set_ageing(place, ageing);
+        } else {
+            self.queue_by(table, place, ageing);
+        }
+    }
+
+    /// Has an address that is in a queue age by another time.
+    pub(super) fn queue_by(&mut self, table: &mut Table, place: Place, ageing: Duration) {
+        let node = &table[place];
+        let slot = self.of(node).filter(|_| self.ageing(node) != ageing).map(|queue| queue.slot);
+        if let Some(slot) = slot {
+            self.unlink(table, place);
+            self.link(table, place, slot, ageing);
         }
     }
 
@@ -110,7 +202,7 @@ impl Queues {
     /// Takes a node out of its queue, if it is in one.
     pub(super) fn unlink(&mut self, table: &mut Table, place: Place) {
         let queue = table[place].queue;
-        if queue == NO_QUEUE {
+        if queue == NO_QUEUE || queue == FROZEN {
             return;
         }
         self.queues[queue as usize].take_out(table, place);
@@ -195,7 +287,7 @@ impl Queues {
         }
     }
 
-    /// All linked addresses of a slot.
+    /// All addresses that a slot counts, the frozen ones last.
     pub(super) fn places(&self, table: &Table, slot: Slot) -> Vec<Place> {
         let Some(tally) = self.slots.get(&slot) else { return Vec::new() };
         let mut places = Vec::with_capacity(tally.count as usize);
@@ -206,6 +298,7 @@ impl Queues {
                 place = table[place].next;
             }
         }
+        places.extend(self.frozen.in_slot(slot));
         places
     }
 

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::damping::{FREEZE, LEAST_STAY, MOVES, WINDOW};
+use super::damping::FREEZE;
 use super::declare::Claim;
 use super::entry::{Gone, Kind};
+use super::moves::{LEAST_STAY, MOVES, WINDOW};
 use super::refusal::{NotLearned, Refused};
 use super::{LearnPolicy, Learned, Slot};
 use crate::model::description::OnLimit;

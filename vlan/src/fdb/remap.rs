@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::damping::{Freeze, Moved};
 use super::entry::Kind;
 use super::key::Key;
+use super::moves::Moved;
 use super::place::Place;
 use super::reflect::Echo;
 use super::table::Node;
 use super::{Fdb, Slot};
 use crate::model::id::{FabricId, Location, SegmentId};
+use crate::time::Instant;
 
 impl Fdb {
     /// Renames every address' segment and location. `to` is given the old ones and returns the new ones, or `None` where there
@@ -21,18 +22,15 @@ impl Fdb {
         mut to: impl FnMut(SegmentId, Location) -> Option<(SegmentId, Location)>,
     ) -> usize {
         let before = self.len();
-        #[expect(clippy::iter_over_hash_type, reason = "each is changed by itself")]
-        for moved in self.moved.values_mut() {
-            moved.stays.retain(|stay| !self.flushes.covers(stay));
-        }
-        self.flushes.clear();
+        self.moves.settle_flushes();
         let places: Vec<Place> = self.table.places().collect();
         let mut lifted = Vec::new();
         for place in places {
             let node = self.table[place];
             let target = to(node.key.segment(), node.location).filter(|_| has_place_of_its_own(&node));
             match target {
-                Some(same) if same == (node.key.segment(), node.location) && !node.has_moved => {}
+                Some(same)
+                    if same == (node.key.segment(), node.location) && self.moves.of(place).is_none() => {}
                 Some((segment, location)) => {
                     let mut lift = self.lift(place);
                     lift.rename(segment, location, &mut to);
@@ -57,11 +55,12 @@ impl Fdb {
     }
 
     fn lift(&mut self, place: Place) -> Lifted {
-        let (slot, ageing, node) = (self.slot_of(place), self.ageing_of(place), self.table[place]);
-        let moved = self.moved_of(place).cloned();
+        let (slot, ageing) = (self.slot_of(place), self.queues.ageing_of(&self.table, place));
+        let until = self.queues.freeze_of(&self.table, place).map(|freeze| freeze.until);
+        let (node, moved) = (self.table[place], self.moves.of(place).cloned());
         let limit = slot.and_then(|slot| self.queues.limit(slot));
         self.remove(place);
-        Lifted { key: node.key, node, slot, limit, ageing, moved }
+        Lifted { key: node.key, node, slot, limit, ageing, until, moved }
     }
 
     fn lower(&mut self, lifted: Lifted) {
@@ -79,12 +78,11 @@ impl Fdb {
         if let (Some(slot), Some(limit)) = (lifted.slot, lifted.limit) {
             self.queues.set_limit(slot, limit);
         }
-        if let Some(mut moved) = lifted.moved {
-            let freeze = moved.freeze.take();
-            *self.moved_mut(place) = moved;
-            if let Some(freeze) = freeze {
-                self.hold(place, Freeze { slot: lifted.slot, ..freeze });
-            }
+        if let Some(moved) = lifted.moved {
+            *self.moves.of_mut(place) = moved;
+        }
+        if let Some(until) = lifted.until {
+            self.hold(place, until);
         }
     }
 }
@@ -96,6 +94,8 @@ struct Lifted {
     slot: Option<Slot>,
     limit: Option<u32>,
     ageing: Duration,
+    /// When it thaws, if it is frozen.
+    until: Option<Instant>,
     moved: Option<Moved>,
 }
 

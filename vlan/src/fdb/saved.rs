@@ -72,7 +72,7 @@ impl Fdb {
         node.learned = now - saved.known;
         let place = self.enter(node, Some(slot), policy.ageing);
         self.queues.set_limit(slot, policy.limit);
-        self.adopt_mobility(place, saved.mobility);
+        self.moves.adopt_mobility(place, saved.mobility);
         true
     }
 }

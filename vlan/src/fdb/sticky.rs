@@ -16,12 +16,8 @@ impl Fdb {
     /// Limits are not enforced: see [`Fdb::trim`].
     pub fn set_sticky(&mut self, ports: BTreeSet<PortId>) {
         self.sticky = Arc::new(ports);
-        let Fdb { moved, sticky, .. } = self;
         // No address goes back by a freeze to where it would have to make room.
-        #[expect(clippy::iter_over_hash_type, reason = "each is changed by itself")]
-        for moved in moved.values_mut() {
-            moved.stays.retain(|stay| !is_of(sticky, stay.location));
-        }
+        self.moves.retain_stays(|stay| !is_of(&self.sticky, stay.location));
     }
 
     /// Whether what is learned at a location is pinned.

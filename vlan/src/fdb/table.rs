@@ -95,7 +95,7 @@ impl ops::IndexMut<Place> for Table {
     }
 }
 
-/// What is kept of an address: one cache line. What only few addresses have is kept beside, see `Moved`.
+/// What is kept of an address: one cache line. What only few addresses have is kept beside, see `Frozen` and `Moves`.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Node {
@@ -104,15 +104,13 @@ pub(super) struct Node {
     pub(super) key: Key,
     pub(super) location: Location,
     pub(super) generation: u32,
-    /// The queue it is in, [`NO_QUEUE`] if none.
+    /// The queue it is in; [`FROZEN`], or [`NO_QUEUE`] if none.
     pub(super) queue: u32,
     /// The second of the bucket it is in: not after `used`.
     pub(super) second: u32,
     pub(super) previous: Place,
     pub(super) next: Place,
     pub(super) kind: Kind,
-    /// Whether there is a `Moved` for it.
-    pub(super) has_moved: bool,
     /// Which of the few ageing times there are its queue has, see `Queues::ageing`.
     pub(super) class: u8,
     is_vacant: bool,
@@ -132,7 +130,6 @@ impl Node {
             previous: Place::NONE,
             next: Place::NONE,
             kind,
-            has_moved: false,
             class: 0,
             is_vacant: false,
         }
@@ -141,6 +138,8 @@ impl Node {
 
 /// The queue of a node that is in none.
 pub(super) const NO_QUEUE: u32 = u32::MAX;
+/// The queue of a node that waits until it thaws.
+pub(super) const FROZEN: u32 = u32::MAX - 1;
 
 const _: () = assert!(size_of::<Node>() == 64, "a node is one cache line");
 

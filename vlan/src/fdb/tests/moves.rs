@@ -238,7 +238,7 @@ fn claims_within_a_second_count_once() {
         let back = fdb.learn(now, learn(mac(1), fabric(0, 8)));
         assert_eq!(back, Learned::Refused(Refused::Reflected { at: port(1) }), "{i}");
     }
-    assert_eq!(fdb.moved.values().next().map(|moved| moved.counted.len()), Some(1));
+    assert_eq!(fdb.moves.iter().next().map(|moved| moved.counted.len()), Some(1));
 }
 
 #[test]
@@ -350,8 +350,8 @@ fn what_is_remembered_of_an_address_that_goes_everywhere_is_bounded() {
     for i in 0..1_000 {
         fdb.learn(at(i * 50), learn(mac(1), port(i as u32)));
     }
-    let moved = fdb.moved.values().next().unwrap();
-    assert!(moved.stays.len() <= crate::fdb::damping::PLACES, "{}", moved.stays.len());
+    let moved = fdb.moves.iter().next().unwrap();
+    assert!(moved.stays.len() <= crate::fdb::moves::PLACES, "{}", moved.stays.len());
     assert_eq!(moved.stays[0].location, port(0), "where it was heard first");
 }
 
