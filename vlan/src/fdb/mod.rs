@@ -32,7 +32,7 @@ use entry::{Entry, Gone};
 use key::{Key, Seed};
 use moves::Moves;
 use place::Place;
-use queue::Queues;
+use queues::Queues;
 use reflect::{Echo, Evidence, Likeness, Sent};
 use refusal::{NotLearned, Refused};
 use shared::Shared;
@@ -54,6 +54,7 @@ mod moves;
 mod page;
 mod place;
 mod queue;
+mod queues;
 #[cfg(test)]
 mod reference;
 pub mod reflect;
