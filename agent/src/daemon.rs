@@ -115,7 +115,7 @@ pub async fn run<D: FlowTable + 'static>(
     let tasks = TaskTracker::new();
     options.serving.tell(OPENING);
     let (asked, answering) = options.serving.split();
-    let kept = keep_tasks(&store, arrivals, saved);
+    let kept = keep_tasks(&store, &options.settings.host, arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
     let outlives = options.settings.datapath != "fake";
     let mut settings = options.settings;
@@ -155,14 +155,17 @@ pub async fn run<D: FlowTable + 'static>(
 /// The tasks that can be started again at any moment.
 fn keep_tasks(
     store: &Arc<Store>,
+    host: &str,
     arrivals: mpsc::Sender<Input>,
     saved: mpsc::Receiver<SavedPiece>,
 ) -> [AbortOnDropHandle<()>; 4] {
     let store = || Arc::clone(store);
     let (follower, saver, collector, trimmer) = (store(), store(), store(), store());
-    let saved = Arc::new(Mutex::new(saved));
+    let (saved, host) = (Arc::new(Mutex::new(saved)), host.to_owned());
     [
-        keep("follow the topology", move || topology::follow(Arc::clone(&follower), arrivals.clone())),
+        keep("follow the topology", move || {
+            topology::follow(Arc::clone(&follower), host.clone(), arrivals.clone())
+        }),
         keep("save addresses", move || keep_addresses(Arc::clone(&saver), Arc::clone(&saved))),
         keep("collect shards", move || collect_shards(Arc::clone(&collector))),
         keep("trim the journal", move || journal::trim(Arc::clone(&trimmer))),

@@ -1,26 +1,30 @@
 //! How a topology is laid out in the store: a shard for each bridge with what hangs on it, one for each host, one for the counters of
-//! numbers. A change of one object writes one shard, and an agent that has none of a bridge's ports need not read it.
+//! numbers, and for each host a list of the bridges that it has ports on. A change of one object writes one shard, two where a port is the
+//! first or the last that its host has on its bridge, or a VLAN that leads to its bridge. An agent reads its list, those bridges, what can be
+//! reached by them, and the hosts that have ports there ([`ShareReading`]).
 //!
 //! A shard is one line of JSON with sorted keys, so that equal content has equal bytes and an operator can read it. Its objects are in
 //! the words of the file ([`crate::tree`]). `format` says which layout it is, `needs` which features its reader must know: to pass one over
-//! might open what it closes. Other keys that a reader does not know are passed on as they are. Of a bridge with many objects each kind
+//! might open what it closes; what every host must know is needed by `numbers`, which all read. Other keys that a reader does not know are passed on as they are. Of a bridge with many objects each kind
 //! goes on in further shards.
 //!
 //! ```text
-//! hosts/gw1                 {"format":3,"host":{…},"number":1}
-//! bridges/vub8              {"bridge":{…},"format":3,"ports":[…],"segments":[…]}
-//! parts/vub8/ports/vm4711   {"format":3,"ports":[…]}
-//! numbers                   {"format":3,"next-host":2,"next-vni":8388608}
-//! text/00000                {"file":"gateway.toml","format":3,"of":"…","text":"…"}
+//! hosts/gw1                 {"format":4,"host":{…},"number":1}
+//! lists/gw1                 {"bridges":["vub8"],"format":4}
+//! bridges/vub8              {"bridge":{…},"format":4,"led-from":["dc1"],"ports":[…],"segments":[…]}
+//! parts/vub8/ports/vm4711   {"format":4,"ports":[…]}
+//! numbers                   {"format":4,"next-host":2,"next-vni":8388608}
+//! text/00000                {"file":"gateway.toml","format":4,"of":"…","text":"…"}
 //! ```
 
 mod format1;
 mod format2;
 mod parts;
 mod shard;
+mod share;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nsdb::ShardName;
 use serde_json::{Map, Value};
@@ -29,9 +33,10 @@ use vlan::model::numbers::Numbers;
 use vlan::model::segment::SegmentName;
 
 use crate::tree::{Tree, TreeMistake};
-use shard::{BridgeShard, HostShard, NumbersShard, Segment};
+use shard::{BridgeShard, HostShard, ListShard, NumbersShard, Segment};
 use text::TextShard;
 
+pub(crate) use share::ShareReading;
 pub use text::{FileText, LONGEST_TEXT};
 
 /// A topology as it is stored.
@@ -187,10 +192,19 @@ pub fn to_shards(stored: &Stored) -> Result<BTreeMap<ShardName, Vec<u8>>, Docume
         let name = format!("{HOSTS}{host}");
         shards.insert(shard_name(&name)?, writer.shard(&name, &shard)?);
     }
+    for (host, bridges) in description.bridges_of_hosts() {
+        for (suffix, list) in parts::lists(&bridges) {
+            let name = suffix.map_or(format!("{LISTS}{host}"), |suffix| format!("{LISTS}{host}/{suffix}"));
+            shards.insert(shard_name(&name)?, writer.shard(&name, &list)?);
+        }
+    }
     let mut hanging = parts::Hanging::of(&tree, numbers.as_ref(), &writer)?;
+    let mut led_from = description.led_from();
     for (bridge, object) in &tree.bridges {
         let object = writer.object(&format!("bridges.{bridge}"), object)?;
-        for (suffix, part) in parts::parts(object, hanging.of_bridge(bridge)) {
+        let led_from = led_from.remove(bridge.as_str()).unwrap_or_default();
+        let led_from = led_from.into_iter().map(str::to_owned).collect();
+        for (suffix, part) in parts::parts(object, led_from, hanging.of_bridge(bridge)) {
             let name = match suffix {
                 None => format!("{BRIDGES}{bridge}"),
                 Some(suffix) => format!("{PARTS}{bridge}/{suffix}"),
@@ -244,6 +258,12 @@ struct Reading {
     description: Description,
     numbers: Numbers,
     has_numbers: bool,
+    /// Whether hosts have lists in it.
+    has_lists: bool,
+    /// What the lists name that were read.
+    listed: BTreeSet<String>,
+    /// For each bridge, those of which a VLAN is that one.
+    led_from: BTreeMap<String, BTreeSet<String>>,
     /// Pieces of the text, by name.
     text: BTreeMap<String, TextShard>,
     unknown: Unknown,
@@ -267,6 +287,7 @@ impl Reading {
     }
 
     fn take_newest(&mut self, name: &str, value: Value, bytes: &[u8]) -> Result<(), DocumentError> {
+        let has_lists = value[shard::FORMAT_KEY] != shard::BEFORE_LISTS;
         let mut reader = shard::Reader::new(name, value)?;
         if let Some(host) = name.strip_prefix(HOSTS) {
             let HostShard { host: object, number } = reader.shard()?;
@@ -276,8 +297,16 @@ impl Reading {
             let object = reader.object(format!("hosts.{host}"), object)?;
             let hosts = [(host.to_owned(), object)].into();
             self.add(reader.described(&Tree { hosts, ..Tree::default() })?);
+        } else if name.starts_with(LISTS) {
+            let ListShard { bridges } = reader.shard()?;
+            self.listed.extend(bridges);
+            // What else it says was of the revision that it was made for.
+            return Ok(());
         } else if name.starts_with(BRIDGES) || name.starts_with(PARTS) {
-            let shard: BridgeShard = reader.shard()?;
+            let mut shard: BridgeShard = reader.shard()?;
+            if let Some(bridge) = name.strip_prefix(BRIDGES) {
+                self.led_from.insert(bridge.to_owned(), std::mem::take(&mut shard.led_from));
+            }
             for Segment { segment, vni } in &shard.segments {
                 self.numbers.segments.insert(segment.clone(), *vni);
             }
@@ -285,7 +314,7 @@ impl Reading {
             self.add(reader.described(&tree)?);
         } else if name == NUMBERS {
             let shard: NumbersShard = reader.shard()?;
-            self.has_numbers = true;
+            (self.has_numbers, self.has_lists) = (true, has_lists);
             (self.numbers.next_host, self.numbers.next_vni) = (shard.next_host, shard.next_vni);
             self.numbers.retired = shard.retired;
         } else if name.starts_with(TEXT) {
@@ -336,6 +365,7 @@ fn shard_name(name: &str) -> Result<ShardName, DocumentError> {
 const HOSTS: &str = "hosts/";
 const BRIDGES: &str = "bridges/";
 const PARTS: &str = "parts/";
+const LISTS: &str = "lists/";
 const TEXT: &str = "text/";
 /// The shard of the counters.
 pub(crate) const NUMBERS: &str = "numbers";

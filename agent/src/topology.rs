@@ -1,20 +1,20 @@
 //! The topology in the shared store: publishing a revision, and following the newest.
 
+mod follow;
+mod scope;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use nsdb::{Change, Documents, DocumentsError, Revision, Root, ShardName, Store, WallTime};
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tracing::warn;
 use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
 
 use crate::clock;
 use crate::documents::{self, DocumentError, FileText, Stored};
-use crate::input::Input;
 use crate::tree::TreeMistake;
+use scope::Scope;
+
+pub use follow::follow;
 
 /// Why a topology could not be read or published.
 #[derive(Debug, thiserror::Error)]
@@ -92,35 +92,26 @@ pub struct Newest {
     pub stored: Result<Stored, String>,
 }
 
-/// The newest revision; `None` from an empty store.
+/// The newest revision, as a whole; `None` from an empty store.
 ///
 /// # Errors
 /// The store cannot be read now.
 pub async fn newest(store: &Store) -> Result<Option<Newest>, TopologyError> {
     match newest_root(store).await? {
-        Some(root) => stored(store, &root).await.map(Some),
+        Some(root) => Scope::Whole.read(store, &root).await.map(Some),
         None => Ok(None),
     }
 }
 
-/// A revision, if it is still kept.
+/// A revision, as a whole, if it is still kept.
 ///
 /// # Errors
 /// The store cannot be read now.
 pub async fn of(store: &Store, revision: Revision) -> Result<Option<Newest>, TopologyError> {
     match store.root_of(revision).await? {
-        Some(root) => stored(store, &root).await.map(Some),
+        Some(root) => Scope::Whole.read(store, &root).await.map(Some),
         None => Ok(None),
     }
-}
-
-async fn stored(store: &Store, root: &Root) -> Result<Newest, TopologyError> {
-    let stored = match store.read_shards(root, &[""]).await {
-        Ok(shards) => read(&shards).map_err(|error| error.to_string()),
-        Err(error) if error.is_retryable() => return Err(error.into()),
-        Err(error) => Err(error.to_string()),
-    };
-    Ok(Newest { revision: root.revision, stored })
 }
 
 /// The newest revision that can be read, of those that the store keeps.
@@ -128,13 +119,7 @@ async fn stored(store: &Store, root: &Root) -> Result<Newest, TopologyError> {
 /// # Errors
 /// The store cannot be read now.
 pub async fn last_readable(store: &Store) -> Result<Option<Newest>, TopologyError> {
-    for known in store.revisions().await? {
-        let there = of(store, known.revision).await?;
-        if there.as_ref().is_some_and(|there| there.stored.is_ok()) {
-            return Ok(there);
-        }
-    }
-    Ok(None)
+    Scope::Whole.last_readable(store).await
 }
 
 /// The newest revision, without what it declares; `None` from an empty store.
@@ -208,93 +193,6 @@ async fn numbers_of(store: &Store, revision: Revision) -> Result<Numbers, Topolo
     let retired = counters.map_or_else(|| before.retired.clone(), |counters| counters.retired);
     Ok(Numbers { next_host, next_vni, retired, ..before })
 }
-
-/// The newest revision, read and compiled where nobody waits for the thread: of thousands of ports that takes a while, and this thread
-/// answers questions. One that does not build comes without a topology; the engine finds the mistakes again, and tells them.
-///
-/// Before there was one that could be read, the last one that can be comes before one that cannot.
-async fn arrive(store: &Arc<Store>, has_one: bool) -> Result<Vec<Input>, TopologyError> {
-    let (here, store) = (Handle::current(), Arc::clone(store));
-    let read = move || -> Result<Vec<Input>, TopologyError> {
-        let Some(newest) = here.block_on(newest(&store))? else { return Ok(Vec::new()) };
-        let is_readable = newest.stored.is_ok();
-        let before = match !has_one && !is_readable {
-            true => here.block_on(last_readable(&store))?,
-            false => None,
-        };
-        Ok(before.into_iter().chain([newest]).map(input).collect())
-    };
-    tokio::task::spawn_blocking(read).await.map_err(|_| TopologyError::Stopping)?
-}
-
-fn input(Newest { revision, stored }: Newest) -> Input {
-    let revision = revision.get();
-    let stored = match stored {
-        Ok(stored) => stored,
-        Err(why) => return Input::Unreadable { revision, why },
-    };
-    let Stored { description, numbers, .. } = stored;
-    let built = match &numbers {
-        Some(numbers) => Topology::with_numbers(&description, numbers),
-        None => Topology::build(&description),
-    };
-    let built = built.ok().map(Arc::new);
-    if let Some((numbers, topology)) = numbers.as_ref().zip(built.as_ref())
-        && let Err(what) = numbers.check(topology)
-    {
-        return Input::Unreadable { revision, why: format!("{what} has no number in it") };
-    }
-    Input::Topology { revision, description: Box::new(description), numbers: numbers.map(Box::new), built }
-}
-
-/// Passes on the newest revision, now and whenever it changes, until the receiver is gone. A store that cannot be read is asked again.
-pub async fn follow(store: Arc<Store>, arrivals: mpsc::Sender<Input>) {
-    let mut changes = store.watch_root();
-    let (mut has_one, mut pause) = (false, READ_AGAIN);
-    loop {
-        let announced = *changes.borrow_and_update();
-        let is_read = match arrive(&store, has_one).await {
-            // As from a server that lags behind the one that announced it: what is older is not brought back.
-            Ok(arrived) if revision_of(arrived.last()) < announced => {
-                warn!("the store reads an older revision than it announced, the topology in force stays");
-                false
-            }
-            Ok(arrived) => {
-                for input in arrived {
-                    has_one |= matches!(input, Input::Topology { .. });
-                    if arrivals.send(input).await.is_err() {
-                        return;
-                    }
-                }
-                true
-            }
-            Err(error) => {
-                warn!(%error, "the store cannot be read, the topology in force stays");
-                false
-            }
-        };
-        let change = changes.changed();
-        let is_over = match is_read {
-            true => change.await.is_err(),
-            false => matches!(tokio::time::timeout(pause, change).await, Ok(Err(_))),
-        };
-        if is_over {
-            return;
-        }
-        pause = if is_read { READ_AGAIN } else { (pause * 2).min(LONGEST_PAUSE) };
-    }
-}
-
-fn revision_of(arrived: Option<&Input>) -> Option<Revision> {
-    match arrived? {
-        Input::Topology { revision, .. } | Input::Unreadable { revision, .. } => Revision::new(*revision),
-        _ => None,
-    }
-}
-
-/// When a store that could not be read is read again; twice as long after each time.
-const READ_AGAIN: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Numbers that are passed over where it is lost which were dealt out.
 const SKIPPED: u32 = 1 << 20;

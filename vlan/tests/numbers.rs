@@ -120,7 +120,9 @@ fn history(seed: u64, deal: fn(&Numbers, &Topology) -> Option<Numbers>) -> (bool
         let Ok(topology) = Topology::build(&description) else { continue };
         let Some(next) = deal(&numbers, &topology) else { continue };
         let topology = Topology::with_numbers(&description, &next).unwrap();
-        next.check(&topology).unwrap();
+        for host in topology.hosts() {
+            next.check(&topology, &host.name).unwrap();
+        }
         if !meanings.hold(&topology, &next) {
             return (false, published.len());
         }
@@ -203,13 +205,13 @@ fn what_is_on_one_host_needs_no_vni() {
 fn numbers_that_lack_a_name_are_told() {
     let topology = vubs(&[("a", Some(7)), ("b", None)]);
     let all = Numbers::default().after(&topology).unwrap();
-    all.check(&topology).unwrap();
+    all.check(&topology, "h1").unwrap();
     let mut less = all.clone();
     less.hosts.remove("h2");
-    assert_eq!(less.check(&topology), Err("host h2".to_owned()));
+    assert_eq!(less.check(&topology, "h1"), Err("host h2".to_owned()));
     let mut less = all;
     less.segments.pop_last();
-    assert_eq!(less.check(&topology), Err("segment b".to_owned()));
+    assert_eq!(less.check(&topology, "h1"), Err("segment b".to_owned()));
 }
 
 #[test]

@@ -3,14 +3,14 @@
 //! Where one shard ends and the next begins follows from the objects' own names: an object that is added, removed or put first changes the
 //! shard that it is in, and no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nsdb::ShardId;
 use serde_json::Value;
 use vlan::model::numbers::Numbers;
 
 use super::DocumentError;
-use super::shard::{BridgeShard, Segment, Writer};
+use super::shard::{BridgeShard, ListShard, Segment, Writer};
 use crate::tree::Tree;
 
 /// Objects under the names by which they are sorted.
@@ -60,8 +60,12 @@ impl<'a> Hanging<'a> {
 }
 
 /// A bridge's shard, first, and those in which it goes on, each with the rest of its name.
-pub(super) fn parts(bridge: Value, hanging: OfBridge) -> Vec<(Option<String>, BridgeShard)> {
-    let mut first = BridgeShard { bridge: Some(bridge), ..BridgeShard::default() };
+pub(super) fn parts(
+    bridge: Value,
+    led_from: BTreeSet<String>,
+    hanging: OfBridge,
+) -> Vec<(Option<String>, BridgeShard)> {
+    let mut first = BridgeShard { bridge: Some(bridge), led_from, ..BridgeShard::default() };
     let mut more = Vec::new();
     let OfBridge { vlans, trunks, ports, segments } = hanging;
     let mut put =
@@ -83,6 +87,15 @@ pub(super) fn parts(bridge: Value, hanging: OfBridge) -> Vec<(Option<String>, Br
     }
     more.insert(0, (None, first));
     more
+}
+
+/// The shards of a host's list, each with the rest of its name.
+pub(super) fn lists(bridges: &BTreeSet<&str>) -> Vec<(Option<String>, ListShard)> {
+    let named = bridges.iter().map(|bridge| ((*bridge).to_owned(), (*bridge).to_owned())).collect();
+    let (inside, parts) = split(named);
+    let more = parts.into_iter().map(|(key, bridges)| (Some(key), ListShard { bridges }));
+    let first = (!inside.is_empty()).then_some((None, ListShard { bridges: inside }));
+    first.into_iter().chain(more).collect()
 }
 
 /// Objects in the bridge's own shard, or else in others, each after its first object.

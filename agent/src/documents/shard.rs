@@ -1,6 +1,6 @@
 //! A shard as it is written and read: one line of JSON, and what is passed on of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,12 +22,22 @@ pub(super) struct HostShard {
     pub(super) number: Option<u32>,
 }
 
+/// The bridges that a host has ports on, or more of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListShard {
+    pub(super) bridges: Vec<String>,
+}
+
 /// A bridge and what hangs on it; or more of the latter, without the bridge.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(super) struct BridgeShard {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bridge: Option<Value>,
+    /// The bridges of which a VLAN is this one.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) led_from: BTreeSet<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) vlans: Vec<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -142,7 +152,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(name: &'a str, mut value: Value) -> Result<Reader<'a>, DocumentError> {
         let mut take = |key| value.as_object_mut().and_then(|map| map.remove(key)).unwrap_or_default();
         let (format, needs) = (take(FORMAT_KEY), take(NEEDS_KEY));
-        if format != FORMAT {
+        if format != FORMAT && format != BEFORE_LISTS {
             return Err(DocumentError::Format { name: name.to_owned(), found: format });
         }
         let needs: Vec<String> = match needs {
@@ -201,6 +211,8 @@ pub(super) fn told(name: &str, error: &serde_json::Error) -> DocumentError {
 pub(super) const FORMAT_KEY: &str = "format";
 const NEEDS_KEY: &str = "needs";
 /// The layout that is written.
-pub(super) const FORMAT: u8 = 3;
+pub(super) const FORMAT: u8 = 4;
+/// The same without lists, and without the bridges that lead to one.
+pub(super) const BEFORE_LISTS: u8 = 3;
 /// Features that a shard may need. This version writes none: all that it knows belongs to the format.
 const FEATURES: &[&str] = &[];

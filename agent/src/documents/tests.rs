@@ -60,8 +60,8 @@ fn a_topology_comes_back_from_its_shards_as_it_was() {
         let shards = written(&stored);
         assert_eq!(read(&shards).unwrap(), stored);
         let names: Vec<&str> = shards.iter().map(|(name, _)| name.as_str()).collect();
-        let expected = ["bridges/dc1", "bridges/vub8", "hosts/gw1", "numbers"];
-        assert_eq!(names, expected[..3 + usize::from(stored.numbers.is_some())]);
+        let expected = ["bridges/dc1", "bridges/vub8", "hosts/gw1", "lists/gw1", "numbers"];
+        assert_eq!(names, expected[..4 + usize::from(stored.numbers.is_some())]);
     }
 }
 
@@ -103,9 +103,14 @@ fn golden_text(text: &str) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn what_earlier_formats_stored_is_read_and_written_anew() {
-    for golden in [golden(), golden_text(include_str!("format2.txt"))] {
+    for (golden, then) in [
+        (golden(), Stored::from(stored_then())),
+        (golden_text(include_str!("format2.txt")), Stored::from(stored_then())),
+        (golden_text(include_str!("format3-objects.txt")), Stored::from(stored_then())),
+        (golden_text(include_str!("format3.txt")), numbered(&in_two_hosts())),
+    ] {
         let stored = read(&golden).unwrap();
-        assert_eq!(stored, Stored::from(stored_then()));
+        assert_eq!(stored, then);
         let anew = written(&stored);
         assert_eq!(read(&anew).unwrap(), stored);
         // Shards that were written at different times lie side by side.
@@ -117,13 +122,13 @@ fn what_earlier_formats_stored_is_read_and_written_anew() {
 
 /// What is written today; a change of these bytes is a new format, or an object that has more to say.
 #[test]
-fn format_3_is_written_as_it_is_kept_here() {
+fn format_4_is_written_as_it_is_kept_here() {
     let numbered = numbered(&in_two_hosts());
     // Without numbers, and with every key that there is; it does not build.
     let objects = Stored::from(stored_then());
     for (file, golden, stored) in [
-        ("format3.txt", include_str!("format3.txt"), numbered),
-        ("format3-objects.txt", include_str!("format3-objects.txt"), objects),
+        ("format4.txt", include_str!("format4.txt"), numbered),
+        ("format4-objects.txt", include_str!("format4-objects.txt"), objects),
     ] {
         let mut text = String::new();
         for (name, bytes) in written(&stored) {
@@ -185,27 +190,29 @@ fn a_shard_of_format_1_that_is_cut_short_is_refused() {
 fn a_shard_is_text_with_sorted_keys_and_without_what_says_nothing() {
     let shards = written(&numbered(&description()));
     let (_, host) = shards.iter().find(|(name, _)| name == "hosts/gw1").unwrap();
-    assert_eq!(str::from_utf8(host).unwrap(), r#"{"format":3,"host":{},"number":1}"#);
+    assert_eq!(str::from_utf8(host).unwrap(), r#"{"format":4,"host":{},"number":1}"#);
     let (_, bridge) = shards.iter().find(|(name, _)| name == "bridges/vub8").unwrap();
     let kind = r#""kind":"vlan-unaware","mac-limit":10,"vni":8"#;
     let segments = r#""segments":[{"segment":"vub8","vni":8}]"#;
     let text = str::from_utf8(bridge).unwrap();
-    assert_eq!(text, format!(r#"{{"bridge":{{"ageing":"0s",{kind}}},"format":3,{segments}}}"#));
+    let led_from = r#""led-from":["dc1"]"#;
+    assert_eq!(text, format!(r#"{{"bridge":{{"ageing":"0s",{kind}}},"format":4,{led_from},{segments}}}"#));
 }
 
 #[test]
 fn what_a_reader_must_know_is_refused_and_other_news_is_passed_on() {
     let with = |text: &str| read(&[("hosts/gw1".to_owned(), text.as_bytes().to_vec())]);
     assert!(with(r#"{"format":3,"host":{"datapath":"ovs"}}"#).is_ok());
+    assert!(with(r#"{"format":4,"host":{"datapath":"ovs"}}"#).is_ok());
     assert!(with(r#"{"format":3,"host":{"underlay":null},"needs":[]}"#).is_ok());
     for (text, what) in [
-        (r#"{"format":3,"host":{},"needs":["site"]}"#, "needs \"site\""),
-        (r#"{"format":3,"host":{},"needs":"site"}"#, "invalid type"),
-        (r#"{"format":4,"host":{}}"#, "format 4"),
+        (r#"{"format":4,"host":{},"needs":["site"]}"#, "needs \"site\""),
+        (r#"{"format":4,"host":{},"needs":"site"}"#, "invalid type"),
+        (r#"{"format":5,"host":{}}"#, "format 5"),
         (r#"{"host":{}}"#, "format null"),
-        (r#"{"format":3}"#, "missing field `host`"),
-        (r#"{"format":3,"host":{"datapath":"fpga"}}"#, "hosts.gw1.datapath: \"fpga\", allowed are \"auto\""),
-        (r#"[3]"#, "no object"),
+        (r#"{"format":4}"#, "missing field `host`"),
+        (r#"{"format":4,"host":{"datapath":"fpga"}}"#, "hosts.gw1.datapath: \"fpga\", allowed are \"auto\""),
+        (r#"[4]"#, "no object"),
     ] {
         let error = with(text).unwrap_err().to_string();
         assert!(error.contains("hosts/gw1") && error.contains(what), "{error}");

@@ -1,6 +1,9 @@
 //! A revision that cannot be read changes nothing, is told, and is replaced by the next that is right.
 
+use std::sync::Arc;
+
 use nsdb::{ShardName, StoreConfig};
+use tokio::sync::mpsc;
 use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
 use vlan::model::numbers::FIRST_DEALT_VNI;
 
@@ -8,6 +11,7 @@ use super::*;
 use crate::door::{AtStart, Door, FileMark, Proposal};
 use crate::engine::{Engine, Settings};
 use crate::event::Event;
+use crate::input::Input;
 
 fn network(port: &str) -> Description {
     let bridge = Bridge {
@@ -26,6 +30,16 @@ fn network(port: &str) -> Description {
 
 fn by() -> Authorship {
     Authorship { author: "test".to_owned(), note: String::new(), text: None }
+}
+
+/// What a host that begins to follow hears.
+async fn arrived(store: &Arc<Store>, host: &str) -> Vec<Input> {
+    let (arrivals, mut arrived) = mpsc::channel(4);
+    let follower = tokio::spawn(follow(Arc::clone(store), host.to_owned(), arrivals));
+    let first = arrived.recv().await.unwrap();
+    let more = tokio::time::timeout(std::time::Duration::from_millis(50), arrived.recv()).await;
+    follower.abort();
+    [Some(first), more.ok().flatten()].into_iter().flatten().collect()
 }
 
 /// A store with a revision that can be read and one that a newer version wrote.
@@ -53,13 +67,13 @@ async fn publish_newer(store: &Store, there: Revision, next_vni: u32) {
 async fn a_host_that_starts_has_the_last_one_in_force_and_says_so() {
     let store = store().await;
     let (arrivals, mut arrived) = mpsc::channel(4);
-    let follower = tokio::spawn(follow(Arc::clone(&store), arrivals));
+    let follower = tokio::spawn(follow(Arc::clone(&store), "gw1".to_owned(), arrivals));
     let mut engine = Engine::new(Settings::new("gw1"));
     let now = vlan::time::Instant::from_nanos(0);
     for _ in 0..2 {
         engine.handle(now, arrived.recv().await.unwrap());
     }
-    let status = engine.status(now);
+    let status = engine.view().status(now);
     assert_eq!(status.revision, 1);
     let unread = status.unread.unwrap();
     assert_eq!(unread.revision, 2);
@@ -67,12 +81,12 @@ async fn a_host_that_starts_has_the_last_one_in_force_and_says_so() {
     // One more like it comes alone, and the next that can be read takes its place.
     publish_newer(&store, Revision::new(2).unwrap(), FIRST_DEALT_VNI + 40).await;
     engine.handle(now, arrived.recv().await.unwrap());
-    assert_eq!(engine.status(now).unread.map(|unread| unread.revision), Some(3));
+    assert_eq!(engine.view().status(now).unread.map(|unread| unread.revision), Some(3));
     let newest = newest(&store).await.unwrap();
     let next = Topology::build(&network("vm2")).unwrap();
     publish(&store, &next, newest.as_ref(), &by()).await.unwrap();
     engine.handle(now, arrived.recv().await.unwrap());
-    let status = engine.status(now);
+    let status = engine.view().status(now);
     assert_eq!((status.revision, status.unread), (4, None));
     follower.abort();
 }
@@ -179,7 +193,7 @@ async fn a_revision_whose_numbers_are_missing_is_not_taken() {
     let stored = Stored::after(None, topology.description(), Numbers::default(), None);
     let shards = documents::to_shards(&stored).unwrap();
     store.publish(None, shards, Change::new("test", WallTime::from_millis(1), "")).await.unwrap();
-    let arrived = arrive(&store, false).await.unwrap();
+    let arrived = arrived(&store, "gw1").await;
     let [Input::Unreadable { revision: 1, why }] = &arrived[..] else { panic!("{arrived:?}") };
     assert_eq!(why, "host gw1 has no number in it");
 }

@@ -107,7 +107,7 @@ pub trait Documents: Send + Sync {
         within: &[&str],
     ) -> impl Future<Output = Result<BTreeMap<ShardName, ShardId>, DocumentsError>> + Send {
         async move {
-            let mut walk = Walk::begin(root, Wanted(within));
+            let mut walk = Walk::begin(root, Wanted::new(within));
             while let Some(step) = walk.next() {
                 let bytes = self.read(step.0.id).await?;
                 walk.take(step, &bytes)?;

@@ -7,32 +7,33 @@ use crate::documents::revision::Root;
 use crate::documents::shard::{Page, ShardId, ShardName};
 
 /// What a reader wants: whole names such as `hosts/gw1`, and all names below one, which ends with a slash: `parts/vub8/`. The empty text
-/// is everything.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a>(pub(crate) &'a [&'a str]);
+/// is everything. In the order of names, since a reader of a large part wants thousands.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted<'a>(Vec<&'a str>);
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    pub(crate) fn new(within: &[&'a str]) -> Self {
+        let mut wanted = within.to_vec();
+        wanted.sort_unstable();
+        Self(wanted)
+    }
+
     fn has(&self, name: &ShardName) -> bool {
-        self.0.iter().any(|wanted| match is_whole(wanted) {
-            true => name.as_str() == *wanted,
-            false => name.as_str().starts_with(wanted),
-        })
+        self.0.binary_search(&name.as_str()).is_ok() || self.has_above(name)
+    }
+
+    /// Whether all names below one are wanted, and this is among them.
+    fn has_above(&self, name: &ShardName) -> bool {
+        let slashes = name.as_str().match_indices('/').map(|(at, _)| at + 1);
+        std::iter::once(0).chain(slashes).any(|end| self.0.binary_search(&&name.as_str()[..end]).is_ok())
     }
 
     /// Whether names after `before` up to `last` may be wanted.
     fn may_be_between(&self, before: Option<&ShardName>, last: &ShardName) -> bool {
-        self.0.iter().any(|wanted| {
-            let ends_before = before.is_some_and(|name| {
-                name.as_str() >= *wanted && (is_whole(wanted) || !name.as_str().starts_with(wanted))
-            });
-            !ends_before && *wanted <= last.as_str()
-        })
+        let behind = before.map_or(0, |name| self.0.partition_point(|wanted| *wanted <= name.as_str()));
+        let is_next = self.0.get(behind).is_some_and(|wanted| *wanted <= last.as_str());
+        is_next || before.is_some_and(|name| self.has_above(name))
     }
-}
-
-/// Whether it is a name, and not what names are below.
-fn is_whole(wanted: &str) -> bool {
-    !wanted.is_empty() && !wanted.ends_with('/')
 }
 
 /// A page that is to be read next.
@@ -137,7 +138,7 @@ mod tests {
             top,
         };
         let read = |wanted: &[&str]| {
-            let (mut walk, mut pages) = (Walk::begin(&root, Wanted(wanted)), 0);
+            let (mut walk, mut pages) = (Walk::begin(&root, Wanted::new(wanted)), 0);
             while let Some(step) = walk.next() {
                 pages += 1;
                 let bytes = &stored[&step.0.id];

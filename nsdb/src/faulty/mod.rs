@@ -115,6 +115,7 @@ impl<S: Documents> Documents for Faulty<S> {
     }
 
     async fn read(&self, document: ShardId) -> Result<Vec<u8>, DocumentsError> {
+        self.faults.note_read(document);
         self.call(Operation::Read, self.store.read(document)).await
     }
 

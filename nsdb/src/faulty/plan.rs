@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::documents::shard::ShardId;
+
 /// A call that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -75,6 +77,8 @@ struct FaultPlan {
     standing: BTreeMap<Operation, Fault>,
     random: Option<Random>,
     struck: u64,
+    /// Documents that were read, since somebody asked for them to be noted.
+    reads: Option<Vec<ShardId>>,
 }
 
 /// xorshift64* (Vigna 2016): small, and the same on every machine for the same seed.
@@ -158,6 +162,15 @@ impl Faults {
     /// How many faults calls have met.
     pub fn struck(&self) -> u64 {
         self.with(|plan| plan.struck)
+    }
+
+    /// The documents that were read since this was asked last, in order; the first time it only begins to note them.
+    pub fn reads(&self) -> Vec<ShardId> {
+        self.with(|plan| plan.reads.replace(Vec::new())).unwrap_or_default()
+    }
+
+    pub(crate) fn note_read(&self, document: ShardId) {
+        self.with(|plan| plan.reads.as_mut().map(|reads| reads.push(document)));
     }
 
     /// What this call of `operation` meets; waits if it is held.

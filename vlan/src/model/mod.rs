@@ -22,6 +22,7 @@ mod objects;
 pub mod port;
 pub(crate) mod renumber;
 pub mod segment;
+pub mod share;
 pub mod shown;
 pub mod topology;
 pub mod value;

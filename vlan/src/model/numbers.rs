@@ -60,18 +60,23 @@ impl Numbers {
         if mistakes.is_empty() { Ok(next) } else { Err(mistakes) }
     }
 
-    /// Whether a topology finds all its numbers here.
+    /// Whether a host finds here all numbers that it speaks by: those of hosts, and of the segments that it has ports on.
     ///
     /// # Errors
     /// The first name without one.
-    pub fn check(&self, topology: &Topology) -> Result<(), String> {
-        let host = topology.hosts().iter().find(|host| !self.hosts.contains_key(&host.name));
-        if let Some(host) = host {
-            return Err(format!("host {}", host.name));
+    pub fn check(&self, topology: &Topology, host: &str) -> Result<(), String> {
+        let without = topology.hosts().iter().find(|host| !self.hosts.contains_key(&host.name));
+        if let Some(without) = without {
+            return Err(format!("host {}", without.name));
         }
         let lacks = |name: &SegmentName| !self.segments.contains_key(name);
-        let needs =
-            (0..topology.segments().len() as u32).filter(|number| topology.is_on_several_hosts(*number));
+        let host = topology.host_named(host);
+        let is_on = |number: &u32| {
+            let mut members = topology.segment(*number).members.iter();
+            members.any(|member| Some(topology.port(member.port).host) == host)
+        };
+        let needs = (0..topology.segments().len() as u32)
+            .filter(|number| is_on(number) && topology.is_on_several_hosts(*number));
         match needs.map(|number| topology.segment_name(number)).find(lacks) {
             Some(name) => Err(format!("segment {name}")),
             None => Ok(()),

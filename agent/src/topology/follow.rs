@@ -1,0 +1,131 @@
+//! Follows the newest revision, for one host.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nsdb::{Documents, Revision, Store};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tracing::warn;
+use vlan::model::topology::Topology;
+
+use super::scope::Scope;
+use super::{Newest, TopologyError, newest_root};
+use crate::documents::Stored;
+use crate::input::Input;
+
+/// Passes on the newest revision, as far as this host needs it, now and whenever it changes, until the receiver is gone. A store that cannot
+/// be read is asked again.
+pub async fn follow(store: Arc<Store>, host: String, arrivals: mpsc::Sender<Input>) {
+    let mut changes = store.watch_root();
+    let scope = Scope::of_follower(&store, &host);
+    let mut follower = Follower { store, host, scope, has_one: false };
+    let mut pause = READ_AGAIN;
+    loop {
+        let announced = *changes.borrow_and_update();
+        let is_read = match follower.arrive().await {
+            // As from a server that lags behind the one that announced it: what is older is not brought back.
+            Ok(arrived) if revision_of(arrived.last()) < announced => {
+                warn!("the store reads an older revision than it announced, the topology in force stays");
+                false
+            }
+            Ok(arrived) => {
+                for input in arrived {
+                    follower.has_one |= matches!(input, Input::Topology { .. });
+                    if arrivals.send(input).await.is_err() {
+                        return;
+                    }
+                }
+                true
+            }
+            Err(error) => {
+                warn!(%error, "the store cannot be read, the topology in force stays");
+                false
+            }
+        };
+        let change = changes.changed();
+        let is_over = match is_read {
+            true => change.await.is_err(),
+            false => matches!(tokio::time::timeout(pause, change).await, Ok(Err(_))),
+        };
+        if is_over {
+            return;
+        }
+        pause = if is_read { READ_AGAIN } else { (pause * 2).min(LONGEST_PAUSE) };
+    }
+}
+
+/// Who follows, and what it has.
+struct Follower {
+    store: Arc<Store>,
+    host: String,
+    scope: Scope,
+    /// Whether there was a revision that could be read.
+    has_one: bool,
+}
+
+impl Follower {
+    /// The newest revision, read and compiled where nobody waits for the thread: of thousands of ports that takes a while, and this thread
+    /// answers questions. One that does not build comes without a topology; the engine finds the mistakes again, and tells them.
+    ///
+    /// Before there was one that could be read, the last one that can be comes before one that cannot.
+    async fn arrive(&mut self) -> Result<Vec<Input>, TopologyError> {
+        let (here, store, host) = (Handle::current(), Arc::clone(&self.store), self.host.clone());
+        let fresh = Scope::of_follower(&self.store, &self.host);
+        let (mut scope, has_one) = (std::mem::replace(&mut self.scope, fresh), self.has_one);
+        let read = move || {
+            let arrived = here.block_on(newest_inputs(&store, &mut scope, &host, has_one));
+            (scope, arrived)
+        };
+        let (scope, arrived) =
+            tokio::task::spawn_blocking(read).await.map_err(|_| TopologyError::Stopping)?;
+        self.scope = scope;
+        arrived
+    }
+}
+
+async fn newest_inputs(
+    store: &Store,
+    scope: &mut Scope,
+    host: &str,
+    has_one: bool,
+) -> Result<Vec<Input>, TopologyError> {
+    let Some(root) = newest_root(store).await? else { return Ok(Vec::new()) };
+    let newest = scope.read(store, &root).await?;
+    let before = match !has_one && newest.stored.is_err() {
+        true => scope.last_readable(store).await?,
+        false => None,
+    };
+    Ok(before.into_iter().chain([newest]).map(|newest| input(newest, host)).collect())
+}
+
+fn input(Newest { revision, stored }: Newest, host: &str) -> Input {
+    let revision = revision.get();
+    let stored = match stored {
+        Ok(stored) => stored,
+        Err(why) => return Input::Unreadable { revision, why },
+    };
+    let Stored { description, numbers, .. } = stored;
+    let built = match &numbers {
+        Some(numbers) => Topology::with_numbers(&description, numbers),
+        None => Topology::build(&description),
+    };
+    let built = built.ok().map(Arc::new);
+    if let Some((numbers, topology)) = numbers.as_ref().zip(built.as_ref())
+        && let Err(what) = numbers.check(topology, host)
+    {
+        return Input::Unreadable { revision, why: format!("{what} has no number in it") };
+    }
+    Input::Topology { revision, description: Box::new(description), numbers: numbers.map(Box::new), built }
+}
+
+fn revision_of(arrived: Option<&Input>) -> Option<Revision> {
+    match arrived? {
+        Input::Topology { revision, .. } | Input::Unreadable { revision, .. } => Revision::new(*revision),
+        _ => None,
+    }
+}
+
+/// When a store that could not be read is read again; twice as long after each time.
+const READ_AGAIN: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);

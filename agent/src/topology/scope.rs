@@ -1,0 +1,92 @@
+//! How much of a revision is read: all of it, or a host's share.
+
+use std::collections::BTreeMap;
+
+use nsdb::{Documents, Root, ShardId, Store};
+
+use super::{Newest, TopologyError};
+use crate::documents::{self, ShareReading, Stored};
+
+/// How much of a revision is read.
+#[derive(Debug)]
+pub(super) enum Scope {
+    /// For whoever publishes, and for what operators ask.
+    Whole,
+    /// For a host that follows.
+    Share {
+        /// The host.
+        host: String,
+        /// The shards of it that were read last: those that are the same in the next revision are not read again.
+        kept: BTreeMap<ShardId, Vec<u8>>,
+    },
+}
+
+impl Scope {
+    /// What a host that follows this store reads of it: where it is alone in it, operators ask it of all that there is.
+    pub(super) fn of_follower(store: &Store, host: &str) -> Scope {
+        match store.is_of_one_host() {
+            true => Scope::Whole,
+            false => Scope::Share { host: host.to_owned(), kept: BTreeMap::new() },
+        }
+    }
+
+    /// Reads the revision of a root.
+    ///
+    /// # Errors
+    /// The store cannot be read now. What is damaged or newer is a value.
+    pub(super) async fn read(&mut self, store: &Store, root: &Root) -> Result<Newest, TopologyError> {
+        let stored = match self.try_read(store, root).await {
+            Ok(stored) => Ok(stored),
+            Err(TopologyError::Store(error)) if error.is_retryable() => return Err(error.into()),
+            Err(error) => Err(error.to_string()),
+        };
+        Ok(Newest { revision: root.revision, stored })
+    }
+
+    /// The newest revision that can be read, of those that the store keeps.
+    ///
+    /// # Errors
+    /// The store cannot be read now.
+    pub(super) async fn last_readable(&mut self, store: &Store) -> Result<Option<Newest>, TopologyError> {
+        for known in store.revisions().await? {
+            let Some(root) = store.root_of(known.revision).await? else { continue };
+            let there = self.read(store, &root).await?;
+            if there.stored.is_ok() {
+                return Ok(Some(there));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn try_read(&mut self, store: &Store, root: &Root) -> Result<Stored, TopologyError> {
+        let (host, kept) = match self {
+            Scope::Whole => {
+                let shards = store.read_shards(root, &[""]).await?;
+                let shards = shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+                return Ok(documents::from_shards(shards)?);
+            }
+            Scope::Share { host, kept } => (host.as_str(), kept),
+        };
+        let (mut share, mut read) = (ShareReading::new(host), BTreeMap::new());
+        loop {
+            let next = share.next();
+            if next.is_empty() {
+                break;
+            }
+            let next: Vec<&str> = next.iter().map(String::as_str).collect();
+            for (name, id) in store.names(root, &next).await? {
+                let bytes = match kept.get(&id) {
+                    Some(bytes) => bytes.clone(),
+                    None => store.read(id).await?,
+                };
+                share.take(name.as_str(), &bytes)?;
+                read.insert(id, bytes);
+            }
+        }
+        *kept = read;
+        Ok(share.finish()?)
+    }
+}
+
+#[cfg(test)]
+mod tests;
