@@ -37,7 +37,7 @@
 //! [`Memory`] forgets with its process and is the honest twin in tests. [`Embedded`] is one redb file with one writer
 //! thread and group commit. [`Store`] has one backend for each trait, as a [`StoreConfig`] asks for, each in a [`Faulty`], which fails on
 //! demand. What a host keeps for itself is in its own directory whenever it has one, wherever the rest is.
-//! All pass the one suite in `tests/conformance.rs`.
+//! All pass the one suite in `tests/conformance/`.
 //!
 //! ```
 //! use nsdb::{Change, Documents, Memory, Revision, ShardName, WallTime};

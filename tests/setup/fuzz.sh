@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs one fuzz target: fuzz.sh TARGET SECONDS. Needs a nightly compiler; installs cargo-fuzz into the build directory. CI does not run
-# this: tests/tests/fuzz_entries.rs gives the same entries other bytes.
+# this: tests/tests/faults/fuzz.rs gives the same entries other bytes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -25,7 +25,7 @@ esac
 nightly=$(rustup toolchain list 2>/dev/null | awk '{ print $1 }' | grep '^nightly' | head -n 1 || true)
 if [ -z "$nightly" ]; then
   echo "fuzz: no nightly compiler, which libFuzzer's instrumentation needs; \`rustup toolchain install nightly\` installs one" >&2
-  echo "fuzz: without one, L2GW_CASES=1000000 cargo test -p tests --test fuzz_entries ${target}_any gives the same entry random bytes" >&2
+  echo "fuzz: without one, L2GW_CASES=1000000 cargo test -p tests --test faults fuzz::${target}_any gives the same entry random bytes" >&2
   exit 69
 fi
 
@@ -42,7 +42,7 @@ found=$build/fuzz-found/$target
 mkdir -p "$corpus" "$found"
 (
   . tests/setup/toolchain.sh
-  L2GW_FUZZ_SEEDS=$build/fuzz-corpus cargo test --quiet --locked --workspace --test fuzz_entries -- --exact every_target_takes_its_seeds
+  L2GW_FUZZ_SEEDS=$build/fuzz-corpus cargo test --quiet --locked --workspace --test faults -- --exact fuzz::every_target_takes_its_seeds
 ) </dev/null
 [ ! -d "tests/fuzz/rows/$target" ] || cp "tests/fuzz/rows/$target"/* "$corpus"
 

@@ -12,8 +12,8 @@ case $mode in build | check | test | test-slow | demo | targets) ;; *)
   ;;
 esac
 
-# What takes over 20 s on two cores; `make test` leaves it to `make test-slow`.
-slow=" conformance kernel_attack kernel_backends kernel_restart mutants rows_backends simulation_engine "
+# Targets of tests that take over 20 s on two cores; `make test` leaves them to `make test-slow`.
+slow=" conformance kernel_slow simulation_slow "
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -58,19 +58,19 @@ speed_of() { # speed_of NAME
   case $slow in *" $1 "*) echo test-slow ;; *) echo test ;; esac
 }
 
-# The test targets of a stage, as arguments of cargo: which stage a file in */tests/ belongs to shows in its name. `make check`
+# The test targets of a stage, as arguments of cargo: which stage a folder of */tests/ belongs to shows in its name. `make check`
 # has those of `make test`.
 targets() { # targets STAGE [CRATE...]
   local wanted=$1 file name stage_of speed=$mode
   [ "$speed" != check ] || speed=test
   shift
   for crate in "${@:-*}"; do
-    for file in $crate/tests/*.rs; do
+    for file in $crate/tests/*/main.rs; do
       [ -e "$file" ] || continue
-      name=$(basename "$file" .rs)
+      name=$(basename "$(dirname "$file")")
       case $name in
         conformance*) stage_of=conformance ;;
-        golden* | replay* | examples*) stage_of=golden ;;
+        golden*) stage_of=golden ;;
         simulation* | faults*) stage_of=simulation ;;
         kernel*) stage_of=kernel ;;
         *) stage_of=unit ;;
@@ -130,7 +130,7 @@ case " ${failed[*]} " in *" build "*) finish ;; esac
 
 if [ "$mode" = check ]; then
   # shellcheck disable=SC2046
-  stage pure "${cargo_test[@]}" --lib --bins $(targets unit vlan agent l2gw) --test arrows --test house -- --test-threads "$threads"
+  stage pure "${cargo_test[@]}" --lib --bins $(targets unit vlan agent l2gw) --test house -- --test-threads "$threads"
   finish
 fi
 

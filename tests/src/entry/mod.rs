@@ -1,8 +1,8 @@
 //! One entry a fuzz target: any bytes in, and what must hold whatever they are.
 //!
 //! ```text
-//!   libFuzzer (tests/fuzz, nightly) ──┐
-//!   proptest (tests/tests/fuzz_entries.rs) ──┼──► entry(bytes) ──► asserts
+//!   libFuzzer (tests/fuzz, nightly) ────────┐
+//!   proptest (tests/tests/faults/fuzz.rs) ───┼──► entry(bytes) ──► asserts
 //!   rows of what was found (tests/fuzz/rows) ┘
 //! ```
 //! An entry panics where something does not hold, and for nothing else. Bytes are read as choices ([`feed`]), so that most inputs reach

@@ -36,8 +36,8 @@ use super::record::{self, End, Record};
 /// Tests that share one boot of a test kernel.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
-    /// A name that no other group of the test binary has.
-    pub name: &'static str,
+    /// Its module, which no other group of the test binary has.
+    pub module: &'static str,
     /// The tests in it, each as `crate::module::test`.
     pub tests: &'static [&'static str],
 }
@@ -52,7 +52,7 @@ macro_rules! kernel_tests {
             use super::*;
 
             const GROUP: $crate::lab::kernel::Group = $crate::lab::kernel::Group {
-                name: stringify!($group),
+                module: module_path!(),
                 tests: &[$(concat!(module_path!(), "::", stringify!($name))),+],
             };
 
@@ -170,7 +170,7 @@ fn report(group: Group, test: &str) {
     static SESSIONS: Mutex<Sessions> = Mutex::new(BTreeMap::new());
     let session = {
         let mut sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(sessions.entry(group.name).or_default())
+        Arc::clone(sessions.entry(group.module).or_default())
     };
     match session.get_or_init(|| Session::hold(group, test)) {
         Ok(session) => session.report(test),

@@ -1,0 +1,17 @@
+//! `l2gw run` and `l2gw-agent` as processes, on a datapath in memory, with its command line as its clients.
+
+mod agent_program;
+mod door;
+mod file;
+mod frames;
+mod life;
+mod lists;
+mod process;
+mod record;
+mod revisions;
+mod socket;
+mod stop;
+mod text;
+mod unread;
+mod verbs;
+mod words;

@@ -1,0 +1,9 @@
+//! The engine and its lowerings on the datapath in memory, and what they cost.
+
+mod host;
+mod replay;
+mod scale;
+mod stragglers;
+mod tables;
+mod trace;
+mod work;

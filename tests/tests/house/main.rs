@@ -1,0 +1,5 @@
+//! The workspace itself: which crate may name which, the size of the code, and what the documentation says of it.
+
+mod arrows;
+mod docs;
+mod size;
