@@ -42,44 +42,27 @@ use crate::input::{Command, Input};
 use crate::output::Output;
 use crate::view::Unread;
 
-use adopt::Heritage;
-use answer::Asked;
-use book::Book;
-use bursts::Bursts;
-use changes::{Asking, Changes, flows_asked, ports_asked};
-use hands::Hands;
-use links::Links;
-use loops::Loops;
-use meters::Meters;
+use flows::adopt::Heritage;
+use flows::answer::Asked;
+use flows::book::Book;
+use flows::changes::{Asking, Changes, flows_asked, ports_asked};
+use flows::hands::Hands;
+use flows::loops::Loops;
+use flows::meters::Meters;
+use flows::statistics::Withdrawn;
 use saved::Saving;
-use statistics::Withdrawn;
+use telling::bursts::Bursts;
 use time::Clockwork;
+use truth::links::Links;
 
-mod adopt;
-mod answer;
-mod bind;
-mod book;
-mod bursts;
-mod changes;
-mod claims;
-mod class;
-mod doubt;
 mod due;
-mod echo;
-mod hands;
-mod lengths;
-mod links;
-mod loops;
-mod meters;
-mod renew;
+mod flows;
 mod revision;
 mod saved;
 pub mod show;
-mod standing;
-mod statistics;
+mod telling;
 mod time;
-mod turn;
-mod upcall;
+mod truth;
 
 /// What an engine is told once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

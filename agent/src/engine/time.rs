@@ -10,7 +10,7 @@ use vlan::verdict::Dependency;
 
 use super::Engine;
 use super::due::Due;
-use super::standing::Cause;
+use super::truth::standing::Cause;
 use crate::counters::PortKey;
 use crate::event::Event;
 

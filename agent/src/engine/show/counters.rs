@@ -5,7 +5,7 @@ use datapath::flow::MeterId;
 use super::Chosen;
 use crate::counters::{PortKey, counter};
 use crate::engine::Engine;
-use crate::engine::meters::{Metered, Scope, Storm};
+use crate::engine::flows::meters::{Metered, Scope, Storm};
 use crate::page::{LOOKED_AT_ONCE, Page, ROWS_AT_ONCE, Wanted};
 use crate::view::CounterView;
 

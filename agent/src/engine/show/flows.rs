@@ -7,7 +7,7 @@ use vlan::verdict::Consulted;
 
 use super::Chosen;
 use crate::engine::Engine;
-use crate::engine::book::{Purpose, Record};
+use crate::engine::flows::book::{Purpose, Record};
 use crate::page::{Page, Wanted};
 use crate::view::FlowView;
 

@@ -9,7 +9,7 @@ use vlan::vid::{Vid, VidSet};
 use super::Chosen;
 use crate::counters::{Loss, PortCounts};
 use crate::engine::Engine;
-use crate::engine::standing::{Standing, WhyNot};
+use crate::engine::truth::standing::{Standing, WhyNot};
 use crate::page::{Page, Wanted};
 use crate::view::{PortView, TrunkView};
 

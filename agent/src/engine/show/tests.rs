@@ -17,7 +17,7 @@ use vlan::time::Instant;
 use vlan::verdict::{Consulted, DropReason};
 
 use crate::counters::Loss;
-use crate::engine::book::{Purpose, Record};
+use crate::engine::flows::book::{Purpose, Record};
 use crate::engine::{Engine, Settings};
 use crate::input::Input;
 use crate::list::{Listed, everything};

@@ -20,10 +20,10 @@ use vlan::verdict::{Decision, DropReason, Egress, Meter, Output, Verdict};
 use crate::budget::UNTAGGED;
 use crate::counters::Loss;
 use crate::engine::Engine;
-use crate::engine::lengths::length_of_copy;
-use crate::engine::loops::Incoming;
-use crate::engine::turn::last_sent;
-use crate::engine::upcall::kernel_mask;
+use crate::engine::flows::lengths::length_of_copy;
+use crate::engine::flows::loops::Incoming;
+use crate::engine::flows::turn::last_sent;
+use crate::engine::flows::upcall::kernel_mask;
 use crate::view::TraceView;
 
 impl Engine {

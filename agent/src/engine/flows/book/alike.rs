@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use vlan::fdb::reflect::Echo;
 
 use super::{Book, NO_SLOT, Record};
-use crate::engine::echo::MOST_ASKED;
+use crate::engine::flows::echo::MOST_ASKED;
 
 impl Book {
     /// Flows that may have sent a frame of which an echo is heard, at most [`MOST_ASKED`].

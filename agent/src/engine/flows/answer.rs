@@ -7,17 +7,17 @@ use datapath::{Refusal, RefusalCause};
 use vlan::time::Instant;
 use vlan::verdict::StormClass;
 
-use super::Engine;
 use super::doubt::Doubt;
 use super::meters::{Length, Metered, Scope};
 use super::turn::Turn;
 use crate::counters::{Loss, PortKey};
+use crate::engine::Engine;
 use crate::event::Event;
 use crate::input::Answer;
 
 /// What was asked and is not answered yet.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(in crate::engine) enum Asked {
     /// Make a link a vport.
     Attach(String),
     /// Release a vport.
@@ -38,7 +38,7 @@ pub(super) enum Asked {
 
 /// What was asked about a flow.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum FlowAsked {
+pub(in crate::engine) enum FlowAsked {
     /// Put it.
     Put(FlowId),
     /// Withdraw it.
@@ -47,7 +47,7 @@ pub(super) enum FlowAsked {
 
 impl Engine {
     /// Takes in the answers to an output; an answer that is missing counts as done.
-    pub(super) fn note_answers(&mut self, now: Instant, id: u64, answers: Vec<Answer>) {
+    pub(in crate::engine) fn note_answers(&mut self, now: Instant, id: u64, answers: Vec<Answer>) {
         let Some(asked) = self.asked.remove(&id) else { return };
         match asked {
             Asked::Attach(link) => {
@@ -157,7 +157,7 @@ impl Engine {
     }
 
     /// What a meter limits, in words.
-    pub(super) fn limit_name(&self, what: Metered) -> String {
+    pub(in crate::engine) fn limit_name(&self, what: Metered) -> String {
         let what = match what {
             Metered::Storm(what) => what,
             Metered::Length(Length { port, exit, .. }) => {
@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// Counts a refusal, and tells of the first of its kind in a while.
-    pub(super) fn note_refusal(
+    pub(in crate::engine) fn note_refusal(
         &mut self,
         now: Instant,
         what: &'static str,

@@ -6,12 +6,12 @@ use datapath::Counters;
 use datapath::flow::FlowId;
 use vlan::time::Instant;
 
-use super::Engine;
+use crate::engine::Engine;
 use crate::event::Event;
 
 /// What is still to be told.
 #[derive(Debug, Default)]
-pub(super) struct Hands {
+pub(in crate::engine) struct Hands {
     foreign: u64,
     gone: u64,
     tell_at: Option<Instant>,
@@ -20,7 +20,7 @@ pub(super) struct Hands {
 
 impl Hands {
     /// When something is to be told.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(in crate::engine) fn next_due(&self) -> Option<Instant> {
         self.tell_at
     }
 
@@ -38,7 +38,7 @@ impl Hands {
     }
 
     /// Flows of ours are not there any more.
-    pub(super) fn note_gone(&mut self, now: Instant, flows: u64) {
+    pub(in crate::engine) fn note_gone(&mut self, now: Instant, flows: u64) {
         if flows > 0 {
             self.gone += flows;
             self.tell_soon(now);
@@ -48,7 +48,7 @@ impl Hands {
 
 impl Engine {
     /// A flow that the book does not have is withdrawn; one that is not of our making is told.
-    pub(super) fn remove_unknown(&mut self, now: Instant, id: FlowId) {
+    pub(in crate::engine) fn remove_unknown(&mut self, now: Instant, id: FlowId) {
         if !self.book.may_be_ours(id) {
             self.hands.note_foreign(now, 1);
         }
@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// Takes in what the datapath counted, and with it how many flows of others it has removed by itself.
-    pub(super) fn note_counters(&mut self, now: Instant, counters: Counters) {
+    pub(in crate::engine) fn note_counters(&mut self, now: Instant, counters: Counters) {
         // A datapath that was opened anew counts from 0.
         let before = self.datapath.foreign;
         let more = counters.foreign.checked_sub(before).unwrap_or(counters.foreign);
@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// Tells what other hands have done.
-    pub(super) fn tell_of_hands(&mut self, now: Instant) {
+    pub(in crate::engine) fn tell_of_hands(&mut self, now: Instant) {
         let (strangers, regained) = self.links.take_foreign();
         for link in strangers {
             self.tell(Event::ForeignVport { link });

@@ -9,7 +9,7 @@ use super::book::Record;
 
 /// How it is another what may come back of a flow's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(in crate::engine) enum Turn {
     /// This may not any more.
     Loses(Echo),
     /// Something may that could not before. It comes behind what is lost of the same flow.
@@ -18,19 +18,19 @@ pub(super) enum Turn {
 
 /// What may come back of the last frames of a flow that is withdrawn.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LastWords {
-    pub(super) echoes: SmallVec<[Echo; 1]>,
+pub(in crate::engine) struct LastWords {
+    pub(in crate::engine) echoes: SmallVec<[Echo; 1]>,
     /// As the flow's.
-    pub(super) turned_at: u64,
+    pub(in crate::engine) turned_at: u64,
 }
 
 impl LastWords {
-    pub(super) fn of(record: &Record) -> LastWords {
+    pub(in crate::engine) fn of(record: &Record) -> LastWords {
         LastWords { echoes: record.echoes().collect(), turned_at: record.turned_at }
     }
 }
 
 /// When a flow last sent what it sends since it had counted `turned_at` packets.
-pub(super) fn last_sent(stats: &FlowStats, turned_at: u64) -> Option<Instant> {
+pub(in crate::engine) fn last_sent(stats: &FlowStats, turned_at: u64) -> Option<Instant> {
     stats.used.filter(|_| stats.packets > turned_at)
 }

@@ -11,20 +11,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vlan::designation::Designation;
-use vlan::plane::PortState;
 use vlan::model::id::{FabricId, PortId};
+use vlan::plane::PortState;
 use vlan::time::Instant;
 use vlan::verdict::Dependency;
 use vlan::vid::VidSet;
 
-use super::Engine;
 use super::standing::{Standing, WhyNot};
+use crate::engine::Engine;
 use crate::event::Event;
 use crate::reconcile::Fate;
 
 impl Engine {
     /// Looks at the ports and vports whose links changed, at most a bounded number of them, and follows what that does.
-    pub(super) fn reconcile_links(&mut self, now: Instant) {
+    pub(in crate::engine) fn reconcile_links(&mut self, now: Instant) {
         if !self.links.is_known() || self.revision == 0 {
             return;
         }
@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// Has a few links made vports, and a few vports released.
-    pub(super) fn move_vports(&mut self) {
+    pub(in crate::engine) fn move_vports(&mut self) {
         for _ in 0..VPORTS_AT_ONCE {
             self.changes.detach.extend(self.links.next_leaving());
             let Some(port) = self.links.next_arriving() else { continue };
@@ -69,7 +69,7 @@ impl Engine {
     }
 
     /// Passes on at once what changed for a port, before the next frame is judged.
-    pub(super) fn refresh_at_once(&mut self, now: Instant, id: PortId) {
+    pub(in crate::engine) fn refresh_at_once(&mut self, now: Instant, id: PortId) {
         let fabric = self.refresh_port(now, id);
         self.designate(&fabric.into_iter().collect());
     }

@@ -31,14 +31,14 @@ use vlan::time::Instant;
 use vlan::trace::Silent;
 use vlan::verdict::{Dependency, Egress, Verdict};
 
-use super::Engine;
-use super::standing::Cause;
 use crate::counters::PortKey;
+use crate::engine::Engine;
+use crate::engine::truth::standing::Cause;
 use crate::event::Event;
 
 /// What went out of ports lately, and what came back.
 #[derive(Debug)]
-pub(super) struct Loops {
+pub(in crate::engine) struct Loops {
     hashing: Seed,
     recent: HashMap<u64, Flown, Seed>,
     earlier: HashMap<u64, Flown, Seed>,
@@ -81,7 +81,7 @@ struct Blocks {
 
 /// How far a frame's source can be trusted to be where it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Footing {
+pub(in crate::engine) enum Footing {
     /// As far as is known it is at home there.
     Settled,
     /// It came there less than a second ago.
@@ -92,14 +92,14 @@ pub(super) enum Footing {
 
 /// A frame where it came in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Incoming<'a> {
-    pub(super) port: PortId,
-    pub(super) header: &'a Header,
-    pub(super) frame: &'a [u8],
+pub(in crate::engine) struct Incoming<'a> {
+    pub(in crate::engine) port: PortId,
+    pub(in crate::engine) header: &'a Header,
+    pub(in crate::engine) frame: &'a [u8],
 }
 
 impl Loops {
-    pub(super) fn new(seed: u64) -> Loops {
+    pub(in crate::engine) fn new(seed: u64) -> Loops {
         let hashing = Seed::new(seed);
         let map = HashMap::with_hasher(hashing);
         Loops {
@@ -113,7 +113,7 @@ impl Loops {
     }
 
     /// Ports and segments have other identifiers from here on.
-    pub(super) fn forget_frames(&mut self) {
+    pub(in crate::engine) fn forget_frames(&mut self) {
         self.recent.clear();
         self.earlier.clear();
     }
@@ -184,7 +184,7 @@ impl Loops {
 impl Engine {
     /// Looks whether a frame is one of ours, come back by a port that is no trunk, and does what follows. Then the verdict, and what was
     /// learned, may be others.
-    pub(super) fn look_for_loop(
+    pub(in crate::engine) fn look_for_loop(
         &mut self,
         now: Instant,
         incoming: Incoming<'_>,
@@ -220,7 +220,12 @@ impl Engine {
 
     /// Whether a frame from an address that is known elsewhere is one that we have sent, come back by a port that is no trunk: these very
     /// bytes within the last second.
-    pub(super) fn evidence(&self, now: Instant, incoming: Incoming<'_>, verdict: &Verdict) -> Evidence {
+    pub(in crate::engine) fn evidence(
+        &self,
+        now: Instant,
+        incoming: Incoming<'_>,
+        verdict: &Verdict,
+    ) -> Evidence {
         let Incoming { port, header, frame } = incoming;
         let is_trunk = self.switch.topology().port(port).is_trunk;
         let Some(segment) = segment_of(verdict, header).filter(|_| !is_trunk) else {
@@ -268,7 +273,13 @@ impl Engine {
     }
 
     /// Remembers a frame that goes out of a port that is no trunk.
-    pub(super) fn note_flown(&mut self, now: Instant, port: PortId, frame: &[u8], verdict: &Verdict) {
+    pub(in crate::engine) fn note_flown(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        frame: &[u8],
+        verdict: &Verdict,
+    ) {
         let topology = self.switch.topology();
         let mut ports = verdict.outputs.iter().filter_map(|output| match output.to {
             Egress::Port(to) if !topology.port(to).is_trunk => Some(to),

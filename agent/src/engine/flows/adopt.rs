@@ -12,24 +12,24 @@ use vlan::time::Instant;
 use vlan::trace::Silent;
 use vlan::verdict::Verdict;
 
-use super::Engine;
 use super::book::{Purpose, Record};
 use super::renew::Renewed;
 use super::upcall::kernel_mask;
+use crate::engine::Engine;
 use crate::event::Event;
 use crate::input::SavedAddress;
 
 /// What was found at the start and is not settled yet.
 #[derive(Debug, Default)]
-pub(super) struct Heritage {
+pub(in crate::engine) struct Heritage {
     flows: Vec<Flow>,
     /// Addresses that an earlier run saved.
-    pub(super) saved: Vec<SavedAddress>,
+    pub(in crate::engine) saved: Vec<SavedAddress>,
     has_begun: bool,
     /// Counts flows as they are looked over; `None` when the event was told.
     tally: Option<Tally>,
     /// A revision that is in force when no stale flow is left.
-    pub(super) in_force: Option<u64>,
+    pub(in crate::engine) in_force: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ struct Tally {
 
 impl Engine {
     /// What the datapath has at the start; later, what it has after it was opened anew: nothing that is ours if somebody had removed it.
-    pub(super) fn observe(&mut self, now: Instant, vports: Vec<Vport>, flows: Vec<Flow>) {
+    pub(in crate::engine) fn observe(&mut self, now: Instant, vports: Vec<Vport>, flows: Vec<Flow>) {
         self.links.note_all_vports(vports);
         if !self.heritage.has_begun {
             self.heritage.flows = flows;
@@ -55,7 +55,7 @@ impl Engine {
     }
 
     /// Once ports and topology are known: learns from the flows, writes them into the book, and has them looked over.
-    pub(super) fn begin_with_heritage(&mut self, now: Instant) {
+    pub(in crate::engine) fn begin_with_heritage(&mut self, now: Instant) {
         if std::mem::replace(&mut self.heritage.has_begun, true) {
             return;
         }
@@ -124,12 +124,12 @@ impl Engine {
     }
 
     /// Whether something waits to be told and can be.
-    pub(super) fn can_tell_of_renewal(&self) -> bool {
+    pub(in crate::engine) fn can_tell_of_renewal(&self) -> bool {
         let Heritage { has_begun, tally, in_force, .. } = &self.heritage;
         *has_begun && (tally.is_some() || in_force.is_some()) && !self.links.is_busy() && self.book.is_fresh()
     }
 
-    pub(super) fn note_renewed(&mut self, renewed: Renewed) {
+    pub(in crate::engine) fn note_renewed(&mut self, renewed: Renewed) {
         let Some(tally) = &mut self.heritage.tally else { return };
         match renewed {
             Renewed::Kept => tally.kept += 1,
@@ -139,7 +139,7 @@ impl Engine {
     }
 
     /// No stale flow is left: what waited for that is told.
-    pub(super) fn tell_of_renewal(&mut self) {
+    pub(in crate::engine) fn tell_of_renewal(&mut self) {
         if !self.heritage.has_begun {
             return;
         }

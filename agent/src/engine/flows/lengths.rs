@@ -9,16 +9,16 @@ use vlan::model::id::PortId;
 use vlan::tag::Tag;
 use vlan::verdict::{Egress, Output};
 
-use super::Engine;
 use super::meters::Length;
 use crate::counters::{Loss, PortKey};
+use crate::engine::Engine;
 use crate::lower::flows::Limit;
 
 /// What is too long for the ways out of a verdict.
 #[derive(Debug, Default)]
-pub(super) struct Lengths {
+pub(in crate::engine) struct Lengths {
     /// The ways out that take less than the way in.
-    pub(super) limits: SmallVec<[Limit; 2]>,
+    pub(in crate::engine) limits: SmallVec<[Limit; 2]>,
     /// The most bytes behind Ethernet header and first tag that a frame may have on arrival to leave by one of them; `None` where it
     /// leaves by another way whatever its length.
     most: Option<i64>,
@@ -26,7 +26,7 @@ pub(super) struct Lengths {
 
 impl Lengths {
     /// Whether a frame as it arrived leaves by no way out.
-    pub(super) fn are_exceeded_by(&self, frame: &[u8], header: &Header) -> bool {
+    pub(in crate::engine) fn are_exceeded_by(&self, frame: &[u8], header: &Header) -> bool {
         self.most.is_some_and(|most| payload_of(frame, header) > most)
     }
 }
@@ -40,7 +40,12 @@ struct Narrow {
 
 impl Engine {
     /// Which ways out take less than the way in does, with a meter for each.
-    pub(super) fn lengths(&mut self, arrival: PortId, header: &Header, outputs: &[Output]) -> Lengths {
+    pub(in crate::engine) fn lengths(
+        &mut self,
+        arrival: PortId,
+        header: &Header,
+        outputs: &[Output],
+    ) -> Lengths {
         let mtu_in = self.links.mtu_of(arrival);
         let mut narrow: SmallVec<[Narrow; 2]> = SmallVec::new();
         let mut ways = 0;
@@ -68,7 +73,7 @@ impl Engine {
     }
 
     /// A frame that came up is too long for every way out: it is not sent.
-    pub(super) fn lose_lengthy(&mut self, key: PortKey, exits: &[Limit]) {
+    pub(in crate::engine) fn lose_lengthy(&mut self, key: PortKey, exits: &[Limit]) {
         self.counts.lose(key, Loss::OverMtu, None, 1);
         for exit in exits {
             let exit = self.key_of(exit.port);
@@ -77,7 +82,7 @@ impl Engine {
     }
 
     /// What the meter of a length counted.
-    pub(super) fn count_lengths(&mut self, what: Length, too_long: u64, forwarded: u64) {
+    pub(in crate::engine) fn count_lengths(&mut self, what: Length, too_long: u64, forwarded: u64) {
         self.counts.port(what.port).flow_frames += forwarded;
         if too_long > 0 {
             self.counts.port(what.exit).over_mtu += too_long;
@@ -97,7 +102,7 @@ fn growth(header: &Header, output: &Output) -> i64 {
 }
 
 /// Bytes of a copy behind Ethernet header and first tag.
-pub(super) fn length_of_copy(frame: &[u8], header: &Header, output: &Output) -> i64 {
+pub(in crate::engine) fn length_of_copy(frame: &[u8], header: &Header, output: &Output) -> i64 {
     payload_of(frame, header) + growth(header, output)
 }
 

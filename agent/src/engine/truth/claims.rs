@@ -17,7 +17,7 @@ use crate::reconcile::Observed;
 
 /// Why a link is not to be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(in crate::engine) enum Claim {
     /// It is the loopback link.
     Loopback,
     /// Its frames have no Ethernet header; its kind.
@@ -32,7 +32,7 @@ pub(super) enum Claim {
 
 impl Claim {
     /// Whose a link is that is no vport yet; `None` if it may be taken.
-    pub(super) fn on(link: &Link, observed: &Observed, policy: HostAddresses) -> Option<Claim> {
+    pub(in crate::engine) fn on(link: &Link, observed: &Observed, policy: HostAddresses) -> Option<Claim> {
         match link.facts.layer {
             LinkLayer::Loopback => return Some(Claim::Loopback),
             LinkLayer::Other => return Some(Claim::NoEthernet(link.facts.kind.clone())),
@@ -93,7 +93,7 @@ impl fmt::Display for Claim {
 }
 
 /// What the host does with a link that is a port's: the first in the order of what it costs.
-pub(super) fn uses(port: &Port, link: &Link, observed: &Observed) -> Option<String> {
+pub(in crate::engine) fn uses(port: &Port, link: &Link, observed: &Observed) -> Option<String> {
     let devices = observed.uppers(link.index).filter_map(|upper| Some((upper, upper.facts.vlan?)));
     let mut deaf: Vec<(u16, &str)> = devices
         .filter(|(_, device)| is_carried(port, *device))
@@ -115,7 +115,7 @@ pub(super) fn uses(port: &Port, link: &Link, observed: &Observed) -> Option<Stri
 }
 
 /// What holds a link that cannot be made a vport, other than its master: a macvlan or the like on it.
-pub(super) fn holder(link: &Link, observed: &Observed) -> Option<String> {
+pub(in crate::engine) fn holder(link: &Link, observed: &Observed) -> Option<String> {
     let holder = observed.uppers(link.index).find(|upper| upper.facts.vlan.is_none())?;
     Some(format!("{} {} sits on it", holder.facts.kind, holder.name))
 }

@@ -6,10 +6,10 @@ use vlan::fdb::reflect::Echo;
 
 /// A frame that waits for what flows say.
 #[derive(Debug)]
-pub(super) struct Doubt {
-    pub(super) echo: Echo,
-    pub(super) key: FlowKey,
-    pub(super) frame: Vec<u8>,
+pub(in crate::engine) struct Doubt {
+    pub(in crate::engine) echo: Echo,
+    pub(in crate::engine) key: FlowKey,
+    pub(in crate::engine) frame: Vec<u8>,
     /// Those that may have sent it.
-    pub(super) flows: SmallVec<[FlowId; 2]>,
+    pub(in crate::engine) flows: SmallVec<[FlowId; 2]>,
 }

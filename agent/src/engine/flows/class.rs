@@ -15,11 +15,11 @@ use vlan::verdict::{Consulted, TagFields};
 ///   word 3   for each tag: TPID, 16    priority and VID, 16
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Class([u64; 4]);
+pub(in crate::engine) struct Class([u64; 4]);
 
 impl Class {
     /// The class that a frame with this key is in.
-    pub(super) fn of(key: &FlowKey, mask: &Consulted) -> Class {
+    pub(in crate::engine) fn of(key: &FlowKey, mask: &Consulted) -> Class {
         let header = &key.header;
         let dst = if mask.dst { header.dst.to_u64() } else { 0 };
         let ether_type = if mask.ether_type { header.ether_type } else { 0 };

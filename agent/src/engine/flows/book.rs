@@ -20,14 +20,14 @@ use crate::counters::PortKey;
 
 use stale::{Dependents, HEATS, Unmarked, states_of};
 
-pub(super) use stale::heat;
+pub(in crate::engine) use stale::heat;
 
 mod alike;
 mod stale;
 
 /// The flows that the datapath is to have.
 #[derive(Debug)]
-pub(super) struct Book {
+pub(in crate::engine) struct Book {
     records: Vec<Slot>,
     free: Vec<u32>,
     by_id: HashMap<FlowId, u32, Seed>,
@@ -52,7 +52,7 @@ pub(super) struct Book {
 
 /// What a flow does, as far as counting goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::engine) enum Purpose {
     /// It forwards.
     Forward,
     /// It drops, for this reason; with the VID of the first tag, if that was looked at.
@@ -61,44 +61,44 @@ pub(super) enum Purpose {
 
 /// A flow of the book.
 #[derive(Debug, Clone)]
-pub(super) struct Record {
+pub(in crate::engine) struct Record {
     /// Its identity.
-    pub(super) id: FlowId,
+    pub(in crate::engine) id: FlowId,
     /// Its key as it came from the datapath.
-    pub(super) key: FlowKey,
+    pub(in crate::engine) key: FlowKey,
     /// Which fields of the key count.
-    pub(super) mask: Consulted,
+    pub(in crate::engine) mask: Consulted,
     /// What it does.
-    pub(super) actions: Vec<Action>,
+    pub(in crate::engine) actions: Vec<Action>,
     /// Whom its frames are counted for.
-    pub(super) port: PortKey,
+    pub(in crate::engine) port: PortKey,
     /// What its frames are counted as.
-    pub(super) purpose: Purpose,
+    pub(in crate::engine) purpose: Purpose,
     /// The meter that tells which of its frames were too long to be forwarded.
-    pub(super) judge: Option<MeterId>,
+    pub(in crate::engine) judge: Option<MeterId>,
     /// Where its source address must be for it to be right.
-    pub(super) source: Option<Seen>,
+    pub(in crate::engine) source: Option<Seen>,
     /// What its frames look like if they come back.
-    pub(super) likeness: Likeness,
+    pub(in crate::engine) likeness: Likeness,
     /// What it rests on.
-    pub(super) depends: SmallVec<[Dependency; 6]>,
+    pub(in crate::engine) depends: SmallVec<[Dependency; 6]>,
     /// Fabrics that its frames reach: their source may come back from there.
-    pub(super) into_fabrics: SmallVec<[FabricId; 1]>,
+    pub(in crate::engine) into_fabrics: SmallVec<[FabricId; 1]>,
     /// Packets that it had counted when it began to send into those fabrics: none of these can come back from there.
-    pub(super) turned_at: u64,
+    pub(in crate::engine) turned_at: u64,
     /// Hits as last read.
-    pub(super) stats: FlowStats,
+    pub(in crate::engine) stats: FlowStats,
     /// When it was put, or last hit as far as is known.
-    pub(super) used: Instant,
+    pub(in crate::engine) used: Instant,
     /// Changes of it that the datapath has not answered yet.
-    pub(super) unanswered: u16,
+    pub(in crate::engine) unanswered: u16,
     /// How much it is used: frames between the last two readings, as a power of two.
-    pub(super) heat: u8,
+    pub(in crate::engine) heat: u8,
 }
 
 impl Record {
     /// What may come back of its frames.
-    pub(super) fn echoes(&self) -> impl Iterator<Item = Echo> {
+    pub(in crate::engine) fn echoes(&self) -> impl Iterator<Item = Echo> {
         let source = self.source;
         self.into_fabrics.iter().filter_map(move |to| Some(source?.echo(self.likeness, *to)))
     }
@@ -125,7 +125,7 @@ struct Reference {
 }
 
 impl Book {
-    pub(super) fn new(seed: u64) -> Book {
+    pub(in crate::engine) fn new(seed: u64) -> Book {
         let hashing = Seed::new(seed);
         Book {
             records: Vec::new(),
@@ -146,23 +146,23 @@ impl Book {
     }
 
     /// How many flows there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::engine) fn len(&self) -> usize {
         self.by_id.len()
     }
 
     /// Whether an id is one that this run has dealt out, or a run whose flows were found at the start.
-    pub(super) fn may_be_ours(&self, id: FlowId) -> bool {
+    pub(in crate::engine) fn may_be_ours(&self, id: FlowId) -> bool {
         let run = run_of(id);
         run == self.ids_of_this_run || self.earlier_runs.contains(&run)
     }
 
     /// Flows with such ids are an earlier run's.
-    pub(super) fn know_run_of(&mut self, id: FlowId) {
+    pub(in crate::engine) fn know_run_of(&mut self, id: FlowId) {
         self.earlier_runs.insert(run_of(id));
     }
 
     /// An id that no flow has.
-    pub(super) fn new_id(&mut self) -> FlowId {
+    pub(in crate::engine) fn new_id(&mut self) -> FlowId {
         loop {
             self.last_id += 1;
             let id = FlowId(u128::from(self.ids_of_this_run) << 64 | u128::from(self.last_id));
@@ -173,33 +173,33 @@ impl Book {
     }
 
     /// The flow of a class of frames.
-    pub(super) fn find_class(&self, key: &FlowKey, mask: &Consulted) -> Option<FlowId> {
+    pub(in crate::engine) fn find_class(&self, key: &FlowKey, mask: &Consulted) -> Option<FlowId> {
         let slot = self.by_class.get(&Class::of(key, mask))?;
         self.records[*slot as usize].record.as_ref().map(|record| record.id)
     }
 
     /// The flow with an id.
-    pub(super) fn get(&self, id: FlowId) -> Option<&Record> {
+    pub(in crate::engine) fn get(&self, id: FlowId) -> Option<&Record> {
         self.records[*self.by_id.get(&id)? as usize].record.as_deref()
     }
 
     /// The flow with an id, to note what was heard of it. What it is found by must not change: see [`Book::enter`].
-    pub(super) fn get_mut(&mut self, id: FlowId) -> Option<&mut Record> {
+    pub(in crate::engine) fn get_mut(&mut self, id: FlowId) -> Option<&mut Record> {
         self.records[*self.by_id.get(&id)? as usize].record.as_deref_mut()
     }
 
     /// How many places there are, empty ones too.
-    pub(super) fn places(&self) -> usize {
+    pub(in crate::engine) fn places(&self) -> usize {
         self.records.len()
     }
 
     /// The flow in a place.
-    pub(super) fn at(&self, place: usize) -> Option<&Record> {
+    pub(in crate::engine) fn at(&self, place: usize) -> Option<&Record> {
         self.records.get(place)?.record.as_deref()
     }
 
     /// Writes a flow into the book, in the place of the one with its id if there is one.
-    pub(super) fn enter(&mut self, record: Record) {
+    pub(in crate::engine) fn enter(&mut self, record: Record) {
         self.remove(record.id);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.records.push(Slot::default());
@@ -221,26 +221,26 @@ impl Book {
     }
 
     /// The flow with an id, of which the datapath has just told that it has it.
-    pub(super) fn see(&mut self, id: FlowId) -> Option<&mut Record> {
+    pub(in crate::engine) fn see(&mut self, id: FlowId) -> Option<&mut Record> {
         let place = &mut self.records[*self.by_id.get(&id)? as usize];
         place.seen = self.reading;
         place.record.as_deref_mut()
     }
 
     /// The datapath has told every flow that it has.
-    pub(super) fn end_reading(&mut self) {
+    pub(in crate::engine) fn end_reading(&mut self) {
         self.unsearched = 0..self.records.len() as u32;
         self.reading = self.reading.wrapping_add(1);
     }
 
     /// Whether there are places that are still to be searched for flows that the datapath has no more.
-    pub(super) fn is_missing_some(&self) -> bool {
+    pub(in crate::engine) fn is_missing_some(&self) -> bool {
         !self.unsearched.is_empty()
     }
 
     /// Flows that the datapath did not tell in its last two readings, of the next `most` places. A single reading proves nothing: while
     /// it is under way the kernel may give its table another size, and then skips some.
-    pub(super) fn next_missing(&mut self, most: u32) -> Vec<FlowId> {
+    pub(in crate::engine) fn next_missing(&mut self, most: u32) -> Vec<FlowId> {
         let end = self.unsearched.end.min(self.unsearched.start + most);
         let places = self.unsearched.start..end;
         self.unsearched.start = end;
@@ -252,7 +252,7 @@ impl Book {
     }
 
     /// Strikes a flow out.
-    pub(super) fn remove(&mut self, id: FlowId) -> Option<Record> {
+    pub(in crate::engine) fn remove(&mut self, id: FlowId) -> Option<Record> {
         let slot = self.by_id.remove(&id)?;
         let place = &mut self.records[slot as usize];
         let record = place.record.take()?;

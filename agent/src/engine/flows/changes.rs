@@ -7,37 +7,37 @@ use vlan::verdict::Consulted;
 use super::answer::{Asked, FlowAsked};
 use super::doubt::Doubt;
 use super::turn::Turn;
-use super::{MeterChange, Sending};
 use crate::counters::PortKey;
+use crate::engine::{MeterChange, Sending};
 use crate::output::SavedPiece;
 
 /// Changes by kind.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub(in crate::engine) struct Changes {
     /// Of flows that are there, in the order in which they are to happen.
-    pub(super) flows: Vec<FlowChange>,
+    pub(in crate::engine) flows: Vec<FlowChange>,
     /// New flows, which have nothing in their way, so that the frames that led to them may go out with them.
-    pub(super) new_flows: Vec<FlowChange>,
+    pub(in crate::engine) new_flows: Vec<FlowChange>,
     /// The first id of a new flow.
     first_new: Option<FlowId>,
     /// Something else became of a new flow, so that all of them happen in their turn.
     is_entangled: bool,
     /// Frames to be sent.
-    pub(super) frames: Vec<Sending>,
+    pub(in crate::engine) frames: Vec<Sending>,
     /// Flows that go elsewhere from now on, with what may come back of what they sent.
-    pub(super) diverted: Vec<(FlowId, Turn)>,
+    pub(in crate::engine) diverted: Vec<(FlowId, Turn)>,
     /// Frames that wait for what flows say.
-    pub(super) doubts: Vec<Doubt>,
+    pub(in crate::engine) doubts: Vec<Doubt>,
     /// Vports to be released.
-    pub(super) detach: Vec<VportNo>,
+    pub(in crate::engine) detach: Vec<VportNo>,
     /// Links to become vports.
-    pub(super) attach: Vec<String>,
+    pub(in crate::engine) attach: Vec<String>,
     /// Addresses to be saved.
-    pub(super) save: Option<SavedPiece>,
+    pub(in crate::engine) save: Option<SavedPiece>,
 }
 
 /// Something of which a batch is asked at once.
-pub(super) trait Asking: Sized {
+pub(in crate::engine) trait Asking: Sized {
     /// What is to be remembered until the answers come.
     fn asked(batch: &[Self]) -> Asked;
 }
@@ -55,7 +55,7 @@ impl Asking for MeterChange {
 }
 
 /// What is to be remembered of changes of flows.
-pub(super) fn flows_asked(batch: &[FlowChange]) -> Vec<FlowAsked> {
+pub(in crate::engine) fn flows_asked(batch: &[FlowChange]) -> Vec<FlowAsked> {
     let asked = |change: &FlowChange| match change {
         FlowChange::Put { id, .. } => FlowAsked::Put(*id),
         FlowChange::Delete { id } => FlowAsked::Delete(*id),
@@ -70,13 +70,13 @@ impl Asking for Sending {
 }
 
 /// For whom frames are counted.
-pub(super) fn ports_asked(batch: &[Sending]) -> Vec<PortKey> {
+pub(in crate::engine) fn ports_asked(batch: &[Sending]) -> Vec<PortKey> {
     batch.iter().map(|sending| sending.port).collect()
 }
 
 impl Changes {
     /// Puts a flow; ids of new flows rise.
-    pub(super) fn put_flow(&mut self, flow: Wanted, is_new: bool) {
+    pub(in crate::engine) fn put_flow(&mut self, flow: Wanted, is_new: bool) {
         let Wanted { id, key, mask, actions } = flow;
         let put = FlowChange::Put { id, key, mask, actions };
         if is_new && !self.is_entangled {
@@ -88,7 +88,7 @@ impl Changes {
     }
 
     /// Withdraws a flow.
-    pub(super) fn delete_flow(&mut self, id: FlowId) {
+    pub(in crate::engine) fn delete_flow(&mut self, id: FlowId) {
         self.happen_in_turn(id, FlowChange::Delete { id });
     }
 
@@ -103,11 +103,11 @@ impl Changes {
 
 /// A flow that is to be put.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Wanted {
-    pub(super) id: FlowId,
-    pub(super) key: FlowKey,
-    pub(super) mask: Consulted,
-    pub(super) actions: Vec<Action>,
+pub(in crate::engine) struct Wanted {
+    pub(in crate::engine) id: FlowId,
+    pub(in crate::engine) key: FlowKey,
+    pub(in crate::engine) mask: Consulted,
+    pub(in crate::engine) actions: Vec<Action>,
 }
 
 #[cfg(test)]

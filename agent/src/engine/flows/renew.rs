@@ -7,15 +7,15 @@ use vlan::time::Instant;
 use vlan::trace::Silent;
 use vlan::verdict::{Consulted, Seen, Verdict};
 
-use super::Engine;
 use super::book::Record;
 use super::changes::Wanted;
 use super::statistics::Withdrawn;
 use super::upcall::{Account, kernel_mask};
+use crate::engine::Engine;
 
 /// What became of a flow that was looked over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Renewed {
+pub(in crate::engine) enum Renewed {
     /// It was right.
     Kept,
     /// It does something else now, without a gap.
@@ -26,7 +26,7 @@ pub(super) enum Renewed {
 
 impl Engine {
     /// Looks over stale flows, most used first, at most `most`.
-    pub(super) fn renew_stale(&mut self, now: Instant, most: usize) {
+    pub(in crate::engine) fn renew_stale(&mut self, now: Instant, most: usize) {
         // The most used come first, so all of them have to be known.
         if !self.book.mark(MARKS_AT_ONCE) {
             return;
@@ -43,7 +43,7 @@ impl Engine {
 
     /// Looks over what rests on the whereabouts of an address at once, flows of its own frames first: they may be going round. What is
     /// left of them is stale, and follows.
-    pub(super) fn renew_address(&mut self, now: Instant, segment: SegmentId, mac: MacAddr) {
+    pub(in crate::engine) fn renew_address(&mut self, now: Instant, segment: SegmentId, mac: MacAddr) {
         for id in self.book.of_address(segment, mac, RENEWALS_OF_ADDRESS) {
             let renewed = self.renew(now, id);
             self.note_renewed(renewed);
@@ -104,7 +104,7 @@ impl Engine {
     }
 
     /// Withdraws a flow.
-    pub(super) fn withdraw(&mut self, id: FlowId) {
+    pub(in crate::engine) fn withdraw(&mut self, id: FlowId) {
         if let Some(record) = self.book.remove(id) {
             self.meters.release(&record.actions);
             self.withdrawn.insert(id, Withdrawn::of(&record));

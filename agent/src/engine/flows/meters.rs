@@ -19,14 +19,14 @@ use vlan::time::Instant;
 use vlan::verdict::{Meter, StormClass};
 use vlan::vid::Vid;
 
-use super::MeterChange;
-use super::due::Due;
 use crate::counters::PortKey;
+use crate::engine::MeterChange;
+use crate::engine::due::Due;
 use crate::lower::storm::{StormRates, rates};
 
 /// The meters of the datapath.
 #[derive(Debug, Default)]
-pub(super) struct Meters {
+pub(in crate::engine) struct Meters {
     by_what: FxHashMap<Metered, MeterId>,
     made: BTreeMap<MeterId, Made>,
     ids: Ids,
@@ -73,7 +73,7 @@ impl Ids {
 
 /// What a meter is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Metered {
+pub(in crate::engine) enum Metered {
     /// It limits flooded frames.
     Storm(Storm),
     /// It counts frames that are too long.
@@ -82,40 +82,40 @@ pub(super) enum Metered {
 
 /// Flooded frames of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Storm {
+pub(in crate::engine) struct Storm {
     /// The arrival port.
-    pub(super) port: PortKey,
+    pub(in crate::engine) port: PortKey,
     /// One VLAN of it (`None` inside: of a VUB), or all of them together.
-    pub(super) vlan: Scope,
+    pub(in crate::engine) vlan: Scope,
     /// The class of frames.
-    pub(super) class: StormClass,
+    pub(in crate::engine) class: StormClass,
 }
 
 /// Frames that are too long for a way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Length {
+pub(in crate::engine) struct Length {
     /// The arrival port.
-    pub(super) port: PortKey,
+    pub(in crate::engine) port: PortKey,
     /// The port by which a copy does not leave.
-    pub(super) exit: PortKey,
+    pub(in crate::engine) exit: PortKey,
     /// Whether there is then no copy at all.
-    pub(super) is_whole: bool,
+    pub(in crate::engine) is_whole: bool,
 }
 
 /// What a meter has counted since it was read before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Noted {
+pub(in crate::engine) struct Noted {
     /// What it is about.
-    pub(super) what: Metered,
+    pub(in crate::engine) what: Metered,
     /// Frames that were beyond the limit, or too long.
-    pub(super) dropped: u64,
+    pub(in crate::engine) dropped: u64,
     /// Frames of flows that were left to its judgement, and were not too long.
-    pub(super) forwarded: u64,
+    pub(in crate::engine) forwarded: u64,
 }
 
 /// How much of a port a meter is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Scope {
+pub(in crate::engine) enum Scope {
     /// One VLAN of its bridge; `None` on a VUB.
     Vlan(Option<Vid>),
     /// All of it.
@@ -137,7 +137,7 @@ struct Made {
 impl Meters {
     /// The meters that a flooded frame of this class passes, the narrower first: what a VLAN may not send is not taken from what the
     /// port may send.
-    pub(super) fn of(&mut self, key: PortKey, port: &Port, meter: Meter) -> Vec<MeterId> {
+    pub(in crate::engine) fn of(&mut self, key: PortKey, port: &Port, meter: Meter) -> Vec<MeterId> {
         let Some(StormRates { vlan, port }) = rates(port, meter.class) else { return Vec::new() };
         [(Scope::Vlan(meter.vid), vlan), (Scope::Port, port)]
             .map(|(vlan, rate)| {
@@ -147,19 +147,19 @@ impl Meters {
     }
 
     /// The meter that counts the frames that are too long for a way out.
-    pub(super) fn of_length(&mut self, what: Length) -> MeterId {
+    pub(in crate::engine) fn of_length(&mut self, what: Length) -> MeterId {
         self.make(Metered::Length(what), NO_LIMIT)
     }
 
     /// The meter that frames of these actions reach if they are too long for every way out.
-    pub(super) fn judge_of(&self, actions: &[Action]) -> Option<MeterId> {
+    pub(in crate::engine) fn judge_of(&self, actions: &[Action]) -> Option<MeterId> {
         let is_whole =
             |id: &MeterId| matches!(self.what(*id), Some(Metered::Length(Length { is_whole: true, .. })));
         named(actions).into_iter().find(is_whole)
     }
 
     /// Frames of a flow that this meter judges; `false` if there is no such meter.
-    pub(super) fn put_off(&mut self, id: MeterId, frames: u64) -> bool {
+    pub(in crate::engine) fn put_off(&mut self, id: MeterId, frames: u64) -> bool {
         let made = self.made.get_mut(&id);
         made.map(|made| made.unsure += frames).is_some()
     }
@@ -179,12 +179,12 @@ impl Meters {
     }
 
     /// A flow of an earlier run names these meters.
-    pub(super) fn inherit(&mut self, actions: &[Action]) {
+    pub(in crate::engine) fn inherit(&mut self, actions: &[Action]) {
         self.ids.inherited.extend(named(actions));
     }
 
     /// No flow of an earlier run is left as it was: what they named is to go.
-    pub(super) fn disown(&mut self) {
+    pub(in crate::engine) fn disown(&mut self) {
         for id in std::mem::take(&mut self.ids.inherited) {
             self.unset.push((id, None));
             if id.0 < self.ids.next {
@@ -194,12 +194,12 @@ impl Meters {
     }
 
     /// The datapath is another one, without any meter.
-    pub(super) fn make_again(&mut self) {
+    pub(in crate::engine) fn make_again(&mut self) {
         self.set.extend(self.made.iter().map(|(id, made)| (*id, Some(made.rate))));
     }
 
     /// A flow with these actions is in the book.
-    pub(super) fn hold(&mut self, actions: &[Action]) {
+    pub(in crate::engine) fn hold(&mut self, actions: &[Action]) {
         for id in named(actions) {
             if let Some(made) = self.made.get_mut(&id) {
                 made.flows += 1;
@@ -208,7 +208,7 @@ impl Meters {
     }
 
     /// A flow with these actions is in the book no longer.
-    pub(super) fn release(&mut self, actions: &[Action]) {
+    pub(in crate::engine) fn release(&mut self, actions: &[Action]) {
         for id in named(actions) {
             if let Some(made) = self.made.get_mut(&id) {
                 made.flows = made.flows.saturating_sub(1);
@@ -220,7 +220,7 @@ impl Meters {
     }
 
     /// Removes the meters that no flow names, and none did when this was last called: their last counts are read by then.
-    pub(super) fn sweep(&mut self) {
+    pub(in crate::engine) fn sweep(&mut self) {
         let idle = std::mem::take(&mut self.idle);
         for id in std::mem::replace(&mut self.resting, idle) {
             if self.idle_of(id)
@@ -240,7 +240,7 @@ impl Meters {
     }
 
     /// The datapath refused a change for now: it is asked again, unless it has become pointless by then.
-    pub(super) fn retry_later(&mut self, now: Instant, id: MeterId) {
+    pub(in crate::engine) fn retry_later(&mut self, now: Instant, id: MeterId) {
         let times = self.refused.entry(id).or_insert(0);
         let doublings = (*times).min(RETRY_DOUBLINGS);
         *times += 1;
@@ -248,7 +248,7 @@ impl Meters {
     }
 
     /// The datapath did as it was told.
-    pub(super) fn note_done(&mut self, id: MeterId) {
+    pub(in crate::engine) fn note_done(&mut self, id: MeterId) {
         self.no_retry(id);
     }
 
@@ -258,7 +258,7 @@ impl Meters {
     }
 
     /// Asks again for what was refused, as it is wanted now.
-    pub(super) fn retry_due(&mut self, now: Instant) {
+    pub(in crate::engine) fn retry_due(&mut self, now: Instant) {
         while let Some(id) = self.retry.take(now) {
             // Until its answer is there.
             self.retry.set(id, now + RETRY_AFTER * 2_u32.pow(RETRY_DOUBLINGS));
@@ -270,27 +270,27 @@ impl Meters {
     }
 
     /// When something that was refused is to be asked again.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(in crate::engine) fn next_due(&self) -> Option<Instant> {
         self.retry.next()
     }
 
     /// What a meter is about, if it is there.
-    pub(super) fn what(&self, id: MeterId) -> Option<Metered> {
+    pub(in crate::engine) fn what(&self, id: MeterId) -> Option<Metered> {
         self.made.get(&id).map(|made| made.what)
     }
 
     /// The first meter whose number is not below `id`: what it limits, and what it counted.
-    pub(super) fn from(&self, id: MeterId) -> Option<(MeterId, Metered, MeterStats)> {
+    pub(in crate::engine) fn from(&self, id: MeterId) -> Option<(MeterId, Metered, MeterStats)> {
         self.made.range(id..).next().map(|(id, made)| (*id, made.what, made.stats))
     }
 
     /// The meters from a number on.
-    pub(super) fn ids_from(&self, id: MeterId) -> impl Iterator<Item = MeterId> {
+    pub(in crate::engine) fn ids_from(&self, id: MeterId) -> impl Iterator<Item = MeterId> {
         self.made.range(id..).map(|(id, _)| *id)
     }
 
     /// Takes in what a meter counted; what that comes to since it was last read.
-    pub(super) fn note(&mut self, id: MeterId, stats: MeterStats) -> Option<Noted> {
+    pub(in crate::engine) fn note(&mut self, id: MeterId, stats: MeterStats) -> Option<Noted> {
         let made = self.made.get_mut(&id)?;
         let before = std::mem::replace(&mut made.stats, stats);
         // One that was made anew begins again.
@@ -308,7 +308,7 @@ impl Meters {
     }
 
     /// What is to be set before flows change, and what is to be removed after.
-    pub(super) fn take_changes(&mut self) -> (Vec<MeterChange>, Vec<MeterChange>) {
+    pub(in crate::engine) fn take_changes(&mut self) -> (Vec<MeterChange>, Vec<MeterChange>) {
         (std::mem::take(&mut self.set), std::mem::take(&mut self.unset))
     }
 }

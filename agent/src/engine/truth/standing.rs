@@ -9,30 +9,30 @@ use super::claims::Claim;
 
 /// What has become of a port.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Standing {
+pub(in crate::engine) struct Standing {
     /// The vport that its link is, if it is one.
-    pub(super) vport: Option<VportNo>,
+    pub(in crate::engine) vport: Option<VportNo>,
     /// Why it does not forward; `None` if it does.
-    pub(super) why_not: Option<WhyNot>,
+    pub(in crate::engine) why_not: Option<WhyNot>,
     /// The MTU of its link; 0 if it is not known.
-    pub(super) mtu: u32,
+    pub(in crate::engine) mtu: u32,
     /// What the host itself does with its link that is in the way of frames.
-    pub(super) in_use: Option<String>,
+    pub(in crate::engine) in_use: Option<String>,
 }
 
 impl Standing {
     /// It is no vport, and so it does not forward.
-    pub(super) fn down(why_not: WhyNot) -> Standing {
+    pub(in crate::engine) fn down(why_not: WhyNot) -> Standing {
         Standing { why_not: Some(why_not), ..Standing::default() }
     }
 
     /// Whether frames fare as they do by another.
-    pub(super) fn is_like(&self, other: &Standing) -> bool {
+    pub(in crate::engine) fn is_like(&self, other: &Standing) -> bool {
         (self.vport, &self.why_not, self.mtu) == (other.vport, &other.why_not, other.mtu)
     }
 
     /// The state that forwarding sees.
-    pub(super) fn state(&self) -> PortState {
+    pub(in crate::engine) fn state(&self) -> PortState {
         match self.why_not {
             None => PortState::Up,
             Some(WhyNot::Blocked(_)) => PortState::Blocked,
@@ -43,7 +43,7 @@ impl Standing {
 
 /// Why a port does not forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum WhyNot {
+pub(in crate::engine) enum WhyNot {
     /// The host's links are not known yet.
     NotSeen,
     /// It is another host's.
@@ -66,7 +66,7 @@ pub(super) enum WhyNot {
 
 /// Why a port is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(in crate::engine) enum Cause {
     /// A BPDU came in where no bridge may be.
     Bpdu,
     /// What we sent out of it came back in by it.
@@ -75,7 +75,7 @@ pub(super) enum Cause {
 
 impl Cause {
     /// For the event.
-    pub(super) fn sentence(self) -> &'static str {
+    pub(in crate::engine) fn sentence(self) -> &'static str {
         match self {
             Cause::Bpdu => "a BPDU came in: a bridge is behind this port",
             Cause::Loop => {

@@ -18,15 +18,15 @@ use super::book::{Purpose, Record};
 use super::changes::Wanted;
 use super::lengths::Lengths;
 use super::loops::{Footing, Incoming};
-use super::standing::Cause;
-use super::{Engine, Sending};
 use crate::budget::UNTAGGED;
 use crate::counters::{Flaw, Loss, PortKey};
+use crate::engine::truth::standing::Cause;
+use crate::engine::{Engine, Sending};
 use crate::event::Event;
 use crate::lower::flows::{is_cacheable, lower_within};
 
 impl Engine {
-    pub(super) fn judge_upcalls(&mut self, now: Instant, upcalls: Vec<Upcall>) {
+    pub(in crate::engine) fn judge_upcalls(&mut self, now: Instant, upcalls: Vec<Upcall>) {
         for upcall in upcalls {
             self.judge_upcall(now, upcall);
         }
@@ -60,7 +60,7 @@ impl Engine {
         self.budget.admit(now, key, vid)
     }
 
-    pub(super) fn judge_frame(
+    pub(in crate::engine) fn judge_frame(
         &mut self,
         now: Instant,
         (port, evidence): (PortId, Evidence),
@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// The actions that a verdict comes to, none for a drop; and what is too long for its ways out.
-    pub(super) fn actions_of(
+    pub(in crate::engine) fn actions_of(
         &mut self,
         arrival: PortId,
         header: &Header,
@@ -250,7 +250,7 @@ impl Engine {
     }
 
     /// Writes a flow into the book, or over the one of its id.
-    pub(super) fn enter(&mut self, mut record: Record) {
+    pub(in crate::engine) fn enter(&mut self, mut record: Record) {
         self.meters.hold(&record.actions);
         record.judge = self.meters.judge_of(&record.actions);
         if let Some(before) = self.book.get(record.id) {
@@ -261,16 +261,21 @@ impl Engine {
 }
 
 /// What becomes of frames of a verdict, as far as the book keeps it.
-pub(super) struct Account {
+pub(in crate::engine) struct Account {
     /// What they are counted as.
-    pub(super) purpose: Purpose,
+    pub(in crate::engine) purpose: Purpose,
     /// The fabrics that they go out into.
-    pub(super) into_fabrics: SmallVec<[FabricId; 1]>,
+    pub(in crate::engine) into_fabrics: SmallVec<[FabricId; 1]>,
 }
 
 impl Account {
     /// Of frames with this header, where the verdict comes to these actions.
-    pub(super) fn of(topology: &Topology, verdict: &Verdict, header: &Header, actions: &[Action]) -> Account {
+    pub(in crate::engine) fn of(
+        topology: &Topology,
+        verdict: &Verdict,
+        header: &Header,
+        actions: &[Action],
+    ) -> Account {
         let into_fabrics = into_fabrics(topology, verdict).collect();
         Account { purpose: purpose(verdict, header, actions), into_fabrics }
     }
@@ -308,7 +313,7 @@ fn may_be_left_to_kernel(verdict: &Verdict, footing: Footing) -> bool {
 }
 
 /// openvswitch.ko always tells apart how many tags there are, and what type is behind them.
-pub(super) fn kernel_mask(consulted: Consulted) -> Consulted {
+pub(in crate::engine) fn kernel_mask(consulted: Consulted) -> Consulted {
     let mut mask = consulted;
     mask.tag_presence(vlan::frame::MAX_TAGS);
     mask

@@ -7,14 +7,19 @@ use vlan::fdb::learn::Touched;
 use vlan::time::Instant;
 use vlan::verdict::{Dependency, Seen};
 
-use super::Engine;
 use super::book::{Purpose, Record, heat};
 use super::turn::LastWords;
 use crate::counters::{Loss, PortKey};
+use crate::engine::Engine;
 
 impl Engine {
     /// Takes in a slice of the flows' hits.
-    pub(super) fn read_flow_stats(&mut self, now: Instant, slice: &[(FlowId, FlowStats)], is_last: bool) {
+    pub(in crate::engine) fn read_flow_stats(
+        &mut self,
+        now: Instant,
+        slice: &[(FlowId, FlowStats)],
+        is_last: bool,
+    ) {
         let idle_for = self.idle_limit();
         let mut idle = Vec::new();
         for (id, stats) in slice {
@@ -58,7 +63,7 @@ impl Engine {
     }
 
     /// The last frames of a flow that is gone.
-    pub(super) fn count_withdrawn(&mut self, now: Instant, id: FlowId, stats: Option<FlowStats>) {
+    pub(in crate::engine) fn count_withdrawn(&mut self, now: Instant, id: FlowId, stats: Option<FlowStats>) {
         if let (Some(Withdrawn { counted, last_words }), Some(stats)) = (self.withdrawn.remove(&id), stats) {
             self.count_flow(&counted, &stats);
             self.note_last_words(now, &last_words, &stats);
@@ -99,7 +104,7 @@ impl Engine {
     }
 
     /// Flows that the datapath does not have any more: somebody else removed them. A bounded part of the book at a time.
-    pub(super) fn strike_out_missing(&mut self, now: Instant) {
+    pub(in crate::engine) fn strike_out_missing(&mut self, now: Instant) {
         for id in self.book.next_missing(SEARCHED_AT_ONCE) {
             if let Some(record) = self.book.remove(id) {
                 self.meters.release(&record.actions);
@@ -112,7 +117,7 @@ impl Engine {
 
 /// How far a flow's frames have been counted, and as what.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Counted {
+pub(in crate::engine) struct Counted {
     port: PortKey,
     purpose: Purpose,
     stats: FlowStats,
@@ -120,7 +125,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    pub(super) fn of(record: &Record) -> Counted {
+    pub(in crate::engine) fn of(record: &Record) -> Counted {
         let Record { port, purpose, stats, judge, .. } = *record;
         Counted { port, purpose, stats, judge }
     }
@@ -128,13 +133,13 @@ impl Counted {
 
 /// A flow whose withdrawal is under way.
 #[derive(Debug)]
-pub(super) struct Withdrawn {
+pub(in crate::engine) struct Withdrawn {
     counted: Counted,
     last_words: LastWords,
 }
 
 impl Withdrawn {
-    pub(super) fn of(record: &Record) -> Withdrawn {
+    pub(in crate::engine) fn of(record: &Record) -> Withdrawn {
         Withdrawn { counted: Counted::of(record), last_words: LastWords::of(record) }
     }
 }

@@ -13,14 +13,14 @@ use datapath::flow::{MeterId, MeterStats};
 use vlan::time::Instant;
 use vlan::vid::Vid;
 
-use super::Engine;
-use super::meters::{self, Metered, Scope};
 use crate::counters::{Loss, Noted, PortKey};
+use crate::engine::Engine;
+use crate::engine::flows::meters::{self, Metered, Scope};
 use crate::event::Event;
 
 /// Bursts that go on.
 #[derive(Debug, Default)]
-pub(super) struct Bursts {
+pub(in crate::engine) struct Bursts {
     going: BTreeMap<(PortKey, &'static str), Burst>,
     /// When to look which have ended.
     look_at: Option<Instant>,
@@ -41,12 +41,12 @@ struct Burst {
 
 impl Bursts {
     /// When something may have ended.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(in crate::engine) fn next_due(&self) -> Option<Instant> {
         self.look_at
     }
 
     /// How many frames a burst has dropped that goes on, and since when.
-    pub(super) fn going(&self, port: PortKey, reason: &'static str) -> Option<(u64, Instant)> {
+    pub(in crate::engine) fn going(&self, port: PortKey, reason: &'static str) -> Option<(u64, Instant)> {
         self.going.get(&(port, reason)).map(|burst| (burst.noted.frames, burst.began))
     }
 
@@ -89,7 +89,7 @@ impl Bursts {
 
 impl Engine {
     /// Takes in what meters counted.
-    pub(super) fn note_meter_stats(&mut self, stats: &[(MeterId, MeterStats)]) {
+    pub(in crate::engine) fn note_meter_stats(&mut self, stats: &[(MeterId, MeterStats)]) {
         for (id, stats) in stats {
             match self.meters.note(*id, *stats) {
                 Some(meters::Noted { what: Metered::Storm(what), dropped: dropped @ 1.., .. }) => {
@@ -108,7 +108,7 @@ impl Engine {
     }
 
     /// Tells which ports have begun to drop frames, and which have ended.
-    pub(super) fn tell_of_bursts(&mut self, now: Instant) {
+    pub(in crate::engine) fn tell_of_bursts(&mut self, now: Instant) {
         for (of, noted) in self.counts.take_noted() {
             let vids = noted.vids();
             if self.bursts.note(now, of, noted) {

@@ -18,18 +18,25 @@ use vlan::fdb::reflect::{Echo, Evidence};
 use vlan::model::id::PortId;
 use vlan::time::Instant;
 
-use super::Engine;
 use super::answer::Asked;
 use super::book::Record;
 use super::doubt::Doubt;
 use super::turn::{LastWords, Turn, last_sent};
 use crate::counters::Loss;
+use crate::engine::Engine;
 use crate::input::Answer;
 use crate::output::Output;
 
 impl Engine {
     /// Has a frame wait until the flows that may have sent it were asked; where there is nothing to wait for, it is judged.
-    pub(super) fn doubt(&mut self, now: Instant, port: PortId, echo: Echo, key: FlowKey, frame: Vec<u8>) {
+    pub(in crate::engine) fn doubt(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        echo: Echo,
+        key: FlowKey,
+        frame: Vec<u8>,
+    ) {
         let flows = self.book.may_have_sent(&echo);
         // One that is being withdrawn or diverted tells with an answer that comes before the one to what is asked now.
         if flows.is_empty() && self.withdrawn.is_empty() && self.diverting == 0 {
@@ -44,7 +51,7 @@ impl Engine {
     }
 
     /// Asks the flows.
-    pub(super) fn ask_flows(&mut self, mut doubts: Vec<Doubt>) {
+    pub(in crate::engine) fn ask_flows(&mut self, mut doubts: Vec<Doubt>) {
         while !doubts.is_empty() {
             let rest = doubts.split_off(doubts.len().min(ASKED_AT_ONCE));
             let flows = doubts.iter().flat_map(|doubt| doubt.flows.iter().copied()).collect();
@@ -55,7 +62,7 @@ impl Engine {
     }
 
     /// Judges the frames that waited for these answers.
-    pub(super) fn note_uses(&mut self, now: Instant, doubts: Vec<Doubt>, answers: Vec<Answer>) {
+    pub(in crate::engine) fn note_uses(&mut self, now: Instant, doubts: Vec<Doubt>, answers: Vec<Answer>) {
         let mut answers = answers.into_iter();
         for doubt in &doubts {
             for (flow, answer) in doubt.flows.iter().zip(answers.by_ref()) {
@@ -96,7 +103,7 @@ impl Engine {
     }
 
     /// What a flow that is gone sent last may still come back.
-    pub(super) fn note_last_words(&mut self, now: Instant, words: &LastWords, stats: &FlowStats) {
+    pub(in crate::engine) fn note_last_words(&mut self, now: Instant, words: &LastWords, stats: &FlowStats) {
         let used = last_sent(stats, words.turned_at);
         for echo in &words.echoes {
             self.note_use(now, *echo, used);
@@ -104,7 +111,7 @@ impl Engine {
     }
 
     /// A flow is about to go elsewhere than before: it is asked how often, and when last, it was used until then.
-    pub(super) fn note_diverted(&mut self, before: SmallVec<[Echo; 1]>, after: &Record) {
+    pub(in crate::engine) fn note_diverted(&mut self, before: SmallVec<[Echo; 1]>, after: &Record) {
         // Identifiers of another topology say nothing in this one.
         if self.heritage.in_force.is_some() {
             return;
@@ -116,7 +123,7 @@ impl Engine {
     }
 
     /// Asks how often and when diverted flows were used.
-    pub(super) fn ask_diverted(&mut self, diverted: Vec<(FlowId, Turn)>) {
+    pub(in crate::engine) fn ask_diverted(&mut self, diverted: Vec<(FlowId, Turn)>) {
         self.diverting += diverted.len();
         for batch in diverted.chunks(ASKED_AT_ONCE * MOST_ASKED) {
             let flows = batch.iter().map(|(flow, _)| *flow).collect();
@@ -126,7 +133,7 @@ impl Engine {
     }
 
     /// Remembers when diverted flows were last used, and how often. One that cannot be asked is taken to have been used just now.
-    pub(super) fn note_diverted_uses(
+    pub(in crate::engine) fn note_diverted_uses(
         &mut self,
         now: Instant,
         diverted: Vec<(FlowId, Turn)>,
@@ -153,4 +160,4 @@ const MOST_WAITING: usize = 1_024;
 /// Frames whose flows are asked by one output: with [`MOST_ASKED`] flows each, 1 024 flows.
 const ASKED_AT_ONCE: usize = 64;
 /// Flows that are asked for one frame: the last ones put of those that may have sent it. They differ in priorities and inner tags.
-pub(super) const MOST_ASKED: usize = 16;
+pub(in crate::engine) const MOST_ASKED: usize = 16;

@@ -20,8 +20,8 @@ use crate::reconcile::{Fate, Observed, Touched, names_of};
 
 /// Links and vports as they are known to be, and what became of each port.
 #[derive(Debug, Default)]
-pub(super) struct Links {
-    pub(super) observed: Observed,
+pub(in crate::engine) struct Links {
+    pub(in crate::engine) observed: Observed,
     has_links: bool,
     has_vports: bool,
     /// The port of each link that is to be a vport.
@@ -59,7 +59,7 @@ pub(super) struct Links {
     /// No port of the topology in force was looked at yet.
     is_new: bool,
     /// Links whose MTU is known not to be the expected one.
-    pub(super) odd_mtus: BTreeMap<String, u32>,
+    pub(in crate::engine) odd_mtus: BTreeMap<String, u32>,
 }
 
 /// A link that could not be made a vport.
@@ -91,7 +91,7 @@ struct Reading {
 }
 
 impl Links {
-    pub(super) fn note_link(&mut self, event: LinkEvent) {
+    pub(in crate::engine) fn note_link(&mut self, event: LinkEvent) {
         let touched = match event {
             LinkEvent::Changed(link) => self.observed.put_link(link),
             LinkEvent::Gone(index) => {
@@ -110,7 +110,7 @@ impl Links {
     }
 
     /// Takes in every vport that the datapath has.
-    pub(super) fn note_all_vports(&mut self, vports: Vec<Vport>) {
+    pub(in crate::engine) fn note_all_vports(&mut self, vports: Vec<Vport>) {
         self.reading = Reading { number: self.reading.number, ..Reading::default() };
         self.bound.extend(vports.iter().filter_map(|vport| vport.index));
         self.is_news_of_bound = true;
@@ -119,7 +119,7 @@ impl Links {
     }
 
     /// Takes in a slice of the vports that the datapath really has: somebody else may have removed one.
-    pub(super) fn note_vports(
+    pub(in crate::engine) fn note_vports(
         &mut self,
         slice: impl Iterator<Item = (Vport, Option<VportStats>)>,
         is_last: bool,
@@ -180,11 +180,11 @@ impl Links {
     }
 
     /// Links that another program has made vports, and links that were taken again after another program had released them.
-    pub(super) fn take_foreign(&mut self) -> (Vec<String>, Vec<String>) {
+    pub(in crate::engine) fn take_foreign(&mut self) -> (Vec<String>, Vec<String>) {
         (std::mem::take(&mut self.foreign), std::mem::take(&mut self.regained))
     }
 
-    pub(super) fn note_attached(&mut self, link: &str, vport: Vport) {
+    pub(in crate::engine) fn note_attached(&mut self, link: &str, vport: Vport) {
         self.bound.extend(vport.index);
         self.is_news_of_bound = true;
         if vport.index.is_some_and(|index| self.lost.remove(&index)) {
@@ -199,7 +199,12 @@ impl Links {
     }
 
     /// Whether this is the first refusal of the link, or another than the last.
-    pub(super) fn note_attach_refused(&mut self, now: Instant, link: &str, refusal: &Refusal) -> bool {
+    pub(in crate::engine) fn note_attach_refused(
+        &mut self,
+        now: Instant,
+        link: &str,
+        refusal: &Refusal,
+    ) -> bool {
         self.attaching.remove(link);
         let why = match self.observed.link_named(link).and_then(|link| claims::holder(link, &self.observed)) {
             Some(holder) if refusal.cause == RefusalCause::Busy => format!("{}: {holder}", refusal.cause),
@@ -222,12 +227,12 @@ impl Links {
     }
 
     /// Links that are bound because an earlier run had bound them.
-    pub(super) fn remember(&mut self, links: &[String]) {
+    pub(in crate::engine) fn remember(&mut self, links: &[String]) {
         self.remembered = links.iter().cloned().collect();
     }
 
     /// The links to be remembered, if they are others than before: those that are wanted and bound, or are missing and were.
-    pub(super) fn news_of_bound(&mut self) -> Option<Vec<String>> {
+    pub(in crate::engine) fn news_of_bound(&mut self) -> Option<Vec<String>> {
         if !self.is_known() || self.is_busy() || !std::mem::take(&mut self.is_news_of_bound) {
             return None;
         }
@@ -248,12 +253,12 @@ impl Links {
     }
 
     /// Whether enough is known to say which port is which vport.
-    pub(super) fn is_known(&self) -> bool {
+    pub(in crate::engine) fn is_known(&self) -> bool {
         self.has_links && self.has_vports
     }
 
     /// Another topology: these links are to be vports, each of its port, and every port is to be looked at.
-    pub(super) fn want(&mut self, wanted: FxHashMap<String, PortId>, ports: usize) {
+    pub(in crate::engine) fn want(&mut self, wanted: FxHashMap<String, PortId>, ports: usize) {
         self.wanted = wanted;
         self.is_news_of_bound = true;
         self.standing = vec![Standing::down(WhyNot::NotSeen); ports];
@@ -283,12 +288,12 @@ impl Links {
     }
 
     /// Whether no port of the topology in force was looked at yet; from now on they are.
-    pub(super) fn take_is_new(&mut self) -> bool {
+    pub(in crate::engine) fn take_is_new(&mut self) -> bool {
         std::mem::take(&mut self.is_new)
     }
 
     /// Ports whose attachment is to be tried again by now are looked at.
-    pub(super) fn retry(&mut self, now: Instant) {
+    pub(in crate::engine) fn retry(&mut self, now: Instant) {
         while let Some((at, link)) = self.retries.pop_first() {
             if at > now {
                 self.retries.insert((at, link));
@@ -299,7 +304,7 @@ impl Links {
     }
 
     /// When an attachment is to be tried again.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(in crate::engine) fn next_due(&self) -> Option<Instant> {
         if self.has_work() {
             return Some(Instant::ZERO);
         }
@@ -313,21 +318,21 @@ impl Links {
     }
 
     /// Whether links are still to be attached or released, or ports to be looked at.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::engine) fn is_busy(&self) -> bool {
         self.has_work() || !self.attaching.is_empty()
     }
 
     /// Whether nothing waits to be looked at.
-    pub(super) fn is_clean(&self) -> bool {
+    pub(in crate::engine) fn is_clean(&self) -> bool {
         self.dirty.is_empty() && self.loose.is_empty()
     }
 
-    pub(super) fn next_dirty(&mut self) -> Option<PortId> {
+    pub(in crate::engine) fn next_dirty(&mut self) -> Option<PortId> {
         self.dirty.pop_first()
     }
 
     /// The next vport whose link changed, and what is to become of it if it cannot stay.
-    pub(super) fn next_loose(&mut self) -> Option<(VportNo, Fate)> {
+    pub(in crate::engine) fn next_loose(&mut self) -> Option<(VportNo, Fate)> {
         let no = self.loose.pop_first()?;
         let fate = match self.observed.vport(no) {
             Some(vport) if self.strangers.contains(&vport.no) => Fate::Unwanted,
@@ -338,7 +343,7 @@ impl Links {
     }
 
     /// Forgets a vport; it is to be released if it is there and unwanted.
-    pub(super) fn give_up(&mut self, no: VportNo, fate: Fate) {
+    pub(in crate::engine) fn give_up(&mut self, no: VportNo, fate: Fate) {
         if fate == Fate::Unwanted {
             self.leaving.extend(self.observed.vport(no).map(|vport| (no, vport.clone())));
         }
@@ -350,7 +355,7 @@ impl Links {
     }
 
     /// Notes that a port's link is to become a vport. The link must be there, not be a vport yet, and may be tried by now.
-    pub(super) fn seek(&mut self, now: Instant, port: &Port) {
+    pub(in crate::engine) fn seek(&mut self, now: Instant, port: &Port) {
         let is_to_come = self.observed.link_named(&port.link).is_some_and(|link| {
             let is_early = self.refused.get(&link.name).is_some_and(|refused| now < refused.retry_at);
             self.observed.vport_of(link).is_none()
@@ -367,41 +372,41 @@ impl Links {
     }
 
     /// The next port whose link is to become a vport.
-    pub(super) fn next_arriving(&mut self) -> Option<PortId> {
+    pub(in crate::engine) fn next_arriving(&mut self) -> Option<PortId> {
         self.arriving.pop_first()
     }
 
     /// Notes that a link is being made a vport.
-    pub(super) fn note_attaching(&mut self, link: String) {
+    pub(in crate::engine) fn note_attaching(&mut self, link: String) {
         self.attaching.insert(link);
     }
 
     /// The next vport to be released.
-    pub(super) fn next_leaving(&mut self) -> Option<VportNo> {
+    pub(in crate::engine) fn next_leaving(&mut self) -> Option<VportNo> {
         let (no, _) = self.leaving.pop_first()?;
         self.reading.is_shaken = true;
         Some(no)
     }
 
-    pub(super) fn port_of(&self, vport: VportNo) -> Option<PortId> {
+    pub(in crate::engine) fn port_of(&self, vport: VportNo) -> Option<PortId> {
         self.port_of.get(&vport).copied()
     }
 
-    pub(super) fn vport_of(&self, port: PortId) -> Option<VportNo> {
+    pub(in crate::engine) fn vport_of(&self, port: PortId) -> Option<VportNo> {
         self.standing.get(port.0 as usize)?.vport
     }
 
     /// The MTU of a port's link; 0 if it is not known.
-    pub(super) fn mtu_of(&self, port: PortId) -> u32 {
+    pub(in crate::engine) fn mtu_of(&self, port: PortId) -> u32 {
         self.standing.get(port.0 as usize).map_or(0, |standing| standing.mtu)
     }
 
-    pub(super) fn standing(&self, port: PortId) -> Standing {
+    pub(in crate::engine) fn standing(&self, port: PortId) -> Standing {
         self.standing.get(port.0 as usize).cloned().unwrap_or_else(|| Standing::down(WhyNot::NotSeen))
     }
 
     /// Writes down what has become of a port, and returns what it was.
-    pub(super) fn set_standing(&mut self, port: PortId, standing: Standing) -> Option<Standing> {
+    pub(in crate::engine) fn set_standing(&mut self, port: PortId, standing: Standing) -> Option<Standing> {
         let slot = self.standing.get_mut(port.0 as usize)?;
         if slot.vport != standing.vport {
             if let Some(before) = slot.vport
@@ -414,12 +419,12 @@ impl Links {
         Some(std::mem::replace(slot, standing))
     }
 
-    pub(super) fn stats(&self, vport: VportNo) -> VportStats {
+    pub(in crate::engine) fn stats(&self, vport: VportNo) -> VportStats {
         self.told.get(&vport).map(|told| told.stats).unwrap_or_default()
     }
 
     /// Which vport the link of a port is, and whether it can carry frames.
-    pub(super) fn stand(&self, topology: &Topology, port: &Port) -> Standing {
+    pub(in crate::engine) fn stand(&self, topology: &Topology, port: &Port) -> Standing {
         let Some(link) = self.observed.link_named(&port.link) else {
             return Standing::down(WhyNot::NoLink);
         };

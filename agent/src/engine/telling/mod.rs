@@ -1,0 +1,3 @@
+//! What an operator is told.
+
+pub(super) mod bursts;
