@@ -81,6 +81,7 @@ pub mod fake;
 pub mod faulty;
 pub mod flow;
 pub mod link;
+mod netlink;
 pub mod ovs;
 mod padding;
 pub mod port;

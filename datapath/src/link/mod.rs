@@ -1,14 +1,15 @@
 //! Links (netdevs) of this host, with their addresses and their part in the default route, watched by rtnetlink.
 //!
 //! ```text
-//!   kernel ──► rtnetlink's connection ──► Watch ──► bounded channel ──► the caller
-//!                 (unbounded queue,         │ overrun, or no room:
-//!                  always drained)          └── asks for every link anew: LinkEvent::All
+//!   kernel ──► Listener ──► Watch ──► bounded channel ──► the caller
+//!     ▲      (socket of its own) │ overrun, or no room:
+//!     └──────── Asker ◄──────────┘ every link anew: LinkEvent::All
 //! ```
 //! The first event is [`LinkEvent::All`]. Events are told in the kernel's order, so the last one about a link is how it is. When
 //! events were lost, by the kernel or because the caller did not keep up, another `All` takes their place.
 //!
-//! After an overrun, what still waits to be read is older than what was lost: told behind the new list it would bring back how things
+//! The kernel tells of a change before the lock is free under which it lists, so that what was told when a list has come is in the socket
+//! by then. After an overrun, what still waits to be read is older than what was lost: told behind the new list it would bring back how things
 //! were. So it is thrown away, and if something happened meanwhile, the links are listed once more. Where nothing is missing among the
 //! events, those that were heard since a list was asked for are told behind it: the last event about a link is how it is, or how the list
 //! has it. So links that change all the time keep nobody waiting.
@@ -16,36 +17,34 @@
 //! Of routes only the default ones of the main table count. The kernel tells of no route that goes with its address or its link, so they
 //! are listed again whenever that may have happened, and the links whose part in them is another are told.
 
-use std::ffi::c_int;
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::channel::mpsc::UnboundedReceiver;
-use futures::stream::StreamExt;
-use futures::{FutureExt, TryStreamExt};
-use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::route::RouteMessage;
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::sys::{AsyncSocket, SocketAddr};
-use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::netlink::socket::Home;
 use crate::port::{Link, LinkEvent};
 
+use asker::Asker;
 use known::Known;
-use message::{Way, is_of_the_link, read, read_address, read_link, read_way};
+use listener::{Heard, Listener};
+use message::Way;
 
+mod asker;
 mod known;
+mod listener;
 mod message;
 
 /// The links of one network namespace. Dropping it ends the events.
 #[derive(Debug)]
 pub struct Links {
-    handle: Handle,
-    tasks: [JoinHandle<()>; 2],
+    home: Arc<Home>,
+    task: JoinHandle<()>,
 }
 
 impl Links {
@@ -55,12 +54,11 @@ impl Links {
     /// # Errors
     /// No rtnetlink socket to be had.
     pub fn open() -> io::Result<(Links, mpsc::Receiver<LinkEvent>)> {
-        let (mut connection, handle, messages) = new_multicast_connection(&GROUPS)?;
-        connection.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER)?;
+        let home = Arc::new(Home::here()?);
+        let listener = Listener::open(&home)?;
         let (events, receiver) = mpsc::channel(ROOM);
-        let watch = Watch::new(handle.clone(), events);
-        let tasks = [tokio::spawn(connection), tokio::spawn(watch.run(messages))];
-        Ok((Links { handle, tasks }, receiver))
+        let task = tokio::spawn(Watch::new(Arc::clone(&home), events).run(listener));
+        Ok((Links { home, task }, receiver))
     }
 
     /// Every link there is now.
@@ -68,19 +66,19 @@ impl Links {
     /// # Errors
     /// The kernel does not answer, or refuses.
     pub async fn list(&self) -> io::Result<Vec<Link>> {
-        list(&self.handle).await.map(|known| known.all())
+        everything(&self.home).await.map(|known| known.all())
     }
 }
 
 impl Drop for Links {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.task.abort();
     }
 }
 
 /// The task between the kernel and the caller.
 struct Watch {
-    handle: Handle,
+    home: Arc<Home>,
     events: mpsc::Sender<LinkEvent>,
     /// Whether what was told so far is how things are.
     loss: Option<Loss>,
@@ -101,9 +99,9 @@ enum Loss {
 }
 
 impl Watch {
-    fn new(handle: Handle, events: mpsc::Sender<LinkEvent>) -> Watch {
+    fn new(home: Arc<Home>, events: mpsc::Sender<LinkEvent>) -> Watch {
         Watch {
-            handle,
+            home,
             events,
             loss: Some(Loss::Heard),
             known: Known::default(),
@@ -112,165 +110,165 @@ impl Watch {
         }
     }
 
-    /// Runs until nobody listens any more, or the socket is gone.
-    async fn run(mut self, mut messages: Messages) {
+    /// Runs until nobody listens any more.
+    async fn run(mut self, mut listener: Listener) {
+        let mut heard = Vec::new();
         loop {
-            let goes_on = if let Some(loss) = self.loss {
-                self.tell_all(loss, &mut messages).await
-            } else {
-                let routes_at = self.routes_at;
-                tokio::select! {
-                    message = messages.next() => match message {
-                        Some((message, _)) => self.hear(&message),
-                        None => false,
-                    },
-                    () = sleep_until(routes_at), if routes_at.is_some() && self.listing.is_none() => {
-                        self.begin_listing();
-                        true
-                    }
-                    listed = listed(&mut self.listing), if self.listing.is_some() => self.tell_routes(listed),
-                }
+            let done = match self.loss {
+                Some(loss) => self.tell_all(loss, &mut listener).await,
+                None => self.tell_news(&mut listener, &mut heard).await,
             };
-            if !goes_on {
-                return;
+            match done {
+                Ok(()) => {}
+                Err(Ended::Unheard) => return,
+                Err(Ended::Unread(error)) => {
+                    tracing::warn!(%error, "cannot read what is told of links, trying again");
+                    tokio::time::sleep(PAUSE).await;
+                    self.loss = Some(Loss::Overrun);
+                }
             }
         }
     }
 
-    /// Waits for room, then tells every link there is. Whether there is still someone to tell.
-    async fn tell_all(&mut self, loss: Loss, messages: &mut Messages) -> bool {
+    /// Waits for what happens next, and tells what it comes to.
+    async fn tell_news(&mut self, listener: &mut Listener, heard: &mut Vec<Heard>) -> Result<(), Ended> {
+        let routes_at = self.routes_at;
+        tokio::select! {
+            came = listener.hear(heard) => {
+                came?;
+                heard.drain(..).try_for_each(|heard| self.take_in(heard))
+            }
+            () = sleep_until(routes_at), if routes_at.is_some() && self.listing.is_none() => {
+                self.begin_listing();
+                Ok(())
+            }
+            listed = listed(&mut self.listing), if self.listing.is_some() => self.tell_routes(listed),
+        }
+    }
+
+    /// Waits for room, then tells every link there is.
+    async fn tell_all(&mut self, loss: Loss, listener: &mut Listener) -> Result<(), Ended> {
         let events = self.events.clone();
+        let mut heard = Vec::new();
         let permit = loop {
+            // Thrown away: the list that is made when there is room says more.
+            heard.clear();
             tokio::select! {
                 biased;
-                permit = events.reserve() => break permit,
-                // Thrown away: the list that is made when there is room says more.
-                message = messages.next() => if message.is_none() { return false },
+                permit = events.reserve() => break permit.map_err(|_| Ended::Unheard)?,
+                came = listener.hear(&mut heard) => came?,
             }
         };
-        let Ok(permit) = permit else { return false };
-        let listed = tokio::time::timeout(PATIENCE, list(&self.handle)).await;
-        // The same task reads events and the list from the same socket: those before the list's end are all here now.
-        let mut happened = Vec::new();
-        while let Some(message) = messages.next().now_or_never() {
-            let Some((message, _)) = message else { return false };
-            happened.push(message);
-        }
-        match listed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        heard.clear();
+        let listed = {
+            let home = Arc::clone(&self.home);
+            let mut listing = pin!(everything(&home));
+            loop {
+                tokio::select! {
+                    biased;
+                    listed = &mut listing => break listed,
+                    came = listener.hear(&mut heard) => came?,
+                }
+            }
+        };
+        listener.hear_rest(&mut heard)?;
+        match listed {
             Ok(known) => {
                 permit.send(LinkEvent::All(known.all()));
                 (self.known, self.routes_at, self.listing) = (known, None, None);
                 self.loss = None;
-                self.catch_up(loss, &happened)
+                self.catch_up(loss, heard)
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot list links, trying again");
                 tokio::time::sleep(PAUSE).await;
-                true
+                Ok(())
             }
         }
     }
 
-    /// Takes in what was heard since a list was asked for. Whether there is still someone to tell.
-    fn catch_up(&mut self, loss: Loss, happened: &[NetlinkMessage<RouteNetlinkMessage>]) -> bool {
-        let is_overrun = |message: &NetlinkMessage<_>| matches!(message.payload, NetlinkPayload::Overrun(_));
-        if happened.iter().any(is_overrun) {
+    /// Takes in what was heard since a list was asked for.
+    fn catch_up(&mut self, loss: Loss, heard: Vec<Heard>) -> Result<(), Ended> {
+        if heard.contains(&Heard::Overrun) {
             self.loss = Some(Loss::Overrun);
-        } else if loss == Loss::Overrun && happened.iter().any(is_news) {
+        } else if loss == Loss::Overrun && !heard.is_empty() {
             // All that is older has been heard by now.
             self.loss = Some(Loss::Heard);
         } else {
-            return happened.iter().all(|message| self.hear(message));
+            return heard.into_iter().try_for_each(|heard| self.take_in(heard));
         }
-        true
+        Ok(())
     }
 
     fn begin_listing(&mut self) {
         (self.routes_at, self.known.asks_for_routes) = (None, false);
-        let handle = self.handle.clone();
-        self.listing = Some(tokio::spawn(async move {
-            let listed = tokio::time::timeout(PATIENCE, list_ways(&handle)).await;
-            listed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        }));
+        let home = Arc::clone(&self.home);
+        self.listing = Some(tokio::spawn(async move { Asker::open(&home)?.ways().await }));
     }
 
-    /// Tells the links whose part in the default routes is another. Whether there is still someone to tell.
-    fn tell_routes(&mut self, listed: io::Result<Vec<Way>>) -> bool {
+    /// Tells the links whose part in the default routes is another.
+    fn tell_routes(&mut self, listed: io::Result<Vec<Way>>) -> Result<(), Ended> {
         self.listing = None;
         match listed {
             Ok(ways) => {
                 let events = self.known.note_routes(ways);
-                events.into_iter().all(|event| self.tell(event))
+                events.into_iter().try_for_each(|event| self.tell(event))
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot list routes, trying again");
                 self.routes_at = Some(Instant::now() + PATIENCE);
-                true
+                Ok(())
             }
         }
     }
 
-    /// Takes in one message and tells what it comes to. Whether there is still someone to tell.
-    fn hear(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
-        let news = match &message.payload {
-            NetlinkPayload::InnerMessage(message) => read(message),
-            NetlinkPayload::Overrun(_) => {
+    /// Takes in what was heard and tells what it comes to.
+    fn take_in(&mut self, heard: Heard) -> Result<(), Ended> {
+        let event = match heard {
+            Heard::News(news) => self.known.note(news),
+            Heard::Overrun => {
                 tracing::debug!("the kernel lost link events, reading all links anew");
                 self.loss = Some(Loss::Overrun);
                 None
             }
-            _ => None,
         };
-        let event = news.and_then(|news| self.known.note(news));
         if self.known.asks_for_routes {
             // More of them come at once where one is replaced.
             self.routes_at.get_or_insert(Instant::now() + PAUSE);
         }
-        event.is_none_or(|event| self.tell(event))
+        event.map_or(Ok(()), |event| self.tell(event))
     }
 
-    /// Tells one event. Whether there is still someone to tell.
-    fn tell(&mut self, event: LinkEvent) -> bool {
+    /// Tells one event.
+    fn tell(&mut self, event: LinkEvent) -> Result<(), Ended> {
         match self.events.try_send(event) {
-            Err(TrySendError::Closed(_)) => return false,
+            Err(TrySendError::Closed(_)) => return Err(Ended::Unheard),
             Err(TrySendError::Full(_)) => {
                 self.loss.get_or_insert(Loss::Heard);
             }
             Ok(()) => {}
         }
-        true
+        Ok(())
     }
 }
 
-fn is_news(message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
-    match &message.payload {
-        NetlinkPayload::InnerMessage(message) => read(message).is_some(),
-        NetlinkPayload::Overrun(_) => true,
-        _ => false,
+/// Why the watch does not go on as it did.
+#[derive(Debug)]
+enum Ended {
+    /// There is nobody to be told.
+    Unheard,
+    /// The socket cannot be read.
+    Unread(io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Ended {
+        Ended::Unread(error)
     }
 }
 
-async fn list(handle: &Handle) -> io::Result<Known> {
-    let links = handle.link().get().execute().try_collect::<Vec<_>>().await.map_err(io::Error::other)?;
-    let links = links.iter().filter(|message| is_of_the_link(message)).filter_map(read_link).collect();
-    let addresses =
-        handle.address().get().execute().try_collect::<Vec<_>>().await.map_err(io::Error::other)?;
-    let addresses = addresses.iter().filter_map(read_address).collect();
-    Ok(Known::new(links, addresses, list_ways(handle).await?))
-}
-
-/// The default routes. The kernel sends all routes of a family: no request asks for less.
-async fn list_ways(handle: &Handle) -> io::Result<Vec<Way>> {
-    let mut ways = Vec::new();
-    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let mut all = RouteMessage::default();
-        all.header.address_family = family;
-        let mut routes = handle.route().get(all).execute();
-        while let Some(route) = routes.try_next().await.map_err(io::Error::other)? {
-            ways.extend(read_way(&route));
-        }
-    }
-    Ok(ways)
+async fn everything(home: &Home) -> io::Result<Known> {
+    Asker::open(home)?.everything().await
 }
 
 async fn listed(listing: &mut Option<JoinHandle<io::Result<Vec<Way>>>>) -> io::Result<Vec<Way>> {
@@ -286,34 +284,29 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// What the kernel is asked to tell.
-const GROUPS: [MulticastGroup; 5] = [
-    MulticastGroup::Link,
-    MulticastGroup::Ipv4Ifaddr,
-    MulticastGroup::Ipv6Ifaddr,
-    MulticastGroup::Ipv4Route,
-    MulticastGroup::Ipv6Route,
-];
-
-/// What rtnetlink's connection hears without having asked.
-type Messages = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>;
-
 /// Events that may wait for the caller; beyond, they are replaced by one `All`.
 const ROOM: usize = 1_024;
-
-/// Bytes of receive buffer asked for; the kernel gives what net.core.rmem_max allows.
-const RECEIVE_BUFFER: c_int = 4 << 20;
 
 /// Before the links are asked for again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// For the list of all links. A part of it that was lost never comes.
+/// Before routes that could not be listed are asked for again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use super::message::samples::{link, message};
+    use super::message::News;
+    use super::message::samples::link;
     use super::*;
+
+    fn watch(room: usize) -> (Watch, mpsc::Receiver<LinkEvent>) {
+        let (events, receiver) = mpsc::channel(room);
+        (Watch { loss: None, ..Watch::new(Arc::new(Home::here().unwrap()), events) }, receiver)
+    }
+
+    fn heard(name: &str) -> Heard {
+        Heard::News(News::Link(link(name)))
+    }
 
     #[tokio::test]
     async fn the_first_event_is_every_link() {
@@ -327,69 +320,54 @@ mod tests {
 
     #[tokio::test]
     async fn events_beyond_the_room_are_replaced_by_all() {
-        let (links, events) = Links::open().unwrap();
-        drop(events);
-        let (events, mut receiver) = mpsc::channel(1);
-        let mut watch = Watch { loss: None, ..Watch::new(links.handle.clone(), events) };
-        let event = |name: &str| {
-            let new = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, name));
-            NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(new))
-        };
-        assert!(watch.hear(&event("eth2")) && watch.loss.is_none());
-        assert!(watch.hear(&event("eth2")) && watch.loss.is_none(), "nothing is new");
-        assert!(watch.hear(&event("eth3")) && watch.loss == Some(Loss::Heard), "there is room for one");
-        let (sender, mut messages) = futures::channel::mpsc::unbounded();
-        let told = tokio::spawn(async move { watch.tell_all(Loss::Heard, &mut messages).await });
-        sender.unbounded_send((event("eth4"), SocketAddr::new(0, 0))).unwrap();
+        let (mut watch, mut receiver) = watch(1);
+        watch.take_in(heard("eth2")).unwrap();
+        assert_eq!(watch.loss, None);
+        watch.take_in(heard("eth2")).unwrap();
+        assert_eq!(watch.loss, None, "nothing is new");
+        watch.take_in(heard("eth3")).unwrap();
+        assert_eq!(watch.loss, Some(Loss::Heard), "there is room for one");
+        let mut listener = Listener::open(&watch.home).unwrap();
+        let told = tokio::spawn(async move { watch.tell_all(Loss::Heard, &mut listener).await });
         assert_eq!(receiver.recv().await, Some(LinkEvent::Changed(link("eth2"))));
         assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
-        assert!(told.await.unwrap());
+        told.await.unwrap().unwrap();
     }
 
     #[tokio::test]
     async fn what_waited_when_events_were_lost_is_not_told_behind_the_list() {
-        let (links, events) = Links::open().unwrap();
-        drop(events);
-        let (events, mut receiver) = mpsc::channel(9);
-        let mut watch = Watch::new(links.handle.clone(), events);
-        let (sender, mut messages) = futures::channel::mpsc::unbounded();
-        let old = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
-        let old = NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(old));
-        sender.unbounded_send((old, SocketAddr::new(0, 0))).unwrap();
-        assert!(watch.tell_all(Loss::Overrun, &mut messages).await);
+        let (mut watch, mut receiver) = watch(9);
+        watch.catch_up(Loss::Overrun, vec![heard("eth2")]).unwrap();
         assert_eq!(watch.loss, Some(Loss::Heard), "something happened while links were listed");
-        assert!(watch.tell_all(Loss::Heard, &mut messages).await);
+        watch.loss = None;
+        watch.catch_up(Loss::Overrun, Vec::new()).unwrap();
         assert_eq!(watch.loss, None, "nothing did");
         drop(watch);
-        for _ in 0..2 {
-            assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
-        }
         assert_eq!(receiver.recv().await, None);
     }
 
     #[tokio::test]
     async fn an_overrun_asks_for_all() {
-        let (links, events) = Links::open().unwrap();
-        drop(events);
-        let (events, _receiver) = mpsc::channel(1);
-        let mut watch = Watch { loss: None, ..Watch::new(links.handle.clone(), events) };
-        let overrun = NetlinkMessage::new(Default::default(), NetlinkPayload::Overrun(Vec::new()));
-        assert!(watch.hear(&overrun) && watch.loss == Some(Loss::Overrun));
+        let (mut watch, _receiver) = watch(1);
+        watch.take_in(Heard::Overrun).unwrap();
+        assert_eq!(watch.loss, Some(Loss::Overrun));
+        watch.loss = None;
+        watch.catch_up(Loss::Heard, vec![heard("eth2"), Heard::Overrun]).unwrap();
+        assert_eq!(watch.loss, Some(Loss::Overrun), "also while links are listed");
     }
 
     #[tokio::test]
     async fn what_happens_while_links_are_listed_is_told_behind_the_list() {
-        let (links, events) = Links::open().unwrap();
-        drop(events);
-        let (events, mut receiver) = mpsc::channel(9);
-        let mut watch = Watch::new(links.handle.clone(), events);
-        let (sender, mut messages) = futures::channel::mpsc::unbounded();
-        let new = RouteNetlinkMessage::NewLink(message(AddressFamily::Unspec, "eth2"));
-        let new = NetlinkMessage::new(Default::default(), NetlinkPayload::InnerMessage(new));
-        sender.unbounded_send((new, SocketAddr::new(0, 0))).unwrap();
-        assert!(watch.tell_all(Loss::Heard, &mut messages).await);
+        let (mut watch, mut receiver) = watch(9);
+        watch.catch_up(Loss::Heard, vec![heard("eth2")]).unwrap();
         assert_eq!(watch.loss, None, "nothing is missing");
-        assert!(matches!(receiver.recv().await, Some(LinkEvent::All(_))));
         assert_eq!(receiver.recv().await, Some(LinkEvent::Changed(link("eth2"))));
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_nobody_listens_to_ends() {
+        let (mut watch, receiver) = watch(9);
+        drop(receiver);
+        assert!(matches!(watch.take_in(heard("eth2")), Err(Ended::Unheard)));
     }
 }

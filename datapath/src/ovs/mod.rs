@@ -8,7 +8,7 @@
 //!   upcalls ◄── Ears ◄── one socket a port, or a CPU ◄──────────────────┤
 //!          ◄── Watch ◄── one socket ◄───────────────────────────────────┘ the datapath or a port changed
 //! ```
-//! Rooms: `nla` attributes, `transact` requests and answers, `family` numbers and refusals, `dp` `vport` `flow` `packet` `meter`
+//! Rooms: `transact` requests and answers, `family` numbers and refusals, `dp` `vport` `flow` `packet` `meter`
 //! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `ports` how ports are made,
 //! `upcall` the ears, `watch` what else the kernel tells, `owner` who has the datapath, `removal` how one goes that nobody has;
 //! `reread` holds the codec against itself, for tests, and `codec` lets it be measured.
@@ -28,13 +28,11 @@ mod flow;
 mod key;
 mod lister;
 mod meter;
-mod nla;
 mod owner;
 mod packet;
 mod ports;
 mod removal;
 mod reread;
-mod socket;
 mod transact;
 mod upcall;
 mod vport;
@@ -47,6 +45,7 @@ use vlan::frame::Header;
 use vlan::verdict::Consulted;
 
 use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, MeterId, MeterRate, MeterStats};
+use crate::netlink::{nla, socket};
 use crate::port::{LinkIndex, Vport, VportNo, VportStats};
 use crate::{
     Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Malformed, Refusal, RefusalCause,

@@ -2,6 +2,8 @@
 
 use super::outbox::NLM_F_REQUEST;
 use super::*;
+use crate::netlink::message::{NLM_F_ACK_TLVS, NLM_F_CAPPED};
+use crate::netlink::nla::align;
 use proptest::prelude::*;
 
 mod outbox;

@@ -3,18 +3,18 @@
 //! An attribute is a length and a type, 16 bits each in host order, a payload, and padding to four bytes. The length
 //! counts header and payload, not the padding. Nested attributes are attributes in a payload.
 
-use super::Malformed;
+use crate::Malformed;
 
 /// Attributes in the making, behind whatever fixed header the message has.
 #[derive(Debug, Default)]
-pub(super) struct NlaWriter {
+pub(crate) struct NlaWriter {
     bytes: Vec<u8>,
     longest: usize,
 }
 
 impl NlaWriter {
     /// Attributes that follow `header`, whose length is a multiple of four.
-    pub(super) fn behind(header: &[u8]) -> NlaWriter {
+    pub(crate) fn behind(header: &[u8]) -> NlaWriter {
         // One piece of memory for most messages: growing by doubling costs a flow's message four copies.
         let mut writer = NlaWriter::onto(Vec::with_capacity(USUAL_LEN));
         writer.put_header(header);
@@ -22,18 +22,18 @@ impl NlaWriter {
     }
 
     /// Attributes that follow what is there, whose length is a multiple of four.
-    pub(super) fn onto(bytes: Vec<u8>) -> NlaWriter {
+    pub(crate) fn onto(bytes: Vec<u8>) -> NlaWriter {
         NlaWriter { bytes, longest: 0 }
     }
 
     /// Appends a fixed header, whose length is a multiple of four.
-    pub(super) fn put_header(&mut self, header: &[u8]) {
+    pub(crate) fn put_header(&mut self, header: &[u8]) {
         self.bytes.extend_from_slice(header);
     }
 
     /// Appends an attribute and pads it. Inlined, since the length of most payloads is known where they are put.
     #[inline(always)]
-    pub(super) fn put(&mut self, kind: u16, payload: &[u8]) {
+    pub(crate) fn put(&mut self, kind: u16, payload: &[u8]) {
         let len = HEADER_LEN + payload.len();
         self.longest = self.longest.max(len);
         self.bytes.extend_from_slice(&header(kind, len));
@@ -42,17 +42,17 @@ impl NlaWriter {
     }
 
     /// Appends a number in host order.
-    pub(super) fn put_u32(&mut self, kind: u16, value: u32) {
+    pub(crate) fn put_u32(&mut self, kind: u16, value: u32) {
         self.put(kind, &value.to_ne_bytes());
     }
 
     /// Appends a number in network order.
-    pub(super) fn put_be16(&mut self, kind: u16, value: u16) {
+    pub(crate) fn put_be16(&mut self, kind: u16, value: u16) {
         self.put(kind, &value.to_be_bytes());
     }
 
     /// Appends a string with its closing NUL.
-    pub(super) fn put_str(&mut self, kind: u16, text: &str) {
+    pub(crate) fn put_str(&mut self, kind: u16, text: &str) {
         let start = self.open(kind);
         self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.push(0);
@@ -60,7 +60,7 @@ impl NlaWriter {
     }
 
     /// Appends an attribute whose payload is the attributes that `fill` appends. openvswitch.ko wants no NLA_F_NESTED.
-    pub(super) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut NlaWriter)) {
+    pub(crate) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut NlaWriter)) {
         let start = self.open(kind);
         fill(self);
         self.close(start);
@@ -68,7 +68,7 @@ impl NlaWriter {
 
     /// The bytes so far.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
@@ -76,7 +76,7 @@ impl NlaWriter {
     ///
     /// # Errors
     /// An attribute is longer than its 16-bit length can say; the value is that length.
-    pub(super) fn finish(self) -> Result<Vec<u8>, usize> {
+    pub(crate) fn finish(self) -> Result<Vec<u8>, usize> {
         self.longest().map(|()| self.bytes)
     }
 
@@ -84,12 +84,12 @@ impl NlaWriter {
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
-    pub(super) fn longest(&self) -> Result<(), usize> {
+    pub(crate) fn longest(&self) -> Result<(), usize> {
         if self.longest > usize::from(u16::MAX) { Err(self.longest) } else { Ok(()) }
     }
 
     /// The bytes, whatever the lengths of attributes.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
@@ -118,59 +118,59 @@ fn header(kind: u16, len: usize) -> [u8; HEADER_LEN] {
 
 /// One attribute of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Nla<'a> {
+pub(crate) struct Nla<'a> {
     /// Its type without the flags.
-    pub(super) kind: u16,
+    pub(crate) kind: u16,
     /// Its payload.
-    pub(super) payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 impl<'a> Nla<'a> {
     /// The payload as `N` bytes; a longer payload is of a newer kernel and cut.
-    pub(super) fn bytes<const N: usize>(&self) -> Result<[u8; N], Malformed> {
+    pub(crate) fn bytes<const N: usize>(&self) -> Result<[u8; N], Malformed> {
         self.payload.first_chunk::<N>().copied().ok_or_else(|| {
             malformed(format!("attribute {} has {} bytes, {N} are needed", self.kind, self.payload.len()))
         })
     }
 
     /// A number in host order.
-    pub(super) fn u16(&self) -> Result<u16, Malformed> {
+    pub(crate) fn u16(&self) -> Result<u16, Malformed> {
         Ok(u16::from_ne_bytes(self.bytes()?))
     }
 
     /// A number in host order.
-    pub(super) fn u32(&self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&self) -> Result<u32, Malformed> {
         Ok(u32::from_ne_bytes(self.bytes()?))
     }
 
     /// A number in host order.
-    pub(super) fn u64(&self) -> Result<u64, Malformed> {
+    pub(crate) fn u64(&self) -> Result<u64, Malformed> {
         Ok(u64::from_ne_bytes(self.bytes()?))
     }
 
     /// Numbers in host order, as many as there are.
-    pub(super) fn u32s(&self) -> Vec<u32> {
+    pub(crate) fn u32s(&self) -> Vec<u32> {
         self.payload.as_chunks().0.iter().map(|bytes| u32::from_ne_bytes(*bytes)).collect()
     }
 
     /// A number in network order.
-    pub(super) fn be16(&self) -> Result<u16, Malformed> {
+    pub(crate) fn be16(&self) -> Result<u16, Malformed> {
         Ok(u16::from_be_bytes(self.bytes()?))
     }
 
     /// A string up to its NUL.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let end = self.payload.iter().position(|byte| *byte == 0).unwrap_or(self.payload.len());
         String::from_utf8_lossy(&self.payload[..end]).into_owned()
     }
 
     /// A number in host order at an offset in the payload.
-    pub(super) fn u32_at(&self, at: usize) -> Result<u32, Malformed> {
+    pub(crate) fn u32_at(&self, at: usize) -> Result<u32, Malformed> {
         self.behind(at).u32()
     }
 
     /// A number in host order at an offset in the payload.
-    pub(super) fn u64_at(&self, at: usize) -> Result<u64, Malformed> {
+    pub(crate) fn u64_at(&self, at: usize) -> Result<u64, Malformed> {
         self.behind(at).u64()
     }
 
@@ -179,7 +179,7 @@ impl<'a> Nla<'a> {
     }
 
     /// The attributes in its payload.
-    pub(super) fn nested(&self) -> NlaIter<'a> {
+    pub(crate) fn nested(&self) -> NlaIter<'a> {
         NlaIter::new(self.payload)
     }
 }
@@ -187,28 +187,40 @@ impl<'a> Nla<'a> {
 /// Reads attributes one after the other without copying. It ends after the first that is broken; the last one may lack its
 /// padding (a kernel with OVS_DP_F_UNALIGNED sends that).
 #[derive(Debug, Clone, Default)]
-pub(super) struct NlaIter<'a> {
+pub(crate) struct NlaIter<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> NlaIter<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> NlaIter<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> NlaIter<'a> {
         NlaIter { rest: bytes }
     }
 
     /// The attributes behind a fixed header of `len` bytes.
-    pub(super) fn behind(len: usize, bytes: &'a [u8]) -> NlaIter<'a> {
+    pub(crate) fn behind(len: usize, bytes: &'a [u8]) -> NlaIter<'a> {
         NlaIter { rest: bytes.get(len..).unwrap_or_default() }
     }
 
-    /// The first attribute of what is left, which then begins behind it.
-    fn split(&mut self) -> Option<Nla<'a>> {
+    /// The first attribute of what is left, which then begins behind it; none at the end, or where it is broken. Cheaper than the
+    /// iterator, for who asks [`end`](Self::end) behind it.
+    #[inline]
+    pub(crate) fn split(&mut self) -> Option<Nla<'a>> {
         let rest = self.rest;
         let &[a, b, c, d, ..] = rest else { return None };
         let len = usize::from(u16::from_ne_bytes([a, b]));
         let payload = rest.get(HEADER_LEN..len)?;
         self.rest = rest.get(align(len)..).unwrap_or_default();
         Some(Nla { kind: u16::from_ne_bytes([c, d]) & TYPE_MASK, payload })
+    }
+}
+
+impl NlaIter<'_> {
+    /// Whether nothing is left.
+    ///
+    /// # Errors
+    /// The next attribute is broken.
+    pub(crate) fn end(&self) -> Result<(), Malformed> {
+        if self.rest.is_empty() { Ok(()) } else { Err(broken(self.rest)) }
     }
 }
 
@@ -241,16 +253,16 @@ fn broken(rest: &[u8]) -> Malformed {
 }
 
 /// Rounds up to NLA_ALIGNTO and NLMSG_ALIGNTO, both four.
-pub(super) const fn align(len: usize) -> usize {
+pub(crate) const fn align(len: usize) -> usize {
     (len + 3) & !3
 }
 
-pub(super) fn malformed(why: String) -> Malformed {
+pub(crate) fn malformed(why: String) -> Malformed {
     Malformed::Message(why)
 }
 
 /// Bytes of struct nlattr.
-pub(super) const HEADER_LEN: usize = 4;
+pub(crate) const HEADER_LEN: usize = 4;
 
 /// NLA_TYPE_MASK: the type without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
 const TYPE_MASK: u16 = 0x3fff;

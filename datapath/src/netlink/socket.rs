@@ -1,7 +1,7 @@
-//! Generic netlink sockets, and the namespace they are opened in.
+//! Netlink sockets, and the namespace they are opened in.
 //!
-//! A netlink socket belongs for ever to the network namespace of the thread that opened it. A datapath, too, belongs to one; so
-//! a backend remembers the namespace in which it was opened and opens its later sockets there, whichever thread it is driven by.
+//! A netlink socket belongs for ever to the network namespace of the thread that opened it. A datapath and a link, too, belong to one; so
+//! who drives or watches them remembers the namespace in which it was opened and opens its later sockets there, whichever thread it runs on.
 // setsockopt with options of netlink(7) and SO_RCVBUFFORCE have no safe wrapper that takes neli's socket, and recvmmsg(2) none that does
 // without memory of its own for each call; tokio's registration of a descriptor asks its caller to vouch for it.
 #![allow(unsafe_code)]
@@ -23,7 +23,7 @@ use tokio::io::unix::AsyncFd;
 
 /// A network namespace, kept open.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(crate) struct Home {
     file: File,
 }
 
@@ -32,23 +32,31 @@ impl Home {
     ///
     /// # Errors
     /// `/proc` is not mounted.
-    pub(super) fn here() -> io::Result<Home> {
+    pub(crate) fn here() -> io::Result<Home> {
         File::open(THIS_THREAD).map(|file| Home { file })
     }
 
-    /// A non-blocking socket in it, bound to a port id of the kernel's choice.
+    /// A non-blocking socket for generic netlink in it, bound to a port id of the kernel's choice.
     ///
     /// # Errors
     /// Out of descriptors; in another namespace also: CAP_SYS_ADMIN is missing.
-    pub(super) fn open_socket(&self, receive_buffer: usize) -> io::Result<NlSocket> {
-        self.run(|| open_socket(receive_buffer))
+    pub(crate) fn open_socket(&self, receive_buffer: usize) -> io::Result<NlSocket> {
+        self.run(|| open_socket(NlFamily::Generic, receive_buffer))
+    }
+
+    /// The same for rtnetlink, which tells of links, addresses and routes.
+    ///
+    /// # Errors
+    /// As [`open_socket`](Self::open_socket).
+    pub(crate) fn open_route_socket(&self, receive_buffer: usize) -> io::Result<NlSocket> {
+        self.run(|| open_socket(NlFamily::Route, receive_buffer))
     }
 
     /// The first of these port ids that a generic netlink socket of some program has: the one that hears what is sent there.
     ///
     /// # Errors
     /// As [`open_socket`](Self::open_socket).
-    pub(super) fn first_taken(&self, port_ids: &[u32]) -> io::Result<Option<u32>> {
+    pub(crate) fn first_taken(&self, port_ids: &[u32]) -> io::Result<Option<u32>> {
         self.run(|| {
             for port_id in port_ids.iter().copied().filter(|port_id| *port_id != 0) {
                 match NlSocket::connect(NlFamily::Generic, Some(port_id), Groups::empty()) {
@@ -82,21 +90,21 @@ impl Home {
 }
 
 /// A netlink socket that the runtime watches.
-pub(super) struct Watched(AsyncFd<NlSocket>);
+pub(crate) struct Watched(AsyncFd<NlSocket>);
 
 impl Watched {
     /// Registers a non-blocking socket with the runtime around.
     ///
     /// # Errors
     /// Out of memory in the kernel's event queue.
-    pub(super) fn new(socket: NlSocket) -> io::Result<Watched> {
+    pub(crate) fn new(socket: NlSocket) -> io::Result<Watched> {
         // SAFETY: an NlSocket owns its descriptor and closes it only when dropped, behind the registration.
         let registered = unsafe { AsyncFd::register(socket) };
         Ok(Watched(registered?))
     }
 
     /// The socket was just found empty: it is waited for when somebody asks next, without another look before.
-    pub(super) fn note_empty(&self) {
+    pub(crate) fn note_empty(&self) {
         let _: io::Result<()> = self.0.try_io(Interest::READABLE, |_| Err(io::ErrorKind::WouldBlock.into()));
     }
 }
@@ -119,12 +127,12 @@ impl fmt::Debug for Watched {
 ///
 /// # Errors
 /// As of recv(2): `WouldBlock` when there is none, ENOBUFS when datagrams were lost.
-pub(super) fn receive(socket: &NlSocket, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn receive(socket: &NlSocket, buffer: &mut [u8]) -> io::Result<usize> {
     socket.recv(buffer, Msg::TRUNC).map(|(len, _)| len)
 }
 
 /// Room for several datagrams.
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     room: Box<[u8]>,
     each: usize,
     /// How many came the last time that some came.
@@ -135,13 +143,13 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// Room for `count` datagrams of at most `each` bytes, both at least 1; at most [`AT_ONCE`] come at once.
-    pub(super) fn new(count: usize, each: usize) -> Inbox {
+    pub(crate) fn new(count: usize, each: usize) -> Inbox {
         Inbox { room: vec![0; count * each].into(), each, usual: 1, was_emptied: true }
     }
 
     /// How many are to be asked for: as many as came the last time, since to find out that there are no more costs as much as to
     /// receive one; and twice as many where there may be more.
-    pub(super) fn usual(&self) -> usize {
+    pub(crate) fn usual(&self) -> usize {
         if self.was_emptied { self.usual } else { 2 * self.usual }
     }
 
@@ -150,7 +158,7 @@ impl Inbox {
     ///
     /// # Errors
     /// As of recvmmsg(2): `WouldBlock` when there is none, ENOBUFS when datagrams were lost.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         socket: &NlSocket,
         most: usize,
@@ -211,7 +219,7 @@ impl fmt::Debug for Inbox {
 
 /// Whether a socket has more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
+pub(crate) enum Left {
     /// It was empty.
     Nothing,
     /// As many came as were asked for.
@@ -220,11 +228,11 @@ pub(super) enum Left {
 
 /// A netlink socket that the runtime watches only while somebody waits for it. A standing watch would wake the runtime for each answer
 /// that has been read already.
-pub(super) struct Unwatched(NlSocket);
+pub(crate) struct Unwatched(NlSocket);
 
 impl Unwatched {
     /// Of a non-blocking socket.
-    pub(super) fn new(socket: NlSocket) -> Unwatched {
+    pub(crate) fn new(socket: NlSocket) -> Unwatched {
         Unwatched(socket)
     }
 
@@ -232,7 +240,7 @@ impl Unwatched {
     ///
     /// # Errors
     /// As of recv(2): `WouldBlock` when there is none, ENOBUFS when datagrams were lost.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         receive(&self.0, buffer)
     }
 
@@ -240,7 +248,7 @@ impl Unwatched {
     ///
     /// # Errors
     /// As of send(2).
-    pub(super) async fn send(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn send(&self, bytes: &[u8]) -> io::Result<()> {
         loop {
             match self.0.send(bytes, Msg::empty()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -256,7 +264,7 @@ impl Unwatched {
     ///
     /// # Errors
     /// Out of memory in the kernel's event queue.
-    pub(super) async fn wait(&self, interest: Interest) -> io::Result<()> {
+    pub(crate) async fn wait(&self, interest: Interest) -> io::Result<()> {
         // SAFETY: the socket is borrowed for the whole of this call, and the registration ends within it.
         let registered = unsafe { AsyncFd::register_with_interest(self.0.as_raw_fd(), interest) };
         registered?.ready(interest).await.map(drop)
@@ -274,12 +282,12 @@ impl fmt::Debug for Unwatched {
 ///
 /// # Errors
 /// As of setsockopt(2).
-pub(super) fn join(socket: &NlSocket, group: u32) -> io::Result<()> {
+pub(crate) fn join(socket: &NlSocket, group: u32) -> io::Result<()> {
     set_option(socket, libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group.cast_signed())
 }
 
-fn open_socket(receive_buffer: usize) -> io::Result<NlSocket> {
-    let socket = NlSocket::connect(NlFamily::Generic, None, Groups::empty())?;
+fn open_socket(family: NlFamily, receive_buffer: usize) -> io::Result<NlSocket> {
+    let socket = NlSocket::connect(family, None, Groups::empty())?;
     socket.nonblock()?;
     socket.enable_ext_ack(true)?;
     set_option(&socket, libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1)?;
