@@ -125,7 +125,7 @@ fn put(host: &mut Standing, mac: MacAddr, on: &str, (at, vid): (&str, u16)) {
     let (on, at) = ports.unwrap_or_else(|| panic!("no port {on} or {at}"));
     let located = topology.locate(on.bridge, on.vids().first().copied(), None);
     let segment = located.unwrap_or_else(|| panic!("{} is on no segment", on.name)).segment;
-    host.switch.fdb.declare(segment, mac, Location::Port { port: at.id, vid: Vid::new(vid) });
+    host.switch.fdb.addresses.declare(segment, mac, Location::Port { port: at.id, vid: Vid::new(vid) });
 }
 
 /// What the gateway chooses now; it does not choose again by itself.

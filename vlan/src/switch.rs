@@ -155,7 +155,7 @@ impl Switch {
         let arrival = plane.arrive(port, header, verdict, say)?;
         let learn = lesson(&plane, &arrival, header, evidence);
         let mut fdb = self.fdb.excerpt(&learn, header.dst);
-        sent.into_iter().for_each(|sent| fdb.note_sent(now, sent));
+        sent.into_iter().for_each(|sent| fdb.sent.note(now, sent));
         plane.bridge(now, (&arrival, header), (&mut fdb, learn), verdict, say)
     }
 
@@ -172,7 +172,7 @@ impl Switch {
         let plane = self.state();
         let Some(arrival) = plane.arrive(port, header, verdict, say) else { return };
         let segment = arrival.located.segment;
-        let at = self.fdb.find(now, segment, header.dst);
+        let at = self.fdb.addresses.find(now, segment, header.dst);
         // Of a control frame nothing is learned, but it must not borrow an address.
         if let Some(refused) = self.fdb.keeps_out(now, segment, header.src, arrival.location()) {
             let reason = reason_of(&self.topology, refused);
@@ -201,7 +201,7 @@ impl Switch {
         for (fabric, port) in topology.ports().iter().filter_map(|port| Some((port.group?, port))) {
             of_group.entry(fabric).or_insert(port);
         }
-        fdb.restore(now, saved, |saved| {
+        fdb.addresses.restore(now, saved, |saved| {
             let port = match saved.location {
                 Location::Port { port, .. } => topology.port(port),
                 Location::Fabric { fabric, .. } => of_group.get(&fabric).copied()?,
@@ -223,7 +223,7 @@ impl Switch {
         self.designation = Designation::Everyone;
         // Many were sent into one fabric, and many addresses are in one place.
         let (mut fabrics, mut places) = (FxHashMap::default(), FxHashMap::default());
-        self.fdb.rename_sent(|segment, fabric| {
+        self.fdb.sent.rename(|segment, fabric| {
             *fabrics.entry((segment, fabric)).or_insert_with(|| {
                 let at = Location::Fabric { fabric, vid: vid_of(&old, segment, fabric)? };
                 match renumber(&old, &topology, segment, at)? {
@@ -233,11 +233,11 @@ impl Switch {
             })
         });
         self.fdb.undeclare_all();
-        self.fdb.remap(|segment, location| {
+        self.fdb.addresses.remap(|segment, location| {
             *places.entry((segment, location)).or_insert_with(|| renumber(&old, &topology, segment, location))
         });
         let mut ageings = FxHashMap::default();
-        self.fdb.set_ageing(|segment, location| {
+        self.fdb.addresses.set_ageing(|segment, location| {
             *ageings.entry((segment, location)).or_insert_with(|| ageing_at(&topology, segment, location))
         });
         self.settle_addresses();
@@ -259,7 +259,7 @@ impl Switch {
             *limit = (*limit).max(port.mac_limit);
         }
         for (slot, limit) in limits {
-            self.fdb.trim(slot, limit);
+            self.fdb.addresses.trim(slot, limit);
         }
     }
 
@@ -279,10 +279,10 @@ impl Switch {
                     _ => Location::Port { port: port.id, vid },
                 };
                 for mac in &port.macs {
-                    self.fdb.declare(located.segment, *mac, location);
+                    self.fdb.addresses.declare(located.segment, *mac, location);
                 }
                 for mac in &port.shared_macs {
-                    self.fdb.share(located.segment, *mac, location);
+                    self.fdb.shared.allow(located.segment, *mac, location);
                 }
             }
         }
@@ -318,7 +318,7 @@ impl Plane<'_, '_> {
             }
             (Some(learned), at)
         } else {
-            (None, fdb.find(now, segment, header.dst))
+            (None, fdb.addresses.find(now, segment, header.dst))
         };
         let standing = || fdb.keeps_out(now, segment, header.src, location);
         let refusal = match &learned {

@@ -25,6 +25,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use vlan::designation::TrunkGroups;
+use vlan::fdb::Slot;
 use vlan::fdb::entry::Gone;
 use vlan::model::description::Description;
 use vlan::model::id::{HostId, Location, PortId};
@@ -254,7 +255,7 @@ impl Engine {
             return Some(Instant::ZERO);
         }
         let (fdb, links, meters) =
-            (self.switch.fdb.next_due(), self.links.next_due(), self.meters.next_due());
+            (self.switch.fdb.addresses.next_due(), self.links.next_due(), self.meters.next_due());
         let (time, bursts, hands) = (self.time.next_due(), self.bursts.next_due(), self.hands.next_due());
         [fdb, links, meters, time, bursts, hands, self.saving.next_due()].into_iter().flatten().min()
     }
@@ -267,14 +268,15 @@ impl Engine {
     fn obey(&mut self, now: Instant, command: Command) {
         match command {
             Command::FlushAddresses { port: None } => {
-                let gone = self.switch.fdb.retain(|entry| entry.kind == vlan::fdb::entry::Kind::Declared);
+                let gone =
+                    self.switch.fdb.addresses.retain(|entry| entry.kind == vlan::fdb::entry::Kind::Declared);
                 self.spoil_flushed(&gone);
             }
             Command::FlushAddresses { port: Some(name) } => {
                 let port = self.switch.topology().port_named(&name).map(|port| (port.id, port.group));
                 let gone = match port {
-                    Some((_, Some(fabric))) => self.switch.fdb.flush_fabric(fabric),
-                    Some((port, None)) => self.switch.fdb.flush_port(port),
+                    Some((_, Some(fabric))) => self.switch.fdb.addresses.flush(Slot::Fabric(fabric)),
+                    Some((port, None)) => self.switch.fdb.addresses.flush(Slot::Port(port)),
                     None => Vec::new(),
                 };
                 self.spoil_flushed(&gone);
@@ -287,7 +289,7 @@ impl Engine {
     /// frames that flows drop too.
     fn spoil_flushed(&mut self, gone: &[Gone]) {
         self.spoil_addresses(gone);
-        let sticky = gone.iter().filter(|gone| self.switch.fdb.is_sticky(gone.location));
+        let sticky = gone.iter().filter(|gone| self.switch.fdb.sticky.pins(gone.location));
         let port_of = |gone: &Gone| match gone.location {
             Location::Port { port, .. } => Some(port),
             Location::Fabric { .. } | Location::Host(_) => None,

@@ -34,7 +34,7 @@ impl Saving {
 impl Engine {
     /// The learned addresses.
     pub fn save(&self, now: Instant) -> Vec<SavedAddress> {
-        self.switch.fdb.save(now).filter_map(|saved| self.by_name(&saved)).collect()
+        self.switch.fdb.addresses.save(now).filter_map(|saved| self.by_name(&saved)).collect()
     }
 
     /// Goes on saving the learned addresses, some places of their table at a time, a piece whenever one is full.
@@ -45,10 +45,11 @@ impl Engine {
             None if due <= now => 0,
             None => return,
         };
-        let page = self.switch.fdb.save_page(now, from, PLACES_AT_ONCE);
-        let page: Vec<SavedAddress> = page.filter_map(|saved| self.by_name(&saved)).collect();
+        let page = self.switch.fdb.addresses.page(now, from, PLACES_AT_ONCE);
+        let saved = page.filter_map(|(_, entry)| self.by_name(&Saved::of(now, &entry)?));
+        let page: Vec<SavedAddress> = saved.collect();
         self.saving.addresses.extend(page);
-        self.saving.from = self.switch.fdb.page_after(from, PLACES_AT_ONCE);
+        self.saving.from = self.switch.fdb.addresses.page_after(from, PLACES_AT_ONCE);
         let is_last = self.saving.from.is_none();
         if is_last || self.saving.addresses.len() >= ADDRESSES_A_PIECE {
             let addresses = std::mem::take(&mut self.saving.addresses);
@@ -59,7 +60,7 @@ impl Engine {
         }
         if is_last {
             self.saving.number = 0;
-            let pause = SAVE_EVERY * (1 + self.switch.fdb.len() as u32 / ADDRESSES_A_PAUSE);
+            let pause = SAVE_EVERY * (1 + self.switch.fdb.addresses.len() as u32 / ADDRESSES_A_PAUSE);
             self.saving.due = Some(now + pause);
         }
     }

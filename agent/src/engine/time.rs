@@ -73,7 +73,7 @@ impl Clockwork {
 
 impl Engine {
     pub(super) fn keep_time(&mut self, now: Instant) {
-        let aged = self.switch.fdb.age(now, AGEING_AT_ONCE);
+        let aged = self.switch.fdb.addresses.age(now, AGEING_AT_ONCE);
         self.spoil_addresses(&aged.expired);
         for (segment, mac) in aged.thawed {
             self.spoil(Dependency::Address(segment, mac));

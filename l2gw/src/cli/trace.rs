@@ -213,8 +213,9 @@ impl Tracer {
 
     /// Whether the source of a frame is now known to be where it was seen.
     fn is_known(&self, verdict: &Verdict) -> bool {
-        let find =
-            |seen: Seen| self.switch.fdb.find(Instant::ZERO, seen.segment, seen.mac) == Some(seen.location);
+        let find = |seen: Seen| {
+            self.switch.fdb.addresses.find(Instant::ZERO, seen.segment, seen.mac) == Some(seen.location)
+        };
         verdict.source.is_some_and(find)
     }
 

@@ -91,7 +91,7 @@ impl Stage {
             5 => self.switch.set_topology(Arc::clone(&topology), self.switch.host()),
             _ => {
                 self.now = self.now + Duration::from_millis(u64::from(feed.u16()) * 10);
-                drop(self.switch.fdb.age(self.now, usize::MAX));
+                drop(self.switch.fdb.addresses.age(self.now, usize::MAX));
             }
         }
     }

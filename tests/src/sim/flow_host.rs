@@ -136,8 +136,8 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
         self.now = self.now + span;
         let now = self.now;
         let mut states = Vec::new();
-        while self.host.switch.fdb.next_due().is_some_and(|due| due <= now) {
-            let aged = self.host.switch.fdb.age(now, 1_000);
+        while self.host.switch.fdb.addresses.next_due().is_some_and(|due| due <= now) {
+            let aged = self.host.switch.fdb.addresses.age(now, 1_000);
             let gone = aged.expired.into_iter().map(|gone| (gone.segment, gone.mac));
             states.extend(gone.chain(aged.thawed).map(|(segment, mac)| Dependency::Address(segment, mac)));
         }
@@ -266,9 +266,9 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
             flow.packets = stats.packets;
             let Some(seen) = flow.verdict.source else { continue };
             let fdb = &mut self.host.switch.fdb;
-            fdb.touch(self.now, seen.segment, seen.mac, self.now);
+            fdb.addresses.touch(self.now, seen.segment, seen.mac, self.now);
             for fabric in &flow.into {
-                fdb.note_sent(self.now, seen.echo(flow.verdict.likeness, *fabric));
+                fdb.sent.note(self.now, seen.echo(flow.verdict.likeness, *fabric));
             }
         }
     }
@@ -276,7 +276,7 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
     fn note_sent(&mut self, verdict: &Verdict) {
         let Some(seen) = verdict.source.filter(|_| verdict.decision == Decision::Forward) else { return };
         for fabric in self.fabrics(verdict).collect::<Vec<_>>() {
-            self.host.switch.fdb.note_sent(self.now, seen.echo(verdict.likeness, fabric));
+            self.host.switch.fdb.sent.note(self.now, seen.echo(verdict.likeness, fabric));
         }
     }
 

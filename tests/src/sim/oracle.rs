@@ -105,8 +105,8 @@ impl Oracle {
     /// Ages, and lets blocked ports go.
     pub fn pass(&mut self, now: Instant) {
         let fdb = &mut self.host.switch.fdb;
-        while fdb.next_due().is_some_and(|due| due <= now) {
-            fdb.age(now, 1_000);
+        while fdb.addresses.next_due().is_some_and(|due| due <= now) {
+            fdb.addresses.age(now, 1_000);
         }
         self.host.unblock(now);
     }
@@ -120,7 +120,7 @@ impl Oracle {
     /// are forgotten.
     pub fn restart(&mut self, now: Instant) {
         let to_ms = |span: Duration| Duration::from_millis(span.as_millis() as u64);
-        let save = self.host.switch.fdb.save(now);
+        let save = self.host.switch.fdb.addresses.save(now);
         let saved: Vec<Saved> =
             save.map(|one| Saved { idle: to_ms(one.idle), known: to_ms(one.idle), ..one }).collect();
         self.host.restart();
@@ -149,7 +149,7 @@ impl Oracle {
             if let Egress::Port(port) = output.to
                 && let Some(fabric) = topology.port(port).group
             {
-                self.host.switch.fdb.note_sent(now, source.echo(verdict.likeness, fabric));
+                self.host.switch.fdb.sent.note(now, source.echo(verdict.likeness, fabric));
             }
         }
     }

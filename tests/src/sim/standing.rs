@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vlan::designation::Designation;
+use vlan::fdb::Slot;
 use vlan::fdb::entry::Gone;
 use vlan::model::description::Description;
 use vlan::model::id::{HostId, PortId};
@@ -135,7 +136,7 @@ impl Standing {
                 && port.group.is_none()
                 && !port.is_sticky
             {
-                gone.extend(self.switch.fdb.flush_port(port.id));
+                gone.extend(self.switch.fdb.addresses.flush(Slot::Port(port.id)));
             }
         }
         let is_up = |port: &vlan::model::port::Port| self.switch.port_state(port.id) == PortState::Up;

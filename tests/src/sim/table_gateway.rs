@@ -123,7 +123,7 @@ impl TableGateway {
         self.wire.advance(span);
         self.hear();
         let now = self.wire.now();
-        if self.host.switch.fdb.next_due().is_some_and(|due| due <= now) {
+        if self.host.switch.fdb.addresses.next_due().is_some_and(|due| due <= now) {
             self.age();
         }
         if self.host.unblock(now) {
@@ -180,8 +180,8 @@ impl TableGateway {
         let there = self.read();
         let mut changed = self.writer.walk(now, &mut self.host.switch, &there);
         let fdb = &mut self.host.switch.fdb;
-        while fdb.next_due().is_some_and(|due| due <= now) {
-            let aged = fdb.age(now, 1_000);
+        while fdb.addresses.next_due().is_some_and(|due| due <= now) {
+            let aged = fdb.addresses.age(now, 1_000);
             changed.extend(aged.thawed);
             changed.extend(aged.expired.into_iter().map(|gone| (gone.segment, gone.mac)));
         }

@@ -103,7 +103,8 @@ fn reports_that_are_lost_are_made_up_for() {
     }
     gateway.send("v2", &frame(BROADCAST, station(100), None, 0));
     assert_eq!(gateway.walks, 1);
-    let learned = gateway.switch().fdb.entries().filter(|entry| entry.kind == Kind::Dynamic).count();
+    let learned =
+        gateway.switch().fdb.addresses.entries().filter(|entry| entry.kind == Kind::Dynamic).count();
     assert_eq!(learned, 51);
     gateway.check().unwrap();
 }
@@ -192,11 +193,11 @@ fn a_report_that_is_older_than_a_change_says_nothing() {
     assert_eq!(second.changes, [TableChange::Delete(EntryKey::Address(at_v1.segment, mac))]);
     let heard = writer.take(START, &mut host.switch, &learned(first, at_v1));
     assert_eq!(heard.lesson, Lesson::Stale, "it was under way while the address was deleted");
-    assert!(host.switch.fdb.is_empty());
+    assert!(host.switch.fdb.addresses.is_empty());
 
     let heard = writer.take(START, &mut host.switch, &learned(second.generation, at_v2));
     assert!(matches!(heard.lesson, Lesson::Learned(Learned::New { .. })), "{heard:?}");
-    assert_eq!(host.switch.fdb.len(), 1);
+    assert_eq!(host.switch.fdb.addresses.len(), 1);
 }
 
 /// Two trunks into one fabric, two VUBs, VMs.

@@ -232,7 +232,11 @@ type Known = (SegmentId, MacAddr, Location, Kind, bool);
 
 /// The addresses that are not over their age.
 fn known(switch: &Switch, now: Instant) -> BTreeSet<Known> {
-    let live = switch.fdb.entries().filter(|entry| switch.fdb.find(now, entry.segment, entry.mac).is_some());
+    let live = switch
+        .fdb
+        .addresses
+        .entries()
+        .filter(|entry| switch.fdb.addresses.find(now, entry.segment, entry.mac).is_some());
     live.map(|entry| (entry.segment, entry.mac, entry.location, entry.kind, entry.frozen_until.is_some()))
         .collect()
 }

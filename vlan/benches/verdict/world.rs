@@ -79,7 +79,7 @@ impl World {
                 self.switch.forward(NOW, port, &header, &mut verdict, &mut Silent);
             }
         }
-        assert_eq!(self.switch.fdb.len(), size.addresses() as usize);
+        assert_eq!(self.switch.fdb.addresses.len(), size.addresses() as usize);
     }
 
     /// The frame of a station: tagged from the trunk that carries its VLAN, or untagged from its port.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::Fdb;
+use super::addresses::Addresses;
 use super::entry::Gone;
+use super::key::Key;
 use super::place::Place;
 use crate::addr::MacAddr;
 use crate::model::id::{Location, SegmentId};
@@ -18,20 +19,29 @@ pub struct Aged {
     pub thawed: Vec<(SegmentId, MacAddr)>,
 }
 
-impl Fdb {
+impl Addresses {
     /// Removes addresses past their age and thaws frozen ones, in at most `budget` steps of one address each, some of which
-    /// only find that an address was heard since. [`Fdb::next_due`] is still in the past if there was more to do.
+    /// only find that an address was heard since. [`Addresses::next_due`] is still in the past if there was more to do.
     pub fn age(&mut self, now: Instant, budget: usize) -> Aged {
         let mut aged = Aged::default();
         for _ in 0..budget {
-            if !self.thaw_next(now, &mut aged) && !self.expire_next(now, &mut aged) {
+            if let Some((_, place)) = self.queues.next_thaw().filter(|(until, _)| *until <= now) {
+                self.release(place);
+                let key = self.table[place].key;
+                aged.thawed.push((key.segment(), key.mac()));
+            } else if let Some(place) = self.queues.due(now) {
+                if !self.queues.requeue(&mut self.table, place) {
+                    aged.expired.push(self.remove(place));
+                    self.ends.expired += 1;
+                }
+            } else {
                 break;
             }
         }
         aged
     }
 
-    /// When [`Fdb::age`] may have something to do; `None` if never, as things are.
+    /// When [`Addresses::age`] may have something to do; `None` if never, as things are.
     pub fn next_due(&self) -> Option<Instant> {
         let thaws = self.queues.next_thaw().map(|(until, _)| until);
         [thaws, self.queues.next_due()].into_iter().flatten().min()
@@ -48,23 +58,16 @@ impl Fdb {
         }
     }
 
-    fn thaw_next(&mut self, now: Instant, aged: &mut Aged) -> bool {
-        let Some((until, place)) = self.queues.next_thaw() else { return false };
-        if now < until {
-            return false;
-        }
-        self.release(place);
-        let key = self.table[place].key;
-        aged.thawed.push((key.segment(), key.mac()));
-        true
+    /// Lets a frozen address move again, as an operator may ask. False if it is not frozen.
+    pub fn thaw(&mut self, segment: SegmentId, mac: MacAddr) -> bool {
+        let Some(place) = self.table.find(Key::new(segment, mac)) else { return false };
+        self.release(place)
     }
 
-    fn expire_next(&mut self, now: Instant, aged: &mut Aged) -> bool {
-        let Some(place) = self.queues.due(now) else { return false };
-        if !self.queues.requeue(&mut self.table, place) {
-            aged.expired.push(self.remove(place));
-            self.counters.expired += 1;
-        }
-        true
+    /// Ends a freeze; the address ages and is counted as before. False if it is not frozen.
+    pub(super) fn release(&mut self, place: Place) -> bool {
+        let is_frozen = self.queues.thaw(&mut self.table, place);
+        self.ends.thawed += u64::from(is_frozen);
+        is_frozen
     }
 }

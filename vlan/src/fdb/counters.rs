@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Learned;
 use super::refusal::{NotLearned, Refused};
 
-/// Counts since the database was made. Frames of known addresses are not counted here: most never come this way.
+/// What came of frames and claims since the database was made. Frames of known addresses are not counted here: most never come this way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Addresses that became known.
@@ -14,12 +14,6 @@ pub struct Counters {
     pub moved: u64,
     /// Addresses frozen after too many moves.
     pub frozen: u64,
-    /// Freezes that ended, by time or by an operator, before the address was gone.
-    pub thawed: u64,
-    /// Addresses removed because their age had passed.
-    pub expired: u64,
-    /// Addresses that made room in a full slot, or went with a lowered limit.
-    pub evicted: u64,
     /// Frames that went on though their source was not learned, their slot being full.
     pub not_learned_at_limit: u64,
     /// Frames whose source was no station's address.
@@ -56,4 +50,15 @@ impl Counters {
         };
         *counter += 1;
     }
+}
+
+/// How often an address or a freeze has come to an end since the database was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ends {
+    /// Freezes that ended, by time or by an operator, before the address was gone.
+    pub thawed: u64,
+    /// Addresses removed because their age had passed.
+    pub expired: u64,
+    /// Addresses that made room in a full slot, or went with a lowered limit.
+    pub evicted: u64,
 }

@@ -11,46 +11,35 @@
 
 use std::time::Duration;
 
+use super::addresses::Addresses;
 use super::arrival::Arrival;
-use super::entry::{Gone, Kind};
 use super::key::Key;
 use super::moves::{LEAST_STAY, Stay};
 use super::place::Place;
-use super::{ECHO, Fdb, Learned, Slot};
+use super::room::Full;
+use super::{ECHO, Fdb, Learned};
 use crate::addr::MacAddr;
 use crate::model::id::{Location, SegmentId};
 use crate::time::Instant;
 
 impl Fdb {
-    /// Lets a frozen address move again, as an operator may ask. False if it is not frozen.
-    pub fn thaw(&mut self, segment: SegmentId, mac: MacAddr) -> bool {
-        let Some(place) = self.table.find(Key::new(segment, mac)) else { return false };
-        self.release(place)
-    }
-
-    /// Ends a freeze; the address ages and is counted as before. False if it is not frozen.
-    pub(super) fn release(&mut self, place: Place) -> bool {
-        let is_frozen = self.queues.thaw(&mut self.table, place);
-        self.counters.thawed += u64::from(is_frozen);
-        is_frozen
-    }
-
     /// Whether the move that is about to happen is the one that freezes the address.
     pub(super) fn is_one_too_many(&mut self, now: Instant, place: Place, arrival: &Arrival) -> bool {
-        arrival.is_move_from(self.table[place].location) && self.moves.is_last_straw(now, place)
+        arrival.is_move_from(self.addresses.table[place].location)
+            && self.addresses.moves.is_last_straw(now, place)
     }
 
     /// Counts that an address is claimed at `seen` though it stays where it is. Returns what became of it if that was once too often.
     /// A claim within a second of one that counts is part of that.
     pub(super) fn note_claim(&mut self, now: Instant, place: Place, seen: Location) -> Option<Learned> {
-        let last = self.moves.of(place).and_then(|moved| moved.claimed);
+        let last = self.addresses.moves.of(place).and_then(|moved| moved.claimed);
         if last.is_some_and(|last| now.since(last) < ECHO) || self.is_settled_for_good(now, place) {
             return None;
         }
-        if self.moves.is_last_straw(now, place) {
+        if self.addresses.moves.is_last_straw(now, place) {
             return Some(self.freeze(now, place, seen));
         }
-        let moved = self.moves.of_mut(place);
+        let moved = self.addresses.moves.of_mut(place);
         moved.count(now);
         moved.claimed = Some(now);
         None
@@ -58,109 +47,80 @@ impl Fdb {
 
     /// Whether no claim counts against an address: it is declared or frozen, or sticks where it is.
     fn is_settled_for_good(&mut self, now: Instant, place: Place) -> bool {
-        self.is_sticky(self.table[place].location) || self.fixed(now, place).is_some()
-    }
-
-    /// Whether an address came to where it is so short a time ago that it may be flying around a loop.
-    pub fn is_unsettled(&self, now: Instant, segment: SegmentId, mac: MacAddr) -> bool {
-        let Some(place) = self.table.find(Key::new(segment, mac)) else { return false };
-        let node = &self.table[place];
-        let is_new = node.kind == Kind::Dynamic && now.since(node.learned) < LEAST_STAY;
-        is_new && self.moves.of(place).is_some()
+        self.sticky.pins(self.addresses.table[place].location) || self.fixed(now, place).is_some()
     }
 
     /// Counts that a frame of an address came back to where the address is taken to be, which says that it is elsewhere. Returns what
     /// became of it if that was once too often.
     pub fn note_return(&mut self, now: Instant, segment: SegmentId, mac: MacAddr) -> Option<Learned> {
         let key = Key::new(segment, mac);
-        let place = self.table.find(key).filter(|_| self.shared.places(key).is_none())?;
+        let place = self.addresses.table.find(key).filter(|_| self.shared.places(key).is_none())?;
         if self.is_settled_for_good(now, place) {
             return None;
         }
-        if self.moves.is_last_straw(now, place) {
-            let frozen = self.freeze(now, place, self.table[place].location);
+        if self.addresses.moves.is_last_straw(now, place) {
+            let frozen = self.freeze(now, place, self.addresses.table[place].location);
             self.counters.note(&frozen);
             return Some(frozen);
         }
-        self.moves.of_mut(place).count(now);
+        self.addresses.moves.of_mut(place).count(now);
         None
     }
 
     /// Freezes an address that is seen at `seen` instead of moving it there.
     pub(super) fn freeze(&mut self, now: Instant, place: Place, seen: Location) -> Learned {
-        let from = self.table[place].location;
+        let from = self.addresses.table[place].location;
         let here = self.stay(now, place);
-        let longest = self.moves.of(place).map_or(here, |moved| moved.longest(here));
-        let (home, evicted) = match self.make_room_to_return(now, place, longest.slot) {
+        let longest = self.addresses.moves.of(place).map_or(here, |moved| moved.longest(here));
+        let (home, evicted) = match self.addresses.make_room_to_return(now, place, longest.slot) {
             Ok(evicted) => (longest, evicted),
-            Err(NoRoom) => (here, None),
+            Err(Full) => (here, None),
         };
+        let Addresses { table, queues, moves, .. } = &mut self.addresses;
         if home.location != from {
-            self.moves.note_stay(now, place, here);
-            self.moves.count_move(place);
+            moves.note_stay(now, place, here);
+            moves.count_move(place);
         }
-        self.queues.dismiss(&mut self.table, place);
-        let node = &mut self.table[place];
+        queues.dismiss(table, place);
+        let node = &mut table[place];
         node.learned = if home.location == from { node.learned } else { now };
         (node.location, node.kind) = (home.location, home.kind);
         if seen == home.location {
-            node.used = node.used.max(now);
+            node.hear(now);
         }
-        self.attach(place, home.slot, home.ageing);
+        self.addresses.attach(place, home.slot, home.ageing);
+        let Addresses { table, queues, moves, .. } = &mut self.addresses;
         if let (Some(slot), Some(limit)) = (home.slot, home.limit) {
-            self.queues.set_limit(slot, self.queues.limit(slot).unwrap_or(limit));
+            queues.set_limit(slot, queues.limit(slot).unwrap_or(limit));
         }
         let until = now + FREEZE;
-        self.hold(place, until);
+        queues.hold(table, place, until);
+        moves.calm(place);
         Learned::Frozen { at: home.location, from, seen, until, evicted }
-    }
-
-    /// Takes an attached address out of its queue until it thaws.
-    pub(super) fn hold(&mut self, place: Place, until: Instant) {
-        self.queues.hold(&mut self.table, place, until);
-        self.moves.calm(place);
     }
 
     /// Remembers where an address was, and for how long, as it leaves.
     pub(super) fn note_stay(&mut self, now: Instant, place: Place) {
         let stay = self.stay(now, place);
-        self.moves.note_stay(now, place, stay);
+        self.addresses.moves.note_stay(now, place, stay);
     }
 
     fn stay(&self, now: Instant, place: Place) -> Stay {
-        let node = &self.table[place];
-        let slot = self.slot_of(place);
+        let Addresses { table, queues, moves, .. } = &self.addresses;
+        let (node, slot) = (&table[place], queues.slot_of(table, place));
         let lasted = now.since(node.learned);
         Stay {
             location: node.location,
             kind: node.kind,
             slot,
-            limit: slot.and_then(|slot| self.queues.limit(slot)),
-            ageing: self.queues.ageing_of(&self.table, place),
+            limit: slot.and_then(|slot| queues.limit(slot)),
+            ageing: queues.ageing_of(table, place),
             lasted: if lasted < LEAST_STAY { Duration::ZERO } else { lasted },
             left: now,
-            noted: self.moves.flushes(),
+            noted: moves.flushes(),
         }
-    }
-
-    /// The limit of the slot is the one of its last learned address; a frozen address that comes back counts like any.
-    fn make_room_to_return(
-        &mut self,
-        now: Instant,
-        place: Place,
-        slot: Option<Slot>,
-    ) -> Result<Option<Gone>, NoRoom> {
-        let Some(slot) = slot else { return Ok(None) };
-        if self.slot_of(place) == Some(slot) || !self.queues.is_full(slot) {
-            return Ok(None);
-        }
-        let victim = self.queues.oldest(&mut self.table, now, slot).ok_or(NoRoom)?;
-        Ok(Some(self.evict(now, victim)))
     }
 }
-
-/// A slot is full of frozen addresses.
-struct NoRoom;
 
 /// How long an address is frozen (802.1Q table 8-6's ageing time: by then switches have forgotten it).
 pub(super) const FREEZE: Duration = Duration::from_secs(300);

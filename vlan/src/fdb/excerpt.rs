@@ -3,10 +3,9 @@
 //! What becomes of a source address hangs on few addresses: its own, and of each full slot that it may come into those that are next to
 //! go. A copy of these is a database in which that frame, and no other, meets what it would meet here, by the same code.
 
-use std::sync::Arc;
-
 use rustc_hash::FxHashMap;
 
+use super::addresses::Addresses;
 use super::key::Key;
 use super::place::Place;
 use super::reflect::echo_of;
@@ -19,46 +18,50 @@ impl Fdb {
     /// A database in which learning `learn`, and then finding `dst`, comes to what it would come to in this one. It takes the same time
     /// however many addresses there are.
     pub fn excerpt(&self, learn: &Learn, dst: MacAddr) -> Fdb {
-        let mut copy = Copy { of: self, to: Fdb::new(), places: FxHashMap::default() };
+        let mut copy = Copy { of: &self.addresses, to: Fdb::new(), places: FxHashMap::default() };
         let keys = [learn.mac, dst].map(|mac| Key::new(learn.segment, mac));
-        let source = self.table.find(keys[0]);
-        for slot in self.slots_of(learn, source) {
+        let Addresses { table, queues, moves, .. } = &self.addresses;
+        let source = table.find(keys[0]);
+        let slots = copy.slots(learn, source);
+        for slot in &slots {
             // As they stand in the queue, so before any that may be among them.
-            self.queues.front(&self.table, slot).into_iter().for_each(|place| copy.add(place));
+            queues.front(table, *slot).into_iter().for_each(|place| copy.add(place));
         }
-        keys.iter().filter_map(|key| self.table.find(*key)).for_each(|place| copy.add(place));
-        for slot in self.slots_of(learn, source) {
-            copy.to.queues.count_as(&self.queues, slot);
-            copy.to.moves.note_flush_as(&self.moves, slot);
+        keys.iter().filter_map(|key| table.find(*key)).for_each(|place| copy.add(place));
+        let mut to = copy.to;
+        for slot in slots {
+            to.addresses.queues.count_as(queues, slot);
+            to.addresses.moves.note_flush_as(moves, slot);
         }
-        copy.to.sticky = Arc::clone(&self.sticky);
-        copy.to.shared.share_as(&self.shared, keys[0]);
-        let echo = source.and_then(|place| echo_of(self.table[place].location, learn));
-        echo.into_iter().for_each(|echo| copy.to.sent.note_as(&self.sent, echo));
-        copy.to
-    }
-
-    /// The slots that an address may come into, or leave.
-    fn slots_of(&self, learn: &Learn, source: Option<Place>) -> Vec<Slot> {
-        let mut slots = vec![learn.policy.slot_at(learn.location)];
-        slots.extend(source.and_then(|place| self.slot_of(place)));
-        let moved = source.and_then(|place| self.moves.of(place));
-        slots.extend(moved.iter().flat_map(|moved| &moved.stays).filter_map(|stay| stay.slot));
-        slots.sort_unstable();
-        slots.dedup();
-        slots
+        to.sticky = self.sticky.clone();
+        to.shared.share_as(&self.shared, keys[0]);
+        let echo = source.and_then(|place| echo_of(table[place].location, learn));
+        echo.into_iter().for_each(|echo| to.sent.note_as(&self.sent, echo));
+        to
     }
 }
 
 /// A copy under way.
 struct Copy<'a> {
-    of: &'a Fdb,
+    of: &'a Addresses,
     to: Fdb,
     /// Where what was copied is.
     places: FxHashMap<Place, Place>,
 }
 
 impl Copy<'_> {
+    /// The slots that an address may come into, or leave.
+    fn slots(&self, learn: &Learn, source: Option<Place>) -> Vec<Slot> {
+        let Addresses { table, queues, moves, .. } = self.of;
+        let mut slots = vec![learn.policy.slot_at(learn.location)];
+        slots.extend(source.and_then(|place| queues.slot_of(table, place)));
+        let moved = source.and_then(|place| moves.of(place));
+        slots.extend(moved.iter().flat_map(|moved| &moved.stays).filter_map(|stay| stay.slot));
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+
     /// Copies an address and all that is known of it.
     fn add(&mut self, place: Place) {
         if self.places.contains_key(&place) {
@@ -67,19 +70,20 @@ impl Copy<'_> {
         let original = &self.of.table[place];
         let mut node = *original;
         node.queue = NO_QUEUE;
-        let new = self.to.table.insert(node);
+        let Addresses { table, queues, moves, .. } = &mut self.to.addresses;
+        let new = table.insert(node);
         self.places.insert(place, new);
         if let Some(queue) = self.of.queues.of(original) {
             // It stands in the bucket of the second in which it was heard as far as the queue knows.
-            self.to.table[new].used = Instant::from_secs(u64::from(original.second));
-            self.to.queues.link(&mut self.to.table, new, queue.slot, queue.ageing);
-            self.to.table[new].used = original.used;
+            table[new].used = Instant::from_secs(u64::from(original.second));
+            queues.link(table, new, queue.slot, queue.ageing);
+            table[new].used = original.used;
         }
         if let Some(freeze) = self.of.queues.freeze_of(&self.of.table, place) {
-            self.to.queues.freeze(&mut self.to.table, new, *freeze);
+            queues.freeze(table, new, *freeze);
         }
         if let Some(moved) = self.of.moves.of(place) {
-            *self.to.moves.of_mut(new) = moved.clone();
+            *moves.of_mut(new) = moved.clone();
         }
     }
 }
@@ -170,15 +174,15 @@ mod tests {
             Step::Sent(last, number) => {
                 let likeness = Likeness { dst: mac(200), ether_type: 0x0800 };
                 let (mac, fabric) = (mac(last), FabricId(number));
-                fdb.note_sent(*now, Echo { segment: segment(1), mac, likeness, fabric });
+                fdb.sent.note(*now, Echo { segment: segment(1), mac, likeness, fabric });
             }
             Step::Pass(millis) => *now = *now + Duration::from_millis(millis),
-            Step::Age => drop(fdb.age(*now, 7)),
-            Step::Flush(number) => drop(fdb.flush_port(PortId(number))),
-            Step::Declare(last, at) => drop(fdb.declare(segment(1), mac(last), port(at))),
-            Step::Share(last, at) => fdb.share(segment(1), mac(last), port(at)),
+            Step::Age => drop(fdb.addresses.age(*now, 7)),
+            Step::Flush(number) => drop(fdb.addresses.flush(Slot::Port(PortId(number)))),
+            Step::Declare(last, at) => drop(fdb.addresses.declare(segment(1), mac(last), port(at))),
+            Step::Share(last, at) => fdb.shared.allow(segment(1), mac(last), port(at)),
             Step::Stick(number) => fdb.set_sticky([PortId(number)].into()),
-            Step::Touch(last) => drop(fdb.touch(*now, segment(1), mac(last), *now)),
+            Step::Touch(last) => drop(fdb.addresses.touch(*now, segment(1), mac(last), *now)),
         }
         Ok(())
     }
@@ -214,8 +218,8 @@ mod tests {
             fdb.learn(now, learn(number));
         }
         let mut excerpt = fdb.excerpt(&learn(20_000), mac(1));
-        assert!(excerpt.len() <= 40, "{}", excerpt.len());
+        assert!(excerpt.addresses.len() <= 40, "{}", excerpt.addresses.len());
         assert!(matches!(excerpt.learn(now, learn(20_000)), Learned::New { evicted: Some(_) }));
-        assert_eq!(fdb.len(), 10_000);
+        assert_eq!(fdb.addresses.len(), 10_000);
     }
 }

@@ -1,13 +1,15 @@
 //! What a frame's source address teaches, and what it may not.
 
+use super::addresses::Addresses;
 use super::arrival::Arrival;
-use super::entry::{Gone, Kind};
+use super::entry::Kind;
 use super::key::Key;
 use super::place::Place;
 use super::reflect::{self, Evidence};
 use super::refusal::{NotLearned, Refused};
+use super::room::Full;
 use super::table::Node;
-use super::{Fdb, Learn, LearnPolicy, Learned, Slot};
+use super::{Fdb, Learn, Learned};
 use crate::addr::MacAddr;
 use crate::model::description::OnLimit;
 use crate::model::id::{Location, SegmentId};
@@ -17,7 +19,7 @@ impl Fdb {
     /// Learns where an address is from a frame that has it as its source. Whether the frame may go on is said by
     /// [`Learned::refusal`].
     pub fn learn(&mut self, now: Instant, learn: Learn) -> Learned {
-        let place = self.table.find(Key::new(learn.segment, learn.mac));
+        let place = self.addresses.table.find(Key::new(learn.segment, learn.mac));
         self.learn_at(now, &learn, place)
     }
 
@@ -29,14 +31,16 @@ impl Fdb {
         learn: Learn,
         dst: MacAddr,
     ) -> (Learned, Option<Location>) {
-        let from = self.table.find(Key::new(learn.segment, learn.mac));
-        let to = if dst.is_group() { None } else { self.table.find(Key::new(learn.segment, dst)) };
-        let at = to.filter(|place| self.is_live(now, *place)).map(|place| self.table[place].location);
+        let from = self.addresses.table.find(Key::new(learn.segment, learn.mac));
+        let to = if dst.is_group() { None } else { self.addresses.table.find(Key::new(learn.segment, dst)) };
+        let at = to
+            .filter(|place| self.addresses.is_live(now, *place))
+            .map(|place| self.addresses.table[place].location);
         let learned = self.learn_at(now, &learn, from);
         match learned {
             Learned::Refreshed => (learned, at),
             // The destination may be the source, or may have had to go for it.
-            _ => (learned, self.find(now, learn.segment, dst)),
+            _ => (learned, self.addresses.find(now, learn.segment, dst)),
         }
     }
 
@@ -60,8 +64,8 @@ impl Fdb {
         if let Some(at) = self.shared.keeps_out(key, location) {
             return Some(Refused::Pinned { at });
         }
-        let Some(place) = self.table.find(key) else { return self.has_no_room(location) };
-        let node = &self.table[place];
+        let Some(place) = self.addresses.table.find(key) else { return self.has_no_room(location) };
+        let node = &self.addresses.table[place];
         let at = node.location;
         if at == location {
             return None;
@@ -69,26 +73,20 @@ impl Fdb {
         if node.kind == Kind::Declared {
             return Some(Refused::Pinned { at });
         }
-        let freeze = self.queues.freeze_of(&self.table, place);
+        let freeze = self.addresses.queues.freeze_of(&self.addresses.table, place);
         if let Some(freeze) = freeze.filter(|freeze| now < freeze.until) {
             return Some(Refused::Frozen { at, until: freeze.until });
         }
-        match self.is_live(now, place) {
-            true => self.sticks_apart(at, location),
+        match self.addresses.is_live(now, place) {
+            true => self.sticky.keeps_apart(at, location),
             false => self.has_no_room(location),
         }
     }
 
-    /// Says that the data plane saw a frame from an address at `used`, not after `now`, where the address is known to be.
-    pub fn touch(&mut self, now: Instant, segment: SegmentId, mac: MacAddr, used: Instant) -> Touched {
-        let Some(place) = self.table.find(Key::new(segment, mac)) else { return Touched::Unknown };
-        let was_live = self.is_live(now, place);
-        self.hear(place, used.min(now));
-        match (was_live, self.is_live(now, place)) {
-            (true, _) => Touched::Refreshed,
-            (false, true) => Touched::Revived,
-            (false, false) => Touched::Unknown,
-        }
+    /// Why an address that is known nowhere is not to be heard at a location.
+    fn has_no_room(&self, seen: Location) -> Option<Refused> {
+        let is_full = matches!(seen, Location::Port { port, .. } if self.is_stuck_full(port));
+        is_full.then_some(Refused::AtLimitDrop)
     }
 
     fn judge(&mut self, now: Instant, learn: &Learn, place: Option<Place>) -> Learned {
@@ -96,14 +94,19 @@ impl Fdb {
             return Learned::NotLearned(why);
         }
         let keeps_out = || self.shared.keeps_out(Key::new(learn.segment, learn.mac), learn.location);
-        let live = place.filter(|place| self.is_live(now, *place));
+        let live = place.filter(|place| self.addresses.is_live(now, *place));
         if let Some(at) = keeps_out().filter(|_| live.is_none()) {
             return Learned::Refused(Refused::Pinned { at });
         }
         let Some(place) = place else { return self.learn_new(now, learn) };
-        let is_here = self.table[place].location == learn.location;
+        let Addresses { table, queues, .. } = &mut self.addresses;
+        let is_here = table[place].location == learn.location;
         match (live.is_some(), is_here) {
-            (true, true) => self.refresh(now, place, &learn.policy),
+            (true, true) => {
+                table[place].hear(now);
+                queues.queue_by(table, place, learn.policy.ageing);
+                Learned::Refreshed
+            }
             (true, false) => self.hear_elsewhere(now, place, learn),
             (false, _) => self.replace(now, place, learn),
         }
@@ -111,43 +114,37 @@ impl Fdb {
 
     fn learn_new(&mut self, now: Instant, learn: &Learn) -> Learned {
         let slot = learn.policy.slot_at(learn.location);
-        match self.make_room(now, slot, &learn.policy) {
+        match self.addresses.make_room(now, None, slot, &learn.policy) {
             Err(Full) => self.not_learned(learn.policy.on_limit, None),
             Ok(evicted) => {
                 let key = Key::new(learn.segment, learn.mac);
                 let node = Node::new(key, learn.location, Kind::Dynamic, now);
-                self.enter(node, Some(slot), learn.policy.ageing);
-                self.queues.set_limit(slot, learn.policy.limit);
+                self.addresses.enter(node, Some(slot), learn.policy.ageing);
+                self.addresses.queues.set_limit(slot, learn.policy.limit);
                 Learned::New { evicted }
             }
         }
     }
 
-    fn refresh(&mut self, now: Instant, place: Place, policy: &LearnPolicy) -> Learned {
-        self.hear(place, now);
-        self.queues.queue_by(&mut self.table, place, policy.ageing);
-        Learned::Refreshed
-    }
-
     /// An address past its age is no evidence of a move: it is learned as if it had not been known.
     fn replace(&mut self, now: Instant, place: Place, learn: &Learn) -> Learned {
-        let arrival = Arrival::new(learn);
-        let evicted = match self.make_room_for(now, place, &arrival, &learn.policy) {
+        let (arrival, slot) = (Arrival::new(learn), learn.policy.slot_at(learn.location));
+        let evicted = match self.addresses.make_room(now, Some(place), slot, &learn.policy) {
             Ok(evicted) => evicted,
             Err(Full) => return self.not_learned(learn.policy.on_limit, Some(place)),
         };
-        self.moves.calm(place);
-        if arrival.is_move_from(self.table[place].location) {
-            self.note_stay(self.table[place].used, place);
-            self.moves.count_move(place);
+        self.addresses.moves.calm(place);
+        if arrival.is_move_from(self.addresses.table[place].location) {
+            self.note_stay(self.addresses.table[place].used, place);
+            self.addresses.moves.count_move(place);
         }
-        self.settle(now, place, &arrival);
-        self.queues.set_limit(learn.policy.slot_at(learn.location), learn.policy.limit);
+        self.addresses.settle(now, place, &arrival);
+        self.addresses.queues.set_limit(slot, learn.policy.limit);
         Learned::New { evicted }
     }
 
     fn hear_elsewhere(&mut self, now: Instant, place: Place, learn: &Learn) -> Learned {
-        let node = &self.table[place];
+        let node = &self.addresses.table[place];
         let (at, key) = (node.location, node.key);
         let echo = reflect::echo_of(at, learn);
         let is_own = learn.evidence == Evidence::OurOwn || echo.is_some_and(|echo| self.sent.has(now, echo));
@@ -161,10 +158,11 @@ impl Fdb {
         if learn.evidence == Evidence::FlowsUnasked && may_be_own {
             return Learned::Undecided { at, echo };
         }
-        if let Some(refused) = self.fixed(now, place).or_else(|| self.sticks_apart(at, learn.location)) {
+        if let Some(refused) = self.fixed(now, place).or_else(|| self.sticky.keeps_apart(at, learn.location))
+        {
             return Learned::Refused(refused);
         }
-        let arrival = Arrival::new(learn);
+        let (arrival, slot) = (Arrival::new(learn), learn.policy.slot_at(learn.location));
         if let Some(at) = self.shared.keeps_out(key, learn.location) {
             return Learned::Refused(Refused::Pinned { at });
         }
@@ -174,11 +172,11 @@ impl Fdb {
         if self.is_one_too_many(now, place, &arrival) {
             return self.freeze(now, place, learn.location);
         }
-        match self.make_room_for(now, place, &arrival, &learn.policy) {
+        match self.addresses.make_room(now, Some(place), slot, &learn.policy) {
             Err(Full) => self.not_learned(learn.policy.on_limit, Some(place)),
             Ok(evicted) => {
                 let from = self.relocate(now, place, &arrival);
-                self.queues.set_limit(learn.policy.slot_at(learn.location), learn.policy.limit);
+                self.addresses.queues.set_limit(slot, learn.policy.limit);
                 Learned::Moved { from, evicted }
             }
         }
@@ -186,100 +184,44 @@ impl Fdb {
 
     /// An address that is declared for several ports goes from one to another of them as often as it likes.
     fn hand_over(&mut self, now: Instant, place: Place, learn: &Learn, arrival: &Arrival) -> Learned {
-        let evicted = match self.make_room_for(now, place, arrival, &learn.policy) {
+        let slot = learn.policy.slot_at(learn.location);
+        let evicted = match self.addresses.make_room(now, Some(place), slot, &learn.policy) {
             Ok(evicted) => evicted,
             Err(Full) => return self.not_learned(learn.policy.on_limit, Some(place)),
         };
-        let from = self.table[place].location;
+        let from = self.addresses.table[place].location;
         if arrival.is_move_from(from) {
-            self.moves.count_move(place);
+            self.addresses.moves.count_move(place);
         }
-        self.settle(now, place, arrival);
-        self.queues.set_limit(learn.policy.slot_at(learn.location), learn.policy.limit);
+        self.addresses.settle(now, place, arrival);
+        self.addresses.queues.set_limit(slot, learn.policy.limit);
         Learned::Moved { from, evicted }
     }
 
     /// Why a live address stays where it is, wherever it is heard or claimed. Of one that sticks this says nothing.
     pub(super) fn fixed(&mut self, now: Instant, place: Place) -> Option<Refused> {
-        let at = self.table[place].location;
-        if self.table[place].kind == Kind::Declared {
+        let at = self.addresses.table[place].location;
+        if self.addresses.table[place].kind == Kind::Declared {
             return Some(Refused::Pinned { at });
         }
-        let until = self.queues.freeze_of(&self.table, place)?.until;
+        let until = self.addresses.queues.freeze_of(&self.addresses.table, place)?.until;
         if now < until {
             return Some(Refused::Frozen { at, until });
         }
-        self.release(place);
+        self.addresses.release(place);
         None
     }
 
     /// Moves an address and remembers that it did. Returns where it was.
     pub(super) fn relocate(&mut self, now: Instant, place: Place, arrival: &Arrival) -> Location {
-        let from = self.table[place].location;
+        let from = self.addresses.table[place].location;
         if arrival.is_move_from(from) {
             self.note_stay(now, place);
-            self.moves.of_mut(place).count(now);
-            self.moves.count_move(place);
+            self.addresses.moves.of_mut(place).count(now);
+            self.addresses.moves.count_move(place);
         }
-        self.settle(now, place, arrival);
+        self.addresses.settle(now, place, arrival);
         from
-    }
-
-    /// Puts an address where it has arrived.
-    pub(super) fn settle(&mut self, now: Instant, place: Place, arrival: &Arrival) {
-        self.queues.dismiss(&mut self.table, place);
-        let node = &mut self.table[place];
-        (node.location, node.kind, node.learned) = (arrival.location, arrival.kind, now);
-        node.used = node.used.max(now);
-        self.attach(place, arrival.slot, arrival.ageing);
-    }
-
-    /// Puts in an address that is not known.
-    pub(super) fn enter(&mut self, node: Node, slot: Option<Slot>, ageing: std::time::Duration) -> Place {
-        let place = self.table.insert(node);
-        self.attach(place, slot, ageing);
-        place
-    }
-
-    fn hear(&mut self, place: Place, used: Instant) {
-        let node = &mut self.table[place];
-        node.used = node.used.max(used);
-    }
-
-    fn make_room_for(
-        &mut self,
-        now: Instant,
-        place: Place,
-        arrival: &Arrival,
-        policy: &LearnPolicy,
-    ) -> Result<Option<Gone>, Full> {
-        match arrival.slot {
-            Some(slot) if self.slot_of(place) != Some(slot) => self.make_room(now, slot, policy),
-            _ => Ok(None),
-        }
-    }
-
-    /// Makes room for one address more. A slot evicts from itself only, or one port could push out every other's.
-    fn make_room(&mut self, now: Instant, slot: Slot, policy: &LearnPolicy) -> Result<Option<Gone>, Full> {
-        self.queues.set_limit(slot, policy.limit);
-        if self.count(slot) < policy.limit {
-            return Ok(None);
-        }
-        let victim = match policy.on_limit {
-            _ if policy.limit == 0 => None,
-            OnLimit::Evict => self.queues.oldest(&mut self.table, now, slot),
-            OnLimit::Drop | OnLimit::Flood => self.queues.past(&mut self.table, now, slot),
-        };
-        victim.map(|place| Some(self.evict(now, place))).ok_or(Full)
-    }
-
-    pub(super) fn evict(&mut self, now: Instant, place: Place) -> Gone {
-        if self.is_live(now, place) {
-            self.counters.evicted += 1;
-        } else {
-            self.counters.expired += 1;
-        }
-        self.remove(place)
     }
 
     /// An address seen at a full slot is not where it was known to be: only if its frame is dropped may it stay there.
@@ -287,25 +229,11 @@ impl Fdb {
         match on_limit {
             OnLimit::Drop => Learned::Refused(Refused::AtLimitDrop),
             OnLimit::Evict | OnLimit::Flood => Learned::NotLearned(NotLearned::AtLimit {
-                forgotten: known.map(|place| self.remove(place).location),
+                forgotten: known.map(|place| self.addresses.remove(place).location),
             }),
         }
     }
 }
-
-/// What a data-plane hit meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Touched {
-    /// The address is not known, or the hit itself is past its age.
-    Unknown,
-    /// It is as it was, and fresh.
-    Refreshed,
-    /// It was past its age and no longer found, and is found again: what depended on it is to be withdrawn.
-    Revived,
-}
-
-/// A slot has no room and gives none up.
-struct Full;
 
 /// Why an address is no station's.
 pub(super) fn not_a_station(mac: MacAddr) -> Option<NotLearned> {

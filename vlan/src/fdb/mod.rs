@@ -16,7 +16,6 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,19 +26,21 @@ use crate::model::id::{FabricId, Location, PortId, SegmentId};
 use crate::time::Instant;
 use crate::verdict::DropReason;
 
+use addresses::Addresses;
 use counters::Counters;
-use entry::{Entry, Gone};
-use key::{Key, Seed};
-use moves::Moves;
+use entry::{Gone, Kind};
+use key::Seed;
 use place::Place;
-use queues::Queues;
 use reflect::{Echo, Evidence, Likeness, Sent};
 use refusal::{NotLearned, Refused};
 use shared::Shared;
-use table::Table;
+use sticky::Sticky;
+use table::Node;
 
+pub mod addresses;
 pub mod age;
 mod arrival;
+pub mod claim;
 pub mod counters;
 mod damping;
 pub mod declare;
@@ -49,7 +50,7 @@ mod flush;
 mod frozen;
 mod index;
 pub mod key;
-pub mod learn;
+mod learn;
 mod moves;
 mod page;
 mod place;
@@ -60,25 +61,27 @@ mod reference;
 pub mod reflect;
 pub mod refusal;
 mod remap;
+mod room;
 pub mod saved;
-mod shared;
-mod sticky;
+pub mod shared;
+pub mod sticky;
 #[cfg(test)]
 mod stories;
 mod table;
 #[cfg(test)]
 mod tests;
 
-/// The addresses that one host knows, of all segments.
+/// Where the addresses are that one host knows, and by which rules they come there.
 #[derive(Debug, Clone)]
 pub struct Fdb {
-    table: Table,
-    queues: Queues,
-    moves: Moves,
-    shared: Shared,
-    sticky: Arc<BTreeSet<PortId>>,
-    sent: Sent,
-    generation: u32,
+    /// What is known.
+    pub addresses: Addresses,
+    /// Which addresses several ports have in turn.
+    pub shared: Shared,
+    /// To which ports addresses stick.
+    pub sticky: Sticky,
+    /// What we have sent and may come back.
+    pub sent: Sent,
     counters: Counters,
 }
 
@@ -92,93 +95,52 @@ impl Fdb {
     pub fn with_seed(seed: u64) -> Fdb {
         let seed = Seed::new(seed);
         Fdb {
-            table: Table::new(seed),
-            queues: Queues::default(),
-            moves: Moves::default(),
+            addresses: Addresses::new(seed),
             shared: Shared::default(),
-            sticky: Arc::default(),
+            sticky: Sticky::default(),
             sent: Sent::new(seed),
-            generation: 0,
             counters: Counters::default(),
         }
     }
 
-    /// Where an address is. An address past its age is not found, even if [`Fdb::age`] has not removed it yet.
-    pub fn find(&self, now: Instant, segment: SegmentId, mac: MacAddr) -> Option<Location> {
-        let place = self.table.find(Key::new(segment, mac))?;
-        self.is_live(now, place).then(|| self.table[place].location)
-    }
-
-    /// All that is known of an address. As with [`Fdb::find`], nothing if it is past its age.
-    pub fn entry(&self, now: Instant, segment: SegmentId, mac: MacAddr) -> Option<Entry> {
-        let place = self.table.find(Key::new(segment, mac))?;
-        self.is_live(now, place).then(|| self.view(place))
-    }
-
-    /// All addresses in no order, with those past their age that [`Fdb::age`] has not removed yet.
-    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.table.places().map(|place| self.view(place))
-    }
-
-    /// How many addresses are held, of every kind.
-    pub fn len(&self) -> usize {
-        self.table.len()
-    }
-
-    /// Whether no address is held.
-    pub fn is_empty(&self) -> bool {
-        self.table.len() == 0
-    }
-
-    /// How many dynamic addresses a slot has: what its limit is about.
-    pub fn count(&self, slot: Slot) -> u32 {
-        self.queues.count(slot)
-    }
-
-    /// What has happened since the database was made.
+    /// What came of frames and claims since the database was made.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    fn view(&self, place: Place) -> Entry {
-        let node = &self.table[place];
-        Entry {
-            segment: node.key.segment(),
-            mac: node.key.mac(),
-            location: node.location,
-            kind: node.kind,
-            learned: node.learned,
-            used: node.used,
-            ageing: self.queues.ageing_of(&self.table, place),
-            mobility: self.moves.mobility(place),
-            generation: node.generation,
-            frozen_until: self.queues.freeze_of(&self.table, place).map(|freeze| freeze.until),
+    /// Says which ports are sticky; all others are not. What is learned behind one is pinned from here on, and what was is no longer.
+    /// Limits are not enforced: see [`Addresses::trim`].
+    pub fn set_sticky(&mut self, ports: BTreeSet<PortId>) {
+        self.sticky = Sticky::new(ports);
+        // No address goes back by a freeze to where it would have to make room.
+        self.addresses.moves.retain_stays(|stay| !self.sticky.pins(stay.location));
+    }
+
+    /// Whether as many addresses stick to a port as may. From then on frames of which nothing is learned, such as control frames, are
+    /// dropped there too, unless their source sticks.
+    pub fn is_stuck_full(&self, port: PortId) -> bool {
+        self.sticky.has(port) && self.addresses.queues.is_full(Slot::Port(port))
+    }
+
+    /// Forgets shared addresses that are known where they may not be, and lets frozen ones move: after the last [`Shared::allow`].
+    pub fn settle_shared(&mut self) -> Vec<Gone> {
+        let known = self.shared.keys().filter_map(|key| self.addresses.table.find(key));
+        let known: Vec<Place> = known.collect();
+        let mut gone = Vec::new();
+        for place in known {
+            self.addresses.release(place);
+            let Node { key, location, .. } = self.addresses.table[place];
+            if self.shared.keeps_out(key, location).is_some() {
+                gone.push(self.addresses.remove(place));
+            }
         }
+        gone
     }
 
-    fn is_live(&self, now: Instant, place: Place) -> bool {
-        self.queues.is_live(&self.table, now, place)
-    }
-
-    /// Puts an address that is in no slot and no queue where its node says it is.
-    fn attach(&mut self, place: Place, slot: Option<Slot>, ageing: Duration) {
-        let node = &mut self.table[place];
-        self.generation = self.generation.wrapping_add(1);
-        node.generation = self.generation;
-        if let Some(slot) = slot {
-            self.queues.admit(&mut self.table, place, slot, ageing);
-        }
-    }
-
-    /// The slot that an address is counted in: a dynamic one's, frozen or not.
-    fn slot_of(&self, place: Place) -> Option<Slot> {
-        self.queues.slot_of(&self.table, place)
-    }
-
-    fn remove(&mut self, place: Place) -> Gone {
-        self.queues.dismiss(&mut self.table, place);
-        self.moves.forget(place);
-        self.table.remove(place)
+    /// Takes every declaration back, those of shared addresses too.
+    pub fn undeclare_all(&mut self) -> Vec<Gone> {
+        self.shared.clear();
+        self.addresses.retain(|entry| entry.kind != Kind::Declared)
     }
 }
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::claim::Claim;
 use super::damping::FREEZE;
-use super::declare::Claim;
 use super::entry::{Gone, Kind};
 use super::moves::{LEAST_STAY, MOVES, WINDOW};
 use super::refusal::{NotLearned, Refused};

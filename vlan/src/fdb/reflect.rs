@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::key::Seed;
-use super::{ECHO, Fdb, Learn};
+use super::{ECHO, Learn};
 use crate::addr::MacAddr;
 use crate::model::id::{FabricId, Location, SegmentId};
 use crate::time::Instant;
@@ -55,7 +55,7 @@ pub enum Evidence {
 
 /// Which frames went into which fabric lately: two maps, of which the older one is dropped as a whole.
 #[derive(Debug, Clone)]
-pub(super) struct Sent {
+pub struct Sent {
     recent: Map,
     earlier: Map,
     /// When `recent` was begun.
@@ -70,7 +70,9 @@ impl Sent {
         Sent { recent: map.clone(), earlier: map, begun: Instant::ZERO }
     }
 
-    fn note(&mut self, at: Instant, what: Echo) {
+    /// Says that a frame or announcement left by a trunk of a fabric `at` a time. At least the last 65 536 different ones are remembered,
+    /// for one second each.
+    pub fn note(&mut self, at: Instant, what: Echo) {
         let is_known = self.recent.contains_key(&what);
         if at.since(self.begun) > ECHO || (self.recent.len() >= CAPACITY && !is_known) {
             std::mem::swap(&mut self.recent, &mut self.earlier);
@@ -100,20 +102,16 @@ impl Sent {
         self.recent.len() + self.earlier.len()
     }
 
-    /// Has every frame go by another name; those without one are forgotten.
-    pub(super) fn rename(&mut self, mut to: impl FnMut(Echo) -> Option<Echo>) {
+    /// Renames what was sent within the last second. `to` is given a segment and a fabric that something was sent into, and returns the
+    /// new ones, or `None` where that fabric has no VLAN on the segment any more: nothing comes back from there.
+    pub fn rename(&mut self, mut to: impl FnMut(SegmentId, FabricId) -> Option<(SegmentId, FabricId)>) {
         for map in [&mut self.recent, &mut self.earlier] {
             let before: Vec<(Echo, Instant)> = map.drain().collect();
-            map.extend(before.into_iter().filter_map(|(echo, at)| Some((to(echo)?, at))));
+            map.extend(before.into_iter().filter_map(|(echo, at)| {
+                let (segment, fabric) = to(echo.segment, echo.fabric)?;
+                Some((Echo { segment, fabric, ..echo }, at))
+            }));
         }
-    }
-}
-
-impl Fdb {
-    /// Says that a frame or announcement left by a trunk of a fabric at `now`. At least the last
-    /// 65 536 different ones are remembered, for one second each.
-    pub fn note_sent(&mut self, now: Instant, what: Echo) {
-        self.sent.note(now, what);
     }
 }
 

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
+use super::Slot;
+use super::addresses::Addresses;
 use super::entry::Kind;
 use super::key::Key;
 use super::moves::Moved;
 use super::place::Place;
-use super::reflect::Echo;
 use super::table::Node;
-use super::{Fdb, Slot};
-use crate::model::id::{FabricId, Location, SegmentId};
+use crate::model::id::{Location, SegmentId};
 use crate::time::Instant;
 
-impl Fdb {
+impl Addresses {
     /// Renames every address' segment and location. `to` is given the old ones and returns the new ones, or `None` where there
     /// is no such place any more. Returns how many addresses were lost. Where two addresses become one, a declared one
     /// stays, else the one heard last. Addresses learned behind another host are lost: their slot has no location to go
-    /// by. Limits are not enforced: see [`Fdb::trim`]. Everything that depended on an old identifier is to be withdrawn.
+    /// by. Limits are not enforced: see [`Addresses::trim`]. Everything that depended on an old identifier is to be withdrawn.
     pub fn remap(
         &mut self,
         mut to: impl FnMut(SegmentId, Location) -> Option<(SegmentId, Location)>,
@@ -32,58 +32,15 @@ impl Fdb {
                 Some(same)
                     if same == (node.key.segment(), node.location) && self.moves.of(place).is_none() => {}
                 Some((segment, location)) => {
-                    let mut lift = self.lift(place);
-                    lift.rename(segment, location, &mut to);
-                    lifted.push(lift);
+                    let mut one = Lifted::out_of(self, place);
+                    one.rename(segment, location, &mut to);
+                    lifted.push(one);
                 }
                 None => drop(self.remove(place)),
             }
         }
-        for lift in lifted {
-            self.lower(lift);
-        }
+        lifted.into_iter().for_each(|one| one.put_into(self));
         before - self.len()
-    }
-
-    /// Renames what was sent within the last second. `to` is given a segment and a fabric that something was sent into, and returns the
-    /// new ones, or `None` where that fabric has no VLAN on the segment any more: nothing comes back from there.
-    pub fn rename_sent(&mut self, mut to: impl FnMut(SegmentId, FabricId) -> Option<(SegmentId, FabricId)>) {
-        self.sent.rename(|echo| {
-            let (segment, fabric) = to(echo.segment, echo.fabric)?;
-            Some(Echo { segment, fabric, ..echo })
-        });
-    }
-
-    fn lift(&mut self, place: Place) -> Lifted {
-        let (slot, ageing) = (self.slot_of(place), self.queues.ageing_of(&self.table, place));
-        let until = self.queues.freeze_of(&self.table, place).map(|freeze| freeze.until);
-        let (node, moved) = (self.table[place], self.moves.of(place).cloned());
-        let limit = slot.and_then(|slot| self.queues.limit(slot));
-        self.remove(place);
-        Lifted { key: node.key, node, slot, limit, ageing, until, moved }
-    }
-
-    fn lower(&mut self, lifted: Lifted) {
-        if let Some(other) = self.table.find(lifted.key) {
-            let rank = |node: &Node| (node.kind == Kind::Declared, node.used);
-            if rank(&self.table[other]) >= rank(&lifted.node) {
-                return;
-            }
-            self.remove(other);
-        }
-        let Node { location, kind, used, learned, .. } = lifted.node;
-        let mut node = Node::new(lifted.key, location, kind, used);
-        node.learned = learned;
-        let place = self.enter(node, lifted.slot, lifted.ageing);
-        if let (Some(slot), Some(limit)) = (lifted.slot, lifted.limit) {
-            self.queues.set_limit(slot, limit);
-        }
-        if let Some(moved) = lifted.moved {
-            *self.moves.of_mut(place) = moved;
-        }
-        if let Some(until) = lifted.until {
-            self.hold(place, until);
-        }
     }
 }
 
@@ -100,6 +57,46 @@ struct Lifted {
 }
 
 impl Lifted {
+    fn out_of(addresses: &mut Addresses, place: Place) -> Lifted {
+        let Addresses { table, queues, moves, .. } = addresses;
+        let (node, slot) = (table[place], queues.slot_of(table, place));
+        let lifted = Lifted {
+            key: node.key,
+            node,
+            slot,
+            limit: slot.and_then(|slot| queues.limit(slot)),
+            ageing: queues.ageing_of(table, place),
+            until: queues.freeze_of(table, place).map(|freeze| freeze.until),
+            moved: moves.of(place).cloned(),
+        };
+        addresses.remove(place);
+        lifted
+    }
+
+    fn put_into(self, addresses: &mut Addresses) {
+        if let Some(other) = addresses.table.find(self.key) {
+            let rank = |node: &Node| (node.kind == Kind::Declared, node.used);
+            if rank(&addresses.table[other]) >= rank(&self.node) {
+                return;
+            }
+            addresses.remove(other);
+        }
+        let Node { location, kind, used, learned, .. } = self.node;
+        let mut node = Node::new(self.key, location, kind, used);
+        node.learned = learned;
+        let place = addresses.enter(node, self.slot, self.ageing);
+        let Addresses { table, queues, moves, .. } = addresses;
+        if let (Some(slot), Some(limit)) = (self.slot, self.limit) {
+            queues.set_limit(slot, limit);
+        }
+        if let Some(moved) = self.moved {
+            *moves.of_mut(place) = moved;
+        }
+        if let Some(until) = self.until {
+            queues.hold(table, place, until);
+        }
+    }
+
     fn rename(
         &mut self,
         segment: SegmentId,

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::LearnPolicy;
+use super::addresses::Addresses;
 use super::entry::{Entry, Kind};
 use super::key::Key;
 use super::learn::not_a_station;
 use super::table::Node;
-use super::{Fdb, LearnPolicy};
 use crate::addr::MacAddr;
 use crate::model::id::{Location, SegmentId};
 use crate::time::Instant;
@@ -30,16 +31,25 @@ pub struct Saved {
     pub mobility: u64,
 }
 
-impl Fdb {
-    /// The learned addresses, in no order. Declared and remote ones have another origin; freezes are not saved.
+impl Saved {
+    /// A learned address, as it is saved. Declared and remote ones have another origin; freezes are not saved.
+    pub fn of(now: Instant, entry: &Entry) -> Option<Saved> {
+        (entry.kind == Kind::Dynamic).then(|| Saved {
+            segment: entry.segment,
+            mac: entry.mac,
+            location: entry.location,
+            idle: now.since(entry.used),
+            known: now.since(entry.learned),
+            mobility: entry.mobility,
+        })
+    }
+}
+
+impl Addresses {
+    /// The learned addresses, in no order.
     pub fn save(&self, now: Instant) -> impl Iterator<Item = Saved> + '_ {
         let live = self.table.places().filter(move |place| self.is_live(now, *place));
-        live.filter_map(move |place| saved(now, &self.view(place)))
-    }
-
-    /// The addresses worth saving in `most` places from `from` on; see [`Fdb::page`].
-    pub fn save_page(&self, now: Instant, from: u32, most: u32) -> impl Iterator<Item = Saved> + '_ {
-        self.page(now, from, most).filter_map(move |(_, entry)| saved(now, &entry))
+        live.filter_map(move |place| Saved::of(now, &self.view(place)))
     }
 
     /// Learns saved addresses again, those heard last first until their slot is full, and returns how many. What is known
@@ -75,16 +85,4 @@ impl Fdb {
         self.moves.adopt_mobility(place, saved.mobility);
         true
     }
-}
-
-/// A learned address, as it is saved.
-fn saved(now: Instant, entry: &Entry) -> Option<Saved> {
-    (entry.kind == Kind::Dynamic).then(|| Saved {
-        segment: entry.segment,
-        mac: entry.mac,
-        location: entry.location,
-        idle: now.since(entry.used),
-        known: now.since(entry.learned),
-        mobility: entry.mobility,
-    })
 }

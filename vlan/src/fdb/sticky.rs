@@ -7,50 +7,38 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::Slot;
 use super::refusal::Refused;
-use super::{Fdb, Slot};
 use crate::model::id::{Location, PortId};
 
-impl Fdb {
-    /// Says which ports are sticky; all others are not. What is learned behind one is pinned from here on, and what was is no longer.
-    /// Limits are not enforced: see [`Fdb::trim`].
-    pub fn set_sticky(&mut self, ports: BTreeSet<PortId>) {
-        self.sticky = Arc::new(ports);
-        // No address goes back by a freeze to where it would have to make room.
-        self.moves.retain_stays(|stay| !is_of(&self.sticky, stay.location));
+/// Which ports are sticky; none at first.
+#[derive(Debug, Clone, Default)]
+pub struct Sticky(Arc<BTreeSet<PortId>>);
+
+impl Sticky {
+    pub(super) fn new(ports: BTreeSet<PortId>) -> Sticky {
+        Sticky(Arc::new(ports))
     }
 
     /// Whether what is learned at a location is pinned.
-    pub fn is_sticky(&self, location: Location) -> bool {
-        is_of(&self.sticky, location)
+    pub fn pins(&self, location: Location) -> bool {
+        matches!(location, Location::Port { port, .. } if self.has(port))
+    }
+
+    pub(super) fn has(&self, port: PortId) -> bool {
+        self.0.contains(&port)
     }
 
     /// Why an address that is alive at one location, and neither declared nor frozen there, is not to be heard at another: from one VLAN
     /// of a port to another it goes as it likes.
-    pub(super) fn sticks_apart(&self, at: Location, seen: Location) -> Option<Refused> {
-        if self.sticky.is_empty() || Slot::of(at).is_some_and(|slot| Slot::of(seen) == Some(slot)) {
+    pub(super) fn keeps_apart(&self, at: Location, seen: Location) -> Option<Refused> {
+        if self.0.is_empty() || Slot::of(at).is_some_and(|slot| Slot::of(seen) == Some(slot)) {
             return None;
         }
-        match (self.is_sticky(at), self.is_sticky(seen)) {
+        match (self.pins(at), self.pins(seen)) {
             (true, _) => Some(Refused::Pinned { at }),
             (false, true) => Some(Refused::Elsewhere { at }),
             (false, false) => None,
         }
     }
-
-    /// Whether as many addresses stick to a port as may. From then on frames of which nothing is learned, such as control frames, are
-    /// dropped there too, unless their source sticks.
-    pub fn is_stuck_full(&self, port: PortId) -> bool {
-        self.sticky.contains(&port) && self.queues.is_full(Slot::Port(port))
-    }
-
-    /// Why an address that is known nowhere is not to be heard at a location.
-    pub(super) fn has_no_room(&self, seen: Location) -> Option<Refused> {
-        let is_full = matches!(seen, Location::Port { port, .. } if self.is_stuck_full(port));
-        is_full.then_some(Refused::AtLimitDrop)
-    }
-}
-
-fn is_of(sticky: &BTreeSet<PortId>, location: Location) -> bool {
-    matches!(location, Location::Port { port, .. } if sticky.contains(&port))
 }

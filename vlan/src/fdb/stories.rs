@@ -8,9 +8,10 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::Fdb;
-use super::declare::{Claim, Declared};
-use super::entry::{Gone, Kind};
-use super::learn::Touched;
+use super::addresses::Touched;
+use super::claim::Claim;
+use super::declare::Declared;
+use super::entry::{Entry, Gone, Kind};
 use super::reference::{Known, Name, Reference, policy, slot};
 use super::reflect::Echo;
 use super::tests::{LOOK, fabric, host, mac, port, segment};
@@ -105,11 +106,11 @@ impl Story {
             Event::Thaw(name) => self.thaw(name),
             Event::Age(budget) => self.age(budget),
             Event::FlushPort(number) => {
-                let gone = self.fdb.flush_port(PortId(number));
+                let gone = self.fdb.addresses.flush(Slot::Port(PortId(number)));
                 self.flushed(Slot::Port(PortId(number)), &gone);
             }
             Event::FlushFabric(number) => {
-                let gone = self.fdb.flush_fabric(FabricId(number));
+                let gone = self.fdb.addresses.flush(Slot::Fabric(FabricId(number)));
                 self.flushed(Slot::Fabric(FabricId(number)), &gone);
             }
             Event::SwapPorts => self.swap_ports(),
@@ -128,7 +129,7 @@ impl Story {
 
     fn sent(&mut self, name: Name, fabric: u32) {
         let (segment, mac) = (segment(name.0), mac(name.1));
-        self.fdb.note_sent(self.now, Echo { segment, mac, likeness: LOOK, fabric: FabricId(fabric) });
+        self.fdb.sent.note(self.now, Echo { segment, mac, likeness: LOOK, fabric: FabricId(fabric) });
         self.reference.sent.insert((name, fabric), self.now);
     }
 
@@ -139,7 +140,7 @@ impl Story {
     }
 
     fn withdraw(&mut self, name: Name, host: HostId) {
-        let got = self.fdb.withdraw(segment(name.0), mac(name.1), host);
+        let got = self.fdb.addresses.withdraw(segment(name.0), mac(name.1), host);
         let known = &mut self.reference.known;
         let is_its =
             known.get(&name).is_some_and(|k| k.kind == Kind::Remote && k.location == Location::Host(host));
@@ -150,7 +151,7 @@ impl Story {
     }
 
     fn touch(&mut self, name: Name, used: Instant) {
-        let got = self.fdb.touch(self.now, segment(name.0), mac(name.1), used);
+        let got = self.fdb.addresses.touch(self.now, segment(name.0), mac(name.1), used);
         let Some(known) = self.reference.known.get_mut(&name) else {
             return assert_eq!(got, Touched::Unknown);
         };
@@ -165,7 +166,7 @@ impl Story {
     }
 
     fn declare(&mut self, name: Name, location: Location) {
-        let got = self.fdb.declare(segment(name.0), mac(name.1), location);
+        let got = self.fdb.addresses.declare(segment(name.0), mac(name.1), location);
         let before = self.reference.known.remove(&name);
         let expected = match &before {
             Some(k) if k.location != location => Declared::Replaced { from: k.location },
@@ -190,24 +191,28 @@ impl Story {
     }
 
     fn undeclare(&mut self, name: Name) {
-        let got = self.fdb.undeclare(segment(name.0), mac(name.1));
+        let is_it = |entry: &Entry| {
+            let its = (entry.segment, entry.mac, entry.kind);
+            its == (segment(name.0), mac(name.1), Kind::Declared)
+        };
+        let got = self.fdb.addresses.retain(|entry| !is_it(entry));
         let known = &mut self.reference.known;
         let is_declared = known.get(&name).is_some_and(|k| k.kind == Kind::Declared);
-        assert_eq!(got.is_some(), is_declared);
+        assert_eq!(got.len(), usize::from(is_declared));
         if is_declared {
             known.remove(&name);
         }
     }
 
     fn thaw(&mut self, name: Name) {
-        let got = self.fdb.thaw(segment(name.0), mac(name.1));
+        let got = self.fdb.addresses.thaw(segment(name.0), mac(name.1));
         let until = self.reference.known.get_mut(&name).and_then(|known| known.frozen.take());
         assert_eq!(got, until.is_some());
     }
 
     fn age(&mut self, budget: usize) {
         let (now, known) = (self.now, &mut self.reference.known);
-        let aged = self.fdb.age(now, budget);
+        let aged = self.fdb.addresses.age(now, budget);
         assert!(aged.expired.len() + aged.thawed.len() <= budget);
         for (segment, mac) in aged.thawed {
             let until = known.get_mut(&(segment.number, mac.0[5])).unwrap().frozen.take();
@@ -223,7 +228,7 @@ impl Story {
         };
         let overdue = known.values().filter(|k| is_due(k)).count();
         assert!(overdue == 0 || budget == 1, "{overdue} addresses are left over");
-        assert!(overdue == 0 || self.fdb.next_due() <= Some(now), "there is more to do");
+        assert!(overdue == 0 || self.fdb.addresses.next_due() <= Some(now), "there is more to do");
     }
 
     fn flushed(&mut self, slot: Slot, gone: &[Gone]) {
@@ -255,16 +260,17 @@ impl Story {
             known.stays.retain(|stay| last_at(stay.0).is_none_or(|last| !is_lost(last.0, last.1)));
             known.stays.iter_mut().for_each(|stay| stay.0 = swapped(stay.0));
         }
-        let lost = self.fdb.remap(|segment, location| Some((segment, swapped(location))));
+        let lost = self.fdb.addresses.remap(|segment, location| Some((segment, swapped(location))));
         assert_eq!(lost, before - known.len());
     }
 
     fn restart(&mut self) {
         let now = self.now;
-        let saved: Vec<_> = self.fdb.save(now).collect();
+        let saved: Vec<_> = self.fdb.addresses.save(now).collect();
         self.fdb = Fdb::with_seed(2);
         let restored = self
             .fdb
+            .addresses
             .restore(now, saved, |one| Some(policy((one.segment.number, one.mac.0[5]), one.location)));
         let known = &mut self.reference.known;
         known.retain(|_, known| known.kind == Kind::Dynamic && now < known.used + known.ageing);
@@ -280,6 +286,7 @@ impl Story {
     fn check(&self) {
         let held: BTreeMap<Name, _> = self
             .fdb
+            .addresses
             .entries()
             .map(|e| {
                 let times = (e.used, e.learned, e.ageing, e.frozen_until);
@@ -296,13 +303,13 @@ impl Story {
             })
             .collect();
         assert_eq!(held, expected);
-        assert_eq!(self.fdb.len(), expected.len());
+        assert_eq!(self.fdb.addresses.len(), expected.len());
         for (name, known) in &self.reference.known {
-            let found = self.fdb.find(self.now, segment(name.0), mac(name.1));
+            let found = self.fdb.addresses.find(self.now, segment(name.0), mac(name.1));
             assert_eq!(found, known.is_live(self.now).then_some(known.location), "{name:?}");
         }
         for location in (0..PLACES).map(place) {
-            let (count, most) = (self.fdb.count(slot(location)), policy((1, 1), location).limit);
+            let (count, most) = (self.fdb.addresses.count(slot(location)), policy((1, 1), location).limit);
             assert_eq!(count, self.reference.count(slot(location)));
             assert!(count <= most, "{:?} has {count} addresses, allowed are {most}", slot(location));
         }
@@ -337,14 +344,14 @@ fn stories_meet_every_outcome() {
         for event in events.iter().filter(|event| !matches!(event, Event::Restart)) {
             story.tell(event);
         }
-        let c = *story.fdb.counters();
+        let (c, ends) = (*story.fdb.counters(), *story.fdb.addresses.ends());
         for (name, count) in [
             ("learned", c.learned),
             ("moved", c.moved),
             ("frozen", c.frozen),
-            ("thawed", c.thawed),
-            ("expired", c.expired),
-            ("evicted", c.evicted),
+            ("thawed", ends.thawed),
+            ("expired", ends.expired),
+            ("evicted", ends.evicted),
             ("not learned at limit", c.not_learned_at_limit),
             ("pinned", c.refused_pinned),
             ("refused frozen", c.refused_frozen),

@@ -134,6 +134,12 @@ impl Node {
             is_vacant: false,
         }
     }
+
+    /// Notes that the address was heard at `used`, at the latest.
+    #[inline]
+    pub(super) fn hear(&mut self, used: Instant) {
+        self.used = self.used.max(used);
+    }
 }
 
 /// The queue of a node that is in none.

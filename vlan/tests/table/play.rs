@@ -61,7 +61,11 @@ impl Stage {
                 let port = topology.port(on);
                 let located = topology.locate(port.bridge, port.vids().first().copied(), None);
                 let location = Location::Port { port: at, vid: Vid::new(*vid) };
-                self.switch.fdb.declare(located.ok_or("the port is on no segment")?.segment, *mac, location);
+                self.switch.fdb.addresses.declare(
+                    located.ok_or("the port is on no segment")?.segment,
+                    *mac,
+                    location,
+                );
                 Ok(())
             }
             What::Replace(description) => {
@@ -90,7 +94,7 @@ impl Stage {
         let port = self.port(name)?;
         self.switch.set_port_state(port, state);
         if state == PortState::Down {
-            self.switch.fdb.flush_port(port);
+            self.switch.fdb.addresses.flush(Slot::Port(port));
         }
         Ok(())
     }
@@ -149,7 +153,7 @@ impl Stage {
         for output in &verdict.outputs {
             let Egress::Port(port) = output.to else { continue };
             if let Some(fabric) = self.switch.topology().port(port).group {
-                self.switch.fdb.note_sent(self.now, source.echo(verdict.likeness, fabric));
+                self.switch.fdb.sent.note(self.now, source.echo(verdict.likeness, fabric));
             }
         }
     }
@@ -198,7 +202,7 @@ impl Stage {
             Note::Says(_) => note.clone(),
             Note::Count(port, _) => {
                 let slot = self.port(port).map(Slot::Port);
-                Note::Count(port.clone(), slot.map_or(0, |slot| self.switch.fdb.count(slot)))
+                Note::Count(port.clone(), slot.map_or(0, |slot| self.switch.fdb.addresses.count(slot)))
             }
         }
     }

@@ -98,8 +98,8 @@ impl Engine {
 
     fn note_use(&mut self, now: Instant, echo: Echo, used: Option<Instant>) {
         let Some(used) = used.filter(|used| now.since(*used) <= vlan::fdb::ECHO) else { return };
-        self.switch.fdb.touch(now, echo.segment, echo.mac, used);
-        self.switch.fdb.note_sent(used, echo);
+        self.switch.fdb.addresses.touch(now, echo.segment, echo.mac, used);
+        self.switch.fdb.sent.note(used, echo);
     }
 
     /// What a flow that is gone sent last may still come back.

@@ -254,7 +254,7 @@ impl Engine {
             }
             Learned::Refreshed => {
                 let segment = segment_of(verdict, header)?;
-                self.switch.fdb.is_unsettled(now, segment, header.src).then_some(segment)
+                self.switch.fdb.addresses.is_unsettled(now, segment, header.src).then_some(segment)
             }
             _ => None,
         }

@@ -100,7 +100,9 @@ impl Engine {
 
     /// A flow lets frames of its source pass unseen, so its source must be known to be where they come in.
     fn is_source_there(&self, now: Instant, source: Option<Seen>) -> bool {
-        source.is_none_or(|seen| self.switch.fdb.find(now, seen.segment, seen.mac) == Some(seen.location))
+        source.is_none_or(|seen| {
+            self.switch.fdb.addresses.find(now, seen.segment, seen.mac) == Some(seen.location)
+        })
     }
 
     /// Withdraws a flow.

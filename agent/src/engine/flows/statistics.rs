@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use datapath::flow::{FlowId, FlowStats, MeterId};
-use vlan::fdb::learn::Touched;
+use vlan::fdb::addresses::Touched;
 use vlan::time::Instant;
 use vlan::verdict::{Dependency, Seen};
 
@@ -95,7 +95,7 @@ impl Engine {
             return;
         }
         let Some(seen) = read.source.filter(|_| read.is_hit) else { return };
-        match self.switch.fdb.touch(now, seen.segment, seen.mac, read.used) {
+        match self.switch.fdb.addresses.touch(now, seen.segment, seen.mac, read.used) {
             Touched::Refreshed => {}
             Touched::Revived => self.spoil(Dependency::Address(seen.segment, seen.mac)),
             // It passes unlearned: the next frame is to be seen.

@@ -193,7 +193,7 @@ impl Engine {
                 for echo in verdict.source.iter().flat_map(|source| {
                     account.into_fabrics.iter().map(|to| source.echo(verdict.likeness, *to))
                 }) {
-                    self.switch.fdb.note_sent(now, echo);
+                    self.switch.fdb.sent.note(now, echo);
                 }
             }
         }

@@ -109,14 +109,14 @@ impl Engine {
     }
 
     fn address_counters(&self) -> impl Iterator<Item = CounterView> {
-        let fdb = self.switch.fdb.counters();
+        let (fdb, ends) = (self.switch.fdb.counters(), self.switch.fdb.addresses.ends());
         [
             ("learned", fdb.learned),
             ("moved", fdb.moved),
             ("frozen", fdb.frozen),
-            ("thawed", fdb.thawed),
-            ("expired", fdb.expired),
-            ("evicted", fdb.evicted),
+            ("thawed", ends.thawed),
+            ("expired", ends.expired),
+            ("evicted", ends.evicted),
             ("not-learned-at-limit", fdb.not_learned_at_limit),
         ]
         .into_iter()

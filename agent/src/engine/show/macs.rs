@@ -19,9 +19,9 @@ impl Engine {
     pub fn mac_page(&self, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<MacView>, String> {
         let chosen = self.choose(wanted)?;
         let (first, mut page) = (place(from), Page::empty());
-        page.next = self.switch.fdb.page_after(first, AT_ONCE).map(u64::from);
+        page.next = self.switch.fdb.addresses.page_after(first, AT_ONCE).map(u64::from);
         page.looked_at = AT_ONCE as usize;
-        for (place, entry) in self.switch.fdb.page(now, first, AT_ONCE) {
+        for (place, entry) in self.switch.fdb.addresses.page(now, first, AT_ONCE) {
             if page.rows.len() >= crate::page::ROWS_AT_ONCE {
                 page.next = Some(u64::from(place));
                 page.looked_at = (place - first) as usize;
@@ -36,13 +36,13 @@ impl Engine {
     /// How many addresses each bridge has among those in the places from `from` on: a row for each bridge that has any.
     pub fn mac_counts(&self, now: Instant, from: u64) -> Page<(String, usize)> {
         let mut counts: FxHashMap<BridgeId, usize> = FxHashMap::default();
-        for (_, entry) in self.switch.fdb.page(now, place(from), AT_ONCE) {
+        for (_, entry) in self.switch.fdb.addresses.page(now, place(from), AT_ONCE) {
             *counts.entry(self.home_of(&entry).0).or_default() += 1;
         }
         let name = |bridge: BridgeId| self.switch.topology().bridge(bridge).name.clone();
         Page {
             rows: counts.into_iter().map(|(id, count)| (u128::from(id.0), (name(id), count))).collect(),
-            next: self.switch.fdb.page_after(place(from), AT_ONCE).map(u64::from),
+            next: self.switch.fdb.addresses.page_after(place(from), AT_ONCE).map(u64::from),
             looked_at: AT_ONCE as usize,
         }
     }
@@ -89,7 +89,7 @@ impl Engine {
 
     fn kind_name(&self, entry: &Entry) -> &'static str {
         match entry.kind {
-            Kind::Dynamic if self.switch.fdb.is_sticky(entry.location) => "sticky",
+            Kind::Dynamic if self.switch.fdb.sticky.pins(entry.location) => "sticky",
             Kind::Dynamic if entry.frozen_until.is_some() => "frozen",
             Kind::Dynamic => "dynamic",
             Kind::Declared => "declared",

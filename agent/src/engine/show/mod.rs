@@ -43,7 +43,7 @@ impl Engine {
             ports_up,
             ports,
             down,
-            addresses: self.switch.fdb.len(),
+            addresses: self.switch.fdb.addresses.len(),
             flows: self.book.len(),
             outstanding: self.asked.len(),
         }

@@ -71,7 +71,7 @@ impl Engine {
             state: state_name(standing.why_not.as_ref()).to_owned(),
             why: self.why_not(now, port, &standing),
             vport: standing.vport.map(|vport| vport.0),
-            addresses: self.switch.fdb.count(slot) as usize + port.macs.len(),
+            addresses: self.switch.fdb.addresses.count(slot) as usize + port.macs.len(),
             rx_packets: stats.rx_packets,
             rx_bytes: stats.rx_bytes,
             tx_packets: stats.tx_packets,

@@ -55,7 +55,7 @@ fn engine(ports: usize, addresses: u32) -> Engine {
     engine.keys = topology.ports().iter().map(|port| engine.counts.key(&port.name)).collect();
     for number in 0..addresses {
         let at = topology.ports()[number as usize % ports].location(None);
-        engine.switch.fdb.declare(SegmentId { number: 0, inner: 0 }, mac(number), at);
+        engine.switch.fdb.addresses.declare(SegmentId { number: 0, inner: 0 }, mac(number), at);
     }
     engine
 }

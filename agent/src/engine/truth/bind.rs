@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vlan::designation::Designation;
+use vlan::fdb::Slot;
 use vlan::model::id::{FabricId, PortId};
 use vlan::plane::PortState;
 use vlan::time::Instant;
@@ -103,7 +104,7 @@ impl Engine {
         let is_cut = !matches!(standing.why_not, None | Some(WhyNot::NotAttached(_)));
         // What sticks stays until it is flushed: a plug that is pulled lifts nothing.
         if was == PortState::Up && is_cut && port.group.is_none() && !port.is_sticky {
-            let gone = self.switch.fdb.flush_port(id);
+            let gone = self.switch.fdb.addresses.flush(Slot::Port(id));
             self.spoil_addresses(&gone);
         }
         let is_other = was != standing.state();

@@ -194,7 +194,7 @@ impl TableWriter {
         generation: Generation,
     ) -> Vec<TableChange> {
         let mut wanted: BTreeMap<Key, Option<Address>> = self.mirror.keys().map(|key| (key, None)).collect();
-        for entry in fdb.entries() {
+        for entry in fdb.addresses.entries() {
             if let Some(segment) = self.words.in_tables(entry.segment) {
                 let address = self.wanted(now, topology, fdb, (entry.segment, entry.mac));
                 wanted.insert((segment, entry.mac), address);
@@ -214,7 +214,7 @@ impl TableWriter {
         (segment, mac): (SegmentId, MacAddr),
     ) -> Option<Address> {
         // At time zero nothing is over its age.
-        let entry = fdb.entry(Instant::ZERO, segment, mac)?;
+        let entry = fdb.addresses.entry(Instant::ZERO, segment, mac)?;
         let known = self.mirror.get((self.words.in_tables(segment)?, mac));
         let place = self.words.place(&mut self.names, entry.location)?;
         let address = addresses::lower(topology, &self.words, now, &entry, (place, known))?;

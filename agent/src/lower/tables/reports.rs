@@ -86,7 +86,7 @@ impl TableWriter {
                 self.mirror.learn((segment, mac), to, learn);
                 if let Some(segment) = self.words.in_topology(segment) {
                     // It was not over its age in the datapath, whose hits are not told one by one.
-                    switch.fdb.touch(now, segment, mac, now);
+                    switch.fdb.addresses.touch(now, segment, mac, now);
                 }
                 self.see(now, switch, Sighting { key: (segment, mac), place: to, learn })
             }
@@ -98,8 +98,10 @@ impl TableWriter {
                 self.at_port(learn, Lesson::Full)
             }
             TableEvent::Refused { segment, mac, place, learn, reason: DropReason::Reflected } => {
-                let known =
-                    self.words.in_topology(segment).and_then(|segment| switch.fdb.find(now, segment, mac));
+                let known = self
+                    .words
+                    .in_topology(segment)
+                    .and_then(|segment| switch.fdb.addresses.find(now, segment, mac));
                 if known.is_none_or(|at| matches!(at, Location::Fabric { .. })) {
                     return self.at_port(learn, Lesson::Reflected);
                 }
@@ -127,7 +129,7 @@ impl TableWriter {
             let used = address.used.unwrap_or(now);
             let sighting = Sighting { key: *key, place: address.place, learn };
             match self.words.in_topology(key.0).filter(|_| self.is_known(switch, sighting)) {
-                Some(segment) => drop(switch.fdb.touch(now, segment, key.1, used)),
+                Some(segment) => drop(switch.fdb.addresses.touch(now, segment, key.1, used)),
                 None => changed.extend(self.see(used, switch, sighting).changed),
             }
         }
@@ -138,8 +140,10 @@ impl TableWriter {
     /// Whether the engine has learned an address where the datapath has it, and by the same rule.
     fn is_known(&self, switch: &Switch, seen: Sighting) -> bool {
         let (segment, mac) = seen.key;
-        let entry =
-            self.words.in_topology(segment).and_then(|segment| switch.fdb.entry(Instant::ZERO, segment, mac));
+        let entry = self
+            .words
+            .in_topology(segment)
+            .and_then(|segment| switch.fdb.addresses.entry(Instant::ZERO, segment, mac));
         let location = self.words.locations.get(&seen.place).copied();
         let port = self.words.learns.get(&seen.learn).copied();
         let (Some(entry), Some(location), Some(port)) = (entry, location, port) else { return false };
@@ -153,11 +157,11 @@ impl TableWriter {
             let key = self.words.in_tables(segment).map(|segment| (segment, mac));
             key.and_then(|key| self.mirror.get(key)).is_some_and(|known| known.learn().is_some())
         };
-        let learned = switch.fdb.entries().filter(|entry| entry.kind == Kind::Dynamic);
+        let learned = switch.fdb.addresses.entries().filter(|entry| entry.kind == Kind::Dynamic);
         let missing = learned.filter(|entry| !has(entry.segment, entry.mac));
         let missing: Vec<_> = missing.map(|entry| (entry.segment, entry.mac)).collect();
         for (segment, mac) in &missing {
-            switch.fdb.forget(*segment, *mac);
+            switch.fdb.addresses.forget(*segment, *mac);
         }
         missing
     }
@@ -183,7 +187,7 @@ impl TableWriter {
         let mut policy = switch.learn_policy(location, port);
         // The datapath has counted already, and has let another go where it must.
         let slot = Slot::of(location).unwrap_or(policy.limited_by);
-        policy.limit = policy.limit.max(switch.fdb.count(slot).saturating_add(1));
+        policy.limit = policy.limit.max(switch.fdb.addresses.count(slot).saturating_add(1));
         let learned = switch.fdb.learn(now, Learn { evidence, ..Learn::new(segment, mac, location, policy) });
         let evicted = learned.evicted().map(|gone| (gone.segment, gone.mac));
         let changed = std::iter::once((segment, mac)).chain(evicted).collect();
@@ -194,10 +198,10 @@ impl TableWriter {
         let Some(segment) = self.words.in_topology(key.0) else { return stale() };
         let location = self.words.locations.get(&place).copied();
         let at = |location: Option<Location>| {
-            let entry = switch.fdb.entry(Instant::ZERO, segment, key.1);
+            let entry = switch.fdb.addresses.entry(Instant::ZERO, segment, key.1);
             entry.is_some_and(|entry| Some(entry.location) == location)
         };
-        let gone = if at(location) { switch.fdb.forget(segment, key.1) } else { None };
+        let gone = if at(location) { switch.fdb.addresses.forget(segment, key.1) } else { None };
         Heard { lesson: Lesson::Forgotten(gone), changed: smallvec![(segment, key.1)] }
     }
 }

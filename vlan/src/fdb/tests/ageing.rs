@@ -1,22 +1,22 @@
 //! When addresses are forgotten.
 
 use super::*;
+use crate::fdb::addresses::Touched;
 use crate::fdb::age::Aged;
-use crate::fdb::learn::Touched;
 
 #[test]
 fn an_address_is_not_found_from_the_moment_its_age_has_passed() {
     let mut fdb = Fdb::new();
     fdb.learn(Instant::from_millis(1_500), learn(mac(1), port(1)));
     let (before, after) = (Instant::from_millis(301_499), Instant::from_millis(301_500));
-    assert_eq!(fdb.find(before, segment(1), mac(1)), Some(port(1)));
-    assert_eq!(fdb.find(after, segment(1), mac(1)), None);
-    assert_eq!(fdb.entry(after, segment(1), mac(1)), None);
-    assert_eq!((fdb.page(before, 0, 10).count(), fdb.page(after, 0, 10).count()), (1, 0));
-    assert_eq!(fdb.age(after, 10), Aged::default());
-    assert_eq!(fdb.next_due(), Some(at(302)));
-    assert_eq!(fdb.age(at(302), 10).expired, [gone(mac(1), port(1))]);
-    assert_eq!((fdb.len(), fdb.next_due(), fdb.counters().expired), (0, None, 1));
+    assert_eq!(fdb.addresses.find(before, segment(1), mac(1)), Some(port(1)));
+    assert_eq!(fdb.addresses.find(after, segment(1), mac(1)), None);
+    assert_eq!(fdb.addresses.entry(after, segment(1), mac(1)), None);
+    assert_eq!((fdb.addresses.page(before, 0, 10).count(), fdb.addresses.page(after, 0, 10).count()), (1, 0));
+    assert_eq!(fdb.addresses.age(after, 10), Aged::default());
+    assert_eq!(fdb.addresses.next_due(), Some(at(302)));
+    assert_eq!(fdb.addresses.age(at(302), 10).expired, [gone(mac(1), port(1))]);
+    assert_eq!((fdb.addresses.len(), fdb.addresses.next_due(), fdb.addresses.ends().expired), (0, None, 1));
 }
 
 #[test]
@@ -25,9 +25,9 @@ fn ageing_takes_no_more_steps_than_it_may_and_says_that_there_is_more() {
     for i in 0..10 {
         fdb.learn(at(0), learn(mac(i), port(1)));
     }
-    assert_eq!(fdb.age(at(400), 4).expired.len(), 4);
-    assert!(fdb.next_due() <= Some(at(400)));
-    assert_eq!(fdb.age(at(400), 100).expired.len(), 6);
+    assert_eq!(fdb.addresses.age(at(400), 4).expired.len(), 4);
+    assert!(fdb.addresses.next_due() <= Some(at(400)));
+    assert_eq!(fdb.addresses.age(at(400), 100).expired.len(), 6);
 }
 
 #[test]
@@ -36,25 +36,25 @@ fn an_address_that_never_ages_is_never_due() {
     let mut for_ever = learn(mac(1), port(1));
     for_ever.policy.ageing = Duration::ZERO;
     fdb.learn(at(0), for_ever);
-    assert_eq!(fdb.next_due(), None);
-    assert_eq!(fdb.find(at(1_000_000_000), segment(1), mac(1)), Some(port(1)));
+    assert_eq!(fdb.addresses.next_due(), None);
+    assert_eq!(fdb.addresses.find(at(1_000_000_000), segment(1), mac(1)), Some(port(1)));
     // The operator sets an ageing time: the next frame brings it in.
     fdb.learn(at(10), learn(mac(1), port(1)));
-    assert_eq!(fdb.find(at(310), segment(1), mac(1)), None);
+    assert_eq!(fdb.addresses.find(at(310), segment(1), mac(1)), None);
 }
 
 #[test]
 fn a_hit_of_the_data_plane_keeps_an_address_and_may_bring_it_back() {
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), port(1)));
-    assert_eq!(fdb.touch(at(200), segment(1), mac(1), at(190)), Touched::Refreshed);
-    assert_eq!(fdb.find(at(489), segment(1), mac(1)), Some(port(1)));
-    assert_eq!(fdb.find(at(490), segment(1), mac(1)), None);
-    assert_eq!(fdb.touch(at(495), segment(1), mac(1), at(180)), Touched::Unknown);
-    assert_eq!(fdb.touch(at(495), segment(1), mac(1), at(492)), Touched::Revived);
-    assert_eq!(fdb.age(at(500), 10).expired, []);
-    assert_eq!(fdb.touch(at(500), segment(2), mac(1), at(500)), Touched::Unknown);
+    assert_eq!(fdb.addresses.touch(at(200), segment(1), mac(1), at(190)), Touched::Refreshed);
+    assert_eq!(fdb.addresses.find(at(489), segment(1), mac(1)), Some(port(1)));
+    assert_eq!(fdb.addresses.find(at(490), segment(1), mac(1)), None);
+    assert_eq!(fdb.addresses.touch(at(495), segment(1), mac(1), at(180)), Touched::Unknown);
+    assert_eq!(fdb.addresses.touch(at(495), segment(1), mac(1), at(492)), Touched::Revived);
+    assert_eq!(fdb.addresses.age(at(500), 10).expired, []);
+    assert_eq!(fdb.addresses.touch(at(500), segment(2), mac(1), at(500)), Touched::Unknown);
     // A kernel's clock that runs ahead keeps nothing for longer.
-    fdb.touch(at(500), segment(1), mac(1), at(10_000));
-    assert_eq!(fdb.find(at(800), segment(1), mac(1)), None);
+    fdb.addresses.touch(at(500), segment(1), mac(1), at(10_000));
+    assert_eq!(fdb.addresses.find(at(800), segment(1), mac(1)), None);
 }

@@ -12,8 +12,8 @@ fn a_full_slot_gives_up_its_own_oldest() {
     fdb.learn(at(10), limited(mac(0), port(1), 3, OnLimit::Evict));
     let learned = fdb.learn(at(11), limited(mac(3), port(1), 3, OnLimit::Evict));
     assert_eq!(learned, Learned::New { evicted: Some(gone(mac(1), port(1))) });
-    assert_eq!(fdb.find(at(11), segment(1), mac(9)), Some(port(2)), "another port's stays");
-    assert_eq!((fdb.count(Slot::Port(PortId(1))), fdb.counters().evicted), (3, 1));
+    assert_eq!(fdb.addresses.find(at(11), segment(1), mac(9)), Some(port(2)), "another port's stays");
+    assert_eq!((fdb.addresses.count(Slot::Port(PortId(1))), fdb.addresses.ends().evicted), (3, 1));
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn a_full_slot_prefers_what_is_past_its_age_to_what_was_heard_earlier() {
     fdb.learn(at(5), short);
     let learned = fdb.learn(at(16), limited(mac(3), port(1), 2, OnLimit::Evict));
     assert_eq!(learned, Learned::New { evicted: Some(gone(mac(2), port(1))) });
-    assert_eq!((fdb.counters().expired, fdb.counters().evicted), (1, 0));
+    assert_eq!((fdb.addresses.ends().expired, fdb.addresses.ends().evicted), (1, 0));
 }
 
 #[test]
@@ -47,12 +47,16 @@ fn a_full_slot_drops_or_floods_when_told_to() {
     fdb.learn(at(0), limited(mac(1), port(1), 1, OnLimit::Drop));
     let dropped = fdb.learn(at(1), limited(mac(7), port(1), 1, OnLimit::Drop));
     assert_eq!(dropped.refusal(), Some(DropReason::AddressLimit));
-    assert_eq!(fdb.find(at(1), segment(1), mac(7)), Some(port(2)), "a dropped frame changes nothing");
+    assert_eq!(
+        fdb.addresses.find(at(1), segment(1), mac(7)),
+        Some(port(2)),
+        "a dropped frame changes nothing"
+    );
     let flooded = fdb.learn(at(1), limited(mac(2), port(1), 1, OnLimit::Flood));
     assert_eq!((flooded.refusal(), flooded.is_change()), (None, false));
     let left = fdb.learn(at(1), limited(mac(7), port(1), 1, OnLimit::Flood));
     assert_eq!(left, Learned::NotLearned(NotLearned::AtLimit { forgotten: Some(port(2)) }));
-    assert_eq!((left.is_change(), fdb.find(at(1), segment(1), mac(7))), (true, None));
+    assert_eq!((left.is_change(), fdb.addresses.find(at(1), segment(1), mac(7))), (true, None));
 }
 
 #[test]
@@ -64,8 +68,8 @@ fn a_limit_of_none_learns_nothing_and_a_lowered_one_is_trimmed() {
         fdb.learn(at(u64::from(i)), learn(mac(i), port(1)));
     }
     let slot = Slot::Port(PortId(1));
-    let trimmed: Vec<_> = fdb.trim(slot, 2).iter().map(|gone| gone.mac).collect();
-    assert_eq!((trimmed, fdb.count(slot)), (vec![mac(0), mac(1), mac(2)], 2));
+    let trimmed: Vec<_> = fdb.addresses.trim(slot, 2).iter().map(|gone| gone.mac).collect();
+    assert_eq!((trimmed, fdb.addresses.count(slot)), (vec![mac(0), mac(1), mac(2)], 2));
 }
 
 #[test]
@@ -77,7 +81,7 @@ fn hits_that_were_not_sorted_in_yet_delay_the_right_order_but_not_the_frame() {
     }
     // The later in the queue, the longer ago it was heard.
     for i in 0..200 {
-        fdb.touch(at(250), segment(1), mac(i), at(240 - u64::from(i)));
+        fdb.addresses.touch(at(250), segment(1), mac(i), at(240 - u64::from(i)));
     }
     let newcomer = |i| slot_full_of(MacAddr([2, 0, 0, 0, 0, i]));
     let first = fdb.learn(at(250), newcomer(0)).evicted().unwrap();
@@ -87,7 +91,7 @@ fn hits_that_were_not_sorted_in_yet_delay_the_right_order_but_not_the_frame() {
     }
     let later = fdb.learn(at(250), newcomer(6)).evicted().unwrap();
     assert!(later.mac >= mac(190), "by now the oldest of all goes: {}", later.mac);
-    assert_eq!(fdb.count(Slot::Port(PortId(1))), 200);
+    assert_eq!(fdb.addresses.count(Slot::Port(PortId(1))), 200);
 }
 
 #[test]
@@ -96,10 +100,10 @@ fn an_address_behind_a_tunnelling_port_counts_there() {
     let mut far = limited(mac(1), host(3), 1, OnLimit::Evict);
     far.policy.limited_by = Slot::Port(PortId(6));
     assert_eq!(fdb.learn(at(0), far), NEW);
-    assert_eq!(fdb.count(Slot::Port(PortId(6))), 1);
+    assert_eq!(fdb.addresses.count(Slot::Port(PortId(6))), 1);
     far.mac = mac(2);
     assert_eq!(fdb.learn(at(1), far).evicted(), Some(gone(mac(1), host(3))));
-    assert_eq!(fdb.flush_port(PortId(6)), [gone(mac(2), host(3))]);
+    assert_eq!(fdb.addresses.flush(Slot::Port(PortId(6))), [gone(mac(2), host(3))]);
 }
 
 #[test]
@@ -112,7 +116,7 @@ fn a_frozen_address_that_returns_to_a_full_slot_stays_within_its_limit() {
     fdb.learn(at(104), limited(mac(2), port(1), 1, OnLimit::Drop));
     let fifth = fdb.learn(at(105), learn(mac(1), port(2)));
     assert_eq!(fifth.evicted(), Some(gone(mac(2), port(1))));
-    assert_eq!(fdb.count(Slot::Port(PortId(1))), 1);
+    assert_eq!(fdb.addresses.count(Slot::Port(PortId(1))), 1);
     // Now the slot holds a frozen address only, which is no one's to evict.
     let full = fdb.learn(at(106), limited(mac(3), port(1), 1, OnLimit::Evict));
     assert_eq!(full, Learned::NotLearned(NotLearned::AtLimit { forgotten: None }));

@@ -83,8 +83,8 @@ fn one_address_in_two_segments_is_two() {
     fdb.learn(at(0), learn(mac(1), port(1)));
     let other = Learn { segment: SegmentId { number: 1, inner: 7 }, ..learn(mac(1), port(2)) };
     assert_eq!(fdb.learn(at(0), other), NEW);
-    assert_eq!(fdb.find(at(1), segment(1), mac(1)), Some(port(1)));
-    assert_eq!(fdb.find(at(1), other.segment, mac(1)), Some(port(2)));
+    assert_eq!(fdb.addresses.find(at(1), segment(1), mac(1)), Some(port(1)));
+    assert_eq!(fdb.addresses.find(at(1), other.segment, mac(1)), Some(port(2)));
 }
 
 #[test]
@@ -94,34 +94,34 @@ fn what_is_no_stations_address_is_not_learned() {
     assert_eq!((zero, zero.refusal()), (Learned::NotLearned(NotLearned::Zero), None));
     let group = fdb.learn(at(0), learn(MacAddr::BROADCAST, port(1)));
     assert_eq!(group.refusal(), Some(DropReason::GroupSource));
-    assert!(fdb.is_empty());
+    assert!(fdb.addresses.is_empty());
 }
 
 #[test]
 fn a_declared_address_stays_where_it_is() {
     let mut fdb = Fdb::new();
-    assert_eq!(fdb.declare(segment(1), mac(1), port(1)), Declared::New);
-    assert_eq!(fdb.declare(segment(1), mac(1), port(1)), Declared::Unchanged);
+    assert_eq!(fdb.addresses.declare(segment(1), mac(1), port(1)), Declared::New);
+    assert_eq!(fdb.addresses.declare(segment(1), mac(1), port(1)), Declared::Unchanged);
     let elsewhere = fdb.learn(at(5), learn(mac(1), port(2)));
     assert_eq!(elsewhere, Learned::Refused(Refused::Pinned { at: port(1) }));
     assert_eq!(elsewhere.refusal(), Some(DropReason::Pinned));
     assert_eq!(fdb.learn(at(6), learn(mac(1), port(1))), Learned::Refreshed);
-    assert_eq!(fdb.flush_port(PortId(1)), []);
-    let entry = fdb.entry(at(1_000_000), segment(1), mac(1)).unwrap();
+    assert_eq!(fdb.addresses.flush(Slot::Port(PortId(1))), []);
+    let entry = fdb.addresses.entry(at(1_000_000), segment(1), mac(1)).unwrap();
     assert_eq!((entry.kind, entry.used, entry.ageing), (Kind::Declared, at(6), Duration::ZERO));
-    assert_eq!((fdb.count(Slot::Port(PortId(1))), fdb.next_due()), (0, None));
-    assert_eq!(fdb.undeclare(segment(1), mac(1)), Some(gone(mac(1), port(1))));
-    assert_eq!(fdb.undeclare(segment(1), mac(1)), None);
+    assert_eq!((fdb.addresses.count(Slot::Port(PortId(1))), fdb.addresses.next_due()), (0, None));
+    assert_eq!(fdb.undeclare_all(), [gone(mac(1), port(1))]);
+    assert_eq!(fdb.undeclare_all(), []);
 }
 
 #[test]
 fn a_declaration_takes_over_what_was_learned_elsewhere() {
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), port(2)));
-    assert_eq!(fdb.undeclare(segment(1), mac(1)), None);
-    assert_eq!(fdb.declare(segment(1), mac(1), port(1)), Declared::Replaced { from: port(2) });
-    assert_eq!(fdb.count(Slot::Port(PortId(2))), 0);
-    assert_eq!(fdb.age(at(1_000), 10).expired, []);
+    assert_eq!(fdb.undeclare_all(), []);
+    assert_eq!(fdb.addresses.declare(segment(1), mac(1), port(1)), Declared::Replaced { from: port(2) });
+    assert_eq!(fdb.addresses.count(Slot::Port(PortId(2))), 0);
+    assert_eq!(fdb.addresses.age(at(1_000), 10).expired, []);
     assert_eq!(fdb.undeclare_all(), [gone(mac(1), port(1))]);
 }
 
@@ -129,7 +129,7 @@ fn a_declaration_takes_over_what_was_learned_elsewhere() {
 fn generations_change_with_the_place_only() {
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), port(1)));
-    let generation = |fdb: &Fdb| fdb.entry(at(9), segment(1), mac(1)).unwrap().generation;
+    let generation = |fdb: &Fdb| fdb.addresses.entry(at(9), segment(1), mac(1)).unwrap().generation;
     let first = generation(&fdb);
     fdb.learn(at(1), learn(mac(1), port(1)));
     assert_eq!(generation(&fdb), first);
@@ -140,7 +140,7 @@ fn generations_change_with_the_place_only() {
 #[test]
 fn each_outcome_has_its_counter() {
     let mut fdb = Fdb::new();
-    fdb.declare(segment(1), mac(1), port(1));
+    fdb.addresses.declare(segment(1), mac(1), port(1));
     fdb.learn(at(0), learn(mac(2), port(1)));
     fdb.learn(at(0), learn(mac(2), port(1)));
     fdb.learn(at(0), learn(mac(2), fabric(0, 8)));

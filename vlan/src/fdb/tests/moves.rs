@@ -1,7 +1,7 @@
 //! Moves: followed, damped, refused, claimed.
 
 use super::*;
-use crate::fdb::declare::Claim;
+use crate::fdb::claim::Claim;
 use crate::fdb::reflect::Evidence;
 
 #[test]
@@ -10,9 +10,12 @@ fn an_undeclared_address_moves_at_once_and_back() {
     assert_eq!(fdb.learn(at(0), learn(mac(1), port(1))), NEW);
     assert_eq!(fdb.learn(at(5), learn(mac(1), fabric(0, 8))), moved(port(1)));
     assert_eq!(fdb.learn(at(5), learn(mac(1), port(1))), moved(fabric(0, 8)));
-    let entry = fdb.entry(at(5), segment(1), mac(1)).unwrap();
+    let entry = fdb.addresses.entry(at(5), segment(1), mac(1)).unwrap();
     assert_eq!((entry.location, entry.mobility, entry.learned), (port(1), 2, at(5)));
-    assert_eq!((fdb.count(Slot::Port(PortId(1))), fdb.count(Slot::Fabric(FabricId(0)))), (1, 0));
+    assert_eq!(
+        (fdb.addresses.count(Slot::Port(PortId(1))), fdb.addresses.count(Slot::Fabric(FabricId(0)))),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -28,10 +31,10 @@ fn the_fifth_move_freezes_an_address_where_it_was_longest() {
     assert_eq!(again, Learned::Refused(Refused::Frozen { at: home, until }));
     assert_eq!(again.refusal(), Some(DropReason::Frozen));
     assert_eq!(fdb.learn(at(107), learn(mac(1), home)), Learned::Refreshed);
-    let aged = fdb.age(at(405), 10);
+    let aged = fdb.addresses.age(at(405), 10);
     assert_eq!((aged.thawed, aged.expired), (vec![(segment(1), mac(1))], vec![]));
     assert_eq!(fdb.learn(at(406), learn(mac(1), seen)), moved(home));
-    assert_eq!((fdb.counters().frozen, fdb.counters().thawed), (1, 1));
+    assert_eq!((fdb.counters().frozen, fdb.addresses.ends().thawed), (1, 1));
 }
 
 #[test]
@@ -44,8 +47,11 @@ fn a_freeze_may_bring_an_address_back_to_where_it_was_before() {
     let fifth = fdb.learn(at(104), learn(mac(1), port(2)));
     let Learned::Frozen { at: home, from, .. } = fifth else { panic!("{fifth:?}") };
     assert_eq!((home, from), (port(1), port(3)));
-    assert_eq!(fdb.find(at(105), segment(1), mac(1)), Some(port(1)));
-    assert_eq!((fdb.count(Slot::Port(PortId(1))), fdb.count(Slot::Port(PortId(3)))), (1, 0));
+    assert_eq!(fdb.addresses.find(at(105), segment(1), mac(1)), Some(port(1)));
+    assert_eq!(
+        (fdb.addresses.count(Slot::Port(PortId(1))), fdb.addresses.count(Slot::Port(PortId(3)))),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -59,11 +65,11 @@ fn a_frozen_address_outlives_its_age_but_not_its_freeze() {
     for i in 0..6 {
         fdb.learn(at(i), short(port(1 + i as u32 % 2)));
     }
-    assert_eq!(fdb.age(at(304), 10).expired, []);
-    assert!(fdb.find(at(304), segment(1), mac(1)).is_some());
-    assert_eq!(fdb.find(at(305), segment(1), mac(1)), None);
-    let aged = fdb.age(at(305), 10);
-    assert_eq!((aged.thawed.len(), aged.expired.len(), fdb.len()), (1, 1, 0));
+    assert_eq!(fdb.addresses.age(at(304), 10).expired, []);
+    assert!(fdb.addresses.find(at(304), segment(1), mac(1)).is_some());
+    assert_eq!(fdb.addresses.find(at(305), segment(1), mac(1)), None);
+    let aged = fdb.addresses.age(at(305), 10);
+    assert_eq!((aged.thawed.len(), aged.expired.len(), fdb.addresses.len()), (1, 1, 0));
 }
 
 #[test]
@@ -81,18 +87,21 @@ fn moves_within_a_trunk_group_are_no_moves() {
     let mut fdb = Fdb::new();
     let last = flap(&mut fdb, 0, 20, [fabric(0, 5), fabric(0, 6)]);
     assert_eq!(last, moved(fabric(0, 6)));
-    assert_eq!(fdb.entry(at(20), segment(1), mac(1)).unwrap().mobility, 0);
+    assert_eq!(fdb.addresses.entry(at(20), segment(1), mac(1)).unwrap().mobility, 0);
 }
 
 #[test]
 fn a_port_that_goes_down_ends_its_freezes() {
     let mut fdb = Fdb::new();
     flap(&mut fdb, 0, 5, [port(1), port(2)]);
-    let frozen = fdb.entry(at(6), segment(1), mac(1)).unwrap();
+    let frozen = fdb.addresses.entry(at(6), segment(1), mac(1)).unwrap();
     assert!(frozen.frozen_until.is_some());
     let Location::Port { port: home, .. } = frozen.location else { panic!("{frozen:?}") };
-    assert_eq!(fdb.flush_port(home), [gone(mac(1), frozen.location)]);
-    assert_eq!((fdb.len(), fdb.next_due(), fdb.count(Slot::Port(home))), (0, None, 0));
+    assert_eq!(fdb.addresses.flush(Slot::Port(home)), [gone(mac(1), frozen.location)]);
+    assert_eq!(
+        (fdb.addresses.len(), fdb.addresses.next_due(), fdb.addresses.count(Slot::Port(home))),
+        (0, None, 0)
+    );
     assert_eq!(fdb.learn(at(7), learn(mac(1), port(3))), NEW);
 }
 
@@ -101,18 +110,22 @@ fn a_port_that_went_down_is_no_home() {
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), port(1)));
     fdb.learn(at(100), learn(mac(1), port(2)));
-    fdb.flush_port(PortId(1));
+    fdb.addresses.flush(Slot::Port(PortId(1)));
     let fifth = flap(&mut fdb, 101, 4, [port(2), port(3)]);
     assert!(matches!(fifth, Learned::Frozen { .. }), "{fifth:?}");
-    assert_eq!(fdb.find(at(110), segment(1), mac(1)), Some(port(2)), "not at port 1, where it was longest");
+    assert_eq!(
+        fdb.addresses.find(at(110), segment(1), mac(1)),
+        Some(port(2)),
+        "not at port 1, where it was longest"
+    );
 }
 
 #[test]
 fn an_operator_may_thaw() {
     let mut fdb = Fdb::new();
     flap(&mut fdb, 0, 5, [port(1), port(2)]);
-    assert!(fdb.thaw(segment(1), mac(1)));
-    assert!(!fdb.thaw(segment(1), mac(1)) && !fdb.thaw(segment(1), mac(2)));
+    assert!(fdb.addresses.thaw(segment(1), mac(1)));
+    assert!(!fdb.addresses.thaw(segment(1), mac(1)) && !fdb.addresses.thaw(segment(1), mac(2)));
     assert!(matches!(fdb.learn(at(6), learn(mac(1), port(3))), Learned::Moved { .. }));
 }
 
@@ -120,7 +133,7 @@ fn an_operator_may_thaw() {
 fn our_own_frame_that_comes_back_is_no_move() {
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), port(1)));
-    fdb.note_sent(at(10), echo(1, mac(1)));
+    fdb.sent.note(at(10), echo(1, mac(1)));
     let back = fdb.learn(at(11), learn(mac(1), fabric(0, 8)));
     assert_eq!(back, Learned::Refused(Refused::Reflected { at: port(1) }));
     assert_eq!(back.refusal(), Some(DropReason::Reflected));
@@ -132,12 +145,12 @@ fn our_own_frame_that_comes_back_is_no_move() {
 fn only_what_we_sent_into_that_fabric_and_segment_is_reflected() {
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), fabric(0, 8)));
-    fdb.note_sent(at(12), echo(1, mac(1)));
+    fdb.sent.note(at(12), echo(1, mac(1)));
     assert_eq!(fdb.learn(at(12), learn(mac(1), fabric(0, 8))), Learned::Refreshed, "it is the fabric's");
     assert_eq!(fdb.learn(at(12), learn(mac(1), port(1))), moved(fabric(0, 8)));
     assert_eq!(fdb.learn(at(12), learn(mac(1), port(2))), moved(port(1)), "no fabric");
     assert_eq!(fdb.learn(at(12), learn(mac(1), fabric(1, 8))), moved(port(2)), "another fabric");
-    fdb.note_sent(at(13), echo(2, mac(2)));
+    fdb.sent.note(at(13), echo(2, mac(2)));
     fdb.learn(at(13), learn(mac(2), port(1)));
     assert_eq!(fdb.learn(at(13), learn(mac(2), fabric(0, 8))), moved(port(1)), "another segment");
 }
@@ -145,8 +158,8 @@ fn only_what_we_sent_into_that_fabric_and_segment_is_reflected() {
 #[test]
 fn a_declared_address_that_comes_back_is_reported_as_reflected() {
     let mut fdb = Fdb::new();
-    fdb.declare(segment(1), mac(1), host(2));
-    fdb.note_sent(at(1), echo(1, mac(1)));
+    fdb.addresses.declare(segment(1), mac(1), host(2));
+    fdb.sent.note(at(1), echo(1, mac(1)));
     let back = fdb.learn(at(1), learn(mac(1), fabric(0, 8)));
     assert_eq!(back, Learned::Refused(Refused::Reflected { at: host(2) }));
 }
@@ -158,7 +171,7 @@ fn only_a_frame_that_looks_like_what_was_sent_is_reflected() {
     for (likeness, is_reflected) in [(LOOK, true), (rarp, false), (to_one, false)] {
         let mut fdb = Fdb::new();
         fdb.learn(at(0), learn(mac(1), port(1)));
-        fdb.note_sent(at(10), echo(1, mac(1)));
+        fdb.sent.note(at(10), echo(1, mac(1)));
         let announced = Learn { likeness: Some(likeness), ..learn(mac(1), fabric(0, 8)) };
         let expected = match is_reflected {
             true => Learned::Refused(Refused::Reflected { at: port(1) }),
@@ -172,7 +185,7 @@ fn only_a_frame_that_looks_like_what_was_sent_is_reflected() {
 fn a_vm_that_migrated_is_followed_a_second_after_what_it_sent_whatever_it_says() {
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), port(1)));
-    fdb.note_sent(at(10), echo(1, mac(1)));
+    fdb.sent.note(at(10), echo(1, mac(1)));
     for after in (120..1_000).step_by(150) {
         let again = fdb.learn(Instant::from_millis(10_000 + after), learn(mac(1), fabric(0, 8)));
         assert_eq!(again, Learned::Refused(Refused::Reflected { at: port(1) }), "{after} ms after");
@@ -190,8 +203,8 @@ fn where_flows_may_have_sent_it_and_were_not_asked_nothing_is_decided() {
         (fdb.learn(at(1), unasked(fabric(0, 8))), doubt.refusal(), doubt.is_change()),
         (doubt, None, false)
     );
-    assert_eq!(fdb.find(at(1), segment(1), mac(1)), Some(port(1)));
-    fdb.note_sent(at(1), echo(1, mac(1)));
+    assert_eq!(fdb.addresses.find(at(1), segment(1), mac(1)), Some(port(1)));
+    fdb.sent.note(at(1), echo(1, mac(1)));
     assert_eq!(fdb.learn(at(1), unasked(fabric(0, 8))), Learned::Refused(Refused::Reflected { at: port(1) }));
     assert_eq!(
         fdb.learn(at(1), unasked(port(2))),
@@ -208,7 +221,7 @@ fn where_flows_may_have_sent_it_and_were_not_asked_nothing_is_decided() {
 fn goes_round(fdb: &mut Fdb, ms: u64) -> Learned {
     let now = Instant::from_millis(ms);
     fdb.learn(now, learn(mac(1), port(1)));
-    fdb.note_sent(now, echo(1, mac(1)));
+    fdb.sent.note(now, echo(1, mac(1)));
     fdb.learn(Instant::from_millis(ms + 1), learn(mac(1), fabric(0, 8)))
 }
 
@@ -225,7 +238,7 @@ fn five_claims_freeze_like_five_moves() {
     let fifth = goes_round(&mut fdb, 18_000);
     assert_eq!(fifth, Learned::Frozen { at: home, from: home, seen, until, evicted: None });
     assert_eq!(fifth.refusal(), Some(DropReason::Frozen));
-    assert_eq!(fdb.entry(at(20), segment(1), mac(1)).unwrap().mobility, 0, "it has not moved");
+    assert_eq!(fdb.addresses.entry(at(20), segment(1), mac(1)).unwrap().mobility, 0, "it has not moved");
 }
 
 #[test]
@@ -234,11 +247,11 @@ fn claims_within_a_second_count_once() {
     fdb.learn(at(0), learn(mac(1), port(1)));
     for i in 0..20 {
         let now = Instant::from_millis(10_000 + i * 10);
-        fdb.note_sent(now, echo(1, mac(1)));
+        fdb.sent.note(now, echo(1, mac(1)));
         let back = fdb.learn(now, learn(mac(1), fabric(0, 8)));
         assert_eq!(back, Learned::Refused(Refused::Reflected { at: port(1) }), "{i}");
     }
-    assert_eq!(fdb.moves.iter().next().map(|moved| moved.counted.len()), Some(1));
+    assert_eq!(fdb.addresses.moves.iter().next().map(|moved| moved.counted.len()), Some(1));
 }
 
 #[test]
@@ -247,7 +260,7 @@ fn claims_and_moves_count_together_and_a_declared_address_is_not_frozen_by_eithe
     flap(&mut fdb, 0, 3, [port(2), port(1)]);
     goes_round(&mut fdb, 10_000);
     assert!(matches!(goes_round(&mut fdb, 12_000), Learned::Frozen { .. }));
-    fdb.declare(segment(1), mac(1), port(1));
+    fdb.addresses.declare(segment(1), mac(1), port(1));
     for i in 0..10 {
         let back = goes_round(&mut fdb, 20_000 + i * 2_000);
         assert_eq!(back, Learned::Refused(Refused::Reflected { at: port(1) }));
@@ -265,7 +278,7 @@ fn an_address_that_is_stolen_comes_back_to_where_it_was_for_long() {
     for i in 0..5 {
         let now = Instant::from_millis(300_000 + i * 500);
         last = fdb.learn(now, learn(mac(1), port(8)));
-        fdb.note_sent(now, echo(1, mac(1)));
+        fdb.sent.note(now, echo(1, mac(1)));
         if matches!(last, Learned::Frozen { .. }) {
             break;
         }
@@ -284,7 +297,7 @@ fn a_thief_whose_frames_look_like_the_owners_does_not_keep_the_address() {
     for i in 0..5 {
         let now = Instant::from_millis(300_000 + i * 1_000);
         fdb.learn(now, learn(mac(1), port(8)));
-        fdb.note_sent(now, echo(1, mac(1)));
+        fdb.sent.note(now, echo(1, mac(1)));
         last = fdb.learn(now + Duration::from_millis(100), learn(mac(1), fabric(0, 8)));
         if matches!(last, Learned::Frozen { .. }) {
             break;
@@ -350,7 +363,7 @@ fn what_is_remembered_of_an_address_that_goes_everywhere_is_bounded() {
     for i in 0..1_000 {
         fdb.learn(at(i * 50), learn(mac(1), port(i as u32)));
     }
-    let moved = fdb.moves.iter().next().unwrap();
+    let moved = fdb.addresses.moves.iter().next().unwrap();
     assert!(moved.stays.len() <= crate::fdb::moves::PLACES, "{}", moved.stays.len());
     assert_eq!(moved.stays[0].location, port(0), "where it was heard first");
 }
@@ -360,7 +373,7 @@ fn a_shared_address_moves_among_its_places_as_often_as_it_likes_and_nowhere_else
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), port(3)));
     for place in [port(1), port(2), fabric(0, 8)] {
-        fdb.share(segment(1), mac(1), place);
+        fdb.shared.allow(segment(1), mac(1), place);
     }
     assert_eq!(fdb.settle_shared(), [gone(mac(1), port(3))], "it was where it may not be");
     let pinned = Learned::Refused(Refused::Pinned { at: port(1) });
@@ -373,14 +386,14 @@ fn a_shared_address_moves_among_its_places_as_often_as_it_likes_and_nowhere_else
     assert_eq!(fdb.learn(at(3), learn(mac(1), port(3))), pinned);
     assert_eq!(fdb.keeps_out(at(3), segment(1), mac(1), port(3)), Some(Refused::Pinned { at: port(1) }));
     assert_eq!(fdb.keeps_out(at(3), segment(1), mac(1), port(1)), None);
-    fdb.note_sent(at(3), echo(1, mac(1)));
+    fdb.sent.note(at(3), echo(1, mac(1)));
     assert_eq!(
         fdb.learn(at(3), learn(mac(1), fabric(0, 8))),
         Learned::Refused(Refused::Reflected { at: port(2) })
     );
     assert_eq!(fdb.learn(at(5), learn(mac(1), fabric(0, 8))), moved(port(2)));
     assert_eq!(fdb.learn(at(5), learn(mac(2), port(3))), NEW, "others go where they like");
-    assert_eq!(fdb.flush_fabric(FabricId(0)), [gone(mac(1), fabric(0, 8))]);
+    assert_eq!(fdb.addresses.flush(Slot::Fabric(FabricId(0))), [gone(mac(1), fabric(0, 8))]);
     fdb.undeclare_all();
     assert_eq!(fdb.learn(at(6), learn(mac(1), port(3))), NEW);
 }
@@ -389,8 +402,8 @@ fn a_shared_address_moves_among_its_places_as_often_as_it_likes_and_nowhere_else
 fn an_address_that_becomes_shared_is_frozen_no_longer() {
     let mut fdb = Fdb::new();
     flap(&mut fdb, 0, 5, [port(1), port(2)]);
-    fdb.share(segment(1), mac(1), port(1));
-    fdb.share(segment(1), mac(1), port(2));
+    fdb.shared.allow(segment(1), mac(1), port(1));
+    fdb.shared.allow(segment(1), mac(1), port(2));
     assert_eq!(fdb.settle_shared(), []);
     assert!(matches!(fdb.learn(at(6), learn(mac(1), port(2))), Learned::Moved { .. } | Learned::Refreshed));
     assert_eq!(fdb.learn(at(7), learn(mac(1), port(1))), moved(port(2)));
@@ -415,7 +428,7 @@ fn comes_back(fdb: &mut Fdb, now: Instant, i: u32) -> bool {
 fn what_was_sent_is_remembered_for_a_second_however_the_notes_come() {
     let mut fdb = Fdb::new();
     for i in 0..40 {
-        fdb.note_sent(Instant::from_millis(u64::from(i) * 100), echo(1, address(i)));
+        fdb.sent.note(Instant::from_millis(u64::from(i) * 100), echo(1, address(i)));
     }
     let now = Instant::from_millis(3_950);
     let remembered: Vec<u32> = (0..40).filter(|i| comes_back(&mut fdb, now, *i)).collect();
@@ -426,7 +439,7 @@ fn what_was_sent_is_remembered_for_a_second_however_the_notes_come() {
 fn what_was_sent_is_remembered_within_bounds() {
     let mut fdb = Fdb::new();
     for i in 0..200_000 {
-        fdb.note_sent(at(10), echo(1, address(i)));
+        fdb.sent.note(at(10), echo(1, address(i)));
     }
     assert!(fdb.sent.len() <= 131_072, "{}", fdb.sent.len());
     let last = [199_999, 199_999 - 65_535];
@@ -445,13 +458,13 @@ fn the_later_claim_wins_and_between_equals_the_lower_host() {
     assert_eq!(fdb.claim(at(1), claim(6, 3)), moved(host(7)));
     assert_eq!(fdb.claim(at(2), claim(8, 4)), moved(host(6)));
     assert_eq!(fdb.learn(at(3), learn(mac(1), port(1))), moved(host(8)), "heard here: known + 1");
-    assert_eq!(fdb.entry(at(3), segment(1), mac(1)).unwrap().mobility, 5);
+    assert_eq!(fdb.addresses.entry(at(3), segment(1), mac(1)).unwrap().mobility, 5);
     assert_eq!(fdb.claim(at(4), claim(9, 5)), Learned::Refused(Refused::Stale { at: port(1) }));
     assert_eq!(fdb.claim(at(200), claim(4, 5)), moved(port(1)), "host 4 is lower than ours, 5");
-    let entry = fdb.entry(at(1_000_000), segment(1), mac(1)).unwrap();
+    let entry = fdb.addresses.entry(at(1_000_000), segment(1), mac(1)).unwrap();
     assert_eq!((entry.kind, entry.mobility), (Kind::Remote, 5));
-    assert_eq!(fdb.withdraw(segment(1), mac(1), HostId(8)), None);
-    assert_eq!(fdb.withdraw(segment(1), mac(1), HostId(4)), Some(gone(mac(1), host(4))));
+    assert_eq!(fdb.addresses.withdraw(segment(1), mac(1), HostId(8)), None);
+    assert_eq!(fdb.addresses.withdraw(segment(1), mac(1), HostId(4)), Some(gone(mac(1), host(4))));
 }
 
 #[test]
@@ -462,9 +475,9 @@ fn claims_are_damped_pinned_and_flushed() {
     }
     let fifth = fdb.claim(at(5), claim(8, 5));
     assert_eq!(fifth.refusal(), Some(DropReason::Frozen), "{fifth:?}");
-    let frozen = fdb.entry(at(5), segment(1), mac(1)).unwrap();
+    let frozen = fdb.addresses.entry(at(5), segment(1), mac(1)).unwrap();
     assert_eq!((frozen.kind, frozen.location, frozen.mobility), (Kind::Remote, host(7), 5));
-    assert_eq!(fdb.flush_host(HostId(7)), [gone(mac(1), host(7))]);
-    fdb.declare(segment(1), mac(1), port(1));
+    assert_eq!(fdb.addresses.flush_host(HostId(7)), [gone(mac(1), host(7))]);
+    fdb.addresses.declare(segment(1), mac(1), port(1));
     assert_eq!(fdb.claim(at(6), claim(1, 9)), Learned::Refused(Refused::Pinned { at: port(1) }));
 }

@@ -1,0 +1,107 @@
+//! Addresses that another host says it has.
+
+use std::time::Duration;
+
+use super::addresses::Addresses;
+use super::arrival::Arrival;
+use super::entry::{Gone, Kind};
+use super::key::Key;
+use super::learn::not_a_station;
+use super::place::Place;
+use super::refusal::Refused;
+use super::table::Node;
+use super::{Fdb, Learned};
+use crate::addr::MacAddr;
+use crate::model::id::{HostId, Location, SegmentId};
+use crate::time::Instant;
+
+/// Another host's word that it has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The address.
+    pub mac: MacAddr,
+    /// Who has it.
+    pub host: HostId,
+    /// The mobility counter that it was published with (RFC 7432 7.7).
+    pub mobility: u64,
+    /// This host: the lower of two hosts wins between equal counters.
+    pub own: HostId,
+}
+
+impl Fdb {
+    /// Believes another host's claim, unless a later one is known: a higher mobility counter wins, between equals the lower
+    /// host (behaviour.md 8). Damping and declarations hold as for learning; a claim fills no slot.
+    pub fn claim(&mut self, now: Instant, claim: Claim) -> Learned {
+        let learned = self.judge_claim(now, &claim);
+        self.counters.note(&learned);
+        learned
+    }
+
+    fn judge_claim(&mut self, now: Instant, claim: &Claim) -> Learned {
+        if let Some(why) = not_a_station(claim.mac) {
+            return Learned::NotLearned(why);
+        }
+        let key = Key::new(claim.segment, claim.mac);
+        let arrival = Arrival::remote(Location::Host(claim.host));
+        if let Some(at) = self.shared.keeps_out(key, arrival.location) {
+            return Learned::Refused(Refused::Pinned { at });
+        }
+        let Some(place) = self.addresses.table.find(key) else {
+            let place = self.addresses.enter(
+                Node::new(key, arrival.location, Kind::Remote, now),
+                None,
+                Duration::ZERO,
+            );
+            self.addresses.moves.adopt_mobility(place, claim.mobility);
+            return Learned::New { evicted: None };
+        };
+        if !self.addresses.is_live(now, place) {
+            self.addresses.settle(now, place, &arrival);
+            self.addresses.moves.adopt_mobility(place, claim.mobility);
+            return Learned::New { evicted: None };
+        }
+        self.contest(now, place, claim, &arrival)
+    }
+
+    fn contest(&mut self, now: Instant, place: Place, claim: &Claim, arrival: &Arrival) -> Learned {
+        let Node { kind, location: at, .. } = self.addresses.table[place];
+        if at == arrival.location {
+            if kind == Kind::Dynamic {
+                self.addresses.settle(now, place, arrival);
+            }
+            self.addresses.moves.adopt_mobility(place, claim.mobility);
+            return Learned::Refreshed;
+        }
+        if let Some(refused) =
+            self.fixed(now, place).or_else(|| self.sticky.keeps_apart(at, arrival.location))
+        {
+            return Learned::Refused(refused);
+        }
+        let holder = if let Location::Host(host) = at { host } else { claim.own };
+        let known = self.addresses.moves.mobility(place);
+        let wins = claim.mobility > known || (claim.mobility == known && claim.host < holder);
+        if !wins {
+            return Learned::Refused(Refused::Stale { at });
+        }
+        let is_shared = self.shared.places(self.addresses.table[place].key).is_some();
+        if !is_shared && self.is_one_too_many(now, place, arrival) {
+            let learned = self.freeze(now, place, arrival.location);
+            self.addresses.moves.adopt_mobility(place, claim.mobility);
+            return learned;
+        }
+        let from = self.relocate(now, place, arrival);
+        self.addresses.moves.of_mut(place).mobility = claim.mobility;
+        Learned::Moved { from, evicted: None }
+    }
+}
+
+impl Addresses {
+    /// Takes a claim back. Nothing happens if the address is no longer that host's.
+    pub fn withdraw(&mut self, segment: SegmentId, mac: MacAddr, host: HostId) -> Option<Gone> {
+        let place = self.table.find(Key::new(segment, mac))?;
+        let node = &self.table[place];
+        (node.kind == Kind::Remote && node.location == Location::Host(host)).then(|| self.remove(place))
+    }
+}
