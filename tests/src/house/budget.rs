@@ -122,9 +122,9 @@ impl Budget {
         match self {
             Budget::FunctionMedian => 5,
             Budget::PublicItems => 1,
-            Budget::Methods => 3,
-            Budget::Fields => 7,
-            Budget::Circles => 8,
+            Budget::Methods => 2,
+            Budget::Fields => 6,
+            Budget::Circles => 2,
             _ => 0,
         }
     }

@@ -1,9 +1,15 @@
 //! The forwarding database: where on a segment each address is.
 //!
-//! An address is *learned* from a frame's source and *ages* when it is no longer heard ([`age`]); or it is *declared* by the
-//! operator, or *remote*, owned by another host ([`declare`]). It *moves* when it is heard elsewhere ([`learn`]), unless it is
-//! declared, sticks (`sticky`), is frozen after too many moves (`damping`), or the frame is our own, come back through a fabric (`reflect`).
+//! An address is *learned* from a frame's source and *ages* when it is no longer heard ([`age`]); or it is *declared* by the operator
+//! ([`declare`]), or *remote*, owned by another host ([`claim`]). It *moves* when it is heard elsewhere (`learn`), unless it is declared,
+//! sticks ([`sticky`]), is frozen after too many moves (`damping`), or the frame is our own, come back through a fabric ([`reflect`]).
 //! Addresses are counted by [`Slot`], and a full slot gives up its own oldest.
+//!
+//! ```text
+//!                 ┌─ Addresses ── Table · Queues with Frozen · Moves   what is known, and when that ends
+//!   learn ─► Fdb ─┤
+//!   claim         └─ Shared · Sticky · Sent · Counters                 who may be where
+//! ```
 //!
 //! The topology is not known here: ageing and limits come with each [`Learn`]. Nothing is withdrawn here either: each
 //! change that may alter a verdict is returned, so that the caller can withdraw what depended on that address.
