@@ -30,7 +30,6 @@ use nsdb::ShardName;
 use serde_json::{Map, Value};
 use vlan::model::description::Description;
 use vlan::model::numbers::Numbers;
-use vlan::model::segment::SegmentName;
 
 use crate::tree::{Tree, TreeMistake};
 use shard::{BridgeShard, HostShard, ListShard, NumbersShard, Segment};
@@ -307,8 +306,8 @@ impl Reading {
             if let Some(bridge) = name.strip_prefix(BRIDGES) {
                 self.led_from.insert(bridge.to_owned(), std::mem::take(&mut shard.led_from));
             }
-            for Segment { segment, vni } in &shard.segments {
-                self.numbers.segments.insert(segment.clone(), *vni);
+            for segment in std::mem::take(&mut shard.segments) {
+                segment.put_into(&mut self.numbers);
             }
             let tree = shard.into_tree(name.strip_prefix(BRIDGES), &mut reader)?;
             self.add(reader.described(&tree)?);
@@ -348,13 +347,14 @@ impl Reading {
     }
 }
 
-/// The VNIs that a shard has, whatever else it says: one that needs a newer version, or has lost an object, has them all the same.
-pub(crate) fn segments_in(bytes: &[u8]) -> Vec<(SegmentName, u32)> {
+/// Puts the VNIs that a shard has into `numbers`, whatever else it says: one that needs a newer version, or has lost an object, has them
+/// all the same.
+pub(crate) fn take_segments(bytes: &[u8], numbers: &mut Numbers) {
     let segments = serde_json::from_slice::<Value>(bytes).ok().and_then(|mut shard| {
         let segments = shard.get_mut("segments")?.take();
         serde_json::from_value::<Vec<Segment>>(segments).ok()
     });
-    segments.into_iter().flatten().map(|Segment { segment, vni }| (segment, vni)).collect()
+    segments.into_iter().flatten().for_each(|segment| segment.put_into(numbers));
 }
 
 fn shard_name(name: &str) -> Result<ShardName, DocumentError> {

@@ -167,7 +167,11 @@ impl Door {
             let has_text = |stored: &Stored| {
                 proposal.text.as_ref().is_none_or(|text| text.is_kept(stored.text.as_ref()))
             };
-            if said_same && stored.is_some_and(|stored| stored.numbers.is_some() && has_text(stored)) {
+            // What an older version stored may lack numbers.
+            let has_numbers = |stored: &Stored| {
+                stored.numbers.as_ref().is_some_and(|numbers| numbers.after(topology).as_ref() == Ok(numbers))
+            };
+            if said_same && stored.is_some_and(|stored| has_numbers(stored) && has_text(stored)) {
                 return Ok((Accepted { revision: there, is_new: false }, Before::Same));
             }
             let before = match (&newest, stored) {
@@ -268,6 +272,7 @@ mod tests {
             name: "vub".to_owned(),
             ageing: Duration::from_secs(300),
             mac_limit: 1_000,
+            renamed_from: None,
             kind: BridgeKind::VlanUnaware { vni: None },
         };
         let port = |host: &str, name: &&str| -> Port {

@@ -183,7 +183,7 @@ async fn numbers_of(store: &Store, revision: Revision) -> Result<Numbers, Topolo
     for shard in store.names(&root, &[""]).await.unwrap_or_default().into_values() {
         // A shard that is lost says nothing, whichever it is.
         let Ok(bytes) = store.read(shard).await else { continue };
-        before.segments.extend(documents::segments_in(&bytes));
+        documents::take_segments(&bytes, &mut before);
     }
     let (next_host, next_vni) = match &counters {
         Some(counters) => (counters.next_host, counters.next_vni),

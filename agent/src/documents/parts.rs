@@ -47,9 +47,11 @@ impl<'a> Hanging<'a> {
             let object = writer.object(&port.path(false), port)?;
             all.entry(port.bridge()).or_default().ports.push((port.name().to_owned(), object));
         }
-        for (name, vni) in numbers.into_iter().flat_map(|numbers| &numbers.segments) {
-            let segment = Segment { segment: name.clone(), vni: *vni };
-            all.entry(&name.bridge).or_default().segments.push((name.to_string(), segment));
+        if let Some(numbers) = numbers {
+            for (name, vni) in &numbers.segments {
+                let segment = Segment::of(numbers, name, *vni);
+                all.entry(&name.bridge).or_default().segments.push((name.to_string(), segment));
+            }
         }
         Ok(Hanging(all))
     }

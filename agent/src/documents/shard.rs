@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use vlan::model::description::Description;
-use vlan::model::numbers::Numbers;
+use vlan::model::numbers::{Further, Numbers};
 use vlan::model::segment::SegmentName;
 
 use super::DocumentError;
@@ -48,12 +48,35 @@ pub(super) struct BridgeShard {
     pub(super) segments: Vec<Segment>,
 }
 
-/// The number of a segment that is called after the bridge.
+/// The numbers of a segment that is called after the bridge.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Segment {
-    pub(super) segment: SegmentName,
-    pub(super) vni: u32,
+    segment: SegmentName,
+    vni: u32,
+    /// The further ones of trunk groups, by their fabrics.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    fabrics: BTreeMap<String, u32>,
+    /// The further one of isolated ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    isolated: Option<u32>,
+}
+
+impl Segment {
+    /// The one with this name.
+    pub(super) fn of(numbers: &Numbers, name: &SegmentName, vni: u32) -> Segment {
+        let Further { fabrics, isolated } = numbers.further.get(name).cloned().unwrap_or_default();
+        Segment { segment: name.clone(), vni, fabrics, isolated }
+    }
+
+    pub(super) fn put_into(self, numbers: &mut Numbers) {
+        let Segment { segment, vni, fabrics, isolated } = self;
+        let further = Further { fabrics, isolated };
+        if !further.is_empty() {
+            numbers.further.insert(segment.clone(), further);
+        }
+        numbers.segments.insert(segment, vni);
+    }
 }
 
 /// From where on numbers are dealt out, and which are not to be.

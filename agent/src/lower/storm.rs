@@ -61,7 +61,13 @@ mod tests {
         let (trunks, ports) = if is_trunk { (vec![port], vec![]) } else { (vec![], vec![port]) };
         let description = Description {
             hosts: vec![Host { name: "h".to_owned(), ..Host::default() }],
-            bridges: vec![Bridge { name: "b".to_owned(), ageing, mac_limit: 1_000, kind }],
+            bridges: vec![Bridge {
+                name: "b".to_owned(),
+                ageing,
+                mac_limit: 1_000,
+                renamed_from: None,
+                kind,
+            }],
             trunks,
             ports,
             ..Description::default()

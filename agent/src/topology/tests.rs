@@ -18,6 +18,7 @@ fn network(port: &str) -> Description {
         name: "vub".to_owned(),
         ageing: vlan::model::defaults::DEFAULT_AGEING,
         mac_limit: 1_000,
+        renamed_from: None,
         kind: BridgeKind::VlanUnaware { vni: None },
     };
     Description {

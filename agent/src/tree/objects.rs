@@ -58,6 +58,8 @@ pub struct Bridge {
     ageing: Option<String>,
     #[serde(default, skip_serializing_if = "is_default")]
     mac_limit: Option<u32>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    renamed_from: Option<String>,
 }
 
 impl Bridge {
@@ -67,6 +69,7 @@ impl Bridge {
             name: name.to_owned(),
             ageing: ageing.unwrap_or(DEFAULT_AGEING),
             mac_limit: self.mac_limit.unwrap_or(DEFAULT_BRIDGE_MAC_LIMIT),
+            renamed_from: self.renamed_from.clone(),
             kind: self.read_kind()?,
         })
     }
@@ -95,7 +98,7 @@ impl Bridge {
 
 impl From<&description::Bridge> for Bridge {
     fn from(bridge: &description::Bridge) -> Bridge {
-        let description::Bridge { name: _, ageing, mac_limit, kind } = bridge;
+        let description::Bridge { name: _, ageing, mac_limit, renamed_from, kind } = bridge;
         let common = Bridge {
             kind: UNAWARE.to_owned(),
             fabric: None,
@@ -105,6 +108,7 @@ impl From<&description::Bridge> for Bridge {
             vni: None,
             ageing: (*ageing != DEFAULT_AGEING).then(|| written(*ageing)),
             mac_limit: (*mac_limit != DEFAULT_BRIDGE_MAC_LIMIT).then_some(*mac_limit),
+            renamed_from: renamed_from.clone(),
         };
         match kind {
             BridgeKind::VlanUnaware { vni } => Bridge { vni: *vni, ..common },

@@ -73,10 +73,11 @@ fn host(host: &Host) -> Object {
 }
 
 fn bridge(bridge: &Bridge) -> Object {
-    let Bridge { name, ageing, mac_limit, kind } = bridge;
+    let Bridge { name, ageing, mac_limit, renamed_from, kind } = bridge;
     let mut keys = kind_of_bridge(kind);
     keys.push(with_default("ageing", time(*ageing), time(DEFAULT_AGEING)));
     keys.push(with_default("mac-limit", number(*mac_limit), number(DEFAULT_BRIDGE_MAC_LIMIT)));
+    keys.push(optional("renamed-from", renamed_from.as_ref().map(text)));
     (format!("bridges.{name}"), keys)
 }
 

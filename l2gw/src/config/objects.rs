@@ -27,6 +27,7 @@ pub(super) fn bridge(name: String, section: &mut Section<'_, '_>) -> Bridge {
     let kind = section.required("kind", "\"vlan-aware\" or \"vlan-unaware\"", |v| value::choice(v, &kinds));
     let ageing = section.optional("ageing", |v| value::duration(v, &AGEING));
     let mac_limit = section.optional("mac-limit", |v| value::whole(v, &right::MAC_LIMITS));
+    let renamed_from = section.optional("renamed-from", value::name);
     let aware = aware(kind, section);
     let vni = section.optional_if(
         kind != Some(Kind::Aware),
@@ -39,6 +40,7 @@ pub(super) fn bridge(name: String, section: &mut Section<'_, '_>) -> Bridge {
         name,
         ageing: ageing.unwrap_or(DEFAULT_AGEING),
         mac_limit: mac_limit.unwrap_or(DEFAULT_BRIDGE_MAC_LIMIT),
+        renamed_from,
         kind: if is_unaware { BridgeKind::VlanUnaware { vni } } else { aware },
     }
 }
@@ -113,6 +115,7 @@ pub(super) fn made_bridge(name: &str) -> Bridge {
         name: name.to_owned(),
         ageing: DEFAULT_AGEING,
         mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        renamed_from: None,
         kind: BridgeKind::VlanUnaware { vni: None },
     }
 }
@@ -124,7 +127,7 @@ const VID: &str = "{vid}";
 pub(super) const HOST_KEYS: &[&str] = &["underlay", "datapath"];
 /// Keys of `[bridges.NAME]`.
 pub(super) const BRIDGE_KEYS: &[&str] =
-    &["kind", "fabric", "redundancy", "tpid", "join-vids", "vni", "ageing", "mac-limit"];
+    &["kind", "fabric", "redundancy", "tpid", "join-vids", "vni", "ageing", "mac-limit", "renamed-from"];
 /// Keys of `[[vlans]]`.
 pub(super) const PEERING_KEYS: &[&str] = &["bridge", "vid", "to"];
 /// 802.1Q table 8-6.

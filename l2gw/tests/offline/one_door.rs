@@ -158,6 +158,8 @@ impl Choices {
             name: self.text(&[name], &["dc0", "v2", "V", "a.b"]),
             ageing: Duration::from_micros(ageing),
             mac_limit: self.pick(&[1, 1_000, 16_000_000], &[0, 16_000_001]),
+            renamed_from: self
+                .pick(&[None, Some("old".to_owned())], &[Some(name.to_owned()), Some("Old".to_owned())]),
             kind,
         }
     }
@@ -258,6 +260,7 @@ fn file_of(description: &Description) -> String {
         };
         say(&mut text, "ageing", Some(quoted(&ageing)));
         say(&mut text, "mac-limit", Some(bridge.mac_limit));
+        say(&mut text, "renamed-from", bridge.renamed_from.as_ref().map(|name| format!("{name:?}")));
         match &bridge.kind {
             BridgeKind::VlanUnaware { vni } => {
                 say(&mut text, "kind", Some("\"vlan-unaware\""));

@@ -119,7 +119,7 @@ fn vlan_aware(rng: &mut Rng, number: usize) -> Bridge {
 
 fn bridge(rng: &mut Rng, name: String, kind: BridgeKind) -> Bridge {
     let ageing = Duration::from_secs(*rng.pick(&[0, 0, 300, 1_000_000]));
-    Bridge { name, ageing, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, kind }
+    Bridge { name, ageing, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, renamed_from: None, kind }
 }
 
 /// Most VUBs are a VLAN of one VAB or of several; now and then a VLAN of a VAB leads into another VAB.

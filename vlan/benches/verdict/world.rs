@@ -133,7 +133,13 @@ fn describe(size: Size) -> Description {
 }
 
 fn bridge(name: String, kind: BridgeKind) -> Bridge {
-    Bridge { name, ageing: Duration::from_secs(300), mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, kind }
+    Bridge {
+        name,
+        ageing: Duration::from_secs(300),
+        mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        renamed_from: None,
+        kind,
+    }
 }
 
 fn port(name: String, bridge: &str, mode: Mode) -> Port {

@@ -16,6 +16,7 @@ pub(super) fn check(description: &Description, names: &Names<'_>, findings: &mut
     objects::check(description, findings);
     unique_names(description, findings);
     unique_vnis(description, findings);
+    renames(description, names, findings);
     unique_links(description, findings);
     References::new(description, names).check(findings);
     stp_trunks(description, names, findings);
@@ -50,6 +51,25 @@ fn unique_vnis(description: &Description, findings: &mut Findings) {
                 format!("{vni} is the VNI of bridge {} already, each segment has its own", quote(other));
             findings.add(Table::Bridges, index, "vni", text);
         }
+    }
+}
+
+/// A bridge takes over what another left behind, so there is no such bridge any more, and one that takes it over.
+fn renames(description: &Description, names: &Names<'_>, findings: &mut Findings) {
+    let mut seen = BTreeMap::new();
+    for (index, bridge) in description.bridges.iter().enumerate() {
+        let Some(former) = &bridge.renamed_from else { continue };
+        let text = match seen.insert(former, &bridge.name) {
+            _ if names.bridge(former).is_some() => format!(
+                "{} is a bridge of this file: allowed is the name that this one had before, once no other has it",
+                quote(former)
+            ),
+            Some(other) => {
+                format!("{} became bridge {} already, names are used once", quote(former), quote(other))
+            }
+            None => continue,
+        };
+        findings.add(Table::Bridges, index, "renamed-from", text);
     }
 }
 

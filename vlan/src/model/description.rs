@@ -97,6 +97,9 @@ pub struct Bridge {
     pub ageing: Duration,
     /// Most dynamic addresses that are learned behind a trunk of it. Default 1 000 000.
     pub mac_limit: u32,
+    /// The name that it had before: it keeps the numbers and addresses of the bridge that was called so, if it has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
     /// What only one of the two kinds has.
     pub kind: BridgeKind,
 }

@@ -1,5 +1,7 @@
 //! What is looked for in a compiled topology, found without looking at everything: objects by name, trunks by bridge.
 
+use std::collections::BTreeMap;
+
 use crate::model::description::Description;
 use crate::model::id::{BridgeId, FabricId, HostId, PortId};
 use crate::model::port::Port;
@@ -8,6 +10,8 @@ use crate::model::port::Port;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Index {
     bridges: ByName,
+    /// Bridges by the name that they had before.
+    renamed: BTreeMap<String, BridgeId>,
     hosts: ByName,
     fabrics: ByName,
     ports: ByName,
@@ -21,7 +25,11 @@ impl Index {
         for port in ports.iter().filter(|port| port.is_trunk) {
             trunks[port.bridge.0 as usize].push(port.id);
         }
+        let bridges = description.bridges.iter().zip(0..);
+        let renamed =
+            bridges.filter_map(|(bridge, number)| Some((bridge.renamed_from.clone()?, BridgeId(number))));
         Index {
+            renamed: renamed.collect(),
             bridges: ByName::new(description.bridges.iter().map(|bridge| bridge.name.as_str())),
             hosts: ByName::new(description.hosts.iter().map(|host| host.name.as_str())),
             fabrics: ByName::new(fabrics.iter().map(String::as_str)),
@@ -32,6 +40,10 @@ impl Index {
 
     pub(super) fn bridge(&self, description: &Description, name: &str) -> Option<BridgeId> {
         self.bridges.find(name, |number| &description.bridges[number].name).map(BridgeId)
+    }
+
+    pub(super) fn bridge_once(&self, name: &str) -> Option<BridgeId> {
+        self.renamed.get(name).copied()
     }
 
     pub(super) fn host(&self, description: &Description, name: &str) -> Option<HostId> {

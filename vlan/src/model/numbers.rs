@@ -1,5 +1,5 @@
 //! Numbers by which hosts speak of the same thing: one for each host, a VXLAN network identifier (VNI) for each segment that has ports
-//! on several hosts.
+//! on several hosts, and further ones for what came into such a segment by a trunk group or by an isolated port.
 //!
 //! Whoever publishes a revision deals them out, and they are kept with it. They outlive it: hosts may follow neighbouring revisions for
 //! a while, and a number that meant another segment in one of them would mix the two. So the next number is always one that nobody had.
@@ -9,15 +9,19 @@
 //! names of the next topology ─────┴─► after ─► the same for names that stay, new ones for the others
 //! ```
 
+mod further;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::description::BridgeKind;
-use crate::model::mistake::{Mistake, Place, Table};
+use crate::model::mistake::{Mistake, ObjectKey, Table};
 use crate::model::segment::SegmentName;
 use crate::model::topology::Topology;
 use crate::model::value::VNIS;
+
+pub use further::Further;
 
 /// All numbers of a revision, and what is to be remembered of earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,9 @@ pub struct Numbers {
     pub hosts: BTreeMap<String, u32>,
     /// VNIs of segments.
     pub segments: BTreeMap<SegmentName, u32>,
+    /// Further VNIs of segments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub further: BTreeMap<SegmentName, Further>,
     /// Declared VNIs that belong to no segment any more, and whose they were.
     pub retired: BTreeMap<u32, SegmentName>,
     /// The next host's.
@@ -40,6 +47,7 @@ impl Default for Numbers {
         Numbers {
             hosts: BTreeMap::new(),
             segments: BTreeMap::new(),
+            further: BTreeMap::new(),
             retired: BTreeMap::new(),
             next_host: 1,
             next_vni: FIRST_DEALT_VNI,
@@ -54,9 +62,13 @@ impl Numbers {
     /// A declared VNI that another segment has or had; no number is left.
     pub fn after(&self, topology: &Topology) -> Result<Numbers, Vec<Mistake>> {
         let (next_host, next_vni) = (self.next_host, self.next_vni);
-        let mut next = Numbers { retired: self.retired.clone(), next_host, next_vni, ..Numbers::default() };
-        let mut mistakes = self.keep_hosts(topology, &mut next);
-        mistakes.extend(self.keep_segments(topology, &mut next));
+        let before = self.renamed(topology);
+        let mut next = Numbers { retired: before.retired.clone(), next_host, next_vni, ..Numbers::default() };
+        let mut mistakes = before.keep_hosts(topology, &mut next);
+        mistakes.extend(before.keep_segments(topology, &mut next));
+        if mistakes.is_empty() {
+            mistakes.extend(before.keep_further(topology, &mut next));
+        }
         if mistakes.is_empty() { Ok(next) } else { Err(mistakes) }
     }
 
@@ -80,6 +92,28 @@ impl Numbers {
         match needs.map(|number| topology.segment_name(number)).find(lacks) {
             Some(name) => Err(format!("segment {name}")),
             None => Ok(()),
+        }
+    }
+
+    /// The same under the names that bridges have now. A bridge of which there are numbers already keeps those.
+    fn renamed(&self, topology: &Topology) -> Numbers {
+        let known: BTreeSet<&str> = self.segments.keys().map(|name| name.bridge.as_str()).collect();
+        let bridges = topology.description().bridges.iter();
+        let renames =
+            bridges.filter_map(|bridge| Some((bridge.renamed_from.as_deref()?, bridge.name.as_str())));
+        let renames: BTreeMap<&str, &str> = renames.filter(|(_, to)| !known.contains(to)).collect();
+        if renames.is_empty() {
+            return self.clone();
+        }
+        let rename = |name: &SegmentName| match renames.get(name.bridge.as_str()) {
+            Some(to) => SegmentName { bridge: (*to).to_owned(), ..name.clone() },
+            None => name.clone(),
+        };
+        Numbers {
+            segments: self.segments.iter().map(|(name, vni)| (rename(name), *vni)).collect(),
+            further: self.further.iter().map(|(name, further)| (rename(name), further.clone())).collect(),
+            retired: self.retired.iter().map(|(vni, name)| (*vni, rename(name))).collect(),
+            ..self.clone()
         }
     }
 
@@ -134,10 +168,31 @@ impl Numbers {
         mistakes
     }
 
+    fn keep_further(&self, topology: &Topology, next: &mut Numbers) -> Option<Mistake> {
+        let mut names: Vec<(SegmentName, u32)> = (0..topology.segments().len() as u32)
+            .map(|number| (topology.segment_name(number), number))
+            .collect();
+        names.sort_unstable();
+        let taken = next.taken();
+        let none = Further::default();
+        for (name, number) in names {
+            let had = self.further.get(&name).unwrap_or(&none);
+            let Some(further) = had.next((topology, number), || next.deal_one(&taken)) else {
+                return Some(none_left(&name, topology));
+            };
+            if !further.is_empty() {
+                next.further.insert(name, further);
+            }
+        }
+        None
+    }
+
     /// Whose a VNI is or was.
     fn holder<'a>(&'a self, vni: u32, owners: &BTreeMap<u32, &'a SegmentName>) -> Option<Holder<'a>> {
         let is_dealt = (FIRST_DEALT_VNI..self.next_vni).contains(&vni);
+        let has_further = || self.further.iter().find(|(_, further)| further.vnis().any(|one| one == vni));
         let has = owners.get(&vni).map(|name| Holder::Is(name));
+        let has = has.or_else(|| is_dealt.then(has_further)?.map(|(name, _)| Holder::HasFurther(name)));
         let had = || self.retired.get(&vni).map(Holder::Was);
         has.or_else(had).or(is_dealt.then_some(Holder::Forgotten))
     }
@@ -157,22 +212,34 @@ impl Numbers {
     }
 
     fn deal(&mut self, names: BTreeSet<SegmentName>, topology: &Topology) -> Option<Mistake> {
-        let taken: BTreeSet<u32> = self.segments.values().chain(self.retired.keys()).copied().collect();
+        let taken = self.taken();
         for name in names {
-            while taken.contains(&self.next_vni) {
-                self.next_vni += 1;
-            }
-            if !VNIS.allows(self.next_vni) {
-                let bridge = topology.bridge_named(&name.bridge).map_or(0, |bridge| bridge.id.0 as usize);
-                let text =
-                    format!("segment {name} needs a VNI, and all from {FIRST_DEALT_VNI} up have been dealt");
-                return Some(mistake(Table::Bridges, bridge, "vni", text));
-            }
-            self.segments.insert(name, self.next_vni);
-            self.next_vni += 1;
+            let Some(vni) = self.deal_one(&taken) else { return Some(none_left(&name, topology)) };
+            self.segments.insert(name, vni);
         }
         None
     }
+
+    /// VNIs that are not dealt, though the counter may come to them: declared ones.
+    fn taken(&self) -> BTreeSet<u32> {
+        self.segments.values().chain(self.retired.keys()).copied().collect()
+    }
+
+    /// The next one; `None` where all have been dealt.
+    fn deal_one(&mut self, taken: &BTreeSet<u32>) -> Option<u32> {
+        while taken.contains(&self.next_vni) {
+            self.next_vni += 1;
+        }
+        let vni = Some(self.next_vni).filter(|vni| VNIS.allows(*vni))?;
+        self.next_vni += 1;
+        Some(vni)
+    }
+}
+
+fn none_left(name: &SegmentName, topology: &Topology) -> Mistake {
+    let bridge = topology.bridge_named(&name.bridge).map_or(0, |bridge| bridge.id.0 as usize);
+    let text = format!("segment {name} needs a VNI, and all from {FIRST_DEALT_VNI} up have been dealt");
+    mistake(Table::Bridges, bridge, "vni", text)
 }
 
 /// Whose a VNI is.
@@ -180,6 +247,8 @@ impl Numbers {
 enum Holder<'a> {
     /// A segment's.
     Is(&'a SegmentName),
+    /// A segment's, for what comes into it in one way.
+    HasFurther(&'a SegmentName),
     /// It was a segment's.
     Was(&'a SegmentName),
     /// It was dealt to one that is gone.
@@ -196,6 +265,7 @@ impl Holder<'_> {
 fn refusal(vni: u32, holder: &Holder<'_>) -> String {
     let whose = match holder {
         Holder::Is(name) => format!("is the VNI of segment {name}"),
+        Holder::HasFurther(name) => format!("is a further VNI of segment {name}"),
         Holder::Was(name) => format!("was the VNI of segment {name}"),
         Holder::Forgotten => "was the VNI of a segment that is gone".to_owned(),
     };
@@ -217,7 +287,7 @@ fn declared(topology: &Topology, number: u32) -> Option<(u32, usize)> {
 }
 
 fn mistake(table: Table, index: usize, key: &'static str, text: String) -> Mistake {
-    Mistake { place: Place { table, index, key }, text }
+    Mistake { place: ObjectKey { table, index, key }, text }
 }
 
 /// The first VNI that is dealt out: 2^23, the upper half of what RFC 7348 5 allows. What operators declare stays below.

@@ -69,6 +69,9 @@ impl Object<'_> {
 
     fn bridge(&mut self, bridge: &Bridge) {
         self.note("name", value::name(&bridge.name));
+        if let Some(name) = &bridge.renamed_from {
+            self.note("renamed-from", value::name(name));
+        }
         self.note("ageing", value::ageing(bridge.ageing));
         self.note("mac-limit", value::MAC_LIMITS.check(bridge.mac_limit));
         match &bridge.kind {

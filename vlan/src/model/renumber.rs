@@ -24,7 +24,8 @@ pub(crate) fn renumber(
         }
         Location::Fabric { fabric, vid } => {
             let was = old.bridge_on(segment.number, fabric, vid)?;
-            let bridge = new.bridge_named(&old.bridge(was).name)?.id;
+            let name = &old.bridge(was).name;
+            let bridge = new.bridge_named(name).or_else(|| new.bridge_once_named(name))?.id;
             let fabric = new.fabric_named(old.fabrics.get(fabric.0 as usize)?)?;
             let is_its = |port: &&Port| port.group == Some(fabric) && port.is_member(vid);
             let port = new.trunks_of(bridge).find(is_its)?;
@@ -33,5 +34,48 @@ pub(crate) fn renumber(
             Some((located.segment, Location::Fabric { fabric, vid }))
         }
         Location::Host(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
+    use crate::model::description::{
+        Bridge, BridgeKind, Description, Host, Mode, Port, Redundancy, TrunkMode,
+    };
+    use crate::model::id::FabricId;
+    use crate::tag::Tpid;
+    use crate::vid::{Vid, VidSet};
+
+    fn network(bridge: &str, renamed_from: Option<&str>) -> Topology {
+        let (fabric, redundancy) = ("fabric".to_owned(), Redundancy::Designated);
+        let kind = BridgeKind::VlanAware { fabric, redundancy, tpid: Tpid::Customer, join_vids: false };
+        let mode = Mode::Trunk(TrunkMode { vlans: Some(VidSet::all()), ..TrunkMode::default() });
+        let (ageing, mac_limit) = (DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT);
+        let renamed_from = renamed_from.map(str::to_owned);
+        Topology::build(&Description {
+            hosts: vec![Host { name: "h".to_owned(), ..Host::default() }],
+            bridges: vec![Bridge { name: bridge.to_owned(), ageing, mac_limit, renamed_from, kind }],
+            trunks: vec![Port { mode, ..Port::plain("t", bridge, "h", "eth0") }],
+            ..Description::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_behind_the_trunks_of_a_bridge_stays_when_it_says_what_it_was_called() {
+        let old = network("dc1", None);
+        let vid = Vid::new(8).unwrap();
+        let segment = old.locate(old.bridges()[0].id, Some(vid), None).unwrap().segment;
+        let there = Location::Fabric { fabric: FabricId(0), vid };
+        for (new, expected) in [
+            (network("dc1", None), Some((segment, there))),
+            (network("dc2", Some("dc1")), Some((segment, there))),
+            (network("dc2", Some("dc3")), None),
+            (network("dc2", None), None),
+        ] {
+            assert_eq!(renumber(&old, &new, segment, there), expected);
+        }
     }
 }

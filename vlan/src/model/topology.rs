@@ -240,6 +240,11 @@ impl Topology {
         self.index.bridge(&self.description, name).map(|id| self.bridge(id))
     }
 
+    /// The bridge that had this name once, as it says by `renamed-from`.
+    pub fn bridge_once_named(&self, name: &str) -> Option<&Bridge> {
+        self.index.bridge_once(name).map(|id| self.bridge(id))
+    }
+
     /// The host with this name.
     pub fn host_named(&self, name: &str) -> Option<HostId> {
         self.index.host(&self.description, name)

@@ -185,7 +185,13 @@ fn unaware(name: &str) -> Bridge {
 }
 
 fn bridge(name: &str, kind: BridgeKind) -> Bridge {
-    Bridge { name: name.to_owned(), ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, kind }
+    Bridge {
+        name: name.to_owned(),
+        ageing: DEFAULT_AGEING,
+        mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        renamed_from: None,
+        kind,
+    }
 }
 
 fn trunk(name: &str, bridge: &str, vlans: Option<VidSet>) -> Port {

@@ -1,12 +1,12 @@
 //! A number that was dealt out never means another host or segment, whatever is published, put first, removed or published again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
 use vlan::model::description::{
     Bridge, BridgeKind, Description, Host, Mode, Peering, Port, Redundancy, TrunkMode,
 };
-use vlan::model::numbers::{FIRST_DEALT_VNI, Numbers};
+use vlan::model::numbers::{FIRST_DEALT_VNI, Further, Numbers};
 use vlan::model::segment::SegmentName;
 use vlan::model::topology::Topology;
 use vlan::tag::Tpid;
@@ -36,7 +36,7 @@ impl Dice {
 }
 
 fn bridge(name: String, kind: BridgeKind) -> Bridge {
-    Bridge { name, ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, kind }
+    Bridge { name, ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, renamed_from: None, kind }
 }
 
 fn aware(name: &str) -> Bridge {
@@ -63,13 +63,18 @@ fn network(dice: &mut Dice) -> Description {
     }
     for name in ["a", "b", "c", "d"].into_iter().filter(|_| dice.below(4) > 0).collect::<Vec<_>>() {
         let vni = dice.is(2).then(|| [7, 8, 9, FIRST_DEALT_VNI + 2][dice.below(4) as usize]);
-        made.bridges.push(bridge(name.to_owned(), BridgeKind::VlanUnaware { vni }));
+        // Some are called otherwise now, with what they were called before, and later with the old name again.
+        let renamed_from = dice.is(3).then(|| name.to_owned());
+        let name = &if renamed_from.is_some() { format!("{name}{name}") } else { name.to_owned() };
+        let kind = BridgeKind::VlanUnaware { vni };
+        made.bridges.push(Bridge { renamed_from, ..bridge(name.clone(), kind) });
         for host in ["h1", "h2", "h3"].into_iter().filter(|_| !dice.is(2)).collect::<Vec<_>>() {
-            made.ports.push(Port::plain(&format!("{name}-{host}"), name, host, name));
+            let isolated = dice.is(3);
+            made.ports.push(Port { isolated, ..Port::plain(&format!("{name}-{host}"), name, host, name) });
         }
         if dice.is(2) {
             let bridge = ["dc1", "dc2"][dice.below(2) as usize].to_owned();
-            made.vlans.push(Peering { bridge, vid: vid(8 + dice.below(3) as u16), to: name.to_owned() });
+            made.vlans.push(Peering { bridge, vid: vid(8 + dice.below(3) as u16), to: name.clone() });
         }
     }
     dice.shuffle(&mut made.hosts);
@@ -83,24 +88,56 @@ fn network(dice: &mut Dice) -> Description {
 /// What each number has meant so far.
 #[derive(Default)]
 struct Meanings {
-    segments: BTreeMap<u32, SegmentName>,
+    /// Of which segment, and of what comes into it by which way.
+    segments: BTreeMap<u32, (SegmentName, String)>,
     hosts: BTreeMap<u32, String>,
 }
 
 impl Meanings {
+    /// Whether a VNI means what it did, of a segment with this name or the one that its bridge had before.
+    fn holds(&mut self, topology: &Topology, vni: u32, name: &SegmentName, way: &str) -> bool {
+        let now = (name.clone(), way.to_owned());
+        let then = self.segments.insert(vni, now.clone());
+        let former = topology
+            .bridge_named(&name.bridge)
+            .and_then(|bridge| topology.description().bridges[bridge.id.0 as usize].renamed_from.clone());
+        let former = former.map(|bridge| (SegmentName { bridge, ..name.clone() }, way.to_owned()));
+        then.is_none_or(|then| then == now || Some(then) == former)
+    }
+
     /// Whether the numbers of a topology mean what they meant in every revision before.
     fn hold(&mut self, topology: &Topology, numbers: &Numbers) -> bool {
         let mut do_hold = true;
         for number in 0..topology.segments().len() as u32 {
             let (vni, name) = (topology.segment(number).vni, topology.segment_name(number));
             assert!(vni != 0 || !topology.is_on_several_hosts(number), "{name} has no VNI");
-            do_hold &= vni == 0 || *self.segments.entry(vni).or_insert_with(|| name.clone()) == name;
+            assert!(vni == 0 || numbers.segments[&name] == vni);
+            do_hold &= vni == 0 || self.holds(topology, vni, &name, "");
+            let further = numbers.further.get(&name).cloned().unwrap_or_default();
+            has_what_it_needs(topology, number, &further);
+            for (fabric, vni) in &further.fabrics {
+                do_hold &= self.holds(topology, *vni, &name, fabric);
+            }
+            do_hold &= further.isolated.is_none_or(|vni| self.holds(topology, vni, &name, "isolated"));
         }
         for host in topology.hosts() {
             let number = numbers.hosts[&host.name];
             do_hold &= *self.hosts.entry(number).or_insert_with(|| host.name.clone()) == host.name;
         }
         do_hold
+    }
+}
+
+/// Whether a segment that is on several hosts has a further VNI for each of its trunk groups and for isolated ports, and for nothing else.
+fn has_what_it_needs(topology: &Topology, number: u32, further: &Further) {
+    let ports = || topology.segment(number).members.iter().map(|member| topology.port(member.port));
+    let groups = ports().filter_map(|port| port.group).map(|group| topology.fabric_name(group));
+    let groups: BTreeSet<&str> = groups.collect();
+    let had: BTreeSet<&str> = further.fabrics.keys().map(String::as_str).collect();
+    let is_isolated = ports().any(|port| port.isolated);
+    assert!(had.is_subset(&groups) && (is_isolated || further.isolated.is_none()));
+    if topology.is_on_several_hosts(number) {
+        assert_eq!((had, further.isolated.is_some()), (groups, is_isolated));
     }
 }
 
@@ -229,4 +266,55 @@ fn a_segment_is_called_as_its_vub_or_its_vlan() {
     for text in ["", ".8", "dc1.0", "dc1.4095", "dc1.x", "dc1.8.5.1", "dc1."] {
         assert!(text.parse::<SegmentName>().is_err(), "{text}");
     }
+}
+
+/// Of a bridge that is called otherwise now.
+fn renamed(from: &str, to: &str, topology: &Topology) -> Topology {
+    let mut description = topology.description().clone();
+    for bridge in description.bridges.iter_mut().filter(|bridge| bridge.name == from) {
+        (bridge.name, bridge.renamed_from) = (to.to_owned(), Some(from.to_owned()));
+    }
+    for port in description.ports.iter_mut().filter(|port| port.bridge == from) {
+        port.bridge = to.to_owned();
+    }
+    Topology::build(&description).unwrap()
+}
+
+#[test]
+fn a_bridge_that_is_renamed_keeps_its_numbers() {
+    let old = vubs(&[("a", Some(7)), ("b", None)]);
+    let first = Numbers::default().after(&old).unwrap();
+    let said = refusal(&first, &vubs(&[("c", Some(7)), ("b", None)]));
+    assert!(said.starts_with("0 7 is the VNI of segment a: "), "{said}");
+    let new = renamed("b", "d", &renamed("a", "c", &old));
+    let next = first.after(&new).unwrap();
+    let names: Vec<(String, u32)> =
+        next.segments.iter().map(|(name, vni)| (name.to_string(), *vni)).collect();
+    assert_eq!(names, [("c".to_owned(), 7), ("d".to_owned(), FIRST_DEALT_VNI)]);
+    assert!(next.retired.is_empty());
+    // It says so as long as it likes. Whoever is called as it was gets numbers of its own.
+    assert_eq!(next.after(&new).unwrap(), next);
+    let back = next.after(&vubs(&[("a", None), ("c", None), ("d", None)])).unwrap();
+    let names: Vec<u32> = back.segments.values().copied().collect();
+    assert_eq!(names, [FIRST_DEALT_VNI + 1, 7, FIRST_DEALT_VNI]);
+    // Who has numbers already takes none over.
+    let both = Numbers::default().after(&vubs(&[("a", None), ("c", None)])).unwrap();
+    let kept = both.after(&renamed("a", "c", &vubs(&[("a", None)]))).unwrap();
+    assert_eq!(kept.segments.values().copied().collect::<Vec<_>>(), [FIRST_DEALT_VNI + 1]);
+}
+
+#[test]
+fn a_further_vni_is_declared_by_nobody() {
+    let mut description = vubs(&[("a", None)]).description().clone();
+    description.ports[0].isolated = true;
+    let first = Numbers::default().after(&Topology::build(&description).unwrap()).unwrap();
+    let [further] = &first.further.values().collect::<Vec<_>>()[..] else { panic!("{first:?}") };
+    assert_eq!((further.isolated, first.next_vni), (Some(FIRST_DEALT_VNI + 1), FIRST_DEALT_VNI + 2));
+    let said = refusal(&first, &vubs(&[("a", None), ("b", Some(FIRST_DEALT_VNI + 1))]));
+    assert!(said.starts_with("1 8388609 is a further VNI of segment a: "), "{said}");
+    // No port is isolated any more: the next that is gets another one.
+    let none = first.after(&vubs(&[("a", None)])).unwrap();
+    assert!(none.further.is_empty());
+    let again = none.after(&Topology::build(&description).unwrap()).unwrap();
+    assert_eq!(again.further.values().next().and_then(|further| further.isolated), Some(FIRST_DEALT_VNI + 2));
 }

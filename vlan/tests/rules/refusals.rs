@@ -17,6 +17,7 @@ fn right() -> Description {
         name: name.to_owned(),
         ageing: Duration::from_secs(300),
         mac_limit: 1_000,
+        renamed_from: None,
         kind,
     };
     let aware = BridgeKind::VlanAware {

@@ -46,7 +46,7 @@ pub fn bridge(text: &str) -> Result<Bridge, String> {
     } else {
         BridgeKind::VlanUnaware { vni: None }
     };
-    Ok(Bridge { name, ageing, mac_limit, kind })
+    Ok(Bridge { name, ageing, mac_limit, renamed_from: None, kind })
 }
 
 fn tpid_named(word: &str) -> Result<Tpid, String> {

@@ -36,6 +36,7 @@ fn description(ports: usize) -> Description {
         name: name.to_owned(),
         ageing: DEFAULT_AGEING,
         mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        renamed_from: None,
         kind: BridgeKind::VlanUnaware { vni: None },
     };
     Description {

@@ -16,7 +16,7 @@ use crate::topology::{Authorship, newest, newest_root, publish};
 
 fn bridge(name: &str, kind: BridgeKind) -> Bridge {
     let (ageing, mac_limit) = (vlan::model::defaults::DEFAULT_AGEING, 1_000);
-    Bridge { name: name.to_owned(), ageing, mac_limit, kind }
+    Bridge { name: name.to_owned(), ageing, mac_limit, renamed_from: None, kind }
 }
 
 fn vub(name: &str) -> Bridge {
