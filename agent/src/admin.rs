@@ -93,7 +93,7 @@ where
 
 fn router(admin: Admin) -> Router {
     let without_query = Router::new()
-        .route("/v1/status", get(|state| look(state, Engine::status)))
+        .route("/v1/status", get(|state| look(state, |engine, now| engine.view().status(now))))
         .route("/v1/topology", get(revisions::newest).post(revisions::publish))
         .route("/v1/revisions", get(revisions::known))
         .route("/v1/revisions/{revision}", get(revisions::one))
@@ -235,7 +235,7 @@ async fn events(State(admin): State<Admin>, asked: Result<Query<NewestEvents>, Q
 async fn trace(State(admin): State<Admin>, Body(question): Body<TraceQuestion>) -> Response {
     let TraceQuestion { port, frame } = question;
     let asked = frame.clone();
-    match ask(&admin.requests, move |engine, now| engine.trace(now, &port, &asked)).await {
+    match ask(&admin.requests, move |engine, now| engine.view().trace(now, &port, &asked)).await {
         Some(Ok(traced)) => Json(traced.view(&frame)).into_response(),
         Some(Err(error)) => failure(StatusCode::NOT_FOUND, error),
         None => stopping(),
@@ -243,7 +243,7 @@ async fn trace(State(admin): State<Admin>, Body(question): Body<TraceQuestion>) 
 }
 
 async fn command(State(admin): State<Admin>, Body(command): Body<Command>) -> Response {
-    let command = match ask(&admin.requests, move |engine, _| engine.understand(command)).await {
+    let command = match ask(&admin.requests, move |engine, _| engine.view().understand(command)).await {
         Some(Ok(command)) => command,
         Some(Err(NoCommand::NoPort(error))) => return failure(StatusCode::NOT_FOUND, error),
         Some(Err(NoCommand::Pointless(error))) => return failure(StatusCode::CONFLICT, error),

@@ -199,7 +199,7 @@ pub async fn bridges(requests: &mpsc::Sender<Request>, asked: &Asked) -> Result<
     let mut counts = rustc_hash::FxHashMap::default();
     let mut from = Some(0);
     while let Some(at) = from {
-        let page = ask(requests, move |engine, now| engine.mac_counts(now, at)).await;
+        let page = ask(requests, move |engine, now| engine.view().mac_counts(now, at)).await;
         let page = page.ok_or(ListError::Stopping)?;
         for (_, (bridge, count)) in page.rows {
             *counts.entry(bridge).or_insert(0) += count;
@@ -261,7 +261,7 @@ impl Listed for PortView {
     ];
 
     fn page(engine: &Engine, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<PortView>, String> {
-        engine.port_page(now, wanted, from)
+        engine.view().port_page(now, wanted, from)
     }
 }
 
@@ -272,7 +272,7 @@ impl Listed for TrunkView {
         &[("file", |_, _| Ordering::Equal), ("name", |a, b| a.trunk.cmp(&b.trunk))];
 
     fn page(engine: &Engine, _: Instant, wanted: &Wanted, from: u64) -> Result<Page<TrunkView>, String> {
-        engine.trunk_page(wanted, from)
+        engine.view().trunk_page(wanted, from)
     }
 }
 
@@ -283,7 +283,7 @@ impl Listed for BridgeView {
         &[("file", |_, _| Ordering::Equal), ("name", |a, b| a.bridge.cmp(&b.bridge))];
 
     fn page(engine: &Engine, _: Instant, _: &Wanted, from: u64) -> Result<Page<BridgeView>, String> {
-        Ok(engine.bridge_page(from))
+        Ok(engine.view().bridge_page(from))
     }
 }
 
@@ -298,7 +298,7 @@ impl Listed for MacView {
     ];
 
     fn page(engine: &Engine, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<MacView>, String> {
-        engine.mac_page(now, wanted, from)
+        engine.view().mac_page(now, wanted, from)
     }
 }
 
@@ -315,7 +315,7 @@ impl Listed for FlowView {
     ];
 
     fn page(engine: &Engine, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<FlowView>, String> {
-        engine.flow_page(now, wanted, from)
+        engine.view().flow_page(now, wanted, from)
     }
 }
 
@@ -328,7 +328,7 @@ impl Listed for CounterView {
     ];
 
     fn page(engine: &Engine, _: Instant, wanted: &Wanted, from: u64) -> Result<Page<CounterView>, String> {
-        engine.counter_page(wanted, from)
+        engine.view().counter_page(wanted, from)
     }
 }
 

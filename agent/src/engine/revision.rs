@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use vlan::designation::TrunkGroups;
-use vlan::model::id::HostId;
+use vlan::model::description::Description;
+use vlan::model::mistake::Mistake;
+use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
-use vlan::plane::PortState;
 
-use super::{Engine, NO_HOST};
+use super::Engine;
 use crate::event::Event;
 use crate::view::Unread;
 
@@ -20,44 +20,29 @@ impl Engine {
             Ok(topology) => topology,
             Err(mistakes) => {
                 self.note_unread(revision, mistakes.join("; "));
-                self.tell(Event::RevisionRefused { revision, mistakes });
+                self.truth.telling.tell(Event::RevisionRefused { revision, mistakes });
                 return;
             }
         };
         self.unread = None;
-        let host = topology.host_named(&self.settings.host).unwrap_or(NO_HOST);
-        self.tell_of_losses(&topology, host);
-        self.switch.set_topology(Arc::clone(&topology), host);
         self.revision = revision;
-        self.keys = topology.ports().iter().map(|port| self.counts.key(&port.name)).collect();
-        self.forget_blocked();
-        self.loops.forget_frames();
-        let ours = topology.ports().iter().filter(|port| port.host == host);
-        let wanted = ours.map(|port| (port.link.clone(), port.id)).collect();
-        self.links.want(wanted, topology.ports().len());
-        self.trunks = TrunkGroups::of(&topology);
-        self.book.spoil_all();
-        self.heritage.in_force = Some(revision);
+        self.truth.change_topology(&topology);
+        self.flows.note_revision(revision);
     }
 
     /// The newest revision is not in force, and will not be.
     pub(super) fn note_unread(&mut self, revision: u64, why: String) {
         self.unread = Some(Unread { revision, why });
     }
+}
 
-    /// A port that forwards and that the next topology does not have here goes down by it, and is heard of no more.
-    fn tell_of_losses(&mut self, next: &Topology, host: HostId) {
-        let before = Arc::clone(self.switch.topology());
-        let ours = before.ports().iter().filter(|port| port.host == self.switch.host());
-        let up: Vec<_> = ours.filter(|port| self.switch.port_state(port.id) == PortState::Up).collect();
-        for port in up {
-            let why = match next.port_named(&port.name) {
-                Some(port) if port.host == host => continue,
-                Some(_) => "on another host now",
-                None => "no longer in the topology",
-            };
-            let (port, link) = (port.name.clone(), port.link.clone());
-            self.tell(Event::PortDown { port, link, why: why.to_owned() });
-        }
-    }
+/// Builds a topology; its mistakes in words.
+pub(super) fn build(
+    description: &Description,
+    numbers: Option<&Numbers>,
+) -> Result<Arc<Topology>, Vec<String>> {
+    numbers
+        .map_or_else(|| Topology::build(description), |numbers| Topology::with_numbers(description, numbers))
+        .map(Arc::new)
+        .map_err(|mistakes| mistakes.iter().map(|Mistake { text, .. }| text.clone()).collect())
 }

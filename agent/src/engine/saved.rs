@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use vlan::fdb::saved::Saved;
-use vlan::model::id::{Location, SegmentId};
-use vlan::model::port::Port;
-use vlan::model::topology::Topology;
 use vlan::time::Instant;
-use vlan::vid::Vid;
 
-use super::Engine;
+use super::truth::Truth;
 use crate::input::SavedAddress;
 use crate::output::SavedPiece;
 
@@ -22,6 +18,8 @@ pub(super) struct Saving {
     due: Option<Instant>,
     number: usize,
     addresses: Vec<SavedAddress>,
+    /// What is to be saved next.
+    piece: Option<SavedPiece>,
 }
 
 impl Saving {
@@ -29,81 +27,36 @@ impl Saving {
     pub(super) fn next_due(&self) -> Option<Instant> {
         if self.from.is_some() { Some(Instant::ZERO) } else { self.due }
     }
-}
-
-impl Engine {
-    /// The learned addresses.
-    pub fn save(&self, now: Instant) -> Vec<SavedAddress> {
-        self.switch.fdb.addresses.save(now).filter_map(|saved| self.by_name(&saved)).collect()
-    }
 
     /// Goes on saving the learned addresses, some places of their table at a time, a piece whenever one is full.
-    pub(super) fn save_on(&mut self, now: Instant) {
-        let due = *self.saving.due.get_or_insert(now + SAVE_EVERY);
-        let from = match self.saving.from {
+    pub(super) fn go_on(&mut self, now: Instant, truth: &mut Truth) {
+        let due = *self.due.get_or_insert(now + SAVE_EVERY);
+        let from = match self.from {
             Some(from) => from,
             None if due <= now => 0,
             None => return,
         };
-        let page = self.switch.fdb.addresses.page(now, from, PLACES_AT_ONCE);
-        let saved = page.filter_map(|(_, entry)| self.by_name(&Saved::of(now, &entry)?));
-        let page: Vec<SavedAddress> = saved.collect();
-        self.saving.addresses.extend(page);
-        self.saving.from = self.switch.fdb.addresses.page_after(from, PLACES_AT_ONCE);
-        let is_last = self.saving.from.is_none();
-        if is_last || self.saving.addresses.len() >= ADDRESSES_A_PIECE {
-            let addresses = std::mem::take(&mut self.saving.addresses);
-            let number = self.saving.number;
-            let bound = if number == 0 { self.links.news_of_bound() } else { None };
-            self.changes.save = Some(SavedPiece { number, addresses, is_last, bound });
-            self.saving.number += 1;
+        let page = truth.switch.fdb.addresses.page(now, from, PLACES_AT_ONCE);
+        self.addresses.extend(page.filter_map(|(_, entry)| truth.by_name(&Saved::of(now, &entry)?)));
+        self.from = truth.switch.fdb.addresses.page_after(from, PLACES_AT_ONCE);
+        let is_last = self.from.is_none();
+        if is_last || self.addresses.len() >= ADDRESSES_A_PIECE {
+            let addresses = std::mem::take(&mut self.addresses);
+            let number = self.number;
+            let bound = if number == 0 { truth.links.news_of_bound() } else { None };
+            self.piece = Some(SavedPiece { number, addresses, is_last, bound });
+            self.number += 1;
         }
         if is_last {
-            self.saving.number = 0;
-            let pause = SAVE_EVERY * (1 + self.switch.fdb.addresses.len() as u32 / ADDRESSES_A_PAUSE);
-            self.saving.due = Some(now + pause);
+            self.number = 0;
+            let pause = SAVE_EVERY * (1 + truth.switch.fdb.addresses.len() as u32 / ADDRESSES_A_PAUSE);
+            self.due = Some(now + pause);
         }
     }
 
-    /// An address by the names of its port; `None` if it has none here.
-    fn by_name(&self, saved: &Saved) -> Option<SavedAddress> {
-        let topology = self.switch.topology();
-        let (port, vid) = witness(topology, saved.segment, saved.location)?;
-        Some(SavedAddress {
-            mac: saved.mac,
-            port: port.name.clone(),
-            vid,
-            inner: topology.next_vid(saved.segment, port.bridge, vid).unwrap_or(0),
-            age_ms: u64::try_from(saved.idle.as_millis()).unwrap_or(u64::MAX),
-            mobility: saved.mobility,
-        })
-    }
-
-    /// A saved address where it is in the topology in force; `None` if its port or VLAN is no more.
-    pub(super) fn located(&self, saved: &SavedAddress) -> Option<Saved> {
-        let topology = self.switch.topology();
-        let port = topology.port_named(&saved.port)?;
-        let next = Some(saved.inner).filter(|inner| *inner != 0);
-        let segment = topology.locate(port.bridge, saved.vid, next)?.segment;
-        let is_member = saved.vid.is_none_or(|vid| port.is_member(vid)) && port.host == self.switch.host();
-        let location = match (port.group, saved.vid) {
-            (Some(fabric), Some(vid)) => Location::Fabric { fabric, vid },
-            (_, vid) => Location::Port { port: port.id, vid },
-        };
-        let idle = Duration::from_millis(saved.age_ms);
-        let saved = Saved { segment, mac: saved.mac, location, idle, known: idle, mobility: saved.mobility };
-        is_member.then_some(saved)
-    }
-}
-
-/// A port that an address is behind, and the VLAN of its bridge; of a trunk group, any trunk.
-fn witness(topology: &Topology, segment: SegmentId, location: Location) -> Option<(&Port, Option<Vid>)> {
-    match location {
-        Location::Port { port, vid } => Some((topology.port(port), vid)),
-        Location::Fabric { fabric, vid } => {
-            topology.trunk_on(segment.number, fabric, vid).map(|port| (port, Some(vid)))
-        }
-        Location::Host(_) => None,
+    /// A piece that is to be saved.
+    pub(super) fn take_piece(&mut self) -> Option<SavedPiece> {
+        self.piece.take()
     }
 }
 

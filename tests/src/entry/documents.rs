@@ -203,7 +203,7 @@ pub(super) fn look(engine: &mut Engine) {
             assert!(serde_json::to_string(&output).is_ok(), "{output:?}");
         }
     }
-    let status = engine.status(NOW);
+    let status = engine.view().status(NOW);
     let views = (
         everything::<PortView>(engine, NOW),
         everything::<TrunkView>(engine, NOW),

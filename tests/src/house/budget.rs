@@ -122,8 +122,8 @@ impl Budget {
         match self {
             Budget::FunctionMedian => 5,
             Budget::PublicItems => 1,
-            Budget::Methods => 2,
-            Budget::Fields => 6,
+            Budget::Methods => 1,
+            Budget::Fields => 5,
             Budget::Circles => 2,
             _ => 0,
         }

@@ -49,7 +49,7 @@ impl Host {
     }
 
     fn trace(&self, port: &str, frame: &[u8]) -> TraceView {
-        self.gateway.engine.trace(self.wire.now(), port, frame).expect("a port").view(frame)
+        self.gateway.engine.view().trace(self.wire.now(), port, frame).expect("a port").view(frame)
     }
 
     /// What is told of a frame, which is then sent: as many copies leave, by the same ports.

@@ -91,7 +91,7 @@ fn an_idle_tick_costs_nothing_with_many_ports_and_flows() {
 #[test]
 fn links_are_attached_a_few_at_a_time() {
     let mut host = Host::new(64);
-    let links = host.gateway.engine.status(START).ports;
+    let links = host.gateway.engine.view().status(START).ports;
     // Somebody else has removed every vport; a list may skip some, so it is read twice.
     let mut attached = 0;
     for _ in 0..2 {
@@ -128,7 +128,7 @@ impl Host {
         let wire = Gateway::wire(&description, START);
         let settings = Settings { seed: 7, ..Settings::new("gw1") };
         let gateway = Gateway::start(&wire, settings, (1, &description), Vec::new());
-        let status = gateway.engine.status(START);
+        let status = gateway.engine.view().status(START);
         assert_eq!((status.ports, status.ports_up), (3 * usize::from(vlans) + 3, status.ports));
         Host { gateway, put: Vec::new() }
     }

@@ -295,7 +295,7 @@ impl Daemon {
 
     async fn wait_until_up(&self) {
         self.wait_for("all ports", async || {
-            ask(&self.requests, |engine, now| engine.status(now))
+            ask(&self.requests, |engine, now| engine.view().status(now))
                 .await
                 .is_some_and(|status| status.settled && status.ports_up == LINKS.len())
         })

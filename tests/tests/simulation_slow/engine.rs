@@ -187,7 +187,7 @@ impl Play {
         if self.down.iter().any(|down| down == port) {
             return None;
         }
-        let told = self.gateway.engine.trace(self.wire.now(), port, frame);
+        let told = self.gateway.engine.view().trace(self.wire.now(), port, frame);
         let told = told.expect("a port of the topology").view(frame);
         let copies = told.outputs.iter().map(|output| match output {
             TraceOutput::Port { port, frame } => (port.clone(), bytes(frame)),

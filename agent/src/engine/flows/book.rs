@@ -18,7 +18,7 @@ use vlan::verdict::{Consulted, Dependency, DropReason, Seen};
 use super::class::Class;
 use crate::counters::PortKey;
 
-use stale::{Dependents, HEATS, Unmarked, states_of};
+use stale::{Dependents, HEATS, Unmarked, keep_distinct};
 
 pub(in crate::engine) use stale::heat;
 
@@ -80,7 +80,7 @@ pub(in crate::engine) struct Record {
     pub(in crate::engine) source: Option<Seen>,
     /// What its frames look like if they come back.
     pub(in crate::engine) likeness: Likeness,
-    /// What it rests on.
+    /// What it rests on; in the book, where that is much, each once.
     pub(in crate::engine) depends: SmallVec<[Dependency; 6]>,
     /// Fabrics that its frames reach: their source may come back from there.
     pub(in crate::engine) into_fabrics: SmallVec<[FabricId; 1]>,
@@ -199,7 +199,8 @@ impl Book {
     }
 
     /// Writes a flow into the book, in the place of the one with its id if there is one.
-    pub(in crate::engine) fn enter(&mut self, record: Record) {
+    pub(in crate::engine) fn enter(&mut self, mut record: Box<Record>) {
+        keep_distinct(&mut record.depends);
         self.remove(record.id);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.records.push(Slot::default());
@@ -208,15 +209,15 @@ impl Book {
         let reference = Reference { slot, stamp: self.records[slot as usize].stamp };
         self.by_id.insert(record.id, slot);
         self.by_class.insert(Class::of(&record.key, &record.mask), slot);
-        for state in states_of(&record) {
-            let dependents = self.by_state.entry(state).or_default();
+        for state in &record.depends {
+            let dependents = self.by_state.entry(*state).or_default();
             dependents.list.push(reference);
             dependents.live += 1;
         }
         let before = self.hash_of(&record).and_then(|hash| self.by_likeness.insert(hash, slot));
         let place = &mut self.records[slot as usize];
         place.next_alike = before.unwrap_or(NO_SLOT);
-        place.record = Some(Box::new(record));
+        place.record = Some(record);
         place.seen = self.reading;
     }
 
@@ -266,8 +267,8 @@ impl Book {
         if let Some(hash) = self.hash_of(&record) {
             self.forget_likeness(hash, slot);
         }
-        for state in states_of(&record) {
-            self.leave(state);
+        for state in &record.depends {
+            self.leave(*state);
         }
         Some(*record)
     }

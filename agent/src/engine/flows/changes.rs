@@ -1,45 +1,40 @@
 //! What one input has led to so far: collected while it is handled, sent off at its end.
 
+use datapath::Execute;
 use datapath::flow::{Action, FlowChange, FlowId, FlowKey};
-use datapath::port::VportNo;
 use vlan::verdict::Consulted;
 
-use super::answer::{Asked, FlowAsked};
-use super::doubt::Doubt;
+use super::doubt::{Doubt, MOST_ASKED};
+use super::meters::MeterChange;
 use super::turn::Turn;
 use crate::counters::PortKey;
-use crate::engine::{MeterChange, Sending};
-use crate::output::SavedPiece;
+use crate::engine::outbox::{Asked, Asking, BATCH, FlowAsked, Outbox};
+use crate::output::Output;
 
 /// Changes by kind.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Changes {
+pub(super) struct Changes {
     /// Of flows that are there, in the order in which they are to happen.
-    pub(in crate::engine) flows: Vec<FlowChange>,
+    pub(super) flows: Vec<FlowChange>,
     /// New flows, which have nothing in their way, so that the frames that led to them may go out with them.
-    pub(in crate::engine) new_flows: Vec<FlowChange>,
+    pub(super) new_flows: Vec<FlowChange>,
     /// The first id of a new flow.
     first_new: Option<FlowId>,
     /// Something else became of a new flow, so that all of them happen in their turn.
     is_entangled: bool,
     /// Frames to be sent.
-    pub(in crate::engine) frames: Vec<Sending>,
+    pub(super) frames: Vec<Sending>,
     /// Flows that go elsewhere from now on, with what may come back of what they sent.
-    pub(in crate::engine) diverted: Vec<(FlowId, Turn)>,
+    pub(super) diverted: Vec<(FlowId, Turn)>,
     /// Frames that wait for what flows say.
-    pub(in crate::engine) doubts: Vec<Doubt>,
-    /// Vports to be released.
-    pub(in crate::engine) detach: Vec<VportNo>,
-    /// Links to become vports.
-    pub(in crate::engine) attach: Vec<String>,
-    /// Addresses to be saved.
-    pub(in crate::engine) save: Option<SavedPiece>,
+    pub(super) doubts: Vec<Doubt>,
 }
 
-/// Something of which a batch is asked at once.
-pub(in crate::engine) trait Asking: Sized {
-    /// What is to be remembered until the answers come.
-    fn asked(batch: &[Self]) -> Asked;
+/// A frame to be sent, and for whom it is counted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sending {
+    pub(super) port: PortKey,
+    pub(super) frame: Execute,
 }
 
 impl Asking for FlowChange {
@@ -55,7 +50,7 @@ impl Asking for MeterChange {
 }
 
 /// What is to be remembered of changes of flows.
-pub(in crate::engine) fn flows_asked(batch: &[FlowChange]) -> Vec<FlowAsked> {
+fn flows_asked(batch: &[FlowChange]) -> Vec<FlowAsked> {
     let asked = |change: &FlowChange| match change {
         FlowChange::Put { id, .. } => FlowAsked::Put(*id),
         FlowChange::Delete { id } => FlowAsked::Delete(*id),
@@ -70,13 +65,13 @@ impl Asking for Sending {
 }
 
 /// For whom frames are counted.
-pub(in crate::engine) fn ports_asked(batch: &[Sending]) -> Vec<PortKey> {
+fn ports_asked(batch: &[Sending]) -> Vec<PortKey> {
     batch.iter().map(|sending| sending.port).collect()
 }
 
 impl Changes {
     /// Puts a flow; ids of new flows rise.
-    pub(in crate::engine) fn put_flow(&mut self, flow: Wanted, is_new: bool) {
+    pub(super) fn put_flow(&mut self, flow: Wanted, is_new: bool) {
         let Wanted { id, key, mask, actions } = flow;
         let put = FlowChange::Put { id, key, mask, actions };
         if is_new && !self.is_entangled {
@@ -88,8 +83,20 @@ impl Changes {
     }
 
     /// Withdraws a flow.
-    pub(in crate::engine) fn delete_flow(&mut self, id: FlowId) {
+    pub(super) fn delete_flow(&mut self, id: FlowId) {
         self.happen_in_turn(id, FlowChange::Delete { id });
+    }
+
+    /// Sends them off in the order in which it must happen: meters before the flows that name them; flows that are replaced or withdrawn
+    /// before frames, whose answers would meet them; frames before the new flows that they led to, by which later ones would overtake
+    /// them.
+    pub(super) fn hand_over(self, (set, unset): (Vec<MeterChange>, Vec<MeterChange>), outbox: &mut Outbox) {
+        outbox.ask_all(set, |id, meters| Output::Meters { id, meters });
+        ask_diverted(&self.diverted, outbox);
+        outbox.ask_all(self.flows, |id, changes| Output::Flows { id, changes });
+        set_up(self.new_flows, self.frames, outbox);
+        ask_flows(self.doubts, outbox);
+        outbox.ask_all(unset, |id, meters| Output::Meters { id, meters });
     }
 
     fn happen_in_turn(&mut self, id: FlowId, change: FlowChange) {
@@ -101,17 +108,51 @@ impl Changes {
     }
 }
 
+/// The frames that led to new flows and these behind them, together where they are no more than usual.
+fn set_up(flows: Vec<FlowChange>, sendings: Vec<Sending>, outbox: &mut Outbox) {
+    let frames_of = |sendings: Vec<Sending>| sendings.into_iter().map(|sending| sending.frame).collect();
+    if (1..=BATCH).contains(&flows.len()) && (1..=BATCH).contains(&sendings.len()) {
+        let asked = Asked::SetUp(flows_asked(&flows), ports_asked(&sendings));
+        return outbox.ask(asked, |id| Output::SetUp { id, flows, frames: frames_of(sendings) });
+    }
+    outbox.ask_all(sendings, |id, sendings| Output::Execute { id, frames: frames_of(sendings) });
+    outbox.ask_all(flows, |id, changes| Output::Flows { id, changes });
+}
+
+/// Asks how often and when diverted flows were used.
+fn ask_diverted(diverted: &[(FlowId, Turn)], outbox: &mut Outbox) {
+    for batch in diverted.chunks(DOUBTS_AT_ONCE * MOST_ASKED) {
+        let flows = batch.iter().map(|(flow, _)| *flow).collect();
+        outbox.ask(Asked::Diverted(batch.to_vec()), |id| Output::ReadFlows { id, flows });
+    }
+}
+
+/// Asks the flows for whose answers frames wait.
+fn ask_flows(mut doubts: Vec<Doubt>, outbox: &mut Outbox) {
+    while !doubts.is_empty() {
+        let rest = doubts.split_off(doubts.len().min(DOUBTS_AT_ONCE));
+        let flows = doubts.iter().flat_map(|doubt| doubt.flows.iter().copied()).collect();
+        outbox.ask(Asked::Uses(doubts), |id| Output::ReadFlows { id, flows });
+        doubts = rest;
+    }
+}
+
 /// A flow that is to be put.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::engine) struct Wanted {
-    pub(in crate::engine) id: FlowId,
-    pub(in crate::engine) key: FlowKey,
-    pub(in crate::engine) mask: Consulted,
-    pub(in crate::engine) actions: Vec<Action>,
+pub(super) struct Wanted {
+    pub(super) id: FlowId,
+    pub(super) key: FlowKey,
+    pub(super) mask: Consulted,
+    pub(super) actions: Vec<Action>,
 }
+
+/// Frames whose flows are asked by one output: with [`MOST_ASKED`] flows each, 1 024 flows.
+const DOUBTS_AT_ONCE: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use datapath::port::VportNo;
+
     use super::*;
 
     fn wanted(id: u128) -> Wanted {

@@ -13,3 +13,6 @@ pub(in crate::engine) struct Doubt {
     /// Those that may have sent it.
     pub(in crate::engine) flows: SmallVec<[FlowId; 2]>,
 }
+
+/// Flows that are asked for one frame: the last ones put of those that may have sent it. They differ in priorities and inner tags.
+pub(super) const MOST_ASKED: usize = 16;

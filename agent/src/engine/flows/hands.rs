@@ -1,12 +1,11 @@
-//! What other hands do to the datapath: flows and vports that are not ours are removed, ours that are gone come back, and all of it is told.
+//! What other hands do to flows: those that are not ours are removed, ours that are gone come back, and all of it is told.
 
 use std::time::Duration;
 
 use datapath::Counters;
-use datapath::flow::FlowId;
 use vlan::time::Instant;
 
-use crate::engine::Engine;
+use crate::engine::telling::Telling;
 use crate::event::Event;
 
 /// What is still to be told.
@@ -16,6 +15,8 @@ pub(in crate::engine) struct Hands {
     gone: u64,
     tell_at: Option<Instant>,
     told_at: Option<Instant>,
+    /// What the datapath counted when last asked.
+    pub(in crate::engine) datapath: Counters,
 }
 
 impl Hands {
@@ -30,7 +31,8 @@ impl Hands {
         self.tell_at.get_or_insert(at);
     }
 
-    fn note_foreign(&mut self, now: Instant, flows: u64) {
+    /// Flows that are not of our making were there, and were removed.
+    pub(super) fn note_foreign(&mut self, now: Instant, flows: u64) {
         if flows > 0 {
             self.foreign += flows;
             self.tell_soon(now);
@@ -44,46 +46,29 @@ impl Hands {
             self.tell_soon(now);
         }
     }
-}
-
-impl Engine {
-    /// A flow that the book does not have is withdrawn; one that is not of our making is told.
-    pub(in crate::engine) fn remove_unknown(&mut self, now: Instant, id: FlowId) {
-        if !self.book.may_be_ours(id) {
-            self.hands.note_foreign(now, 1);
-        }
-        self.changes.delete_flow(id);
-    }
 
     /// Takes in what the datapath counted, and with it how many flows of others it has removed by itself.
     pub(in crate::engine) fn note_counters(&mut self, now: Instant, counters: Counters) {
         // A datapath that was opened anew counts from 0.
         let before = self.datapath.foreign;
         let more = counters.foreign.checked_sub(before).unwrap_or(counters.foreign);
-        self.hands.note_foreign(now, more);
+        self.note_foreign(now, more);
         self.datapath = counters;
     }
 
-    /// Tells what other hands have done.
-    pub(in crate::engine) fn tell_of_hands(&mut self, now: Instant) {
-        let (strangers, regained) = self.links.take_foreign();
-        for link in strangers {
-            self.tell(Event::ForeignVport { link });
-        }
-        for link in regained {
-            self.tell(Event::VportGone { link });
-        }
-        if self.hands.tell_at.take_if(|at| *at <= now).is_none() {
+    /// Tells what other hands have done, if it is time.
+    pub(in crate::engine) fn tell(&mut self, now: Instant, telling: &mut Telling) {
+        if self.tell_at.take_if(|at| *at <= now).is_none() {
             return;
         }
-        self.hands.told_at = Some(now);
-        let removed = std::mem::take(&mut self.hands.foreign);
+        self.told_at = Some(now);
+        let removed = std::mem::take(&mut self.foreign);
         if removed > 0 {
-            self.tell(Event::ForeignFlows { removed });
+            telling.tell(Event::ForeignFlows { removed });
         }
-        let missing = std::mem::take(&mut self.hands.gone);
+        let missing = std::mem::take(&mut self.gone);
         if missing > 0 {
-            self.tell(Event::FlowsGone { missing });
+            telling.tell(Event::FlowsGone { missing });
         }
     }
 }

@@ -9,9 +9,9 @@ use vlan::model::id::PortId;
 use vlan::tag::Tag;
 use vlan::verdict::{Egress, Output};
 
-use super::meters::Length;
+use super::meters::{Length, Meters};
 use crate::counters::{Loss, PortKey};
-use crate::engine::Engine;
+use crate::engine::truth::Truth;
 use crate::lower::flows::Limit;
 
 /// What is too long for the ways out of a verdict.
@@ -25,33 +25,20 @@ pub(in crate::engine) struct Lengths {
 }
 
 impl Lengths {
-    /// Whether a frame as it arrived leaves by no way out.
-    pub(in crate::engine) fn are_exceeded_by(&self, frame: &[u8], header: &Header) -> bool {
-        self.most.is_some_and(|most| payload_of(frame, header) > most)
-    }
-}
-
-/// A way out that takes less than the way in.
-struct Narrow {
-    port: PortId,
-    mtu: u32,
-    room: i64,
-}
-
-impl Engine {
     /// Which ways out take less than the way in does, with a meter for each.
-    pub(in crate::engine) fn lengths(
-        &mut self,
+    pub(super) fn of(
+        meters: &mut Meters,
+        truth: &Truth,
         arrival: PortId,
         header: &Header,
         outputs: &[Output],
     ) -> Lengths {
-        let mtu_in = self.links.mtu_of(arrival);
+        let mtu_in = truth.links.mtu_of(arrival);
         let mut narrow: SmallVec<[Narrow; 2]> = SmallVec::new();
         let mut ways = 0;
         for output in outputs {
             let Egress::Port(port) = output.to else { continue };
-            let mtu = self.links.mtu_of(port);
+            let mtu = truth.links.mtu_of(port);
             ways += 1;
             let room = i64::from(mtu) - growth(header, output);
             if mtu > 0 && mtu_in > 0 && i64::from(mtu_in) > room {
@@ -66,31 +53,32 @@ impl Engine {
         let mut limits = SmallVec::with_capacity(narrow.len());
         for way in &narrow {
             let is_whole = widest.is_some_and(|(port, _)| port == way.port);
-            let what = Length { port: self.key_of(arrival), exit: self.key_of(way.port), is_whole };
-            limits.push(Limit { port: way.port, mtu: way.mtu, meter: self.meters.of_length(what) });
+            let what = Length { port: truth.key_of(arrival), exit: truth.key_of(way.port), is_whole };
+            limits.push(Limit { port: way.port, mtu: way.mtu, meter: meters.of_length(what) });
         }
         Lengths { limits, most: widest.map(|(_, room)| room) }
     }
 
     /// A frame that came up is too long for every way out: it is not sent.
-    pub(in crate::engine) fn lose_lengthy(&mut self, key: PortKey, exits: &[Limit]) {
-        self.counts.lose(key, Loss::OverMtu, None, 1);
-        for exit in exits {
-            let exit = self.key_of(exit.port);
-            self.counts.port(exit).over_mtu += 1;
+    pub(super) fn lose(&self, truth: &mut Truth, key: PortKey) {
+        truth.telling.counts.lose(key, Loss::OverMtu, None, 1);
+        for exit in &self.limits {
+            let exit = truth.key_of(exit.port);
+            truth.telling.counts.port(exit).over_mtu += 1;
         }
     }
 
-    /// What the meter of a length counted.
-    pub(in crate::engine) fn count_lengths(&mut self, what: Length, too_long: u64, forwarded: u64) {
-        self.counts.port(what.port).flow_frames += forwarded;
-        if too_long > 0 {
-            self.counts.port(what.exit).over_mtu += too_long;
-            if what.is_whole {
-                self.counts.lose(what.port, Loss::OverMtu, None, too_long);
-            }
-        }
+    /// Whether a frame as it arrived leaves by no way out.
+    pub(in crate::engine) fn are_exceeded_by(&self, frame: &[u8], header: &Header) -> bool {
+        self.most.is_some_and(|most| payload_of(frame, header) > most)
     }
+}
+
+/// A way out that takes less than the way in.
+struct Narrow {
+    port: PortId,
+    mtu: u32,
+    room: i64,
 }
 
 /// How many bytes longer a copy is behind its first tag than the frame was behind its own. Kernels keep the first tag apart and let it be

@@ -26,15 +26,19 @@ use vlan::fdb::reflect::Evidence;
 use vlan::fdb::refusal::Refused;
 use vlan::frame::Header;
 use vlan::model::id::{PortId, SegmentId};
+use vlan::model::topology::Topology;
+use vlan::switch::Switch;
 use vlan::tag::Tag;
 use vlan::time::Instant;
 use vlan::trace::Silent;
 use vlan::verdict::{Dependency, Egress, Verdict};
 
+use super::Flows;
 use crate::counters::PortKey;
-use crate::engine::Engine;
+use crate::engine::truth::Truth;
 use crate::engine::truth::standing::Cause;
 use crate::event::Event;
+use crate::lower::Lowering;
 
 /// What went out of ports lately, and what came back.
 #[derive(Debug)]
@@ -179,108 +183,34 @@ impl Loops {
         self.blocks.insert(port, Blocks { count: count + 1, until: now + pause });
         pause
     }
-}
-
-impl Engine {
-    /// Looks whether a frame is one of ours, come back by a port that is no trunk, and does what follows. Then the verdict, and what was
-    /// learned, may be others.
-    pub(in crate::engine) fn look_for_loop(
-        &mut self,
-        now: Instant,
-        incoming: Incoming<'_>,
-        verdict: &mut Verdict,
-        learned: &mut Option<Learned>,
-    ) -> Footing {
-        let Incoming { port, header, frame } = incoming;
-        let Some(segment) = self.segment_in_doubt(now, incoming, verdict, learned.as_ref()) else {
-            return Footing::Settled;
-        };
-        let digest = self.loops.digest(segment, frame, verdict.tags_read);
-        let Some(flown) = self.loops.meet(now, digest, port).filter(|flown| flown.is_back_at(port)) else {
-            return Footing::Unsettled;
-        };
-        if *learned == Some(Learned::Refreshed)
-            && let Some(frozen) = self.switch.fdb.note_return(now, segment, header.src)
-        {
-            self.note_frozen_in_flight(flown.from, incoming, &frozen);
-            self.spoil(Dependency::Address(segment, header.src));
-            self.renew_address(now, segment, header.src);
-            *learned = Some(frozen);
-            self.switch.judge(now, port, header, verdict, &mut Silent);
-        }
-        let key = self.key_of(port);
-        let is_evidence = flown.from != port && flown.went_by(port);
-        if is_evidence && self.loops.is_proven(now, key, header.src) {
-            let pause = self.loops.sentence(now, key);
-            self.block(now, port, Cause::Loop, pause);
-            self.switch.judge(now, port, header, verdict, &mut Silent);
-        }
-        Footing::Back
-    }
 
     /// Whether a frame from an address that is known elsewhere is one that we have sent, come back by a port that is no trunk: these very
     /// bytes within the last second.
     pub(in crate::engine) fn evidence(
         &self,
         now: Instant,
+        switch: &Switch,
         incoming: Incoming<'_>,
         verdict: &Verdict,
     ) -> Evidence {
         let Incoming { port, header, frame } = incoming;
-        let is_trunk = self.switch.topology().port(port).is_trunk;
+        let is_trunk = switch.topology().port(port).is_trunk;
         let Some(segment) = segment_of(verdict, header).filter(|_| !is_trunk) else {
             return Evidence::Complete;
         };
-        let flown = self.loops.find(now, self.loops.digest(segment, frame, verdict.tags_read));
+        let flown = self.find(now, self.digest(segment, frame, verdict.tags_read));
         if flown.is_some_and(|flown| flown.from != port) { Evidence::OurOwn } else { Evidence::Complete }
     }
 
-    /// The segment of a frame whose source may be flying.
-    fn segment_in_doubt(
-        &self,
-        now: Instant,
-        Incoming { port, header, .. }: Incoming<'_>,
-        verdict: &Verdict,
-        learned: Option<&Learned>,
-    ) -> Option<SegmentId> {
-        if self.switch.topology().port(port).is_trunk {
-            return None;
-        }
-        match learned? {
-            Learned::Moved { .. }
-            | Learned::Frozen { .. }
-            | Learned::Refused(Refused::Frozen { .. } | Refused::Reflected { .. }) => {
-                segment_of(verdict, header)
-            }
-            Learned::Refreshed => {
-                let segment = segment_of(verdict, header)?;
-                self.switch.fdb.addresses.is_unsettled(now, segment, header.src).then_some(segment)
-            }
-            _ => None,
-        }
-    }
-
-    /// An address was frozen because its frames come back though it does not move any more.
-    fn note_frozen_in_flight(&mut self, from: PortId, incoming: Incoming<'_>, frozen: &Learned) {
-        let Learned::Frozen { at, seen, .. } = *frozen else { return };
-        if let Some(gone) = frozen.evicted() {
-            self.spoil(Dependency::Address(gone.segment, gone.mac));
-        }
-        let other = if at == seen { from } else { incoming.port };
-        let seen = self.switch.topology().port(other).name.clone();
-        let held = self.place_name(at);
-        self.tell(Event::AddressFrozen { mac: incoming.header.src, held, seen });
-    }
-
     /// Remembers a frame that goes out of a port that is no trunk.
-    pub(in crate::engine) fn note_flown(
+    pub(super) fn note_flown(
         &mut self,
         now: Instant,
+        topology: &Topology,
         port: PortId,
         frame: &[u8],
         verdict: &Verdict,
     ) {
-        let topology = self.switch.topology();
         let mut ports = verdict.outputs.iter().filter_map(|output| match output.to {
             Egress::Port(to) if !topology.port(to).is_trunk => Some(to),
             _ => None,
@@ -288,8 +218,88 @@ impl Engine {
         let (Some(source), Some(first)) = (verdict.source, ports.next()) else { return };
         let is_flood = verdict.depends.iter().any(|state| matches!(state, Dependency::Segment(_)));
         let to = if is_flood { None } else { Some(first) };
-        let digest = self.loops.digest(source.segment, frame, verdict.tags_read);
-        self.loops.note(digest, Flown { at: now, from: port, to, repeats: 0 });
+        let digest = self.digest(source.segment, frame, verdict.tags_read);
+        self.note(digest, Flown { at: now, from: port, to, repeats: 0 });
+    }
+}
+
+impl Flows {
+    /// Looks whether a frame is one of ours, come back by a port that is no trunk, and does what follows. Then the verdict, and what was
+    /// learned, may be others.
+    pub(super) fn look_for_loop(
+        &mut self,
+        now: Instant,
+        truth: &mut Truth,
+        incoming: Incoming<'_>,
+        verdict: &mut Verdict,
+        learned: &mut Option<Learned>,
+    ) -> Footing {
+        let Incoming { port, header, frame } = incoming;
+        let Some(segment) = segment_in_doubt(now, &truth.switch, incoming, verdict, learned.as_ref()) else {
+            return Footing::Settled;
+        };
+        let digest = self.loops.digest(segment, frame, verdict.tags_read);
+        let Some(flown) = self.loops.meet(now, digest, port).filter(|flown| flown.is_back_at(port)) else {
+            return Footing::Unsettled;
+        };
+        if *learned == Some(Learned::Refreshed)
+            && let Some(frozen) = truth.switch.fdb.note_return(now, segment, header.src)
+        {
+            self.note_frozen_in_flight(truth, flown.from, incoming, &frozen);
+            self.spoil(Dependency::Address(segment, header.src));
+            self.renew_address(now, truth, segment, header.src);
+            *learned = Some(frozen);
+            truth.switch.judge(now, port, header, verdict, &mut Silent);
+        }
+        let key = truth.key_of(port);
+        let is_evidence = flown.from != port && flown.went_by(port);
+        if is_evidence && self.loops.is_proven(now, key, header.src) {
+            let pause = self.loops.sentence(now, key);
+            truth.block(now, port, Cause::Loop, pause, self);
+            truth.switch.judge(now, port, header, verdict, &mut Silent);
+        }
+        Footing::Back
+    }
+
+    /// An address was frozen because its frames come back though it does not move any more.
+    fn note_frozen_in_flight(
+        &mut self,
+        truth: &mut Truth,
+        from: PortId,
+        incoming: Incoming<'_>,
+        frozen: &Learned,
+    ) {
+        let Learned::Frozen { at, seen, .. } = *frozen else { return };
+        if let Some(gone) = frozen.evicted() {
+            self.spoil(Dependency::Address(gone.segment, gone.mac));
+        }
+        let other = if at == seen { from } else { incoming.port };
+        let seen = truth.switch.topology().port(other).name.clone();
+        let held = truth.place_name(at);
+        truth.telling.tell(Event::AddressFrozen { mac: incoming.header.src, held, seen });
+    }
+}
+
+/// The segment of a frame whose source may be flying.
+fn segment_in_doubt(
+    now: Instant,
+    switch: &Switch,
+    Incoming { port, header, .. }: Incoming<'_>,
+    verdict: &Verdict,
+    learned: Option<&Learned>,
+) -> Option<SegmentId> {
+    if switch.topology().port(port).is_trunk {
+        return None;
+    }
+    match learned? {
+        Learned::Moved { .. }
+        | Learned::Frozen { .. }
+        | Learned::Refused(Refused::Frozen { .. } | Refused::Reflected { .. }) => segment_of(verdict, header),
+        Learned::Refreshed => {
+            let segment = segment_of(verdict, header)?;
+            switch.fdb.addresses.is_unsettled(now, segment, header.src).then_some(segment)
+        }
+        _ => None,
     }
 }
 

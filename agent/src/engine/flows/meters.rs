@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use datapath::flow::{Action, MeterId, MeterRate, MeterStats};
+use datapath::{Refusal, RefusalCause};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use vlan::model::port::Port;
@@ -19,9 +20,10 @@ use vlan::time::Instant;
 use vlan::verdict::{Meter, StormClass};
 use vlan::vid::Vid;
 
-use crate::counters::PortKey;
-use crate::engine::MeterChange;
+use crate::counters::{Counts, Loss, PortKey};
 use crate::engine::due::Due;
+use crate::engine::telling::Telling;
+use crate::input::Answer;
 use crate::lower::storm::{StormRates, rates};
 
 /// The meters of the datapath.
@@ -102,9 +104,45 @@ pub(in crate::engine) struct Length {
     pub(in crate::engine) is_whole: bool,
 }
 
+impl Metered {
+    /// What a meter limits, in words.
+    pub(in crate::engine) fn name(self, counts: &Counts) -> String {
+        let what = match self {
+            Metered::Storm(what) => what,
+            Metered::Length(Length { port, exit, .. }) => {
+                let (port, exit) = (counts.name(port), counts.name(exit));
+                return format!("count of frames from {port} that are too long for {exit}");
+            }
+        };
+        let class = match what.class {
+            StormClass::Broadcast => "broadcast",
+            StormClass::Multicast => "multicast",
+            StormClass::Unknown => "unknown unicast",
+        };
+        let port = counts.name(what.port);
+        match what.vlan {
+            Scope::Vlan(Some(vid)) => format!("limit of {class} of VLAN {vid} from {port}"),
+            Scope::Vlan(None) | Scope::Port => format!("limit of {class} from {port}"),
+        }
+    }
+}
+
+impl Length {
+    /// Counts what a meter of it counted.
+    fn count(self, too_long: u64, forwarded: u64, counts: &mut Counts) {
+        counts.port(self.port).flow_frames += forwarded;
+        if too_long > 0 {
+            counts.port(self.exit).over_mtu += too_long;
+            if self.is_whole {
+                counts.lose(self.port, Loss::OverMtu, None, too_long);
+            }
+        }
+    }
+}
+
 /// What a meter has counted since it was read before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) struct Noted {
+struct Noted {
     /// What it is about.
     pub(in crate::engine) what: Metered,
     /// Frames that were beyond the limit, or too long.
@@ -239,17 +277,43 @@ impl Meters {
         self.made.get(&id).is_some_and(|made| made.flows == 0)
     }
 
+    /// Takes in what the datapath says of changes. A limit that was refused for now is asked for again; its flows are without it until
+    /// then.
+    pub(in crate::engine) fn note_answers(
+        &mut self,
+        now: Instant,
+        ids: &[MeterId],
+        answers: Vec<Answer>,
+        telling: &mut Telling,
+    ) {
+        for (id, answer) in ids.iter().zip(answers) {
+            let Answer::Refused(refusal) = answer else {
+                self.no_retry(*id);
+                continue;
+            };
+            // A datapath that is made anew gets all of them.
+            let is_gone = matches!(refusal.cause, RefusalCause::DatapathGone | RefusalCause::TakenOver);
+            if refusal.is_retryable() {
+                self.retry_later(now, *id);
+            }
+            let is_retried = is_gone || refusal.is_retryable();
+            let refusal = match self.what(*id) {
+                Some(what) => {
+                    let what = format!("{} ({})", what.name(&telling.counts), refusal.what);
+                    Refusal { what, ..refusal }
+                }
+                None => refusal,
+            };
+            telling.note_refusal(now, "set-meter", &refusal, is_retried);
+        }
+    }
+
     /// The datapath refused a change for now: it is asked again, unless it has become pointless by then.
-    pub(in crate::engine) fn retry_later(&mut self, now: Instant, id: MeterId) {
+    fn retry_later(&mut self, now: Instant, id: MeterId) {
         let times = self.refused.entry(id).or_insert(0);
         let doublings = (*times).min(RETRY_DOUBLINGS);
         *times += 1;
         self.retry.set(id, now + RETRY_AFTER * 2_u32.pow(doublings));
-    }
-
-    /// The datapath did as it was told.
-    pub(in crate::engine) fn note_done(&mut self, id: MeterId) {
-        self.no_retry(id);
     }
 
     fn no_retry(&mut self, id: MeterId) {
@@ -289,8 +353,27 @@ impl Meters {
         self.made.range(id..).map(|(id, _)| *id)
     }
 
+    /// Takes in what meters counted.
+    pub(in crate::engine) fn count(&mut self, stats: &[(MeterId, MeterStats)], counts: &mut Counts) {
+        for (id, stats) in stats {
+            match self.note(*id, *stats) {
+                Some(Noted { what: Metered::Storm(what), dropped: dropped @ 1.., .. }) => {
+                    let vid = match what.vlan {
+                        Scope::Vlan(vid) => vid.map(Vid::get),
+                        Scope::Port => None,
+                    };
+                    counts.lose(what.port, Loss::Storm(what.class), vid, dropped);
+                }
+                Some(Noted { what: Metered::Length(what), dropped, forwarded }) => {
+                    what.count(dropped, forwarded, counts);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Takes in what a meter counted; what that comes to since it was last read.
-    pub(in crate::engine) fn note(&mut self, id: MeterId, stats: MeterStats) -> Option<Noted> {
+    fn note(&mut self, id: MeterId, stats: MeterStats) -> Option<Noted> {
         let made = self.made.get_mut(&id)?;
         let before = std::mem::replace(&mut made.stats, stats);
         // One that was made anew begins again.
@@ -328,6 +411,9 @@ fn collect(actions: &[Action], meters: &mut SmallVec<[MeterId; 2]>) {
         }
     }
 }
+
+/// A meter and its rate; `None` removes it.
+pub(super) type MeterChange = (MeterId, Option<MeterRate>);
 
 /// A meter that drops nothing.
 const NO_LIMIT: MeterRate = MeterRate { packets_per_second: u32::MAX, burst: u32::MAX };

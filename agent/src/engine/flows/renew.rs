@@ -5,81 +5,83 @@ use vlan::addr::MacAddr;
 use vlan::model::id::SegmentId;
 use vlan::time::Instant;
 use vlan::trace::Silent;
-use vlan::verdict::{Consulted, Seen, Verdict};
+use vlan::verdict::{Consulted, Verdict};
 
+use super::Flows;
 use super::book::Record;
 use super::changes::Wanted;
-use super::statistics::Withdrawn;
+use super::heritage::Renewed;
 use super::upcall::{Account, kernel_mask};
-use crate::engine::Engine;
+use crate::engine::truth::Truth;
 
-/// What became of a flow that was looked over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Renewed {
-    /// It was right.
-    Kept,
-    /// It does something else now, without a gap.
-    Replaced,
-    /// It is gone; the next of its frames is judged anew.
-    Withdrawn,
-}
-
-impl Engine {
+impl Flows {
     /// Looks over stale flows, most used first, at most `most`.
-    pub(in crate::engine) fn renew_stale(&mut self, now: Instant, most: usize) {
+    pub(in crate::engine) fn renew_stale(&mut self, now: Instant, truth: &mut Truth, most: usize) {
         // The most used come first, so all of them have to be known.
-        if !self.book.mark(MARKS_AT_ONCE) {
+        if !self.cache.book.mark(MARKS_AT_ONCE) {
             return;
         }
         for _ in 0..most {
-            let Some(id) = self.book.next_stale() else { break };
-            let renewed = self.renew(now, id);
-            self.note_renewed(renewed);
+            let Some(id) = self.cache.book.next_stale() else { break };
+            let renewed = self.renew(now, truth, id);
+            self.heritage.count(renewed);
         }
-        if self.book.is_fresh() {
-            self.tell_of_renewal();
+        if self.cache.book.is_fresh() {
+            self.tell_of_renewal(truth);
         }
     }
 
     /// Looks over what rests on the whereabouts of an address at once, flows of its own frames first: they may be going round. What is
     /// left of them is stale, and follows.
-    pub(in crate::engine) fn renew_address(&mut self, now: Instant, segment: SegmentId, mac: MacAddr) {
-        for id in self.book.of_address(segment, mac, RENEWALS_OF_ADDRESS) {
-            let renewed = self.renew(now, id);
-            self.note_renewed(renewed);
+    pub(super) fn renew_address(
+        &mut self,
+        now: Instant,
+        truth: &mut Truth,
+        segment: SegmentId,
+        mac: MacAddr,
+    ) {
+        for id in self.cache.book.of_address(segment, mac, RENEWALS_OF_ADDRESS) {
+            let renewed = self.renew(now, truth, id);
+            self.heritage.count(renewed);
         }
     }
 
-    fn renew(&mut self, now: Instant, id: FlowId) -> Renewed {
-        let mut verdict = std::mem::take(&mut self.verdict);
-        let renewed = self.renew_by(now, id, &mut verdict).unwrap_or_else(|| {
-            self.withdraw(id);
+    fn renew(&mut self, now: Instant, truth: &mut Truth, id: FlowId) -> Renewed {
+        let mut verdict = self.verdict.take().unwrap_or_default();
+        let renewed = self.renew_by(now, truth, id, &mut verdict).unwrap_or_else(|| {
+            self.cache.withdraw(id);
             Renewed::Withdrawn
         });
-        self.verdict = verdict;
+        self.verdict = Some(verdict);
         renewed
     }
 
     /// `None` where the flow cannot stay, whatever it does.
-    fn renew_by(&mut self, now: Instant, id: FlowId, verdict: &mut Verdict) -> Option<Renewed> {
-        let record = self.book.get(id)?;
+    fn renew_by(
+        &mut self,
+        now: Instant,
+        truth: &mut Truth,
+        id: FlowId,
+        verdict: &mut Verdict,
+    ) -> Option<Renewed> {
+        let record = self.cache.book.get(id)?;
         let (vport, mask) = (record.key.vport, record.mask);
-        let port = self.links.port_of(vport)?;
-        self.switch.judge(now, port, &record.key.header, verdict, &mut Silent);
+        let port = truth.links.port_of(vport)?;
+        truth.switch.judge(now, port, &record.key.header, verdict, &mut Silent);
         if verdict.effect.is_some()
-            || !self.is_source_there(now, verdict.source)
+            || !truth.is_source_there(now, verdict.source)
             || !covers(&mask, &kernel_mask(verdict.consulted))
         {
             return None;
         }
         let header = record.key.header.clone();
-        let (actions, _) = self.actions_of(port, &header, verdict);
-        let record = self.book.get(id)?;
-        let Account { purpose, into_fabrics } =
-            Account::of(self.switch.topology(), verdict, &record.key.header, &actions);
+        let (actions, _) = self.actions_of(truth, port, &header, verdict);
+        let record = self.cache.book.get(id)?;
+        let Account { port, purpose, into_fabrics } =
+            Account::of(truth, port, verdict, &record.key.header, &actions);
         let is_same = record.actions == actions;
-        let renewed = Record {
-            port: self.key_of(port),
+        let renewed = Box::new(Record {
+            port,
             purpose,
             source: verdict.source,
             likeness: verdict.likeness,
@@ -88,30 +90,14 @@ impl Engine {
             unanswered: record.unanswered + u16::from(!is_same),
             actions: actions.clone(),
             ..record.clone()
-        };
+        });
         if !is_same {
             let (key, before) = (record.key.clone(), record.echoes().collect());
-            self.note_diverted(before, &renewed);
-            self.changes.put_flow(Wanted { id, key, mask, actions }, false);
+            self.divert(before, &renewed);
+            self.cache.changes.put_flow(Wanted { id, key, mask, actions }, false);
         }
-        self.enter(renewed);
+        self.cache.enter(renewed);
         Some(if is_same { Renewed::Kept } else { Renewed::Replaced })
-    }
-
-    /// A flow lets frames of its source pass unseen, so its source must be known to be where they come in.
-    fn is_source_there(&self, now: Instant, source: Option<Seen>) -> bool {
-        source.is_none_or(|seen| {
-            self.switch.fdb.addresses.find(now, seen.segment, seen.mac) == Some(seen.location)
-        })
-    }
-
-    /// Withdraws a flow.
-    pub(in crate::engine) fn withdraw(&mut self, id: FlowId) {
-        if let Some(record) = self.book.remove(id) {
-            self.meters.release(&record.actions);
-            self.withdrawn.insert(id, Withdrawn::of(&record));
-            self.changes.delete_flow(id);
-        }
     }
 }
 

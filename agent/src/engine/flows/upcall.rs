@@ -14,40 +14,39 @@ use vlan::time::Instant;
 use vlan::trace::Silent;
 use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Verdict};
 
+use super::Flows;
 use super::book::{Purpose, Record};
-use super::changes::Wanted;
+use super::changes::{Sending, Wanted};
 use super::lengths::Lengths;
 use super::loops::{Footing, Incoming};
 use crate::budget::UNTAGGED;
 use crate::counters::{Flaw, Loss, PortKey};
+use crate::engine::truth::Truth;
 use crate::engine::truth::standing::Cause;
-use crate::engine::{Engine, Sending};
 use crate::event::Event;
+use crate::lower::Lowering;
 use crate::lower::flows::{is_cacheable, lower_within};
 
-impl Engine {
-    pub(in crate::engine) fn judge_upcalls(&mut self, now: Instant, upcalls: Vec<Upcall>) {
+impl Flows {
+    pub(in crate::engine) fn judge_upcalls(&mut self, now: Instant, truth: &mut Truth, upcalls: Vec<Upcall>) {
         for upcall in upcalls {
-            self.judge_upcall(now, upcall);
+            self.judge_upcall(now, truth, upcall);
         }
     }
 
-    fn judge_upcall(&mut self, now: Instant, upcall: Upcall) {
-        let Some(port) = self.links.port_of(upcall.vport) else {
-            self.counts.strangers += 1;
+    fn judge_upcall(&mut self, now: Instant, truth: &mut Truth, upcall: Upcall) {
+        let Some(port) = truth.links.port_of(upcall.vport) else {
+            truth.telling.counts.strangers += 1;
             return;
         };
-        let key = self.key_of(port);
-        self.counts.port(key).upcalls += 1;
+        let (key, telling) = (truth.key_of(port), &mut truth.telling);
+        telling.counts.port(key).upcalls += 1;
         match upcall.key {
-            Err(malformed) => self.counts.lose(key, Loss::Malformed(Flaw::from(&malformed)), None, 1),
+            Err(malformed) => telling.counts.lose(key, Loss::Malformed(Flaw::from(&malformed)), None, 1),
             Ok(flow_key) if self.is_within_budget(now, key, &flow_key.header) => {
-                self.judge_frame(now, (port, Evidence::FlowsUnasked), flow_key, upcall.frame);
+                self.judge_frame(now, truth, (port, Evidence::FlowsUnasked), flow_key, upcall.frame);
             }
-            Ok(_) => {
-                self.counts.lose(key, Loss::OverBudget, None, 1);
-                self.time.note_over_budget(now, key);
-            }
+            Ok(_) => telling.note_over_budget(now, key),
         }
     }
 
@@ -60,63 +59,66 @@ impl Engine {
         self.budget.admit(now, key, vid)
     }
 
-    pub(in crate::engine) fn judge_frame(
+    pub(super) fn judge_frame(
         &mut self,
         now: Instant,
+        truth: &mut Truth,
         (port, evidence): (PortId, Evidence),
         flow_key: FlowKey,
         frame: Vec<u8>,
     ) {
-        let mut verdict = std::mem::take(&mut self.verdict);
-        let header = &flow_key.header;
-        let mut learned = self.switch.forward_by(now, (port, evidence), header, &mut verdict, &mut Silent);
+        let mut verdict = self.verdict.take().unwrap_or_default();
+        let incoming = Incoming { port, header: &flow_key.header, frame: &frame };
+        let header = incoming.header;
+        let mut learned = truth.switch.forward_by(now, (port, evidence), header, &mut verdict, &mut Silent);
         if let Some(Learned::Undecided { echo, .. }) = learned {
-            let incoming = Incoming { port, header, frame: &frame };
-            let evidence = self.evidence(now, incoming, &verdict);
-            self.verdict = verdict;
+            let evidence = self.loops.evidence(now, &truth.switch, incoming, &verdict);
+            self.verdict = Some(verdict);
             return match echo {
-                Some(echo) => self.doubt(now, port, echo, flow_key, frame),
-                None => self.judge_frame(now, (port, evidence), flow_key, frame),
+                Some(echo) => self.doubt(now, truth, (port, echo), flow_key, frame),
+                None => self.judge_frame(now, truth, (port, evidence), flow_key, frame),
             };
         }
         if let Some(learned) = &learned {
-            self.note_learned(now, port, &verdict, &flow_key.header, learned);
+            self.note_learned(now, truth, incoming, &verdict, learned);
         }
-        let incoming = Incoming { port, header: &flow_key.header, frame: &frame };
-        let footing = self.look_for_loop(now, incoming, &mut verdict, &mut learned);
-        self.note_effect(now, verdict.effect);
-        let (actions, lengths) = self.actions_of(port, &flow_key.header, &verdict);
-        let account = Account::of(self.switch.topology(), &verdict, &flow_key.header, &actions);
-        let is_too_long = lengths.are_exceeded_by(&frame, &flow_key.header);
+        let footing = self.look_for_loop(now, truth, incoming, &mut verdict, &mut learned);
+        self.note_effect(now, truth, verdict.effect);
+        let (actions, lengths) = self.actions_of(truth, port, header, &verdict);
+        let account = Account::of(truth, port, &verdict, header, &actions);
+        let is_too_long = lengths.are_exceeded_by(&frame, header);
         match is_too_long {
-            true => self.lose_lengthy(self.key_of(port), &lengths.limits),
-            false => self.count_judged(now, port, &verdict, &account),
+            true => lengths.lose(truth, account.port),
+            false => account.count(now, truth, &verdict),
         }
-        let vport = flow_key.vport;
-        if is_cacheable(&verdict, learned.as_ref()) && may_be_left_to_kernel(&verdict, footing) {
-            self.put_flow(now, (port, flow_key), &verdict, &actions, account);
+        let (vport, key) = (flow_key.vport, account.port);
+        if is_cacheable(&verdict, learned.as_ref())
+            && may_be_left_to_kernel(&verdict, footing)
+            && !self.put_flow(now, flow_key, &verdict, &actions, account)
+        {
+            truth.telling.counts.refuse("put-flow", "flow-limit");
         }
         if !actions.is_empty() && !is_too_long {
-            self.note_flown(now, port, &frame, &verdict);
+            self.loops.note_flown(now, truth.switch.topology(), port, &frame, &verdict);
             let frame = Execute { vport: Some(vport), frame, actions };
-            self.changes.frames.push(Sending { port: self.key_of(port), frame });
+            self.cache.changes.frames.push(Sending { port: key, frame });
         }
-        self.verdict = verdict;
+        self.verdict = Some(verdict);
     }
 
     fn note_learned(
         &mut self,
         now: Instant,
-        port: PortId,
+        truth: &mut Truth,
+        Incoming { port, header, .. }: Incoming<'_>,
         verdict: &Verdict,
-        header: &Header,
         learned: &Learned,
     ) {
         if let Some(gone) = learned.evicted() {
             self.spoil(Dependency::Address(gone.segment, gone.mac));
         }
         // What no address is learned of is dropped from here on, and flows let it pass.
-        if matches!(learned, Learned::New { .. }) && self.switch.fdb.is_stuck_full(port) {
+        if matches!(learned, Learned::New { .. }) && truth.switch.fdb.is_stuck_full(port) {
             self.spoil(Dependency::Port(port));
         }
         if learned.is_change() {
@@ -126,41 +128,43 @@ impl Engine {
             for state in own {
                 self.spoil(state);
                 if let (Dependency::Address(segment, mac), Learned::Frozen { .. }) = (state, learned) {
-                    self.renew_address(now, segment, mac);
+                    self.renew_address(now, truth, segment, mac);
                 }
             }
         }
-        let name = |engine: &Engine| engine.switch.topology().port(port).name.clone();
+        let name = |truth: &Truth| truth.switch.topology().port(port).name.clone();
         match *learned {
             Learned::Frozen { at, from, seen: location, .. } => {
-                let held = self.place_name(at);
+                let held = truth.place_name(at);
                 // The other of its two sides, where it is seen at the one where it is held.
-                let seen = if at == location { self.place_name(from) } else { name(self) };
-                self.tell(Event::AddressFrozen { mac: header.src, held, seen });
+                let seen = if at == location { truth.place_name(from) } else { name(truth) };
+                truth.telling.tell(Event::AddressFrozen { mac: header.src, held, seen });
             }
             Learned::Refused(Refused::Reflected { at }) => {
-                let port = name(self);
-                if self.time.may_tell(now, (REFLECTED, port.clone())) {
-                    let held = self.place_name(at);
-                    self.tell(Event::Reflected { mac: header.src, held, port });
+                let port = name(truth);
+                if truth.telling.may_tell(now, (REFLECTED, port.clone())) {
+                    let held = truth.place_name(at);
+                    truth.telling.tell(Event::Reflected { mac: header.src, held, port });
                 }
             }
             _ => {}
         }
     }
 
-    fn note_effect(&mut self, now: Instant, effect: Option<Effect>) {
+    fn note_effect(&mut self, now: Instant, truth: &mut Truth, effect: Option<Effect>) {
         match effect {
             Some(Effect::BlockPort(port)) => {
-                self.block(now, port, Cause::Bpdu, self.settings.block_for);
+                let pause = truth.blocks.after_bpdu();
+                truth.block(now, port, Cause::Bpdu, pause, self);
             }
             None => {}
         }
     }
 
     /// The actions that a verdict comes to, none for a drop; and what is too long for its ways out.
-    pub(in crate::engine) fn actions_of(
+    pub(super) fn actions_of(
         &mut self,
+        truth: &Truth,
         arrival: PortId,
         header: &Header,
         verdict: &Verdict,
@@ -168,100 +172,76 @@ impl Engine {
         if verdict.decision != Decision::Forward {
             return (Vec::new(), Lengths::default());
         }
+        let limits = &mut self.cache.meters;
         let meters = match verdict.meter {
             Some(meter) => {
-                let (key, topology) = (self.key_of(meter.port), self.switch.topology());
-                self.meters.of(key, topology.port(meter.port), meter)
+                let (key, topology) = (truth.key_of(meter.port), truth.switch.topology());
+                limits.of(key, topology.port(meter.port), meter)
             }
             None => Vec::new(),
         };
-        let lengths = self.lengths(arrival, header, &verdict.outputs);
-        let vport_of = |port| self.links.vport_of(port);
+        let lengths = Lengths::of(limits, truth, arrival, header, &verdict.outputs);
+        let vport_of = |port| truth.links.vport_of(port);
         (lower_within(&verdict.outputs, &meters, &lengths.limits, vport_of), lengths)
     }
 
-    fn count_judged(&mut self, now: Instant, port: PortId, verdict: &Verdict, account: &Account) {
-        let key = self.key_of(port);
-        match account.purpose {
-            Purpose::Drop(reason, vid) => self.counts.lose(key, Loss::of(reason, vid), vid, 1),
-            Purpose::Forward => {
-                let counts = self.counts.port(key);
-                counts.executed += 1;
-                counts.floods +=
-                    u64::from(verdict.depends.iter().any(|d| matches!(d, Dependency::Segment(_))));
-                // It may come back from there within a second, and is no move then.
-                for echo in verdict.source.iter().flat_map(|source| {
-                    account.into_fabrics.iter().map(|to| source.echo(verdict.likeness, *to))
-                }) {
-                    self.switch.fdb.sent.note(now, echo);
-                }
-            }
-        }
-    }
-
+    /// Enters a flow into the book and has it put, if it is not there yet; `false` if there is no room for it.
     fn put_flow(
         &mut self,
         now: Instant,
-        (port, key): (PortId, FlowKey),
+        key: FlowKey,
         verdict: &Verdict,
         actions: &[Action],
         account: Account,
-    ) {
+    ) -> bool {
         let mask = kernel_mask(verdict.consulted);
-        let known = self.book.find_class(&key, &mask);
+        let book = &mut self.cache.book;
+        let known = book.find_class(&key, &mask);
         let (mut stats, mut turned_at, mut before) = (FlowStats::default(), 0, SmallVec::new());
-        if let Some(record) = known.and_then(|id| self.book.get(id)) {
+        if let Some(record) = known.and_then(|id| book.get(id)) {
             // It came up before the flow was there, as did others like it.
             if record.actions == actions {
-                return;
+                return true;
             }
             // The datapath replaces it in place and counts on.
             (stats, turned_at, before) = (record.stats, record.turned_at, record.echoes().collect());
-        } else if self.book.len() >= self.settings.flow_limit {
-            self.counts.refuse("put-flow", "flow-limit");
-            return;
+        } else if book.len() >= self.most {
+            return false;
         }
-        let id = known.unwrap_or_else(|| self.book.new_id());
-        let Account { purpose, into_fabrics } = account;
-        let record = Record {
+        let id = known.unwrap_or_else(|| book.new_id());
+        let Account { port, purpose, into_fabrics } = account;
+        let record = Box::new(Record {
             id,
             key: key.clone(),
             mask,
             actions: actions.to_vec(),
-            port: self.key_of(port),
+            port,
             purpose,
             judge: None,
             source: verdict.source,
             likeness: verdict.likeness,
-            depends: verdict.depends.clone(),
+            depends: SmallVec::from_slice(&verdict.depends),
             into_fabrics,
             turned_at,
             stats,
             used: now,
             unanswered: 1,
             heat: 1,
-        };
+        });
         if known.is_some() {
-            self.note_diverted(before, &record);
+            self.divert(before, &record);
         }
-        self.enter(record);
+        self.cache.enter(record);
         let flow = Wanted { id, key, mask, actions: actions.to_vec() };
-        self.changes.put_flow(flow, known.is_none());
-    }
-
-    /// Writes a flow into the book, or over the one of its id.
-    pub(in crate::engine) fn enter(&mut self, mut record: Record) {
-        self.meters.hold(&record.actions);
-        record.judge = self.meters.judge_of(&record.actions);
-        if let Some(before) = self.book.get(record.id) {
-            self.meters.release(&before.actions);
-        }
-        self.book.enter(record);
+        self.cache.changes.put_flow(flow, known.is_none());
+        true
     }
 }
 
 /// What becomes of frames of a verdict, as far as the book keeps it.
 pub(in crate::engine) struct Account {
+    /// Whom they are counted for.
+    pub(in crate::engine) port: PortKey,
     /// What they are counted as.
     pub(in crate::engine) purpose: Purpose,
     /// The fabrics that they go out into.
@@ -269,15 +249,38 @@ pub(in crate::engine) struct Account {
 }
 
 impl Account {
-    /// Of frames with this header, where the verdict comes to these actions.
+    /// Of frames with this header that come in by a port, where the verdict comes to these actions.
     pub(in crate::engine) fn of(
-        topology: &Topology,
+        truth: &Truth,
+        port: PortId,
         verdict: &Verdict,
         header: &Header,
         actions: &[Action],
     ) -> Account {
-        let into_fabrics = into_fabrics(topology, verdict).collect();
-        Account { purpose: purpose(verdict, header, actions), into_fabrics }
+        let into_fabrics = into_fabrics(truth.switch.topology(), verdict).collect();
+        Account { port: truth.key_of(port), purpose: purpose(verdict, header, actions), into_fabrics }
+    }
+
+    /// Counts one of them that came up.
+    fn count(&self, now: Instant, truth: &mut Truth, verdict: &Verdict) {
+        let counts = &mut truth.telling.counts;
+        match self.purpose {
+            Purpose::Drop(reason, vid) => counts.lose(self.port, Loss::of(reason, vid), vid, 1),
+            Purpose::Forward => {
+                let counts = counts.port(self.port);
+                counts.executed += 1;
+                counts.floods +=
+                    u64::from(verdict.depends.iter().any(|d| matches!(d, Dependency::Segment(_))));
+                // It may come back from there within a second, and is no move then.
+                for echo in verdict
+                    .source
+                    .iter()
+                    .flat_map(|source| self.into_fabrics.iter().map(|to| source.echo(verdict.likeness, *to)))
+                {
+                    truth.switch.fdb.sent.note(now, echo);
+                }
+            }
+        }
     }
 }
 

@@ -3,14 +3,14 @@
 use rustc_hash::FxHashMap;
 use vlan::model::bridge::{Bridge, Kind as BridgeKind};
 
-use crate::engine::Engine;
+use super::View;
 use crate::page::Page;
 use crate::view::BridgeView;
 
-impl Engine {
+impl View<'_> {
     /// Bridges from one of them on, in the order of the file. Their addresses are counted apart, by [`Engine::mac_counts`].
     pub fn bridge_page(&self, from: u64) -> Page<BridgeView> {
-        let (topology, first) = (self.switch.topology(), usize::try_from(from).unwrap_or(usize::MAX));
+        let (topology, first) = (self.truth.switch.topology(), usize::try_from(from).unwrap_or(usize::MAX));
         let bridges = topology.bridges().iter().skip(first).take(BRIDGES_AT_ONCE);
         let mut views: Vec<BridgeView> = bridges.map(bridge_view).collect();
         let end = first.saturating_add(views.len());

@@ -2,14 +2,13 @@
 
 use datapath::flow::MeterId;
 
-use super::Chosen;
+use super::{Chosen, View};
 use crate::counters::{PortKey, counter};
-use crate::engine::Engine;
 use crate::engine::flows::meters::{Metered, Scope, Storm};
 use crate::page::{LOOKED_AT_ONCE, Page, ROWS_AT_ONCE, Wanted};
 use crate::view::CounterView;
 
-impl Engine {
+impl View<'_> {
     /// Counters from one of them on.
     ///
     /// # Errors
@@ -49,25 +48,25 @@ impl Engine {
         chosen: &Chosen<'_>,
         rows: &mut Vec<CounterView>,
     ) -> Option<usize> {
-        let is_of = |key: PortKey| chosen.port.is_none_or(|port| self.key_of(port.id) == key);
+        let is_of = |key: PortKey| chosen.port.is_none_or(|port| self.truth.key_of(port.id) == key);
         match stage {
             0 => {
                 let key = PortKey(index as u32);
-                let port = self.counts.at(key)?;
+                let port = self.truth.telling.counts.at(key)?;
                 if is_of(key) {
                     port.views(rows);
                 }
                 Some(index + 1)
             }
             1 => {
-                let port = self.switch.topology().ports().get(index)?;
-                if port.host == self.switch.host() && is_of(self.key_of(port.id)) {
+                let port = self.truth.switch.topology().ports().get(index)?;
+                if port.host == self.truth.switch.host() && is_of(self.truth.key_of(port.id)) {
                     self.vport_counters(port, rows);
                 }
                 Some(index + 1)
             }
             2 => {
-                let (id, what, stats) = self.meters.from(MeterId(index as u32))?;
+                let (id, what, stats) = self.flows.cache.meters.from(MeterId(index as u32))?;
                 if let Metered::Storm(what) = what
                     && is_of(what.port)
                 {
@@ -77,7 +76,7 @@ impl Engine {
             }
             _ => {
                 if chosen.port.is_none() {
-                    self.counts.views(rows);
+                    self.truth.telling.counts.views(rows);
                     rows.extend(self.datapath_counters());
                     rows.extend(self.address_counters());
                 }
@@ -87,7 +86,8 @@ impl Engine {
     }
 
     fn vport_counters(&self, port: &vlan::model::port::Port, rows: &mut Vec<CounterView>) {
-        let stats = self.links.vport_of(port.id).map(|vport| self.links.stats(vport)).unwrap_or_default();
+        let stats =
+            self.truth.links.vport_of(port.id).map(|vport| self.truth.links.stats(vport)).unwrap_or_default();
         for (name, value) in [
             ("l2gw_port_rx_frames_total", stats.rx_packets),
             ("l2gw_port_rx_bytes_total", stats.rx_bytes),
@@ -101,15 +101,19 @@ impl Engine {
     }
 
     fn datapath_counters(&self) -> impl Iterator<Item = CounterView> {
-        let counted =
-            [("hit", self.datapath.hit), ("missed", self.datapath.missed), ("lost", self.datapath.lost)];
+        let counted = [
+            ("hit", self.flows.hands.datapath.hit),
+            ("missed", self.flows.hands.datapath.missed),
+            ("lost", self.flows.hands.datapath.lost),
+        ];
         counted
             .into_iter()
             .map(|(what, value)| counter("l2gw_datapath_frames_total", &[("lookup", what)], value))
     }
 
     fn address_counters(&self) -> impl Iterator<Item = CounterView> {
-        let (fdb, ends) = (self.switch.fdb.counters(), self.switch.fdb.addresses.ends());
+        let fdb = &self.truth.switch.fdb;
+        let (fdb, ends) = (fdb.counters(), fdb.addresses.ends());
         [
             ("learned", fdb.learned),
             ("moved", fdb.moved),
@@ -129,8 +133,11 @@ impl Engine {
             Scope::Vlan(vid) => vid.map_or_else(|| "-".to_owned(), |vid| vid.to_string()),
             Scope::Port => "all".to_owned(),
         };
-        let labels =
-            [("port", self.counts.name(what.port)), ("vid", vid.as_str()), ("class", class.as_str())];
+        let labels = [
+            ("port", self.truth.telling.counts.name(what.port)),
+            ("vid", vid.as_str()),
+            ("class", class.as_str()),
+        ];
         counter("l2gw_storm_dropped_total", &labels, dropped)
     }
 }

@@ -5,26 +5,25 @@ use vlan::frame::Header;
 use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
-use super::Chosen;
-use crate::engine::Engine;
+use super::{Chosen, View};
 use crate::engine::flows::book::{Purpose, Record};
 use crate::page::{Page, Wanted};
 use crate::view::FlowView;
 
-impl Engine {
+impl View<'_> {
     /// Flows from one place of the book on, in no order.
     ///
     /// # Errors
     /// There is no such port, with the nearest one there is.
     pub fn flow_page(&self, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<FlowView>, String> {
         let chosen = self.choose(wanted)?;
-        let (mut page, end) = (Page::empty(), self.book.places() as u64);
+        let (mut page, end) = (Page::empty(), self.flows.cache.book.places() as u64);
         for place in from..end {
             if page.is_full() {
                 page.next = Some(place);
                 break;
             }
-            let record = self.book.at(place as usize);
+            let record = self.flows.cache.book.at(place as usize);
             match record.filter(|record| self.is_flow_wanted(&chosen, record)) {
                 None => page.add(1, None),
                 Some(record) => {
@@ -39,11 +38,11 @@ impl Engine {
     fn is_flow_wanted(&self, chosen: &Chosen<'_>, record: &Record) -> bool {
         let header = &record.key.header;
         let has_address = |mac| header.src == mac || (record.mask.dst && header.dst == mac);
-        let is_of_vlan = |vlan| match record.source.filter(|_| !self.book.is_stale(record.id)) {
+        let is_of_vlan = |vlan| match record.source.filter(|_| !self.flows.cache.book.is_stale(record.id)) {
             Some(seen) => self.is_of_vlan(seen.segment.number, vlan),
             None => header.tags.first().and_then(|tag| tag.vid()) == Some(vlan),
         };
-        chosen.port.is_none_or(|port| self.key_of(port.id) == record.port)
+        chosen.port.is_none_or(|port| self.truth.key_of(port.id) == record.port)
             && chosen.mac.is_none_or(has_address)
             && chosen.vlan.is_none_or(is_of_vlan)
     }
@@ -51,7 +50,7 @@ impl Engine {
     fn flow_view(&self, now: Instant, record: &Record) -> FlowView {
         let idle = record.stats.used.map(|used| now.since(used).as_millis());
         FlowView {
-            port: self.counts.name(record.port).to_owned(),
+            port: self.truth.telling.counts.name(record.port).to_owned(),
             src: record.key.header.src,
             dst: Some(record.key.header.dst).filter(|_| record.mask.dst),
             tags: tags_text(&record.key.header, &record.mask),
@@ -68,8 +67,8 @@ impl Engine {
 
     fn actions_text(&self, actions: &[Action]) -> String {
         let words = actions.iter().map(|action| match action {
-            Action::Output(vport) => match self.links.port_of(*vport) {
-                Some(port) => self.switch.topology().port(port).name.clone(),
+            Action::Output(vport) => match self.truth.links.port_of(*vport) {
+                Some(port) => self.truth.switch.topology().port(port).name.clone(),
                 None => "a port that is gone".to_owned(),
             },
             Action::PushTag(tag) if tag.pcp().get() > 0 => {
@@ -77,8 +76,8 @@ impl Engine {
             }
             Action::PushTag(tag) => format!("push {}", tag.raw_vid()),
             Action::PopTag => "pop".to_owned(),
-            Action::Meter(meter) => match self.meters.what(*meter) {
-                Some(what) => self.limit_name(what),
+            Action::Meter(meter) => match self.flows.cache.meters.what(*meter) {
+                Some(what) => what.name(&self.truth.telling.counts),
                 None => "a limit that is gone".to_owned(),
             },
             Action::Clone(steps) => format!("clone({})", self.actions_text(steps)),

@@ -6,12 +6,11 @@ use vlan::model::id::{BridgeId, Location};
 use vlan::time::Instant;
 use vlan::vid::Vid;
 
-use super::Chosen;
-use crate::engine::Engine;
+use super::{Chosen, View};
 use crate::page::{LOOKED_AT_ONCE, Page, Wanted};
 use crate::view::MacView;
 
-impl Engine {
+impl View<'_> {
     /// Addresses from one place of the table on, in no order.
     ///
     /// # Errors
@@ -19,9 +18,9 @@ impl Engine {
     pub fn mac_page(&self, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<MacView>, String> {
         let chosen = self.choose(wanted)?;
         let (first, mut page) = (place(from), Page::empty());
-        page.next = self.switch.fdb.addresses.page_after(first, AT_ONCE).map(u64::from);
+        page.next = self.truth.switch.fdb.addresses.page_after(first, AT_ONCE).map(u64::from);
         page.looked_at = AT_ONCE as usize;
-        for (place, entry) in self.switch.fdb.addresses.page(now, first, AT_ONCE) {
+        for (place, entry) in self.truth.switch.fdb.addresses.page(now, first, AT_ONCE) {
             if page.rows.len() >= crate::page::ROWS_AT_ONCE {
                 page.next = Some(u64::from(place));
                 page.looked_at = (place - first) as usize;
@@ -36,13 +35,13 @@ impl Engine {
     /// How many addresses each bridge has among those in the places from `from` on: a row for each bridge that has any.
     pub fn mac_counts(&self, now: Instant, from: u64) -> Page<(String, usize)> {
         let mut counts: FxHashMap<BridgeId, usize> = FxHashMap::default();
-        for (_, entry) in self.switch.fdb.addresses.page(now, place(from), AT_ONCE) {
+        for (_, entry) in self.truth.switch.fdb.addresses.page(now, place(from), AT_ONCE) {
             *counts.entry(self.home_of(&entry).0).or_default() += 1;
         }
-        let name = |bridge: BridgeId| self.switch.topology().bridge(bridge).name.clone();
+        let name = |bridge: BridgeId| self.truth.switch.topology().bridge(bridge).name.clone();
         Page {
             rows: counts.into_iter().map(|(id, count)| (u128::from(id.0), (name(id), count))).collect(),
-            next: self.switch.fdb.addresses.page_after(place(from), AT_ONCE).map(u64::from),
+            next: self.truth.switch.fdb.addresses.page_after(place(from), AT_ONCE).map(u64::from),
             looked_at: AT_ONCE as usize,
         }
     }
@@ -61,7 +60,7 @@ impl Engine {
 
     /// The bridge that an address was learned on, and its VLAN there.
     fn home_of(&self, entry: &Entry) -> (BridgeId, Option<Vid>) {
-        let topology = self.switch.topology();
+        let topology = self.truth.switch.topology();
         let root = topology.segment(entry.segment.number).domain(0);
         match entry.location {
             Location::Port { port, vid } => (topology.port(port).bridge, vid),
@@ -78,10 +77,10 @@ impl Engine {
         let idle = now.since(entry.used).as_millis();
         MacView {
             mac: entry.mac,
-            bridge: self.switch.topology().bridge(bridge).name.clone(),
+            bridge: self.truth.switch.topology().bridge(bridge).name.clone(),
             vid,
             inner: Some(entry.segment.inner).filter(|inner| *inner != 0),
-            location: self.place_name(entry.location),
+            location: self.truth.place_name(entry.location),
             kind: self.kind_name(entry).to_owned(),
             age_ms: if is_dynamic { u64::try_from(idle).unwrap_or(u64::MAX) } else { 0 },
         }
@@ -89,7 +88,7 @@ impl Engine {
 
     fn kind_name(&self, entry: &Entry) -> &'static str {
         match entry.kind {
-            Kind::Dynamic if self.switch.fdb.sticky.pins(entry.location) => "sticky",
+            Kind::Dynamic if self.truth.switch.fdb.sticky.pins(entry.location) => "sticky",
             Kind::Dynamic if entry.frozen_until.is_some() => "frozen",
             Kind::Dynamic => "dynamic",
             Kind::Declared => "declared",

@@ -2,13 +2,14 @@
 //! ([`crate::page`]), and what is put together from them is put together elsewhere ([`crate::list`]).
 
 use vlan::addr::MacAddr;
-use vlan::model::id::Location;
 use vlan::model::port::Port;
 use vlan::model::value::quote;
 use vlan::time::Instant;
 use vlan::vid::Vid;
 
 use super::Engine;
+use super::flows::Flows;
+use super::truth::Truth;
 use crate::input::Command;
 use crate::page::Wanted;
 use crate::view::StatusView;
@@ -22,44 +23,43 @@ mod ports;
 mod tests;
 mod trace;
 
-impl Engine {
+/// What an operator sees of an engine at a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    engine: &'a Engine,
+    truth: &'a Truth,
+    flows: &'a Flows,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(engine: &'a Engine) -> View<'a> {
+        View { engine, truth: &engine.truth, flows: &engine.flows }
+    }
+
     /// The whole at a glance.
     pub fn status(&self, _now: Instant) -> StatusView {
         let (mut ports, mut ports_up, mut down) = (0, 0, Vec::new());
         for port in self.own_ports() {
             ports += 1;
-            if self.links.standing(port.id).why_not.is_none() {
+            if self.truth.links.standing(port.id).why_not.is_none() {
                 ports_up += 1;
             } else if down.len() < NAMED {
                 down.push(port.name.clone());
             }
         }
+        let (revision, book) = (self.engine.revision, &self.flows.cache.book);
         StatusView {
-            host: self.settings.host.clone(),
-            revision: self.revision,
-            settled: self.revision > 0 && self.heritage.in_force.is_none() && self.book.is_fresh(),
-            unread: self.unread.clone(),
-            datapath: self.settings.datapath.clone(),
+            host: self.engine.settings.host.clone(),
+            revision,
+            settled: revision > 0 && self.flows.heritage.in_force.is_none() && book.is_fresh(),
+            unread: self.engine.unread.clone(),
+            datapath: self.engine.settings.datapath.clone(),
             ports_up,
             ports,
             down,
-            addresses: self.switch.fdb.addresses.len(),
-            flows: self.book.len(),
-            outstanding: self.asked.len(),
-        }
-    }
-
-    /// Where an address is, in words: a port, the trunks of a fabric, or another host.
-    pub(super) fn place_name(&self, location: Location) -> String {
-        let topology = self.switch.topology();
-        match location {
-            Location::Port { port, .. } => topology.port(port).name.clone(),
-            Location::Fabric { fabric, .. } => match topology.fabric_name(fabric) {
-                // Where trunks stand for themselves, the group of one is called after it.
-                trunk if trunk.starts_with("trunk ") => trunk["trunk ".len()..].to_owned(),
-                fabric => format!("trunks of {fabric}"),
-            },
-            Location::Host(host) => format!("host {}", topology.hosts()[host.0 as usize].name),
+            addresses: self.truth.switch.fdb.addresses.len(),
+            flows: book.len(),
+            outstanding: self.engine.outbox.unanswered(),
         }
     }
 
@@ -67,8 +67,8 @@ impl Engine {
     ///
     /// # Errors
     /// There is no such port; the text has the nearest name.
-    pub fn find_port(&self, name: &str) -> Result<&Port, String> {
-        let topology = self.switch.topology();
+    pub fn find_port(&self, name: &str) -> Result<&'a Port, String> {
+        let topology = self.truth.switch.topology();
         let on_link = || self.own_ports().find(|port| port.link == name);
         topology.port_named(name).or_else(on_link).ok_or_else(|| {
             let names = topology.ports().iter().map(|port| port.name.as_str());
@@ -90,7 +90,7 @@ impl Engine {
             }
             Command::Unblock { port } => {
                 let port = find(&port)?;
-                if !self.time.is_blocked(&port) {
+                if self.truth.blocks.why(&port).is_none() {
                     return Err(NoCommand::Pointless(format!("{port} is not blocked")));
                 }
                 Command::Unblock { port }
@@ -98,21 +98,21 @@ impl Engine {
         })
     }
 
-    fn choose<'a>(&'a self, wanted: &Wanted) -> Result<Chosen<'a>, String> {
+    fn choose(&self, wanted: &Wanted) -> Result<Chosen<'a>, String> {
         let port = wanted.port.as_deref().map(|name| self.find_port(name)).transpose()?;
         Ok(Chosen { port, vlan: wanted.vlan, mac: wanted.mac })
     }
 
     /// Whether a segment is, or leads to, a VLAN of any bridge.
     fn is_of_vlan(&self, segment: u32, vlan: Vid) -> bool {
-        let segments = self.switch.topology().segments();
+        let segments = self.truth.switch.topology().segments();
         let segment = segments.get(segment as usize);
         segment.is_some_and(|segment| segment.domains.iter().any(|domain| domain.vid == Some(vlan)))
     }
 
-    fn own_ports(&self) -> impl Iterator<Item = &Port> {
-        let host = self.switch.host();
-        self.switch.topology().ports().iter().filter(move |port| port.host == host)
+    fn own_ports(&self) -> impl Iterator<Item = &'a Port> + use<'a> {
+        let host = self.truth.switch.host();
+        self.truth.switch.topology().ports().iter().filter(move |port| port.host == host)
     }
 }
 

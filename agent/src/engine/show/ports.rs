@@ -6,14 +6,13 @@ use vlan::model::port::{Mode, Port};
 use vlan::time::{Instant, span};
 use vlan::vid::{Vid, VidSet};
 
-use super::Chosen;
+use super::{Chosen, View};
 use crate::counters::{Loss, PortCounts};
-use crate::engine::Engine;
 use crate::engine::truth::standing::{Standing, WhyNot};
 use crate::page::{Page, Wanted};
 use crate::view::{PortView, TrunkView};
 
-impl Engine {
+impl View<'_> {
     /// Exterior ports from one of them on, those of other hosts too, in the order of the file: trunks first.
     ///
     /// # Errors
@@ -21,7 +20,7 @@ impl Engine {
     pub fn port_page(&self, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<PortView>, String> {
         let chosen = self.choose(wanted)?;
         Ok(self.page_of_ports(from, |port| {
-            let standing = self.links.standing(port.id);
+            let standing = self.truth.links.standing(port.id);
             let is_down = !matches!(standing.why_not, None | Some(WhyNot::Elsewhere));
             let is_wanted = chosen.port.is_none_or(|chosen| chosen.id == port.id)
                 && chosen.vlan.is_none_or(|vlan| self.has_vlan(port, vlan))
@@ -45,13 +44,13 @@ impl Engine {
     }
 
     fn page_of_ports<T>(&self, from: u64, row: impl Fn(&Port) -> Option<T>) -> Page<T> {
-        let (mut page, ports) = (Page::empty(), self.switch.topology().ports());
+        let (mut page, ports) = (Page::empty(), self.truth.switch.topology().ports());
         for (index, port) in ports.iter().enumerate().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
             if page.is_full() {
                 page.next = Some(index as u64);
                 break;
             }
-            let row = row(port).map(|row| (u128::from(self.key_of(port.id).0), row));
+            let row = row(port).map(|row| (u128::from(self.truth.key_of(port.id).0), row));
             let vlans = port.trunk().map_or(0, |trunk| trunk.allowed.len());
             page.add(if row.is_some() { OF_A_PORT + vlans } else { 1 }, row);
         }
@@ -59,19 +58,19 @@ impl Engine {
     }
 
     fn port_view(&self, now: Instant, port: &Port, standing: Standing) -> PortView {
-        let stats = standing.vport.map(|vport| self.links.stats(vport)).unwrap_or_default();
-        let counts = self.counts.port_named(&port.name);
+        let stats = standing.vport.map(|vport| self.truth.links.stats(vport)).unwrap_or_default();
+        let counts = self.truth.telling.counts.port_named(&port.name);
         let slot = port.group.map_or(Slot::Port(port.id), Slot::Fabric);
         PortView {
             port: port.name.clone(),
-            bridge: self.switch.topology().bridge(port.bridge).name.clone(),
+            bridge: self.truth.switch.topology().bridge(port.bridge).name.clone(),
             mode: mode_name(port).to_owned(),
             vlans: member_vids(port).to_string(),
             link: port.link.clone(),
             state: state_name(standing.why_not.as_ref()).to_owned(),
             why: self.why_not(now, port, &standing),
             vport: standing.vport.map(|vport| vport.0),
-            addresses: self.switch.fdb.addresses.count(slot) as usize + port.macs.len(),
+            addresses: self.truth.switch.fdb.addresses.count(slot) as usize + port.macs.len(),
             rx_packets: stats.rx_packets,
             rx_bytes: stats.rx_bytes,
             tx_packets: stats.tx_packets,
@@ -86,7 +85,7 @@ impl Engine {
     /// Why a port is not up, or what is in the way of its frames; of a blocked one, for how long still.
     fn why_not(&self, now: Instant, port: &Port, standing: &Standing) -> String {
         let until = match standing.why_not {
-            Some(WhyNot::Blocked(_)) => self.time.blocked_until(&port.name),
+            Some(WhyNot::Blocked(_)) => self.truth.blocks.until(&port.name),
             _ => None,
         };
         let for_how_long = until.map(|until| format!(", for another {}", span(until.since(now))));
@@ -95,13 +94,13 @@ impl Engine {
     }
 
     fn trunk_view(&self, port: &Port) -> TrunkView {
-        let topology = self.switch.topology();
+        let topology = self.truth.switch.topology();
         let bridge = topology.bridge(port.bridge);
         let fabric = match bridge.kind {
             BridgeKind::Aware { fabric, .. } => topology.fabric_name(fabric).to_owned(),
             BridgeKind::Unaware => String::new(),
         };
-        let standing = self.links.standing(port.id);
+        let standing = self.truth.links.standing(port.id);
         TrunkView {
             trunk: port.name.clone(),
             bridge: bridge.name.clone(),
@@ -118,7 +117,7 @@ impl Engine {
 
     fn carried(&self, port: &Port) -> VidSet {
         let is_carried = |vid: &Vid| {
-            self.switch.designation().carrier(port, Some(*vid)) == vlan::designation::Carrier::This
+            self.truth.switch.designation().carrier(port, Some(*vid)) == vlan::designation::Carrier::This
         };
         member_vids(port).iter().filter(is_carried).collect()
     }
@@ -128,6 +127,7 @@ impl Engine {
         port.is_member(vlan)
             || port.vids().is_empty()
                 && self
+                    .truth
                     .switch
                     .topology()
                     .locate(port.bridge, None, None)

@@ -52,11 +52,12 @@ fn engine(ports: usize, addresses: u32) -> Engine {
     let topology = Arc::new(Topology::build(&description(ports)).unwrap());
     let host = topology.host_named("gw1").unwrap();
     let mut engine = Engine::new(Settings::new("gw1"));
-    engine.switch = Switch::new(Arc::clone(&topology), host, 0);
-    engine.keys = topology.ports().iter().map(|port| engine.counts.key(&port.name)).collect();
+    engine.truth.switch = Switch::new(Arc::clone(&topology), host, 0);
+    engine.truth.keys =
+        topology.ports().iter().map(|port| engine.truth.telling.counts.key(&port.name)).collect();
     for number in 0..addresses {
         let at = topology.ports()[number as usize % ports].location(None);
-        engine.switch.fdb.addresses.declare(SegmentId { number: 0, inner: 0 }, mac(number), at);
+        engine.truth.switch.fdb.addresses.declare(SegmentId { number: 0, inner: 0 }, mac(number), at);
     }
     engine
 }
@@ -68,13 +69,13 @@ fn mac(number: u32) -> MacAddr {
 
 fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
     let header = Header { dst: mac(0), src: mac(number), tags: Default::default(), ether_type: 0x0800 };
-    let id = engine.book.new_id();
-    engine.book.enter(Record {
+    let id = engine.flows.cache.book.new_id();
+    engine.flows.cache.book.enter(Box::new(Record {
         id,
         key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Default::default() },
         mask: Consulted { dst: true, ..Consulted::default() },
         actions: vec![Action::Output(VportNo(7)); outputs],
-        port: engine.keys[number as usize % engine.keys.len()],
+        port: engine.truth.keys[number as usize % engine.truth.keys.len()],
         purpose: Purpose::Forward,
         judge: None,
         source: None,
@@ -86,7 +87,7 @@ fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
         used: NOW,
         unanswered: 0,
         heat: 0,
-    });
+    }));
 }
 
 /// Every page of a list.
@@ -123,7 +124,7 @@ fn a_page_of_addresses_takes_as_much_whether_there_are_many_or_very_many() {
         assert_eq!(work::<MacView>(&engine, &one), (LOOKED_AT_ONCE, 1, 1));
         let (mut counted, mut from) = (0, Some(0));
         while let Some(at) = from {
-            let page = engine.mac_counts(NOW, at);
+            let page = engine.view().mac_counts(NOW, at);
             assert!(page.looked_at <= LOOKED_AT_ONCE && page.rows.len() <= 2);
             counted += page
                 .rows
@@ -165,8 +166,8 @@ fn flows_with_thousands_of_ways_out_make_short_pages() {
 fn a_page_of_ports_or_counters_takes_as_much_whether_there_are_many_or_very_many() {
     for ports in [3_000, 12_000] {
         let mut engine = engine(ports, 0);
-        for key in engine.keys.clone() {
-            engine.counts.lose(key, Loss::Verdict(DropReason::AntiSpoof, None), None, 1);
+        for key in engine.truth.keys.clone() {
+            engine.truth.telling.counts.lose(key, Loss::Verdict(DropReason::AntiSpoof, None), None, 1);
         }
         let (looked_at, rows, all) = work::<PortView>(&engine, &Wanted::default());
         assert!(looked_at <= LOOKED_AT_ONCE && rows <= 256, "{looked_at} {rows}");
@@ -188,7 +189,7 @@ fn the_status_names_a_few_of_the_ports_that_are_down() {
     let description = Box::new(description(12));
     engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
     engine.handle(NOW, Input::Link(LinkEvent::All(vec![])));
-    let status = engine.status(NOW);
+    let status = engine.view().status(NOW);
     assert_eq!((status.ports, status.ports_up), (12, 0));
     assert_eq!(status.down, ["vm0", "vm1", "vm2", "vm3", "vm4", "vm5", "vm6", "vm7"]);
     let down = Wanted { down: true, ..Wanted::default() };
@@ -201,7 +202,7 @@ fn no_port_is_up_while_the_hosts_links_are_being_read() {
     engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
     let description = Box::new(description(2));
     engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
-    assert_eq!(engine.status(NOW).ports_up, 0);
+    assert_eq!(engine.view().status(NOW).ports_up, 0);
     let ports = pages::<PortView>(&engine, &Wanted::default());
     let told = ports[0].rows.iter().map(|(_, port)| (port.state.as_str(), port.why.as_str()));
     assert!(told.eq([("down", "the host's links are still being read"); 2]), "{ports:?}");
@@ -216,21 +217,26 @@ fn a_host_is_settled_when_no_flow_is_stale() {
     let description = Box::new(description(2));
     engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
     engine.handle(NOW, Input::Link(LinkEvent::All(vec![])));
-    assert!(engine.status(NOW).settled);
+    assert!(engine.view().status(NOW).settled);
     enter_flow(&mut engine, 1, 1);
-    assert!(engine.status(NOW).settled, "a flow that rests on what is so");
-    engine.book.spoil_all();
-    assert!(!engine.status(NOW).settled);
+    assert!(engine.view().status(NOW).settled, "a flow that rests on what is so");
+    engine.flows.cache.book.spoil_all();
+    assert!(!engine.view().status(NOW).settled);
     engine.handle(NOW, Input::Tick);
-    assert!(engine.status(NOW).settled);
+    assert!(engine.view().status(NOW).settled);
 }
 
 #[test]
 fn a_port_with_thousands_of_vlans_in_its_drops_is_one_long_page() {
     let mut engine = engine(2, 0);
     for vid in 0..4_096 {
-        let key = engine.keys[0];
-        engine.counts.lose(key, Loss::Verdict(DropReason::VlanNotAllowed, Some(vid)), Some(vid), 1);
+        let key = engine.truth.keys[0];
+        engine.truth.telling.counts.lose(
+            key,
+            Loss::Verdict(DropReason::VlanNotAllowed, Some(vid)),
+            Some(vid),
+            1,
+        );
     }
     let (_, rows, all) = work::<CounterView>(&engine, &Wanted::default());
     assert!(rows <= 4_096 + 50 && all > 4_096, "{rows} {all}");
@@ -254,7 +260,7 @@ fn what_is_met_by_pages_is_what_there_is() {
 #[test]
 fn a_port_is_found_by_its_link_and_a_wrong_name_is_told_with_the_nearest() {
     let engine = engine(3, 0);
-    let found = |name: &str| engine.find_port(name).map(|port| port.name.clone());
+    let found = |name: &str| engine.view().find_port(name).map(|port| port.name.clone());
     assert_eq!(found("vm1"), Ok("vm1".to_owned()));
     assert_eq!(found("tap1"), Ok("vm1".to_owned()));
     let mut expected = String::from("\"vm01\" is no port of the topology in force, nor a link of one");

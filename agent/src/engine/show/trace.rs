@@ -17,16 +17,16 @@ use vlan::trace::reason::sentence;
 use vlan::trace::{Narrator, Story, ending};
 use vlan::verdict::{Decision, DropReason, Egress, Meter, Output, Verdict};
 
+use super::View;
 use crate::budget::UNTAGGED;
 use crate::counters::Loss;
-use crate::engine::Engine;
 use crate::engine::flows::lengths::length_of_copy;
 use crate::engine::flows::loops::Incoming;
 use crate::engine::flows::turn::last_sent;
 use crate::engine::flows::upcall::kernel_mask;
 use crate::view::TraceView;
 
-impl Engine {
+impl View<'_> {
     /// What would become of a frame now; nothing is sent, learned or counted.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Engine {
         let lost = self.leave(port, frame, &header, &mut verdict, steps);
         self.meet_limits(now, &verdict, steps);
         let over = self.meet_budget(now, port, &header, &verdict, steps);
-        let topology = Some(Arc::clone(self.switch.topology()));
+        let topology = Some(Arc::clone(self.truth.switch.topology()));
         Ok(Traced { topology, verdict, story, lost: over.or(lost) })
     }
 
@@ -56,21 +56,21 @@ impl Engine {
     /// were last known to have done has to do.
     fn foresee(&self, now: Instant, incoming: Incoming<'_>, verdict: &mut Verdict, story: &mut Beginning) {
         let Incoming { port, header, .. } = incoming;
-        let learned = self.switch.peek(now, (port, Evidence::FlowsUnasked), header, verdict, story);
+        let learned = self.truth.switch.peek(now, (port, Evidence::FlowsUnasked), header, verdict, story);
         let Some(Learned::Undecided { echo, .. }) = learned else { return };
         *story = Beginning::default();
         let Some(echo) = echo else {
             // Whether it is the very frame that went out of a port its bytes tell.
-            let evidence = self.evidence(now, incoming, verdict);
-            self.switch.peek(now, (port, evidence), header, verdict, story);
+            let evidence = self.flows.loops.evidence(now, &self.truth.switch, incoming, verdict);
+            self.truth.switch.peek(now, (port, evidence), header, verdict, story);
             return;
         };
         let was_sent = self.was_sent(now, &echo);
         if was_sent == Some(true) {
-            self.switch.peek_after(now, (port, echo), header, verdict, story);
+            self.truth.switch.peek_after(now, (port, echo), header, verdict, story);
             return;
         }
-        self.switch.peek(now, (port, Evidence::Complete), header, verdict, story);
+        self.truth.switch.peek(now, (port, Evidence::Complete), header, verdict, story);
         if was_sent.is_some() {
             let span = span(ECHO);
             story.told.steps.push(format!(
@@ -81,9 +81,9 @@ impl Engine {
 
     /// Whether a flow has sent such a frame lately, as far as is known; `None` if none can have.
     fn was_sent(&self, now: Instant, echo: &Echo) -> Option<bool> {
-        let flows = self.book.may_have_sent(echo);
+        let flows = self.flows.cache.book.may_have_sent(echo);
         let is_lately = |used: Instant| now.since(used) <= ECHO;
-        let sent = flows.iter().filter_map(|flow| self.book.get(*flow));
+        let sent = flows.iter().filter_map(|flow| self.flows.cache.book.get(*flow));
         let used = sent.filter_map(|flow| last_sent(&flow.stats, flow.turned_at));
         (!flows.is_empty()).then(|| used.into_iter().any(is_lately))
     }
@@ -128,7 +128,7 @@ impl Engine {
 
     fn link_of(&self, output: &Output) -> Option<&str> {
         match output.to {
-            Egress::Port(port) => Some(&self.switch.topology().port(port).link),
+            Egress::Port(port) => Some(&self.truth.switch.topology().port(port).link),
             Egress::Tunnel { .. } => None,
         }
     }
@@ -142,16 +142,16 @@ impl Engine {
         output: &Output,
     ) -> Option<(Loss, Option<String>)> {
         let no_member = Loss::Verdict(DropReason::NoMember, None);
-        let topology = self.switch.topology();
+        let topology = self.truth.switch.topology();
         let to = match output.to {
             Egress::Port(to) => topology.port(to),
             Egress::Tunnel { .. } => return Some((no_member, None)),
         };
-        if self.links.vport_of(to.id).is_none() {
+        if self.truth.links.vport_of(to.id).is_none() {
             let why = format!("not by {}: its link {} is not attached", to.name, to.link);
             return Some((no_member, Some(why)));
         }
-        let (mtu, mtu_in) = (self.links.mtu_of(to.id), self.links.mtu_of(port.id));
+        let (mtu, mtu_in) = (self.truth.links.mtu_of(to.id), self.truth.links.mtu_of(port.id));
         let length = length_of_copy(frame, header, output);
         (mtu > 0 && mtu_in > 0 && length > i64::from(mtu)).then(|| {
             let why = format!(
@@ -168,7 +168,7 @@ impl Engine {
             return;
         };
         let loss = Loss::Storm(class);
-        if let Some((frames, since)) = self.bursts.going(self.key_of(port), loss.name()) {
+        if let Some((frames, since)) = self.truth.telling.bursts.going(self.truth.key_of(port), loss.name()) {
             let span = span(now.since(since));
             steps.push(format!(
                 "of such frames some are beyond the limit now and are dropped ({}): {frames} frames within the last {span}",
@@ -186,22 +186,24 @@ impl Engine {
         verdict: &Verdict,
         steps: &mut Vec<String>,
     ) -> Option<Loss> {
-        let vport = self.links.vport_of(port.id).unwrap_or(VportNo(0));
+        let vport = self.truth.links.vport_of(port.id).unwrap_or(VportNo(0));
         let key = FlowKey { vport, header: header.clone(), recirc: 0, opaque: Default::default() };
-        let flow = self.book.find_class(&key, &kernel_mask(verdict.consulted));
-        if let Some(flow) = flow.and_then(|flow| self.book.get(flow)) {
+        let flow = self.flows.cache.book.find_class(&key, &kernel_mask(verdict.consulted));
+        if let Some(flow) = flow.and_then(|flow| self.flows.cache.book.get(flow)) {
             steps.push(format!(
                 "the kernel has a flow for such frames, hit {} times so far",
                 flow.stats.packets
             ));
             return None;
         }
-        let key = self.key_of(port.id);
+        let key = self.truth.key_of(port.id);
         let has_room = match policy::class(header).is_some() || policy::is_probe(header) {
-            true => self.budget.would_admit_control(now, key),
-            false => {
-                self.budget.would_admit(now, key, header.tag(0).map_or(UNTAGGED, vlan::tag::Tag::raw_vid))
-            }
+            true => self.flows.budget.would_admit_control(now, key),
+            false => self.flows.budget.would_admit(
+                now,
+                key,
+                header.tag(0).map_or(UNTAGGED, vlan::tag::Tag::raw_vid),
+            ),
         };
         if has_room {
             return None;

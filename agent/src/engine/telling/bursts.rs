@@ -9,13 +9,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use datapath::flow::{MeterId, MeterStats};
 use vlan::time::Instant;
-use vlan::vid::Vid;
 
-use crate::counters::{Loss, Noted, PortKey};
-use crate::engine::Engine;
-use crate::engine::flows::meters::{self, Metered, Scope};
+use super::Telling;
+use crate::counters::{Noted, PortKey};
 use crate::event::Event;
 
 /// Bursts that go on.
@@ -87,28 +84,9 @@ impl Bursts {
     }
 }
 
-impl Engine {
-    /// Takes in what meters counted.
-    pub(in crate::engine) fn note_meter_stats(&mut self, stats: &[(MeterId, MeterStats)]) {
-        for (id, stats) in stats {
-            match self.meters.note(*id, *stats) {
-                Some(meters::Noted { what: Metered::Storm(what), dropped: dropped @ 1.., .. }) => {
-                    let vid = match what.vlan {
-                        Scope::Vlan(vid) => vid.map(Vid::get),
-                        Scope::Port => None,
-                    };
-                    self.counts.lose(what.port, Loss::Storm(what.class), vid, dropped);
-                }
-                Some(meters::Noted { what: Metered::Length(what), dropped, forwarded }) => {
-                    self.count_lengths(what, dropped, forwarded);
-                }
-                _ => {}
-            }
-        }
-    }
-
+impl Telling {
     /// Tells which ports have begun to drop frames, and which have ended.
-    pub(in crate::engine) fn tell_of_bursts(&mut self, now: Instant) {
+    pub(super) fn tell_of_bursts(&mut self, now: Instant) {
         for (of, noted) in self.counts.take_noted() {
             let vids = noted.vids();
             if self.bursts.note(now, of, noted) {
@@ -142,8 +120,7 @@ mod tests {
     use vlan::verdict::{DropReason, StormClass};
 
     use super::*;
-    use crate::engine::Settings;
-    use crate::output::Output;
+    use crate::counters::Loss;
 
     const SPOOF: Loss = Loss::Verdict(DropReason::AntiSpoof, None);
 
@@ -151,48 +128,42 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    fn told(engine: &mut Engine, now: Instant) -> Vec<String> {
-        engine.tell_of_bursts(now);
-        let outputs = std::iter::from_fn(|| engine.poll_output());
-        outputs
-            .map(|output| match output {
-                Output::Event(event) => event.to_string(),
-                other => format!("{other:?}"),
-            })
-            .collect()
+    fn told(telling: &mut Telling, now: Instant) -> Vec<String> {
+        telling.tell_of_bursts(now);
+        std::iter::from_fn(|| telling.next()).map(|event| event.to_string()).collect()
     }
 
     #[test]
     fn the_first_drop_and_the_end_of_a_burst_are_told_with_how_many() {
-        let mut engine = Engine::new(Settings::new("gw1"));
-        let key = engine.counts.key("vm8");
-        engine.counts.lose(key, SPOOF, Some(8), 1);
-        assert_eq!(told(&mut engine, at(0)), ["port vm8 drops frames: anti-spoof, VID 8"]);
+        let mut telling = Telling::default();
+        let key = telling.counts.key("vm8");
+        telling.counts.lose(key, SPOOF, Some(8), 1);
+        assert_eq!(told(&mut telling, at(0)), ["port vm8 drops frames: anti-spoof, VID 8"]);
         for step in 1..=40 {
-            engine.counts.lose(key, SPOOF, Some(8), 100);
-            assert_eq!(told(&mut engine, at(step * 1_000)), Vec::<String>::new());
+            telling.counts.lose(key, SPOOF, Some(8), 100);
+            assert_eq!(told(&mut telling, at(step * 1_000)), Vec::<String>::new());
         }
-        assert_eq!(told(&mut engine, at(49_000)), Vec::<String>::new());
+        assert_eq!(told(&mut telling, at(49_000)), Vec::<String>::new());
         assert_eq!(
-            told(&mut engine, at(50_000)),
+            told(&mut telling, at(50_000)),
             ["port vm8 drops no more frames: anti-spoof, VID 8; 4001 frames within 40s"]
         );
-        assert_eq!(engine.bursts.next_due(), None);
-        engine.counts.lose(key, SPOOF, None, 1);
-        assert_eq!(told(&mut engine, at(60_000)), ["port vm8 drops frames: anti-spoof"], "another burst");
+        assert_eq!(telling.bursts.next_due(), None);
+        telling.counts.lose(key, SPOOF, None, 1);
+        assert_eq!(told(&mut telling, at(60_000)), ["port vm8 drops frames: anti-spoof"], "another burst");
     }
 
     #[test]
     fn each_reason_of_a_port_is_a_burst_of_its_own_and_usual_drops_are_none() {
-        let mut engine = Engine::new(Settings::new("gw1"));
-        let key = engine.counts.key("vm8");
-        engine.counts.lose(key, Loss::Verdict(DropReason::VlanNotAllowed, Some(9)), Some(9), 1);
-        engine.counts.lose(key, Loss::Verdict(DropReason::NotDesignated, None), None, 1);
-        assert_eq!(told(&mut engine, at(0)), Vec::<String>::new());
-        engine.counts.lose(key, Loss::Verdict(DropReason::AddressLimit, None), None, 1);
-        engine.counts.lose(key, Loss::Storm(StormClass::Broadcast), Some(5), 7);
+        let mut telling = Telling::default();
+        let key = telling.counts.key("vm8");
+        telling.counts.lose(key, Loss::Verdict(DropReason::VlanNotAllowed, Some(9)), Some(9), 1);
+        telling.counts.lose(key, Loss::Verdict(DropReason::NotDesignated, None), None, 1);
+        assert_eq!(told(&mut telling, at(0)), Vec::<String>::new());
+        telling.counts.lose(key, Loss::Verdict(DropReason::AddressLimit, None), None, 1);
+        telling.counts.lose(key, Loss::Storm(StormClass::Broadcast), Some(5), 7);
         assert_eq!(
-            told(&mut engine, at(0)),
+            told(&mut telling, at(0)),
             ["port vm8 drops frames: address-limit", "port vm8 drops frames: storm-broadcast, VID 5"]
         );
     }
@@ -200,26 +171,26 @@ mod tests {
     /// A sender that makes up VLANs, and ten thousand ports that begin at once.
     #[test]
     fn neither_vlans_nor_ports_flood_the_journal() {
-        let mut engine = Engine::new(Settings::new("gw1"));
-        let key = engine.counts.key("vm8");
+        let mut telling = Telling::default();
+        let key = telling.counts.key("vm8");
         let mut events = 0;
         for vid in 0..4_096 {
-            engine.counts.lose(key, SPOOF, Some(vid), 1);
-            events += told(&mut engine, at(u64::from(vid))).len();
+            telling.counts.lose(key, SPOOF, Some(vid), 1);
+            events += told(&mut telling, at(u64::from(vid))).len();
         }
         assert_eq!(events, 1);
         for number in 0..10_000 {
-            let key = engine.counts.key(&format!("vm{number}"));
-            engine.counts.lose(key, SPOOF, None, 1);
+            let key = telling.counts.key(&format!("vm{number}"));
+            telling.counts.lose(key, SPOOF, None, 1);
         }
-        assert_eq!(told(&mut engine, at(5_000)).len(), TOLD_AT_ONCE - 1);
-        let ended = told(&mut engine, at(16_000));
+        assert_eq!(told(&mut telling, at(5_000)).len(), TOLD_AT_ONCE - 1);
+        let ended = told(&mut telling, at(16_000));
         assert_eq!(ended.len(), TOLD_AT_ONCE, "only of those that were told");
         let of_vm8 = ended.iter().find(|text| text.contains("port vm8 ")).unwrap();
         assert!(of_vm8.contains("VID 0,1,2,3,4,5,6,7 and more"), "{of_vm8}");
-        let key = engine.counts.key("vm1");
-        engine.counts.lose(key, SPOOF, None, 1);
-        let next = told(&mut engine, at(30_000));
+        let key = telling.counts.key("vm1");
+        telling.counts.lose(key, SPOOF, None, 1);
+        let next = told(&mut telling, at(30_000));
         assert_eq!(next, ["port vm1 drops frames: anti-spoof (so do 9968 more that were not told)"]);
     }
 }

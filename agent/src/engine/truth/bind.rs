@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vlan::designation::Designation;
 use vlan::fdb::Slot;
@@ -18,16 +19,22 @@ use vlan::time::Instant;
 use vlan::verdict::Dependency;
 use vlan::vid::VidSet;
 
-use super::standing::{Standing, WhyNot};
-use crate::engine::Engine;
+use super::Truth;
+use super::addresses::spoil_addresses;
+use super::standing::{Cause, Standing, WhyNot};
+use crate::engine::outbox::{Asked, Outbox};
 use crate::event::Event;
+use crate::input::Answer;
+use crate::lower::Lowering;
+use crate::output::Output;
 use crate::reconcile::Fate;
 
-impl Engine {
-    /// Looks at the ports and vports whose links changed, at most a bounded number of them, and follows what that does.
-    pub(in crate::engine) fn reconcile_links(&mut self, now: Instant) {
-        if !self.links.is_known() || self.revision == 0 {
-            return;
+impl Truth {
+    /// Looks at the ports and vports whose links changed, at most a bounded number of them, and follows what that does. Whether all of
+    /// them are known now.
+    pub(in crate::engine) fn reconcile_links(&mut self, now: Instant, lowering: &mut impl Lowering) -> bool {
+        if !self.links.is_known() {
+            return false;
         }
         self.links.retry(now);
         // Of another topology all ports must be known before the next frame comes.
@@ -36,12 +43,10 @@ impl Engine {
         let mut fabrics = BTreeSet::new();
         for _ in 0..most {
             let Some(port) = self.links.next_dirty() else { break };
-            fabrics.extend(self.refresh_port(now, port));
+            fabrics.extend(self.refresh_port(now, port, lowering));
         }
-        self.designate(&fabrics);
-        if self.links.is_clean() {
-            self.begin_with_heritage(now);
-        }
+        self.designate(&fabrics, lowering);
+        self.links.is_clean()
     }
 
     /// Vports whose link is gone or not wanted are forgotten.
@@ -56,28 +61,84 @@ impl Engine {
         }
     }
 
-    /// Has a few links made vports, and a few vports released.
-    pub(in crate::engine) fn move_vports(&mut self) {
+    /// Has a few vports released, and a few links made vports.
+    pub(in crate::engine) fn move_vports(&mut self, outbox: &mut Outbox) {
         for _ in 0..VPORTS_AT_ONCE {
-            self.changes.detach.extend(self.links.next_leaving());
-            let Some(port) = self.links.next_arriving() else { continue };
+            let Some(vport) = self.links.next_leaving() else { break };
+            outbox.ask(Asked::Detach, |id| Output::Detach { id, vport });
+        }
+        for _ in 0..VPORTS_AT_ONCE {
+            let Some(port) = self.links.next_arriving() else { break };
             // By its own name, whatever the file calls it.
             let link = self.links.observed.link_named(&self.switch.topology().port(port).link);
             let Some(link) = link.map(|link| link.name.clone()) else { continue };
             self.links.note_attaching(link.clone());
-            self.changes.attach.push(link);
+            outbox.ask(Asked::Attach(link.clone()), |id| Output::Attach { id, link });
+        }
+    }
+
+    /// Takes in whether a link was made a vport.
+    pub(in crate::engine) fn note_attached(&mut self, now: Instant, link: &str, answer: Answer) {
+        match answer {
+            Answer::Attached(vport) => self.links.note_attached(link, vport),
+            Answer::Done | Answer::Withdrawn(_) | Answer::Counted(_) => {}
+            Answer::Refused(refusal) => {
+                self.telling.counts.refuse("attach", refusal.cause.name());
+                if self.links.note_attach_refused(now, link, &refusal) {
+                    self.telling.tell(Event::Refused { what: refusal.to_string(), retried: true });
+                }
+            }
+        }
+    }
+
+    /// Tells what other hands have done to vports.
+    pub(in crate::engine) fn tell_of_hands(&mut self) {
+        let (strangers, regained) = self.links.take_foreign();
+        for link in strangers {
+            self.telling.tell(Event::ForeignVport { link });
+        }
+        for link in regained {
+            self.telling.tell(Event::VportGone { link });
+        }
+    }
+
+    /// Blocks a port, or blocks it for longer.
+    pub(in crate::engine) fn block(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        cause: Cause,
+        pause: Duration,
+        lowering: &mut impl Lowering,
+    ) {
+        let name = self.switch.topology().port(port).name.clone();
+        if self.blocks.block(name.clone(), cause, now + pause) {
+            let why = cause.sentence().to_owned();
+            self.telling.tell(Event::PortBlocked { port: name, why, seconds: pause.as_secs() });
+            self.refresh_at_once(now, port, lowering);
+        }
+    }
+
+    /// Lets one port forward again.
+    pub(in crate::engine) fn unblock(&mut self, now: Instant, port: &str, lowering: &mut impl Lowering) {
+        if self.blocks.lift(port) {
+            self.telling.tell(Event::PortUnblocked { port: port.to_owned() });
+            let id = self.switch.topology().port_named(port).map(|port| port.id);
+            if let Some(id) = id {
+                self.refresh_at_once(now, id, lowering);
+            }
         }
     }
 
     /// Passes on at once what changed for a port, before the next frame is judged.
-    pub(in crate::engine) fn refresh_at_once(&mut self, now: Instant, id: PortId) {
-        let fabric = self.refresh_port(now, id);
-        self.designate(&fabric.into_iter().collect());
+    fn refresh_at_once(&mut self, now: Instant, id: PortId, lowering: &mut impl Lowering) {
+        let fabric = self.refresh_port(now, id, lowering);
+        self.designate(&fabric.into_iter().collect(), lowering);
     }
 
     /// Compares a port with what it was and passes on what changed. The fabric whose trunks are to be chosen anew, if it is one of
     /// them and its state is another.
-    fn refresh_port(&mut self, now: Instant, id: PortId) -> Option<FabricId> {
+    fn refresh_port(&mut self, now: Instant, id: PortId, lowering: &mut impl Lowering) -> Option<FabricId> {
         let topology = Arc::clone(self.switch.topology());
         let port = topology.port(id);
         let mut standing = match port.host == self.switch.host() {
@@ -85,7 +146,7 @@ impl Engine {
             false => Standing::down(WhyNot::Elsewhere),
         };
         if standing.why_not.is_none()
-            && let Some(cause) = self.time.why_blocked(&port.name)
+            && let Some(cause) = self.blocks.why(&port.name)
         {
             standing.why_not = Some(WhyNot::Blocked(cause));
         }
@@ -99,13 +160,13 @@ impl Engine {
         if was == standing.state() && before.is_some_and(|before| before.is_like(&standing)) {
             return None;
         }
-        self.spoil(Dependency::Port(id));
+        lowering.spoil(Dependency::Port(id));
         // Behind a link that only lost its vport everything is where it was.
         let is_cut = !matches!(standing.why_not, None | Some(WhyNot::NotAttached(_)));
         // What sticks stays until it is flushed: a plug that is pulled lifts nothing.
         if was == PortState::Up && is_cut && port.group.is_none() && !port.is_sticky {
             let gone = self.switch.fdb.addresses.flush(Slot::Port(id));
-            self.spoil_addresses(&gone);
+            spoil_addresses(&gone, lowering);
         }
         let is_other = was != standing.state();
         self.tell_of_port(now, id, was, standing);
@@ -116,13 +177,13 @@ impl Engine {
         let port = self.switch.topology().port(id);
         let (name, link) = (port.name.clone(), port.link.clone());
         match standing.why_not {
-            None if was != PortState::Up => self.tell(Event::PortUp { port: name, link }),
+            None if was != PortState::Up => self.telling.tell(Event::PortUp { port: name, link }),
             // A link that is about to be attached is no news.
             Some(WhyNot::Elsewhere | WhyNot::Blocked(_) | WhyNot::NotAttached(None)) | None => {}
             Some(why) => {
                 let said = (DOWN, format!("{name} {why}"));
-                if was == PortState::Up || self.time.may_tell(now, said) {
-                    self.tell(Event::PortDown { port: name, link, why: why.to_string() });
+                if was == PortState::Up || self.telling.may_tell(now, said) {
+                    self.telling.tell(Event::PortDown { port: name, link, why: why.to_string() });
                 }
             }
         }
@@ -136,7 +197,7 @@ impl Engine {
         }
         let port = self.switch.topology().port(id);
         let (port, link) = (port.name.clone(), port.link.clone());
-        self.tell(match &standing.in_use {
+        self.telling.tell(match &standing.in_use {
             Some(how) => Event::LinkInUse { port, link, how: how.clone() },
             None => Event::LinkFree { port, link },
         });
@@ -150,21 +211,21 @@ impl Engine {
         if link == expected {
             self.links.odd_mtus.remove(&port.link);
         } else if self.links.odd_mtus.insert(port.link.clone(), link) != Some(link) {
-            self.tell(Event::MtuDiffers { port: port.name.clone(), link, expected });
+            self.telling.tell(Event::MtuDiffers { port: port.name.clone(), link, expected });
         }
     }
 
     /// Chooses the trunk of every VLAN for the first time under a topology.
-    fn designate_all(&mut self) {
+    fn designate_all(&mut self, lowering: &mut impl Lowering) {
         let chosen = self.trunks.choose_all(self.switch.topology(), |port| self.is_live(port));
         self.switch.set_designation(chosen);
-        self.book.spoil_all();
+        lowering.spoil_all();
     }
 
     /// Chooses the trunk of each VLAN of some fabrics anew among those that are up, and spoils what rested on another choice.
-    fn designate(&mut self, fabrics: &BTreeSet<FabricId>) {
+    fn designate(&mut self, fabrics: &BTreeSet<FabricId>, lowering: &mut impl Lowering) {
         if matches!(self.switch.designation(), Designation::Everyone) {
-            return self.designate_all();
+            return self.designate_all(lowering);
         }
         if fabrics.is_empty() {
             return;
@@ -177,14 +238,14 @@ impl Engine {
                 continue;
             }
             if let Some(fabric) = trunk.or(before).and_then(|trunk| topology.port(trunk).group) {
-                self.spoil(Dependency::Designation(fabric, vid));
+                lowering.spoil(Dependency::Designation(fabric, vid));
             }
             if trunk.is_none() {
                 orphans.entry(topology.bridge(bridge).name.clone()).or_default().insert(vid);
             }
         }
         for (bridge, vids) in orphans {
-            self.tell(Event::NoTrunk { bridge, vids: vids.to_string() });
+            self.telling.tell(Event::NoTrunk { bridge, vids: vids.to_string() });
         }
     }
 

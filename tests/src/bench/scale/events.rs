@@ -66,8 +66,9 @@ fn of_ports(world: World, events: usize) -> Vec<Reading> {
     notes.short("one slice of 256 vports: the worst", part(&slices, 1.0), Growth::Told);
     let pages = pages_of::<PortView>(host.engine(), host.wire().now(), &Wanted::default());
     notes.short("one page of `show ports`", median(&pages), Growth::Event);
-    let status: Vec<Duration> =
-        (0..events).map(|_| meter::of_this_thread(|| host.engine().status(host.wire().now())).1).collect();
+    let status: Vec<Duration> = (0..events)
+        .map(|_| meter::of_this_thread(|| host.engine().view().status(host.wire().now())).1)
+        .collect();
     notes.short("one `show status` of the engine", median(&status), Growth::Told);
     // What first frames wait for; ports that are new are looked at bit by bit.
     let config = config::parse("bench", &world.file_with_more(50)).expect("a file that is right");
@@ -113,7 +114,7 @@ fn slices_of(host: &mut Host) -> Vec<Duration> {
 fn of_addresses(world: World, count: u32) -> Vec<Reading> {
     let mut notes = Notes::at(count as usize, "addresses");
     let mut host = Host::new(world, world.saved(count));
-    let known = host.engine().status(host.wire().now()).addresses;
+    let known = host.engine().view().status(host.wire().now()).addresses;
     assert!(known >= count as usize, "{known} addresses of {count}");
     let now = host.wire().now();
     let pages = pages_of::<MacView>(host.engine(), now, &Wanted::default());
@@ -126,7 +127,7 @@ fn of_addresses(world: World, count: u32) -> Vec<Reading> {
     let expiry = ticks_after(&mut host, AGED);
     notes.short("one tick while all addresses expire, on average", mean(&expiry), Growth::Event);
     notes.short("one tick while all addresses expire: the worst", part(&expiry, 1.0), Growth::Told);
-    let left = host.engine().status(host.wire().now()).addresses;
+    let left = host.engine().view().status(host.wire().now()).addresses;
     assert!(left < count as usize, "{left} of {count} addresses are left after their age");
     notes.done()
 }

@@ -49,7 +49,7 @@ impl Host {
             built: None,
         });
         host.settle();
-        let status = host.engine.status(host.wire.now());
+        let status = host.engine.view().status(host.wire.now());
         assert_eq!(status.ports_up, world.links().len(), "every port is up");
         host
     }
@@ -137,7 +137,7 @@ impl Host {
             }
             self.settle();
         }
-        let status = self.engine.status(self.wire.now());
+        let status = self.engine.view().status(self.wire.now());
         assert!(status.flows >= flows as usize, "{} flows of {flows}", status.flows);
     }
 

@@ -128,7 +128,9 @@ impl Live {
     /// It has ended.
     pub fn status(&self) -> StatusView {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(ask(&self.requests, |engine, now| engine.status(now))).expect("a loop that runs")
+        runtime
+            .block_on(ask(&self.requests, |engine, now| engine.view().status(now)))
+            .expect("a loop that runs")
     }
 
     /// Waits for something that the status says.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use vlan::fdb::reflect::Echo;
 
 use super::{Book, NO_SLOT, Record};
-use crate::engine::flows::echo::MOST_ASKED;
+use crate::engine::flows::doubt::MOST_ASKED;
 
 impl Book {
     /// Flows that may have sent a frame of which an echo is heard, at most [`MOST_ASKED`].
@@ -22,6 +22,11 @@ impl Book {
             next = slot.next_alike;
         }
         flows
+    }
+
+    /// How many packets a flow had counted when it began to send what it sends now.
+    pub(in crate::engine) fn turned_at(&self, flow: FlowId) -> u64 {
+        self.get(flow).map_or(0, |record| record.turned_at)
     }
 
     /// A flow begins to send into another fabric, after so many packets.

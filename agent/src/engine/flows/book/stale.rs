@@ -70,7 +70,11 @@ impl Book {
         let records = live.filter_map(|reference| self.records[reference.slot as usize].record.as_deref());
         let is_own = |record: &&Record| record.key.header.src == mac;
         let (own, others): (Vec<&Record>, Vec<&Record>) = records.partition(is_own);
-        own.into_iter().chain(others).take(most).map(|record| record.id).collect()
+        let mut found: Vec<FlowId> = own.into_iter().chain(others).map(|record| record.id).collect();
+        // One that rests on it twice is listed twice, behind itself.
+        found.dedup();
+        found.truncate(most);
+        found
     }
 
     /// Has every flow looked over.
@@ -129,28 +133,13 @@ impl Book {
     }
 }
 
-/// What a flow rests on, each once.
-pub(super) fn states_of(record: &Record) -> SmallVec<[Dependency; 10]> {
-    let mut states: SmallVec<[Dependency; 10]> = record.depends.iter().copied().collect();
-    keep_distinct(&mut states);
-    states
-}
-
-/// A flood may name thousands; most flows have a handful, for which comparing each with each is less than sorting.
-fn keep_distinct(states: &mut SmallVec<[Dependency; 10]>) {
+/// A flood may name thousands, some of them again and again. Most flows have a handful, and one that is twice among those is listed
+/// twice: that is less than to compare each with each.
+pub(super) fn keep_distinct(states: &mut SmallVec<[Dependency; 6]>) {
     if states.len() > FEW {
         states.sort_unstable();
         states.dedup();
-        return;
     }
-    let mut kept = 0;
-    for next in 0..states.len() {
-        if !states[..kept].contains(&states[next]) {
-            states[kept] = states[next];
-            kept += 1;
-        }
-    }
-    states.truncate(kept);
 }
 
 fn is_live(records: &[Slot], reference: Reference) -> bool {
@@ -162,7 +151,7 @@ fn heat_of(record: &Record) -> usize {
     usize::from(record.heat).min(HEATS - 1)
 }
 
-/// Pieces of state that are compared each with each.
+/// Pieces of state that are listed as they come.
 const FEW: usize = 16;
 
 /// Flows that are marked at once; more are a matter of milliseconds.

@@ -113,7 +113,7 @@ fn what_is_refused_is_asked_again_with_the_rate_that_is_wanted_then() {
     assert_eq!(meters.take_changes().0, [], "it is not answered yet");
     meters.retry_later(second(1), id);
     assert_eq!(meters.next_due(), Some(second(3)), "the second pause is twice as long");
-    meters.note_done(id);
+    meters.no_retry(id);
     assert_eq!(meters.next_due(), None);
 }
 
