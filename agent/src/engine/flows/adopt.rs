@@ -36,7 +36,7 @@ impl Flows {
         let mut tally = Tally::of(truth.switch.restore(now, addresses));
         for flow in flows {
             let id = flow.id;
-            self.cache.book.know_run_of(id);
+            self.cache.book.ids.know_run_of(id);
             self.cache.meters.inherit(flow.actions.as_deref().unwrap_or_default());
             match Record::of_earlier_run(now, truth, flow) {
                 Some(record) => self.cache.enter(Box::new(record)),

@@ -5,7 +5,6 @@
 //! come back (`alike`).
 
 use std::collections::hash_map::HashMap;
-use std::collections::{BTreeSet, VecDeque};
 
 use datapath::flow::{Action, FlowId, FlowKey, FlowStats, MeterId};
 use smallvec::SmallVec;
@@ -18,11 +17,16 @@ use vlan::verdict::{Consulted, Dependency, DropReason, Seen};
 use super::class::Class;
 use crate::counters::PortKey;
 
-use stale::{Dependents, HEATS, Unmarked, keep_distinct};
+use alike::Alike;
+use ids::Ids;
+use reading::Readings;
+use stale::{Dependents, Stale, keep_distinct};
 
 pub(in crate::engine) use stale::heat;
 
 mod alike;
+mod ids;
+mod reading;
 mod stale;
 
 /// The flows that the datapath is to have.
@@ -33,21 +37,10 @@ pub(in crate::engine) struct Book {
     by_id: HashMap<FlowId, u32, Seed>,
     by_class: HashMap<Class, u32, Seed>,
     by_state: HashMap<Dependency, Dependents, Seed>,
-    /// The last flow put of those that send frames which look alike into fabrics, by a hash; the others follow by `next_alike`.
-    by_likeness: HashMap<u64, u32, Seed>,
-    hashing: Seed,
-    stale: [VecDeque<Reference>; HEATS],
-    /// What is still to be marked as stale.
-    unmarked: VecDeque<Unmarked>,
-    /// The number of the reading of all flows that is under way, or comes next.
-    reading: u16,
-    /// The places that are still to be searched for flows that the datapath has no more.
-    unsearched: std::ops::Range<u32>,
-    /// The upper half of new ids, so that an earlier run's are not met again.
-    ids_of_this_run: u64,
-    /// Of ids of flows that were found at the start.
-    earlier_runs: BTreeSet<u64>,
-    last_id: u64,
+    alike: Alike,
+    stale: Stale,
+    pub(in crate::engine) readings: Readings,
+    pub(in crate::engine) ids: Ids,
 }
 
 /// What a flow does, as far as counting goes.
@@ -133,15 +126,10 @@ impl Book {
             by_id: HashMap::with_hasher(hashing),
             by_class: HashMap::with_hasher(hashing),
             by_state: HashMap::with_hasher(hashing),
-            by_likeness: HashMap::with_hasher(hashing),
-            hashing,
-            stale: Default::default(),
-            unmarked: VecDeque::new(),
-            reading: 0,
-            unsearched: 0..0,
-            ids_of_this_run: seed,
-            earlier_runs: BTreeSet::new(),
-            last_id: 0,
+            alike: Alike::new(hashing),
+            stale: Stale::default(),
+            readings: Readings::default(),
+            ids: Ids::new(seed),
         }
     }
 
@@ -150,22 +138,10 @@ impl Book {
         self.by_id.len()
     }
 
-    /// Whether an id is one that this run has dealt out, or a run whose flows were found at the start.
-    pub(in crate::engine) fn may_be_ours(&self, id: FlowId) -> bool {
-        let run = run_of(id);
-        run == self.ids_of_this_run || self.earlier_runs.contains(&run)
-    }
-
-    /// Flows with such ids are an earlier run's.
-    pub(in crate::engine) fn know_run_of(&mut self, id: FlowId) {
-        self.earlier_runs.insert(run_of(id));
-    }
-
     /// An id that no flow has.
     pub(in crate::engine) fn new_id(&mut self) -> FlowId {
         loop {
-            self.last_id += 1;
-            let id = FlowId(u128::from(self.ids_of_this_run) << 64 | u128::from(self.last_id));
+            let id = self.ids.next();
             if !self.by_id.contains_key(&id) {
                 return id;
             }
@@ -214,41 +190,30 @@ impl Book {
             dependents.list.push(reference);
             dependents.live += 1;
         }
-        let before = self.hash_of(&record).and_then(|hash| self.by_likeness.insert(hash, slot));
+        let before = self.alike.hash_of(&record).and_then(|hash| self.alike.put_first(hash, slot));
         let place = &mut self.records[slot as usize];
         place.next_alike = before.unwrap_or(NO_SLOT);
         place.record = Some(record);
-        place.seen = self.reading;
+        place.seen = self.readings.number();
     }
 
     /// The flow with an id, of which the datapath has just told that it has it.
     pub(in crate::engine) fn see(&mut self, id: FlowId) -> Option<&mut Record> {
         let place = &mut self.records[*self.by_id.get(&id)? as usize];
-        place.seen = self.reading;
+        place.seen = self.readings.number();
         place.record.as_deref_mut()
     }
 
     /// The datapath has told every flow that it has.
     pub(in crate::engine) fn end_reading(&mut self) {
-        self.unsearched = 0..self.records.len() as u32;
-        self.reading = self.reading.wrapping_add(1);
+        self.readings.end(self.records.len() as u32);
     }
 
-    /// Whether there are places that are still to be searched for flows that the datapath has no more.
-    pub(in crate::engine) fn is_missing_some(&self) -> bool {
-        !self.unsearched.is_empty()
-    }
-
-    /// Flows that the datapath did not tell in its last two readings, of the next `most` places. A single reading proves nothing: while
-    /// it is under way the kernel may give its table another size, and then skips some.
+    /// Flows that the datapath has no more, of the next `most` places.
     pub(in crate::engine) fn next_missing(&mut self, most: u32) -> Vec<FlowId> {
-        let end = self.unsearched.end.min(self.unsearched.start + most);
-        let places = self.unsearched.start..end;
-        self.unsearched.start = end;
-        let ended = self.reading.wrapping_sub(1);
-        let is_missing = |slot: &&Slot| (2..1 << 15).contains(&ended.wrapping_sub(slot.seen));
-        let slots = self.records[places.start as usize..places.end as usize].iter();
-        let records = slots.filter(is_missing).filter_map(|slot| slot.record.as_deref());
+        let places = self.readings.take_unsearched(most);
+        let slots = self.records[places].iter().filter(|slot| self.readings.is_missing(slot.seen));
+        let records = slots.filter_map(|slot| slot.record.as_deref());
         records.filter(|record| record.unanswered == 0).map(|record| record.id).collect()
     }
 
@@ -264,7 +229,7 @@ impl Book {
         if self.by_class.get(&class) == Some(&slot) {
             self.by_class.remove(&class);
         }
-        if let Some(hash) = self.hash_of(&record) {
+        if let Some(hash) = self.alike.hash_of(&record) {
             self.forget_likeness(hash, slot);
         }
         for state in &record.depends {
@@ -276,11 +241,6 @@ impl Book {
 
 /// No place.
 const NO_SLOT: u32 = u32::MAX;
-
-/// The part of an id that all flows of a run have in common.
-fn run_of(id: FlowId) -> u64 {
-    (id.0 >> 64) as u64
-}
 
 #[cfg(test)]
 mod tests;

@@ -94,7 +94,7 @@ impl Flows {
     /// Whether there is something to be looked over, searched or told.
     pub(super) fn has_work(&self, truth: &Truth) -> bool {
         let book = &self.cache.book;
-        !book.is_fresh() || book.is_missing_some() || self.can_tell_of_renewal(truth)
+        !book.is_fresh() || book.readings.is_searching() || self.can_tell_of_renewal(truth)
     }
 
     /// When something is due.

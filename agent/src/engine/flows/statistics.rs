@@ -66,7 +66,7 @@ impl Flows {
 
     /// A flow that the book does not have is withdrawn; one that is not of our making is told.
     fn remove_unknown(&mut self, now: Instant, id: FlowId) {
-        if !self.cache.book.may_be_ours(id) {
+        if !self.cache.book.ids.may_be_ours(id) {
             self.hands.note_foreign(now, 1);
         }
         self.cache.changes.delete_flow(id);

@@ -1,20 +1,46 @@
 //! Flows whose frames look alike when they come back from a fabric.
 
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::{Entry, HashMap};
 use std::hash::BuildHasher;
 
 use datapath::flow::FlowId;
 use smallvec::SmallVec;
+use vlan::fdb::key::Seed;
 use vlan::fdb::reflect::Echo;
 
 use super::{Book, NO_SLOT, Record};
 use crate::engine::flows::doubt::MOST_ASKED;
 
+/// The flows that send frames into fabrics, by what these look like.
+#[derive(Debug)]
+pub(super) struct Alike {
+    /// The last flow put of those whose frames look alike, by a hash; the others follow by `next_alike`.
+    first: HashMap<u64, u32, Seed>,
+    hashing: Seed,
+}
+
+impl Alike {
+    pub(super) fn new(hashing: Seed) -> Alike {
+        Alike { first: HashMap::with_hasher(hashing), hashing }
+    }
+
+    /// What a flow is found by that sends frames into fabrics.
+    pub(super) fn hash_of(&self, record: &Record) -> Option<u64> {
+        let source = record.source.filter(|_| !record.into_fabrics.is_empty())?;
+        Some(self.hashing.hash_one((source.segment, source.mac, record.likeness)))
+    }
+
+    /// A flow is the last one put of a hash. Which was it before.
+    pub(super) fn put_first(&mut self, hash: u64, slot: u32) -> Option<u32> {
+        self.first.insert(hash, slot)
+    }
+}
+
 impl Book {
     /// Flows that may have sent a frame of which an echo is heard, at most [`MOST_ASKED`].
     pub(in crate::engine) fn may_have_sent(&self, echo: &Echo) -> SmallVec<[FlowId; 2]> {
-        let hash = self.hashing.hash_one((echo.segment, echo.mac, echo.likeness));
-        let mut next = self.by_likeness.get(&hash).copied().unwrap_or(NO_SLOT);
+        let hash = self.alike.hashing.hash_one((echo.segment, echo.mac, echo.likeness));
+        let mut next = self.alike.first.get(&hash).copied().unwrap_or(NO_SLOT);
         let mut flows = SmallVec::new();
         while let Some(slot) = self.records.get(next as usize).filter(|_| flows.len() < MOST_ASKED) {
             let its = slot.record.as_ref().filter(|record| record.echoes().any(|its| its == *echo));
@@ -36,15 +62,10 @@ impl Book {
         }
     }
 
-    /// What a flow is found by that sends frames into fabrics.
-    pub(super) fn hash_of(&self, record: &Record) -> Option<u64> {
-        let source = record.source.filter(|_| !record.into_fabrics.is_empty())?;
-        Some(self.hashing.hash_one((source.segment, source.mac, record.likeness)))
-    }
-
+    /// A flow of a hash is gone.
     pub(super) fn forget_likeness(&mut self, hash: u64, slot: u32) {
         let behind = std::mem::replace(&mut self.records[slot as usize].next_alike, NO_SLOT);
-        let Entry::Occupied(mut first) = self.by_likeness.entry(hash) else { return };
+        let Entry::Occupied(mut first) = self.alike.first.entry(hash) else { return };
         let mut at = *first.get();
         if at == slot {
             if behind == NO_SLOT {

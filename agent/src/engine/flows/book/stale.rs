@@ -13,9 +13,18 @@ use vlan::verdict::Dependency;
 
 use super::{Book, Record, Reference, Slot};
 
+/// Flows that are to be looked over, and those of which it is not known yet.
+#[derive(Debug, Default)]
+pub(super) struct Stale {
+    /// By how much they are used.
+    by_heat: [VecDeque<Reference>; HEATS],
+    /// What is still to be marked as stale.
+    unmarked: VecDeque<Unmarked>,
+}
+
 /// Flows whose ground has shifted, of which those before `next` are marked as stale.
 #[derive(Debug)]
-pub(super) enum Unmarked {
+enum Unmarked {
     /// These.
     Listed { list: Vec<Reference>, next: usize },
     /// Those in the places up to `end`.
@@ -47,14 +56,14 @@ impl Book {
     pub(in crate::engine) fn is_stale(&self, id: FlowId) -> bool {
         let Some(slot) = self.by_id.get(&id) else { return false };
         let is_ahead = |unmarked: &Unmarked| matches!(unmarked, Unmarked::Places { next, end } if (*next..*end).contains(slot));
-        self.records[*slot as usize].is_stale || self.unmarked.iter().any(is_ahead)
+        self.records[*slot as usize].is_stale || self.stale.unmarked.iter().any(is_ahead)
     }
 
     /// Has the flows that rest on some state looked over. Where they are many they are marked by and by, see [`Book::mark`].
     pub(in crate::engine) fn spoil(&mut self, state: Dependency) {
         let Some(dependents) = self.by_state.get(&state) else { return };
         if dependents.list.len() > MANY {
-            self.unmarked.push_back(Unmarked::Listed { list: dependents.list.to_vec(), next: 0 });
+            self.stale.unmarked.push_back(Unmarked::Listed { list: dependents.list.to_vec(), next: 0 });
             return;
         }
         for reference in dependents.list.clone() {
@@ -80,14 +89,14 @@ impl Book {
     /// Has every flow looked over.
     pub(in crate::engine) fn spoil_all(&mut self) {
         // Those that were to be marked are among them.
-        self.unmarked.clear();
-        self.unmarked.push_back(Unmarked::Places { next: 0, end: self.records.len() as u32 });
+        self.stale.unmarked.clear();
+        self.stale.unmarked.push_back(Unmarked::Places { next: 0, end: self.records.len() as u32 });
     }
 
     /// Marks flows that are to be looked over as stale, at most `most`; whether all are marked, so that the most used can be told.
     pub(in crate::engine) fn mark(&mut self, most: usize) -> bool {
         for _ in 0..most {
-            let Some(unmarked) = self.unmarked.front_mut() else { return true };
+            let Some(unmarked) = self.stale.unmarked.front_mut() else { return true };
             let next = match unmarked {
                 Unmarked::Listed { list, next } => list.get(*next).copied().inspect(|_| *next += 1),
                 Unmarked::Places { next, end } => (*next < *end).then(|| {
@@ -98,10 +107,10 @@ impl Book {
             };
             match next {
                 Some(reference) => self.mark_one(reference),
-                None => drop(self.unmarked.pop_front()),
+                None => drop(self.stale.unmarked.pop_front()),
             }
         }
-        self.unmarked.is_empty()
+        self.stale.unmarked.is_empty()
     }
 
     fn mark_one(&mut self, reference: Reference) {
@@ -109,14 +118,14 @@ impl Book {
         let Some(record) = slot.record.as_ref().filter(|_| slot.stamp == reference.stamp) else { return };
         if !slot.is_stale {
             slot.is_stale = true;
-            self.stale[heat_of(record)].push_back(reference);
+            self.stale.by_heat[heat_of(record)].push_back(reference);
         }
     }
 
     /// The next stale flow, most used first; it is stale no longer.
     pub(in crate::engine) fn next_stale(&mut self) -> Option<FlowId> {
         for heat in (0..HEATS).rev() {
-            while let Some(reference) = self.stale[heat].pop_front() {
+            while let Some(reference) = self.stale.by_heat[heat].pop_front() {
                 let slot = &mut self.records[reference.slot as usize];
                 let is_it = slot.stamp == reference.stamp && std::mem::take(&mut slot.is_stale);
                 if let Some(record) = slot.record.as_ref().filter(|_| is_it) {
@@ -129,7 +138,7 @@ impl Book {
 
     /// Whether no flow waits to be looked over.
     pub(in crate::engine) fn is_fresh(&self) -> bool {
-        self.unmarked.is_empty() && self.stale.iter().all(VecDeque::is_empty)
+        self.stale.unmarked.is_empty() && self.stale.by_heat.iter().all(VecDeque::is_empty)
     }
 }
 
