@@ -70,7 +70,7 @@ impl Flows {
 impl Record {
     /// A flow of the kernel as the book has it; `None` if it is not one that we would make.
     fn of_earlier_run(now: Instant, truth: &Truth, flow: Flow) -> Option<Record> {
-        let port = truth.links.port_of(flow.key.vport)?;
+        let port = truth.links.standings.port_of(flow.key.vport)?;
         let mask = kernel_mask(flow.mask?);
         Some(Record {
             id: flow.id,

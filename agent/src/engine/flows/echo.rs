@@ -66,7 +66,7 @@ impl Flows {
         }
         for Doubt { key, frame, .. } in doubts {
             self.waiting -= 1;
-            match truth.links.port_of(key.vport) {
+            match truth.links.standings.port_of(key.vport) {
                 Some(port) => self.judge_frame(now, truth, (port, Evidence::Complete), key, frame),
                 None => truth.telling.counts.strangers += 1,
             }

@@ -33,12 +33,12 @@ impl Lengths {
         header: &Header,
         outputs: &[Output],
     ) -> Lengths {
-        let mtu_in = truth.links.mtu_of(arrival);
+        let mtu_in = truth.links.standings.mtu_of(arrival);
         let mut narrow: SmallVec<[Narrow; 2]> = SmallVec::new();
         let mut ways = 0;
         for output in outputs {
             let Egress::Port(port) = output.to else { continue };
-            let mtu = truth.links.mtu_of(port);
+            let mtu = truth.links.standings.mtu_of(port);
             ways += 1;
             let room = i64::from(mtu) - growth(header, output);
             if mtu > 0 && mtu_in > 0 && i64::from(mtu_in) > room {

@@ -66,7 +66,7 @@ impl Flows {
     ) -> Option<Renewed> {
         let record = self.cache.book.get(id)?;
         let (vport, mask) = (record.key.vport, record.mask);
-        let port = truth.links.port_of(vport)?;
+        let port = truth.links.standings.port_of(vport)?;
         truth.switch.judge(now, port, &record.key.header, verdict, &mut Silent);
         if verdict.effect.is_some()
             || !truth.is_source_there(now, verdict.source)

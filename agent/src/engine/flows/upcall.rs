@@ -35,7 +35,7 @@ impl Flows {
     }
 
     fn judge_upcall(&mut self, now: Instant, truth: &mut Truth, upcall: Upcall) {
-        let Some(port) = truth.links.port_of(upcall.vport) else {
+        let Some(port) = truth.links.standings.port_of(upcall.vport) else {
             truth.telling.counts.strangers += 1;
             return;
         };
@@ -181,7 +181,7 @@ impl Flows {
             None => Vec::new(),
         };
         let lengths = Lengths::of(limits, truth, arrival, header, &verdict.outputs);
-        let vport_of = |port| truth.links.vport_of(port);
+        let vport_of = |port| truth.links.standings.vport_of(port);
         (lower_within(&verdict.outputs, &meters, &lengths.limits, vport_of), lengths)
     }
 

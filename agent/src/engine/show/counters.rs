@@ -86,8 +86,13 @@ impl View<'_> {
     }
 
     fn vport_counters(&self, port: &vlan::model::port::Port, rows: &mut Vec<CounterView>) {
-        let stats =
-            self.truth.links.vport_of(port.id).map(|vport| self.truth.links.stats(vport)).unwrap_or_default();
+        let stats = self
+            .truth
+            .links
+            .standings
+            .vport_of(port.id)
+            .map(|vport| self.truth.links.census.stats(vport))
+            .unwrap_or_default();
         for (name, value) in [
             ("l2gw_port_rx_frames_total", stats.rx_packets),
             ("l2gw_port_rx_bytes_total", stats.rx_bytes),

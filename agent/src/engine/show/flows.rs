@@ -67,7 +67,7 @@ impl View<'_> {
 
     fn actions_text(&self, actions: &[Action]) -> String {
         let words = actions.iter().map(|action| match action {
-            Action::Output(vport) => match self.truth.links.port_of(*vport) {
+            Action::Output(vport) => match self.truth.links.standings.port_of(*vport) {
                 Some(port) => self.truth.switch.topology().port(port).name.clone(),
                 None => "a port that is gone".to_owned(),
             },

@@ -41,7 +41,7 @@ impl<'a> View<'a> {
         let (mut ports, mut ports_up, mut down) = (0, 0, Vec::new());
         for port in self.own_ports() {
             ports += 1;
-            if self.truth.links.standing(port.id).why_not.is_none() {
+            if self.truth.links.standings.of(port.id).why_not.is_none() {
                 ports_up += 1;
             } else if down.len() < NAMED {
                 down.push(port.name.clone());

@@ -20,7 +20,7 @@ impl View<'_> {
     pub fn port_page(&self, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<PortView>, String> {
         let chosen = self.choose(wanted)?;
         Ok(self.page_of_ports(from, |port| {
-            let standing = self.truth.links.standing(port.id);
+            let standing = self.truth.links.standings.of(port.id);
             let is_down = !matches!(standing.why_not, None | Some(WhyNot::Elsewhere));
             let is_wanted = chosen.port.is_none_or(|chosen| chosen.id == port.id)
                 && chosen.vlan.is_none_or(|vlan| self.has_vlan(port, vlan))
@@ -58,7 +58,7 @@ impl View<'_> {
     }
 
     fn port_view(&self, now: Instant, port: &Port, standing: Standing) -> PortView {
-        let stats = standing.vport.map(|vport| self.truth.links.stats(vport)).unwrap_or_default();
+        let stats = standing.vport.map(|vport| self.truth.links.census.stats(vport)).unwrap_or_default();
         let counts = self.truth.telling.counts.port_named(&port.name);
         let slot = port.group.map_or(Slot::Port(port.id), Slot::Fabric);
         PortView {
@@ -100,7 +100,7 @@ impl View<'_> {
             BridgeKind::Aware { fabric, .. } => topology.fabric_name(fabric).to_owned(),
             BridgeKind::Unaware => String::new(),
         };
-        let standing = self.truth.links.standing(port.id);
+        let standing = self.truth.links.standings.of(port.id);
         TrunkView {
             trunk: port.name.clone(),
             bridge: bridge.name.clone(),

@@ -147,11 +147,12 @@ impl View<'_> {
             Egress::Port(to) => topology.port(to),
             Egress::Tunnel { .. } => return Some((no_member, None)),
         };
-        if self.truth.links.vport_of(to.id).is_none() {
+        if self.truth.links.standings.vport_of(to.id).is_none() {
             let why = format!("not by {}: its link {} is not attached", to.name, to.link);
             return Some((no_member, Some(why)));
         }
-        let (mtu, mtu_in) = (self.truth.links.mtu_of(to.id), self.truth.links.mtu_of(port.id));
+        let (mtu, mtu_in) =
+            (self.truth.links.standings.mtu_of(to.id), self.truth.links.standings.mtu_of(port.id));
         let length = length_of_copy(frame, header, output);
         (mtu > 0 && mtu_in > 0 && length > i64::from(mtu)).then(|| {
             let why = format!(
@@ -186,7 +187,7 @@ impl View<'_> {
         verdict: &Verdict,
         steps: &mut Vec<String>,
     ) -> Option<Loss> {
-        let vport = self.truth.links.vport_of(port.id).unwrap_or(VportNo(0));
+        let vport = self.truth.links.standings.vport_of(port.id).unwrap_or(VportNo(0));
         let key = FlowKey { vport, header: header.clone(), recirc: 0, opaque: Default::default() };
         let flow = self.flows.cache.book.find_class(&key, &kernel_mask(verdict.consulted));
         if let Some(flow) = flow.and_then(|flow| self.flows.cache.book.get(flow)) {

@@ -42,11 +42,11 @@ impl Truth {
         self.drop_loose(most);
         let mut fabrics = BTreeSet::new();
         for _ in 0..most {
-            let Some(port) = self.links.next_dirty() else { break };
+            let Some(port) = self.links.work.next_dirty() else { break };
             fabrics.extend(self.refresh_port(now, port, lowering));
         }
         self.designate(&fabrics, lowering);
-        self.links.is_clean()
+        self.links.work.is_clean()
     }
 
     /// Vports whose link is gone or not wanted are forgotten.
@@ -68,11 +68,11 @@ impl Truth {
             outbox.ask(Asked::Detach, |id| Output::Detach { id, vport });
         }
         for _ in 0..VPORTS_AT_ONCE {
-            let Some(port) = self.links.next_arriving() else { break };
+            let Some(port) = self.links.work.next_arriving() else { break };
             // By its own name, whatever the file calls it.
             let link = self.links.observed.link_named(&self.switch.topology().port(port).link);
             let Some(link) = link.map(|link| link.name.clone()) else { continue };
-            self.links.note_attaching(link.clone());
+            self.links.attempts.begin(link.clone());
             outbox.ask(Asked::Attach(link.clone()), |id| Output::Attach { id, link });
         }
     }
@@ -93,7 +93,7 @@ impl Truth {
 
     /// Tells what other hands have done to vports.
     pub(in crate::engine) fn tell_of_hands(&mut self) {
-        let (strangers, regained) = self.links.take_foreign();
+        let (strangers, regained) = self.links.others.take_untold();
         for link in strangers {
             self.telling.tell(Event::ForeignVport { link });
         }
@@ -154,7 +154,7 @@ impl Truth {
             self.links.seek(now, port);
         }
         self.compare_mtu(id);
-        let before = self.links.set_standing(id, standing.clone());
+        let before = self.links.standings.set(id, standing.clone());
         let was = self.switch.set_port_state(id, standing.state());
         self.tell_of_use(id, before.as_ref(), &standing);
         if was == standing.state() && before.is_some_and(|before| before.is_like(&standing)) {

@@ -49,7 +49,7 @@ impl Truth {
     /// Nothing is known.
     pub(super) fn new(settings: &Settings) -> Truth {
         let mut links = Links::default();
-        links.remember(&settings.bound);
+        links.bound.remember(&settings.bound);
         Truth {
             host: settings.host.clone(),
             switch: Switch::new(Arc::new(Topology::empty()), NO_HOST, settings.seed),

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use datapath::port::VportNo;
+use rustc_hash::FxHashMap;
+use vlan::model::id::PortId;
 use vlan::plane::PortState;
 
 use super::claims::Claim;
@@ -38,6 +40,56 @@ impl Standing {
             Some(WhyNot::Blocked(_)) => PortState::Blocked,
             Some(_) => PortState::Down,
         }
+    }
+}
+
+/// What has become of each port.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Standings {
+    /// By port identifier.
+    of: Vec<Standing>,
+    by_vport: FxHashMap<VportNo, PortId>,
+}
+
+impl Standings {
+    /// There are other ports, so many, and nothing is known of them.
+    pub(super) fn forget(&mut self, ports: usize) {
+        self.of = vec![Standing::down(WhyNot::NotSeen); ports];
+        self.by_vport.clear();
+    }
+
+    /// The port that a vport is.
+    pub(in crate::engine) fn port_of(&self, vport: VportNo) -> Option<PortId> {
+        self.by_vport.get(&vport).copied()
+    }
+
+    /// The vport that a port is.
+    pub(in crate::engine) fn vport_of(&self, port: PortId) -> Option<VportNo> {
+        self.of.get(port.0 as usize)?.vport
+    }
+
+    /// The MTU of a port's link; 0 if it is not known.
+    pub(in crate::engine) fn mtu_of(&self, port: PortId) -> u32 {
+        self.of.get(port.0 as usize).map_or(0, |standing| standing.mtu)
+    }
+
+    /// What has become of a port.
+    pub(in crate::engine) fn of(&self, port: PortId) -> Standing {
+        self.of.get(port.0 as usize).cloned().unwrap_or_else(|| Standing::down(WhyNot::NotSeen))
+    }
+
+    /// Writes down what has become of a port, and returns what it was.
+    pub(super) fn set(&mut self, port: PortId, standing: Standing) -> Option<Standing> {
+        let slot = self.of.get_mut(port.0 as usize)?;
+        if slot.vport != standing.vport {
+            if let Some(before) = slot.vport
+                && self.by_vport.get(&before) == Some(&port)
+            {
+                self.by_vport.remove(&before);
+            }
+            self.by_vport.extend(standing.vport.map(|vport| (vport, port)));
+        }
+        Some(std::mem::replace(slot, standing))
     }
 }
 
