@@ -114,7 +114,7 @@ impl Port {
             multicast: Some(storm.multicast),
             unknown: Some(storm.unknown),
         };
-        let mut made = Port {
+        Port {
             name: port.name.clone(),
             bridge: port.bridge.clone(),
             host: port.host.clone(),
@@ -133,34 +133,36 @@ impl Port {
             storm: port.storm.map(storm),
             mtu: port.mtu,
             host_addresses: word(port.host_addresses),
-            ..Port::default()
-        };
-        made.set_mode(&port.mode, is_trunk);
-        made
+            ..Port::of_mode(&port.mode, is_trunk)
+        }
     }
 
-    fn set_mode(&mut self, mode: &Mode, is_trunk: bool) {
+    /// The keys of a mode.
+    fn of_mode(mode: &Mode, is_trunk: bool) -> Port {
         match mode {
-            Mode::Plain => {}
+            Mode::Plain => Port::default(),
             Mode::Access { vid } => {
-                self.mode = Some(ACCESS.to_owned());
-                self.vid = vid.map(|vid| vid.get());
+                Port { mode: Some(ACCESS.to_owned()), vid: vid.map(|vid| vid.get()), ..Port::default() }
             }
-            Mode::Qinq { vid, customer_vlans, pcp } => {
-                self.mode = Some(QINQ.to_owned());
-                self.vid = vid.map(|vid| vid.get());
-                self.customer_vlans = customer_vlans.as_ref().map(vids);
-                self.pcp = pcp.map(Pcp::get);
-            }
+            Mode::Qinq { vid, customer_vlans, pcp } => Port {
+                mode: Some(QINQ.to_owned()),
+                vid: vid.map(|vid| vid.get()),
+                customer_vlans: customer_vlans.as_ref().map(vids),
+                pcp: pcp.map(Pcp::get),
+                ..Port::default()
+            },
             Mode::Trunk(trunk) => {
                 let TrunkMode { vlans, native, native_tagged, native_inner, translate, weight } = trunk;
-                self.mode = (!is_trunk).then(|| TRUNK.to_owned());
-                self.vlans = vlans.as_ref().map(vids);
-                self.native = native.map(|vid| vid.get());
-                self.native_tagged = *native_tagged;
-                self.native_inner = word(*native_inner);
-                self.translate = translation(translate);
-                self.weight = (*weight != 1).then_some(*weight);
+                Port {
+                    mode: (!is_trunk).then(|| TRUNK.to_owned()),
+                    vlans: vlans.as_ref().map(vids),
+                    native: native.map(|vid| vid.get()),
+                    native_tagged: *native_tagged,
+                    native_inner: word(*native_inner),
+                    translate: translation(translate),
+                    weight: (*weight != 1).then_some(*weight),
+                    ..Port::default()
+                }
             }
         }
     }
