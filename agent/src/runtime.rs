@@ -12,16 +12,12 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use datapath::flow::FlowChange;
 use datapath::port::LinkEvent;
-use datapath::{Execute, FlowAnswer, FlowTable, Refusal, RefusalCause};
+use datapath::{Execute, FlowAnswer, FlowTable, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant as TokioInstant, Sleep, sleep};
 use tracing::{debug, info, warn};
 use vlan::time::Instant;
 
@@ -32,13 +28,16 @@ use crate::input::{Answer, Command, Input, SavedAddress};
 use crate::output::{Output, SavedPiece};
 use crate::record::Recorder;
 
-use bell::Bell;
-use epoch::Epoch;
+use clocks::Clocks;
+use failures::Failures;
 use reading::Reading;
+use waits::Waits;
 
 mod bell;
-mod epoch;
+mod clocks;
+mod failures;
 mod reading;
+mod waits;
 
 /// A look at the engine at a moment.
 pub type Look = Box<dyn FnOnce(&Engine, Instant) + Send>;
@@ -84,29 +83,16 @@ pub struct Runtime<D, O> {
     datapath: D,
     opener: O,
     wiring: Wiring,
-    is_gone: bool,
+    failures: Failures,
     /// Whether there were as many upcalls as are taken at once, so that there may be more.
     is_pressed: bool,
-    /// How often in a row upcalls could not be read.
-    upcalls_unread: u32,
-    /// How often in a row the rest could not be read.
-    unread: u32,
     reading: Reading,
     /// What came last, until it is handled.
     inputs: Vec<Input>,
     /// What the datapath answered, until it is handled.
     answers: VecDeque<Input>,
-    /// Changes of links on their way in, kept for its memory.
-    news: Vec<LinkEvent>,
-    /// Rings when there is something of what is not upcalls.
-    bell: Arc<Bell>,
-    /// Ends when the daemon is to stop.
-    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Wakes at the earliest moment that was asked for since it rang last.
-    alarm: Pin<Box<Sleep>>,
-    epoch: Epoch,
-    /// When the clock was read last.
-    looked_at: TokioInstant,
+    waits: Waits,
+    clocks: Clocks,
 }
 
 impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
@@ -116,30 +102,19 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     /// The datapath cannot be opened.
     pub async fn new(engine: Engine, mut opener: O, wiring: Wiring) -> Result<Runtime<D, O>, Refusal> {
         let datapath = opener.open().await?;
-        let mut stop = wiring.stop.clone();
+        let waits = Waits::new(wiring.stop.clone());
         Ok(Runtime {
             engine,
             datapath,
             opener,
             wiring,
-            is_gone: false,
+            failures: Failures::default(),
             is_pressed: false,
-            upcalls_unread: 0,
-            unread: 0,
             reading: Reading::new(),
             inputs: Vec::new(),
             answers: VecDeque::new(),
-            news: Vec::new(),
-            bell: Arc::default(),
-            stop: Box::pin(async move {
-                // Nobody is there to say so any more: it goes on.
-                if stop.wait_for(|is_to_stop| *is_to_stop).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }),
-            alarm: Box::pin(sleep(FAR_AWAY)),
-            epoch: Epoch::now(),
-            looked_at: TokioInstant::now(),
+            waits,
+            clocks: Clocks::new(),
         })
     }
 
@@ -176,13 +151,12 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     /// Waits for what happens next. Work of the engine or of the reading that waits its turn is kept waiting by nothing, and keeps
     /// nothing waiting: it goes on whenever there is nothing else, and by a piece behind everything else.
     async fn next_input(&mut self) {
-        let now = TokioInstant::now();
-        self.looked_at = now;
-        let wake_at = self.engine.poll_timeout().map(|at| self.epoch.to_tokio(at));
+        let now = self.clocks.look();
+        let wake_at = self.engine.poll_timeout().map(|at| self.clocks.to_tokio(at));
         let is_pending = wake_at.is_some_and(|at| at <= now);
         let is_reading = self.reading.due().is_none_or(|at| at <= now);
         let to_come = [wake_at, self.reading.due()].into_iter().flatten().filter(|at| *at > now);
-        self.set_alarm(to_come.min().unwrap_or(now + FAR_AWAY));
+        self.waits.set_alarm(now, to_come.min());
         tokio::select! {
             biased;
             () = self.wait() => {}
@@ -192,60 +166,45 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
         }
     }
 
-    /// It is set anew only where it would ring too late: to be put into the runtime's wheel and taken out again costs something with
-    /// every frame that comes up, and a tick too many does nothing.
-    fn set_alarm(&mut self, wake_at: TokioInstant) {
-        if self.alarm.is_elapsed() || wake_at < self.alarm.deadline() {
-            self.alarm.as_mut().reset(wake_at);
-            self.bell.ring();
-        }
-    }
-
     async fn wait(&mut self) {
-        let Runtime { engine, datapath, wiring, inputs, news, bell, stop, alarm, .. } = self;
-        let mut rest = Rest { engine, wiring, inputs, news, stop, alarm };
+        let Runtime { engine, datapath, wiring, inputs, waits, .. } = self;
         tokio::select! {
             biased;
-            () = poll_fn(|context| bell.poll(context, |context| rest.poll(context))) => {}
-            upcalls = datapath.upcalls(UPCALLS_AT_ONCE), if !self.is_gone => match upcalls {
+            () = poll_fn(|context| waits.poll(context, engine, wiring, inputs)) => {}
+            upcalls = datapath.upcalls(UPCALLS_AT_ONCE), if !self.failures.is_gone() => match upcalls {
                 Ok(upcalls) => {
-                    self.upcalls_unread = 0;
+                    self.failures.note_upcalls();
                     self.is_pressed = upcalls.len() >= UPCALLS_AT_ONCE;
                     self.inputs.push(Input::Upcalls(upcalls));
                 }
                 Err(refusal) => {
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-                    self.upcalls_unread += 1;
-                    self.note_failure(&refusal, self.upcalls_unread);
+                    self.failures.note_no_upcalls(&refusal);
                     self.inputs.push(Input::UpcallsUnread(refusal));
                 }
             },
         }
     }
 
-    /// Sockets that fail again and again, whatever the reason, are no better than a datapath that is gone: both are opened anew.
-    fn note_failure(&mut self, refusal: &Refusal, in_a_row: u32) {
-        self.is_gone |= is_gone(refusal) || in_a_row >= FAILURES_IN_A_ROW;
-        warn!(%refusal, in_a_row, "the datapath cannot be read");
-    }
-
     /// The next slice of what the datapath counted, if it is time; or what a datapath has that was opened anew.
     async fn read_on(&mut self) -> Option<Input> {
-        let read = match self.is_gone && self.reading.is_due(self.looked_at) {
+        let looked_at = self.clocks.looked_at();
+        let read = match self.failures.is_gone() && self.reading.is_due(looked_at) {
             true => {
                 self.reading.put_off();
                 self.reopen().await.map(Some)
             }
-            false => self.reading.next(self.looked_at, &mut self.datapath, &self.engine).await,
+            false => self.reading.next(looked_at, &mut self.datapath, &self.engine).await,
         };
         match read {
             Ok(input) => {
-                self.unread = if input.is_some() { 0 } else { self.unread };
+                if input.is_some() {
+                    self.failures.note_rest();
+                }
                 input
             }
             Err(refusal) => {
-                self.unread += 1;
-                self.note_failure(&refusal, self.unread);
+                self.failures.note_no_rest(&refusal);
                 Some(Input::Unread(refusal))
             }
         }
@@ -254,7 +213,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     /// The datapath was removed, or cannot be read: it is made or adopted anew, and the engine told what is in it.
     async fn reopen(&mut self) -> Result<Input, Refusal> {
         self.datapath = self.opener.open().await?;
-        (self.is_gone, self.upcalls_unread) = (false, 0);
+        self.failures.note_opened();
         self.observe().await
     }
 
@@ -269,7 +228,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             return;
         }
         // What the datapath answers belongs to the moment of what was asked.
-        let now = clock::now();
+        let now = self.clocks.read();
         let may_have_stragglers = matches!(self.inputs[..], [Input::Upcalls(_)]);
         let mut inputs = std::mem::take(&mut self.inputs);
         for (number, input) in inputs.drain(..).enumerate() {
@@ -316,7 +275,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     fn take_stragglers(&mut self, now: Instant) {
         for _ in 0..LOOKS {
             let ports = self.engine.ports_of_new_flows();
-            if self.is_gone || ports.is_empty() {
+            if self.failures.is_gone() || ports.is_empty() {
                 return;
             }
             let stragglers = self.datapath.stragglers(&ports, UPCALLS_AT_ONCE);
@@ -408,11 +367,6 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     }
 }
 
-/// Whether the datapath is ours no longer, and is to be opened again.
-fn is_gone(refusal: &Refusal) -> bool {
-    matches!(refusal.cause, RefusalCause::DatapathGone | RefusalCause::TakenOver)
-}
-
 /// The answer of a datapath in the engine's words.
 pub fn answer(result: Result<(), Refusal>) -> Answer {
     result.map_or_else(Answer::Refused, |()| Answer::Done)
@@ -424,52 +378,6 @@ pub fn flow_answer(result: FlowAnswer) -> Answer {
         Ok(Some(counted)) => Answer::Withdrawn(counted),
         Ok(None) => Answer::Done,
         Err(refusal) => Answer::Refused(refusal),
-    }
-}
-
-/// What is waited for besides upcalls.
-struct Rest<'a> {
-    engine: &'a Engine,
-    wiring: &'a mut Wiring,
-    inputs: &'a mut Vec<Input>,
-    news: &'a mut Vec<LinkEvent>,
-    stop: &'a mut Pin<Box<dyn Future<Output = ()> + Send>>,
-    alarm: &'a mut Pin<Box<Sleep>>,
-}
-
-impl Rest<'_> {
-    /// The first of it that is there; a channel whose other end is gone has nothing any more.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.stop.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
-        }
-        if let Poll::Ready(Some(request)) = self.wiring.requests.poll_recv(context) {
-            self.inputs.extend(answer_request(self.engine, request));
-            return Poll::Ready(());
-        }
-        if let Poll::Ready(Some(arrived)) = self.wiring.topology.poll_recv(context) {
-            self.inputs.push(arrived);
-            return Poll::Ready(());
-        }
-        // Many at once: behind each input a few links are attached, which takes the kernel milliseconds, and one that is down must
-        // not wait behind the news of all those that were.
-        if let Poll::Ready(1..) = self.wiring.links.poll_recv_many(context, self.news, LINKS_AT_ONCE) {
-            self.inputs.extend(self.news.drain(..).map(Input::Link));
-            return Poll::Ready(());
-        }
-        let is_time = self.alarm.as_mut().poll(context);
-        self.inputs.extend(is_time.is_ready().then_some(Input::Tick));
-        is_time
-    }
-}
-
-fn answer_request(engine: &Engine, request: Request) -> Option<Input> {
-    match request {
-        Request::Look(look) => {
-            look(engine, clock::now());
-            None
-        }
-        Request::Command(command) => Some(Input::Operator(command)),
     }
 }
 
@@ -486,13 +394,7 @@ pub async fn ask<T: Send + 'static>(
     answered.await.ok()
 }
 
-/// How long is waited where nothing is due.
-const FAR_AWAY: Duration = Duration::from_secs(3600);
-/// About a second of them.
-const FAILURES_IN_A_ROW: u32 = 5;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(200);
-/// Changes of links that are taken in together; each takes some microseconds.
-const LINKS_AT_ONCE: usize = 256;
 /// How often frames are looked for that came while those before them were judged.
 const LOOKS: usize = 4;
 /// Upcalls taken from the kernel at once; small enough that a link event never waits long behind them.

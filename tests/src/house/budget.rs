@@ -123,7 +123,7 @@ impl Budget {
             Budget::FunctionMedian => 5,
             Budget::PublicItems => 1,
             Budget::Methods => 1,
-            Budget::Fields => 2,
+            Budget::Fields => 1,
             Budget::Circles => 2,
             _ => 0,
         }
