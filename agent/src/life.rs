@@ -226,7 +226,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 mod tests {
     use std::path::Path;
 
-    use file::Declared;
+    use file::FileContents;
     use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
     use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
 
@@ -259,7 +259,7 @@ mod tests {
         };
         Some(FileSource {
             path: PathBuf::from("gateway.toml"),
-            first: Some(Declared { description, digest: link.to_owned(), text: None }),
+            first: Some(FileContents { description, digest: link.to_owned(), text: None }),
             without_hosts: Vec::new(),
             read: |_| Err("not read again".to_owned()),
         })

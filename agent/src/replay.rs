@@ -24,7 +24,7 @@ pub struct Replayed {
     /// From the first input to the last.
     pub time: Duration,
     /// Where it first did something else.
-    pub difference: Option<Difference>,
+    pub difference: Option<Divergence>,
     /// Where the record ends in the middle of something, so that not all of it was compared. One that was cut between an input's outputs
     /// and the next input looks whole.
     pub cut: Option<String>,
@@ -32,7 +32,7 @@ pub struct Replayed {
 
 /// Where a replay did something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct Divergence {
     /// Number of the record's line with the input, from 1.
     pub line: usize,
     /// What is different.
@@ -86,7 +86,7 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
             }
         };
         if let Some(what) = what {
-            replayed.difference = Some(Difference { line: step.line, what });
+            replayed.difference = Some(Divergence { line: step.line, what });
             break;
         }
     }
@@ -97,7 +97,7 @@ pub fn replay(path: &Path) -> Result<Replayed, RecordError> {
     // Nothing may be left in silence that was not compared: behind the last input outputs were asked for.
     if replayed.cut.is_none() && last.goes_on && engine.poll_output().is_some() {
         let what = "it goes on, it says, and nothing comes behind it".to_owned();
-        replayed.difference = Some(Difference { line: last.line, what });
+        replayed.difference = Some(Divergence { line: last.line, what });
     }
     Ok(replayed)
 }

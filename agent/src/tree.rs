@@ -17,7 +17,7 @@ use std::fmt;
 use nsdb::ShardId;
 use serde::{Deserialize, Serialize};
 use vlan::model::description::{self, Description};
-use vlan::model::mistake::{Mistake, Place, Table};
+use vlan::model::mistake::{Mistake, ObjectKey, Table};
 use vlan::model::value;
 
 pub use objects::{Bridge, Host, Peering};
@@ -59,7 +59,7 @@ pub struct TreeMistake {
 impl TreeMistake {
     /// A mistake of a description, under the name of its object.
     pub fn in_description(Mistake { place, text }: Mistake, description: &Description) -> TreeMistake {
-        let Place { table, index, key } = place;
+        let ObjectKey { table, index, key } = place;
         let name = match table {
             Table::Hosts => description.hosts.get(index).map(|host| called(&host.name)),
             Table::Bridges => description.bridges.get(index).map(|bridge| called(&bridge.name)),

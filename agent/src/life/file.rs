@@ -15,7 +15,7 @@ use crate::door::{self, Accepted, AtStart, Door, DoorError, FileMark, Proposal};
 
 /// What a file declares.
 #[derive(Debug, Clone)]
-pub struct Declared {
+pub struct FileContents {
     /// The topology.
     pub description: Description,
     /// SHA-256 of its text, in hexadecimal.
@@ -25,7 +25,7 @@ pub struct Declared {
 }
 
 /// Reads and checks a file; what is wrong with it, line by line, is its error. It may block.
-pub type Read = fn(&Path) -> Result<Declared, String>;
+pub type Read = fn(&Path) -> Result<FileContents, String>;
 
 /// A file that the daemon follows.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct FileSource {
     /// Where it is.
     pub path: PathBuf,
     /// What it declared when the caller read it; `None` once that has been proposed.
-    pub first: Option<Declared>,
+    pub first: Option<FileContents>,
     /// Hosts that it may take all ports away from at the start.
     pub without_hosts: Vec<String>,
     /// Reads it again.
@@ -41,7 +41,7 @@ pub struct FileSource {
 }
 
 /// What a file says, to be published over whatever is there.
-pub fn proposal(file: &Path, declared: Declared, occasion: &str, without_hosts: Vec<String>) -> Proposal {
+pub fn proposal(file: &Path, declared: FileContents, occasion: &str, without_hosts: Vec<String>) -> Proposal {
     let file_mark = FileMark { path: door::canonical(file), digest: declared.digest };
     let over_all = Proposal::new(&declared.description, "file", note(occasion, file));
     // JSON has no word for a name that is no UTF-8; such a file is published anew at each start.
@@ -184,7 +184,7 @@ mod tests {
     use crate::journal;
 
     /// A reader of files that hold the name of a link.
-    fn read(path: &Path) -> Result<Declared, String> {
+    fn read(path: &Path) -> Result<FileContents, String> {
         let link = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         if link.contains(' ') {
             return Err(format!("{link} is no link"));
@@ -197,7 +197,7 @@ mod tests {
             ports: vec![Port::plain("p1", "v", "gw1", &link)],
             ..Description::default()
         };
-        Ok(Declared { description, digest: link, text: None })
+        Ok(FileContents { description, digest: link, text: None })
     }
 
     /// What is told where a reading is asked for `times`, the next as soon as one has begun.
@@ -236,7 +236,7 @@ mod tests {
         for (name, has_mark) in [(&b"/a.toml"[..], true), (hostile.as_bytes(), true), (b"/b\xff.toml", false)]
         {
             let declared =
-                Declared { description: Description::default(), digest: "0".to_owned(), text: None };
+                FileContents { description: Description::default(), digest: "0".to_owned(), text: None };
             let proposal =
                 proposal(Path::new(std::ffi::OsStr::from_bytes(name)), declared, "run", Vec::new());
             assert_eq!(proposal.file.is_some(), has_mark);

@@ -16,7 +16,7 @@ pub type Value<'a> = Spanned<DeValue<'a>>;
 
 /// What is wrong with a value, and where it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ValueError {
     /// Byte offset.
     pub offset: usize,
     /// Which value and what is allowed.
@@ -24,11 +24,11 @@ pub struct Refusal {
 }
 
 /// A value read, or all that is wrong with it.
-pub type Reading<T> = Result<T, Vec<Refusal>>;
+pub type Reading<T> = Result<T, Vec<ValueError>>;
 
 /// Refuses `value` as a whole.
 pub fn refuse<T>(value: &Value<'_>, text: String) -> Reading<T> {
-    Err(vec![Refusal { offset: value.span().start, text }])
+    Err(vec![ValueError { offset: value.span().start, text }])
 }
 
 /// Where a table is, and what it may hold.
@@ -103,7 +103,7 @@ impl<'s, 'a> Section<'s, 'a> {
             Ok(read) => return Some(read),
             Err(refusals) => refusals,
         };
-        for Refusal { offset, text } in refusals {
+        for ValueError { offset, text } in refusals {
             self.note(key, offset, text);
         }
         None

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use agent::admin::Published;
 use agent::tree::Tree;
 use agent::view::TraceView;
-use vlan::model::mistake::{Place, Table};
+use vlan::model::mistake::{ObjectKey, Table};
 
 use crate::config::{self, Config};
 
@@ -19,7 +19,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// Of a file.
     pub(crate) fn of(config: &Config) -> Lines {
-        let line = |table, index| Some(config.places.position(&Place { table, index, key: "" })?.line);
+        let line = |table, index| Some(config.places.position(&ObjectKey { table, index, key: "" })?.line);
         let trunks = config.description.trunks.iter().enumerate().map(|port| (Table::Trunks, port));
         let ports = config.description.ports.iter().enumerate().map(|port| (Table::Ports, port));
         let of_ports = trunks

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use agent::budget::Rates;
 use agent::config::host::hostname;
 use agent::config::store::Nsdb;
-use agent::life::file::{Declared, FileSource};
+use agent::life::file::{FileContents, FileSource};
 use agent::life::{self, Life};
 use agent::start::Choice;
 use vlan::model::description::DatapathKind;
@@ -135,13 +135,13 @@ fn life(request: &RunRequest, plan: Plan, config: Config) -> Life {
 }
 
 /// What a file says, to be proposed.
-pub(super) fn declared(config: Config) -> Declared {
+pub(super) fn declared(config: Config) -> FileContents {
     let text = config::text::kept(&config);
-    Declared { description: config.description, digest: config.digest, text }
+    FileContents { description: config.description, digest: config.digest, text }
 }
 
 /// The file, unless it has mistakes, or this version does not run it, so that the next start would fail.
-fn read_again(file: &Path) -> Result<Declared, String> {
+fn read_again(file: &Path) -> Result<FileContents, String> {
     let config = config::load(file).map_err(|problems| problems.to_string())?;
     let refusals: Vec<String> =
         config.refusals(None).iter().map(|refusal| refusal.line_for(&config.file)).collect();

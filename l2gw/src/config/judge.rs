@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use agent::config::store::Nsdb;
 use agent::reader::draft::{Drafts, Object};
 use vlan::model::description::{BridgeKind, Description, Mode, Port};
-use vlan::model::mistake::{Mistake, Place, Table};
+use vlan::model::mistake::{Mistake, ObjectKey, Table};
 use vlan::model::topology::Topology;
 use vlan::model::value::quote;
 
@@ -50,7 +50,7 @@ fn second_host(document: &Document) -> Option<Mistake> {
         quote(second),
         quote(first)
     );
-    Some(Mistake { place: Place { table, index, key: "host" }, text })
+    Some(Mistake { place: ObjectKey { table, index, key: "host" }, text })
 }
 
 struct Judge<'a> {
@@ -84,7 +84,7 @@ impl Judge<'_> {
 
     /// Whether `mistake` is more than a consequence of what is told already.
     fn is_news(&self, mistake: &Mistake) -> bool {
-        let Place { table, index, key } = mistake.place;
+        let ObjectKey { table, index, key } = mistake.place;
         let object = (table, index);
         !(self.drafts.is_tainted(object, &[key])
             || self.drafts.is_tainted(object, causes(key))

@@ -5,7 +5,7 @@ use agent::reader::paths::path_of;
 use agent::reader::position::{Position, Positions};
 use agent::reader::section::Heading;
 use toml::de::DeTable;
-use vlan::model::mistake::{Mistake, Place, Table};
+use vlan::model::mistake::{Mistake, ObjectKey, Table};
 
 /// Positions of objects and their keys. Indices are those of the file's lists, which are the
 /// [`vlan::model::description::Description`]'s when the file has no mistake.
@@ -42,13 +42,13 @@ impl Places {
         path: &str,
         (of, index, key): (Table, usize, &'static str),
     ) {
-        let header = self.position(&Place { table: of, index, key }).unwrap_or_default();
+        let header = self.position(&ObjectKey { table: of, index, key }).unwrap_or_default();
         self.list_mut(table).push(ObjectPlace { path: path.to_owned(), header, keys: Vec::new() });
     }
 
     /// Where the value of a place's key is; its object's header where the key is absent or empty. `None` for an object
     /// that is not in the file.
-    pub fn position(&self, place: &Place) -> Option<Position> {
+    pub fn position(&self, place: &ObjectKey) -> Option<Position> {
         let object = self.list(place.table).get(place.index)?;
         let key = object.keys.iter().find(|(key, _)| *key == place.key);
         Some(key.map_or(object.header, |(_, position)| *position))
@@ -61,7 +61,7 @@ impl Places {
 
     /// A mistake or warning of the topology, with its place in the file.
     pub(crate) fn finding(&self, mistake: &Mistake) -> Finding {
-        let Place { table, index, key } = &mistake.place;
+        let ObjectKey { table, index, key } = &mistake.place;
         let position = self.position(&mistake.place).unwrap_or_default();
         let path = self.path(*table, *index).map_or_else(|| table.name().to_owned(), str::to_owned);
         let key = if key.is_empty() { path } else { path_of(&path, key) };

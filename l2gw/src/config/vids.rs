@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use agent::reader::section::{Reading, Refusal, Value, refuse};
+use agent::reader::section::{Reading, Value, ValueError, refuse};
 use agent::reader::value;
 use agent::reader::words::{quoted, quoted_with_type};
 use toml::de::DeValue;
@@ -146,7 +146,7 @@ pub(super) fn translation(value: &Value<'_>) -> Reading<BTreeMap<Vid, Vid>> {
         let wire = wire_vids(key.get_ref());
         let bridge = bridge_vids(value);
         if let Err(text) = &wire {
-            refusals.push(Refusal { offset: key.span().start, text: text.clone() });
+            refusals.push(ValueError { offset: key.span().start, text: text.clone() });
         }
         match (wire, bridge) {
             (_, Err(more)) => refusals.extend(more),
@@ -155,7 +155,7 @@ pub(super) fn translation(value: &Value<'_>) -> Reading<BTreeMap<Vid, Vid>> {
                 let text = format!(
                     "{wire} has {many} VIDs and {bridge} has {few}, allowed are as many on both sides"
                 );
-                refusals.push(Refusal { offset: value.span().start, text });
+                refusals.push(ValueError { offset: value.span().start, text });
             }
             (Ok(wire), Ok(bridge)) => {
                 // The first one that is there again ends it: a table of ranges may not stand for more VIDs than there are.
@@ -165,7 +165,7 @@ pub(super) fn translation(value: &Value<'_>) -> Reading<BTreeMap<Vid, Vid>> {
                     .find(|(wire, bridge)| translation.insert(*wire, *bridge).is_some());
                 let refusal = again
                     .map(|(wire, _)| format!("{} translates wire VID {wire} again", quote(key.get_ref())));
-                refusals.extend(refusal.map(|text| Refusal { offset: key.span().start, text }));
+                refusals.extend(refusal.map(|text| ValueError { offset: key.span().start, text }));
             }
             _ => {}
         }

@@ -18,14 +18,14 @@ pub struct Bridge {
     /// Most dynamic addresses behind its trunks.
     pub mac_limit: u32,
     /// What only one of the two kinds has.
-    pub kind: Kind,
+    pub kind: Awareness,
     /// Whether one of its ports is a qinq port.
     pub has_qinq: bool,
 }
 
 /// VLAN-aware or not.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub enum Awareness {
     /// One broadcast domain a VLAN.
     Aware {
         /// The fabric that its trunks belong to.
@@ -43,16 +43,16 @@ impl Bridge {
     /// The tag that its ports classify by; a VUB removes only customer priority tags.
     pub fn tpid(&self) -> Tpid {
         match self.kind {
-            Kind::Aware { tpid, .. } => tpid,
-            Kind::Unaware => Tpid::Customer,
+            Awareness::Aware { tpid, .. } => tpid,
+            Awareness::Unaware => Tpid::Customer,
         }
     }
 
     /// How several trunks live together; `None` on a VUB, which has no trunks.
     pub fn redundancy(&self) -> Option<Redundancy> {
         match self.kind {
-            Kind::Aware { redundancy, .. } => Some(redundancy),
-            Kind::Unaware => None,
+            Awareness::Aware { redundancy, .. } => Some(redundancy),
+            Awareness::Unaware => None,
         }
     }
 }

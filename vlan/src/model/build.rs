@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::addr::MacAddr;
-use crate::model::bridge::{Bridge, Kind};
+use crate::model::bridge::{Awareness, Bridge};
 use crate::model::chains;
 use crate::model::check;
 use crate::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm};
@@ -102,9 +102,9 @@ fn compile_bridges<'a>(description: &'a Description, fabrics: &mut Fabrics<'a>) 
         mac_limit: bridge.mac_limit,
         kind: match &bridge.kind {
             BridgeKind::VlanAware { fabric, redundancy, tpid, .. } => {
-                Kind::Aware { fabric: fabrics.number(fabric), redundancy: *redundancy, tpid: *tpid }
+                Awareness::Aware { fabric: fabrics.number(fabric), redundancy: *redundancy, tpid: *tpid }
             }
-            BridgeKind::VlanUnaware { .. } => Kind::Unaware,
+            BridgeKind::VlanUnaware { .. } => Awareness::Unaware,
         },
         has_qinq: qinq.contains(bridge.name.as_str()),
     };
@@ -162,7 +162,7 @@ fn sorted(macs: &[MacAddr]) -> Vec<MacAddr> {
 /// Only where we say which trunk carries a VLAN do the trunks of a fabric stand for one; otherwise each is an ordinary port.
 fn group_of(is_trunk: bool, bridge: &Bridge) -> Option<FabricId> {
     match bridge.kind {
-        Kind::Aware { fabric, redundancy: Redundancy::Designated, .. } if is_trunk => Some(fabric),
+        Awareness::Aware { fabric, redundancy: Redundancy::Designated, .. } if is_trunk => Some(fabric),
         _ => None,
     }
 }
@@ -195,7 +195,7 @@ fn compile_edges(description: &Description, names: &Names<'_>) -> Vec<Edge> {
 
 fn known_vids(bridges: &[Bridge], ports: &[Port]) -> Vec<Option<VidSet>> {
     let mut known: Vec<Option<VidSet>> =
-        bridges.iter().map(|bridge| (bridge.kind != Kind::Unaware).then(VidSet::new)).collect();
+        bridges.iter().map(|bridge| (bridge.kind != Awareness::Unaware).then(VidSet::new)).collect();
     for port in ports {
         if let Some(vids) = &mut known[port.bridge.0 as usize] {
             match &port.mode {

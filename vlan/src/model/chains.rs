@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::bridge::{Bridge, Kind};
+use crate::model::bridge::{Awareness, Bridge};
 use crate::model::findings::Findings;
 use crate::model::graph::Edge;
 use crate::model::id::BridgeId;
@@ -12,7 +12,7 @@ use crate::model::value::quote;
 /// A VAB led into by a VAB may not lead into a third: the kernel's key holds two tags. A way back is a loop. So a way has
 /// at most four peerings, a VUB in the middle and two VABs to each side, and stays below the eight of behaviour.md 1.
 pub(super) fn check(bridges: &[Bridge], edges: &[Edge], findings: &mut Findings) {
-    let is_aware = |id: BridgeId| bridges[id.0 as usize].kind != Kind::Unaware;
+    let is_aware = |id: BridgeId| bridges[id.0 as usize].kind != Awareness::Unaware;
     let name = |id: BridgeId| quote(&bridges[id.0 as usize].name);
     let leads: Vec<&Edge> = edges.iter().filter(|edge| is_aware(edge.to)).collect();
     let circles = Circles::new(bridges.len(), leads.iter().map(|edge| (edge.bridge, edge.to)));

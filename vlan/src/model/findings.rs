@@ -1,6 +1,6 @@
 //! The mistakes that checks find, collected.
 
-use crate::model::mistake::{Mistake, Place, Table};
+use crate::model::mistake::{Mistake, ObjectKey, Table};
 
 /// Collects mistakes.
 #[derive(Default)]
@@ -10,7 +10,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn add(&mut self, table: Table, index: usize, key: &'static str, text: String) {
-        self.mistakes.push(Mistake { place: Place { table, index, key }, text });
+        self.mistakes.push(Mistake { place: ObjectKey { table, index, key }, text });
     }
 
     /// All of them, in the order of the description.

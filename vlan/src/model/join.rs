@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::addr::MacAddr;
-use crate::model::bridge::{Bridge, Kind};
+use crate::model::bridge::{Awareness, Bridge};
 use crate::model::description::{BridgeKind, Description, Redundancy};
 use crate::model::findings::Findings;
 use crate::model::graph::{Edge, MOST_PAIRS, MOST_VLANS, TooMany, Tree};
@@ -99,7 +99,7 @@ impl<'a> Judge<'a> {
         let mut on_trunks: FxHashMap<FabricId, Firsts<Tags, Nth<'_>>> = FxHashMap::default();
         for nth in tree.domains.iter().enumerate().filter(|(_, domain)| !self.may_join(domain.bridge)) {
             let domain = nth.1;
-            let Kind::Aware { fabric, .. } = self.bridge(domain.bridge).kind else { continue };
+            let Awareness::Aware { fabric, .. } = self.bridge(domain.bridge).kind else { continue };
             let tags_here = (domain.vid, domain.inner);
             let of_bridge = in_bridge.entry(domain.bridge).or_default();
             let mut clashing = of_bridge.other_than(&tags_here);
@@ -135,7 +135,9 @@ impl<'a> Judge<'a> {
         let mut stp: FxHashMap<FabricId, Firsts<BridgeId, Nth<'_>>> = FxHashMap::default();
         for nth in tree.domains.iter().enumerate().filter(|(_, domain)| self.is_on_trunk(domain)) {
             let domain = nth.1;
-            let Kind::Aware { fabric, redundancy, .. } = self.bridge(domain.bridge).kind else { continue };
+            let Awareness::Aware { fabric, redundancy, .. } = self.bridge(domain.bridge).kind else {
+                continue;
+            };
             if redundancy == Redundancy::None {
                 continue;
             }

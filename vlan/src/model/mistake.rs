@@ -6,14 +6,14 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// Where it is.
-    pub place: Place,
+    pub place: ObjectKey,
     /// Which value, and what is allowed: `"100-4095" ends past 4094, the last usable VLAN`.
     pub text: String,
 }
 
 /// A key of an object of a [`super::description::Description`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct ObjectKey {
     /// Which list.
     pub table: Table,
     /// Index in that list.

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::model::bridge::{Bridge, Kind};
+use crate::model::bridge::{Awareness, Bridge};
 use crate::model::description::{self, Description};
 use crate::model::id::{BridgeId, FabricId, HostId, PortId, SegmentId};
 use crate::model::index::Index;
@@ -77,10 +77,10 @@ impl Places {
         let mut places = Places::default();
         for bridge in bridges {
             places.bridges.push(match bridge.kind {
-                Kind::Unaware => OfBridge::Unaware(Place::Nowhere),
-                Kind::Aware { .. } => OfBridge::Aware(places.pages.len() as u32),
+                Awareness::Unaware => OfBridge::Unaware(Place::Nowhere),
+                Awareness::Aware { .. } => OfBridge::Aware(places.pages.len() as u32),
             });
-            let pages = if bridge.kind == Kind::Unaware { 0 } else { VIDS / PAGE };
+            let pages = if bridge.kind == Awareness::Unaware { 0 } else { VIDS / PAGE };
             places.pages.resize(places.pages.len() + pages, NOWHERE);
         }
         places

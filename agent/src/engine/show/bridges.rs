@@ -1,7 +1,7 @@
 //! Bridges, a page at a time: what hangs on each.
 
 use rustc_hash::FxHashMap;
-use vlan::model::bridge::{Bridge, Kind as BridgeKind};
+use vlan::model::bridge::{Awareness, Bridge};
 
 use super::View;
 use crate::page::Page;
@@ -41,8 +41,8 @@ impl View<'_> {
 /// A bridge by itself, without what hangs on it.
 fn bridge_view(bridge: &Bridge) -> BridgeView {
     let kind = match bridge.kind {
-        BridgeKind::Aware { .. } => "vlan-aware",
-        BridgeKind::Unaware => "vlan-unaware",
+        Awareness::Aware { .. } => "vlan-aware",
+        Awareness::Unaware => "vlan-unaware",
     };
     BridgeView {
         bridge: bridge.name.clone(),

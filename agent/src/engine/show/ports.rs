@@ -1,7 +1,7 @@
 //! Ports and trunks, a page at a time.
 
 use vlan::fdb::Slot;
-use vlan::model::bridge::Kind as BridgeKind;
+use vlan::model::bridge::Awareness;
 use vlan::model::port::{Mode, Port};
 use vlan::time::{Instant, span};
 use vlan::vid::{Vid, VidSet};
@@ -97,8 +97,8 @@ impl View<'_> {
         let topology = self.truth.switch.topology();
         let bridge = topology.bridge(port.bridge);
         let fabric = match bridge.kind {
-            BridgeKind::Aware { fabric, .. } => topology.fabric_name(fabric).to_owned(),
-            BridgeKind::Unaware => String::new(),
+            Awareness::Aware { fabric, .. } => topology.fabric_name(fabric).to_owned(),
+            Awareness::Unaware => String::new(),
         };
         let standing = self.truth.links.standings.of(port.id);
         TrunkView {
