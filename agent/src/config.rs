@@ -81,7 +81,7 @@ fn load_at(path: &Path) -> Result<Config, Problems> {
     parse(&path.display().to_string(), &text)
 }
 
-/// Checks `text`, which messages call `file`. One that says nothing is right: defaults hold.
+/// Checks `text`, which messages call `file`. An empty text is right: defaults hold.
 ///
 /// # Errors
 /// Every mistake of the text; one if it is no TOML.

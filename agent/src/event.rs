@@ -175,7 +175,7 @@ pub enum Event {
         /// What.
         how: String,
     },
-    /// The host does nothing with a port's link any more that is in the way of frames.
+    /// What the host did with a port's link, and was in the way of frames, is over.
     LinkFree {
         /// The port.
         port: String,

@@ -14,7 +14,7 @@ pub struct Page<T> {
     pub rows: Vec<(u128, T)>,
     /// Where the next page begins; `None` if this was the last.
     pub next: Option<u64>,
-    /// How much was looked at for it: places of a table, ports, actions of flows. At most [`LOOKED_AT_ONCE`], and what a single row
+    /// How much was looked at for it: places of a table, ports, actions of flows. It is at most [`LOOKED_AT_ONCE`] and what a single row
     /// takes, however much there is.
     pub looked_at: usize,
 }

@@ -1,4 +1,4 @@
-//! Which host a machine is: hosts are named in lower case and without a dot, a machine may call itself otherwise.
+//! Which host a machine is. Hosts are named in lower case and without a dot; a machine may call itself otherwise.
 
 use vlan::model::value;
 

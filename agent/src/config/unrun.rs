@@ -1,4 +1,4 @@
-//! What is right in `[nsdb]` and `[journal]` and not run by this version: a check warns of it, and whoever would run the file refuses it, in
+//! What is right in `[nsdb]` and `[journal]`, but not run by this version. A check warns of it. A daemon refuses the file, in
 //! the same words.
 
 use toml::de::{DeTable, DeValue};

@@ -28,7 +28,7 @@ pub fn refuse(error: &clap::Error, arguments: &[OsString]) -> u8 {
     WRONG_USAGE
 }
 
-/// What the grammar says, as a terminal may be shown it: it repeats the words that it refuses, and the value behind a `=`.
+/// What the grammar says, fit to be shown on a terminal. It repeats the words that it refuses, and the value behind a `=`.
 pub fn shown(text: &str, arguments: &[OsString]) -> String {
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
     let values = words.iter().filter_map(|word| Some(word.split_once('=')?.1));

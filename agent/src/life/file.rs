@@ -83,8 +83,8 @@ impl FileSource {
         Ok(())
     }
 
-    /// Reads the file and publishes it each time that it is asked to, one after another: what becomes of it is told before the next reading,
-    /// which begins after the word that asked for it came. Ends when nobody can ask any more.
+    /// Reads the file and publishes it each time that somebody asks, one reading after another. Each begins after it was asked for, and its
+    /// result is told before the next. Ends when nobody can ask any more.
     pub(super) async fn keep(self, door: Arc<Door>, mut asked: mpsc::Receiver<()>) {
         while asked.recv().await.is_some() {
             while reload((&self.path, self.read), &door, &mut asked).await == Next::Reading {}
@@ -92,7 +92,7 @@ impl FileSource {
     }
 }
 
-/// Says each time that a reading is asked for that there is no file to be read. Ends when nobody can ask any more.
+/// Where there is no file, says so each time that somebody asks for a reading. Ends when nobody can ask any more.
 pub(super) async fn keep_none(mut asked: mpsc::Receiver<()>) {
     while asked.recv().await.is_some() {
         info!(
@@ -110,8 +110,8 @@ enum Next {
     Nothing,
 }
 
-/// Reads the file and publishes it. As long as that fails although the file is right, it is tried again, for [`LONGEST`], or until
-/// another reading is asked for.
+/// Reads the file and publishes it. If that fails although the file is right, it tries again, for [`LONGEST`] or until
+/// somebody asks for another reading.
 async fn reload((file, read): (&Path, Read), door: &Door, asked: &mut mpsc::Receiver<()>) -> Next {
     let (path, shown) = (file.to_owned(), printable(&file.display().to_string()));
     info!(file = shown, "SIGHUP: the file is read");

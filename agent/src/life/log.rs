@@ -29,8 +29,8 @@ fn standard_error() -> Shown<io::Stderr> {
     Shown(io::stderr())
 }
 
-/// Standard error of a log, of which each write is one message: what would make a terminal show something else than there is becomes an
-/// escape, and a line that goes on is indented, so that none looks like a message. Values of fields come from links, files and other
+/// Standard error of a log. Each write is one message. What would make a terminal show something else than there is becomes an
+/// escape. A further line is indented, so that none looks like a message of its own. Values of fields come from links, files and other
 /// programs.
 struct Shown<W>(W);
 

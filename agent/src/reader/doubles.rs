@@ -1,7 +1,7 @@
 //! Keys and tables that are in a file twice: which one, where the first one is.
 //!
-//! The reader's tree has only one of the two, so names are taken from the text, except where an element of a list or an inline table is
-//! meant, which the tree knows by name.
+//! The reader's tree has only one of the two, so names are taken from the text. Only elements of lists and inline tables are named by the
+//! tree.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,8 +25,8 @@ pub(super) struct Double {
     pub(super) is_table: bool,
 }
 
-/// What stands at these offsets, each the place of a name that is there twice. The keys of a table that is there twice are too; that is
-/// said once, of the table.
+/// What stands at these offsets, each the place of a name that is there twice. If a table is there twice, so are its keys: only the table
+/// is told.
 pub(super) fn doubles(root: &DeTable<'_>, text: &str, offsets: impl Iterator<Item = usize>) -> Vec<Double> {
     let statements = scan::statements(text);
     let written = Written::new(text, &statements);

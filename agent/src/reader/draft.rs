@@ -1,6 +1,6 @@
 //! Mistakes while they are collected: by byte offset, with what they were about.
 //!
-//! A mistake *taints* its key: what is said later about the same key of the same object, by whoever compares objects, follows from it and
+//! A mistake *taints* its key. What a comparison of objects says later about the same key of the same object follows from it, and
 //! would only be noise.
 
 use std::collections::{BinaryHeap, HashSet};
@@ -106,7 +106,7 @@ impl Drafts {
     }
 }
 
-/// `key` and what it is a part of: of `bridges.dc1.kind` that, `bridges.dc1` and `bridges`.
+/// `key` and all that it is a part of: `bridges.dc1.kind`, `bridges.dc1` and `bridges`.
 fn object_paths(key: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(key), |path| path.rsplit_once('.').map(|(parent, _)| parent))
 }

@@ -1,12 +1,12 @@
 //! A text looked over without reading its values: how much there is of it, and where its headers and keys are.
 //!
-//! Only strings and comments are known here, so that nothing inside them is taken for more than it is. Of a text that is no TOML something is
-//! found all the same, and no byte is looked at twice.
+//! This file knows only strings and comments, so that nothing inside them is taken for more than it is. It finds something even in a text
+//! that is no TOML, and looks at no byte twice.
 
 use std::ops::Range;
 
-/// How much of a reader's memory a text will take: its values, with keys and tables for several, because they are entries of maps, and
-/// maps. Some 150 bytes each.
+/// How much of a reader's memory a text will take, in values of some 150 bytes. A key counts for several, since it is an entry of a map; so
+/// does a table, which is a map.
 pub(super) fn weight(text: &str) -> usize {
     let bytes = text.as_bytes();
     let (mut at, mut weight) = (0, 0);

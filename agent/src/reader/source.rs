@@ -10,7 +10,7 @@ use crate::regular;
 /// Most bytes that a configuration may have.
 pub const MAX_BYTES: u64 = 16 << 20;
 
-/// Most values that a configuration may have, keys and tables counted as several: a gateway of every VLAN with three ports each has a
+/// Most values that a configuration may have; a key and a table count as several. A gateway of every VLAN with three ports each has a
 /// third of that.
 const MOST_VALUES: usize = 1 << 20;
 
@@ -24,8 +24,7 @@ pub fn read(path: &Path) -> Result<String, Problems> {
     text_of(bytes).map_err(|mistake| Problems::new(&file, vec![mistake], 0))
 }
 
-/// What is said of a text that would take more memory than a configuration is worth, before it is read: a value of one byte takes
-/// a hundred and more.
+/// Why a text is refused before it is read, if it would take too much memory: a value of one byte takes a hundred and more.
 pub(super) fn too_much(text: &str) -> Option<String> {
     let weight = scan::weight(text);
     let text =

@@ -329,5 +329,5 @@ pub enum Flushed {
     Macs,
 }
 
-/// By what `trace` is told its frame: the last ones are the fields of one that is made.
+/// The options that give `trace` its frame. The last ones are the fields of a frame that is made.
 const WAYS: [&str; 9] = ["frame", "pcap", "src", "dst", "vid", "pcp", "tpid", "arp", "ip"];

@@ -77,8 +77,8 @@ pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) ->
     }
 }
 
-/// A file that a daemon is to run. What a host of it is told and this version does not do is a warning: which host the daemon is, and
-/// which datapath it was started with, is not for the file to say.
+/// Reads a file that a daemon is to run. What the file asks of a host and this version does not do is only a warning, for the file does
+/// not say which host the daemon is, nor with which datapath it was started.
 fn load_to_run(file: &Path, err: &mut impl Write) -> io::Result<Option<Config>> {
     let Some(config) = load(file, err)? else { return Ok(None) };
     if is_refused(&config, None, err)? {

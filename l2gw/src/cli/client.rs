@@ -141,7 +141,7 @@ impl Client {
     }
 }
 
-/// A connection that is read on where its peer takes nothing more: a daemon that refuses a request by its head says why, and closes
+/// A connection that is still read when its peer takes nothing more. A daemon that refuses a request by its head says why, and closes
 /// while the body is still on its way.
 struct ReadOn(UnixStream);
 

@@ -13,19 +13,18 @@ use crate::cli::frames::{self, FrameChange};
 /// What a change would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
-    /// In the file's words, and complete: `+ vlans dc1.200: to = "vub200"`, `~ bridges.dc1.ageing: 300s -> 600s`, `- ports.vm1`. A key that
-    /// neither stands there nor has a default is `unset`.
+    /// What changes in the file's words, complete: `+ vlans dc1.200: to = "vub200"`, `~ bridges.dc1.ageing: 300s -> 600s`, `- ports.vm1`. A
+    /// key that is not written and has no default is `unset`.
     pub objects: Vec<String>,
-    /// What changes for a broadcast frame of each port and VLAN. A change for tagged frames that only follows from the
-    /// change for untagged ones, their tag being payload, is left out.
+    /// What changes for a broadcast frame of each port and VLAN. Where a tag is payload, the same change for tagged frames is left out.
     pub frames: Vec<FrameChange>,
     /// Hosts that have ports before and none after.
     pub hosts_without_ports: Vec<String>,
 }
 
 impl Difference {
-    /// From `before` to `after`; `before` may be empty. What is in a store was built before it was put there, so one that does not
-    /// build any more, of another version, counts as empty for frames.
+    /// The difference from `before` to `after`; `before` may be empty. Another version may have stored a `before` that does not build here.
+    /// For frames it then counts as empty.
     pub fn new(before: &Description, after: &Arc<Topology>) -> Difference {
         let old = Topology::build(before).or_else(|_| Topology::build(&Description::default()));
         let frames = old.map(|old| frames::changes(&Arc::new(old), after)).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! How a verb says that it failed: a line for a reader, in which nothing can make a terminal show something else than there is; or, where
-//! it was asked for JSON, `{"error": …}` on standard output, whatever the verb.
+//! How a verb says that it failed. For a reader it is a line, in which nothing can make a terminal show something else than there is. With
+//! `--json` it is `{"error": …}` on standard output, whatever the verb.
 //!
-//! A verb writes why it failed to `err`, as a line for a reader. Whoever reads JSON does not read that, and an empty answer tells
-//! nothing; so with `--json` it becomes the answer.
+//! A verb writes why it failed to `err`, as a line for a reader. A program that reads JSON does not read that, and an empty answer tells
+//! nothing. So with `--json` the line becomes the answer.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -34,7 +34,7 @@ pub(super) fn warn(what: &impl Display, err: &mut impl Write) -> io::Result<()> 
     writeln!(err, "warning: {}", printable(&what.to_string()))
 }
 
-/// Runs a verb that answers in JSON. Where it fails and says why, that is one more JSON object, and the last; what it says of a success,
+/// Runs a verb that answers in JSON. If it fails, what it says is one more JSON object, the last. What it says of a success,
 /// such as a warning, goes to `err`.
 ///
 /// # Errors
@@ -54,7 +54,7 @@ pub(super) fn in_json<O: Write, E: Write>(
     Ok(code)
 }
 
-/// Says why as JSON on a line; of nothing, nothing. What a line for a reader begins with is left out.
+/// Writes why a verb failed as JSON on a line, without what a line for a reader begins with. Writes nothing if nothing was said.
 ///
 /// # Errors
 /// The answer cannot be written.

@@ -62,8 +62,7 @@ fn line(first: &FrameChange, alike: &[FrameChange]) -> String {
     format!("{}{more} {}: {} => {}", named.join(", "), first.arrives(), first.before, first.after)
 }
 
-/// What changes for a broadcast frame of each port and VLAN. A change for tagged frames that only follows from the change for
-/// untagged ones, their tag being payload, is left out.
+/// What changes for a broadcast frame of each port and VLAN. Where a tag is payload, the same change for tagged frames is left out.
 pub(crate) fn changes(before: &Arc<Topology>, after: &Arc<Topology>) -> Vec<FrameChange> {
     let mut names = Names::default();
     let (new, old) = (Fates::of(after, &mut names), Fates::of(before, &mut names));

@@ -4,10 +4,10 @@ use agent::config::host::candidates;
 use vlan::model::topology::Topology;
 use vlan::model::value::quote;
 
-/// The host of a topology that a machine called `name` is: the one of this name, else of the name in lower case, else of its part before the
-/// first dot in lower case. Names of hosts are in lower case and have no dot, a machine's own may be otherwise.
+/// Which host of a topology a machine called `name` is: the one of this name, else of the name in lower case, else of its part before the
+/// first dot in lower case. Names of hosts are in lower case and have no dot; a machine's own name may have both.
 ///
-/// `takes_only_host`: where nothing fits, the single host of a file is it.
+/// `takes_only_host`: if no name fits, the machine is the single host of the file.
 ///
 /// # Errors
 /// The names that were tried.

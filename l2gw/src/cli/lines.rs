@@ -29,7 +29,7 @@ impl Lines {
         Lines { file: config.file.clone(), of_ports }
     }
 
-    /// Of the file that a revision was published from; none where its text was not kept, or says something else.
+    /// The lines of the file that a revision was published from. There are none if its text was not kept, or says something else.
     pub(crate) fn of_revision(published: &Published) -> Lines {
         read(published).as_ref().map(Lines::of).unwrap_or_default()
     }
@@ -43,7 +43,7 @@ impl Lines {
     }
 }
 
-/// The file that a revision was published from, if its text declares what the revision does: whoever published it may have sent any.
+/// The file that a revision was published from. `None` if its text declares something else: whoever published it may have sent any.
 pub(crate) fn read(published: &Published) -> Option<Config> {
     let text = published.text.as_ref()?;
     let config = config::parse(&text.file, &text.text).ok()?;

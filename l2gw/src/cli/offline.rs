@@ -76,7 +76,7 @@ fn refuse(error: &TraceError, err: &mut impl Write) -> io::Result<u8> {
     Ok(error.exit_code())
 }
 
-/// Says of a right file why this version does not run it: what it has for no host, and for `host`. False if there is nothing to say.
+/// Says why this version does not run a right file: what it runs on no host, and what it does not run on `host`. False if it runs the file.
 ///
 /// # Errors
 /// The message cannot be written.

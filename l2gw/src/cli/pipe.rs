@@ -1,4 +1,4 @@
-//! Whoever reads along may leave early: what is then written goes nowhere, and the exit code is still that of what was done.
+//! A reader of the output may leave early. What is then written goes nowhere, and the exit code is still that of what was done.
 
 use std::io::{self, ErrorKind, Write};
 

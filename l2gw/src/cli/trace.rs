@@ -219,8 +219,8 @@ impl Tracer {
         verdict.source.is_some_and(find)
     }
 
-    /// The types of the tags by which a frame is classified that arrives here: the port's bridge's, and that of a bridge which the VLAN
-    /// of the first tag leads into.
+    /// The types of the tags that classify a frame which arrives here: that of the port's bridge, and that of the bridge into which the
+    /// VLAN of the first tag leads.
     pub fn tpids(&self, vids: &[u16]) -> [Tpid; 2] {
         let topology = self.switch.topology();
         let port = topology.port(self.port);
@@ -271,7 +271,7 @@ fn find<'a>(topology: &'a Topology, option: &'static str, name: &str) -> Result<
     }
 }
 
-/// The tag behind the VLAN's own with which a frame arrives at `port`, where another bridge classifies by it: then it has to be said.
+/// The tag behind the VLAN's own with which a frame arrives at `port`. It has to be given if another bridge classifies by it.
 fn next_tag(
     topology: &Topology,
     port: &Port,

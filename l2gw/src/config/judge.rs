@@ -77,7 +77,7 @@ impl Judge<'_> {
         all
     }
 
-    /// Those of `mistakes` that say more than is told already, with places in the file; `vlans` are the peerings' indices there.
+    /// The mistakes that say more than is told already, with places in the file; `vlans` are the peerings' indices there.
     fn news(&self, mistakes: &[Mistake], vlans: &[usize]) -> Vec<Mistake> {
         in_file(mistakes, vlans).into_iter().filter(|mistake| self.is_news(mistake)).collect()
     }

@@ -35,7 +35,7 @@ impl Places {
         self.list_mut(table).push(object);
     }
 
-    /// Notes the next object of `table`, which is not written out: it is where `key` of another object is.
+    /// Notes the next object of `table`, which the file does not write out. Its place is that of `key` of another object.
     pub(super) fn add_made(
         &mut self,
         table: Table,
@@ -46,7 +46,7 @@ impl Places {
         self.list_mut(table).push(ObjectPlace { path: path.to_owned(), header, keys: Vec::new() });
     }
 
-    /// Where the value of a place's key is; its object's header where the key is absent or empty. `None` for an object
+    /// Where the value of an object's key is; the object's header if the key is absent or empty. `None` for an object
     /// that is not in the file.
     pub fn position(&self, place: &ObjectKey) -> Option<Position> {
         let object = self.list(place.table).get(place.index)?;

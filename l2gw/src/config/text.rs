@@ -5,8 +5,8 @@ use vlan::model::shown::printable;
 
 use super::Config;
 
-/// The text without what it says of stores, which is of the host, and may be secret: their tables are blank, and each line has its number.
-/// `None` where that cannot be told apart line by line, or the text is longer than is kept, or has what a terminal must not be shown.
+/// The text as it is kept. What it says of stores is the host's own, and may be secret: their tables are blank, so that each line keeps its
+/// number. `None` if that cannot be told apart line by line, if the text is too long, or if it has what a terminal must not be shown.
 pub fn kept(config: &Config) -> Option<FileText> {
     let kept = FileText { file: printable(&config.file), text: without_stores(&config.text) };
     kept.check().ok()?;

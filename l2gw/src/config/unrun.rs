@@ -1,4 +1,4 @@
-//! What is right in a file and not run by this version: `check` warns of it, and whoever would run the file refuses it, in the same words.
+//! What is right in a file, but not run by this version. `check` warns of it. Whoever would run the file refuses it, in the same words.
 
 use agent::config::store::Stores;
 use agent::config::unrun::File;

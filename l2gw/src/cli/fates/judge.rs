@@ -86,7 +86,7 @@ impl<'t, 'n> Judge<'t, 'n> {
         Arrivals { untagged: self.fate(group, None), priority: self.fate(group, Some(0)), tagged }
     }
 
-    /// The first port of the group tells of the copies to all the others, and the second of the one to the first.
+    /// The first port of the group shows the copies to all the others; the second shows the copy to the first.
     fn fate(&mut self, group: &[&Port], vid: Option<u16>) -> Fate {
         let Some((first, others)) = group.split_first() else { return Fate::default() };
         let mut fate = self.fate_at(first, vid);

@@ -49,7 +49,7 @@ fn class_of(arrivals: &Arrivals) -> Vec<u16> {
 }
 
 impl Pairing<'_> {
-    /// The VIDs for which a tag that is fixed is the same as one that has the frame's VID: what differs as a pattern may be equal there.
+    /// The VIDs for which a fixed tag is the same as one with the frame's VID. Patterns that differ may be equal there.
     pub(crate) fn coincidences(&self) -> VidSet {
         let tags =
             [self.before, self.after].into_iter().flat_map(|fate| &fate.copies).flat_map(|copy| &copy.tags);

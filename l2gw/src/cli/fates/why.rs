@@ -38,7 +38,7 @@ impl Why {
     }
 }
 
-/// Where the frame is. On a trunk many VLANs may be as empty as each other, so that its number is left out.
+/// Where the frame is. On a trunk many VLANs may be empty, so the VLAN's number is left out.
 fn place(topology: &Topology, port: &Port, own: &Domain) -> String {
     match port.mode {
         Mode::Trunk(_) => "the VLAN".to_owned(),
