@@ -215,13 +215,13 @@ impl Engine {
 
     /// The next thing to be done. What several inputs led to since this was asked last happens together, as if they had been one.
     pub fn poll_output(&mut self) -> Option<Output> {
-        if let Some(event) = self.truth.telling.next() {
-            return Some(Output::Event(event));
-        }
-        if self.outbox.is_empty() && std::mem::take(&mut self.is_unsaid) {
+        // What is told follows from what was done before, and comes behind it.
+        let next = self.outbox.next().or_else(|| self.truth.telling.next().map(Output::Event));
+        if next.is_none() && std::mem::take(&mut self.is_unsaid) {
             self.flush();
+            return self.outbox.next();
         }
-        self.outbox.next()
+        next
     }
 
     /// Sends off what inputs led to: flows and frames before a vport goes.

@@ -81,11 +81,6 @@ impl Outbox {
         self.outputs.pop_front()
     }
 
-    /// Whether there is nothing to be done.
-    pub(super) fn is_empty(&self) -> bool {
-        self.outputs.is_empty()
-    }
-
     /// What is answered; `None` if nothing of this number was asked.
     pub(super) fn take_asked(&mut self, id: u64) -> Option<Asked> {
         self.unanswered.remove(&id)
