@@ -141,9 +141,9 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
             let gone = aged.expired.into_iter().map(|gone| (gone.segment, gone.mac));
             states.extend(gone.chain(aged.thawed).map(|(segment, mac)| Dependency::Address(segment, mac)));
         }
-        match self.host.unblock(now) {
-            true => self.withdraw_all().await,
-            false => self.withdraw(states).await,
+        match self.host.unblock(now).is_empty() {
+            true => self.withdraw(states).await,
+            false => self.withdraw_all().await,
         }
     }
 

@@ -101,15 +101,16 @@ impl Standing {
         self.refresh(false)
     }
 
-    /// Lets go the ports that have been blocked for long enough. Whether there was one.
-    pub fn unblock(&mut self, now: Instant) -> bool {
-        let before = self.blocked.len();
-        self.blocked.retain(|_, until| *until > now);
-        let has_changed = self.blocked.len() < before;
-        if has_changed {
+    /// Lets go the ports that have been blocked for long enough, and tells which.
+    pub fn unblock(&mut self, now: Instant) -> Vec<PortId> {
+        let free = self.blocked.extract_if(.., |_, until| *until <= now);
+        let topology = self.switch.topology();
+        let free: Vec<PortId> =
+            free.filter_map(|(name, _)| topology.port_named(&name)).map(|port| port.id).collect();
+        if !free.is_empty() {
             self.refresh(false);
         }
-        has_changed
+        free
     }
 
     /// A switch without addresses, and no port blocked.

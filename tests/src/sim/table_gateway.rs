@@ -3,14 +3,15 @@
 //! ```text
 //!   send ─► FakeWire ─► tables ─► FakeWire ─► what left by each port
 //!                          ▲ └─► reports ─► TableWriter::take ─► the host's addresses
-//!                          └────────────── TableWriter ◄────────────┘
+//!                          └─────────── TableWriter::owed ◄──spoil──┘
 //! ```
 //! Its addresses are known by reports alone: no frame is ever judged.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use agent::lower::tables::{Heard, Lesson, TableBatch, TableWriter};
+use agent::lower::Lowering;
+use agent::lower::tables::{Lesson, TableBatch, TableWriter};
 use datapath::fake::{FakeDatapath, FakeWire, Options, Switching};
 use datapath::port::VportNo;
 use datapath::tables::{Entry, EntryKey, SwitchTables, TableChange, TableStats, Tables};
@@ -21,7 +22,7 @@ use vlan::fdb::entry::Gone;
 use vlan::model::id::PortId;
 use vlan::switch::Switch;
 use vlan::time::Instant;
-use vlan::verdict::Effect;
+use vlan::verdict::{Dependency, Effect};
 
 use super::standing::Standing;
 use super::traffic::Sent;
@@ -79,7 +80,7 @@ impl TableGateway {
             walks: 0,
         };
         gateway.attach();
-        gateway.write_everything();
+        gateway.write_owed();
         gateway
     }
 
@@ -90,7 +91,7 @@ impl TableGateway {
         self.writer.walk(self.wire.now(), &mut self.host.switch, &there);
         change(&mut self.host);
         self.attach();
-        self.write_everything();
+        self.mend();
     }
 
     /// Sends a frame into a port. What it has taught is known when this returns.
@@ -114,8 +115,7 @@ impl TableGateway {
     /// A port's carrier comes or goes, as far as the host was told: frames go on coming by it.
     pub fn set_carrier(&mut self, port: &str, carrier: bool) {
         let gone = self.host.set_carrier(port, carrier);
-        self.write_rules();
-        self.write_addresses(&gone);
+        self.write_changed(self.port(port), &gone);
     }
 
     /// Lets time pass.
@@ -126,8 +126,8 @@ impl TableGateway {
         if self.host.switch.fdb.addresses.next_due().is_some_and(|due| due <= now) {
             self.age();
         }
-        if self.host.unblock(now) {
-            self.write_rules();
+        for port in self.host.unblock(now) {
+            self.write_changed(port, &[]);
         }
     }
 
@@ -137,8 +137,8 @@ impl TableGateway {
     /// What differs.
     pub fn check(&mut self) -> Result<(), String> {
         let mut there = self.read();
-        let changed = self.writer.walk(self.wire.now(), &mut self.host.switch, &there);
-        let batch = self.writer.addresses(self.wire.now(), &self.host.switch, changed);
+        self.writer.walk(self.wire.now(), &mut self.host.switch, &there);
+        let batch = self.owed();
         if !batch.is_empty() {
             return Err(format!("addresses differ: {batch:?}"));
         }
@@ -154,7 +154,8 @@ impl TableGateway {
 
     /// Writes whatever is not as it should be.
     pub fn mend(&mut self) {
-        self.write_everything();
+        self.writer.spoil_all();
+        self.write_owed();
     }
 
     /// The switch as reports have made it.
@@ -178,41 +179,39 @@ impl TableGateway {
     fn age(&mut self) {
         let now = self.wire.now();
         let there = self.read();
-        let mut changed = self.writer.walk(now, &mut self.host.switch, &there);
+        self.writer.walk(now, &mut self.host.switch, &there);
         let fdb = &mut self.host.switch.fdb;
         while fdb.addresses.next_due().is_some_and(|due| due <= now) {
             let aged = fdb.addresses.age(now, 1_000);
-            changed.extend(aged.thawed);
-            changed.extend(aged.expired.into_iter().map(|gone| (gone.segment, gone.mac)));
+            let expired = aged.expired.into_iter().map(|gone| (gone.segment, gone.mac));
+            for (segment, mac) in aged.thawed.into_iter().chain(expired) {
+                self.writer.spoil(Dependency::Address(segment, mac));
+            }
         }
-        let batch = self.writer.addresses(now, &self.host.switch, changed);
-        self.write(batch);
+        self.write_owed();
     }
 
     /// Takes in every report; says whether an address was frozen.
     fn hear(&mut self) -> bool {
         let now = self.wire.now();
-        let (mut changed, mut was_frozen, mut lost) = (Vec::new(), false, 0);
+        let (mut was_frozen, mut lost) = (false, 0);
         while let Some(reports) = at_once_if_any(self.datapath.table_reports(64)) {
             lost += reports.lost;
             for report in reports.reports {
-                let Heard { lesson, changed: more } = self.writer.take(now, &mut self.host.switch, &report);
-                changed.extend(more);
+                let lesson = self.writer.take(now, &mut self.host.switch, &report);
                 was_frozen |= matches!(lesson, Lesson::Learned(Learned::Frozen { .. }));
                 if let Lesson::Control { effect: Some(Effect::BlockPort(port)), .. } = lesson {
                     let gone = self.host.block(now, port);
-                    self.write_rules();
-                    self.write_addresses(&gone);
+                    self.write_changed(port, &gone);
                 }
             }
         }
         if lost > 0 {
             self.walks += 1;
             let there = self.read();
-            changed.extend(self.writer.walk(now, &mut self.host.switch, &there));
+            self.writer.walk(now, &mut self.host.switch, &there);
         }
-        let batch = self.writer.addresses(now, &self.host.switch, changed);
-        self.write(batch);
+        self.write_owed();
         was_frozen
     }
 
@@ -228,23 +227,25 @@ impl TableGateway {
         }
     }
 
-    fn write_everything(&mut self) {
-        let vports = self.vport_of();
-        let batch =
-            self.writer.everything(self.wire.now(), &self.host.switch, |port| vports.get(&port).copied());
+    /// Writes what follows from another state of a port, and from what went with it.
+    fn write_changed(&mut self, port: PortId, gone: &[Gone]) {
+        self.writer.spoil(Dependency::Port(port));
+        gone.iter().for_each(|gone| self.writer.spoil(Dependency::Address(gone.segment, gone.mac)));
+        self.write_owed();
+    }
+
+    fn write_owed(&mut self) {
+        let batch = self.owed();
         self.write(batch);
     }
 
-    fn write_rules(&mut self) {
+    fn owed(&mut self) -> TableBatch {
         let vports = self.vport_of();
-        let batch = self.writer.rules(&self.host.switch.state(), |port| vports.get(&port).copied());
-        self.write(batch);
+        self.writer.owed(self.wire.now(), &self.host.switch, |port| vports.get(&port).copied())
     }
 
-    fn write_addresses(&mut self, gone: &[Gone]) {
-        let changed = gone.iter().map(|gone| (gone.segment, gone.mac));
-        let batch = self.writer.addresses(self.wire.now(), &self.host.switch, changed);
-        self.write(batch);
+    fn port(&self, name: &str) -> PortId {
+        self.host.switch.topology().port_named(name).expect("a port of the description").id
     }
 
     fn vport_of(&self) -> BTreeMap<PortId, VportNo> {

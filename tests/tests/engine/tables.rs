@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agent::lower::Lowering;
 use agent::lower::tables::{Lesson, TableWriter};
 use datapath::fake::{FakeWire, Limits, Options};
 use datapath::port::VportNo;
@@ -16,6 +17,7 @@ use vlan::fdb::entry::Kind;
 use vlan::model::description::Description;
 use vlan::model::id::PortId;
 use vlan::time::Instant;
+use vlan::verdict::Dependency;
 use vlan::vid::Vid;
 
 #[test]
@@ -169,7 +171,7 @@ fn a_report_that_is_older_than_a_change_says_nothing() {
     let mut host = Standing::new(&describe(&GATEWAY));
     let mut writer = TableWriter::new();
     let vport = |port: PortId| Some(VportNo(port.0 + 1));
-    let first = writer.everything(START, &host.switch, vport).generation;
+    let first = writer.owed(START, &host.switch, vport).generation;
     let admitted = |host: &Standing, writer: &TableWriter, port: &str| {
         let vport = vport(host.switch.topology().port_named(port).unwrap().id).unwrap();
         match writer.written().ingress[&(vport, Arrives::Untagged)] {
@@ -183,20 +185,20 @@ fn a_report_that_is_older_than_a_change_says_nothing() {
         let event = TableEvent::Learned { segment: at.segment, mac, place: at.place, learn: at.learn };
         TableReport { generation, event }
     };
-    let heard = writer.take(START, &mut host.switch, &learned(first, at_v1));
-    assert!(matches!(heard.lesson, Lesson::Learned(Learned::New { .. })), "{heard:?}");
-    assert!(writer.addresses(START, &host.switch, heard.changed).is_empty(), "both have it there");
+    let lesson = writer.take(START, &mut host.switch, &learned(first, at_v1));
+    assert!(matches!(lesson, Lesson::Learned(Learned::New { .. })), "{lesson:?}");
+    assert!(writer.owed(START, &host.switch, vport).is_empty(), "both have it there");
 
     let gone = host.set_carrier("v1", false);
-    let changed = gone.iter().map(|gone| (gone.segment, gone.mac));
-    let second = writer.addresses(START, &host.switch, changed);
+    gone.iter().for_each(|gone| writer.spoil(Dependency::Address(gone.segment, gone.mac)));
+    let second = writer.owed(START, &host.switch, vport);
     assert_eq!(second.changes, [TableChange::Delete(EntryKey::Address(at_v1.segment, mac))]);
-    let heard = writer.take(START, &mut host.switch, &learned(first, at_v1));
-    assert_eq!(heard.lesson, Lesson::Stale, "it was under way while the address was deleted");
+    let lesson = writer.take(START, &mut host.switch, &learned(first, at_v1));
+    assert_eq!(lesson, Lesson::Stale, "it was under way while the address was deleted");
     assert!(host.switch.fdb.addresses.is_empty());
 
-    let heard = writer.take(START, &mut host.switch, &learned(second.generation, at_v2));
-    assert!(matches!(heard.lesson, Lesson::Learned(Learned::New { .. })), "{heard:?}");
+    let lesson = writer.take(START, &mut host.switch, &learned(second.generation, at_v2));
+    assert!(matches!(lesson, Lesson::Learned(Learned::New { .. })), "{lesson:?}");
     assert_eq!(host.switch.fdb.addresses.len(), 1);
 }
 

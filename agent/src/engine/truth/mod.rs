@@ -29,6 +29,8 @@ mod change;
 pub(super) mod claims;
 pub(super) mod links;
 pub(super) mod standing;
+#[cfg(test)]
+mod tests;
 
 /// What is so.
 #[derive(Debug)]

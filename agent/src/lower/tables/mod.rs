@@ -15,6 +15,9 @@
 //! datapath's: the engine hears of them, and writes one only to put it right, or because it remembers it from before. It does not
 //! age them; the datapath does, and tells.
 //!
+//! **What is owed.** Whoever changes the engine's state says so to the writer, as to any [`Lowering`]; reports and walks say so themselves.
+//! [`TableWriter::owed`] then comes to the difference.
+//!
 //! Numbers are given by name (`names`), so that a change of the topology changes only the entries that it is about. A change of a
 //! port's state or of the designation compiles all rules anew; only differences are written.
 
@@ -34,14 +37,15 @@ use vlan::addr::MacAddr;
 use vlan::fdb::Fdb;
 use vlan::model::id::{PortId, SegmentId};
 use vlan::model::topology::Topology;
-use vlan::plane::Plane;
 use vlan::switch::Switch;
 use vlan::time::Instant;
+use vlan::verdict::Dependency;
 
 use self::addresses::{Key, Mirror};
 use self::compile::{Compiled, Words};
 use self::names::Names;
-pub use self::reports::{Heard, Lesson};
+pub use self::reports::Lesson;
+use super::Lowering;
 
 /// What one host's datapath has, and what is to be written into it.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +59,31 @@ pub struct TableWriter {
     generation: Generation,
     /// Entries that could not be deleted.
     undeleted: BTreeSet<EntryKey>,
+    spoiled: Spoiled,
+}
+
+/// What of the engine's state is another than when it was written.
+#[derive(Debug, Clone, Default)]
+struct Spoiled {
+    is_all: bool,
+    are_rules: bool,
+    addresses: BTreeSet<(SegmentId, MacAddr)>,
+}
+
+/// Rules rest on ports, on who is a member of a segment and on who carries a VLAN; addresses are entries of their own.
+impl Lowering for TableWriter {
+    fn spoil(&mut self, state: Dependency) {
+        match state {
+            Dependency::Address(segment, mac) => drop(self.spoiled.addresses.insert((segment, mac))),
+            Dependency::Port(_) | Dependency::Segment(_) | Dependency::Designation(..) => {
+                self.spoiled.are_rules = true;
+            }
+        }
+    }
+
+    fn spoil_all(&mut self) {
+        self.spoiled.is_all = true;
+    }
 }
 
 /// Changes to be written together: first meters are set, then entries changed, then unused meters deleted.
@@ -78,53 +107,34 @@ impl TableBatch {
 }
 
 impl TableWriter {
-    /// For a datapath with empty tables.
+    /// For a datapath with empty tables, for which everything is owed.
     pub fn new() -> TableWriter {
-        TableWriter::default()
+        let mut writer = TableWriter::default();
+        writer.spoil_all();
+        writer
     }
 
-    /// What is to be written after a port state or the designation changed, or a port got or lost its vport.
-    pub fn rules(
-        &mut self,
-        plane: &Plane<'_, '_>,
-        vport_of: impl Fn(PortId) -> Option<VportNo>,
-    ) -> TableBatch {
-        let compiled = compile::compile(plane, &vport_of, &mut self.names);
-        let mut batch = self.start();
-        self.rule_changes(compiled, Vec::new(), &mut batch);
-        self.finish(batch)
-    }
-
-    /// What is to be written at the start, and after the topology changed: rules and addresses. An address that is on another segment
-    /// now is written with the age that the engine knows, so before the topology is changed, the datapath is [walked](Self::walk).
-    pub fn everything(
+    /// What is to be written since state was spoiled: of rules and addresses what is otherwise by now. Before the topology is changed, the
+    /// datapath is [walked](Self::walk): an address that is on another segment then is written with the age that the engine knows.
+    pub fn owed(
         &mut self,
         now: Instant,
         switch: &Switch,
         vport_of: impl Fn(PortId) -> Option<VportNo>,
     ) -> TableBatch {
-        let compiled = compile::compile(&switch.state(), &vport_of, &mut self.names);
+        let Spoiled { is_all, are_rules, addresses } = std::mem::take(&mut self.spoiled);
         let mut batch = self.start();
-        let topology = switch.topology();
-        self.words = compiled.words.clone();
-        let addresses = self.address_changes(now, topology, &switch.fdb, batch.generation);
-        self.rule_changes(compiled, addresses, &mut batch);
-        self.finish(batch)
-    }
-
-    /// What is to be written after these addresses changed, or may have: each that the datapath has otherwise.
-    pub fn addresses(
-        &mut self,
-        now: Instant,
-        switch: &Switch,
-        changed: impl IntoIterator<Item = (SegmentId, MacAddr)>,
-    ) -> TableBatch {
-        let mut batch = self.start();
-        let keys: BTreeSet<_> = changed.into_iter().collect();
-        for (segment, mac) in keys {
-            let Some(number) = self.words.in_tables(segment) else { continue };
-            let wanted = self.wanted(now, switch.topology(), &switch.fdb, (segment, mac));
-            batch.changes.extend(self.mirror.change_to(batch.generation, (number, mac), wanted));
+        if is_all || are_rules {
+            let compiled = compile::compile(&switch.state(), &vport_of, &mut self.names);
+            // Addresses are written in the words of the new rules.
+            self.words = compiled.words.clone();
+            let changes = match is_all {
+                true => self.all_address_changes(now, switch, batch.generation),
+                false => self.address_changes(now, switch, addresses, batch.generation),
+            };
+            self.rule_changes(compiled, changes, &mut batch);
+        } else {
+            batch.changes = self.address_changes(now, switch, addresses, batch.generation);
         }
         self.finish(batch)
     }
@@ -189,10 +199,26 @@ impl TableWriter {
     fn address_changes(
         &mut self,
         now: Instant,
-        topology: &Topology,
-        fdb: &Fdb,
+        switch: &Switch,
+        addresses: BTreeSet<(SegmentId, MacAddr)>,
         generation: Generation,
     ) -> Vec<TableChange> {
+        let mut changes = Vec::new();
+        for (segment, mac) in addresses {
+            let Some(number) = self.words.in_tables(segment) else { continue };
+            let wanted = self.wanted(now, switch.topology(), &switch.fdb, (segment, mac));
+            changes.extend(self.mirror.change_to(generation, (number, mac), wanted));
+        }
+        changes
+    }
+
+    fn all_address_changes(
+        &mut self,
+        now: Instant,
+        switch: &Switch,
+        generation: Generation,
+    ) -> Vec<TableChange> {
+        let (topology, fdb) = (switch.topology(), &switch.fdb);
         let mut wanted: BTreeMap<Key, Option<Address>> = self.mirror.keys().map(|key| (key, None)).collect();
         for entry in fdb.addresses.entries() {
             if let Some(segment) = self.words.in_tables(entry.segment) {

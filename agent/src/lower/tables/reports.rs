@@ -21,12 +21,9 @@ use super::addresses::Key;
 use super::compile::CLASSES;
 
 /// What came of a report, and which addresses may now differ from what the datapath has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
-    /// What came of it.
-    pub lesson: Lesson,
-    /// To be given to [`TableWriter::addresses`].
-    pub changed: SmallVec<[(SegmentId, MacAddr); 2]>,
+struct Heard {
+    lesson: Lesson,
+    changed: SmallVec<[(SegmentId, MacAddr); 2]>,
 }
 
 /// What came of a report.
@@ -63,7 +60,13 @@ struct Sighting {
 
 impl TableWriter {
     /// Takes a report in, in the order in which they came. The switch's addresses change; its port states are the caller's to change.
-    pub fn take(&mut self, now: Instant, switch: &mut Switch, report: &TableReport) -> Heard {
+    pub fn take(&mut self, now: Instant, switch: &mut Switch, report: &TableReport) -> Lesson {
+        let Heard { lesson, changed } = self.hear(now, switch, report);
+        self.spoiled.addresses.extend(changed);
+        lesson
+    }
+
+    fn hear(&mut self, now: Instant, switch: &mut Switch, report: &TableReport) -> Heard {
         self.mirror.note_report(report.generation);
         let is_stale = |writer: &TableWriter, key| writer.mirror.is_newer(key, report.generation);
         match report.event {
@@ -121,7 +124,7 @@ impl TableWriter {
 
     /// Takes in all addresses that the datapath has, as when reports were lost, or now and then to know when each was last heard: before
     /// [`vlan::fdb::Fdb::age`], which knows only what was told. Every batch of changes was answered before they were read.
-    pub fn walk(&mut self, now: Instant, switch: &mut Switch, tables: &Tables) -> Vec<(SegmentId, MacAddr)> {
+    pub fn walk(&mut self, now: Instant, switch: &mut Switch, tables: &Tables) {
         self.mirror.replace(tables);
         let mut changed = Vec::new();
         for (key, address) in &tables.addresses {
@@ -134,7 +137,7 @@ impl TableWriter {
             }
         }
         changed.extend(self.forget_missing(switch));
-        changed
+        self.spoiled.addresses.extend(changed);
     }
 
     /// Whether the engine has learned an address where the datapath has it, and by the same rule.
