@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use vlan::addr::MacAddr;
 use vlan::fdb::ECHO;
+use vlan::fdb::lifetime;
 use vlan::fdb::reflect::Likeness;
 use vlan::model::description::OnLimit;
 use vlan::model::id::SegmentId;
@@ -204,7 +205,7 @@ impl Learning {
         true
     }
 
-    /// Forgets what was not heard for its rule's ageing time.
+    /// Forgets what was not heard for its rule's ageing time, to the second.
     pub(super) fn age(&mut self, now: Instant, reports: usize) {
         self.sent.retain(|_, sent| now.since(*sent) <= ECHO);
         let all = self.tables.addresses.iter();
@@ -217,7 +218,7 @@ impl Learning {
 
     fn is_over_age(&self, now: Instant, address: &Address) -> bool {
         let (Some(rule), Some(used)) = (self.rule_of(address), address.used) else { return false };
-        !rule.ageing.is_zero() && now.since(used) >= rule.ageing
+        lifetime::is_over(now, used, rule.ageing)
     }
 
     fn forget(&mut self, key: (SegmentId, MacAddr), cause: ForgetCause, reports: usize) {

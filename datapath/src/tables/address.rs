@@ -33,7 +33,7 @@ pub struct LimitId(pub u32);
 /// and an address has the rule that it was last heard by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LearnRule {
-    /// Time after which an address that was not heard is forgotten; zero is never.
+    /// Time after which an address that was not heard is forgotten, to the second ([`vlan::fdb::lifetime`]); zero is never.
     pub ageing: Duration,
     /// What the limit counts by.
     pub limited_by: LimitId,

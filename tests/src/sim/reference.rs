@@ -382,7 +382,9 @@ impl Reference {
     fn learn(&mut self, now: Instant, port: PortIndex, vid: u16, src: [u8; 6], domains: &[Domain]) {
         let ageing = self.wiring.bridges[self.wiring.bridge_of[port]].ageing;
         let is_sticky = self.wiring.ports[port].sticky.is_some();
-        let until = (!is_sticky && !ageing.is_zero()).then(|| now + ageing);
+        // To the second: it is known until the second is over in which its age ends.
+        let second = Instant::from_secs(now.as_nanos() / 1_000_000_000 + 1);
+        let until = (!is_sticky && !ageing.is_zero()).then(|| second + ageing);
         let place = self.place(port, vid);
         for domain in domains {
             let entry = Entry { place: place.clone(), until, is_declared: false, home: home(domains) };

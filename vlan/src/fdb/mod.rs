@@ -1,8 +1,9 @@
 //! The forwarding database: where on a segment each address is.
 //!
-//! An address is *learned* from a frame's source and *ages* when it is no longer heard ([`age`]); or it is *declared* by the operator
-//! ([`declare`]), or *remote*, owned by another host ([`claim`]). It *moves* when it is heard elsewhere (`learn`), unless it is declared,
-//! sticks ([`sticky`]), is frozen after too many moves (`damping`), or the frame is our own, come back through a fabric ([`reflect`]).
+//! An address is *learned* from a frame's source and *ages* when it is no longer heard ([`age`], [`lifetime`]); or it is *declared* by
+//! the operator ([`declare`]), or *remote*, owned by another host ([`claim`]). It *moves* when it is heard elsewhere (`learn`), unless
+//! it is declared, sticks ([`sticky`]), is frozen after too many moves (`damping`), or the frame is our own, come back through a fabric
+//! ([`reflect`]).
 //! Addresses are counted by [`Slot`], and a full slot gives up its own oldest.
 //!
 //! ```text
@@ -57,6 +58,7 @@ mod frozen;
 mod index;
 pub mod key;
 mod learn;
+pub mod lifetime;
 mod moves;
 mod page;
 mod place;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Slot;
+use super::lifetime::{NEVER, end_of, second_of};
 use super::place::Place;
 use super::table::{Node, Table};
-use crate::time::Instant;
 
 /// The dynamic addresses of one slot with one ageing time.
 #[derive(Debug, Clone)]
@@ -25,11 +25,6 @@ impl Queue {
 
     pub(super) fn is_empty(&self) -> bool {
         self.buckets.is_empty()
-    }
-
-    /// Whether an address of this queue that was last heard at `used` is past its age.
-    pub(super) fn is_past(&self, now: Instant, used: Instant) -> bool {
-        is_past(now, used, self.ageing)
     }
 
     pub(super) fn first(&self) -> Option<Place> {
@@ -76,10 +71,7 @@ impl Queue {
     /// The second at whose start all of the first bucket is past its age.
     pub(super) fn reckoned_due(&self) -> u32 {
         match self.buckets.first_key_value() {
-            Some((second, _)) if !self.ageing.is_zero() => {
-                let end = Instant::from_secs(u64::from(*second) + 1) + self.ageing;
-                u32::try_from(end.as_nanos().div_ceil(NANOS)).unwrap_or(NEVER)
-            }
+            Some((second, _)) if !self.ageing.is_zero() => end_of(*second, self.ageing),
             _ => NEVER,
         }
     }
@@ -91,18 +83,3 @@ struct Bucket {
     first: Place,
     last: Place,
 }
-
-/// The second of the clock that a moment is in.
-pub(super) fn second_of(at: Instant) -> u32 {
-    u32::try_from(at.as_nanos() / NANOS).unwrap_or(u32::MAX)
-}
-
-/// Whether an address last heard at `used` is past an ageing time; zero is never.
-pub(super) fn is_past(now: Instant, used: Instant, ageing: Duration) -> bool {
-    !ageing.is_zero() && now >= used + ageing
-}
-
-/// Nanoseconds in a second.
-const NANOS: u64 = 1_000_000_000;
-/// A second that does not come: 136 years after the start of the clock.
-pub(super) const NEVER: u32 = u32::MAX;

@@ -8,8 +8,8 @@
 //! Hearing an address again only writes `used` into its node. That an address waits in too old a bucket is noticed when it
 //! comes to the front; then it goes into the bucket where it belongs. So an address that is always busy is linked once
 //! per ageing time, not once per frame, and no step looks at addresses that are not due: 1 000 000 busy
-//! addresses of 300 s cost 3 400 links a second. The price is a second: an address is *removed* up to one second after
-//! its age has passed (it is not *found* from that moment on), and the evicted one is the oldest to the second.
+//! addresses of 300 s cost 3 400 links a second. The price is a second: an address is known up to a second longer than its age (see
+//! `lifetime`), and the evicted one is the oldest to the second.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,8 +19,9 @@ use smallvec::SmallVec;
 
 use super::Slot;
 use super::frozen::{Freeze, Frozen};
+use super::lifetime::{self, NEVER, second_of};
 use super::place::Place;
-use super::queue::{NEVER, Queue, is_past, second_of};
+use super::queue::Queue;
 use super::table::{FROZEN, NO_QUEUE, Node, Table};
 use crate::time::Instant;
 
@@ -54,8 +55,8 @@ impl Queues {
             FROZEN => self
                 .frozen
                 .of(place)
-                .is_none_or(|freeze| now < freeze.until || !is_past(now, node.used, freeze.ageing)),
-            _ => !is_past(now, node.used, self.ageing(node)),
+                .is_none_or(|freeze| now < freeze.until || !lifetime::is_over(now, node.used, freeze.ageing)),
+            _ => !lifetime::is_over(now, node.used, self.ageing(node)),
         }
     }
 
@@ -248,7 +249,7 @@ impl Queues {
         let mut oldest = None;
         for queue in queues {
             let Some(place) = self.oldest_of(table, queue) else { continue };
-            if self.queues[queue as usize].is_past(now, table[place].used) {
+            if !self.is_live(table, now, place) {
                 return Some(place);
             }
             if oldest.is_none_or(|other| is_older(table, place, other)) {
@@ -261,7 +262,7 @@ impl Queues {
     /// Whether the oldest address of any of a slot's queues is past its age.
     pub(super) fn past(&mut self, table: &mut Table, now: Instant, slot: Slot) -> Option<Place> {
         let place = self.oldest(table, now, slot)?;
-        self.of(&table[place]).is_some_and(|queue| queue.is_past(now, table[place].used)).then_some(place)
+        (!self.is_live(table, now, place)).then_some(place)
     }
 
     /// Of each of a slot's queues the addresses at its front, as many as one look for the oldest may meet.

@@ -1,7 +1,7 @@
 //! A slow database that is easy to believe; `stories` tells the same to both.
 //!
 //! The reference keeps a plain map and looks through all of it for each answer. Where the database may choose, which is only
-//! *which* address is evicted or removed within the second that it may take, the reference checks the choice and
+//! *which* of those heard in one second is evicted or removed first, the reference checks the choice and
 //! follows it; everything else has to be equal.
 
 use std::collections::BTreeMap;
@@ -56,11 +56,16 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn is_live(&self, now: Instant) -> bool {
         let ages = self.kind == Kind::Dynamic && !self.ageing.is_zero();
-        !ages || now < self.used + self.ageing || self.frozen.is_some_and(|until| now < until)
+        !ages || !self.is_over(now) || self.frozen.is_some_and(|until| now < until)
     }
 
     pub(super) fn slot(&self) -> Option<Slot> {
         (self.kind == Kind::Dynamic).then(|| slot(self.location))
+    }
+
+    /// Whether the second is over in which its age ends.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        now >= Instant::from_secs(self.second() + 1) + self.ageing
     }
 
     pub(super) fn second(&self) -> u64 {
@@ -120,8 +125,10 @@ impl Reference {
         let movable: Vec<&Known> =
             self.known.values().filter(|k| k.slot() == Some(slot) && k.frozen.is_none()).collect();
         let Some(gone) = evicted else {
-            let second_past = |k: &&Known| now >= Instant::from_secs(k.second() + 1) + k.ageing;
-            assert!(!movable.iter().any(second_past), "one is past its age, and none made room");
+            assert!(
+                !movable.iter().any(|known| known.is_over(now)),
+                "one is past its age, and none made room"
+            );
             assert!(policy.on_limit != OnLimit::Evict || movable.is_empty(), "none was evicted");
             return Err(());
         };

@@ -224,7 +224,7 @@ impl Story {
         }
         let is_due = |k: &Known| match k.frozen {
             Some(until) => until <= now,
-            None => k.kind == Kind::Dynamic && Instant::from_secs(k.second() + 1) + k.ageing <= now,
+            None => k.kind == Kind::Dynamic && k.is_over(now),
         };
         let overdue = known.values().filter(|k| is_due(k)).count();
         assert!(overdue == 0 || budget == 1, "{overdue} addresses are left over");

@@ -7,6 +7,7 @@ use datapath::tables::{
 };
 use vlan::addr::MacAddr;
 use vlan::fdb::entry::{self, Kind};
+use vlan::fdb::lifetime;
 use vlan::fdb::refusal::Refused;
 use vlan::model::id::{Location, SegmentId};
 use vlan::model::port::Port;
@@ -161,7 +162,7 @@ pub(super) fn lower(
 /// Whether a learned address was not heard for its ageing time.
 pub(super) fn is_over_age(now: Instant, entry: &entry::Entry) -> bool {
     let is_learned = entry.kind == Kind::Dynamic && entry.frozen_until.is_none();
-    is_learned && !entry.ageing.is_zero() && now.since(entry.used) >= entry.ageing
+    is_learned && lifetime::is_over(now, entry.used, entry.ageing)
 }
 
 /// The rule of a learned address: that of its port, or of a trunk of its group. Of several the one by which it was learned, if that has

@@ -5,17 +5,17 @@ use crate::fdb::addresses::Touched;
 use crate::fdb::age::Aged;
 
 #[test]
-fn an_address_is_not_found_from_the_moment_its_age_has_passed() {
+fn an_address_is_known_until_the_second_is_over_in_which_its_age_ends() {
     let mut fdb = Fdb::new();
     fdb.learn(Instant::from_millis(1_500), learn(mac(1), port(1)));
-    let (before, after) = (Instant::from_millis(301_499), Instant::from_millis(301_500));
+    let (before, after) = (Instant::from_millis(301_999), at(302));
     assert_eq!(fdb.addresses.find(before, segment(1), mac(1)), Some(port(1)));
+    assert_eq!(fdb.addresses.age(before, 10), Aged::default());
+    assert_eq!(fdb.addresses.next_due(), Some(after));
     assert_eq!(fdb.addresses.find(after, segment(1), mac(1)), None);
     assert_eq!(fdb.addresses.entry(after, segment(1), mac(1)), None);
     assert_eq!((fdb.addresses.page(before, 0, 10).count(), fdb.addresses.page(after, 0, 10).count()), (1, 0));
-    assert_eq!(fdb.addresses.age(after, 10), Aged::default());
-    assert_eq!(fdb.addresses.next_due(), Some(at(302)));
-    assert_eq!(fdb.addresses.age(at(302), 10).expired, [gone(mac(1), port(1))]);
+    assert_eq!(fdb.addresses.age(after, 10).expired, [gone(mac(1), port(1))]);
     assert_eq!((fdb.addresses.len(), fdb.addresses.next_due(), fdb.addresses.ends().expired), (0, None, 1));
 }
 
@@ -40,7 +40,7 @@ fn an_address_that_never_ages_is_never_due() {
     assert_eq!(fdb.addresses.find(at(1_000_000_000), segment(1), mac(1)), Some(port(1)));
     // The operator sets an ageing time: the next frame brings it in.
     fdb.learn(at(10), learn(mac(1), port(1)));
-    assert_eq!(fdb.addresses.find(at(310), segment(1), mac(1)), None);
+    assert_eq!(fdb.addresses.find(at(311), segment(1), mac(1)), None);
 }
 
 #[test]
@@ -48,13 +48,13 @@ fn a_hit_of_the_data_plane_keeps_an_address_and_may_bring_it_back() {
     let mut fdb = Fdb::new();
     fdb.learn(at(0), learn(mac(1), port(1)));
     assert_eq!(fdb.addresses.touch(at(200), segment(1), mac(1), at(190)), Touched::Refreshed);
-    assert_eq!(fdb.addresses.find(at(489), segment(1), mac(1)), Some(port(1)));
-    assert_eq!(fdb.addresses.find(at(490), segment(1), mac(1)), None);
+    assert_eq!(fdb.addresses.find(at(490), segment(1), mac(1)), Some(port(1)));
+    assert_eq!(fdb.addresses.find(at(491), segment(1), mac(1)), None);
     assert_eq!(fdb.addresses.touch(at(495), segment(1), mac(1), at(180)), Touched::Unknown);
     assert_eq!(fdb.addresses.touch(at(495), segment(1), mac(1), at(492)), Touched::Revived);
     assert_eq!(fdb.addresses.age(at(500), 10).expired, []);
     assert_eq!(fdb.addresses.touch(at(500), segment(2), mac(1), at(500)), Touched::Unknown);
     // A kernel's clock that runs ahead keeps nothing for longer.
     fdb.addresses.touch(at(500), segment(1), mac(1), at(10_000));
-    assert_eq!(fdb.addresses.find(at(800), segment(1), mac(1)), None);
+    assert_eq!(fdb.addresses.find(at(801), segment(1), mac(1)), None);
 }

@@ -91,9 +91,9 @@ fn learned_addresses_survive_a_restart_with_their_ages() {
     let policy = learn(mac(1), port(1)).policy;
     assert_eq!(fdb.addresses.restore(at(1_000), saved, |_| Some(policy)), 1);
     assert_eq!(fdb.addresses.find(at(1_000), segment(1), mac(2)), Some(port(4)), "what is known is newer");
-    let entry = fdb.addresses.entry(at(1_049), segment(1), mac(1)).unwrap();
+    let entry = fdb.addresses.entry(at(1_050), segment(1), mac(1)).unwrap();
     assert_eq!((entry.location, entry.used, entry.mobility), (port(2), at(750), 1));
-    assert_eq!(fdb.addresses.find(at(1_050), segment(1), mac(1)), None);
+    assert_eq!(fdb.addresses.find(at(1_051), segment(1), mac(1)), None);
 }
 
 #[test]

@@ -36,8 +36,8 @@ fn a_slot_that_drops_takes_none_but_in_place_of_one_past_its_age() {
     fdb.learn(at(0), limited(mac(1), port(1), 2, OnLimit::Drop));
     fdb.learn(at(5), short);
     let full = limited(mac(3), port(1), 2, OnLimit::Drop);
-    assert_eq!(fdb.learn(at(14), full), Learned::Refused(Refused::AtLimitDrop));
-    assert_eq!(fdb.learn(at(15), full).evicted(), Some(gone(mac(2), port(1))));
+    assert_eq!(fdb.learn(at(15), full), Learned::Refused(Refused::AtLimitDrop));
+    assert_eq!(fdb.learn(at(16), full).evicted(), Some(gone(mac(2), port(1))));
 }
 
 #[test]
