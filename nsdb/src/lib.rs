@@ -64,6 +64,7 @@ mod faulty;
 mod journal;
 mod local;
 mod memory;
+mod passing;
 mod path;
 mod reread;
 pub mod schema;

@@ -12,6 +12,9 @@ use crate::faulty::Faulty;
 use crate::faulty::plan::Faults;
 use crate::journal::entry::JournalLimits;
 use crate::memory::Memory;
+use crate::passing::{
+    pass_addresses_on, pass_documents_on, pass_journal_on, pass_local_on, pass_sessions_on,
+};
 use crate::sessions::book::ProcessSessions;
 
 /// Everything that an agent keeps. Implements every trait of this crate, each by its own backend.
@@ -119,3 +122,9 @@ impl Store {
         self.is_of_one_host
     }
 }
+
+pass_documents_on!(Store, held: Self { documents: held, .. });
+pass_sessions_on!(Store, held: Self { sessions: held, .. });
+pass_addresses_on!(Store, held: Self { addresses: held, .. });
+pass_journal_on!(Store, held: Self { journal: held, .. });
+pass_local_on!(Store, held: Self { local: held, .. });

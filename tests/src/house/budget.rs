@@ -124,7 +124,7 @@ impl Budget {
             Budget::PublicItems => 1,
             Budget::Methods => 1,
             Budget::Fields => 1,
-            Budget::Circles => 2,
+            Budget::Circles => 1,
             _ => 0,
         }
     }
