@@ -7,7 +7,8 @@ use vlan::tag::{Tag, Tpid};
 use vlan::time::Instant;
 use vlan::verdict::{Consulted, TagFields};
 
-use super::family::{DpIndex, Family, OVS_DATAPATH_VERSION, OVS_VERSION, Resolved, look_up, read_family};
+use super::families::OVS_DATAPATH_VERSION;
+use super::family::{DpIndex, Family, OVS_VERSION, Resolved, look_up, read_family};
 use super::flow::{Dumped, Wanted};
 use super::nla::{NlaIter, NlaWriter};
 use super::transact::{Denial, Message, Outbox, Request, write_request};

@@ -8,9 +8,11 @@
 //!   upcalls ◄── Ears ◄── one socket a port, or a CPU ◄──────────────────┤
 //!          ◄── Watch ◄── one socket ◄───────────────────────────────────┘ the datapath or a port changed
 //! ```
-//! Rooms: `transact` requests and answers, `family` numbers and refusals, `dp` `vport` `flow` `packet` `meter`
+//! Rooms: `transact` requests and answers, `families` `family` numbers and refusals, `dp` `vport` `flow` `packet` `meter`
 //! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `ports` how ports are made,
-//! `upcall` the ears, `watch` what else the kernel tells, `owner` who has the datapath, `removal` how one goes that nobody has;
+//! `numbers` which numbers they get,
+//! `handle` one datapath and how it is asked, `upcall` the ears, `watch` what else the kernel tells, `hold` whether upcalls come here,
+//! `owner` who has the datapath, `removal` how one goes that nobody has;
 //! `reread` holds the codec against itself, for tests, and `codec` lets it be measured.
 //!
 //! The datapath, its ports and its flows outlive the process. A port's number is not used again as long as there are others (65 534
@@ -23,11 +25,15 @@ mod captured;
 mod change;
 mod codec;
 mod dp;
+mod families;
 mod family;
 mod flow;
+mod handle;
+mod hold;
 mod key;
 mod lister;
 mod meter;
+mod numbers;
 mod owner;
 mod packet;
 mod ports;
@@ -52,15 +58,16 @@ use crate::{
     Slice, Upcall,
 };
 
-use self::change::{Changes, exchange_each};
-use self::family::{DpIndex, Families, Family, refuse, unreadable};
-use self::flow::Dumped;
+use self::change::exchange_each;
+use self::family::{refuse, unreadable};
+use self::handle::Handle;
+use self::hold::Hold;
 use self::lister::Lister;
+use self::numbers::Numbers;
 use self::owner::open_of;
 use self::socket::Home;
-use self::transact::{Denial, Outbox, Outcome, Request, Transactor};
+use self::transact::{Denial, Outcome, Request, Transactor};
 use self::upcall::Ears;
-use self::watch::Watch;
 
 pub use self::codec::Codec;
 pub use self::removal::Removed;
@@ -72,27 +79,17 @@ pub use self::reread::{Reread, reread};
 /// it later.
 #[derive(Debug)]
 pub struct Ovs {
-    name: String,
     options: Options,
-    home: Home,
-    families: Families,
-    dp: DpIndex,
-    transactor: Transactor,
+    handle: Handle,
     flow_lister: Lister,
     vport_lister: Lister,
-    watch: Watch,
+    hold: Hold,
     ears: Ears,
-    /// Numbers that a port must not get: in use, or named by a flow when this value was opened.
-    taken: HashSet<VportNo>,
-    last_no: VportNo,
+    numbers: Numbers,
     /// Ports that the list under way has told so far.
     listed: HashSet<VportNo>,
     /// Flows of other programs that were removed.
     aliens: u64,
-    /// Something was heard that may mean that upcalls no longer come here.
-    is_in_doubt: bool,
-    /// Why upcalls no longer come here, for good.
-    loss: Option<RefusalCause>,
 }
 
 /// How upcalls reach this program.
@@ -149,49 +146,6 @@ impl Ovs {
     pub fn effective_mask(consulted: &Consulted, key: &Header) -> Consulted {
         key::widen(consulted, key.tags.len())
     }
-
-    /// Every flow, and those of other programs.
-    async fn dump(&mut self) -> Result<(Vec<Flow>, Vec<flow::Alien>), Refusal> {
-        let mut found = Found::default();
-        let list = flow::list(self.families.flow, self.dp);
-        let outcomes =
-            exchange_each(&mut self.transactor, vec![list], &mut |_, reply: &[u8]| found.sort(reply)).await;
-        outcomes.into_iter().collect::<Result<(), _>>().map_err(|denial| refuse("list flows", denial))?;
-        for place in found.long {
-            let whole = flow::describe_whole(self.families.flow, self.dp, found.flows[place].id);
-            // One that is gone meanwhile stays as it was listed, and the next list has it no more.
-            let replies = self.transactor.ask_written(whole).await.unwrap_or_default();
-            if let Some(Dumped::Flow(flow)) = replies.first().and_then(|reply| flow::read(reply).ok()) {
-                found.flows[place] = flow;
-            }
-        }
-        match found.broken {
-            Some(why) => Err(unreadable("list flows", &why)),
-            None => Ok((found.flows, found.aliens)),
-        }
-    }
-
-    /// Removes flows that another program put; those that were there are counted.
-    async fn remove_aliens(&mut self, aliens: &[flow::Alien]) {
-        let deletions = aliens.iter().map(|alien| flow::delete_alien(self.families.flow, self.dp, alien));
-        let outcomes = exchange_each(&mut self.transactor, deletions.collect(), &mut |_, _: &[u8]| {}).await;
-        self.aliens += outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
-    }
-
-    fn flow_changes(&mut self) -> Changes<'_> {
-        Changes { transactor: &mut self.transactor, family: self.families.flow, dp: self.dp }
-    }
-
-    fn write_frames(&mut self, frames: &[Execute]) -> Outbox {
-        let mut out = self.transactor.outbox();
-        frames.iter().for_each(|order| packet::execute(&mut out, self.families.packet, self.dp, order));
-        out
-    }
-
-    fn meter_family(&self, what: &str) -> Result<Family, Refusal> {
-        let none = || Refusal { what: what.to_owned(), cause: RefusalCause::Unsupported };
-        self.families.meter.ok_or_else(none)
-    }
 }
 
 impl Datapath for Ovs {
@@ -203,12 +157,12 @@ impl Datapath for Ovs {
             counts_over_mtu: false,
             flow_table: true,
             switch_tables: false,
-            meters: self.families.meter.is_some(),
+            meters: self.handle.families.meter.is_some(),
         }
     }
 
     async fn attach(&mut self, link: &str) -> Result<Vport, Refusal> {
-        match &self.loss {
+        match self.hold.loss() {
             // Listening for one port would take it back from the program that has them all.
             Some(RefusalCause::TakenOver) => {
                 Err(Refusal { what: format!("attach {link}"), cause: RefusalCause::TakenOver })
@@ -218,9 +172,9 @@ impl Datapath for Ovs {
     }
 
     async fn detach(&mut self, vport: VportNo) -> Result<(), Refusal> {
-        let delete = vport::delete(self.families.vport, self.dp, vport);
-        if let Err(denial) = self.transactor.ask_written(delete).await {
-            let refusal = self.refuse_vport(format!("detach {vport}"), denial).await;
+        let delete = vport::delete(self.handle.families.vport, self.handle.dp, vport);
+        if let Err(denial) = self.handle.transactor.ask_written(delete).await {
+            let refusal = self.handle.refuse_vport(format!("detach {vport}"), denial).await;
             if !refusal.is_not_found() {
                 return Err(refusal);
             }
@@ -230,14 +184,14 @@ impl Datapath for Ovs {
     }
 
     async fn vports(&mut self) -> Result<Vec<Vport>, Refusal> {
-        let ports = self.describe_vports("list vports").await?;
+        let ports = self.handle.vports("list vports").await?;
         self.keep_listed(&ports);
         Ok(ports.into_iter().map(|port| port.port).collect())
     }
 
     async fn execute(&mut self, batch: Vec<Execute>) -> Vec<Result<(), Refusal>> {
-        let frames = self.write_frames(&batch);
-        let outcomes = self.transactor.exchange(frames, &mut |_, _: &[u8]| {}).await;
+        let frames = self.handle.write_frames(&batch);
+        let outcomes = self.handle.transactor.exchange(frames, &mut |_, _: &[u8]| {}).await;
         refuse_frames(outcomes, &batch)
     }
 
@@ -246,7 +200,7 @@ impl Datapath for Ovs {
             return Ok(Vec::new());
         }
         loop {
-            if let Some(cause) = &self.loss {
+            if let Some(cause) = self.hold.loss() {
                 return Err(Refusal { what: "wait for upcalls".to_owned(), cause: cause.clone() });
             }
             let upcalls = poll_fn(|context| self.poll_upcalls(context, most)).await;
@@ -260,20 +214,24 @@ impl Datapath for Ovs {
 
     fn stragglers(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall> {
         // Where it is in doubt whether upcalls come here, nothing is read before that is settled.
-        if self.is_in_doubt || self.loss.is_some() { Vec::new() } else { self.ears.stragglers(ports, most) }
+        if self.hold.is_in_doubt() || self.hold.loss().is_some() {
+            Vec::new()
+        } else {
+            self.ears.stragglers(ports, most)
+        }
     }
 
     async fn set_meter(&mut self, id: MeterId, rate: MeterRate) -> Result<(), Refusal> {
         let what = format!("set meter {}", id.0);
-        let family = self.meter_family(&what)?;
-        let set = meter::set(family, self.dp, id, rate);
-        self.transactor.ask_written(set).await.map(drop).map_err(|denial| refuse(what, denial))
+        let family = self.handle.meter_family(&what)?;
+        let set = meter::set(family, self.handle.dp, id, rate);
+        self.handle.transactor.ask_written(set).await.map(drop).map_err(|denial| refuse(what, denial))
     }
 
     async fn delete_meter(&mut self, id: MeterId) -> Result<(), Refusal> {
         let what = format!("delete meter {}", id.0);
-        let family = self.meter_family(&what)?;
-        match self.transactor.ask_written(meter::delete(family, self.dp, id)).await {
+        let family = self.handle.meter_family(&what)?;
+        match self.handle.transactor.ask_written(meter::delete(family, self.handle.dp, id)).await {
             Err(denial) if !denial.is(libc::ENOENT) => Err(refuse(what, denial)),
             _ => Ok(()),
         }
@@ -281,14 +239,15 @@ impl Datapath for Ovs {
 
     async fn meter_stats(&mut self, id: MeterId) -> Result<MeterStats, Refusal> {
         let what = format!("read meter {}", id.0);
-        let family = self.meter_family(&what)?;
-        let describe = meter::describe(family, self.dp, id);
-        let replies = self.transactor.ask_written(describe).await.map_err(|denial| refuse(&what, denial))?;
+        let family = self.handle.meter_family(&what)?;
+        let describe = meter::describe(family, self.handle.dp, id);
+        let replies =
+            self.handle.transactor.ask_written(describe).await.map_err(|denial| refuse(&what, denial))?;
         first(&replies, meter::read).map_err(|why| unreadable(what, &why))
     }
 
     async fn counters(&mut self) -> Result<Counters, Refusal> {
-        let mut counters = self.describe().await?.counters;
+        let mut counters = self.handle.describe().await?.counters;
         counters.lost = counters.lost.saturating_add(self.ears.lost());
         counters.foreign = self.aliens;
         Ok(counters)
@@ -296,10 +255,10 @@ impl Datapath for Ovs {
 
     async fn next_vports(&mut self) -> Result<Slice<(Vport, VportStats)>, Refusal> {
         const WHAT: &str = "read counters of vports";
-        let list = || vport::list(self.families.vport, self.dp);
+        let list = || vport::list(self.handle.families.vport, self.handle.dp);
         let mut read = Vec::new();
         let mut collect = |reply: &[u8]| read.push(vport::read(reply));
-        let next = self.vport_lister.next(&self.home, list, &mut collect).await;
+        let next = self.vport_lister.next(&self.handle.home, list, &mut collect).await;
         if next.is_err() {
             self.listed.clear();
         }
@@ -311,16 +270,16 @@ impl Datapath for Ovs {
     }
 
     async fn teardown(mut self) -> Result<(), Refusal> {
-        let delete = dp::delete(self.families.datapath, self.dp);
-        let what = format!("remove datapath {}", self.name);
-        self.transactor.ask_written(delete).await.map(drop).map_err(|denial| refuse(what, denial))
+        let delete = dp::delete(self.handle.families.datapath, self.handle.dp);
+        let what = format!("remove datapath {}", self.handle.name);
+        self.handle.transactor.ask_written(delete).await.map(drop).map_err(|denial| refuse(what, denial))
     }
 }
 
 impl FlowTable for Ovs {
     async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<FlowAnswer> {
-        let nothing = self.transactor.outbox();
-        self.flow_changes().carry_out(&batch, nothing).await.0
+        let nothing = self.handle.transactor.outbox();
+        self.handle.flow_changes().carry_out(&batch, nothing).await.0
     }
 
     /// One datagram for both: each costs a system call, an answer that is read, and room in the kernel.
@@ -329,21 +288,25 @@ impl FlowTable for Ovs {
         frames: Vec<Execute>,
         changes: Vec<FlowChange>,
     ) -> (Vec<FlowAnswer>, Vec<Result<(), Refusal>>) {
-        let ahead = self.write_frames(&frames);
-        let (answers, outcomes) = self.flow_changes().carry_out(&changes, ahead).await;
+        let ahead = self.handle.write_frames(&frames);
+        let (answers, outcomes) = self.handle.flow_changes().carry_out(&changes, ahead).await;
         (answers, refuse_frames(outcomes, &frames))
     }
 
     async fn flows(&mut self) -> Result<Vec<Flow>, Refusal> {
-        let (flows, aliens) = self.dump().await?;
+        let (flows, aliens) = self.handle.flows().await?;
         if !aliens.is_empty() {
-            tracing::warn!(datapath = self.name, flows = aliens.len(), "there are flows of another program");
+            tracing::warn!(
+                datapath = self.handle.name,
+                flows = aliens.len(),
+                "there are flows of another program"
+            );
         }
         Ok(flows)
     }
 
     async fn flow_stats_of(&mut self, flows: Vec<FlowId>) -> Vec<Result<FlowStats, Refusal>> {
-        let describe = |id: &FlowId| flow::describe_stats(self.families.flow, self.dp, *id);
+        let describe = |id: &FlowId| flow::describe_stats(self.handle.families.flow, self.handle.dp, *id);
         let requests = flows.iter().map(describe).collect();
         let mut read = vec![None; flows.len()];
         let mut note = |index: usize, reply: &[u8]| {
@@ -351,7 +314,7 @@ impl FlowTable for Ovs {
                 *stats = flow::read_stats(reply).ok().flatten().map(|(_, stats)| stats);
             }
         };
-        let outcomes = exchange_each(&mut self.transactor, requests, &mut note).await;
+        let outcomes = exchange_each(&mut self.handle.transactor, requests, &mut note).await;
         let what = |id: &FlowId| format!("read counters of flow {:032x}", id.0);
         let answer = |((outcome, stats), id): ((Outcome, Option<FlowStats>), &FlowId)| match outcome {
             Err(denial) => Err(refuse(what(id), denial)),
@@ -366,10 +329,10 @@ impl FlowTable for Ovs {
             Ok(Some(counted)) => entries.push(counted),
             _ => aliens.extend(flow::read_alien(reply)),
         };
-        let list = || flow::list_stats(self.families.flow, self.dp);
-        let next = self.flow_lister.next(&self.home, list, &mut collect).await;
+        let list = || flow::list_stats(self.handle.families.flow, self.handle.dp);
+        let next = self.flow_lister.next(&self.handle.home, list, &mut collect).await;
         let is_last = next.map_err(|denial| refuse("read counters of flows", denial))?;
-        self.remove_aliens(&aliens).await;
+        self.aliens += self.handle.remove_aliens(&aliens).await;
         Ok(Slice { entries, is_last })
     }
 }
@@ -378,29 +341,6 @@ impl FlowTable for Ovs {
 fn refuse_frames(outcomes: Vec<Outcome>, frames: &[Execute]) -> Vec<Result<(), Refusal>> {
     let named = outcomes.into_iter().zip(frames);
     named.map(|(outcome, order)| outcome.map_err(|denial| refuse(order.to_string(), denial))).collect()
-}
-
-/// What a list of flows has.
-#[derive(Default)]
-struct Found {
-    flows: Vec<Flow>,
-    /// The places of those whose actions were too long for the list.
-    long: Vec<usize>,
-    aliens: Vec<flow::Alien>,
-    broken: Option<Malformed>,
-}
-
-impl Found {
-    fn sort(&mut self, reply: &[u8]) {
-        match flow::read(reply) {
-            Ok(Dumped::Flow(flow)) => {
-                self.long.extend(flow::lacks_actions(reply).then_some(self.flows.len()));
-                self.flows.push(flow);
-            }
-            Ok(Dumped::Alien(alien)) => self.aliens.push(alien),
-            Err(why) => self.broken = Some(why),
-        }
-    }
 }
 
 impl Transactor {

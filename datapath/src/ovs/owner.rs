@@ -18,13 +18,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::dp::Description;
-use super::family::{Families, Family, refuse, unreadable};
+use super::families::Families;
+use super::family::{Family, refuse, unreadable};
+use super::handle::Handle;
+use super::hold::{Hold, is_dispatched_to, is_stolen};
 use super::lister::Lister;
+use super::numbers::Numbers;
 use super::removal::hearer;
 use super::socket::Home;
 use super::transact::Transactor;
 use super::upcall::Ears;
-use super::watch::{Notice, Watch};
+use super::watch::Watch;
 use super::{Options, Ovs, Refusal, RefusalCause, Upcall, dp, first, flow, vport};
 
 impl Ovs {
@@ -39,23 +43,17 @@ impl Ovs {
         // Before anything is looked at, so that no change after the look is missed.
         let watch = Watch::open(&home, &families).map_err(|error| refuse(&*what, error.into()))?;
         let (found, is_new) = find_or_create(&mut transactor, families.datapath, &name).await?;
+        let handle = Handle { name, home, families, dp: found.dp, transactor };
         let mut ovs = Ovs {
-            name,
             options,
-            home,
-            families,
-            dp: found.dp,
-            transactor,
+            handle,
             flow_lister: Lister::new(),
             vport_lister: Lister::new(),
             listed: HashSet::new(),
-            watch,
+            hold: Hold::new(watch),
             ears: Ears::new(families.packet),
-            taken: HashSet::from([vport::LOCAL]),
-            last_no: vport::LOCAL,
+            numbers: Numbers::new(),
             aliens: 0,
-            is_in_doubt: false,
-            loss: None,
         };
         if !is_new {
             ovs.adopt(&found).await?;
@@ -64,10 +62,10 @@ impl Ovs {
     }
 
     async fn adopt(&mut self, found: &Description) -> Result<(), Refusal> {
-        let what = open_of(&self.name);
-        let ports = self.describe_vports(&what).await?;
+        let what = open_of(&self.handle.name);
+        let ports = self.handle.vports(&what).await?;
         self.check_unheard(found, &ports)?;
-        self.taken.extend(ports.iter().map(|port| port.port.no));
+        self.numbers.note(ports.iter().map(|port| port.port.no));
         for port in ports {
             match self.listen_to(&port).await {
                 // It may go away while we look.
@@ -76,16 +74,16 @@ impl Ovs {
             }
         }
         if !self.ears.is_shared() {
-            let by_port = dp::dispatch_by_port(self.families.datapath, self.dp);
-            self.transactor.ask_written(by_port).await.map_err(|denial| refuse(what, denial))?;
+            let by_port = dp::dispatch_by_port(self.handle.families.datapath, self.handle.dp);
+            self.handle.transactor.ask_written(by_port).await.map_err(|denial| refuse(what, denial))?;
         }
         self.adopt_flows().await
     }
 
     /// Refuses a datapath whose upcalls somebody hears.
     fn check_unheard(&self, found: &Description, ports: &[vport::Description]) -> Result<(), Refusal> {
-        let what = open_of(&self.name);
-        let taken = hearer(&self.home, found, ports).map_err(|error| refuse(&*what, error.into()))?;
+        let what = open_of(&self.handle.name);
+        let taken = hearer(&self.handle.home, found, ports).map_err(|error| refuse(&*what, error.into()))?;
         match taken {
             None => Ok(()),
             Some(port_id) => {
@@ -96,10 +94,10 @@ impl Ovs {
     }
 
     async fn adopt_flows(&mut self) -> Result<(), Refusal> {
-        let (flows, aliens) = self.dump().await?;
-        self.taken.extend(flows.iter().flat_map(flow::vports_of));
-        self.remove_aliens(&aliens).await;
-        self.last_no = self.taken.iter().copied().max().unwrap_or(vport::LOCAL);
+        let (flows, aliens) = self.handle.flows().await?;
+        self.numbers.note(flows.iter().flat_map(flow::vports_of));
+        self.aliens += self.handle.remove_aliens(&aliens).await;
+        self.numbers.begin_behind();
         Ok(())
     }
 
@@ -109,81 +107,44 @@ impl Ovs {
         context: &mut Context<'_>,
         most: usize,
     ) -> Poll<std::io::Result<Vec<Upcall>>> {
-        while let Poll::Ready(notices) = self.watch.poll(context, self.dp) {
-            notices?.into_iter().for_each(|notice| self.heed(&notice));
-        }
-        if self.is_in_doubt {
+        self.hold.listen(context, self.handle.dp, &self.ears)?;
+        if self.hold.is_in_doubt() {
             return Poll::Ready(Ok(Vec::new()));
         }
         let upcalls = ready!(self.ears.poll(context, most));
         Poll::Ready(upcalls)
     }
 
-    /// A notice may be older than what we did since, so whatever looks wrong is only a reason to ask.
-    fn heed(&mut self, notice: &Notice) {
-        let is_wrong = match notice {
-            Notice::Vport(port, upcalls_to) => {
-                let ours = self.ears.port_id_of(*port);
-                ours.is_some() && ours != *upcalls_to
-            }
-            Notice::VportGone(port) => self.ears.hears(*port),
-            Notice::Datapath(by_cpu) => !self.is_dispatched_to_us(by_cpu.as_deref()),
-            Notice::DatapathGone | Notice::Lost => true,
-        };
-        self.is_in_doubt |= is_wrong;
-    }
-
     /// Asks whether the datapath is there and its upcalls come here, until there is an answer; notes the loss if not.
     pub(super) async fn settle_doubt(&mut self) {
-        while self.is_in_doubt {
-            match self.find_loss().await {
-                Ok(loss) => self.loss = loss,
-                Err(refusal) if refusal.cause == RefusalCause::DatapathGone => {
-                    self.loss = Some(refusal.cause)
-                }
+        while self.hold.is_in_doubt() {
+            let loss = match self.find_loss().await {
+                Ok(loss) => loss,
+                Err(refusal) if refusal.cause == RefusalCause::DatapathGone => Some(refusal.cause),
                 Err(refusal) => {
-                    tracing::warn!(datapath = self.name, %refusal, "cannot tell whether upcalls come here, asking again");
+                    tracing::warn!(datapath = self.handle.name, %refusal, "cannot tell whether upcalls come here, asking again");
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
-            }
-            self.is_in_doubt = false;
+            };
+            self.hold.settle(loss);
         }
-        if self.loss.is_some() {
+        if self.hold.loss().is_some() {
             // Sockets that some ports still name would keep whoever opens it next out, also this program.
             self.ears.close();
         }
     }
 
     async fn find_loss(&mut self) -> Result<Option<RefusalCause>, Refusal> {
-        let found = self.describe().await?;
-        if !self.is_dispatched_to_us(found.by_cpu.as_deref()) {
+        let found = self.handle.describe().await?;
+        if !is_dispatched_to(&self.ears, found.by_cpu.as_deref()) {
             return Ok(Some(RefusalCause::TakenOver));
         }
-        let ports = self.describe_vports("list vports").await?;
+        let ports = self.handle.vports("list vports").await?;
         self.keep_listed(&ports);
-        let is_stolen = |port: &vport::Description| {
-            let ours = self.ears.port_id_of(port.port.no);
-            ours.is_some() && ours != port.upcalls_to
-        };
-        Ok(ports.iter().any(is_stolen).then_some(RefusalCause::TakenOver))
-    }
-
-    /// Whether upcalls go by port or by CPU as we want it. A kernel that does not tell where they go by CPU is believed.
-    fn is_dispatched_to_us(&self, by_cpu: Option<&[u32]>) -> bool {
-        match by_cpu {
-            None => !self.ears.is_shared(),
-            Some(port_ids) => {
-                self.ears.is_shared() && (port_ids.is_empty() || self.ears.port_ids().starts_with(port_ids))
-            }
-        }
-    }
-
-    pub(super) async fn describe(&mut self) -> Result<Description, Refusal> {
-        let what = format!("describe datapath {}", self.name);
-        let describe = dp::describe(self.families.datapath, self.dp);
-        let replies = self.transactor.ask_written(describe).await.map_err(|denial| refuse(&*what, denial))?;
-        first(&replies, dp::read).map_err(|why| unreadable(what, &why))
+        let is_lost =
+            |port: &vport::Description| is_stolen(self.ears.port_id_of(port.port.no), port.upcalls_to);
+        Ok(ports.iter().any(is_lost).then_some(RefusalCause::TakenOver))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::family::{refuse, unreadable};
+use super::family::refuse;
 use super::transact::Denial;
 use super::upcall::Ear;
-use super::{Ovs, Refusal, RefusalCause, Vport, VportNo, dp, first, vport};
+use super::{Ovs, Refusal, Vport, VportNo, dp, first, vport};
 
 impl Ovs {
     /// Makes a link a port, or finds that it is one.
@@ -16,17 +16,15 @@ impl Ovs {
                 Ok(port) => return Ok(port),
                 Err(denial) if denial.is(libc::EBUSY) || denial.is(libc::EEXIST) => {
                     // Is it the link that is a port already, or the number that another program gave out?
-                    let ports = self.describe_vports(&what()).await?;
+                    let ports = self.handle.vports(&what()).await?;
                     if let Some(known) = ports.iter().find(|port| port.port.link == link) {
                         return self.listen_to(known).await.map(|()| known.port.clone());
                     }
-                    let before = self.taken.len();
-                    self.taken.extend(ports.iter().map(|port| port.port.no));
-                    if self.taken.len() == before {
+                    if !self.numbers.note(ports.iter().map(|port| port.port.no)) {
                         return Err(refuse(what(), denial));
                     }
                 }
-                Err(denial) => return Err(self.refuse_vport(what(), denial).await),
+                Err(denial) => return Err(self.handle.refuse_vport(what(), denial).await),
             }
         }
     }
@@ -38,17 +36,17 @@ impl Ovs {
             return Ok(());
         }
         if let Err(denial) = self.redirect(no).await {
-            return Err(self.refuse_vport(format!("attach {link}"), denial).await);
+            return Err(self.handle.refuse_vport(format!("attach {link}"), denial).await);
         }
-        self.taken.insert(no);
+        self.numbers.note([no]);
         Ok(())
     }
 
     async fn redirect(&mut self, no: VportNo) -> Result<(), Denial> {
         match self.prepare_ear(no).await? {
             Some(ear) => {
-                let redirect = vport::redirect(self.families.vport, self.dp, no, ear.port_id());
-                self.transactor.ask_written(redirect).await?;
+                let redirect = vport::redirect(self.handle.families.vport, self.handle.dp, no, ear.port_id());
+                self.handle.transactor.ask_written(redirect).await?;
                 self.ears.add(no, ear);
             }
             None => self.ears.add_shared(no),
@@ -58,19 +56,18 @@ impl Ovs {
 
     /// Makes a link a port under a number of our choice.
     async fn create_vport(&mut self, link: &str) -> Result<Vport, Denial> {
-        let no = self.next_no()?;
+        let no = self.numbers.next()?;
         let ear = self.prepare_ear(no).await?;
         let port_id = ear.as_ref().map_or(0, Ear::port_id);
-        let create = vport::create(self.families.vport, self.dp, no, link, port_id);
-        self.transactor.ask_written(create).await?;
-        self.taken.insert(no);
-        self.last_no = no;
+        let create = vport::create(self.handle.families.vport, self.handle.dp, no, link, port_id);
+        self.handle.transactor.ask_written(create).await?;
+        self.numbers.give(no);
         match ear {
             Some(ear) => self.ears.add(no, ear),
             None => self.ears.add_shared(no),
         }
-        let describe = vport::describe(self.families.vport, self.dp, no);
-        let replies = self.transactor.ask_written(describe).await?;
+        let describe = vport::describe(self.handle.families.vport, self.handle.dp, no);
+        let replies = self.handle.transactor.ask_written(describe).await?;
         let read = first(&replies, vport::read).map(|description| description.port);
         read.map_err(|why| Denial::Errno { errno: libc::EBADMSG, message: Some(why.to_string()) })
     }
@@ -79,45 +76,24 @@ impl Ovs {
     async fn prepare_ear(&mut self, no: VportNo) -> Result<Option<Ear>, Denial> {
         let is_new = self.ears.port_id_of(no).is_none();
         let has_room = self.ears.ports() < self.options.ports_with_own_socket || !is_new;
-        if !self.ears.is_shared() && !has_room && self.families.dispatches_by_cpu {
+        if !self.ears.is_shared() && !has_room && self.handle.families.dispatches_by_cpu {
             self.share_ears().await?;
         }
-        if self.ears.is_shared() { Ok(None) } else { Ok(Some(Ear::of_port(&self.home, no)?)) }
+        if self.ears.is_shared() { Ok(None) } else { Ok(Some(Ear::of_port(&self.handle.home, no)?)) }
     }
 
     async fn share_ears(&mut self) -> Result<(), Denial> {
-        let ears = Ear::of_cpus(&self.home)?;
+        let ears = Ear::of_cpus(&self.handle.home)?;
         let port_ids: Vec<u32> = ears.iter().map(Ear::port_id).collect();
-        let by_cpu = dp::dispatch_by_cpu(self.families.datapath, self.dp, &port_ids);
-        self.transactor.ask_written(by_cpu).await?;
+        let by_cpu = dp::dispatch_by_cpu(self.handle.families.datapath, self.handle.dp, &port_ids);
+        self.handle.transactor.ask_written(by_cpu).await?;
         tracing::info!(
-            datapath = self.name,
+            datapath = self.handle.name,
             sockets = port_ids.len(),
             "many ports: upcalls come by cpu from now on"
         );
         self.ears.share(ears);
         Ok(())
-    }
-
-    /// The number after the last one given, skipping those taken; after the highest it begins again at 1.
-    fn next_no(&self) -> Result<VportNo, Denial> {
-        let above = self.last_no.0 + 1..=vport::LAST.0;
-        let free = above.chain(1..=self.last_no.0).map(VportNo).find(|no| !self.taken.contains(no));
-        free.ok_or(Denial::Errno { errno: libc::EFBIG, message: None })
-    }
-
-    /// Every port but the datapath's own.
-    pub(super) async fn describe_vports(&mut self, what: &str) -> Result<Vec<vport::Description>, Refusal> {
-        let list = vport::list(self.families.vport, self.dp);
-        let replies = self.transactor.ask_written(list).await.map_err(|denial| refuse(what, denial))?;
-        if replies.is_empty() {
-            // A dump of a datapath that is gone is empty, and each datapath has its own port.
-            return Err(refuse(what, Denial::Errno { errno: libc::ENODEV, message: None }));
-        }
-        let ports = replies.iter().map(|reply| vport::read(reply)).collect::<Result<Vec<_>, _>>();
-        let mut ports = ports.map_err(|why| unreadable(what, &why))?;
-        ports.retain(|port| port.port.no != vport::LOCAL);
-        Ok(ports)
     }
 
     /// Forgets ports that are not among these.
@@ -145,8 +121,9 @@ impl Ovs {
         }
         for no in self.ears.unlisted(&listed) {
             // The kernel skips a port where another goes while it lists.
-            let describe = vport::describe(self.families.vport, self.dp, no);
-            if self.transactor.ask_written(describe).await.is_err_and(|denial| denial.is(libc::ENODEV)) {
+            let describe = vport::describe(self.handle.families.vport, self.handle.dp, no);
+            if self.handle.transactor.ask_written(describe).await.is_err_and(|denial| denial.is(libc::ENODEV))
+            {
                 self.forget(no);
             }
         }
@@ -155,14 +132,6 @@ impl Ovs {
 
     pub(super) fn forget(&mut self, no: VportNo) {
         self.ears.remove(no);
-        self.taken.remove(&no);
-    }
-
-    /// ENODEV about a port means that the port, or its link, or the datapath is not there: asks which.
-    pub(super) async fn refuse_vport(&mut self, what: String, denial: Denial) -> Refusal {
-        if denial.is(libc::ENODEV) && self.describe().await.is_ok() {
-            return Refusal { what, cause: RefusalCause::NotFound };
-        }
-        refuse(what, denial)
+        self.numbers.free(no);
     }
 }

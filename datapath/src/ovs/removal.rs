@@ -3,7 +3,8 @@
 use std::future::Future;
 
 use super::dp::Description;
-use super::family::{Families, refuse, unreadable};
+use super::families::Families;
+use super::family::{refuse, unreadable};
 use super::socket::Home;
 use super::transact::Transactor;
 use super::{Ovs, Refusal, RefusalCause, dp, first, vport};

@@ -6,7 +6,8 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use super::family::{DpIndex, Families, Family, split_reply};
+use super::families::Families;
+use super::family::{DpIndex, Family, split_reply};
 use super::socket::{Home, Watched, join, receive};
 use super::transact::Message;
 use super::{VportNo, dp, vport};

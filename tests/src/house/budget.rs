@@ -122,9 +122,7 @@ impl Budget {
         match self {
             Budget::FunctionMedian => 5,
             Budget::PublicItems => 1,
-            Budget::Methods => 1,
-            Budget::Fields => 1,
-            Budget::Circles => 1,
+            Budget::Circles => 0,
             _ => 0,
         }
     }
