@@ -89,8 +89,8 @@ pub(super) fn read(reply: &[u8]) -> Result<Description, Malformed> {
 /// OVSP_LOCAL, the port of the datapath's own link.
 pub(super) const LOCAL: VportNo = VportNo(0);
 
-/// DP_MAX_PORTS - 1 (net/openvswitch/datapath.h).
-pub(super) const LAST: VportNo = VportNo(0xffff - 1);
+/// DP_MAX_PORTS - 1 (net/openvswitch/datapath.h): as many as a topology may have, less those that somebody else makes.
+pub(super) const LAST: VportNo = VportNo(vlan::model::value::MOST_PORTS_OF_A_HOST);
 
 /// enum ovs_vport_cmd.
 const OVS_VPORT_CMD_NEW: u8 = 1;

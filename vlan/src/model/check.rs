@@ -8,7 +8,7 @@ use crate::model::mistake::Table;
 use crate::model::names::{Guesses, Names};
 use crate::model::objects;
 use crate::model::port::Trunk;
-use crate::model::value::quote;
+use crate::model::value::{MOST_PORTS_OF_A_HOST, quote};
 use crate::vid::Vid;
 
 /// All checks that need no compiled form.
@@ -18,6 +18,7 @@ pub(super) fn check(description: &Description, names: &Names<'_>, findings: &mut
     unique_vnis(description, findings);
     renames(description, names, findings);
     unique_links(description, findings);
+    ports_of_hosts(description, findings);
     References::new(description, names).check(findings);
     stp_trunks(description, names, findings);
 }
@@ -86,6 +87,29 @@ fn unique_links(description: &Description, findings: &mut Findings) {
                 );
                 findings.add(table, index, "link", text);
             }
+        }
+    }
+}
+
+/// A datapath has a number for each port. The first that has none is named, once for each host.
+fn ports_of_hosts(description: &Description, findings: &mut Findings) {
+    let mut counts: BTreeMap<&str, (usize, Option<(Table, usize)>)> = BTreeMap::new();
+    for (table, ports) in [(Table::Trunks, &description.trunks), (Table::Ports, &description.ports)] {
+        for (index, port) in ports.iter().enumerate() {
+            let (count, first_over) = counts.entry(&port.host).or_default();
+            *count += 1;
+            if *count > MOST_PORTS_OF_A_HOST as usize {
+                first_over.get_or_insert((table, index));
+            }
+        }
+    }
+    for (host, (count, first_over)) in counts {
+        if let Some((table, index)) = first_over {
+            let text = format!(
+                "host {} has {count} trunks and ports, at most {MOST_PORTS_OF_A_HOST} are allowed: its datapath has no more numbers",
+                quote(host)
+            );
+            findings.add(table, index, "host", text);
         }
     }
 }

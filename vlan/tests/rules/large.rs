@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vlan::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
-use vlan::model::description::{Bridge, BridgeKind, Description, Host, Peering, Redundancy};
+use vlan::model::description::{Bridge, BridgeKind, Description, Host, Peering, Port, Redundancy};
 use vlan::model::mistake::Table;
 use vlan::model::topology::Topology;
 use vlan::tag::Tpid;
@@ -96,4 +96,39 @@ fn vlans_that_meet_in_every_next_tag_are_told_once_each() {
         mistakes[0].text.starts_with("VIDs 1.1 of \"provider\" and 2.1 of \"provider\" are one segment"),
         "{mistakes:?}"
     );
+}
+
+/// A host with so many ports of VMs, and another with one.
+fn crowded(ports: u32) -> Description {
+    let mut made = Description::default();
+    made.hosts.extend(["h1", "h2"].map(|name| Host { name: name.to_owned(), ..Host::default() }));
+    made.bridges.push(bridge("red".to_owned(), BridgeKind::VlanUnaware { vni: None }));
+    let port = |host: &str, number: u32| {
+        Port::plain(&format!("{host}-{number}"), "red", host, &format!("t{number}"))
+    };
+    made.ports.push(port("h2", 0));
+    made.ports.extend((0..ports).map(|number| port("h1", number)));
+    made
+}
+
+#[test]
+fn a_host_has_as_many_ports_as_its_datapath_has_numbers() {
+    let topology = Topology::build(&crowded(65_534)).unwrap();
+    assert_eq!(topology.ports().len(), 65_535, "those of the other host are not counted");
+}
+
+#[test]
+fn a_host_with_more_ports_is_refused_once_and_says_which_and_how_many() {
+    for ports in [65_535, 150_000] {
+        let mistakes = Topology::build(&crowded(ports)).unwrap_err();
+        let [mistake] = &mistakes[..] else { panic!("{} mistakes", mistakes.len()) };
+        assert_eq!(
+            (mistake.place.table, mistake.place.index, mistake.place.key),
+            (Table::Ports, 65_535, "host")
+        );
+        let expected = format!(
+            "host \"h1\" has {ports} trunks and ports, at most 65534 are allowed: its datapath has no more numbers"
+        );
+        assert_eq!(mistake.text, expected);
+    }
 }
