@@ -183,8 +183,8 @@ async fn keep_addresses(store: Arc<Store>, saved: Arc<Mutex<mpsc::Receiver<Saved
     }
 }
 
-/// All of them, at the end.
-async fn save_addresses(store: &Store, addresses: &[SavedAddress]) {
+/// Learned addresses, all of them, as a daemon writes them at its end and reads them when it starts. What the store does not take is logged.
+pub async fn save_addresses(store: &Store, addresses: &[SavedAddress]) {
     let mut pieces: Vec<&[SavedAddress]> = addresses.chunks(ADDRESSES_A_PIECE).collect();
     if pieces.is_empty() {
         pieces.push(&[]);

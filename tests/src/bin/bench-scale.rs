@@ -73,7 +73,11 @@ fn take(part: Part, sizes: &Sizes) -> Result<Vec<Reading>, String> {
     Ok(match part {
         Part::Events => events::measure(sizes),
         Part::Files => sizes.starts.iter().flat_map(|world| files::measure(*world)).collect(),
-        Part::Daemon => sizes.starts.iter().flat_map(|world| daemon::measure(*world, sizes)).collect(),
+        Part::Daemon => {
+            let starts = sizes.starts.iter().flat_map(|world| daemon::measure(*world, sizes));
+            let ends = sizes.worlds.iter().zip(sizes.addresses);
+            starts.chain(ends.flat_map(|(world, count)| daemon::end_with_addresses(*world, count))).collect()
+        }
         Part::Latency => {
             let flows = sizes.flows.into_iter().zip(sizes.expiring);
             let at = sizes.worlds.into_iter().zip(flows);

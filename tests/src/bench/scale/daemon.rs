@@ -1,11 +1,13 @@
 //! `l2gw run` on the datapath in memory, asked by its socket.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use agent::daemon::save_addresses;
+use agent::start::open_store;
 use agent::view::StatusView;
 use l2gw::cli::client::{Client, ClientError};
 use nix::sys::signal::{Signal, kill};
@@ -37,15 +39,53 @@ pub fn measure(world: World, sizes: &Sizes) -> Vec<Reading> {
     change(&mut daemon, world, &mut notes);
     notes.time("`show status` during plan and apply, the slowest", daemon.take_slowest(), Growth::Told);
     notes.at_most(100.0);
-    notes.time("SIGTERM until gone, all ports up", daemon.end(), Growth::Told);
+    notes.time("SIGTERM until gone, all ports up", daemon.end().0, Growth::Told);
     notes.at_most(2_000.0);
     for (share, when) in [(0.3, "early in"), (0.6, "in the middle of"), (0.9, "late in")] {
         let daemon = Daemon::start(world);
         sleep(started.mul_f64(share));
-        notes.time(&format!("SIGTERM until gone, {when} the start"), daemon.end(), Growth::Told);
+        notes.time(&format!("SIGTERM until gone, {when} the start"), daemon.end().0, Growth::Told);
         notes.at_most(2_000.0);
     }
     notes.done()
+}
+
+/// The end of a daemon that knows so many addresses, all of which it writes down.
+///
+/// # Panics
+/// It does not come to know them, or they are not all there afterwards.
+pub fn end_with_addresses(world: World, count: u32) -> Vec<Reading> {
+    let mut notes = Notes::at(count as usize, "addresses");
+    let directory = Daemon::directory();
+    write_addresses(directory.path(), world, count);
+    let mut daemon = Daemon::start_in(directory, world);
+    daemon.wait_for_status(|status| status.addresses >= count as usize && status.settled);
+    notes.note("resident memory", resident_kib(daemon.child.id()) as f64 / 1024.0, "MiB", Growth::Told);
+    let (spent, directory) = daemon.end();
+    notes.time("SIGTERM until gone, all addresses known", spent, Growth::Told);
+    notes.at_most(2_000.0);
+    let log = std::fs::read_to_string(directory.path().join("log")).expect("a log file");
+    let unwritten =
+        log.lines().filter(|line| line.contains("cannot be saved") || line.contains(UNWRITTEN)).count();
+    notes.note(
+        "complaints that addresses were not written at the end",
+        unwritten as f64,
+        "lines",
+        Growth::Told,
+    );
+    notes.at_most(0.0);
+    let mut next = Daemon::start_in(directory, world);
+    next.wait_for_status(|status| status.addresses >= count as usize);
+    notes.done()
+}
+
+/// Puts addresses where an earlier run has left them.
+fn write_addresses(directory: &Path, world: World, count: u32) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = open_store(&directory.join("state"), PATIENCE).expect("a state directory");
+        save_addresses(&store, &world.saved(count)).await;
+    });
 }
 
 fn rest(daemon: &mut Daemon, sizes: &Sizes, notes: &mut Notes) {
@@ -93,9 +133,16 @@ struct Asked {
 }
 
 impl Daemon {
+    fn directory() -> tempfile::TempDir {
+        tempfile::Builder::new().prefix("l2gw-scale-").tempdir().expect("a directory of its own")
+    }
+
     fn start(world: World) -> Daemon {
-        let directory =
-            tempfile::Builder::new().prefix("l2gw-scale-").tempdir().expect("a directory of its own");
+        Daemon::start_in(Daemon::directory(), world)
+    }
+
+    /// With what an earlier run has left in its directory.
+    fn start_in(directory: tempfile::TempDir, world: World) -> Daemon {
         let path = |name: &str| directory.path().join(name);
         std::fs::write(path("gateway.toml"), world.file()).expect("the configuration file");
         let log = File::create(path("log")).expect("a log file");
@@ -108,6 +155,10 @@ impl Daemon {
     }
 
     fn wait_until_up(&mut self, ports: usize) {
+        self.wait_for_status(|status| status.settled && status.ports_up == ports);
+    }
+
+    fn wait_for_status(&mut self, holds: impl Fn(&StatusView) -> bool) {
         let until = Instant::now() + PATIENCE;
         loop {
             let begun = Instant::now();
@@ -119,10 +170,10 @@ impl Daemon {
                     self.first = begun.elapsed();
                 }
             }
-            if said.is_ok_and(|status| status.settled && status.ports_up == ports) {
+            if said.as_ref().is_ok_and(&holds) {
                 return;
             }
-            assert!(Instant::now() < until, "not {ports} ports up within {PATIENCE:?}: {}", self.log());
+            assert!(Instant::now() < until, "not so within {PATIENCE:?}: {said:?}\n{}", self.log());
             sleep(STEP);
         }
     }
@@ -161,8 +212,8 @@ impl Daemon {
         Asked { wall, cpu: cpu + daemons, daemons }
     }
 
-    /// Ends it by SIGTERM; how long it took.
-    fn end(mut self) -> Duration {
+    /// Ends it by SIGTERM; how long it took, and what it leaves.
+    fn end(mut self) -> (Duration, tempfile::TempDir) {
         let begun = Instant::now();
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process number"));
         kill(pid, Signal::SIGTERM).expect("a signal to our own child");
@@ -170,7 +221,9 @@ impl Daemon {
             assert!(begun.elapsed() < PATIENCE, "still there {PATIENCE:?} after SIGTERM: {}", self.log());
             sleep(Duration::from_millis(1));
         }
-        begun.elapsed()
+        let spent = begun.elapsed();
+        let elsewhere = Daemon::directory();
+        (spent, std::mem::replace(&mut self.directory, elsewhere))
     }
 
     fn socket(&self) -> PathBuf {
@@ -191,6 +244,8 @@ impl Drop for Daemon {
     }
 }
 
+/// What a daemon says that ends before all is written.
+const UNWRITTEN: &str = "does not take the last events and addresses in time";
 /// Ports that an apply adds.
 const MORE: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(120);
