@@ -70,8 +70,8 @@ impl Sent {
         Sent { recent: map.clone(), earlier: map, begun: Instant::ZERO }
     }
 
-    /// Says that a frame or announcement left by a trunk of a fabric `at` a time. At least the last 65 536 different ones are remembered,
-    /// for one second each.
+    /// Says when a frame or announcement left by a trunk of a fabric. At least the last 65 536 different ones are remembered, for one
+    /// second each.
     pub fn note(&mut self, at: Instant, what: Echo) {
         let is_known = self.recent.contains_key(&what);
         if at.since(self.begun) > ECHO || (self.recent.len() >= CAPACITY && !is_known) {
