@@ -159,7 +159,7 @@ impl Choices {
             ageing: Duration::from_micros(ageing),
             mac_limit: self.pick(&[1, 1_000, 16_000_000], &[0, 16_000_001]),
             renamed_from: self
-                .pick(&[None, Some("old".to_owned())], &[Some(name.to_owned()), Some("Old".to_owned())]),
+                .pick(&[None, Some(format!("old{nth}"))], &[Some(name.to_owned()), Some("Old".to_owned())]),
             kind,
         }
     }
