@@ -4,7 +4,7 @@
 //! reached by them, and the hosts that have ports there ([`ShareReading`]).
 //!
 //! A shard is one line of JSON with sorted keys, so that equal content has equal bytes and an operator can read it. Its objects are in
-//! the words of the file ([`crate::tree`]). `format` says which layout it is, `needs` which features its reader must know: to pass one over
+//! the words of the file ([`crate::tree`]), and an object that did not come from the daemon's own file says its `origin` and its `author`. `format` says which layout it is, `needs` which features its reader must know: to pass one over
 //! might open what it closes; what every host must know is needed by `numbers`, which all read. Other keys that a reader does not know are passed on as they are. Of a bridge with many objects each kind
 //! goes on in further shards.
 //!
@@ -31,7 +31,7 @@ use serde_json::{Map, Value};
 use vlan::model::description::Description;
 use vlan::model::numbers::Numbers;
 
-use crate::tree::{Tree, TreeMistake};
+use crate::tree::{Sources, Tree, TreeMistake};
 use shard::{BridgeShard, HostShard, ListShard, NumbersShard, Segment};
 use text::TextShard;
 
@@ -47,6 +47,8 @@ pub struct Stored {
     pub numbers: Option<Numbers>,
     /// The file that it was published from; `None` where it came otherwise.
     pub text: Option<FileText>,
+    /// Where its objects came from.
+    pub sources: Sources,
     /// What a newer version wrote that need not be known.
     pub unknown: Unknown,
 }
@@ -73,9 +75,10 @@ impl Stored {
         description: &Description,
         numbers: Numbers,
         text: Option<FileText>,
+        sources: Sources,
     ) -> Stored {
         let unknown = before.map_or_else(Unknown::default, |before| before.unknown.of_those_in(description));
-        Stored { description: description.in_order(), numbers: Some(numbers), text, unknown }
+        Stored { description: description.in_order(), numbers: Some(numbers), text, sources, unknown }
     }
 }
 
@@ -181,9 +184,9 @@ impl DocumentError {
 /// # Errors
 /// A name that cannot be a shard's.
 pub fn to_shards(stored: &Stored) -> Result<BTreeMap<ShardName, Vec<u8>>, DocumentError> {
-    let Stored { description, numbers, text, unknown } = stored;
+    let Stored { description, numbers, text, sources, unknown } = stored;
     let tree = Tree::from(description);
-    let writer = shard::Writer { unknown: &unknown.keys };
+    let writer = shard::Writer { unknown: &unknown.keys, sources };
     let mut shards = unknown.shards.clone();
     for (host, object) in &tree.hosts {
         let number = numbers.as_ref().and_then(|numbers| numbers.hosts.get(host)).copied();
@@ -265,6 +268,7 @@ struct Reading {
     led_from: BTreeMap<String, BTreeSet<String>>,
     /// Pieces of the text, by name.
     text: BTreeMap<String, TextShard>,
+    sources: Sources,
     unknown: Unknown,
 }
 
@@ -322,6 +326,7 @@ impl Reading {
             self.unknown.shards.insert(shard_name(name)?, bytes.to_vec());
             return Ok(());
         }
+        self.sources.extend(reader.sources);
         self.unknown.keys.extend(reader.unknown);
         Ok(())
     }
@@ -343,7 +348,8 @@ impl Reading {
             let whole = text.get_or_insert(FileText { file: piece.file, text: String::new() });
             whole.text += &piece.text;
         }
-        Stored { description, numbers: self.has_numbers.then_some(self.numbers), text, unknown: self.unknown }
+        let numbers = self.has_numbers.then_some(self.numbers);
+        Stored { description, numbers, text, sources: self.sources, unknown: self.unknown }
     }
 }
 

@@ -4,24 +4,28 @@
 //! proposal ─► read, build (a thread of their own, one at a time) ─► against the newest? ─► what would it stop? ─► published
 //! ```
 //! Whoever may publish can still not stop a host by mistake: what takes away a host that runs, or all its ports, has to name it.
+//!
+//! A file says all that came from files. What came otherwise stays when a file is published, and a file that names it is refused. Any other
+//! proposal is the topology as a whole.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nsdb::Store;
+use nsdb::{Revision, Store};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use vlan::model::description::Description;
 
 use crate::documents::{FileText, Stored};
 use crate::door::taken::Taken;
-use crate::topology::{self, Authorship, TopologyError};
-use crate::tree::Tree;
+use crate::topology::{self, TopologyError};
+use crate::tree::{Origin, Tree};
 
 pub(crate) mod body;
 mod checked;
 mod error;
 mod file;
+mod joined;
 mod place;
 mod strict;
 mod taken;
@@ -31,6 +35,7 @@ pub use error::DoorError;
 pub use file::{AtStart, FileMark, canonical};
 
 use checked::{Checked, build};
+use joined::{Joined, Joining};
 
 /// A revision to be published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,13 +59,36 @@ pub struct Proposal {
     /// Its text, with comments, to be kept with the revision. Without it the one that is there is kept as long as the topology is the same.
     #[serde(default)]
     pub text: Option<FileText>,
+    /// By which way it comes; without it, from a file if one is named, else by the socket.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+    /// The earlier revision that it brings back, as a whole: its objects come from where they came then.
+    #[serde(default)]
+    pub again: Option<u64>,
 }
 
 impl Proposal {
     /// To be published over whatever is there.
     pub fn new(description: &Description, author: impl Into<String>, note: impl Into<String>) -> Proposal {
         let (topology, author, note) = (Tree::from(description), author.into(), note.into());
-        Proposal { expected: None, topology, author, note, without_hosts: Vec::new(), file: None, text: None }
+        Proposal {
+            expected: None,
+            topology,
+            author,
+            note,
+            without_hosts: Vec::new(),
+            file: None,
+            text: None,
+            origin: None,
+            again: None,
+        }
+    }
+
+    /// By which way it comes.
+    fn origin(&self) -> Origin {
+        let is_file = self.file.is_some() || self.text.is_some();
+        let usual = || if is_file { Origin::file() } else { Origin::socket() };
+        self.origin.clone().unwrap_or_else(usual)
     }
 }
 
@@ -149,10 +177,8 @@ impl Door {
         Ok((accepted, before))
     }
 
-    async fn make_newest(
-        &self,
-        Checked { proposal, topology }: &Checked,
-    ) -> Result<(Accepted, Before), DoorError> {
+    async fn make_newest(&self, checked: &Checked) -> Result<(Accepted, Before), DoorError> {
+        let proposal = &checked.proposal;
         let mut tries = 0;
         loop {
             let newest = topology::newest(&self.store).await?;
@@ -162,29 +188,21 @@ impl Door {
             }
             // One that cannot be read is replaced by anything that is right.
             let stored = newest.as_ref().and_then(|newest| newest.stored.as_ref().ok());
-            let is_same = |stored: &&Stored| stored.description == *topology.description();
-            let said_same = stored.is_some_and(|stored| is_same(&stored));
-            let has_text = |stored: &Stored| {
-                proposal.text.as_ref().is_none_or(|text| text.is_kept(stored.text.as_ref()))
-            };
-            // What an older version stored may lack numbers.
-            let has_numbers = |stored: &Stored| {
-                stored.numbers.as_ref().is_some_and(|numbers| numbers.after(topology).as_ref() == Ok(numbers))
-            };
-            if said_same && stored.is_some_and(|stored| has_numbers(stored) && has_text(stored)) {
-                return Ok((Accepted { revision: there, is_new: false }, Before::Same));
-            }
             let before = match (&newest, stored) {
                 (Some(_), None) => topology::last_readable(&self.store).await?,
                 _ => None,
             };
-            let stored = stored.or_else(|| before.as_ref()?.stored.as_ref().ok());
-            let before = stored.map(|stored| &stored.description);
-            self.check_loss(before, topology.description(), &proposal.without_hosts)?;
+            let known = stored.or_else(|| before.as_ref()?.stored.as_ref().ok());
+            let joined = self.join(checked, known).await?;
+            let topology = joined.topology(checked);
+            let said_same = stored.is_some_and(|stored| stored.description == *topology.description());
+            if said_same && stored.is_some_and(|stored| joined.is_stored(topology, stored)) {
+                return Ok((Accepted { revision: there, is_new: false }, Before::Same));
+            }
+            let known = known.map(|stored| &stored.description);
+            self.check_loss(known, topology.description(), &proposal.without_hosts)?;
             tries += 1;
-            let kept = stored.filter(|_| said_same).and_then(|stored| stored.text.clone());
-            let (author, note) = (proposal.author.clone(), proposal.note.clone());
-            let by = Authorship { author, note, text: proposal.text.clone().or(kept) };
+            let by = joined.by(proposal);
             match topology::publish(&self.store, topology, newest.as_ref(), &by).await {
                 Ok(revision) => {
                     let accepted = Accepted { revision: revision.get(), is_new: true };
@@ -203,6 +221,30 @@ impl Door {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// The proposal with what is there and stays.
+    async fn join(&self, checked: &Checked, there: Option<&Stored>) -> Result<Joined, DoorError> {
+        let again = match checked.proposal.again {
+            Some(number) => Some(self.kept(number).await?),
+            None => None,
+        };
+        let joining = Joining::new(&checked.proposal, there, again.as_ref());
+        match joining.is_quick() {
+            true => joining.join(),
+            false => self.aside(move || joining.join()).await,
+        }
+    }
+
+    /// What an earlier revision was.
+    async fn kept(&self, number: u64) -> Result<Stored, DoorError> {
+        let there = match Revision::new(number) {
+            Some(revision) => topology::of(&self.store, revision).await?,
+            None => None,
+        };
+        there.and_then(|there| there.stored.ok()).ok_or(DoorError::Wrong(vec![format!(
+            "again: {number} is no revision that is kept and can be read"
+        )]))
     }
 
     /// Refuses what takes away a host that runs, unless it is named.
@@ -342,6 +384,74 @@ mod tests {
         );
     }
 
+    fn from_file(description: Description) -> Proposal {
+        Proposal { origin: Some(Origin::file()), ..proposal(description) }
+    }
+
+    #[tokio::test]
+    async fn a_file_replaces_what_came_from_files_and_nothing_else() {
+        let (store, door) = door();
+        let ports = async || {
+            let stored = topology::newest(&store).await.unwrap().unwrap().stored.unwrap();
+            let names = stored.description.ports.into_iter().map(|port| port.name);
+            (names.collect::<Vec<_>>(), stored.sources.others().collect::<Vec<_>>())
+        };
+        door.publish(from_file(network(&[("gw1", &["a", "b"])]))).await.unwrap();
+        assert_eq!(ports().await, (vec!["a".to_owned(), "b".to_owned()], vec![]));
+        // By the socket, as a whole: what is new came by it, the rest from where it was.
+        door.publish(proposal(network(&[("gw1", &["a", "b", "c"])]))).await.unwrap();
+        let others = vec!["ports.c (by socket, from test)".to_owned()];
+        assert_eq!(ports().await.1, others);
+        // The same file is nothing new, and another one leaves what is not its own.
+        assert!(!door.publish(from_file(network(&[("gw1", &["a", "b"])]))).await.unwrap().is_new);
+        door.publish(from_file(network(&[("gw1", &["b", "d"])]))).await.unwrap();
+        assert_eq!(ports().await, (["b", "c", "d"].map(str::to_owned).into(), others.clone()));
+        let said = door.publish(from_file(network(&[("gw1", &["b", "c"])]))).await.unwrap_err();
+        assert!(said.is_wrong(), "{said}");
+        assert!(
+            said.to_string().starts_with("ports.c: it is there already and came by socket, from test; "),
+            "{said}"
+        );
+        // With what is there it must build.
+        let mut without = network(&[("gw1", &["d"])]);
+        without.bridges[0].name = "other".to_owned();
+        without.ports[0].bridge = "other".to_owned();
+        let said = door.publish(from_file(without)).await.unwrap_err().to_string();
+        assert!(said.starts_with("ports.c.bridge: \"vub\" is no bridge"), "{said}");
+        assert!(
+            said.ends_with("since it did not come from a file: ports.c (by socket, from test)"),
+            "{said}"
+        );
+        // By the socket it goes as it came.
+        door.publish(proposal(network(&[("gw1", &["b"])]))).await.unwrap();
+        assert_eq!(ports().await, (vec!["b".to_owned()], vec![]));
+    }
+
+    #[tokio::test]
+    async fn an_earlier_revision_is_there_again_with_its_sources_and_its_text() {
+        let (store, door) = door();
+        let newest = async || topology::newest(&store).await.unwrap().unwrap().stored.unwrap();
+        let text = FileText { file: "gw.toml".to_owned(), text: "# a file\n".to_owned() };
+        let first = Proposal { text: Some(text.clone()), ..from_file(network(&[("gw1", &["a"])])) };
+        door.publish(first).await.unwrap();
+        door.publish(proposal(network(&[("gw1", &["a", "c"])]))).await.unwrap();
+        let then = newest().await;
+        assert_eq!(then.text, Some(text), "what came from the file is as it says");
+        door.publish(proposal(network(&[("gw1", &["x"])]))).await.unwrap();
+        assert_eq!(newest().await.text, None);
+        let again =
+            Proposal { text: then.text.clone(), again: Some(2), ..proposal(then.description.clone()) };
+        door.publish(again.clone()).await.unwrap();
+        assert_eq!(newest().await, then);
+        // What was not in it is whose who brings it now, whatever it says.
+        let topology = Tree::from(&network(&[("gw1", &["a", "c", "d"])]));
+        door.publish(Proposal { topology, author: "eve".to_owned(), ..again.clone() }).await.unwrap();
+        let others = newest().await.sources.others().collect::<Vec<_>>();
+        assert_eq!(others[..1], ["ports.c (by socket, from test)"]);
+        let said = door.publish(Proposal { again: Some(9), ..again }).await.unwrap_err().to_string();
+        assert_eq!(said, "again: 9 is no revision that is kept and can be read");
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_is_planned_against_nothing_comes_in_while_another_process_publishes() {
         let (store, door) = door();
@@ -349,7 +459,8 @@ mod tests {
         let (theirs, done) = (Arc::clone(&store), Arc::clone(&is_done));
         // Past the door, as another process would.
         let other = tokio::spawn(async move {
-            let by = Authorship { author: "other".to_owned(), note: String::new(), text: None };
+            let (author, note, sources) = ("other".to_owned(), String::new(), Default::default());
+            let by = topology::Authorship { author, note, text: None, sources };
             let mut published = 0_u32;
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 let there = topology::newest(&theirs).await.unwrap();

@@ -11,7 +11,7 @@ use vlan::model::topology::Topology;
 
 use crate::clock;
 use crate::documents::{self, DocumentError, FileText, Stored};
-use crate::tree::TreeMistake;
+use crate::tree::{Sources, TreeMistake};
 use scope::Scope;
 
 pub use follow::follow;
@@ -81,6 +81,8 @@ pub struct Authorship {
     pub note: String,
     /// The file that it was read from.
     pub text: Option<FileText>,
+    /// Where its objects came from.
+    pub sources: Sources,
 }
 
 /// A revision, mostly the newest.
@@ -154,7 +156,7 @@ pub async fn publish(
         let with_name = |mistake| TreeMistake::in_description(mistake, topology.description());
         TopologyError::Numbers(mistakes.into_iter().map(with_name).collect())
     })?;
-    let stored = Stored::after(kept, topology.description(), numbers, by.text.clone());
+    let stored = Stored::after(kept, topology.description(), numbers, by.text.clone(), by.sources.clone());
     let shards = documents::to_shards(&stored)?;
     documents::check_read_back(&stored, &shards)?;
     let change = Change::new(by.author.clone(), WallTime::from_millis(clock::wall_ms()), by.note.clone());

@@ -8,6 +8,7 @@
 //! ```
 
 mod objects;
+mod origin;
 mod port;
 mod text;
 
@@ -21,6 +22,7 @@ use vlan::model::mistake::{Mistake, ObjectKey, Table};
 use vlan::model::value;
 
 pub use objects::{Bridge, Host, Peering};
+pub use origin::{Origin, Source, Sources};
 pub use port::Port;
 pub use text::runs;
 

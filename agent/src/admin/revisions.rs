@@ -15,7 +15,7 @@ use crate::documents::{FileText, Stored};
 use crate::door::DoorError;
 use crate::socket::Peer;
 use crate::topology::{self, Newest, TopologyError};
-use crate::tree::Tree;
+use crate::tree::{Sources, Tree};
 
 /// A revision, as the socket gives it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Published {
     /// The file that it was published from, if it was and its text was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<FileText>,
+    /// Where its objects came from: those that did not from the daemon's own file.
+    #[serde(default, skip_serializing_if = "Sources::is_empty")]
+    pub sources: Sources,
 }
 
 /// Who published a revision, when and why.
@@ -90,16 +93,16 @@ async fn read(
     let read = move || match (here.block_on(asked), revision) {
         (Ok(Some(Newest { revision, stored: Ok(stored) })), _) => {
             let topology = Tree::from(&stored.description);
-            let Stored { numbers, text, .. } = stored;
-            Json(Published { revision: revision.get(), topology, numbers, text }).into_response()
+            let Stored { numbers, text, sources, .. } = stored;
+            Json(Published { revision: revision.get(), topology, numbers, text, sources }).into_response()
         }
         (Ok(Some(Newest { revision, stored: Err(why) })), _) => {
             let error = format!("revision {revision} in the store cannot be read: {why}");
             failure(StatusCode::INTERNAL_SERVER_ERROR, error)
         }
         (Ok(None), None) => {
-            Json(Published { revision: 0, topology: Tree::default(), numbers: None, text: None })
-                .into_response()
+            let (topology, sources) = (Tree::default(), Sources::default());
+            Json(Published { revision: 0, topology, numbers: None, text: None, sources }).into_response()
         }
         (Ok(None), Some(revision)) => {
             let error =

@@ -11,7 +11,7 @@ use vlan::model::segment::SegmentName;
 
 use super::DocumentError;
 use crate::door::unread::unknown_key;
-use crate::tree::Tree;
+use crate::tree::{Source, Sources, Tree};
 
 /// A host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -134,12 +134,19 @@ fn path_of_vlan(object: &Value) -> String {
 /// Writes shards, with what is passed on.
 pub(super) struct Writer<'a> {
     pub(super) unknown: &'a BTreeMap<String, Map<String, Value>>,
+    pub(super) sources: &'a Sources,
 }
 
 impl Writer<'_> {
-    /// An object with the keys of it that this version does not know.
+    /// An object with where it came from, and the keys of it that this version does not know.
     pub(super) fn object(&self, path: &str, object: &impl Serialize) -> Result<Value, DocumentError> {
         let mut value = serde_json::to_value(object).map_err(|error| told(path, &error))?;
+        if let Some(source) = self.sources.get(path) {
+            let source = serde_json::to_value(source).map_err(|error| told(path, &error))?;
+            if let (Value::Object(map), Value::Object(source)) = (&mut value, source) {
+                map.extend(source);
+            }
+        }
         if let (Value::Object(map), Some(unknown)) = (&mut value, self.unknown.get(path)) {
             map.extend(unknown.clone());
         }
@@ -167,6 +174,7 @@ pub(super) struct Reader<'a> {
     name: &'a str,
     value: Value,
     pub(super) unknown: BTreeMap<String, Map<String, Value>>,
+    pub(super) sources: Sources,
 }
 
 impl<'a> Reader<'a> {
@@ -184,22 +192,33 @@ impl<'a> Reader<'a> {
         };
         match needs.into_iter().find(|feature| !FEATURES.contains(&feature.as_str())) {
             Some(feature) => Err(DocumentError::Needs { name: name.to_owned(), feature }),
-            None => Ok(Reader { name, value, unknown: BTreeMap::new() }),
+            None => Ok(Reader { name, value, unknown: BTreeMap::new(), sources: Sources::default() }),
         }
     }
 
     /// The shard itself.
     pub(super) fn shard<T: DeserializeOwned>(&mut self) -> Result<T, DocumentError> {
         let value = std::mem::take(&mut self.value);
-        self.object(self.name.to_owned(), value)
+        self.known(self.name.to_owned(), value)
     }
 
-    /// One of its objects. A key of it that is not known is kept; within a value of it nothing can be passed over.
+    /// One of its objects, and where that came from.
     pub(super) fn object<T: DeserializeOwned>(
         &mut self,
         path: String,
         mut value: Value,
     ) -> Result<T, DocumentError> {
+        let source: Map<String, Value> = value
+            .as_object_mut()
+            .map(|map| SOURCE_KEYS.iter().filter_map(|key| map.remove_entry(*key)).collect())
+            .unwrap_or_default();
+        let source = Source::deserialize(Value::Object(source)).map_err(|error| told(self.name, &error))?;
+        self.sources.insert(path.clone(), source);
+        self.known(path, value)
+    }
+
+    /// A key that is not known is kept; within a value of one nothing can be passed over.
+    fn known<T: DeserializeOwned>(&mut self, path: String, mut value: Value) -> Result<T, DocumentError> {
         let mut passed_on = Map::new();
         let read = loop {
             let error = match T::deserialize(&value) {
@@ -233,6 +252,8 @@ pub(super) fn told(name: &str, error: &serde_json::Error) -> DocumentError {
 
 pub(super) const FORMAT_KEY: &str = "format";
 const NEEDS_KEY: &str = "needs";
+/// Where an object came from ([`Source`]).
+const SOURCE_KEYS: [&str; 2] = ["origin", "author"];
 /// The layout that is written.
 pub(super) const FORMAT: u8 = 4;
 /// The same without lists, and without the bridges that lead to one.

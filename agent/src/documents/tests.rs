@@ -8,6 +8,7 @@ use vlan::tag::Tpid;
 use vlan::vid::{Vid, VidSet};
 
 use super::*;
+use crate::tree::{Origin, Source};
 
 fn description() -> Description {
     let vid = |number| Vid::new(number).unwrap();
@@ -57,7 +58,7 @@ fn written(stored: &Stored) -> Vec<(String, Vec<u8>)> {
 /// With the numbers of a first revision.
 fn numbered(description: &Description) -> Stored {
     let numbers = Numbers::default().after(&Topology::build(description).unwrap()).unwrap();
-    Stored::after(None, description, numbers, None)
+    Stored::after(None, description, numbers, None, Default::default())
 }
 
 #[test]
@@ -180,7 +181,8 @@ async fn a_store_of_format_1_is_written_anew_by_the_next_revision() {
     let newest = topology::newest(&store).await.unwrap().unwrap();
     assert_eq!(newest.stored, Ok(Stored::from(stored_then())));
     let next = Topology::build(&in_two_hosts()).unwrap();
-    let by = Authorship { author: "new".to_owned(), note: String::new(), text: None };
+    let by =
+        Authorship { author: "new".to_owned(), note: String::new(), text: None, sources: Default::default() };
     topology::publish(&store, &next, Some(&newest), &by).await.unwrap();
     let stored = topology::newest(&store).await.unwrap().unwrap().stored.unwrap();
     assert_eq!(stored, numbered(&in_two_hosts()));
@@ -258,7 +260,8 @@ fn what_is_not_known_survives_a_rewrite() {
     let mut next = in_two_hosts();
     next.ports.pop();
     next.trunks[0].mtu = Some(1_600);
-    let after = Stored::after(Some(&before), &next, before.numbers.clone().unwrap(), None);
+    let after =
+        Stored::after(Some(&before), &next, before.numbers.clone().unwrap(), None, Default::default());
     let shards = written(&after);
     assert!(shards.contains(&router));
     let text: String = shards.iter().map(|(_, bytes)| str::from_utf8(bytes).unwrap()).collect();
@@ -300,7 +303,8 @@ fn one_object_more_changes_its_shard_and_no_other() {
         more.ports.insert(0, Port::plain(name, "vub8", "gw1", "new"));
         let topology = Topology::build(&more).unwrap();
         let numbers = before.numbers.as_ref().unwrap().after(&topology).unwrap();
-        let after = to_shards(&Stored::after(Some(&before), &more, numbers, None)).unwrap();
+        let after =
+            to_shards(&Stored::after(Some(&before), &more, numbers, None, Default::default())).unwrap();
         let changed: Vec<_> = after.iter().filter(|(name, bytes)| shards.get(name) != Some(bytes)).collect();
         let gone = shards.keys().filter(|name| !after.contains_key(name)).count();
         let bytes: usize = changed.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -325,6 +329,31 @@ fn a_set_is_written_as_ranges_and_read_from_ranges_or_numbers() {
     for text in ["\"0\"", "\"5,\"", "\"9-5\"", "\"1-4095\"", "\"-5\"", "\"5 \"", "[0]", "[4095]", "{}", "5"] {
         assert!(serde_json::from_str::<VidSet>(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn an_object_says_where_it_came_from() {
+    let description = in_two_hosts();
+    let mut stored = numbered(&description);
+    let by = Source::new(Origin::socket(), "ann");
+    stored.sources.insert("ports.vm1".to_owned(), by.clone());
+    stored.sources.insert("bridges.dc1".to_owned(), Source { origin: Origin::file(), ..by.clone() });
+    stored.sources.insert("vlans dc1.8".to_owned(), by);
+    let shards = written(&stored);
+    let text = |name: &str| {
+        let (_, bytes) = shards.iter().find(|(shard, _)| shard == name).unwrap();
+        str::from_utf8(bytes).unwrap()
+    };
+    let vm1 = r#"{"author":"ann","bridge":"vub8","host":"gw2","link":"tap1","name":"vm1","origin":"socket","sticky":2}"#;
+    assert!(text("bridges/vub8").contains(vm1));
+    assert!(text("bridges/dc1").starts_with(r#"{"bridge":{"ageing":"0s","author":"ann","kind":"#));
+    assert_eq!(read(&shards).unwrap(), stored);
+    let mut wrong = shards.clone();
+    for (_, bytes) in &mut wrong {
+        let text = str::from_utf8(bytes).unwrap().replace("\"socket\"", "\"So cket\"");
+        *bytes = text.into_bytes();
+    }
+    assert!(read(&wrong).unwrap_err().to_string().contains("\"So cket\" is not a name"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What can be checked of a proposal by itself.
 
+use vlan::model::description::Description;
 use vlan::model::mistake::Mistake;
 use vlan::model::shown::is_shown;
 use vlan::model::topology::Topology;
@@ -26,17 +27,19 @@ pub(super) fn build(proposal: Proposal) -> Result<Checked, DoorError> {
         )]));
     }
     let description = proposal.topology.description().map_err(|mistakes| wrong(&mistakes))?;
+    Ok(Checked { proposal, topology: topology(&description)? })
+}
+
+/// What a description comes to.
+pub(super) fn topology(description: &Description) -> Result<Topology, DoorError> {
     let in_words = |mistakes: Vec<Mistake>| -> Vec<TreeMistake> {
-        mistakes.into_iter().map(|mistake| TreeMistake::in_description(mistake, &description)).collect()
+        mistakes.into_iter().map(|mistake| TreeMistake::in_description(mistake, description)).collect()
     };
-    match Topology::build(&description) {
-        Ok(topology) => Ok(Checked { proposal, topology }),
-        Err(mistakes) => Err(wrong(&in_words(mistakes))),
-    }
+    Topology::build(description).map_err(|mistakes| wrong(&in_words(mistakes)))
 }
 
 /// The mistakes, not too many.
-fn wrong(mistakes: &[TreeMistake]) -> DoorError {
+pub(super) fn wrong(mistakes: &[TreeMistake]) -> DoorError {
     let mut lines: Vec<String> = mistakes.iter().take(MOST_MISTAKES).map(ToString::to_string).collect();
     if mistakes.len() > MOST_MISTAKES {
         lines.push(format!("and {} more mistakes", mistakes.len() - MOST_MISTAKES));

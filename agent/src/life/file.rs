@@ -12,6 +12,7 @@ use vlan::model::shown::{beginning, printable};
 use super::Failure;
 use crate::documents::FileText;
 use crate::door::{self, Accepted, AtStart, Door, DoorError, FileMark, Proposal};
+use crate::tree::Origin;
 
 /// What a file declares.
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ pub fn proposal(file: &Path, declared: FileContents, occasion: &str, without_hos
     let over_all = Proposal::new(&declared.description, "file", note(occasion, file));
     // JSON has no word for a name that is no UTF-8; such a file is published anew at each start.
     let file = file_mark.path.to_str().is_some().then_some(file_mark);
-    Proposal { without_hosts, file, text: declared.text, ..over_all }
+    Proposal { without_hosts, file, text: declared.text, origin: Some(Origin::file()), ..over_all }
 }
 
 /// What is done with a file, fit to be shown on a terminal.

@@ -30,7 +30,7 @@ fn network(port: &str) -> Description {
 }
 
 fn by() -> Authorship {
-    Authorship { author: "test".to_owned(), note: String::new(), text: None }
+    Authorship { author: "test".to_owned(), note: String::new(), text: None, sources: Default::default() }
 }
 
 /// What a host that begins to follow hears.
@@ -191,7 +191,7 @@ async fn where_its_counters_are_lost_numbers_are_passed_over() {
 async fn a_revision_whose_numbers_are_missing_is_not_taken() {
     let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
     let topology = Topology::build(&network("vm1")).unwrap();
-    let stored = Stored::after(None, topology.description(), Numbers::default(), None);
+    let stored = Stored::after(None, topology.description(), Numbers::default(), None, Default::default());
     let shards = documents::to_shards(&stored).unwrap();
     store.publish(None, shards, Change::new("test", WallTime::from_millis(1), "")).await.unwrap();
     let arrived = arrived(&store, "gw1").await;

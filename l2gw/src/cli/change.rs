@@ -8,9 +8,13 @@ use std::time::{Duration, Instant};
 use agent::admin::Published;
 use agent::door::{Accepted, Proposal};
 use agent::life::file::proposal;
+use agent::tree::{Sources, Tree, TreeMistake};
 use agent::view::{StatusView, Unread};
 use serde::Serialize;
+use vlan::model::mistake::Mistake;
+use vlan::model::numbers::Numbers;
 use vlan::model::shown::{beginning, printable};
+use vlan::model::topology::Topology;
 
 use crate::cli::args::{ApplyRequest, At};
 use crate::cli::client::{Client, ClientError};
@@ -30,6 +34,11 @@ struct Plan<'a> {
     difference: &'a Difference,
     /// Whether the file's text is another than the one that is kept with the revision: comments, order.
     is_text_other: bool,
+    /// What stays because it did not come from a file: `ports.vm7 (by socket, from root)`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    kept: Vec<String>,
+    #[serde(skip)]
+    kept_in_brief: String,
 }
 
 /// What became of a proposal.
@@ -50,17 +59,21 @@ pub(super) struct Applied {
 pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let Some(config) = load_to_run(file, err)? else { return Ok(BAD_CONFIGURATION) };
     match Client::new(&at.socket).read::<Published>("/v1/topology") {
-        Ok(Published { revision, topology, numbers, text }) => match topology.description() {
+        Ok(Published { revision, topology, numbers, text, sources }) => match topology.description() {
             Ok(before) => {
-                if let Err(mistakes) = numbers.unwrap_or_default().after(&config.topology) {
-                    for mistake in &mistakes {
-                        writeln!(err, "{}", config.places.finding(mistake).line_for(&config.file))?;
+                let after = match after(&config, topology, &sources, &numbers.unwrap_or_default()) {
+                    Ok(after) => after,
+                    Err(lines) => {
+                        lines.iter().try_for_each(|line| writeln!(err, "{}", printable(line)))?;
+                        return Ok(BAD_CONFIGURATION);
                     }
-                    return Ok(BAD_CONFIGURATION);
-                }
+                };
+                let after = Arc::new(after.unwrap_or_else(|| config.topology.clone()));
                 let is_text_other = kept(&config).is_some_and(|kept| !kept.is_kept(text.as_ref()));
-                let difference = &Difference::new(&before, &Arc::new(config.topology));
-                print_plan(&Plan { revision, difference, is_text_other }, at.json, out)?;
+                let difference = &Difference::new(&before, &after);
+                let kept = sources.others().map(|other| printable(&other)).collect();
+                let kept_in_brief = printable(&sources.others_in_brief());
+                print_plan(&Plan { revision, difference, is_text_other, kept, kept_in_brief }, at.json, out)?;
                 Ok(DONE)
             }
             Err(mistakes) => {
@@ -75,6 +88,42 @@ pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) ->
         },
         Err(error) => fail(&error, err),
     }
+}
+
+/// What would be in force beside what is there: `None` where that is what the file says, and nothing else.
+///
+/// # Errors
+/// What is wrong with it, line by line.
+fn after(
+    config: &Config,
+    there: Tree,
+    sources: &Sources,
+    numbers: &Numbers,
+) -> Result<Option<Topology>, Vec<String>> {
+    let of_file = |mistake: Mistake| config.places.finding(&mistake).line_for(&config.file);
+    let deal = |topology: &Topology| numbers.after(topology).map(drop);
+    let file = Tree::from(&config.description);
+    let all = file.and_others(there, sources).map_err(|lines| lines_of(config, lines))?;
+    if all == file {
+        deal(&config.topology).map_err(|mistakes| mistakes.into_iter().map(of_file).collect::<Vec<_>>())?;
+        return Ok(None);
+    }
+    let in_words = |mistakes: Vec<TreeMistake>| {
+        let stays = format!("what stays, since it did not come from a file: {}", sources.others_in_brief());
+        lines_of(config, mistakes.iter().map(ToString::to_string).chain([stays]))
+    };
+    let description = all.description().map_err(in_words)?;
+    let named = |mistakes: Vec<Mistake>| {
+        let named = mistakes.into_iter().map(|mistake| TreeMistake::in_description(mistake, &description));
+        in_words(named.collect())
+    };
+    let topology = Topology::build(&description).map_err(named)?;
+    deal(&topology).map_err(named)?;
+    Ok(Some(topology))
+}
+
+fn lines_of(config: &Config, said: impl IntoIterator<Item = String>) -> Vec<String> {
+    said.into_iter().map(|said| format!("{}: {said}", config.file)).collect()
 }
 
 /// Reads a file that a daemon is to run. What the file asks of a host and this version does not do is only a warning, for the file does
@@ -95,8 +144,21 @@ fn print_plan(plan: &Plan<'_>, json: bool, out: &mut impl Write) -> io::Result<(
         serde_json::to_writer_pretty(&mut *out, plan)?;
         return writeln!(out);
     }
-    let Plan { revision, difference, is_text_other } = plan;
-    if difference.is_empty() && *is_text_other {
+    let Plan { revision, difference, is_text_other, kept_in_brief, .. } = plan;
+    print_difference(*revision, difference, *is_text_other, out)?;
+    if !kept_in_brief.is_empty() {
+        writeln!(out, "stays, since it did not come from a file: {kept_in_brief}")?;
+    }
+    Ok(())
+}
+
+fn print_difference(
+    revision: u64,
+    difference: &Difference,
+    is_text_other: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    if difference.is_empty() && is_text_other {
         return writeln!(
             out,
             "revision {revision} declares what the file does; its text is another (comments, order), which `l2gw apply` keeps as a revision"

@@ -47,5 +47,7 @@ impl Lines {
 pub(crate) fn read(published: &Published) -> Option<Config> {
     let text = published.text.as_ref()?;
     let config = config::parse(&text.file, &text.text).ok()?;
-    (Tree::from(&config.description).digest() == published.topology.digest()).then_some(config)
+    // Whatever did not come from a file is not in it.
+    let (of_file, _) = published.topology.clone().apart(&published.sources);
+    (Tree::from(&config.description).digest() == of_file.digest()).then_some(config)
 }

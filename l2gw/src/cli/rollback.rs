@@ -38,6 +38,8 @@ fn try_rollback(request: &RollbackRequest, client: &Client) -> Result<Applied, C
         without_hosts: request.publishing.without_host.clone(),
         file: None,
         text: earlier.text,
+        origin: None,
+        again: Some(request.revision),
     };
     publish(client, proposal)
 }

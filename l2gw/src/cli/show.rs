@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use agent::admin::{Published, RevisionView};
 use agent::list::{Asked, Listed};
+use agent::tree::Tree;
 use agent::view::{
     BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView, Unread,
 };
@@ -133,16 +134,32 @@ fn config(client: &Client, json: bool, out: &mut impl Write) -> Printed {
 
 fn write_config(published: &Published, out: &mut impl Write) -> io::Result<()> {
     let revision = published.revision;
-    // As it was, with nothing added: so it is a file that changes nothing.
+    let (of_file, others) = published.topology.clone().apart(&published.sources);
+    // As it was, with nothing but comments added: so it is a file that changes nothing.
     if let Some(Config { text, .. }) = lines::read(published) {
-        return out.write_all(text.as_bytes());
+        out.write_all(text.as_bytes())?;
+    } else {
+        writeln!(
+            out,
+            "# revision {revision}; objects are sorted by name, and what has its default is left out.\n\
+             # [nsdb] and [journal] are the host's own, and belong before it.\n"
+        )?;
+        out.write_all(toml::to_string(&of_file).map_err(io::Error::other)?.as_bytes())?;
     }
-    writeln!(
-        out,
-        "# revision {revision}; objects are sorted by name, and what has its default is left out.\n\
-         # [nsdb] and [journal] are the host's own, and belong before it.\n"
-    )?;
-    out.write_all(toml::to_string(&published.topology).map_err(io::Error::other)?.as_bytes())
+    write_others(published, &others, out)
+}
+
+/// What did not come from a file, as comments: a file that named it would be refused.
+fn write_others(published: &Published, others: &Tree, out: &mut impl Write) -> io::Result<()> {
+    if *others == Tree::default() {
+        return Ok(());
+    }
+    writeln!(out, "\n# Also in revision {}, and not from a file:", published.revision)?;
+    for other in published.sources.others() {
+        writeln!(out, "#   {}", printable(&other))?;
+    }
+    let text = toml::to_string(others).map_err(io::Error::other)?;
+    text.lines().try_for_each(|line| writeln!(out, "{}", format!("# {line}").trim_end()))
 }
 
 /// As text without those that are 0, or what matters would be lost among them.

@@ -352,8 +352,10 @@ fn what_was_planned_against_nothing_is_never_in_conflict() {
                 let (gateway, with_ageing) = (&gateway, &with_ageing);
                 scope.spawn(move || {
                     for round in 0..10 {
+                        // Like the file, which would otherwise have to name what came by the socket.
+                        let more = json!({"origin": "file"});
                         let (code, said) =
-                            propose(gateway, &with_ageing(1_000 + 100 * writer + round), &json!({}));
+                            propose(gateway, &with_ageing(1_000 + 100 * writer + round), &more);
                         assert_eq!(code, 200, "{said}");
                     }
                 })

@@ -62,6 +62,51 @@ fn nobody_publishes_in_another_name() {
     assert_eq!((&known[0]["author"], &known[0]["note"]), (&json!(this_user()), &json!("mine")));
 }
 
+/// A file is the truth about what came from files.
+#[test]
+fn what_came_by_the_socket_outlives_the_file() {
+    let gateway = Gateway::running();
+    let port = json!({"name": "vm9", "bridge": "vub8", "host": "gw1", "link": "tap9"});
+    publish(&gateway, "one more", |proposal| {
+        proposal["topology"]["ports"].as_array_mut().unwrap().push(port);
+    });
+    let vm9 = format!("ports.vm9 (by socket, from {})", this_user());
+    let shown = gateway.ask(&["show", "config"]).done();
+    let others = shown.strip_prefix(FILE).expect("the file as it was");
+    assert!(
+        others
+            .starts_with(&format!("\n# Also in revision 2, and not from a file:\n#   {vm9}\n# [[ports]]\n"))
+    );
+    gateway.write(&shown);
+    let stays = format!("stays, since it did not come from a file: {vm9}\n");
+    let plan = gateway.ask_about_file("plan", &[]).done();
+    let first = "revision 2 declares what the file does; its text is another (comments, order)";
+    assert!(plan.starts_with(first) && plan.ends_with(&stays), "{plan}");
+    gateway.write(&FILE.replace("name = \"vm8\"", "name = \"vm8\"\nmtu = 1400"));
+    let plan = gateway.ask_about_file("plan", &[]).done();
+    let lines: Vec<&str> = plan.lines().collect();
+    assert_eq!(lines[..2], ["against revision 2:", "  ~ ports.vm8.mtu: unset -> 1400"], "{plan}");
+    assert!(plan.ends_with(&stays), "{plan}");
+    assert_eq!(gateway.ask_about_file("apply", &[]).done(), "revision 3 is in force\n");
+    assert!(gateway.ask(&["show", "ports"]).done().contains("vm9"));
+    let named =
+        format!("{FILE}\n[[ports]]\nname = \"vm9\"\nbridge = \"vub8\"\nhost = \"gw1\"\nlink = \"tap9\"\n");
+    gateway.write(&named);
+    for verb in ["plan", "apply"] {
+        let said = gateway.ask_about_file(verb, &[]);
+        assert_eq!(said.code, 78, "{verb}: {}", said.out);
+        assert!(said.err.contains("ports.vm9: it is there already and came by socket, from"), "{}", said.err);
+    }
+    // As it was in revision 2, then in revision 1, which it was not in.
+    gateway.ask(&["rollback", "2"]).done();
+    let (_, published) = gateway.http("GET", "/v1/topology", b"");
+    let published: Value = serde_json::from_str(&published).unwrap();
+    assert_eq!(published["sources"], json!({"ports.vm9": {"origin": "socket", "author": this_user()}}));
+    gateway.ask(&["rollback", "1"]).done();
+    gateway.write(&named);
+    gateway.ask_about_file("apply", &[]).done();
+}
+
 #[test]
 fn an_earlier_revision_is_made_the_next_one() {
     let gateway = with_two_revisions();

@@ -67,7 +67,12 @@ fn store() -> (Store, Faults) {
 }
 
 async fn publish_next(store: &Store, description: &Description) {
-    let by = Authorship { author: "test".to_owned(), note: String::new(), text: None };
+    let by = Authorship {
+        author: "test".to_owned(),
+        note: String::new(),
+        text: None,
+        sources: Default::default(),
+    };
     let topology = Topology::build(description).unwrap();
     publish(store, &topology, newest(store).await.unwrap().as_ref(), &by).await.unwrap();
 }
@@ -173,7 +178,7 @@ async fn a_revision_without_lists_is_read_as_a_whole() {
     let (store, faults) = store();
     let topology = Topology::build(&network(20, 30)).unwrap();
     let numbers = Numbers::default().after(&topology).unwrap();
-    let stored = Stored::after(None, topology.description(), numbers, None);
+    let stored = Stored::after(None, topology.description(), numbers, None, Default::default());
     let mut shards = documents::to_shards(&stored).unwrap();
     shards.retain(|name, _| !name.as_str().starts_with("lists/"));
     for bytes in shards.values_mut() {
@@ -255,7 +260,7 @@ async fn one_object_writes_at_most_64_kib_at_4_094_vlans_on_1_000_hosts() {
     ];
     for (what, step) in steps {
         step(&mut made, &mut numbers);
-        let stored = Stored::after(None, &made, numbers.clone(), None);
+        let stored = Stored::after(None, &made, numbers.clone(), None, Default::default());
         let shards = documents::to_shards(&stored).unwrap();
         let change = Change::new("test", WallTime::from_millis(1), "");
         there = Some(store.publish(there, shards, change).await.unwrap());
