@@ -90,7 +90,7 @@ pub(super) fn read(reply: &[u8]) -> Result<Description, Malformed> {
 pub(super) const LOCAL: VportNo = VportNo(0);
 
 /// DP_MAX_PORTS - 1 (net/openvswitch/datapath.h): as many as a topology may have, less those that somebody else makes.
-pub(super) const LAST: VportNo = VportNo(vlan::model::value::MOST_PORTS_OF_A_HOST);
+pub(super) const LAST: VportNo = VportNo(vlan::model::port::MOST_PORTS_OF_A_HOST);
 
 /// enum ovs_vport_cmd.
 const OVS_VPORT_CMD_NEW: u8 = 1;

@@ -7,8 +7,8 @@ use crate::model::findings::Findings;
 use crate::model::mistake::Table;
 use crate::model::names::{Guesses, Names};
 use crate::model::objects;
-use crate::model::port::Trunk;
-use crate::model::value::{MOST_PORTS_OF_A_HOST, quote};
+use crate::model::port::{MOST_PORTS_OF_A_HOST, Trunk};
+use crate::model::value::quote;
 use crate::vid::Vid;
 
 /// All checks that need no compiled form.

@@ -216,6 +216,10 @@ fn find(list: &[(Vid, Vid)], vid: Vid) -> Option<Vid> {
     list.binary_search_by_key(&vid, |(key, _)| *key).ok().map(|at| list[at].1)
 }
 
+/// Most trunks and ports of a host: openvswitch.ko has 65 535 numbers (`DP_MAX_PORTS` of `net/openvswitch/datapath.h`), of which 0 is the
+/// datapath's own.
+pub const MOST_PORTS_OF_A_HOST: u32 = 65_534;
+
 #[cfg(test)]
 mod tests {
     use super::*;

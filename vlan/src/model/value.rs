@@ -164,9 +164,6 @@ pub const STICKY: Range = Range::new(1, 1_024, "addresses");
 pub const VNIS: Range = Range::new(1, (1 << 24) - 1, "");
 /// Payload MTUs: from what IPv4 needs (RFC 791 3.2) to what its length field can say.
 pub const MTUS: Range = Range::new(68, 65_535, "bytes");
-/// Most trunks and ports of a host: openvswitch.ko has 65 535 numbers (`DP_MAX_PORTS` of `net/openvswitch/datapath.h`), of which 0 is the
-/// datapath's own.
-pub const MOST_PORTS_OF_A_HOST: u32 = 65_534;
 /// Weights of a trunk.
 pub const WEIGHTS: Range = Range::new(1, 1_000, "");
 /// Rates of storm control; 0 is off. More than any link carries: 400 Gbit/s are 595 million frames of 64 bytes a second.
