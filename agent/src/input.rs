@@ -46,7 +46,8 @@ pub enum Input {
         why: String,
     },
     /// Links of this host changed.
-    Link(LinkEvent),
+    // Boxed, since it is by far the largest: inputs are handed on by value, and frames come most often.
+    Link(Box<LinkEvent>),
     /// Frames that no flow matched.
     Upcalls(Vec<Upcall>),
     /// Hits of the datapath's flows, as many as are read at once. A flow that two readings do not name is gone.
@@ -69,7 +70,7 @@ pub enum Input {
     },
     /// An operator wants something.
     Operator(Command),
-    /// An output was carried out, or not: one answer for each of its elements.
+    /// An output was carried out, or not: one answer for each of its elements. Those that are missing at the end are `Done`.
     Done {
         /// The output's number.
         id: u64,

@@ -59,7 +59,7 @@
 //! let mut engine = Engine::new(Settings::new("gw1"));
 //! engine.handle(now, Input::Observed { vports: vec![], flows: vec![] });
 //! engine.handle(now, Input::Topology { revision: 1, description: Box::new(description), numbers: None, built: None });
-//! engine.handle(now, Input::Link(LinkEvent::All(vec![tap8])));
+//! engine.handle(now, Input::Link(Box::new(LinkEvent::All(vec![tap8]))));
 //!
 //! // What can fail has a number, and is answered by it.
 //! let mut wanted = std::iter::from_fn(|| engine.poll_output());

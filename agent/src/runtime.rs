@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use datapath::flow::FlowChange;
 use datapath::port::LinkEvent;
-use datapath::{Execute, FlowAnswer, FlowTable, Refusal};
+use datapath::{Done, Execute, FlowAnswer, FlowTable, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 use vlan::time::Instant;
@@ -348,8 +348,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
 
     async fn set_up(&mut self, id: u64, flows: Vec<FlowChange>, frames: Vec<Execute>) -> Input {
         debug!(flows = flows.len(), frames = frames.len(), "setting flows up");
-        let (flows, sent) = self.datapath.set_up(frames, flows).await;
-        let answers = flows.into_iter().map(flow_answer).chain(sent.into_iter().map(answer)).collect();
+        let answers = set_up_answers(self.datapath.set_up(frames, flows).await);
         Input::Done { id, answers }
     }
 
@@ -370,6 +369,16 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
 /// The answer of a datapath in the engine's words.
 pub fn answer(result: Result<(), Refusal>) -> Answer {
     result.map_or_else(Answer::Refused, |()| Answer::Done)
+}
+
+/// The answers about frames and flows at one go in the engine's words. Those that are missing say that it was done.
+pub fn set_up_answers(done: Done) -> Vec<Answer> {
+    match done {
+        Done::All => Vec::new(),
+        Done::Each { flows, frames } => {
+            flows.into_iter().map(flow_answer).chain(frames.into_iter().map(answer)).collect()
+        }
+    }
 }
 
 /// The answer about a flow in the engine's words.

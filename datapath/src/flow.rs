@@ -13,8 +13,16 @@ use vlan::verdict::Consulted;
 use crate::port::VportNo;
 
 /// A flow's identity, chosen by whoever puts it: unique within a datapath (openvswitch.h OVS_FLOW_ATTR_UFID, 128 bits).
+// As pointers are aligned, not as u128 is: what holds one needs no padding, and allocators serve it without a detour.
+#[repr(packed(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FlowId(pub u128);
+
+impl fmt::LowerHex for FlowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::LowerHex::fmt(&{ self.0 }, f)
+    }
+}
 
 /// What a flow matches before its mask is laid over it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,8 +128,8 @@ pub enum FlowChange {
 impl fmt::Display for FlowChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FlowChange::Put { id, key, .. } => write!(f, "put flow {:032x} on {}", id.0, key.vport),
-            FlowChange::Delete { id } => write!(f, "delete flow {:032x}", id.0),
+            FlowChange::Put { id, key, .. } => write!(f, "put flow {id:032x} on {}", key.vport),
+            FlowChange::Delete { id } => write!(f, "delete flow {id:032x}"),
         }
     }
 }

@@ -191,6 +191,20 @@ pub trait Datapath: Send {
     fn teardown(self) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
+/// What came of frames that were sent and flows that were put or withdrawn at one go.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// Every frame was sent, every flow put, and none withdrawn.
+    All,
+    /// An answer for each.
+    Each {
+        /// For each change of a flow.
+        flows: Vec<FlowAnswer>,
+        /// For each frame.
+        frames: Vec<Result<(), Refusal>>,
+    },
+}
+
 /// A datapath whose rules are cached verdicts.
 pub trait FlowTable: Datapath {
     /// Puts and withdraws flows, in order; an answer for each.
@@ -198,15 +212,15 @@ pub trait FlowTable: Datapath {
 
     /// Sends frames and then puts the flows for those like them, as [`execute`](Datapath::execute) and
     /// [`change_flows`](Self::change_flows) do one after the other; a backend may do it at one go. In this order, since a frame that
-    /// hits the flow would otherwise overtake the one that led to it (802.1Q 8.6.6). An answer for each change and each frame.
+    /// hits the flow would otherwise overtake the one that led to it (802.1Q 8.6.6).
     fn set_up(
         &mut self,
         frames: Vec<Execute>,
         changes: Vec<FlowChange>,
-    ) -> impl Future<Output = (Vec<FlowAnswer>, Vec<Result<(), Refusal>>)> + Send {
+    ) -> impl Future<Output = Done> + Send {
         async move {
-            let sent = self.execute(frames).await;
-            (self.change_flows(changes).await, sent)
+            let frames = self.execute(frames).await;
+            Done::Each { flows: self.change_flows(changes).await, frames }
         }
     }
 

@@ -185,7 +185,7 @@ impl Host {
     fn settle_and(&mut self, mut note: impl FnMut(Duration)) {
         loop {
             let input = if let Ok(event) = self.links.try_recv() {
-                Input::Link(event)
+                Input::Link(Box::new(event))
             } else if let Some(upcalls) = self.upcalls() {
                 Input::Upcalls(upcalls)
             } else if self.engine.poll_timeout().is_some_and(|due| due <= self.wire.now()) {

@@ -151,7 +151,7 @@ impl Engine {
                 truth.telling.tell(Event::RevisionUnreadable { revision, why: why.clone() });
                 self.note_unread(revision, why);
             }
-            Input::Link(event) => truth.links.note_link(event),
+            Input::Link(event) => truth.links.note_link(*event),
             Input::Upcalls(upcalls) => flows.judge_upcalls(now, truth, upcalls),
             Input::FlowStats { slice, is_last } => flows.read_flow_stats(now, truth, &slice, is_last),
             Input::MeterStats(stats) => flows.cache.meters.count(&stats, &mut truth.telling.counts),

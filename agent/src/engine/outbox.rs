@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use datapath::flow::{FlowId, MeterId};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::flows::doubt::Doubt;
 use super::flows::turn::Turn;
@@ -26,11 +27,11 @@ pub(super) enum Asked {
     /// Release a vport.
     Detach,
     /// Put and withdraw flows.
-    Flows(Vec<FlowAsked>),
+    Flows(SmallVec<[FlowAsked; 1]>),
     /// Send frames, counted for these ports.
-    Frames(Vec<PortKey>),
+    Frames(SmallVec<[PortKey; 4]>),
     /// Put flows and send frames counted for these ports; the flows are answered first.
-    SetUp(Vec<FlowAsked>, Vec<PortKey>),
+    SetUp(SmallVec<[FlowAsked; 1]>, SmallVec<[PortKey; 4]>),
     /// Set and remove meters.
     Meters(Vec<MeterId>),
     /// Read when flows were last used that go elsewhere from then on, and what may come back of what they sent.

@@ -76,7 +76,7 @@ impl Waits {
             // Many at once: behind each input a few links are attached, which takes the kernel milliseconds, and one that is down must
             // not wait behind the news of all those that were.
             if let Poll::Ready(1..) = wiring.links.poll_recv_many(context, news, LINKS_AT_ONCE) {
-                inputs.extend(news.drain(..).map(|event| Input::Link(event)));
+                inputs.extend(news.drain(..).map(|event| Input::Link(Box::new(event))));
                 return Poll::Ready(());
             }
             let is_time = alarm.as_mut().poll(context);

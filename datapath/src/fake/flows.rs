@@ -103,7 +103,7 @@ impl Flows {
             if self.by_id.get(other).is_some_and(|other| other.actions != actions) {
                 faults.push(format!(
                     "a frame on {} matches flows {:#x} and {:#x}, which do different things: {:?}",
-                    key.vport, first.0, other.0, key.header
+                    key.vport, first, other, key.header
                 ));
             }
         }

@@ -180,7 +180,7 @@ impl FlowTable for FakeDatapath {
     async fn flow_stats_of(&mut self, flows: Vec<FlowId>) -> Vec<Result<FlowStats, Refusal>> {
         let mut host = self.wire.host();
         let mut one = |id: FlowId| {
-            let what = || format!("read counters of flow {:032x}", id.0);
+            let what = || format!("read counters of flow {id:032x}");
             let none = || Refusal { what: what(), cause: RefusalCause::NotFound };
             host.kernel(what)?.flows.stats_of(id).ok_or_else(none)
         };

@@ -190,7 +190,7 @@ impl<D: FlowTable> FlowTable for Faulty<D> {
     }
 
     async fn flow_stats_of(&mut self, flows: Vec<FlowId>) -> Vec<Result<FlowStats, Refusal>> {
-        let name = |id: &FlowId| format!("read counters of flow {:032x}", id.0);
+        let name = |id: &FlowId| format!("read counters of flow {id:032x}");
         let batch = Batch::meet(&self.faults, flows, |_| Operation::Read, name);
         batch.carry_out(|rest| self.datapath.flow_stats_of(rest)).await
     }

@@ -264,7 +264,7 @@ fn a_dump_of_flows_is_read_and_its_parts_are_written_as_they_came() {
     ];
     for ((flow, actions), (header, mask, stats)) in flows.iter().zip(actions).zip(expected) {
         assert_eq!((&flow.key.header, flow.key.vport), (&header, A));
-        assert_eq!(flow.mask, Some(key::widen(&mask, header.tags.len())), "flow {}", flow.id.0);
+        assert_eq!(flow.mask, Some(key::widen(&mask, header.tags.len())), "flow {:x}", flow.id);
         assert_eq!((flow.actions.as_ref(), flow.stats), (Some(&actions), stats));
     }
     for reply in &replies {

@@ -31,30 +31,48 @@ pub(super) struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    /// Carries out a batch, in order; an answer for each. The requests of `ahead` go out in one datagram with the first changes, before
-    /// them; an outcome for each.
-    pub(super) async fn carry_out(
+    /// Carries out a batch, in order; an answer for each.
+    pub(super) async fn carry_out(&mut self, batch: &[FlowChange]) -> Vec<FlowAnswer> {
+        let nothing = self.transactor.outbox();
+        let (outcomes, counted) = self.carry_out_all(batch, nothing).await;
+        answers(outcomes, batch, counted)
+    }
+
+    /// Carries out a batch, in order, behind the requests of `ahead`, which go out in one datagram with the first changes. An answer for
+    /// each change, and an outcome for each request of `ahead`; none at all where every change was a flow that was put, and all went well.
+    pub(super) async fn carry_out_behind(
+        &mut self,
+        ahead: Outbox,
+        batch: &[FlowChange],
+    ) -> Option<(Vec<FlowAnswer>, Vec<Outcome>)> {
+        let count = ahead.len();
+        let (mut outcomes, counted) = self.carry_out_all(batch, ahead).await;
+        if counted.is_empty() && outcomes.iter().all(Result::is_ok) {
+            return None;
+        }
+        let of_batch = outcomes.split_off(count);
+        Some((answers(of_batch, batch, counted), outcomes))
+    }
+
+    /// An outcome for each request of `ahead`, and then for each change; and what withdrawn flows counted, up to the last of them.
+    async fn carry_out_all(
         &mut self,
         batch: &[FlowChange],
         ahead: Outbox,
-    ) -> (Vec<FlowAnswer>, Vec<Outcome>) {
+    ) -> (Vec<Outcome>, Vec<Option<FlowStats>>) {
         let count = ahead.len();
-        let mut counted = vec![None; batch.len()];
+        let counts = batch.iter().rposition(|change| Wanted::of(change).is_none()).map_or(0, |last| last + 1);
+        let mut counted = vec![None; counts];
         let first = &batch[..run_len(batch)];
-        // Those ahead, then one for each change.
         let mut outcomes = self.carry_out_run(first, &mut counted, ahead).await;
         while outcomes.len() - count < batch.len() {
             let done = outcomes.len() - count;
-            let (rest, last) = (&batch[done..], &mut counted[done..]);
+            let rest = &batch[done..];
+            let last = counted.get_mut(done..).unwrap_or_default();
             let nothing = self.transactor.outbox();
             outcomes.extend(self.carry_out_run(&rest[..run_len(rest)], last, nothing).await);
         }
-        let of_batch = outcomes.split_off(count);
-        let named = of_batch.into_iter().zip(batch).zip(counted);
-        let answer = |((outcome, change), counted): ((Outcome, &FlowChange), Option<FlowStats>)| {
-            outcome.map(|()| counted).map_err(|denial| refuse(change.to_string(), denial))
-        };
-        (named.map(answer).collect(), outcomes)
+        (outcomes, counted)
     }
 
     /// Carries out changes of different flows, so that what is settled after its turn meets no other change of its flow, and before
@@ -139,6 +157,15 @@ impl Changes<'_> {
         }
         round.carry_out(self.transactor, outcomes).await;
     }
+}
+
+/// The outcome of each change as who asked for it is answered, a refusal with its name.
+fn answers(outcomes: Vec<Outcome>, batch: &[FlowChange], counted: Vec<Option<FlowStats>>) -> Vec<FlowAnswer> {
+    let counted = counted.into_iter().chain(std::iter::repeat(None));
+    let answer = |((outcome, change), counted): ((Outcome, &FlowChange), Option<FlowStats>)| {
+        outcome.map(|()| counted).map_err(|denial| refuse(change.to_string(), denial))
+    };
+    outcomes.into_iter().zip(batch).zip(counted).map(answer).collect()
 }
 
 /// Finds the ids under which flows are already there.

@@ -1,7 +1,7 @@
 //! Whether upcalls come here: what gives reason to doubt it, and what is known.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use super::RefusalCause;
 use super::family::DpIndex;
@@ -28,8 +28,8 @@ impl Hold {
     ///
     /// # Errors
     /// The socket fails.
-    pub(super) fn listen(&mut self, context: &mut Context<'_>, dp: DpIndex, ears: &Ears) -> io::Result<()> {
-        while let Poll::Ready(notices) = self.watch.poll(context, dp) {
+    pub(super) fn listen(&mut self, dp: DpIndex, ears: &Ears) -> io::Result<()> {
+        while let Poll::Ready(notices) = self.watch.poll(dp) {
             // A notice may be older than what we did since, so whatever looks wrong is only a reason to ask.
             self.is_in_doubt |= notices?.iter().any(|notice| is_wrong(notice, ears));
         }

@@ -84,10 +84,9 @@ impl<'a> Layers<'a> {
         Ok(header)
     }
 
-    fn read_level(&mut self, list: NlaIter<'a>, depth: usize) -> Result<(), Malformed> {
+    fn read_level(&mut self, mut list: NlaIter<'a>, depth: usize) -> Result<(), Malformed> {
         let (mut ether_type, mut tci, mut encap) = (None, None, None);
-        for nla in list {
-            let nla = nla?;
+        while let Some(nla) = list.split() {
             match nla.kind {
                 OVS_KEY_ATTR_IN_PORT => self.in_port = Some(nla.u32()?),
                 OVS_KEY_ATTR_RECIRC_ID => self.recirc = Some(nla.u32()?),
@@ -98,6 +97,7 @@ impl<'a> Layers<'a> {
                 _ => {}
             }
         }
+        list.end()?;
         let Some((tci, encap)) = tci.zip(encap) else {
             self.ether_type = ether_type;
             return Ok(());
@@ -151,36 +151,6 @@ pub(super) fn read_masked(
         opaque: if is_type_open { resendable(key).into() } else { key.into() },
     };
     Ok((flow_key, mask.and_then(|mask| mask.consulted(layers.tags()))))
-}
-
-/// How many tags a key has.
-///
-/// # Errors
-/// As [`Layers::read`].
-pub(super) fn count_tags(key: &[u8]) -> Result<usize, Malformed> {
-    let (mut count, mut list) = (0, NlaIter::new(key));
-    while let Some(encap) = encapsulated(list)? {
-        count += 1;
-        if count > MAX_TAGS {
-            return Err(too_many_tags());
-        }
-        list = encap;
-    }
-    Ok(count)
-}
-
-/// What is behind the first tag, if there is one.
-fn encapsulated(list: NlaIter<'_>) -> Result<Option<NlaIter<'_>>, Malformed> {
-    let (mut has_tci, mut encap) = (false, None);
-    for nla in list {
-        let nla = nla?;
-        match nla.kind {
-            OVS_KEY_ATTR_VLAN => has_tci = true,
-            OVS_KEY_ATTR_ENCAP => encap = Some(nla),
-            _ => {}
-        }
-    }
-    Ok(encap.filter(|_| has_tci).map(|nla| nla.nested()))
 }
 
 fn too_many_tags() -> Malformed {

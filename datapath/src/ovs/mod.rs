@@ -19,6 +19,7 @@
 //! in all), so a flow that still names a port that is gone cannot send to another link.
 
 mod action;
+mod calls;
 // Netlink is in the byte order of the host; the messages are from one that begins with the lowest.
 #[cfg(all(test, target_endian = "little"))]
 mod captured;
@@ -54,7 +55,7 @@ use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, MeterId,
 use crate::netlink::{nla, socket};
 use crate::port::{LinkIndex, Vport, VportNo, VportStats};
 use crate::{
-    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Malformed, Refusal, RefusalCause,
+    Capabilities, Counters, Datapath, Done, Execute, FlowAnswer, FlowTable, Malformed, Refusal, RefusalCause,
     Slice, Upcall,
 };
 
@@ -278,19 +279,16 @@ impl Datapath for Ovs {
 
 impl FlowTable for Ovs {
     async fn change_flows(&mut self, batch: Vec<FlowChange>) -> Vec<FlowAnswer> {
-        let nothing = self.handle.transactor.outbox();
-        self.handle.flow_changes().carry_out(&batch, nothing).await.0
+        self.handle.flow_changes().carry_out(&batch).await
     }
 
     /// One datagram for both: each costs a system call, an answer that is read, and room in the kernel.
-    async fn set_up(
-        &mut self,
-        frames: Vec<Execute>,
-        changes: Vec<FlowChange>,
-    ) -> (Vec<FlowAnswer>, Vec<Result<(), Refusal>>) {
+    async fn set_up(&mut self, frames: Vec<Execute>, changes: Vec<FlowChange>) -> Done {
         let ahead = self.handle.write_frames(&frames);
-        let (answers, outcomes) = self.handle.flow_changes().carry_out(&changes, ahead).await;
-        (answers, refuse_frames(outcomes, &frames))
+        match self.handle.flow_changes().carry_out_behind(ahead, &changes).await {
+            None => Done::All,
+            Some((flows, sent)) => Done::Each { flows, frames: refuse_frames(sent, &frames) },
+        }
     }
 
     async fn flows(&mut self) -> Result<Vec<Flow>, Refusal> {
@@ -315,7 +313,7 @@ impl FlowTable for Ovs {
             }
         };
         let outcomes = exchange_each(&mut self.handle.transactor, requests, &mut note).await;
-        let what = |id: &FlowId| format!("read counters of flow {:032x}", id.0);
+        let what = |id: &FlowId| format!("read counters of flow {id:032x}");
         let answer = |((outcome, stats), id): ((Outcome, Option<FlowStats>), &FlowId)| match outcome {
             Err(denial) => Err(refuse(what(id), denial)),
             Ok(()) => stats.ok_or_else(|| Refusal { what: what(id), cause: RefusalCause::NotFound }),

@@ -41,7 +41,9 @@ impl Ovs {
         let what = open_of(&name);
         let families = Families::resolve(&mut transactor).await?;
         // Before anything is looked at, so that no change after the look is missed.
-        let watch = Watch::open(&home, &families).map_err(|error| refuse(&*what, error.into()))?;
+        let ears = Ears::new(families.packet);
+        let watch =
+            Watch::open(&home, &families, ears.watcher()).map_err(|error| refuse(&*what, error.into()))?;
         let (found, is_new) = find_or_create(&mut transactor, families.datapath, &name).await?;
         let handle = Handle { name, home, families, dp: found.dp, transactor };
         let mut ovs = Ovs {
@@ -51,7 +53,7 @@ impl Ovs {
             vport_lister: Lister::new(),
             listed: HashSet::new(),
             hold: Hold::new(watch),
-            ears: Ears::new(families.packet),
+            ears,
             numbers: Numbers::new(),
             aliens: 0,
         };
@@ -107,7 +109,7 @@ impl Ovs {
         context: &mut Context<'_>,
         most: usize,
     ) -> Poll<std::io::Result<Vec<Upcall>>> {
-        self.hold.listen(context, self.handle.dp, &self.ears)?;
+        self.hold.listen(self.handle.dp, &self.ears)?;
         if self.hold.is_in_doubt() {
             return Poll::Ready(Ok(Vec::new()));
         }

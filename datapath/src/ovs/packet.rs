@@ -75,20 +75,26 @@ pub(super) fn put_upcall(message: &mut NlaWriter, frame: &[u8], key: &[u8]) {
 /// The frame, and its key as the kernel writes it.
 fn split_upcall(body: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let (mut frame, mut key) = (None, None);
-    for nla in NlaIter::behind(OVS_HEADER_LEN, body) {
-        let nla = nla?;
+    let mut list = NlaIter::behind(OVS_HEADER_LEN, body);
+    while let Some(nla) = list.split() {
         match nla.kind {
             OVS_PACKET_ATTR_PACKET => frame = Some(nla.payload),
             OVS_PACKET_ATTR_KEY => key = Some(nla.payload),
             _ => {}
         }
     }
+    list.end()?;
     frame.zip(key).ok_or_else(|| malformed("upcall without frame or key".into()))
 }
 
 fn read_key(vport: VportNo, frame: &[u8], key: &[u8]) -> Result<FlowKey, Malformed> {
     let header = Header::parse(frame)?;
     let layers = Layers::read(key)?;
+    // A mask says of each tag what counts, and is made from the header.
+    if layers.tags() != header.tags.len() {
+        let (key, frame) = (layers.tags(), header.tags.len());
+        return Err(malformed(format!("key with {key} tags of a frame with {frame}")));
+    }
     match layers.vport() {
         Some(arrival) if arrival == vport => Ok(key::of_upcall(vport, header, key, &layers)),
         arrival => {

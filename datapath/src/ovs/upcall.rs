@@ -10,11 +10,12 @@
 //! With a socket of its own a port's storm fills that socket only. Sockets that ports share are emptied faster than their frames are
 //! worked off, and a storm overflows its port's queue. When each is used, docs/design/0002-upcall-sockets.md says.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::ops::Bound;
 use std::task::{Context, Poll, ready};
 
+use super::calls::{Caller, Calls};
 use super::family::Family;
 use super::packet;
 use super::socket::{Home, Inbox, Left, Watched};
@@ -23,16 +24,21 @@ use super::{Upcall, VportNo};
 /// The upcall sockets of a datapath.
 #[derive(Debug)]
 pub(super) struct Ears {
-    family: Family,
-    ears: Vec<Ear>,
-    /// The ear that is asked first.
-    next: usize,
+    /// By number, in the order in which they were added.
+    ears: BTreeMap<u32, Listening>,
+    last_number: u32,
+    calls: Calls,
     is_shared: bool,
-    /// The ports that are listened to.
-    ports: BTreeSet<VportNo>,
-    sorted: Sorted,
-    inbox: Inbox,
-    overruns: u64,
+    /// The ports that are listened to, and the number of the socket that each has for itself.
+    ports: BTreeMap<VportNo, Option<u32>>,
+    intake: Intake,
+}
+
+/// An upcall socket that calls when something comes.
+#[derive(Debug)]
+struct Listening {
+    ear: Ear,
+    caller: Caller,
 }
 
 /// One upcall socket.
@@ -122,55 +128,193 @@ struct Lost;
 impl Ears {
     pub(super) fn new(family: Family) -> Ears {
         Ears {
-            family,
-            ears: Vec::new(),
-            next: 0,
+            ears: BTreeMap::new(),
+            last_number: 0,
+            calls: Calls::default(),
             is_shared: false,
-            ports: BTreeSet::new(),
-            sorted: Sorted::default(),
-            inbox: Inbox::new(SHARE, LONGEST_UPCALL),
-            overruns: 0,
+            ports: BTreeMap::new(),
+            intake: Intake::new(family),
         }
+    }
+
+    /// For a socket that is not one of these and is looked at before them: who waits for frames is woken for it too.
+    pub(super) fn watcher(&self) -> Caller {
+        self.calls.caller(WATCHER)
     }
 
     /// Listens for a port by a socket of its own; what listened for it before is closed.
     pub(super) fn add(&mut self, port: VportNo, ear: Ear) {
         self.remove(port);
-        self.ports.insert(port);
-        self.ears.push(ear);
+        let number = self.listen(ear);
+        self.ports.insert(port, Some(number));
+    }
+
+    fn listen(&mut self, ear: Ear) -> u32 {
+        self.last_number += 1;
+        let caller = self.calls.caller(self.last_number);
+        self.ears.insert(self.last_number, Listening { ear, caller });
+        self.last_number
     }
 
     /// Notes that a port is listened to by the sockets that all share.
     pub(super) fn add_shared(&mut self, port: VportNo) {
-        self.ports.insert(port);
+        self.ports.insert(port, None);
     }
 
     /// Listens for all ports by these sockets. What waits in the ports' own, which are closed, is kept.
     pub(super) fn share(&mut self, shared: Vec<Ear>) {
-        for own in std::mem::replace(&mut self.ears, shared) {
-            self.drain(&own);
+        for own in std::mem::take(&mut self.ears).into_values() {
+            self.intake.drain(&own.ear);
+        }
+        self.ports.values_mut().for_each(|own| *own = None);
+        for ear in shared {
+            self.listen(ear);
         }
         self.is_shared = true;
-        self.next = 0;
     }
 
     /// Stops listening for a port. What waits in its socket or its queue is lost and counted.
     pub(super) fn remove(&mut self, port: VportNo) {
-        if let Some(index) = self.ears.iter().position(|ear| ear.port == Some(port)) {
-            let own = self.ears.remove(index);
-            self.drain(&own);
+        let own = self.ports.remove(&port).flatten();
+        if let Some(own) = own.and_then(|number| self.ears.remove(&number)) {
+            self.intake.drain(&own.ear);
         }
-        self.sorted.forget(port);
-        self.ports.remove(&port);
+        self.intake.sorted.forget(port);
     }
 
     /// Stops listening for good. What waits is lost and counted.
     pub(super) fn close(&mut self) {
-        let ports: Vec<_> = self.ports.iter().copied().collect();
-        for ear in std::mem::take(&mut self.ears) {
-            self.drain(&ear);
+        let ports: Vec<_> = self.ports.keys().copied().collect();
+        for own in std::mem::take(&mut self.ears).into_values() {
+            self.intake.drain(&own.ear);
         }
         ports.iter().for_each(|port| self.remove(*port));
+    }
+
+    /// Frames of these ports that are here already, at most `most`; of each socket as many as in one turn. A socket that fails shows
+    /// it when it is waited for.
+    pub(super) fn stragglers(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall> {
+        if self.is_shared {
+            self.ears.values().for_each(|shared| drop(self.intake.gulp(&shared.ear)));
+        } else {
+            let own = ports.iter().filter_map(|port| self.ears.get(self.ports.get(port)?.as_ref()?));
+            own.for_each(|own| drop(self.intake.gulp(&own.ear)));
+        }
+        let mut upcalls = Vec::new();
+        ports.iter().for_each(|port| self.intake.sorted.take_of(*port, most, &mut upcalls));
+        upcalls
+    }
+
+    /// The ports that are listened to and are not among these.
+    pub(super) fn unlisted(&self, listed: &HashSet<VportNo>) -> Vec<VportNo> {
+        self.ports.keys().copied().filter(|port| !listed.contains(port)).collect()
+    }
+
+    /// Whether a port is listened to.
+    pub(super) fn hears(&self, port: VportNo) -> bool {
+        self.ports.contains_key(&port)
+    }
+
+    /// How many ports are listened to.
+    pub(super) fn ports(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// Whether the ports share their sockets.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// The port id of the socket that a port has for itself.
+    pub(super) fn port_id_of(&self, port: VportNo) -> Option<u32> {
+        let number = self.ports.get(&port)?.as_ref()?;
+        self.ears.get(number).map(|own| own.ear.port_id())
+    }
+
+    /// The port ids of all sockets.
+    pub(super) fn port_ids(&self) -> Vec<u32> {
+        self.ears.values().map(|listening| listening.ear.port_id()).collect()
+    }
+
+    /// How often a socket was found to have lost frames; the number of frames is in the datapath's `lost`.
+    pub(super) fn overruns(&self) -> u64 {
+        self.intake.overruns
+    }
+
+    /// Frames that were lost behind the kernel's back: a port's queue had no room, or nobody listens for the port any more.
+    pub(super) fn lost(&self) -> u64 {
+        self.intake.sorted.lost
+    }
+
+    /// Frames of all ports, at most `most`, at least one; none where the watcher has called. What was taken from a socket is returned by
+    /// this or the next call. Only sockets that have called since they were found empty are looked at.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<Vec<Upcall>>> {
+        let mut upcalls = Vec::new();
+        let mut may_have_more = true;
+        while may_have_more && upcalls.len() < most {
+            let (mut was_any_ready, mut has_watcher_called) = (false, false);
+            may_have_more = false;
+            // One turn for each that has called so far; those that may have more are queued behind them.
+            let mut turns = None;
+            while turns != Some(0) && upcalls.len() < most {
+                let room = if self.is_shared { GULP } else { SHARE.min(most - upcalls.len()) };
+                let Some((number, behind)) = self.calls.next(context.waker()) else { break };
+                turns = Some(turns.map_or(behind, |turns: usize| turns - 1));
+                has_watcher_called |= number == WATCHER;
+                let polled = self.poll_one(number, room, &mut upcalls)?;
+                was_any_ready |= polled.is_ready();
+                may_have_more |= polled == Poll::Ready(Left::Perhaps);
+            }
+            self.intake.sorted.take(most, &mut upcalls);
+            if has_watcher_called {
+                return Poll::Ready(Ok(upcalls));
+            }
+            // What came led to nothing, and its socket is still to be waited for.
+            may_have_more |= was_any_ready && upcalls.is_empty();
+        }
+        if upcalls.is_empty() { Poll::Pending } else { Poll::Ready(Ok(upcalls)) }
+    }
+
+    /// One turn of one socket; pending when it is empty and will call. Otherwise it is queued behind the others.
+    fn poll_one(&mut self, number: u32, most: usize, upcalls: &mut Vec<Upcall>) -> io::Result<Poll<Left>> {
+        let Some(Listening { ear, caller }) = self.ears.get_mut(&number) else { return Ok(Poll::Pending) };
+        let Intake { family, inbox, sorted, overruns } = &mut self.intake;
+        let (port, ports) = (ear.port, &self.ports);
+        let mut keep = |upcall: Upcall| match port {
+            Some(_) => upcalls.push(upcall),
+            None if ports.contains_key(&upcall.vport) => sorted.push(upcall),
+            // Sockets of all ports hear those of other programs too.
+            None => sorted.lost += 1,
+        };
+        let mut take = |datagram: Result<&[u8], Lost>| match datagram {
+            Ok(datagram) => packet::read_upcalls(*family, port, datagram, &mut keep),
+            Err(Lost) => *overruns += 1,
+        };
+        let polled = ear.poll_read(&mut Context::from_waker(caller.answer()), inbox, most, &mut take);
+        if polled.is_ready() {
+            caller.queue();
+        }
+        match polled {
+            Poll::Ready(result) => result.map(Poll::Ready),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+}
+
+/// Where datagrams come in, and what of them waits.
+#[derive(Debug)]
+struct Intake {
+    family: Family,
+    inbox: Inbox,
+    sorted: Sorted,
+    /// How often a socket was found to have lost some.
+    overruns: u64,
+}
+
+impl Intake {
+    fn new(family: Family) -> Intake {
+        let (inbox, sorted) = (Inbox::new(SHARE, LONGEST_UPCALL), Sorted::default());
+        Intake { family, inbox, sorted, overruns: 0 }
     }
 
     /// Puts what waits in a socket into the queues.
@@ -190,7 +334,7 @@ impl Ears {
             }
             None => *overruns += 1,
         };
-        match self.inbox.receive(ear.socket.get_ref(), SHARE, keep) {
+        match self.inbox.receive(ear.socket.get_ref(), self.inbox.usual().min(SHARE), keep) {
             Ok((_, Left::Perhaps)) => {}
             Ok((_, Left::Nothing)) => ear.socket.note_empty(),
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.overruns += 1,
@@ -202,107 +346,6 @@ impl Ears {
             }
         }
         Ok(())
-    }
-
-    /// Frames of these ports that are here already, at most `most`; of each socket as many as in one turn. A socket that fails shows
-    /// it when it is waited for.
-    pub(super) fn stragglers(&mut self, ports: &[VportNo], most: usize) -> Vec<Upcall> {
-        let ears = std::mem::take(&mut self.ears);
-        let may_have_some = |ear: &&Ear| ear.port.is_none_or(|port| ports.contains(&port));
-        ears.iter().filter(may_have_some).for_each(|ear| drop(self.gulp(ear)));
-        self.ears = ears;
-        let mut upcalls = Vec::new();
-        ports.iter().for_each(|port| self.sorted.take_of(*port, most, &mut upcalls));
-        upcalls
-    }
-
-    /// The ports that are listened to and are not among these.
-    pub(super) fn unlisted(&self, listed: &HashSet<VportNo>) -> Vec<VportNo> {
-        self.ports.iter().copied().filter(|port| !listed.contains(port)).collect()
-    }
-
-    /// Whether a port is listened to.
-    pub(super) fn hears(&self, port: VportNo) -> bool {
-        self.ports.contains(&port)
-    }
-
-    /// How many ports are listened to.
-    pub(super) fn ports(&self) -> usize {
-        self.ports.len()
-    }
-
-    /// Whether the ports share their sockets.
-    pub(super) fn is_shared(&self) -> bool {
-        self.is_shared
-    }
-
-    /// The port id of the socket that a port has for itself.
-    pub(super) fn port_id_of(&self, port: VportNo) -> Option<u32> {
-        self.ears.iter().find(|ear| ear.port == Some(port)).map(Ear::port_id)
-    }
-
-    /// The port ids of all sockets.
-    pub(super) fn port_ids(&self) -> Vec<u32> {
-        self.ears.iter().map(Ear::port_id).collect()
-    }
-
-    /// How often a socket was found to have lost frames; the number of frames is in the datapath's `lost`.
-    pub(super) fn overruns(&self) -> u64 {
-        self.overruns
-    }
-
-    /// Frames that were lost behind the kernel's back: a port's queue had no room, or nobody listens for the port any more.
-    pub(super) fn lost(&self) -> u64 {
-        self.sorted.lost
-    }
-
-    /// Frames of all ports, at most `most`, at least one. What was taken from a socket is returned by this or the next call.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<Vec<Upcall>>> {
-        let mut upcalls = Vec::new();
-        let mut may_have_more = true;
-        while may_have_more && upcalls.len() < most {
-            let mut was_any_ready = false;
-            may_have_more = false;
-            for _ in 0..self.ears.len() {
-                let room = most.saturating_sub(upcalls.len()).min(SHARE);
-                let polled = self.poll_next(context, room, &mut upcalls)?;
-                was_any_ready |= polled.is_ready();
-                may_have_more |= polled == Poll::Ready(Left::Perhaps);
-            }
-            self.sorted.take(most, &mut upcalls);
-            // What came led to nothing, and its socket is still to be waited for.
-            may_have_more |= was_any_ready && upcalls.is_empty();
-        }
-        if upcalls.is_empty() { Poll::Pending } else { Poll::Ready(Ok(upcalls)) }
-    }
-
-    /// One turn of one socket; pending when it is empty and the task will be woken for it.
-    fn poll_next(
-        &mut self,
-        context: &mut Context<'_>,
-        room: usize,
-        upcalls: &mut Vec<Upcall>,
-    ) -> io::Result<Poll<Left>> {
-        let index = self.next % self.ears.len().max(1);
-        let most = if self.is_shared { GULP } else { room };
-        let Some(ear) = self.ears.get_mut(index).filter(|_| most > 0) else { return Ok(Poll::Pending) };
-        self.next = index + 1;
-        let (family, port, overruns) = (self.family, ear.port, &mut self.overruns);
-        let (ports, sorted) = (&self.ports, &mut self.sorted);
-        let mut keep = |upcall: Upcall| match port {
-            Some(_) => upcalls.push(upcall),
-            None if ports.contains(&upcall.vport) => sorted.push(upcall),
-            // Sockets of all ports hear those of other programs too.
-            None => sorted.lost += 1,
-        };
-        let mut take = |datagram: Result<&[u8], Lost>| match datagram {
-            Ok(datagram) => packet::read_upcalls(family, port, datagram, &mut keep),
-            Err(Lost) => *overruns += 1,
-        };
-        match ear.poll_read(context, &mut self.inbox, most, &mut take) {
-            Poll::Ready(result) => result.map(Poll::Ready),
-            Poll::Pending => Ok(Poll::Pending),
-        }
     }
 }
 
@@ -356,6 +399,9 @@ impl Sorted {
         self.lost += self.queues.remove(&port).map_or(0, |queue| queue.len() as u64);
     }
 }
+
+/// The number of no ear: theirs begin with 1.
+const WATCHER: u32 = 0;
 
 /// Frames from a port's own socket in one turn.
 const SHARE: usize = 16;

@@ -11,7 +11,7 @@ use agent::event::Event;
 use agent::input::{Answer, Input, SavedAddress};
 use agent::output::Output;
 use agent::record;
-use agent::runtime::{answer, flow_answer};
+use agent::runtime::{answer, flow_answer, set_up_answers};
 use datapath::fake::{FakeDatapath, FakeWire, Options};
 use datapath::flow::MeterId;
 use datapath::port::{Link, LinkEvent};
@@ -171,7 +171,7 @@ impl Gateway {
         loop {
             let mut has_news = false;
             while let Ok(event) = self.links.try_recv() {
-                self.handle(Input::Link(event));
+                self.handle(Input::Link(Box::new(event)));
                 has_news = true;
             }
             if let Some(Ok(upcalls)) = self.datapath.upcalls(64).now_or_never() {
@@ -248,8 +248,7 @@ impl Gateway {
                 at_once(self.datapath.change_flows(changes)).into_iter().map(flow_answer).collect(),
             )),
             Output::SetUp { id, flows, frames } => {
-                let (flows, sent) = at_once(self.datapath.set_up(frames, flows));
-                Some((id, flows.into_iter().map(flow_answer).chain(answers(sent)).collect()))
+                Some((id, set_up_answers(at_once(self.datapath.set_up(frames, flows)))))
             }
             Output::Execute { id, frames } => Some((id, answers(at_once(self.datapath.execute(frames))))),
             Output::ReadFlows { id, flows } => {

@@ -209,7 +209,7 @@ fn a_refusal_says_what_sits_on_the_link() {
     engine.handle(now, Input::Observed { vports: Vec::new(), flows: Vec::new() });
     let description = Box::new(parse(&standard::file()));
     engine.handle(now, Input::Topology { revision: 1, description, numbers: None, built: None });
-    engine.handle(now, Input::Link(LinkEvent::All(wire.links())));
+    engine.handle(now, Input::Link(Box::new(LinkEvent::All(wire.links()))));
     for _ in 0..4 {
         while let Some(output) = engine.poll_output() {
             if let Output::Attach { id, link } = output {

@@ -109,7 +109,7 @@ fn news_of_many_links_attaches_no_more_than_news_of_one() {
     let mut host = Host::new(64);
     host.attachments(Input::Vports { slice: Vec::new(), is_last: true });
     for link in host.gateway.links() {
-        host.gateway.engine.handle(START, Input::Link(LinkEvent::Changed(link)));
+        host.gateway.engine.handle(START, Input::Link(Box::new(LinkEvent::Changed(link))));
     }
     host.attachments(Input::Tick);
 }
@@ -173,7 +173,7 @@ impl Host {
 
     fn carrier(&mut self, name: &str, has_carrier: bool) -> u64 {
         let link = self.gateway.links().into_iter().find(|link| link.name == name).expect("a link");
-        self.handle(Input::Link(LinkEvent::Changed(Link { has_carrier, ..link })))
+        self.handle(Input::Link(Box::new(LinkEvent::Changed(Link { has_carrier, ..link }))))
     }
 
     fn first_frame(&mut self, port: &str, from: Mac, to: Mac) -> u64 {

@@ -2,6 +2,7 @@
 
 use datapath::Execute;
 use datapath::flow::{Action, FlowChange, FlowId, FlowKey};
+use smallvec::SmallVec;
 use vlan::verdict::Consulted;
 
 use super::doubt::{Doubt, MOST_ASKED};
@@ -50,7 +51,7 @@ impl Asking for MeterChange {
 }
 
 /// What is to be remembered of changes of flows.
-fn flows_asked(batch: &[FlowChange]) -> Vec<FlowAsked> {
+fn flows_asked(batch: &[FlowChange]) -> SmallVec<[FlowAsked; 1]> {
     let asked = |change: &FlowChange| match change {
         FlowChange::Put { id, .. } => FlowAsked::Put(*id),
         FlowChange::Delete { id } => FlowAsked::Delete(*id),
@@ -65,7 +66,7 @@ impl Asking for Sending {
 }
 
 /// For whom frames are counted.
-fn ports_asked(batch: &[Sending]) -> Vec<PortKey> {
+fn ports_asked(batch: &[Sending]) -> SmallVec<[PortKey; 4]> {
     batch.iter().map(|sending| sending.port).collect()
 }
 

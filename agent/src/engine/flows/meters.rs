@@ -407,7 +407,10 @@ fn collect(actions: &[Action], meters: &mut SmallVec<[MeterId; 2]>) {
     for action in actions {
         match action {
             Action::Meter(id) => meters.push(*id),
-            other => other.inner().into_iter().for_each(|steps| collect(steps, meters)),
+            other => {
+                let lists = other.inner().into_iter().filter(|steps| !steps.is_empty());
+                lists.for_each(|steps| collect(steps, meters));
+            }
         }
     }
 }

@@ -124,7 +124,6 @@ impl Flows {
         if learned.is_change() {
             let addresses = verdict.depends.iter().copied();
             let own = addresses.filter(|d| matches!(d, Dependency::Address(_, mac) if *mac == header.src));
-            let own: SmallVec<[Dependency; 1]> = own.collect();
             for state in own {
                 self.spoil(state);
                 if let (Dependency::Address(segment, mac), Learned::Frozen { .. }) = (state, learned) {

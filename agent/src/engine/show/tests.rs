@@ -188,7 +188,7 @@ fn the_status_names_a_few_of_the_ports_that_are_down() {
     engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
     let description = Box::new(description(12));
     engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
-    engine.handle(NOW, Input::Link(LinkEvent::All(vec![])));
+    engine.handle(NOW, Input::Link(Box::new(LinkEvent::All(vec![]))));
     let status = engine.view().status(NOW);
     assert_eq!((status.ports, status.ports_up), (12, 0));
     assert_eq!(status.down, ["vm0", "vm1", "vm2", "vm3", "vm4", "vm5", "vm6", "vm7"]);
@@ -206,7 +206,7 @@ fn no_port_is_up_while_the_hosts_links_are_being_read() {
     let ports = pages::<PortView>(&engine, &Wanted::default());
     let told = ports[0].rows.iter().map(|(_, port)| (port.state.as_str(), port.why.as_str()));
     assert!(told.eq([("down", "the host's links are still being read"); 2]), "{ports:?}");
-    engine.handle(NOW, Input::Link(LinkEvent::All(vec![])));
+    engine.handle(NOW, Input::Link(Box::new(LinkEvent::All(vec![]))));
     assert_eq!(pages::<PortView>(&engine, &Wanted::default())[0].rows[0].1.why, "no such link");
 }
 
@@ -216,7 +216,7 @@ fn a_host_is_settled_when_no_flow_is_stale() {
     engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
     let description = Box::new(description(2));
     engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
-    engine.handle(NOW, Input::Link(LinkEvent::All(vec![])));
+    engine.handle(NOW, Input::Link(Box::new(LinkEvent::All(vec![]))));
     assert!(engine.view().status(NOW).settled);
     enter_flow(&mut engine, 1, 1);
     assert!(engine.view().status(NOW).settled, "a flow that rests on what is so");

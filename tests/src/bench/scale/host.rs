@@ -6,7 +6,7 @@ use agent::budget::Rates;
 use agent::engine::{Engine, Settings};
 use agent::input::{Answer, Input, SavedAddress};
 use agent::output::Output;
-use agent::runtime::{answer, flow_answer};
+use agent::runtime::{answer, flow_answer, set_up_answers};
 use datapath::fake::{FakeDatapath, FakeWire, Limits, Options};
 use datapath::port::LinkEvent;
 use datapath::{Datapath, FlowTable, Upcall};
@@ -86,7 +86,7 @@ impl Host {
         let mut took = Duration::ZERO;
         loop {
             let input = if let Ok(event) = self.links.try_recv() {
-                Input::Link(event)
+                Input::Link(Box::new(event))
             } else if let Some(upcalls) = self.upcalls(AT_ONCE) {
                 Input::Upcalls(upcalls)
             } else if self.has_work() {
@@ -160,9 +160,7 @@ impl Host {
                 (id, answers.into_iter().map(flow_answer).collect())
             }
             Output::SetUp { id, flows, frames } => {
-                let (flows, sent) = self.datapath.set_up(frames, flows).now_or_never()?;
-                let answers = flows.into_iter().map(flow_answer).chain(sent.into_iter().map(answer));
-                (id, answers.collect())
+                (id, set_up_answers(self.datapath.set_up(frames, flows).now_or_never()?))
             }
             Output::Execute { id, frames } => {
                 let answers = self.datapath.execute(frames).now_or_never()?;
