@@ -223,6 +223,9 @@ async fn documents_of(store: &Store, faults: &Faults) -> BTreeMap<ShardId, usize
     lengths
 }
 
+/// A change, and what it is called.
+type Step = (&'static str, fn(&mut Description, &mut Numbers));
+
 /// Every host has a trunk with all VLANs, which is the most that lists could have to say.
 #[tokio::test]
 async fn one_object_writes_at_most_64_kib_at_4_094_vlans_on_1_000_hosts() {
@@ -237,7 +240,7 @@ async fn one_object_writes_at_most_64_kib_at_4_094_vlans_on_1_000_hosts() {
     numbers.segments = names.zip(FIRST_DEALT_VNI..).collect();
     let mut there = None;
     let mut before = BTreeMap::new();
-    let steps: [(&str, fn(&mut Description, &mut Numbers)); 9] = [
+    let steps: [Step; 9] = [
         ("all", |_, _| {}),
         ("a port changed", |made, _| made.ports[500].mtu = Some(1_600)),
         ("a port where its host had none", |made, _| {
