@@ -91,9 +91,12 @@ fn unique_links(description: &Description, findings: &mut Findings) {
     }
 }
 
+/// How many ports a host has, and the first that is one too many.
+type PortCount = (usize, Option<(Table, usize)>);
+
 /// A datapath has a number for each port. The first that has none is named, once for each host.
 fn ports_of_hosts(description: &Description, findings: &mut Findings) {
-    let mut counts: BTreeMap<&str, (usize, Option<(Table, usize)>)> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, PortCount> = BTreeMap::new();
     for (table, ports) in [(Table::Trunks, &description.trunks), (Table::Ports, &description.ports)] {
         for (index, port) in ports.iter().enumerate() {
             let (count, first_over) = counts.entry(&port.host).or_default();
