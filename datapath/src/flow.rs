@@ -14,7 +14,7 @@ use crate::port::VportNo;
 
 /// A flow's identity, chosen by whoever puts it: unique within a datapath (openvswitch.h OVS_FLOW_ATTR_UFID, 128 bits).
 // As pointers are aligned, not as u128 is: what holds one needs no padding, and allocators serve it without a detour.
-#[repr(packed(8))]
+#[repr(C, packed(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FlowId(pub u128);
 

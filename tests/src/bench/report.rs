@@ -131,6 +131,6 @@ mod tests {
         assert!(AIMS[1].is_met(&figures(135.0, 100.0)));
         assert!(!AIMS[1].is_met(&figures(135.1, 100.0)));
         assert!(!AIMS[1].is_met(&[]));
-        assert!(AIMS[1].judge(&figures(150.0, 100.0)).starts_with("aim MISSED: ours is 50.0 %"));
+        assert!(AIMS[1].judge(&figures(150.0, 100.0)).starts_with("aim MISSED: ours is 150.0 %"));
     }
 }

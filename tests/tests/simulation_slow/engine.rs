@@ -41,14 +41,11 @@ fn flows_do_what_the_forwarding_plane_says() {
     }
 }
 
-/// Cases that have failed, each once for a reason of its own.
+/// To the nanosecond 300 s after its last frame an address was unknown to a frame that was judged, and a flow still led there.
 #[test]
 fn what_has_failed_once_holds() {
-    // 300 s to the nanosecond after its last frame an address was unknown to a frame that was judged, and a flow still led there.
-    for seed in [923_456_795_201] {
-        let held = Play::new(seed).finish(&mut Counts::default());
-        assert!(held.is_ok(), "seed {seed}: {}", held.unwrap_err());
-    }
+    let held = Play::new(923_456_795_201).finish(&mut Counts::default());
+    assert!(held.is_ok(), "{}", held.unwrap_err());
 }
 
 /// Around the end of an age, in steps of less than a second, a frame that is judged finds what flows lead to.

@@ -39,7 +39,10 @@ impl Flows {
             self.cache.book.ids.know_run_of(id);
             self.cache.meters.inherit(flow.actions.as_deref().unwrap_or_default());
             match Record::of_earlier_run(now, truth, flow) {
-                Some(record) => self.cache.enter(Box::new(record)),
+                Some(record) => {
+                    let class = record.class();
+                    self.cache.enter(Box::new(record), class);
+                }
                 None => {
                     self.cache.changes.delete_flow(id);
                     tally.deleted += 1;

@@ -90,6 +90,11 @@ pub(in crate::engine) struct Record {
 }
 
 impl Record {
+    /// The frames that it is for.
+    pub(in crate::engine) fn class(&self) -> Class {
+        Class::of(&self.key, &self.mask)
+    }
+
     /// What may come back of its frames.
     pub(in crate::engine) fn echoes(&self) -> impl Iterator<Item = Echo> {
         let source = self.source;
@@ -149,8 +154,8 @@ impl Book {
     }
 
     /// The flow of a class of frames.
-    pub(in crate::engine) fn find_class(&self, key: &FlowKey, mask: &Consulted) -> Option<FlowId> {
-        let slot = self.by_class.get(&Class::of(key, mask))?;
+    pub(in crate::engine) fn find_class(&self, class: Class) -> Option<FlowId> {
+        let slot = self.by_class.get(&class)?;
         self.records[*slot as usize].record.as_ref().map(|record| record.id)
     }
 
@@ -174,17 +179,17 @@ impl Book {
         self.records.get(place)?.record.as_deref()
     }
 
-    /// Writes a flow into the book, in the place of the one with its id if there is one.
-    pub(in crate::engine) fn enter(&mut self, mut record: Box<Record>) {
+    /// Writes a flow, whose class this is, into the book, in the place of the one with its id; that one, if there was one.
+    pub(in crate::engine) fn enter(&mut self, mut record: Box<Record>, class: Class) -> Option<Box<Record>> {
         keep_distinct(&mut record.depends);
-        self.remove(record.id);
+        let replaced = self.remove(record.id);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.records.push(Slot::default());
             self.records.len() as u32 - 1
         });
         let reference = Reference { slot, stamp: self.records[slot as usize].stamp };
         self.by_id.insert(record.id, slot);
-        self.by_class.insert(Class::of(&record.key, &record.mask), slot);
+        self.by_class.insert(class, slot);
         for state in &record.depends {
             let dependents = self.by_state.entry(*state).or_default();
             dependents.list.push(reference);
@@ -195,6 +200,7 @@ impl Book {
         place.next_alike = before.unwrap_or(NO_SLOT);
         place.record = Some(record);
         place.seen = self.readings.number();
+        replaced
     }
 
     /// The flow with an id, of which the datapath has just told that it has it.
@@ -218,14 +224,14 @@ impl Book {
     }
 
     /// Strikes a flow out.
-    pub(in crate::engine) fn remove(&mut self, id: FlowId) -> Option<Record> {
+    pub(in crate::engine) fn remove(&mut self, id: FlowId) -> Option<Box<Record>> {
         let slot = self.by_id.remove(&id)?;
         let place = &mut self.records[slot as usize];
         let record = place.record.take()?;
         place.stamp = place.stamp.wrapping_add(1);
         place.is_stale = false;
         self.free.push(slot);
-        let class = Class::of(&record.key, &record.mask);
+        let class = record.class();
         if self.by_class.get(&class) == Some(&slot) {
             self.by_class.remove(&class);
         }
@@ -235,7 +241,7 @@ impl Book {
         for state in &record.depends {
             self.leave(*state);
         }
-        Some(*record)
+        Some(record)
     }
 }
 

@@ -15,6 +15,7 @@ use vlan::time::Instant;
 
 use super::book::{Book, Record};
 use super::changes::Changes;
+use super::class::Class;
 use super::counted::Withdrawn;
 use super::meters::Meters;
 use super::turn::Turn;
@@ -50,18 +51,17 @@ impl Cache {
         }
     }
 
-    /// Writes a flow into the book, or over the one of its id.
-    pub(super) fn enter(&mut self, mut record: Box<Record>) {
+    /// Writes a flow, whose class this is, into the book, or over the one of its id.
+    pub(super) fn enter(&mut self, mut record: Box<Record>, class: Class) {
         self.meters.hold(&record.actions);
         record.judge = self.meters.judge_of(&record.actions);
-        if let Some(before) = self.book.get(record.id) {
+        if let Some(before) = self.book.enter(record, class) {
             self.meters.release(&before.actions);
         }
-        self.book.enter(record);
     }
 
     /// Strikes a flow out of the book.
-    pub(super) fn strike_out(&mut self, id: FlowId) -> Option<Record> {
+    pub(super) fn strike_out(&mut self, id: FlowId) -> Option<Box<Record>> {
         let record = self.book.remove(id)?;
         self.meters.release(&record.actions);
         Some(record)

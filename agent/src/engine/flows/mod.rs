@@ -30,7 +30,7 @@ mod answer;
 pub(super) mod book;
 pub(super) mod cache;
 mod changes;
-mod class;
+pub(super) mod class;
 mod counted;
 pub(super) mod doubt;
 mod echo;

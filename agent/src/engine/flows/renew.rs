@@ -96,7 +96,8 @@ impl Flows {
             self.divert(before, &renewed);
             self.cache.changes.put_flow(Wanted { id, key, mask, actions }, false);
         }
-        self.cache.enter(renewed);
+        let class = renewed.class();
+        self.cache.enter(renewed, class);
         Some(if is_same { Renewed::Kept } else { Renewed::Replaced })
     }
 }

@@ -17,6 +17,7 @@ use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress,
 use super::Flows;
 use super::book::{Purpose, Record};
 use super::changes::{Sending, Wanted};
+use super::class::Class;
 use super::lengths::Lengths;
 use super::loops::{Footing, Incoming};
 use crate::budget::UNTAGGED;
@@ -195,7 +196,8 @@ impl Flows {
     ) -> bool {
         let mask = kernel_mask(verdict.consulted);
         let book = &mut self.cache.book;
-        let known = book.find_class(&key, &mask);
+        let class = Class::of(&key, &mask);
+        let known = book.find_class(class);
         let (mut stats, mut turned_at, mut before) = (FlowStats::default(), 0, SmallVec::new());
         if let Some(record) = known.and_then(|id| book.get(id)) {
             // It came up before the flow was there, as did others like it.
@@ -230,7 +232,7 @@ impl Flows {
         if known.is_some() {
             self.divert(before, &record);
         }
-        self.cache.enter(record);
+        self.cache.enter(record, class);
         let flow = Wanted { id, key, mask, actions: actions.to_vec() };
         self.cache.changes.put_flow(flow, known.is_none());
         true

@@ -70,7 +70,7 @@ fn mac(number: u32) -> MacAddr {
 fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
     let header = Header { dst: mac(0), src: mac(number), tags: Default::default(), ether_type: 0x0800 };
     let id = engine.flows.cache.book.new_id();
-    engine.flows.cache.book.enter(Box::new(Record {
+    let record = Record {
         id,
         key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Default::default() },
         mask: Consulted { dst: true, ..Consulted::default() },
@@ -87,7 +87,9 @@ fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
         used: NOW,
         unanswered: 0,
         heat: 0,
-    }));
+    };
+    let class = record.class();
+    engine.flows.cache.book.enter(Box::new(record), class);
 }
 
 /// Every page of a list.

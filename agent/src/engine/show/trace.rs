@@ -20,6 +20,7 @@ use vlan::verdict::{Decision, DropReason, Egress, Meter, Output, Verdict};
 use super::View;
 use crate::budget::UNTAGGED;
 use crate::counters::Loss;
+use crate::engine::flows::class::Class;
 use crate::engine::flows::lengths::length_of_copy;
 use crate::engine::flows::loops::Incoming;
 use crate::engine::flows::turn::last_sent;
@@ -189,7 +190,7 @@ impl View<'_> {
     ) -> Option<Loss> {
         let vport = self.truth.links.standings.vport_of(port.id).unwrap_or(VportNo(0));
         let key = FlowKey { vport, header: header.clone(), recirc: 0, opaque: Default::default() };
-        let flow = self.flows.cache.book.find_class(&key, &kernel_mask(verdict.consulted));
+        let flow = self.flows.cache.book.find_class(Class::of(&key, &kernel_mask(verdict.consulted)));
         if let Some(flow) = flow.and_then(|flow| self.flows.cache.book.get(flow)) {
             steps.push(format!(
                 "the kernel has a flow for such frames, hit {} times so far",

@@ -1,5 +1,6 @@
 //! The whole daemon over a store that fails: it goes on forwarding, says what it could not do, and does it when the store is back.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,7 +15,8 @@ use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options};
 use l2gw::config;
 use nsdb::{
-    Change, Documents, Fault, Faults, Journal, Local, Operation, Query, Store, StoreConfig, WallTime,
+    Change, Documents, Fault, Faults, Journal, Local, Operation, Query, ShardName, Store, StoreConfig,
+    WallTime,
 };
 use tests::lab::standard;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,9 +71,10 @@ async fn what_cannot_be_read_is_read_again_without_another_change() {
     daemon.wait_for("the revision that was there at the start", "\"ports_up\":4").await;
 
     let root = daemon.store.root().await.unwrap().unwrap();
-    let shards = daemon.store.read_shards(&root, &[""]).await.unwrap();
+    // What is as it was is not read again.
+    let shards = shards_of(&with_vm5_in_vlan_7()).await;
     daemon.faults.always(Operation::Read, Fault::Refuse);
-    let change = Change::new("alice", WallTime::from_millis(1), "the same again");
+    let change = Change::new("alice", WallTime::from_millis(1), "vm5 goes elsewhere");
     daemon.store.publish(Some(root.revision), shards.clone(), change.clone()).await.unwrap();
     said.wait_for("a shard is not available").await;
     assert!(daemon.ask("/v1/status").await.contains("\"revision\":1,"));
@@ -107,6 +110,15 @@ async fn faults_at_random_cost_no_frame_and_no_revision_that_was_acknowledged() 
     let newest = daemon.newest();
     daemon.wait_for("the newest in the end", &format!("\"revision\":{newest},")).await;
     daemon.stop().await.unwrap();
+}
+
+/// A file as it is stored where nothing was before.
+async fn shards_of(file: &str) -> BTreeMap<ShardName, Vec<u8>> {
+    let store = Arc::new(Store::open(StoreConfig::in_memory()).expect("memory is there"));
+    let door = Door::new(Arc::clone(&store), "gw1", None);
+    door.publish(proposal(file)).await.expect("a network that is right");
+    let root = store.root().await.expect("it answers").expect("it was published");
+    store.read_shards(&root, &[""]).await.expect("it answers")
 }
 
 /// A daemon on a wire in memory, with everything but a kernel.

@@ -49,13 +49,18 @@ fn stale(book: &mut Book) -> Vec<FlowId> {
     std::iter::from_fn(|| book.next_stale()).collect()
 }
 
+fn enter(book: &mut Book, record: Record) {
+    let class = record.class();
+    book.enter(Box::new(record), class);
+}
+
 #[test]
 fn flows_are_found_by_what_they_rest_on() {
     let mut book = Book::new(1);
     let (a, b) = (record(&mut book, 1, 0, &[address(1)]), record(&mut book, 2, 0, &[address(1), address(2)]));
     let (a_id, b_id) = (a.id, b.id);
-    book.enter(Box::new(a));
-    book.enter(Box::new(b));
+    enter(&mut book, a);
+    enter(&mut book, b);
     assert_eq!(spoiled(&mut book, address(1)), [a_id, b_id]);
     assert_eq!(spoiled(&mut book, address(2)), [b_id]);
     book.remove(a_id);
@@ -70,7 +75,7 @@ fn stale_flows_come_most_used_first_and_once() {
     let records: Vec<Record> =
         [(1, 0), (2, 7), (3, 3)].iter().map(|(n, h)| record(&mut book, *n, *h, &[address(9)])).collect();
     let ids: Vec<FlowId> = records.iter().map(|record| record.id).collect();
-    records.into_iter().for_each(|record| book.enter(Box::new(record)));
+    records.into_iter().for_each(|record| enter(&mut book, record));
     book.spoil(address(9));
     book.spoil_all();
     book.remove(ids[2]);
@@ -86,7 +91,7 @@ fn where_many_are_stale_they_are_marked_by_and_by_and_then_come_most_used_first(
         let heat = u8::from(number == 2_999);
         let mut record = record(&mut book, 1, heat, &[address(9)]);
         record.key.recirc = number;
-        book.enter(Box::new(record));
+        enter(&mut book, record);
     }
     for spoil in [|book: &mut Book| book.spoil(address(9)), |book: &mut Book| book.spoil_all()] {
         spoil(&mut book);
@@ -107,7 +112,7 @@ fn a_flow_that_is_not_marked_yet_is_stale_already_where_all_are() {
     let mut book = Book::new(1);
     let record = record(&mut book, 1, 0, &[]);
     let id = record.id;
-    book.enter(Box::new(record));
+    enter(&mut book, record);
     book.spoil_all();
     assert!(book.is_stale(id));
     assert_eq!(stale(&mut book), [id]);
@@ -120,11 +125,15 @@ fn a_class_leaves_out_what_was_not_looked_at() {
     let mut first = record(&mut book, 1, 0, &[]);
     first.mask.dst = false;
     let (id, mut other_destination, mask) = (first.id, first.key.clone(), first.mask);
-    book.enter(Box::new(first));
+    enter(&mut book, first);
     other_destination.header.dst = MacAddr([2, 0, 0, 0, 0, 50]);
-    assert_eq!(book.find_class(&other_destination, &mask), Some(id));
+    assert_eq!(book.find_class(Class::of(&other_destination, &mask)), Some(id));
     other_destination.header.src = MacAddr([2, 0, 0, 0, 0, 51]);
-    assert_eq!(book.find_class(&other_destination, &mask), None, "the source address always counts");
+    assert_eq!(
+        book.find_class(Class::of(&other_destination, &mask)),
+        None,
+        "the source address always counts"
+    );
 }
 
 #[test]
@@ -132,11 +141,11 @@ fn a_place_that_is_used_again_is_another_flow() {
     let mut book = Book::new(1);
     let old = record(&mut book, 1, 0, &[address(1)]);
     let old_id = old.id;
-    book.enter(Box::new(old));
+    enter(&mut book, old);
     book.spoil(address(1));
     book.remove(old_id);
     let new = record(&mut book, 2, 0, &[]);
-    book.enter(Box::new(new));
+    enter(&mut book, new);
     assert_eq!(book.next_stale(), None);
 }
 
