@@ -52,7 +52,7 @@ enum From {
 
 fn run_and_kill(dir: &Path, round: u64, from: From, after: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::nothing_acknowledged_is_lost_when_killed_fifty_times", "--nocapture"])
+        .args(["--exact", "killed::nothing_acknowledged_is_lost_when_killed_fifty_times", "--nocapture"])
         .env(DIRECTORY, dir)
         .env(ROUND, round.to_string())
         .stdout(Stdio::piped())
