@@ -160,6 +160,10 @@ impl Cache {
 
     /// Sends off what became of flows and meters, and the frames that came up.
     pub(in crate::engine) fn hand_over(&mut self, outbox: &mut Outbox) {
+        // Most answers lead to nothing.
+        if self.changes.are_none() && !self.meters.has_changes() {
+            return;
+        }
         let (changes, meters) = (std::mem::take(&mut self.changes), self.meters.take_changes());
         self.diverting += changes.diverted.len();
         changes.hand_over(meters, outbox);

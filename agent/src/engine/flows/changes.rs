@@ -88,6 +88,12 @@ impl Changes {
         self.happen_in_turn(id, FlowChange::Delete { id });
     }
 
+    /// Whether there are none.
+    pub(super) fn are_none(&self) -> bool {
+        let has_flows = !self.flows.is_empty() || !self.new_flows.is_empty();
+        !has_flows && self.frames.is_empty() && self.diverted.is_empty() && self.doubts.is_empty()
+    }
+
     /// Sends them off in the order in which it must happen: meters before the flows that name them; flows that are replaced or withdrawn
     /// before frames, whose answers would meet them; frames before the new flows that they led to, by which later ones would overtake
     /// them.

@@ -390,6 +390,11 @@ impl Meters {
         Some(Noted { what, dropped, forwarded })
     }
 
+    /// Whether something is to be set or removed.
+    pub(in crate::engine) fn has_changes(&self) -> bool {
+        !self.set.is_empty() || !self.unset.is_empty()
+    }
+
     /// What is to be set before flows change, and what is to be removed after.
     pub(in crate::engine) fn take_changes(&mut self) -> (Vec<MeterChange>, Vec<MeterChange>) {
         (std::mem::take(&mut self.set), std::mem::take(&mut self.unset))
