@@ -8,7 +8,8 @@ use nsdb::{ShardId, StoreError};
 use redb::{Database, ReadableTable, TableDefinition};
 use tempfile::TempDir;
 
-use crate::content::{Everything, fill, open, read};
+use crate::content::{Everything, open, read};
+use crate::filling::fill;
 use crate::seed::Seeded;
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;

@@ -10,7 +10,8 @@ use nsdb::{Documents, Local, Sessions, Store, StoreConfig, StorePlace};
 use redb::{Database, ReadableDatabase};
 use tokio::task::JoinSet;
 
-use crate::content::{fill, open, read};
+use crate::content::{open, read};
+use crate::filling::fill;
 
 #[tokio::test]
 async fn everything_survives_closing_and_dropping() {

@@ -9,4 +9,5 @@ mod directory;
 mod disk;
 mod embedded;
 mod faulty;
+mod filling;
 mod seed;
