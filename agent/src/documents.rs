@@ -1,7 +1,7 @@
 //! How a topology is laid out in the store: a shard for each bridge with what hangs on it, one for each host, one for the counters of
 //! numbers, and for each host a list of the bridges that it has ports on. A change of one object writes one shard, two where a port is the
 //! first or the last that its host has on its bridge, or a VLAN that leads to its bridge. An agent reads its list, those bridges, what can be
-//! reached by them, and the hosts that have ports there ([`ShareReading`]).
+//! reached by them, and the hosts that have ports there (`ShareReading`).
 //!
 //! A shard is one line of JSON with sorted keys, so that equal content has equal bytes and an operator can read it. Its objects are in
 //! the words of the file ([`crate::tree`]), and an object that did not come from the daemon's own file says its `origin` and its `author`. `format` says which layout it is, `needs` which features its reader must know: to pass one over

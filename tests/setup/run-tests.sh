@@ -98,8 +98,8 @@ if [ "$mode" = targets ]; then
 fi
 . tests/setup/toolchain.sh
 
-# With L2GW_SEEDS=commit, as .ci/run sets it, random cases begin where the commit says, and whoever has it repeats them; given seeds win.
-# Without it they are the cases of every run.
+# With L2GW_SEEDS=commit random cases begin where the commit says, and whoever has it repeats them; given seeds win. Without it they are the
+# cases of every run, for a landing is not to fail by what the commit's number happens to meet.
 if [ "${L2GW_SEEDS:-}" = commit ] && commit=$(git rev-parse --verify --quiet HEAD 2>/dev/null); then
   seed=$((16#${commit:0:12}))
   export L2GW_SEED=${L2GW_SEED:-$seed} NSDB_SEED=${NSDB_SEED:-$seed} PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-$seed}

@@ -8,7 +8,7 @@ use crate::page::Page;
 use crate::view::BridgeView;
 
 impl View<'_> {
-    /// Bridges from one of them on, in the order of the file. Their addresses are counted apart, by [`Engine::mac_counts`].
+    /// Bridges from one of them on, in the order of the file. Their addresses are counted apart, by `mac_counts`.
     pub fn bridge_page(&self, from: u64) -> Page<BridgeView> {
         let (topology, first) = (self.truth.switch.topology(), usize::try_from(from).unwrap_or(usize::MAX));
         let bridges = topology.bridges().iter().skip(first).take(BRIDGES_AT_ONCE);

@@ -123,7 +123,7 @@ impl TableWriter {
     }
 
     /// Takes in all addresses that the datapath has, as when reports were lost, or now and then to know when each was last heard: before
-    /// [`vlan::fdb::Fdb::age`], which knows only what was told. Every batch of changes was answered before they were read.
+    /// [`vlan::fdb::addresses::Addresses::age`], which knows only what was told. Every batch of changes was answered before they were read.
     pub fn walk(&mut self, now: Instant, switch: &mut Switch, tables: &Tables) {
         self.mirror.replace(tables);
         let mut changed = Vec::new();
