@@ -16,7 +16,7 @@ use vlan::verdict::Consulted;
 
 use super::family::{DpIndex, Family, split_reply};
 use super::key;
-use super::nla::{Nla, NlaIter, NlaWriter, malformed};
+use super::nla::{HEADER_LEN, Nla, NlaIter, NlaWriter, malformed};
 use super::transact::{CREATE, DUMP, Denial, ECHO, Outbox, Request};
 use super::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Malformed, VportNo, action};
 
@@ -60,6 +60,9 @@ impl<'a> Wanted<'a> {
     /// Appends what the kernel is told of it.
     pub(super) fn fill(&self, message: &mut NlaWriter, dp: DpIndex) -> Result<(), Denial> {
         action::check_len(self.actions)?;
+        if self.key.opaque.len() < HEADER_LEN {
+            return Err(too_short(self.key.opaque.len()));
+        }
         // As many as the kernel's own form of the key has: who reads one makes sure of that.
         let tags = self.key.header.tags.len();
         message.put_header(&dp.0.to_ne_bytes());
@@ -237,6 +240,13 @@ impl<'a> Parts<'a> {
 /// A deletion without an id would remove every flow, so an id always goes out whole.
 fn put_id(message: &mut NlaWriter, id: FlowId) {
     message.put(OVS_FLOW_ATTR_UFID, &id.0.to_be_bytes());
+}
+
+/// The kernel itself would complain of a range.
+fn too_short(len: usize) -> Denial {
+    let message =
+        format!("a flow key of {len} bytes, the kernel's have an attribute of {HEADER_LEN} at least");
+    Denial::Errno { errno: libc::EINVAL, message: Some(message) }
 }
 
 /// enum ovs_flow_cmd.

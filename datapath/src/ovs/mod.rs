@@ -10,9 +10,9 @@
 //! ```
 //! Rooms: `transact` requests and answers, `families` `family` numbers and refusals, `dp` `vport` `flow` `packet` `meter`
 //! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `ports` how ports are made,
-//! `numbers` which numbers they get,
-//! `handle` one datapath and how it is asked, `upcall` the ears, `watch` what else the kernel tells, `hold` whether upcalls come here,
-//! `owner` who has the datapath, `removal` how one goes that nobody has;
+//! `numbers` which numbers they get, `handle` one datapath and how it is asked, `upcall` the ears, `calls` which of them have
+//! something, `watch` what else the kernel tells, `hold` whether upcalls come here, `owner` who has the datapath, `removal` how one
+//! goes that nobody has;
 //! `reread` holds the codec against itself, for tests, and `codec` lets it be measured.
 //!
 //! The datapath, its ports and its flows outlive the process. A port's number is not used again as long as there are others (65 534

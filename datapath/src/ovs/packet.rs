@@ -112,3 +112,36 @@ const OVS_PACKET_CMD_EXECUTE: u8 = 3;
 const OVS_PACKET_ATTR_PACKET: u16 = 1;
 const OVS_PACKET_ATTR_KEY: u16 = 2;
 const OVS_PACKET_ATTR_ACTIONS: u16 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::nla::NlaWriter;
+
+    /// Enum ovs_key_attr: IN_PORT, ETHERNET, ETHERTYPE and, of a tagged frame, VLAN and ENCAP.
+    fn key(is_tagged: bool) -> Vec<u8> {
+        let mut key = NlaWriter::default();
+        key.put_u32(OVS_KEY_ATTR_IN_PORT, 7);
+        key.put(4, &[2; 12]);
+        if is_tagged {
+            key.put_be16(6, 0x8100);
+            key.put_be16(5, 0x1008);
+            key.nest(1, |inner| inner.put_be16(6, 0x0800));
+        } else {
+            key.put_be16(6, 0x0800);
+        }
+        key.into_bytes()
+    }
+
+    #[test]
+    fn a_key_has_as_many_tags_as_its_frame() {
+        let bare = [&[2; 12][..], &[8, 0]].concat();
+        let tagged = [&[2; 12][..], &[0x81, 0, 0, 8, 8, 0]].concat();
+        for (frame, has_tag) in [(&bare, false), (&tagged, true)] {
+            let read = read_key(VportNo(7), frame, &key(has_tag)).unwrap();
+            assert_eq!(read.header.tags.len(), usize::from(has_tag));
+            let other = read_key(VportNo(7), frame, &key(!has_tag)).unwrap_err();
+            assert!(other.to_string().contains(" tags of a frame with "), "{other}");
+        }
+    }
+}

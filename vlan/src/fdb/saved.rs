@@ -52,9 +52,10 @@ impl Addresses {
         live.filter_map(move |place| Saved::of(now, &self.view(place)))
     }
 
-    /// Learns saved addresses again, those heard last first until their slot is full, and returns how many. What is known
-    /// already, is past its age, or for which `policy` returns `None` because the place is no more, is passed over.
-    /// Where the clock began after an address was last heard, the address is taken to have been heard at its beginning.
+    /// Learns saved addresses again, those heard last first until their slot is full, and returns how many. Of those heard at the same time
+    /// the lesser come first, in whatever order they were saved. What is known already, is past its age, or for which `policy` returns
+    /// `None` because the place is no more, is passed over. Where the clock began after an address was last heard, the address is taken
+    /// to have been heard at its beginning.
     pub fn restore(
         &mut self,
         now: Instant,
@@ -62,7 +63,7 @@ impl Addresses {
         mut policy: impl FnMut(&Saved) -> Option<LearnPolicy>,
     ) -> usize {
         let mut saved: Vec<Saved> = saved.into_iter().collect();
-        saved.sort_by_key(|one| one.idle);
+        saved.sort_unstable_by_key(|one| (one.idle, one.segment, one.mac));
         let mut restored = 0;
         for one in &saved {
             let Some(policy) = policy(one) else { continue };

@@ -109,3 +109,20 @@ fn restoring_keeps_to_limits_and_prefers_what_was_heard_last() {
     assert_eq!((restored, fdb.addresses.find(at(10), segment(1), mac(0))), (2, None));
     assert_eq!(fdb.addresses.find(at(10), segment(1), mac(4)), Some(port(0)));
 }
+
+#[test]
+fn of_addresses_heard_at_once_the_same_are_restored_in_whatever_order_they_were_saved() {
+    let mut fdb = Fdb::new();
+    for i in 0..5 {
+        fdb.learn(at(0), learn(mac(i), port(0)));
+    }
+    let mut saved: Vec<_> = fdb.addresses.save(at(5)).collect();
+    let policy = limited(mac(0), port(0), 2, OnLimit::Evict).policy;
+    for _ in 0..5 {
+        saved.rotate_left(1);
+        let mut fdb = Fdb::new();
+        assert_eq!(fdb.addresses.restore(at(10), saved.iter().copied(), |_| Some(policy)), 2);
+        let is_there = |i: u8| fdb.addresses.find(at(10), segment(1), mac(i)).is_some();
+        assert_eq!((0..5).filter(|i| is_there(*i)).collect::<Vec<_>>(), [0, 1]);
+    }
+}
