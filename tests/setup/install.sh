@@ -18,6 +18,9 @@ need user-mode-linux linux.uml
 need kmod modprobe
 need iproute2 ip
 need iputils-ping ping
+# The servers that tests start: libraries alone, nothing that a boot would start. They need no display, so Java does not either.
+need default-jre-headless java
+need libzookeeper-java /usr/share/java/zookeeper.jar
 
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "install: Debian packages: ${missing[*]}"

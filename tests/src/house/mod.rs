@@ -175,4 +175,4 @@ impl HouseError {
 pub const REASONS: &str = "tests/house.txt";
 
 /// The crates that are measured.
-const CRATES: [&str; 6] = ["vlan", "datapath", "nsdb", "agent", "l2gw", "tests"];
+const CRATES: [&str; 7] = ["vlan", "datapath", "nsdb", "agent", "l2gw", "tests", "tests/servers"];

@@ -157,7 +157,7 @@ fn skip(test: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: no openvswitch.ko ({test})");
     if let Some(path) = std::env::var_os("L2GW_SKIPS") {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        file.and_then(|mut file| writeln!(file, "{test}"))
+        file.and_then(|mut file| writeln!(file, "no openvswitch.ko: {test}"))
             .unwrap_or_else(|e| panic!("cannot note the skipped test in {}: {e}", path.display()));
     }
     let is_allowed = std::env::var("L2GW_ALLOW_SKIP").is_ok_and(|value| value == "1");

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! l2gw ──► agent ──► datapath ──► vlan
-//!   │        └────► nsdb ──────────▲
-//!   └─────────────► nsdb, vlan ────┘            tests may name any crate; nothing names tests
+//!   │        └────► nsdb ──────────▲            tests may name any crate; nothing names tests
+//!   └─────────────► nsdb, vlan ────┘            the tests of any crate may name servers
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,22 @@ fn an_edge_counts_whatever_its_kind() {
     for kind in [Value::Null, "dev".into(), "build".into()] {
         let crates = read_packages(&[package("vlan", kind.clone()), package("tests", kind)]);
         assert!(crates["vlan"].contains("tests"), "{crates:?}");
+    }
+}
+
+#[test]
+fn only_tests_may_start_servers() {
+    let package = |name: &str, kind: Value| serde_json::json!({"name": name, "dependencies": [{"name": "servers", "kind": kind, "path": "/x/servers"}]});
+    let of = |name: &str, kind: Value| {
+        let crates = read_packages(&[package(name, kind), package("servers", "dev".into())]);
+        refused(&crates)
+    };
+    for ours in ["vlan", "datapath", "nsdb", "agent", "l2gw", "tests"] {
+        assert_eq!(of(ours, "dev".into()), [""; 0]);
+    }
+    assert_eq!(of("tests", Value::Null), [""; 0]);
+    for kind in [Value::Null, "build".into()] {
+        assert_eq!(of("nsdb", kind), ["nsdb -> servers"]);
     }
 }
 
@@ -136,19 +152,24 @@ fn read_workspace() -> BTreeMap<String, BTreeSet<String>> {
 fn read_packages(packages: &[Value]) -> BTreeMap<String, BTreeSet<String>> {
     let name = |value: &Value| value["name"].as_str().expect("everything in metadata has a name").to_owned();
     let ours: BTreeSet<String> = packages.iter().map(name).collect();
+    let counts = |edge: &&Value| name(edge) != FOR_TESTS || edge["kind"] != "dev";
     let named = |package: &Value| {
         let all = package["dependencies"].as_array().expect("a package has dependencies");
-        all.iter().map(name).filter(|target| ours.contains(target)).collect()
+        all.iter().filter(counts).map(name).filter(|target| ours.contains(target)).collect()
     };
     packages.iter().map(|package| (name(package), named(package))).collect()
 }
 
+/// What the tests of any crate may name.
+const FOR_TESTS: &str = "servers";
+
 /// Each crate and those that it may name.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("vlan", &[]),
     ("datapath", &["vlan"]),
     ("nsdb", &["vlan"]),
     ("agent", &["datapath", "nsdb", "vlan"]),
     ("l2gw", &["agent", "nsdb", "vlan"]),
-    ("tests", &["agent", "datapath", "l2gw", "nsdb", "vlan"]),
+    ("servers", &[]),
+    ("tests", &["agent", "datapath", "l2gw", "nsdb", "servers", "vlan"]),
 ];

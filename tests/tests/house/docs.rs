@@ -171,7 +171,7 @@ fn every_variable_that_a_test_reads_is_named() {
     let section = page.split_once("variables\n").unwrap().1.split_once("\n## ").unwrap().0;
     let listed: BTreeSet<String> = rows(section).iter().skip(1).flat_map(|row| quoted(&row[0])).collect();
     let mut read = BTreeSet::new();
-    for folder in ["tests/src", "tests/tests", "vlan/tests", "nsdb/tests", "l2gw/tests"] {
+    for folder in ["tests/src", "tests/tests", "tests/servers", "vlan/tests", "nsdb/tests", "l2gw/tests"] {
         for file in rust_files(&root().join(folder)) {
             read.extend(
                 words_of(&fs::read_to_string(file).unwrap()).into_iter().filter(|word| is_variable(word)),
@@ -494,4 +494,4 @@ const WITHIN: [&str; 6] =
 /// The programs that people start.
 const PROGRAMS: [&str; 2] = ["l2gw", "l2gw-agent"];
 /// The crates of this workspace.
-const CRATES: [&str; 6] = ["vlan", "datapath", "nsdb", "agent", "l2gw", "tests"];
+const CRATES: [&str; 7] = ["vlan", "datapath", "nsdb", "agent", "l2gw", "tests", "tests/servers"];

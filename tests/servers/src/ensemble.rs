@@ -1,0 +1,199 @@
+//! Servers that belong together: their configuration, their start, and who leads.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::address::Block;
+use crate::disk::SmallDisk;
+use crate::error::ServersError;
+use crate::folder::Folder;
+use crate::java;
+use crate::options::Options;
+use crate::relay::Relay;
+use crate::server::Server;
+use crate::words::Mode;
+
+/// One server or several, each with a relay in front. Dropping it ends all and removes what they wrote.
+#[derive(Debug)]
+pub struct Ensemble {
+    // In the order in which they are dropped: the folder after those that write into it, the addresses after those that listen.
+    relays: Vec<Relay>,
+    servers: Vec<Server>,
+    _folder: Folder,
+    _block: Block,
+}
+
+impl Ensemble {
+    /// Starts servers and returns when all serve.
+    ///
+    /// # Errors
+    /// The options are wrong, something is not installed, or a server does not come up within 60 s; then with its log.
+    pub fn start(options: Options) -> Result<Ensemble, ServersError> {
+        options.check()?;
+        let java = java::find()?;
+        let block = Block::claim(options.servers)?;
+        let folder = Folder::make()?;
+        let mut servers = Vec::new();
+        let mut relays = Vec::new();
+        for place in 0..options.servers {
+            let own = folder.path().join(format!("server-{}", place + 1));
+            let mut server = Server::new(place + 1, block.server(place, 0), &own, &options, &java);
+            let data = prepare(&options, &own, place)?;
+            fs::write(server.configuration(), configuration(&options, &block, place, &data))
+                .map_err(ServersError::system("write a server's configuration"))?;
+            if let Some(bytes) = options.disk_bytes {
+                let disk = SmallDisk::make(&data, bytes)?;
+                write_id(&disk.path(), place)?;
+                server.put_on(disk);
+            }
+            server.restart()?;
+            relays.push(Relay::listen(block.relay(place), server.address())?);
+            servers.push(server);
+        }
+        let ensemble = Ensemble { relays, servers, _folder: folder, _block: block };
+        ensemble.wait_until_ready()?;
+        Ok(ensemble)
+    }
+
+    /// Its servers, in the order of their numbers.
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// The relays in front of them, in the same order.
+    pub fn relays(&self) -> &[Relay] {
+        &self.relays
+    }
+
+    /// Where a client reaches all servers past the relays: `127.…:12181,127.…:12181`.
+    pub fn connection_string(&self) -> String {
+        join(self.servers.iter().map(Server::address))
+    }
+
+    /// Where a client reaches all servers through their relays.
+    pub fn relayed_string(&self) -> String {
+        join(self.relays.iter().map(Relay::address))
+    }
+
+    /// The server that leads, or the one that is alone.
+    ///
+    /// # Errors
+    /// None does: there is no quorum, or the leader is stopped.
+    pub fn leader(&self) -> Result<&Server, ServersError> {
+        let leads = |server: &&Server| matches!(server.mode(), Some(Mode::Leader | Mode::Standalone));
+        self.servers.iter().find(leads).ok_or_else(|| self.not_ready("led", Duration::ZERO))
+    }
+
+    /// The server that has the connection of a session, if one has. One that is stopped does not tell.
+    pub fn server_of(&self, session: u64) -> Option<&Server> {
+        self.servers.iter().find(|server| {
+            let connections = server.connections().unwrap_or_default();
+            connections.iter().any(|connection| connection.session == Some(session))
+        })
+    }
+
+    /// Waits until every server that runs serves, and one leads.
+    ///
+    /// # Errors
+    /// They do not within 60 s, or none runs.
+    pub fn wait_until_ready(&self) -> Result<(), ServersError> {
+        self.wait("serving, all that run", |ensemble| {
+            let mut running = ensemble.servers.iter().filter(|server| server.is_running());
+            running.all(|server| server.mode().is_some()) && ensemble.leader().is_ok()
+        })
+    }
+
+    /// Waits until one leads: writes are possible, though some servers may not be.
+    ///
+    /// # Errors
+    /// None does within 60 s.
+    pub fn wait_for_quorum(&self) -> Result<(), ServersError> {
+        self.wait("led", |ensemble| ensemble.leader().is_ok())
+    }
+
+    fn wait(&self, what: &'static str, is_so: impl Fn(&Ensemble) -> bool) -> Result<(), ServersError> {
+        let start = Instant::now();
+        while !is_so(self) {
+            let is_dead = self.servers.iter().all(|server| !server.is_running());
+            if is_dead || start.elapsed() > PATIENCE {
+                return Err(self.not_ready(what, start.elapsed()));
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    fn not_ready(&self, what: &'static str, after: Duration) -> ServersError {
+        let mut state = String::new();
+        for server in &self.servers {
+            let word = if server.is_running() { "running" } else { "dead" };
+            // Writing to a String does not fail.
+            let _ = write!(state, "\nserver {} is {word}:\n{}", server.number(), server.log());
+        }
+        ServersError::NotReady { what, after, state }
+    }
+}
+
+/// Makes the folders of a server and says where its data is.
+fn prepare(options: &Options, own: &Path, place: usize) -> Result<PathBuf, ServersError> {
+    let data = match &options.data {
+        Some(folder) => folder.join((place + 1).to_string()),
+        None => own.join("data"),
+    };
+    for folder in [own, &data] {
+        fs::create_dir_all(folder).map_err(ServersError::system(format!("make {}", folder.display())))?;
+    }
+    write_id(&data, place)?;
+    fs::canonicalize(&data).map_err(ServersError::system(format!("find {}", data.display())))
+}
+
+/// By this file in its data a server of an ensemble knows which one it is.
+fn write_id(data: &Path, place: usize) -> Result<(), ServersError> {
+    fs::write(data.join("myid"), (place + 1).to_string())
+        .map_err(|cause: io::Error| ServersError::system("write a server's number")(cause))
+}
+
+/// `zoo.cfg` of one server.
+fn configuration(options: &Options, block: &Block, place: usize, data: &Path) -> String {
+    let ticks = |time: Duration| time.as_millis().div_ceil(options.tick.as_millis()).max(2).to_string();
+    let own = block.server(place, 0);
+    let mut lines: Vec<(String, String)> = [
+        ("dataDir", data.display().to_string()),
+        ("clientPort", own.port().to_string()),
+        ("clientPortAddress", own.ip().to_string()),
+        ("tickTime", options.tick.as_millis().to_string()),
+        ("initLimit", ticks(START_LIMIT)),
+        ("syncLimit", ticks(options.sync_limit)),
+        ("minSessionTimeout", options.sessions.0.as_millis().to_string()),
+        ("maxSessionTimeout", options.sessions.1.as_millis().to_string()),
+        ("maxClientCnxns", "0".to_owned()),
+        ("admin.enableServer", "false".to_owned()),
+        ("4lw.commands.whitelist", "*".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    if options.servers > 1 {
+        lines.extend((0..options.servers).map(|other| {
+            let at = block.server(other, 1);
+            let ports = format!("{}:{}:{}", at.ip(), at.port(), block.server(other, 2).port());
+            (format!("server.{}", other + 1), ports)
+        }));
+    }
+    lines.extend(options.lines.clone());
+    lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+}
+
+fn join(addresses: impl Iterator<Item = std::net::SocketAddr>) -> String {
+    addresses.map(|address| address.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// Three servers that share two CPUs with a build and other tests are up in a few seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// How long a follower may take to read the leader's data.
+const START_LIMIT: Duration = Duration::from_secs(10);

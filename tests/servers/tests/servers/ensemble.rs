@@ -1,0 +1,154 @@
+//! Servers start, lead, die and come back with what they had; and are gone at the end.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use servers::{Ensemble, Mode, Options, Watching};
+
+use crate::client::Client;
+
+#[test]
+fn three_servers_die_and_come_back_with_what_they_had() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::three()).unwrap();
+    let modes = || ensemble.servers().iter().filter_map(|server| server.mode()).collect::<Vec<_>>();
+    assert_eq!(modes().iter().filter(|mode| **mode == Mode::Leader).count(), 1, "{:?}", modes());
+    let leader = ensemble.leader().unwrap();
+    let follower = ensemble.servers().iter().find(|server| !server.is_leader()).unwrap();
+
+    let mut client = Client::connect(follower.address(), Duration::from_secs(60)).unwrap();
+    client.create("/a").unwrap();
+    client.watch("/a").unwrap();
+    client.watch("/").unwrap();
+    let counted = follower.statistics().unwrap();
+    assert_eq!((counted.sessions, counted.ephemerals, counted.watches, counted.nodes), (1, 1, 2, 6));
+    assert_eq!(follower.watching().unwrap(), Watching { connections: 1, paths: 2, watches: 2 });
+    assert_eq!(leader.watching().unwrap().watches, 0);
+    let dump = leader.dump().unwrap();
+    assert_eq!(dump.sessions, [client.session].into());
+    assert_eq!(dump.ephemerals, [(client.session, ["/a".to_owned()].into())].into());
+    assert_eq!(ensemble.server_of(client.session).unwrap().number(), follower.number());
+    let connections = follower.connections().unwrap();
+    let own = connections.iter().find(|connection| connection.session == Some(client.session)).unwrap();
+    assert_eq!(own.timeout, Some(Duration::from_secs(60)));
+
+    leader.kill().unwrap();
+    assert!(leader.kill().is_err() && !leader.is_running());
+    ensemble.wait_for_quorum().unwrap();
+    assert_ne!(ensemble.leader().unwrap().number(), leader.number());
+    leader.restart().unwrap();
+    ensemble.wait_until_ready().unwrap();
+    assert!(!leader.is_leader(), "one that comes back follows");
+
+    for server in ensemble.servers() {
+        server.kill().unwrap();
+    }
+    for server in ensemble.servers() {
+        server.restart().unwrap();
+    }
+    ensemble.wait_until_ready().unwrap();
+    for server in ensemble.servers() {
+        assert_eq!(server.statistics().unwrap().ephemerals, 1, "of server {}", server.number());
+    }
+}
+
+#[test]
+fn a_stopped_server_is_silent_until_it_goes_on() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let server = &ensemble.servers()[0];
+    server.stop().unwrap();
+    assert!(server.is_running() && server.mode().is_none() && ensemble.leader().is_err());
+    server.cont().unwrap();
+    assert_eq!(ensemble.leader().unwrap().mode(), Some(Mode::Standalone));
+    // Also what is stopped can be killed, and does not come back as something that is stopped.
+    server.stop().unwrap();
+    server.kill().unwrap();
+    server.restart().unwrap();
+    assert!(server.restart().is_err(), "it runs");
+    ensemble.wait_until_ready().unwrap();
+}
+
+#[test]
+fn data_in_a_folder_of_the_tests_own_is_taken_up_by_the_next() {
+    if !servers::are_there() {
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let start = || Ensemble::start(Options::one().data(data.path())).unwrap();
+    let first = start();
+    let mut client = Client::connect(first.servers()[0].address(), Duration::from_secs(60)).unwrap();
+    client.create("/kept").unwrap();
+    drop(first);
+    let second = start();
+    assert_eq!(second.servers()[0].dump().unwrap().sessions, [client.session].into());
+}
+
+#[test]
+fn nothing_is_left_of_an_ensemble_that_is_dropped_by_a_panic() {
+    if !servers::are_there() {
+        return;
+    }
+    let (tell, told) = std::sync::mpsc::channel();
+    let failing = std::thread::spawn(move || {
+        let ensemble = Ensemble::start(Options::one()).unwrap();
+        let pid = ensemble.servers()[0].pid().unwrap();
+        tell.send((pid, folder_of(pid))).unwrap();
+        panic!("as a test that fails");
+    });
+    assert!(failing.join().is_err());
+    let (pid, folder) = told.recv().unwrap();
+    assert!(!is_there(pid) && !folder.exists(), "{pid} {}", folder.display());
+}
+
+#[test]
+fn servers_end_with_a_process_that_is_killed() {
+    if !servers::are_there() {
+        return;
+    }
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "ensemble::waits_to_be_killed", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let pid = lines.into_iter().find_map(|line| line.split_once("pid ").map(|(_, pid)| pid.parse().unwrap()));
+    let pid = pid.unwrap();
+    let folder = folder_of(pid);
+    assert!(is_there(pid));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let start = Instant::now();
+    while is_there(pid) {
+        assert!(start.elapsed() < Duration::from_secs(10), "{pid} outlives who started it");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // The next ensemble removes it after a minute; this test does not wait for that.
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Run by the test above, in a process of its own.
+#[test]
+#[ignore = "waits until it is killed"]
+fn waits_to_be_killed() {
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    println!("pid {}", ensemble.servers()[0].pid().unwrap());
+    std::io::stdout().flush().unwrap();
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+/// The folder of a server's ensemble.
+fn folder_of(pid: u32) -> PathBuf {
+    let own = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
+    own.parent().unwrap().to_owned()
+}
+
+fn is_there(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
