@@ -14,6 +14,9 @@
 //! events, those that were heard since a list was asked for are told behind it: the last event about a link is how it is, or how the list
 //! has it. So links that change all the time keep nobody waiting.
 //!
+//! A list that the kernel makes in pieces may pass something over, where links or addresses come and go meanwhile, and the kernel then says
+//! so. It is asked for three times, told as it is, and asked for once more after some seconds, until nothing can be missing.
+//!
 //! Of routes only the default ones of the main table count. The kernel tells of no route that goes with its address or its link, so they
 //! are listed again whenever that may have happened, and the links whose part in them is another are told.
 
@@ -30,7 +33,7 @@ use tokio::time::Instant;
 use crate::netlink::socket::Home;
 use crate::port::{Link, LinkEvent};
 
-use asker::Asker;
+use asker::{Asker, Everything, Listed};
 use known::Known;
 use listener::{Heard, Listener};
 use message::Way;
@@ -66,7 +69,7 @@ impl Links {
     /// # Errors
     /// The kernel does not answer, or refuses.
     pub async fn list(&self) -> io::Result<Vec<Link>> {
-        everything(&self.home).await.map(|known| known.all())
+        everything(&self.home).await.map(|listed| listed.known.all())
     }
 }
 
@@ -83,10 +86,12 @@ struct Watch {
     /// Whether what was told so far is how things are.
     loss: Option<Loss>,
     known: Known,
+    /// When everything is to be listed again: what was listed last may lack something.
+    again_at: Option<Instant>,
     /// When routes are to be listed again.
     routes_at: Option<Instant>,
     /// Routes that are being listed; there may be a million, and no link event is to wait for them.
-    listing: Option<JoinHandle<io::Result<Vec<Way>>>>,
+    listing: Option<JoinHandle<io::Result<Listed<Way>>>>,
 }
 
 /// What is missing of what was told.
@@ -105,6 +110,7 @@ impl Watch {
             events,
             loss: Some(Loss::Heard),
             known: Known::default(),
+            again_at: None,
             routes_at: None,
             listing: None,
         }
@@ -132,11 +138,15 @@ impl Watch {
 
     /// Waits for what happens next, and tells what it comes to.
     async fn tell_news(&mut self, listener: &mut Listener, heard: &mut Vec<Heard>) -> Result<(), Ended> {
-        let routes_at = self.routes_at;
+        let (again_at, routes_at) = (self.again_at, self.routes_at);
         tokio::select! {
             came = listener.hear(heard) => {
                 came?;
                 heard.drain(..).try_for_each(|heard| self.take_in(heard))
+            }
+            () = sleep_until(again_at), if again_at.is_some() => {
+                self.loss = Some(Loss::Heard);
+                Ok(())
             }
             () = sleep_until(routes_at), if routes_at.is_some() && self.listing.is_none() => {
                 self.begin_listing();
@@ -173,10 +183,9 @@ impl Watch {
         };
         listener.hear_rest(&mut heard)?;
         match listed {
-            Ok(known) => {
-                permit.send(LinkEvent::All(known.all()));
-                (self.known, self.routes_at, self.listing) = (known, None, None);
-                self.loss = None;
+            Ok(everything) => {
+                permit.send(LinkEvent::All(everything.known.all()));
+                self.begin_anew(everything);
                 self.catch_up(loss, heard)
             }
             Err(error) => {
@@ -185,6 +194,20 @@ impl Watch {
                 Ok(())
             }
         }
+    }
+
+    /// From here on what was told is what was listed.
+    fn begin_anew(&mut self, everything: Everything) {
+        let Everything { known, is_torn, are_ways_torn } = everything;
+        if is_torn && self.again_at.is_none() {
+            tracing::warn!(
+                "links or addresses come and go while they are listed: one may be missing, and they are listed again until none is"
+            );
+        }
+        let now = Instant::now();
+        self.again_at = is_torn.then(|| now + PATIENCE);
+        self.routes_at = are_ways_torn.then(|| now + LONG_PATIENCE);
+        (self.known, self.listing, self.loss) = (known, None, None);
     }
 
     /// Takes in what was heard since a list was asked for.
@@ -207,11 +230,14 @@ impl Watch {
     }
 
     /// Tells the links whose part in the default routes is another.
-    fn tell_routes(&mut self, listed: io::Result<Vec<Way>>) -> Result<(), Ended> {
+    fn tell_routes(&mut self, listed: io::Result<Listed<Way>>) -> Result<(), Ended> {
         self.listing = None;
         match listed {
             Ok(ways) => {
-                let events = self.known.note_routes(ways);
+                if ways.is_torn {
+                    self.routes_at.get_or_insert(Instant::now() + LONG_PATIENCE);
+                }
+                let events = self.known.note_routes(ways.all);
                 events.into_iter().try_for_each(|event| self.tell(event))
             }
             Err(error) => {
@@ -267,11 +293,11 @@ impl From<io::Error> for Ended {
     }
 }
 
-async fn everything(home: &Home) -> io::Result<Known> {
+async fn everything(home: &Home) -> io::Result<Everything> {
     Asker::open(home)?.everything().await
 }
 
-async fn listed(listing: &mut Option<JoinHandle<io::Result<Vec<Way>>>>) -> io::Result<Vec<Way>> {
+async fn listed(listing: &mut Option<JoinHandle<io::Result<Listed<Way>>>>) -> io::Result<Listed<Way>> {
     match listing {
         Some(task) => task.await.map_err(io::Error::other)?,
         None => std::future::pending().await,
@@ -290,8 +316,11 @@ const ROOM: usize = 1_024;
 /// Before the links are asked for again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Before routes that could not be listed are asked for again.
+/// Before routes that could not be listed are asked for again, and everything where links or addresses came and went meanwhile.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Before routes are asked for again where some came and went meanwhile: where there are a million, some always do.
+const LONG_PATIENCE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -362,6 +391,30 @@ mod tests {
         watch.catch_up(Loss::Heard, vec![heard("eth2")]).unwrap();
         assert_eq!(watch.loss, None, "nothing is missing");
         assert_eq!(receiver.recv().await, Some(LinkEvent::Changed(link("eth2"))));
+    }
+
+    fn listed(is_torn: bool, are_ways_torn: bool) -> Everything {
+        Everything { known: Known::new(vec![link("eth2")], vec![], vec![]), is_torn, are_ways_torn }
+    }
+
+    #[tokio::test]
+    async fn what_was_torn_is_listed_again() {
+        let (mut watch, _receiver) = watch(9);
+        let mut listener = Listener::open(&watch.home).unwrap();
+        watch.begin_anew(listed(true, false));
+        assert_eq!((watch.loss, watch.routes_at), (None, None));
+        assert!(watch.again_at.is_some_and(|at| at > Instant::now()));
+        watch.again_at = Some(Instant::now());
+        watch.tell_news(&mut listener, &mut Vec::new()).await.unwrap();
+        assert_eq!(watch.loss, Some(Loss::Heard), "it is told anew");
+        watch.begin_anew(listed(false, true));
+        assert_eq!((watch.loss, watch.again_at), (None, None), "nothing is missing any more");
+        assert!(watch.routes_at.is_some(), "but for routes");
+        watch.tell_routes(Ok(Listed { all: Vec::new(), is_torn: false })).unwrap();
+        watch.begin_anew(listed(false, false));
+        assert_eq!((watch.loss, watch.again_at, watch.routes_at), (None, None, None));
+        watch.tell_routes(Ok(Listed { all: Vec::new(), is_torn: true })).unwrap();
+        assert!(watch.routes_at.is_some(), "torn again");
     }
 
     #[tokio::test]
