@@ -15,6 +15,13 @@ pub fn is_over(now: Instant, used: Instant, ageing: Duration) -> bool {
     !ageing.is_zero() && now >= used + ageing && second_of(now) >= end_of(second_of(used), ageing)
 }
 
+/// The same of one that was last heard `idle` before `now`: the clock may have begun since, as after a restart of the host.
+pub(super) fn is_over_after(now: Instant, idle: Duration, ageing: Duration) -> bool {
+    // A clock that began whole seconds earlier has the same seconds.
+    let earlier = Duration::from_secs(idle.as_secs().saturating_add(1));
+    is_over(now + earlier, now + earlier - idle, ageing)
+}
+
 /// The second in which addresses are over that were last heard in `second`; an ageing time of zero has none.
 pub(super) fn end_of(second: u32, ageing: Duration) -> u32 {
     let end = Instant::from_secs(u64::from(second) + 1) + ageing;
@@ -46,6 +53,22 @@ mod tests {
         assert!(
             !is_over(Instant::from_secs(301), whole, ageing)
                 && is_over(Instant::from_secs(302), whole, ageing)
+        );
+    }
+
+    #[test]
+    fn a_clock_that_began_since_changes_nothing() {
+        let (used, ageing) = (Instant::from_millis(1_500), Duration::from_secs(300));
+        for millis in (300_000..303_000).step_by(100) {
+            let now = Instant::from_millis(millis);
+            assert_eq!(is_over_after(now, now.since(used), ageing), is_over(now, used, ageing), "{now:?}");
+        }
+        // At 0.9 s: what was heard 300.9 s ago was heard as a second began.
+        let now = Instant::from_millis(900);
+        assert!(!is_over_after(now, Duration::from_millis(300_500), ageing));
+        assert!(is_over_after(now, Duration::from_millis(300_900) + Duration::from_nanos(1), ageing));
+        assert!(
+            is_over_after(now, Duration::MAX, ageing) && !is_over_after(now, Duration::MAX, Duration::ZERO)
         );
     }
 

@@ -273,7 +273,7 @@ impl Story {
             .addresses
             .restore(now, saved, |one| Some(policy((one.segment.number, one.mac.0[5]), one.location)));
         let known = &mut self.reference.known;
-        known.retain(|_, known| known.kind == Kind::Dynamic && now < known.used + known.ageing);
+        known.retain(|_, known| known.kind == Kind::Dynamic && !known.is_over(now));
         for known in known.values_mut() {
             known.stays.clear();
             known.counted.clear();

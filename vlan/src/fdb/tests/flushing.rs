@@ -85,7 +85,7 @@ fn learned_addresses_survive_a_restart_with_their_ages() {
     assert_eq!(fdb.addresses.save(at(460)).count(), 1, "one is past its age");
 
     let mut saved: Vec<_> = fdb.addresses.save(at(400)).collect();
-    saved.push(Saved { idle: Duration::from_secs(300), mac: mac(8), ..saved[0] });
+    saved.push(Saved { idle: Duration::from_secs(301), mac: mac(8), ..saved[0] });
     let mut fdb = Fdb::new();
     fdb.learn(at(1_000), learn(mac(2), port(4)));
     let policy = learn(mac(1), port(1)).policy;
@@ -94,6 +94,30 @@ fn learned_addresses_survive_a_restart_with_their_ages() {
     let entry = fdb.addresses.entry(at(1_050), segment(1), mac(1)).unwrap();
     assert_eq!((entry.location, entry.used, entry.mobility), (port(2), at(750), 1));
     assert_eq!(fdb.addresses.find(at(1_051), segment(1), mac(1)), None);
+}
+
+#[test]
+fn a_restart_forgets_an_address_when_a_running_daemon_does() {
+    let heard = Instant::from_millis(1_400);
+    let policy = learn(mac(1), port(1)).policy;
+    let mut running = Fdb::new();
+    running.learn(heard, learn(mac(1), port(1)));
+    let idle_at = |now: Instant| {
+        let mut saved = running.addresses.save(Instant::from_secs(2));
+        saved.next().map(|one| Saved { idle: now.since(heard), ..one })
+    };
+    let (mut kept, mut gone) = (0, 0);
+    for millis in (300_900..302_600).step_by(100) {
+        let now = Instant::from_millis(millis);
+        let mut restarted = Fdb::new();
+        restarted.addresses.restore(now, idle_at(now), |_| Some(policy));
+        let (one, other) = (&running.addresses, &restarted.addresses);
+        let found = one.find(now, segment(1), mac(1));
+        assert_eq!(other.find(now, segment(1), mac(1)), found, "at {millis} ms");
+        assert_eq!(restarted.addresses.len(), usize::from(found.is_some()), "at {millis} ms");
+        *if found.is_some() { &mut kept } else { &mut gone } += 1;
+    }
+    assert!(kept > 0 && gone > 0, "{kept} {gone}");
 }
 
 #[test]
