@@ -1,13 +1,12 @@
 //! Control frames on arrival: which of them end their story at the port, pass between trunks, or stay in a customer's outer VLAN
 //! (behaviour.md 6). What kind of frame it is and what each kind of port does with it is in [`policy`](mod@policy).
 
-use crate::frame::Header;
 use crate::ingress::Admitted;
 use crate::model::port::{Mode, Port};
 use crate::model::segment::Member;
 use crate::model::topology::Located;
 use crate::plane::Plane;
-use crate::policy::{self, Class, Handling};
+use crate::policy::{self, Class, Handling, Special};
 use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Edit, Effect, Egress, Output, Verdict};
 use crate::vid::Vid;
@@ -47,9 +46,13 @@ impl<'t> Plane<'t, '_> {
         self.topology.trunks_of(port.bridge).filter(move |other| other.id != id && other.host == host)
     }
 
-    /// Ends the story of a probe, wherever it comes from: it is bridged to nobody.
-    pub(crate) fn take_probe(&self, header: &Header) -> Result<(), Decision> {
-        if policy::is_probe(header) { Err(Decision::Drop(DropReason::Probe)) } else { Ok(()) }
+    /// Ends the story of a probe, wherever it comes from: it is bridged to nobody. A control frame goes on with its class.
+    pub(crate) fn take_probe(&self, special: Option<Special>) -> Result<Option<Class>, Decision> {
+        match special {
+            Some(Special::Probe) => Err(Decision::Drop(DropReason::Probe)),
+            Some(Special::Control(class)) => Ok(Some(class)),
+            None => Ok(None),
+        }
     }
 
     /// Ends the story of a control frame, unless it may belong to a customer's outer VLAN: which VLAN a trunk's frame is in, is seen

@@ -15,15 +15,16 @@ use crate::model::id::{Location, PortId};
 use crate::model::port::Port;
 use crate::model::topology::Located;
 use crate::plane::{Arrival, Plane};
-use crate::policy::{self, Class};
+use crate::policy::{Class, Special};
 use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Seen, StormClass, Verdict};
 
 impl<'t> Plane<'t, '_> {
-    /// The first half: from the port to the segment. `None` when the story ended; the verdict says how.
+    /// The first half: from the port to the segment, of a frame that may be a special one ([`crate::policy::special`]). `None` when the story
+    /// ended; the verdict says how.
     pub fn arrive(
         &self,
-        port: PortId,
+        (port, special): (PortId, Option<Special>),
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
@@ -31,7 +32,7 @@ impl<'t> Plane<'t, '_> {
         let port = self.topology.port(port);
         verdict.depends.push(Dependency::Port(port.id));
         say.say_of(port.id, || Some(trace::arrived(self.topology, port, header)));
-        match self.try_arrive(port, header, verdict, say) {
+        match self.try_arrive((port, special), header, verdict, say) {
             Ok(arrival) => Some(arrival),
             Err(decision) => {
                 say.say(|| match decision {
@@ -49,7 +50,7 @@ impl<'t> Plane<'t, '_> {
 
     fn try_arrive(
         &self,
-        port: &'t Port,
+        (port, special): (&'t Port, Option<Special>),
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
@@ -58,8 +59,7 @@ impl<'t> Plane<'t, '_> {
         verdict.consulted.dst = true;
         verdict.consulted.ether_type = true;
         verdict.consulted.tag_presence(1);
-        self.take_probe(header)?;
-        let class = policy::class(header);
+        let class = self.take_probe(special)?;
         if let Some(class) = class {
             say.say(|| trace::control(class, header.dst));
             self.take_control(port, class, verdict, say)?;

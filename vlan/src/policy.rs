@@ -34,8 +34,24 @@ pub enum Handling {
     Tunnel,
 }
 
-/// The class of a control frame; `None` for a frame to be forwarded like any other.
-pub fn class(header: &Header) -> Option<Class> {
+/// What a frame is that is not forwarded like any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Special {
+    /// One of our probes.
+    Probe,
+    /// A control frame of this class.
+    Control(Class),
+}
+
+/// What a frame is, if it is not to be forwarded like any other.
+pub fn special(header: &Header) -> Option<Special> {
+    if header.ether_type == PROBE_TYPE {
+        return Some(Special::Probe);
+    }
+    class(header).map(Special::Control)
+}
+
+fn class(header: &Header) -> Option<Class> {
     match header.dst.0 {
         [0x01, 0x80, 0xc2, 0x00, 0x00, last] if last <= 0x0f => Some(reserved_class(last, header.ether_type)),
         [0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd] => Some(Class::Pvst),
@@ -95,14 +111,9 @@ pub fn name(class: Class) -> &'static str {
     }
 }
 
-/// Whether a frame is one of our probes: EtherType 0x88b5, for local experiments (IEEE 802 9.2.4).
-pub fn is_probe(header: &Header) -> bool {
-    header.ether_type == PROBE_TYPE
-}
-
 /// The multicast address of probes, from the locally administered range.
 pub const PROBE_ADDRESS: MacAddr = MacAddr([0x03, 0x6c, 0x32, 0x67, 0x77, 0x01]);
-/// EtherType of probes.
+/// EtherType of probes: for local experiments (IEEE 802 9.2.4).
 pub const PROBE_TYPE: u16 = 0x88b5;
 /// EtherType of LLDP (802.1AB 8.3).
 const LLDP_TYPE: u16 = 0x88cc;

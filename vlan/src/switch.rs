@@ -17,6 +17,7 @@ use crate::model::port::Port;
 use crate::model::renumber::renumber;
 use crate::model::topology::Topology;
 use crate::plane::{Arrival, Plane, PortState};
+use crate::policy::{self, Special};
 use crate::time::Instant;
 use crate::trace::{self, Narrator};
 use crate::verdict::{Dependency, DropReason, Verdict};
@@ -97,15 +98,15 @@ impl Switch {
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Learned> {
-        self.forward_by(now, (port, Evidence::Complete), header, verdict, say)
+        self.forward_by(now, (port, Evidence::Complete, policy::special(header)), header, verdict, say)
     }
 
     /// As [`forward`](Self::forward), by the evidence that there is. If it does not suffice, the answer is [`Learned::Undecided`], and
-    /// neither learned nor judged is anything.
+    /// neither learned nor judged is anything. Whether the frame is a special one was asked already.
     pub fn forward_by(
         &mut self,
         now: Instant,
-        (port, evidence): (PortId, Evidence),
+        (port, evidence, special): (PortId, Evidence, Option<Special>),
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
@@ -113,7 +114,7 @@ impl Switch {
         verdict.clear();
         let Switch { topology, host, ports, designation, fdb } = self;
         let plane = Plane { topology, ports, designation, host: *host };
-        let arrival = plane.arrive(port, header, verdict, say)?;
+        let arrival = plane.arrive((port, special), header, verdict, say)?;
         let learn = lesson(&plane, &arrival, header, evidence);
         plane.bridge(now, (&arrival, header), (fdb, learn), verdict, say)
     }
@@ -152,7 +153,7 @@ impl Switch {
     ) -> Option<Learned> {
         verdict.clear();
         let plane = self.state();
-        let arrival = plane.arrive(port, header, verdict, say)?;
+        let arrival = plane.arrive((port, policy::special(header)), header, verdict, say)?;
         let learn = lesson(&plane, &arrival, header, evidence);
         let mut fdb = self.fdb.excerpt(&learn, header.dst);
         sent.into_iter().for_each(|sent| fdb.sent.note(now, sent));
@@ -170,7 +171,9 @@ impl Switch {
     ) {
         verdict.clear();
         let plane = self.state();
-        let Some(arrival) = plane.arrive(port, header, verdict, say) else { return };
+        let Some(arrival) = plane.arrive((port, policy::special(header)), header, verdict, say) else {
+            return;
+        };
         let segment = arrival.located.segment;
         let at = self.fdb.addresses.find(now, segment, header.dst);
         // Of a control frame nothing is learned, but it must not borrow an address.

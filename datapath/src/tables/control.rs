@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vlan::frame::Header;
-use vlan::policy;
+use vlan::policy::{self, Special};
 use vlan::verdict::DropReason;
 
 /// The classes of control frames (802.1Q table 8-1; behaviour.md 6).
@@ -28,10 +28,10 @@ pub enum ControlClass {
 impl ControlClass {
     /// The class of a frame; `None` for data. A probe is a probe whatever its destination.
     pub fn of(header: &Header) -> Option<ControlClass> {
-        if policy::is_probe(header) {
-            return Some(ControlClass::Probe);
-        }
-        policy::class(header).map(ControlClass::from)
+        Some(match policy::special(header)? {
+            Special::Probe => ControlClass::Probe,
+            Special::Control(class) => ControlClass::from(class),
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use datapath::flow::{FlowId, FlowKey};
 use smallvec::SmallVec;
 use vlan::fdb::reflect::{Echo, Evidence};
 use vlan::model::id::PortId;
+use vlan::policy::Special;
 use vlan::time::Instant;
 
 use super::Flows;
@@ -39,7 +40,7 @@ impl Flows {
         let flows = self.cache.book.may_have_sent(&echo);
         // One that is being withdrawn or diverted tells with an answer that comes before the one to what is asked now.
         if flows.is_empty() && !self.cache.is_one_to_tell() {
-            return self.judge_frame(now, truth, (port, Evidence::Complete), key, frame);
+            return self.judge_frame(now, truth, (port, Evidence::Complete, ORDINARY), key, frame);
         }
         if self.waiting >= MOST_WAITING {
             let key = truth.key_of(port);
@@ -67,7 +68,7 @@ impl Flows {
         for Doubt { key, frame, .. } in doubts {
             self.waiting -= 1;
             match truth.links.standings.port_of(key.vport) {
-                Some(port) => self.judge_frame(now, truth, (port, Evidence::Complete), key, frame),
+                Some(port) => self.judge_frame(now, truth, (port, Evidence::Complete, ORDINARY), key, frame),
                 None => truth.telling.counts.strangers += 1,
             }
         }
@@ -118,5 +119,7 @@ impl Flows {
     }
 }
 
+/// Only a frame that teaches where its source is can be in doubt: no special one does.
+const ORDINARY: Option<Special> = None;
 /// Most frames that wait at once.
 const MOST_WAITING: usize = 1_024;

@@ -9,7 +9,7 @@ use vlan::fdb::refusal::Refused;
 use vlan::frame::Header;
 use vlan::model::id::{FabricId, PortId};
 use vlan::model::topology::Topology;
-use vlan::policy;
+use vlan::policy::{self, Special};
 use vlan::time::Instant;
 use vlan::trace::Silent;
 use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Verdict};
@@ -42,18 +42,28 @@ impl Flows {
         };
         let (key, telling) = (truth.key_of(port), &mut truth.telling);
         telling.counts.port(key).upcalls += 1;
-        match upcall.key {
-            Err(malformed) => telling.counts.lose(key, Loss::Malformed(Flaw::from(&malformed)), None, 1),
-            Ok(flow_key) if self.is_within_budget(now, key, &flow_key.header) => {
-                self.judge_frame(now, truth, (port, Evidence::FlowsUnasked), flow_key, upcall.frame);
+        let flow_key = match upcall.key {
+            Err(malformed) => {
+                return telling.counts.lose(key, Loss::Malformed(Flaw::from(&malformed)), None, 1);
             }
-            Ok(_) => telling.note_over_budget(now, key),
+            Ok(flow_key) => flow_key,
+        };
+        let special = policy::special(&flow_key.header);
+        if !self.is_within_budget(now, key, &flow_key.header, special) {
+            return telling.note_over_budget(now, key);
         }
+        self.judge_frame(now, truth, (port, Evidence::FlowsUnasked, special), flow_key, upcall.frame);
     }
 
-    /// Control frames have a budget of their own: a port that floods must not silence its spanning tree, nor the other way round.
-    fn is_within_budget(&mut self, now: Instant, key: PortKey, header: &Header) -> bool {
-        if policy::class(header).is_some() || policy::is_probe(header) {
+    /// Special frames have a budget of their own: a port that floods must not silence its spanning tree, nor the other way round.
+    fn is_within_budget(
+        &mut self,
+        now: Instant,
+        key: PortKey,
+        header: &Header,
+        special: Option<Special>,
+    ) -> bool {
+        if special.is_some() {
             return self.budget.admit_control(now, key);
         }
         let vid = header.tag(0).map_or(UNTAGGED, vlan::tag::Tag::raw_vid);
@@ -64,20 +74,21 @@ impl Flows {
         &mut self,
         now: Instant,
         truth: &mut Truth,
-        (port, evidence): (PortId, Evidence),
+        (port, evidence, special): (PortId, Evidence, Option<Special>),
         flow_key: FlowKey,
         frame: Vec<u8>,
     ) {
         let mut verdict = self.verdict.take().unwrap_or_default();
         let incoming = Incoming { port, header: &flow_key.header, frame: &frame };
         let header = incoming.header;
-        let mut learned = truth.switch.forward_by(now, (port, evidence), header, &mut verdict, &mut Silent);
+        let mut learned =
+            truth.switch.forward_by(now, (port, evidence, special), header, &mut verdict, &mut Silent);
         if let Some(Learned::Undecided { echo, .. }) = learned {
             let evidence = self.loops.evidence(now, &truth.switch, incoming, &verdict);
             self.verdict = Some(verdict);
             return match echo {
                 Some(echo) => self.doubt(now, truth, (port, echo), flow_key, frame),
-                None => self.judge_frame(now, truth, (port, evidence), flow_key, frame),
+                None => self.judge_frame(now, truth, (port, evidence, special), flow_key, frame),
             };
         }
         if let Some(learned) = &learned {

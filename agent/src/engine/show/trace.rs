@@ -199,7 +199,7 @@ impl View<'_> {
             return None;
         }
         let key = self.truth.key_of(port.id);
-        let has_room = match policy::class(header).is_some() || policy::is_probe(header) {
+        let has_room = match policy::special(header).is_some() {
             true => self.flows.budget.would_admit_control(now, key),
             false => self.flows.budget.would_admit(
                 now,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::port::{Link, LinkEvent, LinkFacts, LinkIndex, Vport, VportNo};
-use vlan::fdb::reflect::Evidence;
 use vlan::frame::Header;
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
 use vlan::model::description::{Bridge, BridgeKind, Description, Host, Mode, Peering, Port};
@@ -98,8 +97,8 @@ impl Switching {
     /// A machine speaks from v1.
     fn speak(&mut self) {
         let header = Header::parse(&[[0xff; 6], [2, 0, 0, 0, 0, 1], [8, 0, 0, 0, 0, 0]].concat()).unwrap();
-        let by = (self.port("v1"), Evidence::Complete);
-        self.truth.switch.forward_by(NOW, by, &header, &mut Verdict::default(), &mut Silent);
+        let port = self.port("v1");
+        self.truth.switch.forward(NOW, port, &header, &mut Verdict::default(), &mut Silent);
         assert_eq!(self.truth.switch.fdb.addresses.len(), 1);
         self.writer.spoil_all();
         assert_eq!(self.follow().changes.len(), 1);
