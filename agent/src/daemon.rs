@@ -31,7 +31,7 @@ use crate::record::{RecordError, RecordFile, Recorder};
 use crate::runtime::{Opener, Wiring};
 use crate::serving::{OPENING, Serving};
 use crate::supervise::keep;
-use crate::topology;
+use crate::topology::{self, Built};
 
 /// What a daemon is started with.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct Options {
     pub settings: Settings,
     /// The socket, which answers already.
     pub serving: Serving,
+    /// What the door has built, which is not built again.
+    pub built: Built,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Record every input to this file.
@@ -115,7 +117,7 @@ pub async fn run<D: FlowTable + 'static>(
     let tasks = TaskTracker::new();
     options.serving.tell(OPENING);
     let (asked, answering) = options.serving.split();
-    let kept = keep_tasks(&store, &options.settings.host, arrivals, saved);
+    let kept = keep_tasks(&store, (&options.settings.host, options.built), arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
     let outlives = options.settings.datapath != "fake";
     let mut settings = options.settings;
@@ -155,7 +157,7 @@ pub async fn run<D: FlowTable + 'static>(
 /// The tasks that can be started again at any moment.
 fn keep_tasks(
     store: &Arc<Store>,
-    host: &str,
+    (host, built): (&str, Built),
     arrivals: mpsc::Sender<Input>,
     saved: mpsc::Receiver<SavedPiece>,
 ) -> [AbortOnDropHandle<()>; 4] {
@@ -164,7 +166,7 @@ fn keep_tasks(
     let (saved, host) = (Arc::new(Mutex::new(saved)), host.to_owned());
     [
         keep("follow the topology", move || {
-            topology::follow(Arc::clone(&follower), host.clone(), arrivals.clone())
+            topology::follow(Arc::clone(&follower), host.clone(), built.clone(), arrivals.clone())
         }),
         keep("save addresses", move || keep_addresses(Arc::clone(&saver), Arc::clone(&saved))),
         keep("collect shards", move || collect_shards(Arc::clone(&collector))),

@@ -18,7 +18,7 @@ use vlan::model::description::Description;
 
 use crate::documents::{FileText, Stored};
 use crate::door::taken::Taken;
-use crate::topology::{self, TopologyError};
+use crate::topology::{self, Built, TopologyError};
 use crate::tree::{Origin, Tree};
 
 pub(crate) mod body;
@@ -109,6 +109,7 @@ pub struct Door {
     host: String,
     /// The file that it was started with.
     file: Option<PathBuf>,
+    built: Built,
     /// Held while a proposal is read and built: a large one takes a core for seconds, and two would take two.
     checking: Arc<Semaphore>,
     /// Held from reading the newest revision to publishing the next, so that nobody in this process comes in between.
@@ -120,7 +121,12 @@ impl Door {
     pub fn new(store: Arc<Store>, host: impl Into<String>, file: Option<PathBuf>) -> Door {
         let file = file.map(|file| file::canonical(&file));
         let (checking, publishing) = (Arc::new(Semaphore::new(1)), Mutex::new(()));
-        Door { store, host: host.into(), file, checking, publishing }
+        Door { store, host: host.into(), file, built: Built::default(), checking, publishing }
+    }
+
+    /// What it builds, for whoever follows the store.
+    pub fn built(&self) -> Built {
+        self.built.clone()
     }
 
     /// Publishes the proposal that is in these bytes, as JSON; `author` brought them.
@@ -166,19 +172,19 @@ impl Door {
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(DoorError::Stopping))
     }
 
-    async fn let_in(&self, checked: Checked) -> Result<Accepted, DoorError> {
+    async fn let_in(&self, mut checked: Checked) -> Result<Accepted, DoorError> {
         let _alone = self.publishing.lock().await;
-        self.let_in_alone(&checked).await.map(|(accepted, _)| accepted)
+        self.let_in_alone(&mut checked).await.map(|(accepted, _)| accepted)
     }
 
-    async fn let_in_alone(&self, checked: &Checked) -> Result<(Accepted, Before), DoorError> {
+    async fn let_in_alone(&self, checked: &mut Checked) -> Result<(Accepted, Before), DoorError> {
         let (accepted, before) = self.make_newest(checked).await?;
         self.note_file(&checked.proposal, accepted.revision).await;
         Ok((accepted, before))
     }
 
-    async fn make_newest(&self, checked: &Checked) -> Result<(Accepted, Before), DoorError> {
-        let proposal = &checked.proposal;
+    async fn make_newest(&self, checked: &mut Checked) -> Result<(Accepted, Before), DoorError> {
+        let Checked { proposal, topology: proposed } = checked;
         let mut tries = 0;
         loop {
             let newest = topology::newest(&self.store).await?;
@@ -193,8 +199,9 @@ impl Door {
                 _ => None,
             };
             let known = stored.or_else(|| before.as_ref()?.stored.as_ref().ok());
-            let joined = self.join(checked, known).await?;
-            let topology = joined.topology(checked);
+            let mut joined = self.join(proposal, known).await?;
+            let mut with_others = joined.topology.take();
+            let topology = with_others.as_mut().unwrap_or(&mut *proposed);
             let said_same = stored.is_some_and(|stored| stored.description == *topology.description());
             if said_same && stored.is_some_and(|stored| joined.is_stored(topology, stored)) {
                 return Ok((Accepted { revision: there, is_new: false }, Before::Same));
@@ -203,7 +210,7 @@ impl Door {
             self.check_loss(known, topology.description(), &proposal.without_hosts)?;
             tries += 1;
             let by = joined.by(proposal);
-            match topology::publish(&self.store, topology, newest.as_ref(), &by).await {
+            match topology::publish(&self.store, topology, newest.as_ref(), &by, &self.built).await {
                 Ok(revision) => {
                     let accepted = Accepted { revision: revision.get(), is_new: true };
                     let before = newest.map_or(Before::Nothing, |newest| match newest.stored {
@@ -224,12 +231,12 @@ impl Door {
     }
 
     /// The proposal with what is there and stays.
-    async fn join(&self, checked: &Checked, there: Option<&Stored>) -> Result<Joined, DoorError> {
-        let again = match checked.proposal.again {
+    async fn join(&self, proposal: &Proposal, there: Option<&Stored>) -> Result<Joined, DoorError> {
+        let again = match proposal.again {
             Some(number) => Some(self.kept(number).await?),
             None => None,
         };
-        let joining = Joining::new(&checked.proposal, there, again.as_ref());
+        let joining = Joining::new(proposal, there, again.as_ref());
         match joining.is_quick() {
             true => joining.join(),
             false => self.aside(move || joining.join()).await,
@@ -465,8 +472,10 @@ mod tests {
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 let there = topology::newest(&theirs).await.unwrap();
                 let next = network(&[("gw1", &[["a", "b"][published as usize % 2]])]);
-                let next = Topology::build(&next).unwrap();
-                published += u32::from(topology::publish(&theirs, &next, there.as_ref(), &by).await.is_ok());
+                let mut next = Arc::new(Topology::build(&next).unwrap());
+                let told =
+                    topology::publish(&theirs, &mut next, there.as_ref(), &by, &Built::default()).await;
+                published += u32::from(told.is_ok());
                 // Sometimes it is quicker than the door, never always.
                 tokio::time::sleep(Duration::from_millis(u64::from(published % 4))).await;
             }

@@ -167,7 +167,8 @@ impl Life {
         if let Some(file) = &mut file {
             file.publish_first(&door).await?;
         }
-        let start = Start { host, datapath, device, serving, teardown, rates, record };
+        let built = door.built();
+        let start = Start { host, datapath, device, serving, built, teardown, rates, record };
         Ok(Opened { start, store, door, file })
     }
 }

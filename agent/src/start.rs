@@ -25,7 +25,7 @@ use crate::engine::Settings;
 use crate::record::RecordFile;
 use crate::runtime::Opener;
 use crate::serving::Serving;
-use crate::topology::{self, TopologyError};
+use crate::topology::{self, Built, TopologyError};
 
 pub use datapath::ovs::Removed;
 
@@ -59,6 +59,8 @@ pub struct Start {
     pub device: String,
     /// The socket, which answers already.
     pub serving: Serving,
+    /// What the door has built, which is not built again.
+    pub built: Built,
     /// Remove the datapath at the end; otherwise it goes on forwarding.
     pub teardown: bool,
     /// Rates of first frames.
@@ -91,8 +93,8 @@ pub async fn run(
     settings.seed = random_seed();
     settings.rates = start.rates;
     settings.datapath = if start.datapath == Choice::Fake { "fake" } else { "ovs" }.to_owned();
-    let options =
-        Options { settings, serving: start.serving, teardown: start.teardown, record: start.record };
+    let Start { serving, built, teardown, record, .. } = start;
+    let options = Options { settings, serving, built, teardown, record };
     if start.datapath == Choice::Fake {
         let wire = FakeWire::new(FakeOptions::default());
         let mut links = FakeLinks { wire: wire.clone(), host: start.host, made: HashSet::new() };

@@ -1,9 +1,11 @@
 //! The topology in the shared store: publishing a revision, and following the newest.
 
+mod built;
 mod follow;
 mod scope;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nsdb::{Change, Documents, DocumentsError, Revision, Root, ShardName, Store, WallTime};
 use vlan::model::numbers::Numbers;
@@ -14,6 +16,7 @@ use crate::documents::{self, DocumentError, FileText, Stored};
 use crate::tree::{Sources, TreeMistake};
 use scope::Scope;
 
+pub use built::Built;
 pub use follow::follow;
 
 /// Why a topology could not be read or published.
@@ -136,15 +139,17 @@ fn read(shards: &BTreeMap<ShardName, Vec<u8>>) -> Result<Stored, DocumentError> 
     documents::from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
 }
 
-/// Makes a topology the revision after `before`, whatever it declares; [`crate::door`] has checked it. Its numbers are dealt out here.
+/// Makes a topology the revision after `before`, whatever it declares; [`crate::door`] has checked it. Its numbers are dealt out here, and
+/// with them it is offered to whoever follows the store by what was `built`.
 ///
 /// # Errors
 /// A conflict if `before` is not the newest any more; a VNI that is another segment's; the store refused.
 pub async fn publish(
     store: &Store,
-    topology: &Topology,
+    topology: &mut Arc<Topology>,
     before: Option<&Newest>,
     by: &Authorship,
+    built: &Built,
 ) -> Result<Revision, TopologyError> {
     let kept = before.and_then(|newest| newest.stored.as_ref().ok());
     let numbers = match (before, kept) {
@@ -156,12 +161,21 @@ pub async fn publish(
         let with_name = |mistake| TreeMistake::in_description(mistake, topology.description());
         TopologyError::Numbers(mistakes.into_iter().map(with_name).collect())
     })?;
+    Arc::make_mut(topology).take_numbers(&numbers);
     let stored = Stored::after(kept, topology.description(), numbers, by.text.clone(), by.sources.clone());
     let shards = documents::to_shards(&stored)?;
     documents::check_read_back(&stored, &shards)?;
     let change = Change::new(by.author.clone(), WallTime::from_millis(clock::wall_ms()), by.note.clone());
     let expected = before.map(|newest| newest.revision);
-    match store.publish(expected, shards, change).await {
+    // Who follows a store of several hosts reads less than was built.
+    if let Some(numbers) = stored.numbers.as_ref().filter(|_| store.is_of_one_host()) {
+        built.offer(expected, numbers, topology);
+    }
+    let published = store.publish(expected, shards, change).await;
+    if published.is_err() {
+        built.withdraw();
+    }
+    match published {
         Ok(revision) => Ok(revision),
         Err(error) if error.is_conflict() => {
             let there = store.root().await?.map_or(0, |root| root.revision.get());

@@ -173,17 +173,17 @@ fn in_two_hosts() -> Description {
 async fn a_store_of_format_1_is_written_anew_by_the_next_revision() {
     use nsdb::{Change, Documents, Store, StoreConfig, WallTime};
 
-    use crate::topology::{self, Authorship};
+    use crate::topology::{self, Authorship, Built};
 
     let store = Store::open(StoreConfig::in_memory()).unwrap();
     let old = golden().into_iter().map(|(name, bytes)| (shard_name(&name).unwrap(), bytes)).collect();
     store.publish(None, old, Change::new("old", WallTime::from_millis(1), "")).await.unwrap();
     let newest = topology::newest(&store).await.unwrap().unwrap();
     assert_eq!(newest.stored, Ok(Stored::from(stored_then())));
-    let next = Topology::build(&in_two_hosts()).unwrap();
+    let mut next = std::sync::Arc::new(Topology::build(&in_two_hosts()).unwrap());
     let by =
         Authorship { author: "new".to_owned(), note: String::new(), text: None, sources: Default::default() };
-    topology::publish(&store, &next, Some(&newest), &by).await.unwrap();
+    topology::publish(&store, &mut next, Some(&newest), &by, &Built::default()).await.unwrap();
     let stored = topology::newest(&store).await.unwrap().unwrap().stored.unwrap();
     assert_eq!(stored, numbered(&in_two_hosts()));
     let root = store.root().await.unwrap().unwrap();

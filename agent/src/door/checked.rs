@@ -1,5 +1,7 @@
 //! What can be checked of a proposal by itself.
 
+use std::sync::Arc;
+
 use vlan::model::description::Description;
 use vlan::model::mistake::Mistake;
 use vlan::model::shown::is_shown;
@@ -11,7 +13,7 @@ use crate::tree::TreeMistake;
 /// A proposal that builds.
 pub(super) struct Checked {
     pub(super) proposal: Proposal,
-    pub(super) topology: Topology,
+    pub(super) topology: Arc<Topology>,
 }
 
 /// Checks what can be checked of a proposal by itself.
@@ -31,11 +33,11 @@ pub(super) fn build(proposal: Proposal) -> Result<Checked, DoorError> {
 }
 
 /// What a description comes to.
-pub(super) fn topology(description: &Description) -> Result<Topology, DoorError> {
+pub(super) fn topology(description: &Description) -> Result<Arc<Topology>, DoorError> {
     let in_words = |mistakes: Vec<Mistake>| -> Vec<TreeMistake> {
         mistakes.into_iter().map(|mistake| TreeMistake::in_description(mistake, description)).collect()
     };
-    Topology::build(description).map_err(|mistakes| wrong(&in_words(mistakes)))
+    Topology::build(description).map(Arc::new).map_err(|mistakes| wrong(&in_words(mistakes)))
 }
 
 /// The mistakes, not too many.

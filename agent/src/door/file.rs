@@ -78,10 +78,10 @@ impl Door {
     /// # Errors
     /// Every reason why it does not come in.
     pub async fn publish_file(&self, proposal: Proposal) -> Result<Accepted, DoorError> {
-        let proposal = self.aside(move || super::build(proposal)).await?;
+        let mut checked = self.aside(move || super::build(proposal)).await?;
         let _alone = self.publishing.lock().await;
         let newest = topology::newest_root(&self.store).await?;
-        let (accepted, before) = self.let_in_alone(&proposal).await?;
+        let (accepted, before) = self.let_in_alone(&mut checked).await?;
         let Some(newest) = newest else { return Ok(accepted) };
         let replaced = newest.revision.get();
         match before {

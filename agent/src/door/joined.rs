@@ -1,8 +1,10 @@
 //! What a proposal comes to with what is there: a file says only what came from files.
 
+use std::sync::Arc;
+
 use vlan::model::topology::Topology;
 
-use super::{Checked, DoorError, Proposal, checked};
+use super::{DoorError, Proposal, checked};
 use crate::documents::{FileText, Stored};
 use crate::topology::Authorship;
 use crate::tree::{Source, Sources, Tree};
@@ -79,16 +81,12 @@ fn with_others(error: DoorError, sources: &Sources) -> DoorError {
 /// A proposal with what is there.
 pub(super) struct Joined {
     /// `None`: the proposal's own.
-    topology: Option<Topology>,
+    pub(super) topology: Option<Arc<Topology>>,
     sources: Sources,
     text: Option<FileText>,
 }
 
 impl Joined {
-    pub(super) fn topology<'a>(&'a self, checked: &'a Checked) -> &'a Topology {
-        self.topology.as_ref().unwrap_or(&checked.topology)
-    }
-
     /// Whether it is there already, where the same is declared: what an older version stored may lack numbers.
     pub(super) fn is_stored(&self, topology: &Topology, stored: &Stored) -> bool {
         let has_numbers =

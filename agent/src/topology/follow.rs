@@ -10,16 +10,16 @@ use tracing::warn;
 use vlan::model::topology::Topology;
 
 use super::scope::Scope;
-use super::{Newest, TopologyError, newest_root};
+use super::{Built, Newest, TopologyError, newest_root};
 use crate::documents::Stored;
 use crate::input::Input;
 
 /// Passes on the newest revision, as far as this host needs it, now and whenever it changes, until the receiver is gone. A store that cannot
-/// be read is asked again.
-pub async fn follow(store: Arc<Store>, host: String, arrivals: mpsc::Sender<Input>) {
+/// be read is asked again. What was `built` in this process is not built again.
+pub async fn follow(store: Arc<Store>, host: String, built: Built, arrivals: mpsc::Sender<Input>) {
     let mut changes = store.watch_root();
     let scope = Scope::of_follower(&store, &host);
-    let mut follower = Follower { store, host, scope, has_one: false };
+    let mut follower = Follower { store, host, scope, built, has_one: false };
     let mut pause = READ_AGAIN;
     loop {
         let announced = *changes.borrow_and_update();
@@ -60,6 +60,7 @@ struct Follower {
     store: Arc<Store>,
     host: String,
     scope: Scope,
+    built: Built,
     /// Whether there was a revision that could be read.
     has_one: bool,
 }
@@ -70,12 +71,14 @@ impl Follower {
     ///
     /// Before there was one that could be read, the last one that can be comes before one that cannot.
     async fn arrive(&mut self) -> Result<Vec<Input>, TopologyError> {
-        let (here, store, host) = (Handle::current(), Arc::clone(&self.store), self.host.clone());
+        let (here, store) = (Handle::current(), Arc::clone(&self.store));
+        let (host, built) = (self.host.clone(), self.built.clone());
         let fresh = Scope::of_follower(&self.store, &self.host);
         let (mut scope, has_one) = (std::mem::replace(&mut self.scope, fresh), self.has_one);
         let read = move || {
-            let arrived = here.block_on(newest_inputs(&store, &mut scope, &host, has_one));
-            (scope, arrived)
+            let newest = here.block_on(newest_revisions(&store, &mut scope, has_one));
+            let input = |newest: Newest| input(newest, &host, &built);
+            (scope, newest.map(|newest| newest.into_iter().map(input).collect()))
         };
         let (scope, arrived) =
             tokio::task::spawn_blocking(read).await.map_err(|_| TopologyError::Stopping)?;
@@ -84,39 +87,41 @@ impl Follower {
     }
 }
 
-async fn newest_inputs(
+async fn newest_revisions(
     store: &Store,
     scope: &mut Scope,
-    host: &str,
     has_one: bool,
-) -> Result<Vec<Input>, TopologyError> {
+) -> Result<Vec<Newest>, TopologyError> {
     let Some(root) = newest_root(store).await? else { return Ok(Vec::new()) };
     let newest = scope.read(store, &root).await?;
     let before = match !has_one && newest.stored.is_err() {
         true => scope.last_readable(store).await?,
         false => None,
     };
-    Ok(before.into_iter().chain([newest]).map(|newest| input(newest, host)).collect())
+    Ok(before.into_iter().chain([newest]).collect())
 }
 
-fn input(Newest { revision, stored }: Newest, host: &str) -> Input {
-    let revision = revision.get();
+fn input(Newest { revision, stored }: Newest, host: &str, built: &Built) -> Input {
     let stored = match stored {
         Ok(stored) => stored,
-        Err(why) => return Input::Unreadable { revision, why },
+        Err(why) => return Input::Unreadable { revision: revision.get(), why },
     };
-    let Stored { description, numbers, .. } = stored;
-    let built = match &numbers {
-        Some(numbers) => Topology::with_numbers(&description, numbers),
-        None => Topology::build(&description),
-    };
-    let built = built.ok().map(Arc::new);
+    let built = built.take(revision, &stored).or_else(|| build(&stored).map(Arc::new));
+    let (revision, Stored { description, numbers, .. }) = (revision.get(), stored);
     if let Some((numbers, topology)) = numbers.as_ref().zip(built.as_ref())
         && let Err(what) = numbers.check(topology, host)
     {
         return Input::Unreadable { revision, why: format!("{what} has no number in it") };
     }
     Input::Topology { revision, description: Box::new(description), numbers: numbers.map(Box::new), built }
+}
+
+fn build(Stored { description, numbers, .. }: &Stored) -> Option<Topology> {
+    let built = match numbers {
+        Some(numbers) => Topology::with_numbers(description, numbers),
+        None => Topology::build(description),
+    };
+    built.ok()
 }
 
 fn revision_of(arrived: Option<&Input>) -> Option<Revision> {

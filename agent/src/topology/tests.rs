@@ -33,10 +33,19 @@ fn by() -> Authorship {
     Authorship { author: "test".to_owned(), note: String::new(), text: None, sources: Default::default() }
 }
 
+/// Makes this the revision behind `before`, past the door.
+async fn published(
+    store: &Store,
+    topology: Topology,
+    before: Option<&Newest>,
+) -> Result<Revision, TopologyError> {
+    publish(store, &mut Arc::new(topology), before, &by(), &Built::default()).await
+}
+
 /// What a host that begins to follow hears.
 async fn arrived(store: &Arc<Store>, host: &str) -> Vec<Input> {
     let (arrivals, mut arrived) = mpsc::channel(4);
-    let follower = tokio::spawn(follow(Arc::clone(store), host.to_owned(), arrivals));
+    let follower = tokio::spawn(follow(Arc::clone(store), host.to_owned(), Built::default(), arrivals));
     let first = arrived.recv().await.unwrap();
     let more = tokio::time::timeout(std::time::Duration::from_millis(50), arrived.recv()).await;
     follower.abort();
@@ -47,7 +56,7 @@ async fn arrived(store: &Arc<Store>, host: &str) -> Vec<Input> {
 async fn store() -> Arc<Store> {
     let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
     let topology = Topology::build(&network("vm1")).unwrap();
-    publish(&store, &topology, None, &by()).await.unwrap();
+    published(&store, topology, None).await.unwrap();
     publish_newer(&store, Revision::FIRST, FIRST_DEALT_VNI + 40).await;
     store
 }
@@ -68,7 +77,7 @@ async fn publish_newer(store: &Store, there: Revision, next_vni: u32) {
 async fn a_host_that_starts_has_the_last_one_in_force_and_says_so() {
     let store = store().await;
     let (arrivals, mut arrived) = mpsc::channel(4);
-    let follower = tokio::spawn(follow(Arc::clone(&store), "gw1".to_owned(), arrivals));
+    let follower = tokio::spawn(follow(Arc::clone(&store), "gw1".to_owned(), Built::default(), arrivals));
     let mut engine = Engine::new(Settings::new("gw1"));
     let now = vlan::time::Instant::from_nanos(0);
     for _ in 0..2 {
@@ -85,7 +94,7 @@ async fn a_host_that_starts_has_the_last_one_in_force_and_says_so() {
     assert_eq!(engine.view().status(now).unread.map(|unread| unread.revision), Some(3));
     let newest = newest(&store).await.unwrap();
     let next = Topology::build(&network("vm2")).unwrap();
-    publish(&store, &next, newest.as_ref(), &by()).await.unwrap();
+    published(&store, next, newest.as_ref()).await.unwrap();
     engine.handle(now, arrived.recv().await.unwrap());
     let status = engine.view().status(now);
     assert_eq!((status.revision, status.unread), (4, None));
@@ -129,9 +138,9 @@ async fn no_vni_that_it_declares_is_given_to_another() {
         .await
         .unwrap();
     let before = newest(&store).await.unwrap();
-    let said = publish(&store, &with_vni("blue", 77), before.as_ref(), &by()).await.unwrap_err().to_string();
+    let said = published(&store, with_vni("blue", 77), before.as_ref()).await.unwrap_err().to_string();
     assert!(said.starts_with("bridges.blue.vni: 77 is the VNI of segment red: "), "{said}");
-    publish(&store, &with_vni("red", 77), before.as_ref(), &by()).await.unwrap();
+    published(&store, with_vni("red", 77), before.as_ref()).await.unwrap();
 }
 
 /// What the door has told, and what it said of a file at a start.
@@ -182,7 +191,7 @@ async fn where_its_counters_are_lost_numbers_are_passed_over() {
     store.publish(Revision::new(2), shards.into(), change).await.unwrap();
     let before = newest(&store).await.unwrap();
     let topology = Topology::build(&network("vm2")).unwrap();
-    publish(&store, &topology, before.as_ref(), &by()).await.unwrap();
+    published(&store, topology, before.as_ref()).await.unwrap();
     let numbers = newest(&store).await.unwrap().unwrap().stored.unwrap().numbers.unwrap();
     assert_eq!(numbers.next_vni, FIRST_DEALT_VNI + 1 + SKIPPED);
 }
@@ -197,4 +206,35 @@ async fn a_revision_whose_numbers_are_missing_is_not_taken() {
     let arrived = arrived(&store, "gw1").await;
     let [Input::Unreadable { revision: 1, why }] = &arrived[..] else { panic!("{arrived:?}") };
     assert_eq!(why, "host gw1 has no number in it");
+}
+
+#[tokio::test]
+async fn what_this_process_publishes_is_built_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(StoreConfig::in_directory(directory.path())).unwrap());
+    let door = Door::new(Arc::clone(&store), "gw1", None);
+    let network = |port: &str| {
+        let mut network = network(port);
+        network.ports.pop();
+        network
+    };
+    door.publish(Proposal::new(&network("vm1"), "test", "")).await.unwrap();
+    let offered = door.built().offered().unwrap();
+    let (arrivals, mut arrived) = mpsc::channel(4);
+    let follower = tokio::spawn(follow(Arc::clone(&store), "gw1".to_owned(), door.built(), arrivals));
+    let Some(Input::Topology { built: Some(first), description, numbers, .. }) = arrived.recv().await else {
+        panic!("a topology comes first")
+    };
+    assert!(Arc::ptr_eq(&first, &offered), "the same, not one like it");
+    assert_eq!(Ok(&*first), Topology::with_numbers(&description, &numbers.unwrap()).as_ref());
+    assert!(door.built().offered().is_none(), "it is not kept");
+    // What another process publishes is built here, though something was offered before.
+    door.built().offer(Revision::new(1), &Numbers::default(), &first);
+    let before = newest(&store).await.unwrap();
+    published(&store, Topology::build(&network("vm2")).unwrap(), before.as_ref()).await.unwrap();
+    let Some(Input::Topology { built: Some(second), .. }) = arrived.recv().await else {
+        panic!("another follows")
+    };
+    assert!(second.port_named("vm2").is_some() && !Arc::ptr_eq(&first, &second));
+    follower.abort();
 }

@@ -25,14 +25,16 @@ impl Topology {
     /// As [`Topology::build`].
     pub fn with_numbers(description: &Description, numbers: &Numbers) -> Result<Topology, Vec<Mistake>> {
         let mut topology = build::build(description)?;
-        topology.take_numbers(numbers);
+        // None have been dealt out, as it has none yet.
+        if !numbers.segments.is_empty() {
+            topology.take_numbers(numbers);
+        }
         Ok(topology)
     }
 
-    fn take_numbers(&mut self, numbers: &Numbers) {
-        if numbers.segments.is_empty() {
-            return;
-        }
+    /// Goes by the numbers that were dealt out to it, instead of those that it has.
+    pub fn take_numbers(&mut self, numbers: &Numbers) {
+        self.has_own_numbers = false;
         for number in 0..self.segments.len() {
             let vni = numbers.segments.get(&self.segment_name(number as u32));
             self.segments[number].vni = vni.copied().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! A host reads its share of a revision and nothing else, and what one change writes stays small however large the topology is.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use nsdb::{Change, Revision, ShardName, StoreConfig, WallTime};
 use nsdb::{Fault, Faults, Operation};
@@ -12,7 +13,7 @@ use vlan::tag::Tpid;
 use vlan::vid::Vid;
 
 use super::*;
-use crate::topology::{Authorship, newest, newest_root, publish};
+use crate::topology::{Authorship, Built, newest, newest_root, publish};
 
 fn bridge(name: &str, kind: BridgeKind) -> Bridge {
     let (ageing, mac_limit) = (vlan::model::defaults::DEFAULT_AGEING, 1_000);
@@ -74,7 +75,8 @@ async fn publish_next(store: &Store, description: &Description) {
         sources: Default::default(),
     };
     let topology = Topology::build(description).unwrap();
-    publish(store, &topology, newest(store).await.unwrap().as_ref(), &by).await.unwrap();
+    let before = newest(store).await.unwrap();
+    publish(store, &mut Arc::new(topology), before.as_ref(), &by, &Built::default()).await.unwrap();
 }
 
 /// Who follows.

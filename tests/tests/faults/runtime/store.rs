@@ -150,7 +150,8 @@ impl Daemon {
         let serving = Serving::begin(socket, Arc::clone(&store), Arc::clone(&door), "the test begins");
         let mut settings = Settings::new("gw1");
         settings.datapath = "fake".to_owned();
-        let options = daemon::Options { settings, serving, teardown: false, record: None };
+        let built = door.built();
+        let options = daemon::Options { settings, serving, built, teardown: false, record: None };
         let (stop, stopped) = watch::channel(false);
         let (tell, ready) = oneshot::channel();
         let links = wire.watch_links();

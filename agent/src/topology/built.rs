@@ -1,0 +1,56 @@
+//! A topology that this process publishes is built before it is stored. Whoever follows the store here takes that one, and builds only what
+//! another process has published.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nsdb::Revision;
+use vlan::model::numbers::Numbers;
+use vlan::model::topology::Topology;
+
+use crate::documents::Stored;
+
+/// The topology that was published last from this process, until whoever follows the store has taken it.
+#[derive(Debug, Clone, Default)]
+pub struct Built(Arc<Mutex<Option<Offered>>>);
+
+#[derive(Debug)]
+struct Offered {
+    /// The revision that it is to follow.
+    behind: Option<Revision>,
+    numbers: Numbers,
+    topology: Arc<Topology>,
+}
+
+impl Built {
+    /// What is published next, behind this revision.
+    pub(super) fn offer(&self, behind: Option<Revision>, numbers: &Numbers, topology: &Arc<Topology>) {
+        let (numbers, topology) = (numbers.clone(), Arc::clone(topology));
+        self.put(Some(Offered { behind, numbers, topology }));
+    }
+
+    /// It was not published.
+    pub(super) fn withdraw(&self) {
+        self.put(None);
+    }
+
+    /// What was offered, if this revision is that: what declares the same and has the same numbers is built the same.
+    pub(super) fn take(&self, revision: Revision, stored: &Stored) -> Option<Arc<Topology>> {
+        let mut there = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What an older revision says, which was read late, is not it, and what comes behind it is it or came in its place.
+        let offered = there.take_if(|offered| offered.behind < Some(revision))?;
+        drop(there);
+        let is_it = stored.numbers.as_ref() == Some(&offered.numbers)
+            && stored.description == *offered.topology.description();
+        is_it.then_some(offered.topology)
+    }
+
+    fn put(&self, offered: Option<Offered>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offered;
+    }
+
+    #[cfg(test)]
+    pub(super) fn offered(&self) -> Option<Arc<Topology>> {
+        let there = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        there.as_ref().map(|offered| Arc::clone(&offered.topology))
+    }
+}
