@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::address::Block;
@@ -13,7 +12,7 @@ use crate::folder::Folder;
 use crate::java;
 use crate::options::Options;
 use crate::relay::Relay;
-use crate::server::Server;
+use crate::server::{CONFIGURATION, Server};
 use crate::words::Mode;
 
 /// One server or several, each with a relay in front. Dropping it ends all and removes what they wrote.
@@ -40,15 +39,8 @@ impl Ensemble {
         let mut relays = Vec::new();
         for place in 0..options.servers {
             let own = folder.path().join(format!("server-{}", place + 1));
-            let mut server = Server::new(place + 1, block.server(place, 0), &own, &options, &java);
-            let data = prepare(&options, &own, place)?;
-            fs::write(server.configuration(), configuration(&options, &block, place, &data))
-                .map_err(ServersError::system("write a server's configuration"))?;
-            if let Some(bytes) = options.disk_bytes {
-                let disk = SmallDisk::make(&data, bytes)?;
-                write_id(&disk.path(), place)?;
-                server.put_on(disk);
-            }
+            let disk = prepare(&options, &block, place, &own)?;
+            let server = Server::new(place + 1, block.server(place, 0), own, disk, &options, &java);
             server.restart()?;
             relays.push(Relay::listen(block.relay(place), server.address())?);
             servers.push(server);
@@ -137,8 +129,13 @@ impl Ensemble {
     }
 }
 
-/// Makes the folders of a server and says where its data is.
-fn prepare(options: &Options, own: &Path, place: usize) -> Result<PathBuf, ServersError> {
+/// Makes what a server finds at its start: its folders, its configuration, its disk if that is a small one.
+fn prepare(
+    options: &Options,
+    block: &Block,
+    place: usize,
+    own: &Path,
+) -> Result<Option<SmallDisk>, ServersError> {
     let data = match &options.data {
         Some(folder) => folder.join((place + 1).to_string()),
         None => own.join("data"),
@@ -146,14 +143,16 @@ fn prepare(options: &Options, own: &Path, place: usize) -> Result<PathBuf, Serve
     for folder in [own, &data] {
         fs::create_dir_all(folder).map_err(ServersError::system(format!("make {}", folder.display())))?;
     }
-    write_id(&data, place)?;
-    fs::canonicalize(&data).map_err(ServersError::system(format!("find {}", data.display())))
-}
-
-/// By this file in its data a server of an ensemble knows which one it is.
-fn write_id(data: &Path, place: usize) -> Result<(), ServersError> {
+    let data = fs::canonicalize(&data).map_err(ServersError::system(format!("find {}", data.display())))?;
+    let configuration = configuration(options, block, place, &data);
+    fs::write(own.join(CONFIGURATION), configuration)
+        .map_err(ServersError::system("write a server's configuration"))?;
+    let disk = options.disk_bytes.map(|bytes| SmallDisk::make(&data, bytes)).transpose()?;
+    let data = disk.as_ref().map_or(data, SmallDisk::path);
+    // By this file in its data a server of an ensemble knows which one it is.
     fs::write(data.join("myid"), (place + 1).to_string())
-        .map_err(|cause: io::Error| ServersError::system("write a server's number")(cause))
+        .map_err(ServersError::system("write a server's number"))?;
+    Ok(disk)
 }
 
 /// `zoo.cfg` of one server.

@@ -1,6 +1,6 @@
 //! Where Java and ZooKeeper are, and what a server is started as.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -66,8 +66,18 @@ impl Java {
     }
 }
 
-/// What the server wrote, in its folder.
-pub(crate) const LOG: &str = "log";
+/// The last lines that the server in a folder wrote.
+pub(crate) fn last_lines(folder: &Path) -> String {
+    let text = fs::read(folder.join(LOG)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
+/// What the server writes, in its folder.
+const LOG: &str = "log";
+
+const LAST_LINES: usize = 20;
 
 /// The server, which names all that it needs in its manifest, and one logger.
 const JARS: [&str; 2] = ["/usr/share/java/zookeeper.jar", "/usr/share/java/slf4j-simple.jar"];

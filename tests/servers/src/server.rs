@@ -1,21 +1,15 @@
 //! One server: its process, what becomes of it, and what it tells of itself.
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
 use std::time::Duration;
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::disk::SmallDisk;
 use crate::error::ServersError;
 use crate::java::{self, Java};
-use crate::launch::launch;
 use crate::options::Options;
+use crate::process::Process;
 use crate::words::{self, Connection, Dump, Mode, Statistics, Watching};
 
 /// A server of an ensemble. It is killed when the ensemble is dropped.
@@ -27,7 +21,7 @@ pub struct Server {
     options: Options,
     java: Java,
     disk: Option<SmallDisk>,
-    process: Mutex<Option<Child>>,
+    process: Process,
 }
 
 impl Server {
@@ -35,17 +29,13 @@ impl Server {
     pub(crate) fn new(
         number: usize,
         address: SocketAddr,
-        folder: &Path,
+        folder: PathBuf,
+        disk: Option<SmallDisk>,
         options: &Options,
         java: &Java,
     ) -> Server {
-        let (folder, options, java) = (folder.to_owned(), options.clone(), java.clone());
-        Server { number, address, folder, options, java, disk: None, process: Mutex::new(None) }
-    }
-
-    /// Its data is on this disk from its next start on.
-    pub(crate) fn put_on(&mut self, disk: SmallDisk) {
-        self.disk = Some(disk);
+        let (options, java, process) = (options.clone(), java.clone(), Process::default());
+        Server { number, address, folder, options, java, disk, process }
     }
 
     /// Its number, from 1.
@@ -68,7 +58,7 @@ impl Server {
     /// # Errors
     /// It is dead already.
     pub fn kill(&self) -> Result<(), ServersError> {
-        self.act("kill", |child| child.kill().and_then(|()| child.wait()).map(drop))
+        self.outcome("kill", self.process.kill())
     }
 
     /// Starts it, with the data and the ports that it had. Does not wait until it serves: that may need the others.
@@ -77,15 +67,13 @@ impl Server {
     /// It runs, or Java cannot be started.
     pub fn restart(&self) -> Result<(), ServersError> {
         if self.is_running() {
-            return Err(self.state("running"));
+            return Err(ServersError::State { server: self.number, state: "running" });
         }
         let what = format!("start server {}", self.number);
-        let command = self.java.server(&self.options, &self.configuration(), &self.folder);
+        let command = self.java.server(&self.options, &self.folder.join(CONFIGURATION), &self.folder);
         let command = command.map_err(ServersError::system(what.clone()))?;
         let namespaces = self.disk.as_ref().map(SmallDisk::namespaces).transpose()?;
-        let child = launch(command, namespaces).map_err(ServersError::system(what))?;
-        *self.process() = Some(child);
-        Ok(())
+        self.process.start(command, namespaces).map_err(ServersError::system(what))
     }
 
     /// Stops it where it is (SIGSTOP): its connections stay, new ones are made by the kernel, and nothing is answered.
@@ -93,7 +81,7 @@ impl Server {
     /// # Errors
     /// It is dead.
     pub fn stop(&self) -> Result<(), ServersError> {
-        self.act("stop", |child| send(child, Signal::SIGSTOP))
+        self.outcome("stop", self.process.stop())
     }
 
     /// Lets a stopped one go on (SIGCONT).
@@ -101,17 +89,17 @@ impl Server {
     /// # Errors
     /// It is dead.
     pub fn cont(&self) -> Result<(), ServersError> {
-        self.act("continue", |child| send(child, Signal::SIGCONT))
+        self.outcome("continue", self.process.cont())
     }
 
     /// Whether its process is there, stopped or not.
     pub fn is_running(&self) -> bool {
-        self.process().as_mut().is_some_and(is_alive)
+        self.process.id().is_some()
     }
 
     /// Its process, if that is there.
     pub fn pid(&self) -> Option<u32> {
-        self.is_running().then(|| self.process().as_ref().map(Child::id)).flatten()
+        self.process.id()
     }
 
     /// Whether it serves and leads, which one that is alone does not.
@@ -130,16 +118,16 @@ impl Server {
     /// It does not answer, or does not serve.
     pub fn statistics(&self) -> Result<Statistics, ServersError> {
         let word = "mntr";
-        let read = words::read_statistics(&self.ask(word)?);
-        read.map_err(|name| self.unreadable(word, format!("it does not serve, or has no {name}")))
+        let read = words::read_statistics(&self.ask_for(word)?);
+        read.map_err(|name| self.unreadable(word, format!("no {name}")))
     }
 
     /// The connections that clients have with it.
     ///
     /// # Errors
-    /// It does not answer.
+    /// It does not answer, or does not serve.
     pub fn connections(&self) -> Result<Vec<Connection>, ServersError> {
-        Ok(words::read_connections(&self.ask("cons")?))
+        Ok(words::read_connections(&self.ask_for("cons")?))
     }
 
     /// What its clients watch.
@@ -148,16 +136,16 @@ impl Server {
     /// It does not answer, or does not serve.
     pub fn watching(&self) -> Result<Watching, ServersError> {
         let word = "wchs";
-        let read = words::read_watching(&self.ask(word)?);
-        read.ok_or_else(|| self.unreadable(word, "it does not serve".to_owned()))
+        let answer = self.ask_for(word)?;
+        words::read_watching(&answer).ok_or_else(|| self.unreadable(word, answer))
     }
 
     /// Sessions and their ephemeral nodes.
     ///
     /// # Errors
-    /// It does not answer.
+    /// It does not answer, or does not serve.
     pub fn dump(&self) -> Result<Dump, ServersError> {
-        Ok(words::read_dump(&self.ask("dump")?))
+        Ok(words::read_dump(&self.ask_for("dump")?))
     }
 
     /// What it answers to any four-letter word, as it stands.
@@ -170,33 +158,22 @@ impl Server {
 
     /// The last lines of its log.
     pub fn log(&self) -> String {
-        let text = fs::read(self.folder.join(java::LOG)).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+        java::last_lines(&self.folder)
     }
 
-    /// Its configuration file.
-    pub(crate) fn configuration(&self) -> PathBuf {
-        self.folder.join("zoo.cfg")
+    /// What became of something that was done to its process.
+    fn outcome(&self, what: &str, outcome: Option<io::Result<()>>) -> Result<(), ServersError> {
+        let done = outcome.ok_or(ServersError::State { server: self.number, state: "dead" })?;
+        done.map_err(ServersError::system(format!("{what} server {}", self.number)))
     }
 
-    /// Does something to its process, which is there and, under the lock, stays at least as what can be waited for.
-    fn act(&self, what: &str, act: impl FnOnce(&mut Child) -> io::Result<()>) -> Result<(), ServersError> {
-        let mut process = self.process();
-        let child = process.as_mut().ok_or(self.state("dead"))?;
-        if !is_alive(child) {
-            return Err(self.state("dead"));
+    /// What it answers to a word, if it serves.
+    fn ask_for(&self, word: &'static str) -> Result<String, ServersError> {
+        let answer = self.ask(word)?;
+        match answer.starts_with(words::NOT_SERVING) {
+            true => Err(self.unreadable(word, answer.trim().to_owned())),
+            false => Ok(answer),
         }
-        act(child).map_err(ServersError::system(format!("{what} server {}", self.number)))
-    }
-
-    fn process(&self) -> MutexGuard<'_, Option<Child>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn state(&self, state: &'static str) -> ServersError {
-        ServersError::State { server: self.number, state }
     }
 
     fn unreadable(&self, word: &'static str, why: String) -> ServersError {
@@ -204,22 +181,15 @@ impl Server {
     }
 }
 
-fn is_alive(child: &mut Child) -> bool {
-    matches!(child.try_wait(), Ok(None))
-}
-
-fn send(child: &Child, signal: Signal) -> io::Result<()> {
-    Ok(kill(Pid::from_raw(child.id().cast_signed()), signal)?)
-}
-
 impl Drop for Server {
     fn drop(&mut self) {
         // Fails only if it is dead already.
-        let _ = self.kill();
+        let _ = self.process.kill();
     }
 }
 
+/// A server's configuration, in its folder.
+pub(crate) const CONFIGURATION: &str = "zoo.cfg";
+
 /// How long a server may be silent. One that is stopped is.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-const LOG_LINES: usize = 20;

@@ -27,6 +27,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::ServersError;
+use crate::address::Block;
 use work::{Order, Work};
 
 /// A relay, which lives until it is dropped. Its connections are closed then.
@@ -36,6 +37,8 @@ pub struct Relay {
     counts: Arc<Counts>,
     orders: Option<UnboundedSender<(Order, mpsc::Sender<()>)>>,
     thread: Option<JoinHandle<()>>,
+    /// Where it listens, if that is its own. It is free again after the thread's end: fields are dropped behind that.
+    block: Option<Block>,
 }
 
 /// What a relay has counted since it began.
@@ -60,17 +63,25 @@ struct Counts {
 }
 
 impl Relay {
-    /// Listens on `address` and forwards to `server`, in a thread of its own.
+    /// Forwards to `server`, whatever that is, from an address of its own. So one client can be cut off from a server that others reach.
     ///
     /// # Errors
-    /// The address cannot be listened on.
-    pub fn listen(address: SocketAddr, server: SocketAddr) -> Result<Relay, ServersError> {
+    /// No address is free.
+    pub fn to(server: SocketAddr) -> Result<Relay, ServersError> {
+        let block = Block::claim(1)?;
+        let mut relay = Relay::listen(block.relay(0), server)?;
+        relay.block = Some(block);
+        Ok(relay)
+    }
+
+    /// Listens on `address`, which somebody holds, and forwards to `server`, in a thread of its own.
+    pub(crate) fn listen(address: SocketAddr, server: SocketAddr) -> Result<Relay, ServersError> {
         let counts = Arc::new(Counts::default());
         let (orders, ordered) = unbounded_channel();
         let what = format!("relay {address} to {server}");
         let work = Work::new(address, server, Arc::clone(&counts)).map_err(ServersError::system(what))?;
         let thread = std::thread::spawn(move || work.run(ordered));
-        Ok(Relay { address, counts, orders: Some(orders), thread: Some(thread) })
+        Ok(Relay { address, counts, orders: Some(orders), thread: Some(thread), block: None })
     }
 
     /// Where clients reach it.

@@ -171,6 +171,9 @@ fn hexadecimal(word: &str) -> Option<u64> {
     u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
 }
 
+/// How a server that has no quorum answers to every word that is not about its process.
+pub(crate) const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
+
 const STATE: &str = "zk_server_state";
 
 #[cfg(test)]

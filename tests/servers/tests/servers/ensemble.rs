@@ -11,10 +11,7 @@ use crate::client::Client;
 
 #[test]
 fn three_servers_die_and_come_back_with_what_they_had() {
-    if !servers::are_there() {
-        return;
-    }
-    let ensemble = Ensemble::start(Options::three()).unwrap();
+    let Some(ensemble) = start(Options::three()) else { return };
     let modes = || ensemble.servers().iter().filter_map(|server| server.mode()).collect::<Vec<_>>();
     assert_eq!(modes().iter().filter(|mode| **mode == Mode::Leader).count(), 1, "{:?}", modes());
     let leader = ensemble.leader().unwrap();
@@ -58,10 +55,7 @@ fn three_servers_die_and_come_back_with_what_they_had() {
 
 #[test]
 fn a_stopped_server_is_silent_until_it_goes_on() {
-    if !servers::are_there() {
-        return;
-    }
-    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let Some(ensemble) = start(Options::one()) else { return };
     let server = &ensemble.servers()[0];
     server.stop().unwrap();
     assert!(server.is_running() && server.mode().is_none() && ensemble.leader().is_err());
@@ -81,12 +75,12 @@ fn data_in_a_folder_of_the_tests_own_is_taken_up_by_the_next() {
         return;
     }
     let data = tempfile::tempdir().unwrap();
-    let start = || Ensemble::start(Options::one().data(data.path())).unwrap();
-    let first = start();
+    let options = Options::one().data(data.path());
+    let Some(first) = start(options.clone()) else { return };
     let mut client = Client::connect(first.servers()[0].address(), Duration::from_secs(60)).unwrap();
     client.create("/kept").unwrap();
     drop(first);
-    let second = start();
+    let second = Ensemble::start(options).unwrap();
     assert_eq!(second.servers()[0].dump().unwrap().sessions, [client.session].into());
 }
 
@@ -141,6 +135,31 @@ fn waits_to_be_killed() {
     println!("pid {}", ensemble.servers()[0].pid().unwrap());
     std::io::stdout().flush().unwrap();
     std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn a_test_that_cannot_run_fails_unless_it_may_be_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("skips");
+    let run = |may: &str| {
+        let mut test = Command::new(std::env::current_exe().unwrap());
+        test.args(["--exact", "ensemble::a_stopped_server_is_silent_until_it_goes_on"]);
+        // No Java is found there.
+        test.env("PATH", folder.path()).env("L2GW_SKIPS", &notes).env("L2GW_ALLOW_SKIP", may);
+        test.output().unwrap()
+    };
+    let (refused, allowed) = (run("0"), run("1"));
+    assert!(!refused.status.success() && allowed.status.success(), "{refused:?} {allowed:?}");
+    let told = String::from_utf8(refused.stdout).unwrap();
+    assert!(told.contains("skipped: java is not there: make install installs it"), "{told}");
+    let noted = std::fs::read_to_string(notes).unwrap();
+    let line = "no ZooKeeper: ensemble::a_stopped_server_is_silent_until_it_goes_on\n";
+    assert_eq!(noted, line.repeat(2));
+}
+
+/// None where there are no servers, and a test may do without.
+fn start(options: Options) -> Option<Ensemble> {
+    servers::are_there().then(|| Ensemble::start(options).unwrap())
 }
 
 /// The folder of a server's ensemble.
