@@ -1,18 +1,16 @@
-//! Servers that belong together: their configuration, their start, and who leads.
+//! Servers that belong together: their start, and who leads.
 
 use std::fmt::Write;
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::address::Block;
-use crate::disk::SmallDisk;
 use crate::error::ServersError;
 use crate::folder::Folder;
 use crate::java;
 use crate::options::Options;
+use crate::prepare::prepare;
 use crate::relay::Relay;
-use crate::server::{CONFIGURATION, Server};
+use crate::server::{PATIENCE, Server};
 use crate::words::Mode;
 
 /// One server or several, each with a relay in front. Dropping it ends all and removes what they wrote.
@@ -75,8 +73,7 @@ impl Ensemble {
     /// # Errors
     /// None does: there is no quorum, or the leader is stopped.
     pub fn leader(&self) -> Result<&Server, ServersError> {
-        let leads = |server: &&Server| matches!(server.mode(), Some(Mode::Leader | Mode::Standalone));
-        self.servers.iter().find(leads).ok_or_else(|| self.not_ready("led", Duration::ZERO))
+        self.leader_within(PATIENCE).ok_or_else(|| self.not_ready("led", Duration::ZERO))
     }
 
     /// The server that has the connection of a session, if one has. One that is stopped does not tell.
@@ -92,9 +89,10 @@ impl Ensemble {
     /// # Errors
     /// They do not within 60 s, or none runs.
     pub fn wait_until_ready(&self) -> Result<(), ServersError> {
-        self.wait("serving, all that run", |ensemble| {
+        self.wait("serving, all that run", |ensemble, patience| {
             let mut running = ensemble.servers.iter().filter(|server| server.is_running());
-            running.all(|server| server.mode().is_some()) && ensemble.leader().is_ok()
+            running.all(|server| server.mode_within(patience).is_some())
+                && ensemble.leader_within(patience).is_some()
         })
     }
 
@@ -103,14 +101,24 @@ impl Ensemble {
     /// # Errors
     /// None does within 60 s.
     pub fn wait_for_quorum(&self) -> Result<(), ServersError> {
-        self.wait("led", |ensemble| ensemble.leader().is_ok())
+        self.wait("led", |ensemble, patience| ensemble.leader_within(patience).is_some())
     }
 
-    fn wait(&self, what: &'static str, is_so: impl Fn(&Ensemble) -> bool) -> Result<(), ServersError> {
+    fn leader_within(&self, patience: Duration) -> Option<&Server> {
+        let leads = |mode| matches!(mode, Mode::Leader | Mode::Standalone);
+        self.servers.iter().find(|server| server.mode_within(patience).is_some_and(leads))
+    }
+
+    /// Asks again and again, with the more patience the longer it takes.
+    fn wait(
+        &self,
+        what: &'static str,
+        is_so: impl Fn(&Ensemble, Duration) -> bool,
+    ) -> Result<(), ServersError> {
         let start = Instant::now();
-        while !is_so(self) {
+        while !is_so(self, (start.elapsed() / 4).clamp(IMPATIENCE, PATIENCE)) {
             let is_dead = self.servers.iter().all(|server| !server.is_running());
-            if is_dead || start.elapsed() > PATIENCE {
+            if is_dead || start.elapsed() > LIMIT {
                 return Err(self.not_ready(what, start.elapsed()));
             }
             std::thread::sleep(POLL);
@@ -129,70 +137,14 @@ impl Ensemble {
     }
 }
 
-/// Makes what a server finds at its start: its folders, its configuration, its disk if that is a small one.
-fn prepare(
-    options: &Options,
-    block: &Block,
-    place: usize,
-    own: &Path,
-) -> Result<Option<SmallDisk>, ServersError> {
-    let data = match &options.data {
-        Some(folder) => folder.join((place + 1).to_string()),
-        None => own.join("data"),
-    };
-    for folder in [own, &data] {
-        fs::create_dir_all(folder).map_err(ServersError::system(format!("make {}", folder.display())))?;
-    }
-    let data = fs::canonicalize(&data).map_err(ServersError::system(format!("find {}", data.display())))?;
-    let configuration = configuration(options, block, place, &data);
-    fs::write(own.join(CONFIGURATION), configuration)
-        .map_err(ServersError::system("write a server's configuration"))?;
-    let disk = options.disk_bytes.map(|bytes| SmallDisk::make(&data, bytes)).transpose()?;
-    let data = disk.as_ref().map_or(data, SmallDisk::path);
-    // By this file in its data a server of an ensemble knows which one it is.
-    fs::write(data.join("myid"), (place + 1).to_string())
-        .map_err(ServersError::system("write a server's number"))?;
-    Ok(disk)
-}
-
-/// `zoo.cfg` of one server.
-fn configuration(options: &Options, block: &Block, place: usize, data: &Path) -> String {
-    let ticks = |time: Duration| time.as_millis().div_ceil(options.tick.as_millis()).max(2).to_string();
-    let own = block.server(place, 0);
-    let mut lines: Vec<(String, String)> = [
-        ("dataDir", data.display().to_string()),
-        ("clientPort", own.port().to_string()),
-        ("clientPortAddress", own.ip().to_string()),
-        ("tickTime", options.tick.as_millis().to_string()),
-        ("initLimit", ticks(START_LIMIT)),
-        ("syncLimit", ticks(options.sync_limit)),
-        ("minSessionTimeout", options.sessions.0.as_millis().to_string()),
-        ("maxSessionTimeout", options.sessions.1.as_millis().to_string()),
-        ("maxClientCnxns", "0".to_owned()),
-        ("admin.enableServer", "false".to_owned()),
-        ("4lw.commands.whitelist", "*".to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
-    if options.servers > 1 {
-        lines.extend((0..options.servers).map(|other| {
-            let at = block.server(other, 1);
-            let ports = format!("{}:{}:{}", at.ip(), at.port(), block.server(other, 2).port());
-            (format!("server.{}", other + 1), ports)
-        }));
-    }
-    lines.extend(options.lines.clone());
-    lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
-}
-
 fn join(addresses: impl Iterator<Item = std::net::SocketAddr>) -> String {
     addresses.map(|address| address.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// Three servers that share two CPUs with a build and other tests are up in a few seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// How long a follower may take to read the leader's data.
-const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long a server that is starting may think about a question at first.
+const IMPATIENCE: Duration = Duration::from_millis(200);

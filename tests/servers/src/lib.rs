@@ -32,6 +32,7 @@ mod folder;
 mod java;
 mod launch;
 mod options;
+mod prepare;
 mod process;
 mod relay;
 mod server;

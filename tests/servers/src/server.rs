@@ -109,7 +109,12 @@ impl Server {
 
     /// Its part, if it serves. One that has no quorum does not.
     pub fn mode(&self) -> Option<Mode> {
-        self.ask("srvr").ok().and_then(|answer| words::read_mode(&answer))
+        self.mode_within(PATIENCE)
+    }
+
+    /// Its part, if it tells that within a time. One that is starting may take a question and never answer it.
+    pub(crate) fn mode_within(&self, patience: Duration) -> Option<Mode> {
+        words::ask(self.address, "srvr", patience).ok().and_then(|answer| words::read_mode(&answer))
     }
 
     /// What it counts.
@@ -192,4 +197,4 @@ impl Drop for Server {
 pub(crate) const CONFIGURATION: &str = "zoo.cfg";
 
 /// How long a server may be silent. One that is stopped is.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);

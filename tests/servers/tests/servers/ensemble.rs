@@ -2,36 +2,20 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use servers::{Ensemble, Mode, Options, Watching};
+use servers::{Ensemble, Mode, Options, Server, Watching};
 
 use crate::client::Client;
+use crate::until;
 
 #[test]
 fn three_servers_die_and_come_back_with_what_they_had() {
     let Some(ensemble) = start(Options::three()) else { return };
-    let modes = || ensemble.servers().iter().filter_map(|server| server.mode()).collect::<Vec<_>>();
-    assert_eq!(modes().iter().filter(|mode| **mode == Mode::Leader).count(), 1, "{:?}", modes());
     let leader = ensemble.leader().unwrap();
-    let follower = ensemble.servers().iter().find(|server| !server.is_leader()).unwrap();
-
-    let mut client = Client::connect(follower.address(), Duration::from_secs(60)).unwrap();
+    let mut client = connect(&ensemble.servers()[0]);
     client.create("/a").unwrap();
-    client.watch("/a").unwrap();
-    client.watch("/").unwrap();
-    let counted = follower.statistics().unwrap();
-    assert_eq!((counted.sessions, counted.ephemerals, counted.watches, counted.nodes), (1, 1, 2, 6));
-    assert_eq!(follower.watching().unwrap(), Watching { connections: 1, paths: 2, watches: 2 });
-    assert_eq!(leader.watching().unwrap().watches, 0);
-    let dump = leader.dump().unwrap();
-    assert_eq!(dump.sessions, [client.session].into());
-    assert_eq!(dump.ephemerals, [(client.session, ["/a".to_owned()].into())].into());
-    assert_eq!(ensemble.server_of(client.session).unwrap().number(), follower.number());
-    let connections = follower.connections().unwrap();
-    let own = connections.iter().find(|connection| connection.session == Some(client.session)).unwrap();
-    assert_eq!(own.timeout, Some(Duration::from_secs(60)));
 
     leader.kill().unwrap();
     assert!(leader.kill().is_err() && !leader.is_running());
@@ -51,6 +35,39 @@ fn three_servers_die_and_come_back_with_what_they_had() {
     for server in ensemble.servers() {
         assert_eq!(server.statistics().unwrap().ephemerals, 1, "of server {}", server.number());
     }
+}
+
+#[test]
+fn servers_tell_what_a_client_has() {
+    let Some(ensemble) = start(Options::three()) else { return };
+    let (leader, follower) = (ensemble.leader().unwrap(), follower_of(&ensemble));
+    let mut client = connect(follower);
+    client.create("/a").unwrap();
+    client.watch("/a").unwrap();
+    client.watch("/").unwrap();
+
+    let counted = follower.statistics().unwrap();
+    assert_eq!((counted.sessions, counted.ephemerals, counted.watches, counted.nodes), (1, 1, 2, 6));
+    assert_eq!(follower.watching().unwrap(), Watching { connections: 1, paths: 2, watches: 2 });
+    assert_eq!(leader.watching().unwrap().watches, 0);
+    for server in ensemble.servers() {
+        let dump = server.dump().unwrap();
+        assert_eq!(dump.sessions, [client.session].into(), "of server {}", server.number());
+        assert_eq!(dump.ephemerals, [(client.session, ["/a".to_owned()].into())].into());
+    }
+    assert_eq!(ensemble.server_of(client.session).unwrap().number(), follower.number());
+    assert_eq!(ensemble.server_of(client.session + 1).map(|server| server.number()), None);
+    let connections = follower.connections().unwrap();
+    let own = connections.iter().find(|connection| connection.session == Some(client.session)).unwrap();
+    assert_eq!(own.timeout, Some(TIMEOUT));
+}
+
+#[test]
+fn an_ensemble_has_one_leader() {
+    let Some(ensemble) = start(Options::three()) else { return };
+    let modes = ensemble.servers().iter().filter_map(|server| server.mode());
+    let (leaders, others): (Vec<Mode>, Vec<Mode>) = modes.partition(|mode| *mode == Mode::Leader);
+    assert_eq!((leaders.len(), others), (1, vec![Mode::Follower; 2]));
 }
 
 #[test]
@@ -77,7 +94,7 @@ fn data_in_a_folder_of_the_tests_own_is_taken_up_by_the_next() {
     let data = tempfile::tempdir().unwrap();
     let options = Options::one().data(data.path());
     let Some(first) = start(options.clone()) else { return };
-    let mut client = Client::connect(first.servers()[0].address(), Duration::from_secs(60)).unwrap();
+    let mut client = connect(&first.servers()[0]);
     client.create("/kept").unwrap();
     drop(first);
     let second = Ensemble::start(options).unwrap();
@@ -106,25 +123,24 @@ fn servers_end_with_a_process_that_is_killed() {
     if !servers::are_there() {
         return;
     }
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "ensemble::waits_to_be_killed", "--nocapture"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let pid = lines.into_iter().find_map(|line| line.split_once("pid ").map(|(_, pid)| pid.parse().unwrap()));
-    let pid = pid.unwrap();
+    let (mut process, pid) = start_holder();
     let folder = folder_of(pid);
     assert!(is_there(pid));
     process.kill().unwrap();
     process.wait().unwrap();
-    let start = Instant::now();
-    while is_there(pid) {
-        assert!(start.elapsed() < Duration::from_secs(10), "{pid} outlives who started it");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(|| !is_there(pid));
     // The next ensemble removes it after a minute; this test does not wait for that.
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Starts a process with a server, and says what that server's process is.
+fn start_holder() -> (Child, u32) {
+    let mut test = Command::new(std::env::current_exe().unwrap());
+    test.args(["--ignored", "--exact", "ensemble::waits_to_be_killed", "--nocapture"]);
+    let mut process = test.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let pid = lines.find_map(|line| line.unwrap().split_once("pid ").map(|(_, pid)| pid.parse().unwrap()));
+    (process, pid.unwrap())
 }
 
 /// Run by the test above, in a process of its own.
@@ -162,6 +178,14 @@ fn start(options: Options) -> Option<Ensemble> {
     servers::are_there().then(|| Ensemble::start(options).unwrap())
 }
 
+fn follower_of(ensemble: &Ensemble) -> &Server {
+    ensemble.servers().iter().find(|server| !server.is_leader()).unwrap()
+}
+
+fn connect(server: &Server) -> Client {
+    Client::connect(server.address(), TIMEOUT).unwrap()
+}
+
 /// The folder of a server's ensemble.
 fn folder_of(pid: u32) -> PathBuf {
     let own = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
@@ -171,3 +195,6 @@ fn folder_of(pid: u32) -> PathBuf {
 fn is_there(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
+
+/// A session that lasts as long as any test.
+const TIMEOUT: Duration = Duration::from_secs(60);

@@ -4,3 +4,17 @@ mod client;
 mod disk;
 mod ensemble;
 mod relay;
+
+use std::time::{Duration, Instant};
+
+/// Waits until it is so.
+fn until(is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < SOON, "it did not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Longer than anything takes here that is not a server's start, on a machine that does much else.
+const SOON: Duration = Duration::from_secs(20);

@@ -3,9 +3,11 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use servers::{Relay, Traffic};
+
+use crate::{SOON, until};
 
 /// A relay on an address of its own in front of a listener, and the connections that reach that.
 struct Rig {
@@ -53,8 +55,8 @@ fn bytes_and_ends_pass_both_ways_and_are_counted() {
 }
 
 #[test]
-fn what_is_held_back_is_delivered_late_and_who_connects_hangs() {
-    for (hold, hangs) in [(Relay::drop_packets as fn(&Relay), true), (Relay::fall_silent, false)] {
+fn what_is_held_back_is_delivered_late() {
+    for hold in HOLDS {
         let rig = Rig::new();
         let (mut client, mut server) = rig.pair();
         pass(&mut client, &mut server, b"before");
@@ -62,30 +64,37 @@ fn what_is_held_back_is_delivered_late_and_who_connects_hangs() {
         client.write_all(b"late").unwrap();
         server.write_all(b"word").unwrap();
         assert!(is_silent(&mut client) && is_silent(&mut server));
-        let second = TcpStream::connect_timeout(&rig.relay.address(), Duration::from_millis(300));
-        let error = second.map(drop).map_err(|error| error.kind());
-        assert_eq!(error, if hangs { Err(io::ErrorKind::TimedOut) } else { Ok(()) });
-        // Who hangs when it heals gets through by the next SYN.
+        rig.relay.heal();
+        assert_eq!(read(&mut server, 4), b"late");
+        assert_eq!(read(&mut client, 4), b"word");
+    }
+}
+
+#[test]
+fn who_connects_meanwhile_hangs_or_is_not_answered() {
+    let rig = Rig::new();
+    rig.relay.drop_packets();
+    assert_eq!(connects(&rig.relay), Err(io::ErrorKind::TimedOut), "neither accepted nor refused");
+    rig.relay.fall_silent();
+    assert_eq!(connects(&rig.relay), Ok(()));
+    assert!(rig.reached.try_recv().is_err(), "nobody reaches the server");
+}
+
+#[test]
+fn who_hangs_when_it_heals_gets_through() {
+    for hold in HOLDS {
+        let rig = Rig::new();
+        hold(&rig.relay);
         let address = rig.relay.address();
         let waiting = std::thread::spawn(move || connect(address).unwrap());
         std::thread::sleep(Duration::from_millis(200));
-        assert!(rig.reached.try_recv().is_err(), "nobody reaches the server");
+        assert_eq!(waiting.is_finished(), connects(&rig.relay).is_ok());
         rig.relay.heal();
-        let mut buffer = [0; 4];
-        server.read_exact(&mut buffer).unwrap();
-        assert_eq!(&buffer, b"late");
-        client.read_exact(&mut buffer).unwrap();
-        assert_eq!(&buffer, b"word");
-        let mut third = waiting.join().unwrap();
-        third.write_all(b"new").unwrap();
+        let mut client = waiting.join().unwrap();
+        client.write_all(b"new").unwrap();
         // What connected and went away meanwhile reaches the server as well, with nothing to say.
-        let mut said = Vec::new();
-        while said != b"new" {
-            let mut other = rig.reached.recv_timeout(SOON).unwrap();
-            said = vec![0; 3];
-            let length = other.read(&mut said).unwrap();
-            said.truncate(length);
-        }
+        let reached = rig.reached.iter().map(|mut server| read(&mut server, 3));
+        assert_eq!(reached.take(2).find(|said| !said.is_empty()).unwrap(), b"new");
     }
 }
 
@@ -150,9 +159,14 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 
 fn pass(from: &mut TcpStream, to: &mut TcpStream, bytes: &[u8]) {
     from.write_all(bytes).unwrap();
-    let mut buffer = vec![0; bytes.len()];
-    to.read_exact(&mut buffer).unwrap();
-    assert_eq!(buffer, bytes);
+    assert_eq!(read(to, bytes.len()), bytes);
+}
+
+/// So many bytes, or fewer if the stream ends.
+fn read(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.take(length as u64).read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 /// Whether it says nothing, not even that it ends.
@@ -170,13 +184,10 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
-fn until(is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < SOON, "it did not come");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// Whether a connection that is asked for now is made, within a time in which no SYN is repeated.
+fn connects(relay: &Relay) -> Result<(), io::ErrorKind> {
+    let tried = TcpStream::connect_timeout(&relay.address(), Duration::from_millis(300));
+    tried.map(drop).map_err(|error| error.kind())
 }
 
-/// Longer than anything takes here, a repeated SYN too.
-const SOON: Duration = Duration::from_secs(10);
+const HOLDS: [fn(&Relay); 2] = [Relay::drop_packets, Relay::fall_silent];
