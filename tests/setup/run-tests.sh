@@ -13,7 +13,7 @@ case $mode in build | check | test | test-slow | demo | targets) ;; *)
 esac
 
 # Targets of tests that take over 20 s on two cores; `make test` leaves them to `make test-slow`.
-slow=" conformance kernel_slow simulation_slow "
+slow=" conformance ensemble kernel_slow simulation_slow "
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -70,7 +70,7 @@ targets() { # targets STAGE [CRATE...]
       [ -e "$file" ] || continue
       name=$(basename "$(dirname "$file")")
       case $name in
-        conformance*) stage_of=conformance ;;
+        conformance* | ensemble*) stage_of=conformance ;;
         golden*) stage_of=golden ;;
         simulation* | faults*) stage_of=simulation ;;
         kernel*) stage_of=kernel ;;
@@ -99,8 +99,8 @@ if [ "$mode" = targets ]; then
 fi
 . tests/setup/toolchain.sh
 
-# With L2GW_SEEDS=commit random cases begin where the commit says, and whoever has it repeats them; given seeds win. Without it they are the
-# cases of every run, for a landing is not to fail by what the commit's number happens to meet.
+# With L2GW_SEEDS=commit, as .ci/run has it, random cases begin where the commit says, and whoever has it repeats them; given seeds win.
+# Without it they are the cases of every run.
 if [ "${L2GW_SEEDS:-}" = commit ] && commit=$(git rev-parse --verify --quiet HEAD 2>/dev/null); then
   seed=$((16#${commit:0:12}))
   export L2GW_SEED=${L2GW_SEED:-$seed} NSDB_SEED=${NSDB_SEED:-$seed} PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-$seed}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use agent::engine::{Engine, Settings};
 use agent::output::Output;
 use agent::record::Line;
-use tests::sim::asked::number;
+use tests::sim::asked::{again, number};
 use tests::sim::cases::Case;
 use tests::sim::gateway::Gateway;
 use tests::sim::rng::Rng;
@@ -61,15 +61,16 @@ fn the_same_comes_out_of_what_was_recorded() {
     let (mut inputs, mut outputs) = (0, 0);
     for seed in first..first + number("L2GW_CASES").unwrap_or(CASES) {
         let (settings, gateway) = run(seed);
-        let again = replay(settings, &gateway.inputs);
+        let repeats = again(seed, "engine", "replay::");
+        let after = replay(settings, &gateway.inputs);
         let before: Vec<&Output> = gateway.outputs.iter().map(|(_, output)| output).collect();
-        let differs = before.iter().zip(&again).position(|(then, now)| *then != now);
+        let differs = before.iter().zip(&after).position(|(then, now)| *then != now);
         if let Some(at) = differs {
-            panic!("seed {seed}: output {at} was {:?}\nand is {:?}", before[at], again[at]);
+            panic!("{repeats}: output {at} was {:?}\nand is {:?}", before[at], after[at]);
         }
-        assert_eq!(before.len(), again.len(), "seed {seed}");
+        assert_eq!(before.len(), after.len(), "{repeats}");
         inputs += gateway.inputs.len();
-        outputs += again.len();
+        outputs += after.len();
     }
     println!("{inputs} inputs, {outputs} outputs");
     assert!(outputs > inputs / 4, "{inputs} inputs led to {outputs} outputs only");

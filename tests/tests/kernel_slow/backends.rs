@@ -10,7 +10,7 @@
 
 use datapath::ovs::Options;
 use tests::rows::{is_timeless, play, standing, stories};
-use tests::sim::asked::number;
+use tests::sim::asked::{again, number};
 use tests::sim::compare::follow;
 use tests::sim::director::{Bounds, Choice, Director, Scene};
 use tests::sim::flow_host::{FlowHost, FlowLab};
@@ -72,7 +72,7 @@ async fn play_cases(mut lab: FlowLab<'_, KernelRig>) {
             println!("seed {seed}");
         }
         if let Err(story) = play_case(&mut lab, seed, &mut counts).await {
-            panic!("seed {seed} (L2GW_SEED={seed} L2GW_CASES=1): {story}");
+            panic!("{}: {story}", again(seed, "kernel_slow", "backends::"));
         }
     }
     println!("seeds {first}..{}: {counts:?}", first + cases);

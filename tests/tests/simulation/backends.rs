@@ -21,7 +21,7 @@ use agent::engine::Settings;
 use datapath::Datapath;
 use datapath::fake::{FakeDatapath, FakeWire, Options};
 use futures::FutureExt;
-use tests::sim::asked::number;
+use tests::sim::asked::{again, number};
 use tests::sim::cases::Case;
 use tests::sim::compare::{differs, follow, is_same, show};
 use tests::sim::director::{Bounds, Choice, Director, Scene};
@@ -68,7 +68,7 @@ fn play_all(first: u64, cases: u64, choice: Choice) -> Counts {
                     return;
                 }
                 if let Err(story) = Play::new(&mut lab, seed, choice).finish(&mut counts).await {
-                    panic!("seed {seed} (L2GW_SEED={seed} L2GW_CASES=1): {story}");
+                    panic!("{}: {story}", again(seed, "simulation", "backends::"));
                 }
             }
         });

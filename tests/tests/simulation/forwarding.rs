@@ -2,7 +2,7 @@
 //!
 //! `L2GW_SEED` repeats one case by its printed seed, or starts a run elsewhere; `L2GW_CASES` says how many.
 
-use tests::sim::asked::number;
+use tests::sim::asked::{again, number};
 use tests::sim::cases::Case;
 use tests::sim::duel::{Agreed, Duel, hex};
 use tests::sim::reference::Fate;
@@ -23,8 +23,9 @@ fn the_forwarding_plane_does_what_the_reference_bridge_does() {
     if let Some((seed, story)) = failures.first() {
         let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).take(20).collect();
         panic!(
-            "{} of {cases} cases differ, seeds {seeds:?}; L2GW_SEED={seed} L2GW_CASES=1 repeats this one:\n{story}",
-            failures.len()
+            "{} of {cases} cases differ, seeds {seeds:?}; {} repeats this one:\n{story}",
+            failures.len(),
+            again(*seed, "simulation", "forwarding::")
         );
     }
     println!("seeds {first}..{}: {counts}", first + cases);

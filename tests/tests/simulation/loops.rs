@@ -17,7 +17,7 @@ use agent::list::everything;
 use agent::view::MacView;
 use datapath::fake::FakeWire;
 use tests::rows::table::stories::declare;
-use tests::sim::asked::number;
+use tests::sim::asked::{again, number};
 use tests::sim::gateway::Gateway;
 use tests::sim::rng::Rng;
 use vlan::model::description::Description;
@@ -30,7 +30,7 @@ fn no_frame_circles_and_no_machine_loses_its_place_to_a_loop() {
     let mut counts = Counts::default();
     for seed in first..first + cases {
         if let Err(story) = Play::new(seed).finish(&mut counts) {
-            panic!("seed {seed} (L2GW_SEED={seed} L2GW_CASES=1): {story}");
+            panic!("{}: {story}", again(seed, "simulation", "loops::"));
         }
     }
     println!("seeds {first}..{}: {counts:?}", first + cases);

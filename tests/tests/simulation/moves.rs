@@ -15,7 +15,7 @@ use agent::list::everything;
 use agent::view::MacView;
 use datapath::fake::FakeWire;
 use tests::rows::table::stories::declare;
-use tests::sim::asked::number;
+use tests::sim::asked::{again, number};
 use tests::sim::gateway::Gateway;
 use tests::sim::rng::Rng;
 use tests::sim::whereabouts::{FABRIC, Heard, Mac, Whereabouts};
@@ -29,7 +29,7 @@ fn every_address_is_where_the_contract_says_and_no_frame_goes_anywhere_twice() {
     let mut counts = Counts::default();
     for seed in first..first + cases {
         if let Err(story) = Play::new(seed).finish(&mut counts) {
-            panic!("seed {seed} (L2GW_SEED={seed} L2GW_CASES=1): {story}");
+            panic!("{}: {story}", again(seed, "simulation", "moves::"));
         }
     }
     println!("seeds {first}..{}: {counts:?}", first + cases);

@@ -13,7 +13,7 @@ use agent::budget::Rates;
 use agent::engine::Settings;
 use agent::list::everything;
 use agent::view::{CounterView, FlowView, MacView, TraceOutput};
-use tests::sim::asked::number;
+use tests::sim::asked::{again, number};
 use tests::sim::cases::Case;
 use tests::sim::compare::show;
 use tests::sim::duel::hex;
@@ -32,7 +32,7 @@ fn flows_do_what_the_forwarding_plane_says() {
     let mut counts = Counts::default();
     for seed in first..first + cases {
         if let Err(story) = Play::new(seed).finish(&mut counts) {
-            panic!("seed {seed} (L2GW_SEED={seed} L2GW_CASES=1): {story}");
+            panic!("{}: {story}", again(seed, "simulation_slow", "engine::flows_do"));
         }
     }
     println!("seeds {first}..{}: {counts:?}", first + cases);
