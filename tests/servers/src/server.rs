@@ -72,8 +72,8 @@ impl Server {
         let what = format!("start server {}", self.number);
         let command = self.java.server(&self.options, &self.folder.join(CONFIGURATION), &self.folder);
         let command = command.map_err(ServersError::system(what.clone()))?;
-        let namespaces = self.disk.as_ref().map(SmallDisk::namespaces).transpose()?;
-        self.process.start(command, namespaces).map_err(ServersError::system(what))
+        let into = self.disk.as_ref().map(SmallDisk::namespaces).transpose()?;
+        self.process.start(command, into).map_err(ServersError::system(what))
     }
 
     /// Stops it where it is (SIGSTOP): its connections stay, new ones are made by the kernel, and nothing is answered.
@@ -122,9 +122,8 @@ impl Server {
     /// # Errors
     /// It does not answer, or does not serve.
     pub fn statistics(&self) -> Result<Statistics, ServersError> {
-        let word = "mntr";
-        let read = words::read_statistics(&self.ask_for(word)?);
-        read.map_err(|name| self.unreadable(word, format!("no {name}")))
+        let read = words::read_statistics(&self.ask_for("mntr")?);
+        read.map_err(|name| self.unreadable("mntr", format!("no {name}")))
     }
 
     /// The connections that clients have with it.
@@ -140,9 +139,8 @@ impl Server {
     /// # Errors
     /// It does not answer, or does not serve.
     pub fn watching(&self) -> Result<Watching, ServersError> {
-        let word = "wchs";
-        let answer = self.ask_for(word)?;
-        words::read_watching(&answer).ok_or_else(|| self.unreadable(word, answer))
+        let answer = self.ask_for("wchs")?;
+        words::read_watching(&answer).ok_or_else(|| self.unreadable("wchs", answer))
     }
 
     /// Sessions and their ephemeral nodes.

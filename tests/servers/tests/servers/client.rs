@@ -30,6 +30,11 @@ impl Client {
         self.request(1, &[&text(path)[..], &text(""), &acl, &1_u32.to_be_bytes()].concat())
     }
 
+    /// Says who it is: `user:password`.
+    pub(crate) fn authenticate(&mut self, who: &str) -> io::Result<()> {
+        self.request(100, &[&0_u32.to_be_bytes()[..], &text("digest"), &text(who)].concat())
+    }
+
     /// Watches a node that is there.
     pub(crate) fn watch(&mut self, path: &str) -> io::Result<()> {
         self.request(3, &[&text(path)[..], &[1]].concat())

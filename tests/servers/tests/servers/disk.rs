@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use servers::{Ensemble, Options};
+use servers::Options;
 
 use crate::client::Client;
-use crate::until;
+use crate::{start, until};
 
 #[test]
 fn a_server_whose_disk_is_full_ends_and_comes_back_when_there_is_room() {
-    if !servers::are_there() {
-        return;
-    }
-    let ensemble = Ensemble::start(Options::one().small_disk(1 << 20)).unwrap();
+    let Some(ensemble) = start(Options::one().small_disk(1 << 20)) else { return };
     let server = &ensemble.servers()[0];
     let disk = server.disk().unwrap();
     let mut client = Client::connect(server.address(), Duration::from_secs(60)).unwrap();

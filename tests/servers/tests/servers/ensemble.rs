@@ -1,14 +1,12 @@
-//! Servers start, lead, die and come back with what they had; and are gone at the end.
+//! Servers start, lead, die, come back with what they had, and tell of it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use servers::{Ensemble, Mode, Options, Server, Watching};
+use servers::{Ensemble, Mode, Options, SUPER_PASSWORD, Server, Watching};
 
 use crate::client::Client;
-use crate::until;
+use crate::start;
 
 #[test]
 fn three_servers_die_and_come_back_with_what_they_had() {
@@ -71,6 +69,30 @@ fn an_ensemble_has_one_leader() {
 }
 
 #[test]
+fn the_super_user_may_do_what_others_may_not() {
+    let Some(ensemble) = start(Options::one().super_user()) else { return };
+    let mut client = connect(&ensemble.servers()[0]);
+    // What is ZooKeeper's own, anyone may read.
+    assert_eq!(client.create("/zookeeper/config/a").unwrap_err().to_string(), "error -102");
+    client.authenticate(&format!("super:{SUPER_PASSWORD}")).unwrap();
+    client.create("/zookeeper/config/a").unwrap();
+}
+
+#[test]
+fn what_is_configured_besides_reaches_the_server() {
+    let options = Options::one().line("clientPortListenBacklog", "77").property("zookeeper.cnxTimeout", "55");
+    let Some(ensemble) = start(options) else { return };
+    let server = &ensemble.servers()[0];
+    let told = server.ask("conf").unwrap();
+    for line in ["tickTime=200", "minSessionTimeout=400", "maxClientCnxns=0", "clientPortListenBacklog=77"] {
+        assert!(told.lines().any(|one| one == line), "{line} is not in {told}");
+    }
+    let pid = server.pid().unwrap();
+    let started = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(String::from_utf8(started).unwrap().contains("-Dzookeeper.cnxTimeout=55"));
+}
+
+#[test]
 fn a_stopped_server_is_silent_until_it_goes_on() {
     let Some(ensemble) = start(Options::one()) else { return };
     let server = &ensemble.servers()[0];
@@ -102,58 +124,6 @@ fn data_in_a_folder_of_the_tests_own_is_taken_up_by_the_next() {
 }
 
 #[test]
-fn nothing_is_left_of_an_ensemble_that_is_dropped_by_a_panic() {
-    if !servers::are_there() {
-        return;
-    }
-    let (tell, told) = std::sync::mpsc::channel();
-    let failing = std::thread::spawn(move || {
-        let ensemble = Ensemble::start(Options::one()).unwrap();
-        let pid = ensemble.servers()[0].pid().unwrap();
-        tell.send((pid, folder_of(pid))).unwrap();
-        panic!("as a test that fails");
-    });
-    assert!(failing.join().is_err());
-    let (pid, folder) = told.recv().unwrap();
-    assert!(!is_there(pid) && !folder.exists(), "{pid} {}", folder.display());
-}
-
-#[test]
-fn servers_end_with_a_process_that_is_killed() {
-    if !servers::are_there() {
-        return;
-    }
-    let (mut process, pid) = start_holder();
-    let folder = folder_of(pid);
-    assert!(is_there(pid));
-    process.kill().unwrap();
-    process.wait().unwrap();
-    until(|| !is_there(pid));
-    // The next ensemble removes it after a minute; this test does not wait for that.
-    std::fs::remove_dir_all(folder).unwrap();
-}
-
-/// Starts a process with a server, and says what that server's process is.
-fn start_holder() -> (Child, u32) {
-    let mut test = Command::new(std::env::current_exe().unwrap());
-    test.args(["--ignored", "--exact", "ensemble::waits_to_be_killed", "--nocapture"]);
-    let mut process = test.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let pid = lines.find_map(|line| line.unwrap().split_once("pid ").map(|(_, pid)| pid.parse().unwrap()));
-    (process, pid.unwrap())
-}
-
-/// Run by the test above, in a process of its own.
-#[test]
-#[ignore = "waits until it is killed"]
-fn waits_to_be_killed() {
-    let ensemble = Ensemble::start(Options::one()).unwrap();
-    println!("pid {}", ensemble.servers()[0].pid().unwrap());
-    std::io::stdout().flush().unwrap();
-    std::thread::sleep(Duration::from_secs(60));
-}
-
-#[test]
 fn a_test_that_cannot_run_fails_unless_it_may_be_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let notes = folder.path().join("skips");
@@ -173,27 +143,12 @@ fn a_test_that_cannot_run_fails_unless_it_may_be_left_out() {
     assert_eq!(noted, line.repeat(2));
 }
 
-/// None where there are no servers, and a test may do without.
-fn start(options: Options) -> Option<Ensemble> {
-    servers::are_there().then(|| Ensemble::start(options).unwrap())
-}
-
 fn follower_of(ensemble: &Ensemble) -> &Server {
     ensemble.servers().iter().find(|server| !server.is_leader()).unwrap()
 }
 
 fn connect(server: &Server) -> Client {
     Client::connect(server.address(), TIMEOUT).unwrap()
-}
-
-/// The folder of a server's ensemble.
-fn folder_of(pid: u32) -> PathBuf {
-    let own = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
-    own.parent().unwrap().to_owned()
-}
-
-fn is_there(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 /// A session that lasts as long as any test.

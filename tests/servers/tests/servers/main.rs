@@ -3,9 +3,17 @@
 mod client;
 mod disk;
 mod ensemble;
+mod left;
 mod relay;
 
 use std::time::{Duration, Instant};
+
+use servers::{Ensemble, Options};
+
+/// None where there are no servers, and a test may do without.
+fn start(options: Options) -> Option<Ensemble> {
+    servers::are_there().then(|| Ensemble::start(options).unwrap())
+}
 
 /// Waits until it is so.
 fn until(is_so: impl Fn() -> bool) {
