@@ -9,24 +9,28 @@ use crate::passing::{
     pass_addresses_on, pass_documents_on, pass_journal_on, pass_local_on, pass_sessions_on,
 };
 use crate::sessions::book::ProcessSessions;
+use crate::zookeeper::ZooKeeper;
 
 /// Where revisions are.
 #[derive(Debug)]
 pub(crate) enum DocumentsBackend {
     Memory(Arc<Memory>),
     Embedded(Arc<Embedded>),
+    ZooKeeper(Arc<ZooKeeper>),
 }
 
 /// Where sessions are.
 #[derive(Debug)]
 pub(crate) enum SessionsBackend {
     Process(ProcessSessions),
+    ZooKeeper(Arc<ZooKeeper>),
 }
 
 /// Where addresses are.
 #[derive(Debug)]
 pub(crate) enum AddressBackend {
     Process(ProcessFeed),
+    ZooKeeper(Arc<ZooKeeper>),
 }
 
 /// Where the journal is.
@@ -43,8 +47,8 @@ pub(crate) enum LocalBackend {
     Embedded(Arc<Embedded>),
 }
 
-pass_documents_on!(DocumentsBackend, held: Self::Memory(held), Self::Embedded(held));
-pass_sessions_on!(SessionsBackend, held: Self::Process(held));
-pass_addresses_on!(AddressBackend, held: Self::Process(held));
+pass_documents_on!(DocumentsBackend, held: Self::Memory(held), Self::Embedded(held), Self::ZooKeeper(held));
+pass_sessions_on!(SessionsBackend, held: Self::Process(held), Self::ZooKeeper(held));
+pass_addresses_on!(AddressBackend, held: Self::Process(held), Self::ZooKeeper(held));
 pass_journal_on!(JournalBackend, held: Self::Memory(held), Self::Embedded(held));
 pass_local_on!(LocalBackend, held: Self::Memory(held), Self::Embedded(held));

@@ -96,6 +96,38 @@ pub enum StoreError {
         /// Why it cannot be had now.
         why: String,
     },
+    /// No database is where one was to be.
+    #[error(
+        "{root} on {servers} is no database that can be used: {why}; `l2gw store init FILE` makes one where nothing is"
+    )]
+    NoDatabase {
+        /// The node under which it was to be.
+        root: String,
+        /// The servers.
+        servers: String,
+        /// What is there instead.
+        why: String,
+    },
+    /// The server does not let us.
+    #[error("{user} may not {doing} {}: the password is wrong, or another user has the database", .path.display())]
+    Denied {
+        /// What was being done.
+        doing: &'static str,
+        /// The node.
+        path: PathBuf,
+        /// The user that was named, or "nobody".
+        user: String,
+    },
+    /// A server answered what no rule of ours explains.
+    #[error("cannot {doing} {}: {why}", .path.display())]
+    Unexpected {
+        /// What was being done.
+        doing: &'static str,
+        /// The node.
+        path: PathBuf,
+        /// What the server said.
+        why: String,
+    },
     /// The store was closed, or its writer has ended.
     #[error("the store is closed")]
     Closed,

@@ -30,12 +30,13 @@
 //!
 //! | trait | backends |
 //! |---|---|
-//! | [`Documents`], [`Journal`], [`Local`] | [`Memory`], [`Embedded`] |
-//! | [`Sessions`] | [`ProcessSessions`] |
-//! | [`AddressFeed`] | [`ProcessFeed`] |
+//! | [`Documents`] | [`Memory`], [`Embedded`], [`ZooKeeper`](zookeeper::ZooKeeper) |
+//! | [`Journal`], [`Local`] | [`Memory`], [`Embedded`] |
+//! | [`Sessions`] | [`ProcessSessions`], [`ZooKeeper`](zookeeper::ZooKeeper) |
+//! | [`AddressFeed`] | [`ProcessFeed`], [`ZooKeeper`](zookeeper::ZooKeeper) |
 //!
 //! [`Memory`] forgets with its process and is the honest twin in tests. [`Embedded`] is one redb file with one writer
-//! thread and group commit. [`Store`] has one backend for each trait, as a [`StoreConfig`] asks for, each in a [`Faulty`], which fails on
+//! thread and group commit. [`zookeeper`] is what hosts share, on an ensemble of servers. [`Store`] has one backend for each trait, as a [`StoreConfig`] asks for, each in a [`Faulty`], which fails on
 //! demand. What a host keeps for itself is in its own directory whenever it has one, wherever the rest is.
 //! All pass the one suite in `tests/conformance/`.
 //!
@@ -70,6 +71,7 @@ mod reread;
 pub mod schema;
 mod sessions;
 mod store;
+pub mod zookeeper;
 
 pub use addresses::feed::{FeedLimits, FeedTail, Following, ProcessFeed};
 pub use addresses::record::{AddressKey, AddressRecord, HostId, Mac, Mobility, Presence, SegmentId};

@@ -16,6 +16,7 @@ use crate::passing::{
     pass_addresses_on, pass_documents_on, pass_journal_on, pass_local_on, pass_sessions_on,
 };
 use crate::sessions::book::ProcessSessions;
+use crate::zookeeper::{Coordinator, ZooKeeper, ZooKeeperSettings};
 
 /// Everything that an agent keeps. Implements every trait of this crate, each by its own backend.
 ///
@@ -28,9 +29,11 @@ pub struct Store {
     pub(crate) journal: Faulty<JournalBackend>,
     pub(crate) local: Faulty<LocalBackend>,
     is_of_one_host: bool,
+    ensemble: Option<Arc<ZooKeeper>>,
 }
 
-/// Where each part of a store is, and how much it keeps. Sessions and addresses are those of this process.
+/// Where each part of a store is, and how much it keeps. Sessions and addresses are where the revisions are, if that is an ensemble;
+/// otherwise they are those of this process.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     /// The host's own directory, made if it is missing. What a host keeps for itself ([`Local`](crate::Local)) is there whenever there
@@ -38,7 +41,7 @@ pub struct StoreConfig {
     pub state: Option<PathBuf>,
     /// Where revisions are.
     pub documents: StorePlace,
-    /// Where the journal is.
+    /// Where the journal is: in memory or in the state directory.
     pub journal: StorePlace,
     /// How much journal is kept.
     pub journal_limits: JournalLimits,
@@ -51,12 +54,14 @@ pub struct StoreConfig {
 }
 
 /// Where a part of a store is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum StorePlace {
     /// In this process, with which it ends.
     Memory,
     /// In the state directory.
     State,
+    /// On a ZooKeeper ensemble, which hosts share.
+    Ensemble(ZooKeeperSettings),
 }
 
 impl StoreConfig {
@@ -89,37 +94,68 @@ impl Store {
     ///
     /// # Errors
     /// As [`Embedded::open`]; and [`StoreError::NoDirectory`] if a part is to be in a state directory and none is named.
+    ///
+    /// # Panics
+    /// If a part is to be on an ensemble and there is no tokio runtime here.
     pub fn open(config: StoreConfig) -> Result<Self, StoreError> {
         let StoreConfig { state, documents, journal, journal_limits, feed_limits, clock, faults } = config;
         let options = EmbeddedOptions { journal: journal_limits, clock: Arc::clone(&clock) };
         let embedded = state.map(|dir| Embedded::open(dir, options)).transpose()?.map(Arc::new);
         let memory = Arc::new(Memory::with(Arc::clone(&clock), journal_limits));
         let in_state = |what| embedded.clone().ok_or(StoreError::NoDirectory { what });
+        let is_of_one_host = matches!(documents, StorePlace::State);
+        let mut ensemble = None;
         let documents_backend = match documents {
             StorePlace::Memory => DocumentsBackend::Memory(Arc::clone(&memory)),
             StorePlace::State => DocumentsBackend::Embedded(in_state("revisions")?),
+            StorePlace::Ensemble(settings) => {
+                let opened = ZooKeeper::open(Coordinator::open(settings), Arc::clone(&clock), feed_limits);
+                DocumentsBackend::ZooKeeper(Arc::clone(ensemble.insert(Arc::new(opened))))
+            }
         };
         let journal_backend = match journal {
             StorePlace::Memory => JournalBackend::Memory(Arc::clone(&memory)),
             StorePlace::State => JournalBackend::Embedded(in_state("the journal")?),
+            StorePlace::Ensemble(_) => return Err(StoreError::NoDirectory { what: "the journal" }),
         };
         let last_number = embedded.as_ref().map_or(0, |embedded| embedded.last_number());
         let local_backend = embedded.map_or(LocalBackend::Memory(memory), LocalBackend::Embedded);
-        let sessions_backend = SessionsBackend::Process(ProcessSessions::new(clock, last_number));
-        let addresses_backend = AddressBackend::Process(ProcessFeed::new(feed_limits));
+        let (sessions_backend, addresses_backend) = match &ensemble {
+            Some(shared) => (
+                SessionsBackend::ZooKeeper(Arc::clone(shared)),
+                AddressBackend::ZooKeeper(Arc::clone(shared)),
+            ),
+            None => (
+                SessionsBackend::Process(ProcessSessions::new(clock, last_number)),
+                AddressBackend::Process(ProcessFeed::new(feed_limits)),
+            ),
+        };
         Ok(Self {
             documents: Faulty::new(documents_backend, faults.clone()),
             sessions: Faulty::new(sessions_backend, faults.clone()),
             addresses: Faulty::new(addresses_backend, faults.clone()),
             journal: Faulty::new(journal_backend, faults.clone()),
             local: Faulty::new(local_backend, faults),
-            is_of_one_host: documents == StorePlace::State,
+            is_of_one_host,
+            ensemble,
         })
     }
 
     /// Whether its revisions are in this host's own directory, where no other host reads them.
     pub fn is_of_one_host(&self) -> bool {
         self.is_of_one_host
+    }
+
+    /// The ensemble that it shares with other hosts, if it does.
+    pub fn ensemble(&self) -> Option<&ZooKeeper> {
+        self.ensemble.as_deref()
+    }
+
+    /// Ends the connection to others, so that they need not wait until it runs out. Nothing can be asked of an ensemble afterwards.
+    pub async fn close(&self) {
+        if let Some(ensemble) = &self.ensemble {
+            ensemble.close().await;
+        }
     }
 }
 

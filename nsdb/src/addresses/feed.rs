@@ -9,9 +9,8 @@ use tracing::warn;
 use crate::addresses::record::{AddressRecord, HostId, SegmentId};
 use crate::addresses::table::{SegmentTable, Taken};
 use crate::addresses::{AddressFeed, FeedBatch, FeedError, FeedSnapshot, MAX_BATCH_RECORDS};
-use crate::error::StoreError;
 
-/// How much a feed keeps.
+/// How much a feed keeps. All hosts that share one keep the same, so that all know the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedLimits {
     /// Batches that a reader of a segment may be behind, at least 1.
@@ -46,16 +45,20 @@ pub struct FeedTail {
 }
 
 impl FeedTail {
+    pub(crate) const fn new(segment: SegmentId, batches: broadcast::Receiver<Arc<FeedBatch>>) -> Self {
+        Self { segment, batches }
+    }
+
     /// The next batch; waits for it. May be dropped while waiting without losing a batch.
     ///
     /// # Errors
-    /// [lagged](FeedError::is_lagged): follow the segment again. [`StoreError::Closed`]: the feed is gone.
+    /// [lagged](FeedError::is_lagged): follow the segment again.
     pub async fn next(&mut self) -> Result<Arc<FeedBatch>, FeedError> {
         self.batches.recv().await.map_err(|error| match error {
             broadcast::error::RecvError::Lagged(missed) => {
                 FeedError::Lagged { segment: self.segment, missed }
             }
-            broadcast::error::RecvError::Closed => StoreError::Closed.into(),
+            broadcast::error::RecvError::Closed => FeedError::Ended { segment: self.segment },
         })
     }
 }
@@ -115,7 +118,7 @@ impl AddressFeed for ProcessFeed {
             let entry = segments.entry(segment).or_default();
             let backlog = self.limits.backlog.max(1);
             let batches = entry.batches.get_or_insert_with(|| broadcast::Sender::new(backlog)).subscribe();
-            Following { snapshot: entry.table.snapshot(segment), tail: FeedTail { segment, batches } }
+            Following { snapshot: entry.table.snapshot(segment), tail: FeedTail::new(segment, batches) }
         }))
     }
 }
@@ -153,7 +156,8 @@ impl Segment {
     }
 }
 
-fn by_segment(records: Vec<AddressRecord>) -> BTreeMap<SegmentId, Vec<AddressRecord>> {
+/// The same records, those of each segment in their order.
+pub(crate) fn by_segment(records: Vec<AddressRecord>) -> BTreeMap<SegmentId, Vec<AddressRecord>> {
     let mut sorted: BTreeMap<SegmentId, Vec<AddressRecord>> = BTreeMap::new();
     for record in records {
         sorted.entry(record.key.segment).or_default().push(record);

@@ -93,6 +93,12 @@ pub enum FeedError {
         /// How many batches were missed.
         missed: u64,
     },
+    /// The log went on without its reader, or the feed was closed.
+    #[error("what comes in segment {} can no longer be told without a gap: follow the segment again", .segment.0)]
+    Ended {
+        /// The segment.
+        segment: SegmentId,
+    },
     /// A record of another host was announced.
     #[error("host {} announced {} in segment {} as owned by host {}: a host announces its own addresses", .owner.0, .record.key.mac, .record.key.segment.0, .record.owner.0)]
     ForeignRecord {
@@ -107,9 +113,9 @@ pub enum FeedError {
 }
 
 impl FeedError {
-    /// Whether the reader fell behind and must follow again.
+    /// Whether the reader must follow again: it fell behind, or the log went on without it.
     pub fn is_lagged(&self) -> bool {
-        matches!(self, Self::Lagged { .. })
+        matches!(self, Self::Lagged { .. } | Self::Ended { .. })
     }
 
     /// Whether the same call may succeed later. Announcing twice does no harm.

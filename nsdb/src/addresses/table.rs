@@ -72,6 +72,28 @@ impl SegmentTable {
         FeedSnapshot { segment, sequence: self.sequence, records }
     }
 
+    /// Every record with the sequence number under which it was accepted: what [`restored`](Self::restored) takes.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (AddressRecord, u64)> {
+        self.known.values().map(|known| (known.record, known.sequence))
+    }
+
+    /// The table that had these records after `sequence` were accepted.
+    pub(crate) fn restored(sequence: u64, records: impl IntoIterator<Item = (AddressRecord, u64)>) -> Self {
+        let mut table = Self { sequence, ..Self::default() };
+        for (record, sequence) in records {
+            if record.presence == Presence::Gone {
+                table.gone.insert((sequence, record.key.mac));
+            }
+            table.known.insert(record.key.mac, Known { record, sequence });
+        }
+        table
+    }
+
+    /// How many records were accepted.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// A batch of what was just accepted.
     pub(crate) fn batch(&self, records: Vec<AddressRecord>) -> FeedBatch {
         FeedBatch { first_sequence: self.sequence + 1 - records.len() as u64, records }
@@ -121,6 +143,24 @@ mod tests {
             let mut reversed = records.clone();
             reversed.reverse();
             prop_assert_eq!(winner(&records), winner(&reversed));
+        }
+
+        /// A table that was written down and read goes on as the one it was: also what it forgets first.
+        #[test]
+        fn a_restored_table_goes_on_as_the_one_it_was(
+            before in prop::collection::vec(record(), 0..30),
+            after in prop::collection::vec(record(), 0..30),
+        ) {
+            let mut table = SegmentTable::default();
+            for record in before {
+                table.take(record, 3, 2);
+            }
+            let records: Vec<_> = table.records().collect();
+            let mut again = SegmentTable::restored(table.sequence(), records);
+            for record in after {
+                prop_assert_eq!(table.take(record, 3, 2), again.take(record, 3, 2));
+            }
+            prop_assert_eq!(table.snapshot(SegmentId(1)), again.snapshot(SegmentId(1)));
         }
 
         #[test]

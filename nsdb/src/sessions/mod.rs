@@ -111,6 +111,16 @@ pub enum SessionsError {
         /// That session.
         session: SessionId,
     },
+    /// The name is another machine's, which is alive.
+    #[error(
+        "session {name} is open on another machine ({machine}): is this a copy of it, or is the host's name wrong?"
+    )]
+    Elsewhere {
+        /// The name of the session.
+        name: String,
+        /// The other machine, by its machine-id.
+        machine: String,
+    },
     /// The time to live is out of range.
     #[error("session {name} asks to live {} ms: 1 ms to {} ms are allowed", .ttl.as_millis(), MAX_TTL.as_millis())]
     Ttl {
@@ -150,8 +160,19 @@ impl SessionsError {
     }
 }
 
+/// Whether a session called `name` may ask to live so long.
+pub(crate) fn check_ttl(name: &str, ttl: Duration) -> Result<(), SessionsError> {
+    if ttl < MIN_TTL || ttl > MAX_TTL {
+        return Err(SessionsError::Ttl { name: name.to_owned(), ttl });
+    }
+    Ok(())
+}
+
+/// Shortest time to live of a session.
+const MIN_TTL: Duration = Duration::from_millis(1);
+
 /// Longest time to live of a session: a host that was silent for an hour is dead by any reading.
-pub(crate) const MAX_TTL: Duration = Duration::from_secs(3_600);
+const MAX_TTL: Duration = Duration::from_secs(3_600);
 
 /// Most sessions at once: ten times the hosts of the largest fleet asked for ("some thousand nodes").
 pub(crate) const MAX_SESSIONS: usize = 65_536;

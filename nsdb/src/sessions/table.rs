@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::path::check_name;
 use crate::sessions::lease::{Lease, LeaseToken, SessionId, SessionInfo};
-use crate::sessions::{MAX_SESSIONS, MAX_TTL, SessionsError};
+use crate::sessions::{MAX_SESSIONS, SessionsError, check_ttl};
 
 /// Live sessions and held leases. `now` is time since the clock's origin and never goes backwards.
 #[derive(Debug)]
@@ -46,9 +46,7 @@ impl SessionTable {
         ttl: Duration,
     ) -> Result<SessionId, SessionsError> {
         check_name("session", name)?;
-        if ttl < MIN_TTL || ttl > MAX_TTL {
-            return Err(SessionsError::Ttl { name: name.to_owned(), ttl });
-        }
+        check_ttl(name, ttl)?;
         self.expire(now);
         if let Some(&older) = self.by_name.get(name) {
             self.end(older);
@@ -164,8 +162,6 @@ impl SessionTable {
         Some(SessionInfo { id, name: session.name.clone(), ttl: session.ttl })
     }
 }
-
-const MIN_TTL: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {

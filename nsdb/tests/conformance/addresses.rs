@@ -81,6 +81,7 @@ pub(crate) async fn a_reader_that_fell_behind_follows_again<S: AddressFeed>(fixt
     for mobility in 1..=announced {
         announce(&fixture, record(1, 1, mobility)).await;
     }
+    fixture.settle().await;
     let error = tail.next().await.unwrap_err();
     assert!(error.is_lagged() && !error.is_retryable());
     assert_eq!(error.to_string(), "the reader of segment 8 missed 3 batches: follow the segment again");

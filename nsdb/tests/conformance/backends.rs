@@ -1,15 +1,39 @@
 //! The stores under test, each with small limits so that a test can reach them.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use nsdb::zookeeper::{Coordinator, ZooKeeperSettings, make};
 use nsdb::{Faults, Faulty, FeedLimits, JournalLimits, ManualClock, Store, StoreConfig, StorePlace};
+use servers::{Ensemble, Options};
 
-/// A store under test, its clock, and the directory it lives in.
+/// A store under test, its clock, and what it lives in.
 pub(crate) struct Fixture<S> {
     pub(crate) store: Arc<S>,
+    /// The time of sessions.
     pub(crate) clock: Arc<ManualClock>,
+    /// How long a document has to be out of use in these tests.
+    pub(crate) unused_for: Duration,
+    ensemble: Option<Arc<Ensemble>>,
     _dir: Option<tempfile::TempDir>,
+}
+
+impl<S> Fixture<S> {
+    /// Lets time pass by the clock that tells how long documents are out of use.
+    pub(crate) async fn pass(&self, time: Duration) {
+        match self.ensemble {
+            Some(_) => tokio::time::sleep(time).await,
+            None => self.clock.advance(time),
+        }
+    }
+
+    /// Waits until what was written has come back to those who watch, where that takes a while.
+    pub(crate) async fn settle(&self) {
+        if self.ensemble.is_some() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
 }
 
 pub(crate) const JOURNAL: JournalLimits = JournalLimits { keep: Duration::from_secs(3600), max_bytes: 4096 };
@@ -18,15 +42,16 @@ pub(crate) const FEED: FeedLimits = FeedLimits { backlog: 4, addresses: 8, tombs
 fn fixture(dir: Option<tempfile::TempDir>, config: StoreConfig) -> Fixture<Store> {
     let clock = Arc::new(ManualClock::default());
     let limits = StoreConfig { journal_limits: JOURNAL, feed_limits: FEED, clock: clock.clone(), ..config };
-    Fixture { store: Arc::new(Store::open(limits).unwrap()), clock, _dir: dir }
+    let store = Arc::new(Store::open(limits).unwrap());
+    Fixture { store, clock, unused_for: Duration::from_secs(3600), ensemble: None, _dir: dir }
 }
 
 /// Everything in memory.
 pub(crate) struct Memory;
 
 impl Memory {
-    pub(crate) fn fixture() -> Fixture<Store> {
-        fixture(None, StoreConfig::in_memory())
+    pub(crate) async fn fixture() -> Option<Fixture<Store>> {
+        Some(fixture(None, StoreConfig::in_memory()))
     }
 }
 
@@ -34,10 +59,10 @@ impl Memory {
 pub(crate) struct Embedded;
 
 impl Embedded {
-    pub(crate) fn fixture() -> Fixture<Store> {
+    pub(crate) async fn fixture() -> Option<Fixture<Store>> {
         let dir = tempfile::tempdir().unwrap();
         let config = StoreConfig::in_directory(dir.path().join("state"));
-        fixture(Some(dir), config)
+        Some(fixture(Some(dir), config))
     }
 }
 
@@ -45,13 +70,13 @@ impl Embedded {
 pub(crate) struct Mixed;
 
 impl Mixed {
-    pub(crate) fn fixture() -> Fixture<Store> {
+    pub(crate) async fn fixture() -> Option<Fixture<Store>> {
         let dir = tempfile::tempdir().unwrap();
         let config = StoreConfig {
             documents: StorePlace::Memory,
             ..StoreConfig::in_directory(dir.path().join("state"))
         };
-        fixture(Some(dir), config)
+        Some(fixture(Some(dir), config))
     }
 }
 
@@ -59,9 +84,48 @@ impl Mixed {
 pub(crate) struct Faultless;
 
 impl Faultless {
-    pub(crate) fn fixture() -> Fixture<Faulty<Store>> {
-        let Fixture { store, clock, _dir } = Memory::fixture();
+    pub(crate) async fn fixture() -> Option<Fixture<Faulty<Store>>> {
+        let Fixture { store, clock, unused_for, ensemble, _dir } = Memory::fixture().await?;
         let store = Arc::into_inner(store).unwrap();
-        Fixture { store: Arc::new(Faulty::new(store, Faults::none())), clock, _dir }
+        Some(Fixture {
+            store: Arc::new(Faulty::new(store, Faults::none())),
+            clock,
+            unused_for,
+            ensemble,
+            _dir,
+        })
     }
+}
+
+/// What hosts share on a real ensemble, each test under a root of its own.
+pub(crate) struct OnEnsemble;
+
+impl OnEnsemble {
+    pub(crate) async fn fixture() -> Option<Fixture<Store>> {
+        static TESTS: AtomicUsize = AtomicUsize::new(0);
+        if !servers::are_there() {
+            return None;
+        }
+        let ensemble = shared();
+        let root = format!("/conformance/{}", TESTS.fetch_add(1, Ordering::Relaxed));
+        let servers = ensemble.connection_string().split(',').map(str::to_owned).collect();
+        let settings = ZooKeeperSettings::new(servers, root, "this machine");
+        let maker = Coordinator::open(settings.clone());
+        make(&maker, None).await.unwrap();
+        maker.close().await;
+        let config = StoreConfig { documents: StorePlace::Ensemble(settings), ..StoreConfig::in_memory() };
+        let unused_for = Duration::from_secs(4);
+        Some(Fixture { unused_for, ensemble: Some(ensemble), ..fixture(None, config) })
+    }
+}
+
+/// One ensemble for all tests that run at a time; it ends with the last of them.
+fn shared() -> Arc<Ensemble> {
+    static SHARED: Mutex<Weak<Ensemble>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
+        let ensemble = Arc::new(Ensemble::start(Options::three()).unwrap());
+        *shared = Arc::downgrade(&ensemble);
+        ensemble
+    })
 }

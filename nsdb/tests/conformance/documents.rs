@@ -120,8 +120,6 @@ pub(crate) async fn watchers_hear_of_the_newest_revision<S: Documents>(fixture: 
     assert!(!watcher.has_changed().unwrap(), "a refused publication was announced");
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
-
 /// Publishes `contents` until no other revision is kept.
 async fn publish_until_alone<S: Documents>(store: &S, contents: &BTreeMap<ShardName, Vec<u8>>) {
     for _ in 0..KEPT_REVISIONS {
@@ -178,12 +176,13 @@ pub(crate) async fn shards_out_of_use_are_collected_when_old<S: Documents>(fixtu
     // What an author's clock says has no say in it.
     store.publish(None, shards(&[("a", "old"), ("b", "kept")]), change(u64::MAX)).await.unwrap();
     publish_until_alone(&**store, &shards(&[("a", "new"), ("b", "kept")])).await;
-    assert_eq!(store.collect(HOUR).await.unwrap(), 0, "found out of use now");
-    fixture.clock.advance(HOUR - Duration::from_millis(1));
-    assert_eq!(store.collect(HOUR).await.unwrap(), 0);
+    let long = fixture.unused_for;
+    assert_eq!(store.collect(long).await.unwrap(), 0, "found out of use now");
+    fixture.pass(long / 2).await;
+    assert_eq!(store.collect(long).await.unwrap(), 0);
     assert_eq!(store.read(ShardId::of(b"old")).await.unwrap(), b"old");
-    fixture.clock.advance(Duration::from_millis(1));
-    assert_eq!(store.collect(HOUR).await.unwrap(), 1);
+    fixture.pass(long / 2).await;
+    assert_eq!(store.collect(long).await.unwrap(), 1);
     assert!(store.read(ShardId::of(b"old")).await.is_err());
     assert_eq!(store.collect(Duration::ZERO).await.unwrap(), 0);
     let root = store.root().await.unwrap().unwrap();
@@ -196,14 +195,15 @@ pub(crate) async fn a_shard_used_again_is_not_collected<S: Documents>(fixture: F
     let (x, y) = (shards(&[("a", "x")]), shards(&[("a", "y")]));
     store.publish(None, x.clone(), change(1)).await.unwrap();
     publish_until_alone(&**store, &y).await;
-    assert_eq!(store.collect(HOUR).await.unwrap(), 0);
-    fixture.clock.advance(HOUR);
+    let long = fixture.unused_for;
+    assert_eq!(store.collect(long).await.unwrap(), 0);
+    fixture.pass(long).await;
     let newest = store.root().await.unwrap().map(|root| root.revision);
     store.publish(newest, x, change(2)).await.unwrap();
     publish_until_alone(&**store, &y).await;
-    assert_eq!(store.collect(HOUR).await.unwrap(), 0, "x was used meanwhile: its hour begins anew");
-    fixture.clock.advance(HOUR);
-    assert_eq!(store.collect(HOUR).await.unwrap(), 1, "only x is out of use");
+    assert_eq!(store.collect(long).await.unwrap(), 0, "x was used meanwhile: its time begins anew");
+    fixture.pass(long).await;
+    assert_eq!(store.collect(long).await.unwrap(), 1, "only x is out of use");
     assert_eq!(store.read(ShardId::of(b"y")).await.unwrap(), b"y");
     assert!(store.read(ShardId::of(b"x")).await.is_err());
 }

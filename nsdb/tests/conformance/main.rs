@@ -15,29 +15,40 @@ mod local_cases;
 #[path = "sessions.rs"]
 mod sessions_cases;
 
-/// Makes a test of every case on every backend: `documents::embedded::a_case`.
+/// Makes a test of every case on every backend: `documents::embedded::a_case`; of what hosts share, also on a real ensemble.
 macro_rules! on_every_backend {
+    ($suite:ident, $cases:ident, shared: $($case:ident),* $(,)?) => {
+        mod $suite {
+            on_every_backend!(@backend ensemble, OnEnsemble, $cases, $($case),*);
+            on_every_backend!(@here $cases, $($case),*);
+        }
+    };
     ($suite:ident, $cases:ident: $($case:ident),* $(,)?) => {
         mod $suite {
-            on_every_backend!(@backend memory, Memory, $cases, $($case),*);
-            on_every_backend!(@backend embedded, Embedded, $cases, $($case),*);
-            on_every_backend!(@backend mixed, Mixed, $cases, $($case),*);
-            on_every_backend!(@backend faultless, Faultless, $cases, $($case),*);
+            on_every_backend!(@here $cases, $($case),*);
         }
+    };
+    (@here $cases:ident, $($case:ident),*) => {
+        on_every_backend!(@backend memory, Memory, $cases, $($case),*);
+        on_every_backend!(@backend embedded, Embedded, $cases, $($case),*);
+        on_every_backend!(@backend mixed, Mixed, $cases, $($case),*);
+        on_every_backend!(@backend faultless, Faultless, $cases, $($case),*);
     };
     (@backend $module:ident, $backend:ident, $cases:ident, $($case:ident),*) => {
         mod $module {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    crate::$cases::$case(crate::backends::$backend::fixture()).await;
+                    if let Some(fixture) = crate::backends::$backend::fixture().await {
+                        crate::$cases::$case(fixture).await;
+                    }
                 }
             )*
         }
     };
 }
 
-on_every_backend!(documents, documents_cases:
+on_every_backend!(documents, documents_cases, shared:
     an_empty_store_has_no_root,
     a_revision_is_read_back_whole,
     a_conflict_names_what_is_there_and_changes_nothing,
@@ -53,7 +64,7 @@ on_every_backend!(documents, documents_cases:
     an_unknown_shard_is_missing,
     what_is_too_large_is_refused,
 );
-on_every_backend!(sessions, sessions_cases:
+on_every_backend!(sessions, sessions_cases, shared:
     a_session_lives_while_it_is_kept_alive,
     a_silent_session_ends_at_its_time,
     the_last_to_open_a_name_wins,
@@ -64,7 +75,7 @@ on_every_backend!(sessions, sessions_cases:
     giving_back_what_one_does_not_hold_does_nothing,
     bad_names_and_times_are_refused,
 );
-on_every_backend!(addresses, addresses_cases:
+on_every_backend!(addresses, addresses_cases, shared:
     a_tail_begins_where_the_snapshot_ends,
     the_higher_counter_then_the_lower_host_counts,
     a_withdrawn_host_leaves_its_counters,

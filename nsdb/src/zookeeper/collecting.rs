@@ -1,0 +1,153 @@
+//! How documents go that no kept revision names.
+//!
+//! Nothing is locked, and no transaction is needed, because of the order in which one session reads:
+//! 1. the documents that no kept revision names, and then their versions;
+//! 2. who is publishing: somebody, and nothing is collected now;
+//! 3. the roots that are kept, again: what they name by now is in use.
+//!
+//! A document that a publication made or touched before its version was read had its publisher under `/publishing` before that. So either
+//! 2 finds the publisher, or the publication has ended, and 3 finds its root. A document that a publication touches later has another
+//! version then, and its deletion fails; if it was deleted first, the publication makes it again.
+//!
+//! Since when a document is out of use stands in a node of the same name, whose age is told by the servers' clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use crate::documents::DocumentsError;
+use crate::documents::collection::Sweep;
+use crate::documents::shard::ShardId;
+use crate::error::StoreError;
+use crate::zookeeper::access::Access;
+use crate::zookeeper::coordinator::Life;
+use crate::zookeeper::documents::{AT_ONCE, DOCUMENTS, Shelf, document_path};
+use crate::zookeeper::publishing::PUBLISHING;
+use crate::zookeeper::refusal::Refusal;
+
+impl Shelf {
+    /// Removes what was out of use for `unused_for`, and notes what is so now. Returns how many were removed.
+    pub(super) async fn collect(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
+        let stored = self.ids_under(DOCUMENTS).await?;
+        let named = self.named_by(&self.kept_roots().await?).await?;
+        let unused = stored.difference(&named).copied().collect();
+        let versions = self.stats_of(&unused, document_path).await?;
+        if !self.children(PUBLISHING).await?.is_empty() {
+            return Ok(0);
+        }
+        let named = self.named_by(&self.kept_roots().await?).await?;
+        let notes = self.ids_under(UNUSED).await?;
+        let now = self.server_time().await?;
+        let since = self.stats_of(&notes, note_path).await?;
+        // Whoever publishes touches what it names: its age begins anew, whatever an older note says.
+        let touched = |id: &ShardId| versions.get(id).map_or(0, |judged| judged.at);
+        let since = since
+            .into_iter()
+            .map(|(id, note)| (id, Duration::from_millis(note.at.max(touched(&id)))))
+            .collect();
+        let sweep = Sweep::over(unused, &named, &since, (now, unused_for));
+        self.carry_sweep_out(sweep, &versions).await
+    }
+
+    async fn carry_sweep_out(
+        &self,
+        sweep: Sweep,
+        versions: &BTreeMap<ShardId, Judged>,
+    ) -> Result<usize, DocumentsError> {
+        let access = self.ground.access_of_topology().await?;
+        let remove = |id: ShardId| async move {
+            match versions.get(&id) {
+                Some(judged) => self.delete(&document_path(id), Some(judged.version)).await,
+                None => Ok(false),
+            }
+        };
+        let removed: Vec<bool> =
+            stream::iter(sweep.removed.clone()).map(remove).buffer_unordered(AT_ONCE).try_collect().await?;
+        let stale: Vec<_> = sweep.cleared.iter().chain(&sweep.removed).map(|id| note_path(*id)).collect();
+        let forget = |path: String| async move { self.delete(&path, None).await.map(drop) };
+        stream::iter(stale).map(forget).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        let note = |id: ShardId| self.note(id, &access);
+        stream::iter(sweep.noted).map(note).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        Ok(removed.into_iter().filter(|removed| *removed).count())
+    }
+
+    /// Deletes a node if it has this version; whether it did.
+    async fn delete(&self, path: &str, version: Option<i32>) -> Result<bool, StoreError> {
+        match self.ground.coordinator.delete(path, version).await {
+            Ok(()) => Ok(true),
+            Err(Refusal::NoNode | Refusal::BadVersion) => Ok(false),
+            Err(refusal) => Err(self.ground.error("delete", path)(refusal)),
+        }
+    }
+
+    /// Notes that a document is out of use since now.
+    async fn note(&self, id: ShardId, access: &Access) -> Result<(), StoreError> {
+        let path = note_path(id);
+        let (directory, _) = path.rsplit_once('/').unwrap_or((UNUSED, ""));
+        for path in [directory, &path] {
+            match self.ground.coordinator.create(path, &[], Life::Stays, access).await {
+                Ok(_) | Err(Refusal::Exists) => {}
+                Err(refusal) => return Err(self.ground.error("make", path)(refusal)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The time of a server, as one has just written it down.
+    async fn server_time(&self) -> Result<Duration, DocumentsError> {
+        let stat = self
+            .ground
+            .coordinator
+            .write(UNUSED, &[], None)
+            .await
+            .map_err(self.ground.error("touch", UNUSED))?;
+        Ok(Duration::from_millis(stat.changed_at.unsigned_abs()))
+    }
+
+    async fn ids_under(&self, path: &'static str) -> Result<BTreeSet<ShardId>, DocumentsError> {
+        let directories = self.children(path).await?;
+        let list = |name: String| async move { self.children(&format!("{path}/{name}")).await };
+        let lists: Vec<_> =
+            stream::iter(directories).map(list).buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(lists.into_iter().flatten().filter_map(|name| ShardId::try_from(name).ok()).collect())
+    }
+
+    async fn children(&self, path: &str) -> Result<Vec<String>, StoreError> {
+        let found = self.ground.coordinator.list(path).await.map_err(self.ground.error("list", path))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    async fn stats_of(
+        &self,
+        ids: &BTreeSet<ShardId>,
+        path: impl Fn(ShardId) -> String + Copy,
+    ) -> Result<BTreeMap<ShardId, Judged>, DocumentsError> {
+        let look = |id: ShardId| async move {
+            let path = path(id);
+            let found =
+                self.ground.coordinator.look(&path).await.map_err(self.ground.error("look at", &path))?;
+            Ok::<_, StoreError>(
+                found.map(|stat| (id, Judged { version: stat.version, at: stat.changed_at.unsigned_abs() })),
+            )
+        };
+        let found: Vec<_> =
+            stream::iter(ids.clone()).map(look).buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+/// What a node was when it was judged.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    version: i32,
+    /// When it was changed last, in milliseconds since 1970.
+    at: u64,
+}
+
+fn note_path(id: ShardId) -> String {
+    let id = id.to_string();
+    format!("{UNUSED}/{}/{id}", &id[..2])
+}
+
+const UNUSED: &str = "/unused";

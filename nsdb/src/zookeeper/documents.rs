@@ -1,0 +1,216 @@
+//! [`Documents`](crate::Documents) on the ensemble: reading. How a revision comes in is in [`publishing`](super::publishing), how documents
+//! go in [`collecting`](super::collecting).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::documents::layout::{decode_page, decode_root};
+use crate::documents::revision::{Revision, Root};
+use crate::documents::shard::{Page, ShardId};
+use crate::documents::{DocumentsError, walk};
+use crate::error::{Corruption, Extent, StoreError};
+use crate::zookeeper::coordinator::Watch;
+use crate::zookeeper::ground::Ground;
+
+/// The revisions under a root.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) ground: Arc<Ground>,
+    /// The newest revision that was seen.
+    pub(super) newest: watch::Sender<Option<Revision>>,
+    /// Pages that were read: they are immutable, and most of them are in the next revision too.
+    pages: Mutex<BTreeMap<ShardId, Page>>,
+}
+
+/// A root as it lies in its node.
+#[derive(Debug)]
+pub(super) struct StoredRoot {
+    pub(super) root: Root,
+    pub(super) bytes: Vec<u8>,
+    /// The version of the node, for compare-and-set.
+    pub(super) version: i32,
+}
+
+impl Shelf {
+    pub(super) fn new(ground: Arc<Ground>) -> Self {
+        Self { ground, newest: watch::Sender::new(None), pages: Mutex::default() }
+    }
+
+    /// The newest root. What a server says that has not heard of a revision we know of is not taken: it is asked to catch up.
+    pub(super) async fn newest_root(&self) -> Result<Option<StoredRoot>, DocumentsError> {
+        let found = self.stored_root().await?;
+        if self.is_old(found.as_ref()) {
+            return self.fresh_root().await;
+        }
+        Ok(found)
+    }
+
+    /// The newest root of all that were published before this was asked.
+    pub(super) async fn fresh_root(&self) -> Result<Option<StoredRoot>, DocumentsError> {
+        let coordinator = &self.ground.coordinator;
+        coordinator.catch_up().await.map_err(self.ground.error("read", ROOT))?;
+        let found = self.stored_root().await?;
+        if self.is_old(found.as_ref()) {
+            let (known, found) =
+                (named(*self.newest.borrow()), named(found.map(|found| found.root.revision)));
+            let why = format!("it has {found}, and had {known} before: was it put back from a backup?");
+            return Err(
+                StoreError::Unexpected { doing: "follow", path: self.full_path(ROOT).into(), why }.into()
+            );
+        }
+        Ok(found)
+    }
+
+    /// The newest root, and what wakes when it moves.
+    pub(super) async fn watched_root(&self) -> Result<(Option<Root>, Watch), DocumentsError> {
+        self.ground.store().await?;
+        let coordinator = &self.ground.coordinator;
+        loop {
+            let error = |refusal| self.ground.error("watch", ROOT)(refusal);
+            if let Some((bytes, _, watch)) = coordinator.read_and_watch(ROOT).await.map_err(error)? {
+                return Ok((Some(self.decode(ROOT, &bytes)?), watch));
+            }
+            let (stat, watch) = coordinator.look_and_watch(ROOT).await.map_err(error)?;
+            if stat.is_none() {
+                return Ok((None, watch));
+            }
+        }
+    }
+
+    /// The root of a revision before the newest.
+    pub(super) async fn kept_root(&self, revision: Revision) -> Result<Option<Root>, DocumentsError> {
+        let path = kept_path(revision);
+        let found = self.ground.coordinator.read(&path).await.map_err(self.ground.error("read", &path))?;
+        found.map(|(bytes, _)| self.decode(&path, &bytes)).transpose()
+    }
+
+    /// The numbers of the revisions before the newest that are there.
+    pub(super) async fn kept_revisions(&self) -> Result<BTreeSet<Revision>, DocumentsError> {
+        let found = self.ground.coordinator.list(KEPT).await.map_err(self.ground.error("list", KEPT))?;
+        let number = |name: String| name.parse().ok().and_then(Revision::new);
+        Ok(found.unwrap_or_default().into_iter().filter_map(number).collect())
+    }
+
+    /// The roots that are kept, the newest first, without a gap.
+    pub(super) async fn kept_roots(&self) -> Result<Vec<Root>, DocumentsError> {
+        let Some(newest) = self.newest_root().await? else { return Ok(Vec::new()) };
+        let (first, last) = (newest.root.revision.first_kept().get(), newest.root.revision.get());
+        let older = (first..last).rev().filter_map(Revision::new);
+        let mut reading = stream::iter(older).map(|revision| self.kept_root(revision)).buffered(AT_ONCE);
+        let mut roots = vec![newest.root];
+        while let Some(Some(root)) = reading.try_next().await? {
+            roots.push(root);
+        }
+        Ok(roots)
+    }
+
+    /// A document, verified.
+    pub(super) async fn load(&self, id: ShardId) -> Result<Vec<u8>, DocumentsError> {
+        let path = document_path(id);
+        let found = self.ground.coordinator.read(&path).await.map_err(self.ground.error("read", &path))?;
+        let (bytes, _) = found.ok_or(DocumentsError::Missing { shard: id })?;
+        if ShardId::of(&bytes) != id {
+            return Err(self.damaged(&path, "its content does not have this hash".to_owned()).into());
+        }
+        Ok(bytes)
+    }
+
+    /// The ids of every page and shard that these roots name.
+    pub(super) async fn named_by(&self, roots: &[Root]) -> Result<BTreeSet<ShardId>, DocumentsError> {
+        loop {
+            let mut missing = BTreeMap::new();
+            let known = |id: ShardId, depth: u8| {
+                let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok::<_, DocumentsError>(pages.get(&id).cloned().unwrap_or_else(|| {
+                    missing.insert(id, depth);
+                    Page::default()
+                }))
+            };
+            let named = walk::named(roots, known)?;
+            if missing.is_empty() {
+                self.forget_but(&named);
+                return Ok(named);
+            }
+            let load = |(id, depth)| async move {
+                Ok::<_, DocumentsError>((id, decode_page(&self.load(id).await?, depth)?))
+            };
+            let read: Vec<_> =
+                stream::iter(missing).map(load).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+            self.pages.lock().unwrap_or_else(PoisonError::into_inner).extend(read);
+        }
+    }
+
+    /// Pages that are in none of the revisions that were looked through last are not needed again.
+    fn forget_but(&self, named: &BTreeSet<ShardId>) {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| named.contains(id));
+    }
+
+    /// Tells watchers of `revision` if it is newer than what they know.
+    pub(super) fn tell(&self, revision: Option<Revision>) {
+        self.newest.send_if_modified(|newest| {
+            let is_newer = revision > *newest;
+            if is_newer {
+                *newest = revision;
+            }
+            is_newer
+        });
+    }
+
+    pub(super) fn full_path(&self, path: &str) -> String {
+        self.ground.coordinator.settings().full_path(path)
+    }
+
+    async fn stored_root(&self) -> Result<Option<StoredRoot>, DocumentsError> {
+        self.ground.store().await?;
+        let found = self.ground.coordinator.read(ROOT).await.map_err(self.ground.error("read", ROOT))?;
+        let Some((bytes, stat)) = found else { return Ok(None) };
+        Ok(Some(StoredRoot { root: self.decode(ROOT, &bytes)?, bytes, version: stat.version }))
+    }
+
+    fn is_old(&self, found: Option<&StoredRoot>) -> bool {
+        found.map(|found| found.root.revision) < *self.newest.borrow()
+    }
+
+    fn decode(&self, path: &str, bytes: &[u8]) -> Result<Root, DocumentsError> {
+        decode_root(bytes).map_err(|error| {
+            warn!(path = self.full_path(path), %error, "a root cannot be read");
+            error.into()
+        })
+    }
+
+    fn damaged(&self, path: &str, why: String) -> StoreError {
+        StoreError::corrupt(Corruption {
+            file: self.full_path("/").into(),
+            place: path.to_owned(),
+            why,
+            remedy: "publish the same topology again, which writes it anew".to_owned(),
+            extent: Extent::Record,
+        })
+    }
+}
+
+/// Where a document is. Its directory bounds how many children one node has: a list of all would be longer than a server sends.
+pub(super) fn document_path(id: ShardId) -> String {
+    let id = id.to_string();
+    format!("{DOCUMENTS}/{}/{id}", &id[..2])
+}
+
+/// Where the root of a revision before the newest is.
+pub(super) fn kept_path(revision: Revision) -> String {
+    format!("{KEPT}/{:010}", revision.get())
+}
+
+fn named(revision: Option<Revision>) -> String {
+    revision.map_or_else(|| "no revision".to_owned(), |revision| format!("revision {revision}"))
+}
+
+/// Calls under way at once: enough that the way to the server is no matter, few enough that others get their turn.
+pub(super) const AT_ONCE: usize = 64;
+
+pub(super) const ROOT: &str = "/root";
+pub(super) const KEPT: &str = "/kept";
+pub(super) const DOCUMENTS: &str = "/documents";

@@ -1,0 +1,334 @@
+//! [`Sessions`](crate::Sessions) on the ensemble: a session is a node that lives with our connection, and so is a lease.
+//!
+//! The servers end what a process leaves behind. What a process that lives no longer keeps alive, it ends itself: each session of ours has a
+//! time by our own clock, and its node goes when that is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::error::StoreError;
+use crate::path::check_name;
+use crate::sessions::lease::{Lease, LeaseToken, SessionId, SessionInfo};
+use crate::sessions::{SessionsError, check_ttl};
+use crate::zookeeper::coordinator::{Life, Stat, Watch};
+use crate::zookeeper::documents::AT_ONCE;
+use crate::zookeeper::ground::Ground;
+use crate::zookeeper::refusal::Refusal;
+
+/// Who is alive under a root.
+#[derive(Debug)]
+pub(super) struct Roll {
+    pub(super) ground: Arc<Ground>,
+    clock: Arc<dyn Clock>,
+    own: Mutex<BTreeMap<SessionId, Own>>,
+    pub(super) changes: watch::Sender<u64>,
+}
+
+/// A session that this process opened.
+#[derive(Debug, Clone)]
+struct Own {
+    name: String,
+    ttl: Duration,
+    ends: Duration,
+    leases: BTreeSet<String>,
+}
+
+/// What the node of a session says.
+#[derive(Debug, Serialize, Deserialize)]
+struct SessionNode {
+    machine: String,
+    #[serde(rename = "ttl-ms")]
+    ttl: u64,
+}
+
+/// What the node of a lease says.
+#[derive(Debug, Serialize, Deserialize)]
+struct LeaseNode {
+    holder: String,
+    session: u64,
+}
+
+impl Roll {
+    pub(super) fn new(ground: Arc<Ground>, clock: Arc<dyn Clock>) -> Self {
+        Self { ground, clock, own: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+
+    pub(super) async fn open(&self, name: &str, ttl: Duration) -> Result<SessionId, SessionsError> {
+        check_name("session", name)?;
+        check_ttl(name, ttl)?;
+        self.expire().await?;
+        let access = self.ground.access_of_hosts().await?;
+        let machine = self.ground.coordinator.settings().machine.clone();
+        let node = SessionNode { machine, ttl: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX) };
+        let (path, content) = (session_path(name), self.encode(&session_path(name), &node)?);
+        loop {
+            match self.ground.coordinator.create(&path, &content, Life::OfSession, &access).await {
+                Ok((_, stat)) => return Ok(self.opened(name, ttl, &stat)),
+                Err(Refusal::Exists) => self.end_older(name).await?,
+                Err(refusal) => return Err(self.ground.error("make", &path)(refusal).into()),
+            }
+        }
+    }
+
+    fn opened(&self, name: &str, ttl: Duration, stat: &Stat) -> SessionId {
+        let id = id_of(stat);
+        let ends = self.clock.now().saturating_add(ttl);
+        let own = Own { name: name.to_owned(), ttl, ends, leases: BTreeSet::new() };
+        self.with(|sessions| {
+            sessions.retain(|_, other| other.name != name);
+            sessions.insert(id, own);
+        });
+        self.changed();
+        id
+    }
+
+    /// Ends the session that has `name`, unless it is another machine's.
+    async fn end_older(&self, name: &str) -> Result<(), SessionsError> {
+        let path = session_path(name);
+        let Some((bytes, stat)) = self.read(&path).await? else { return Ok(()) };
+        let node: SessionNode = self.decode(&path, &bytes)?;
+        if node.machine != self.ground.coordinator.settings().machine {
+            return Err(SessionsError::Elsewhere { name: name.to_owned(), machine: node.machine });
+        }
+        self.delete(&path, stat).await.map_err(Into::into)
+    }
+
+    pub(super) async fn keep_alive(&self, id: SessionId) -> Result<(), SessionsError> {
+        let name = self.own_name(id)?;
+        let now = self.clock.now();
+        self.with(|sessions| sessions.get_mut(&id).map(|own| own.ends = now.saturating_add(own.ttl)));
+        if self.is_live(id, &name).await? {
+            return Ok(());
+        }
+        self.with(|sessions| sessions.remove(&id));
+        self.changed();
+        Err(SessionsError::Lost { session: id })
+    }
+
+    /// The name of a session that we opened and whose time is not over.
+    fn own_name(&self, id: SessionId) -> Result<String, SessionsError> {
+        let now = self.clock.now();
+        let name =
+            self.with(|sessions| sessions.get(&id).filter(|own| own.ends > now).map(|own| own.name.clone()));
+        name.ok_or(SessionsError::Lost { session: id })
+    }
+
+    pub(super) async fn close(&self, id: SessionId) -> Result<(), SessionsError> {
+        if let Some(own) = self.with(|sessions| sessions.get(&id).cloned()) {
+            self.end(id, &own).await?;
+            self.with(|sessions| sessions.remove(&id));
+        }
+        Ok(())
+    }
+
+    /// Deletes the nodes of a session of ours.
+    async fn end(&self, id: SessionId, own: &Own) -> Result<(), StoreError> {
+        for lease in &own.leases {
+            self.free(id, lease).await?;
+        }
+        let path = session_path(&own.name);
+        if let Some(stat) = self.look(&path).await?.filter(|stat| id_of(stat) == id) {
+            self.delete(&path, stat).await?;
+        }
+        self.changed();
+        Ok(())
+    }
+
+    /// Ends our sessions whose time is over; how long until the next is.
+    pub(super) async fn expire(&self) -> Result<Option<Duration>, SessionsError> {
+        let now = self.clock.now();
+        let is_over = |own: &Own| own.ends <= now;
+        let over: Vec<_> = self.with(|sessions| {
+            sessions.iter().filter(|(_, own)| is_over(own)).map(|(id, own)| (*id, own.clone())).collect()
+        });
+        for (id, own) in over {
+            // One whose node cannot be deleted now is tried again.
+            self.end(id, &own).await?;
+            self.with(|sessions| sessions.remove(&id));
+        }
+        let next = self.with(|sessions| sessions.values().map(|own| own.ends).min());
+        Ok(next.map(|ends| ends.saturating_sub(now)))
+    }
+
+    pub(super) async fn sessions(&self) -> Result<Vec<SessionInfo>, SessionsError> {
+        self.expire().await?;
+        let mut names = self.children(SESSIONS).await?;
+        names.sort_unstable();
+        let read = |name: String| async move {
+            let path = format!("{SESSIONS}/{name}");
+            let Some((bytes, stat)) = self.read(&path).await? else { return Ok(None) };
+            let node: SessionNode = self.decode(&path, &bytes)?;
+            let ttl = Duration::from_millis(node.ttl);
+            Ok::<_, SessionsError>(Some(SessionInfo { id: id_of(&stat), name: decoded(&name), ttl }))
+        };
+        let found: Vec<_> = stream::iter(names).map(read).buffered(AT_ONCE).try_collect().await?;
+        let mut found: Vec<_> = found.into_iter().flatten().collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    pub(super) async fn acquire(&self, id: SessionId, name: &str) -> Result<Lease, SessionsError> {
+        check_name("lease", name)?;
+        self.expire().await?;
+        let holder = self.own_name(id)?;
+        if !self.is_live(id, &holder).await? {
+            return Err(SessionsError::Lost { session: id });
+        }
+        let access = self.ground.access_of_hosts().await?;
+        let (path, node) = (lease_path(name), LeaseNode { holder: holder.clone(), session: id.get() });
+        let content = self.encode(&path, &node)?;
+        loop {
+            if let Some(lease) = self.holder(name).await? {
+                return if lease.session == id { Ok(lease) } else { Err(held(lease)) };
+            }
+            match self.ground.coordinator.create(&path, &content, Life::OfSession, &access).await {
+                Ok((_, stat)) => {
+                    self.with(|own| own.get_mut(&id).map(|own| own.leases.insert(name.to_owned())));
+                    self.changed();
+                    let token = LeaseToken(stat.created.unsigned_abs());
+                    return Ok(Lease { name: name.to_owned(), session: id, holder, token });
+                }
+                Err(Refusal::Exists) => {}
+                Err(refusal) => return Err(self.ground.error("make", &path)(refusal).into()),
+            }
+        }
+    }
+
+    pub(super) async fn release(&self, id: SessionId, name: &str) -> Result<(), SessionsError> {
+        self.with(|own| own.get_mut(&id).map(|own| own.leases.remove(name)));
+        self.free(id, name).await?;
+        Ok(())
+    }
+
+    /// Deletes the lease `name` if `id` has it.
+    async fn free(&self, id: SessionId, name: &str) -> Result<(), StoreError> {
+        let path = lease_path(name);
+        let Some((bytes, stat)) = self.read(&path).await? else { return Ok(()) };
+        let node: LeaseNode = self.decode(&path, &bytes)?;
+        if node.session == id.get() {
+            self.delete(&path, stat).await?;
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// Who has the lease `name`. One whose session has ended is nobody's, and goes.
+    pub(super) async fn holder(&self, name: &str) -> Result<Option<Lease>, SessionsError> {
+        self.expire().await?;
+        let path = lease_path(name);
+        let Some((bytes, stat)) = self.read(&path).await? else { return Ok(None) };
+        let node: LeaseNode = self.decode(&path, &bytes)?;
+        let session = SessionId(node.session);
+        if self.is_live(session, &node.holder).await? {
+            let token = LeaseToken(stat.created.unsigned_abs());
+            return Ok(Some(Lease { name: name.to_owned(), session, holder: node.holder, token }));
+        }
+        self.delete(&path, stat).await?;
+        Ok(None)
+    }
+
+    async fn is_live(&self, id: SessionId, name: &str) -> Result<bool, StoreError> {
+        Ok(self.look(&session_path(name)).await?.is_some_and(|stat| id_of(&stat) == id))
+    }
+
+    /// Deletes a node that is still the one that was looked at. Nobody writes to these nodes, so another of that name is younger.
+    async fn delete(&self, path: &str, seen: Stat) -> Result<(), StoreError> {
+        if self.look(path).await?.is_none_or(|stat| stat.created != seen.created) {
+            return Ok(());
+        }
+        match self.ground.coordinator.delete(path, Some(seen.version)).await {
+            Ok(()) | Err(Refusal::NoNode) => Ok(()),
+            Err(refusal) => Err(self.ground.error("delete", path)(refusal)),
+        }
+    }
+
+    async fn look(&self, path: &str) -> Result<Option<Stat>, StoreError> {
+        self.ground.coordinator.look(path).await.map_err(self.ground.error("look at", path))
+    }
+
+    async fn read(&self, path: &str) -> Result<Option<(Vec<u8>, Stat)>, StoreError> {
+        self.ground.coordinator.read(path).await.map_err(self.ground.error("read", path))
+    }
+
+    async fn children(&self, path: &str) -> Result<Vec<String>, StoreError> {
+        let found = self.ground.coordinator.list(path).await.map_err(self.ground.error("list", path))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// What wakes when a child of `path` comes or goes.
+    pub(super) async fn watch(&self, path: &str) -> Result<Watch, StoreError> {
+        let found =
+            self.ground.coordinator.list_and_watch(path).await.map_err(self.ground.error("watch", path))?;
+        found.map(|(_, watch)| watch).ok_or_else(|| self.ground.error("watch", path)(Refusal::NoNode))
+    }
+
+    fn encode(&self, path: &str, node: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+        serde_json::to_vec(node).map_err(|error| self.unexpected("write", path, &error))
+    }
+
+    fn decode<'b, T: Deserialize<'b>>(&self, path: &str, bytes: &'b [u8]) -> Result<T, StoreError> {
+        serde_json::from_slice(bytes).map_err(|error| self.unexpected("read", path, &error))
+    }
+
+    fn unexpected(&self, doing: &'static str, path: &str, error: &serde_json::Error) -> StoreError {
+        let path = self.ground.coordinator.settings().full_path(path).into();
+        StoreError::Unexpected { doing, path, why: error.to_string() }
+    }
+
+    pub(super) fn changed(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn with<T>(&self, step: impl FnOnce(&mut BTreeMap<SessionId, Own>) -> T) -> T {
+        // Each step leaves the map whole.
+        step(&mut self.own.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn held(lease: Lease) -> SessionsError {
+    SessionsError::Held { name: lease.name, holder: lease.holder, session: lease.session }
+}
+
+/// The transaction that made a node is no other's, also over restarts.
+fn id_of(stat: &Stat) -> SessionId {
+    SessionId(stat.created.unsigned_abs())
+}
+
+fn session_path(name: &str) -> String {
+    format!("{SESSIONS}/{}", encoded(name))
+}
+
+fn lease_path(name: &str) -> String {
+    format!("{LEASES}/{}", encoded(name))
+}
+
+/// A name as one part of a path.
+fn encoded(name: &str) -> String {
+    name.replace('%', "%25").replace('/', "%2F")
+}
+
+fn decoded(part: &str) -> String {
+    part.replace("%2F", "/").replace("%25", "%")
+}
+
+pub(super) const SESSIONS: &str = "/sessions";
+pub(super) const LEASES: &str = "/leases";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_part_of_a_path_and_comes_back() {
+        for name in ["gw1", "trunk/eth2", "a%2Fb", "%25/%"] {
+            assert!(!encoded(name).contains('/'));
+            assert_eq!(decoded(&encoded(name)), name);
+        }
+    }
+}

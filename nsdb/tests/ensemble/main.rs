@@ -1,0 +1,11 @@
+//! What becomes of a host's session, its watches and what it writes when servers and networks fail: on real servers.
+
+// Clippy sees tests only where it sees #[test]; what these share is test code too.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod connection;
+mod feed;
+mod host;
+mod partition;
+mod refused;
+mod steps;

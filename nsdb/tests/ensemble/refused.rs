@@ -1,0 +1,165 @@
+//! What is refused with a clear error, and leaves everything as it was.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nsdb::zookeeper::{Access, Coordinator, Life, Login, ZooKeeper, ZooKeeperSettings, make};
+use nsdb::{
+    AddressFeed, AddressKey, AddressRecord, Change, Documents, FeedLimits, HostId, Mac, Mobility,
+    MonotonicClock, Presence, Revision, SegmentId, Sessions, ShardName, WallTime,
+};
+use servers::{Ensemble, Options};
+
+use crate::host::{login, straight};
+
+fn open(settings: ZooKeeperSettings) -> ZooKeeper {
+    let clock = Arc::new(MonotonicClock::default());
+    ZooKeeper::open(Coordinator::open(settings), clock, FeedLimits::default())
+}
+
+async fn publish(store: &ZooKeeper) -> Result<Revision, String> {
+    let shards = BTreeMap::from([(ShardName::new("bridges/a").unwrap(), b"a".to_vec())]);
+    let change = Change::new("alice", WallTime::from_millis(1), "");
+    store.publish(None, shards, change).await.map_err(|error| error.to_string())
+}
+
+/// Every node below one, for a look at what was written.
+async fn nodes(coordinator: &Coordinator, path: &str) -> Vec<String> {
+    let (mut todo, mut found) = (vec![path.to_owned()], Vec::new());
+    while let Some(path) = todo.pop() {
+        for child in coordinator.list(&path).await.unwrap().unwrap_or_default() {
+            let path = format!("{}/{child}", path.trim_end_matches('/'));
+            if path != "/zookeeper" {
+                found.push(path.clone());
+                todo.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_no_database_is_nothing_is_written() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let all = Coordinator::open(straight(&ensemble));
+    for path in ["/empty", "/kafka", "/kafka/brokers", "/newer", "/torn"] {
+        all.create(path, &[], Life::Stays, &Access::open()).await.unwrap();
+    }
+    let newer = br#"{"format":7,"incarnation":"x","more":true}"#;
+    all.create("/newer/store", newer, Life::Stays, &Access::open()).await.unwrap();
+    all.create("/torn/store", b"{", Life::Stays, &Access::open()).await.unwrap();
+    let before = nodes(&all, "/").await;
+    let servers = ensemble.connection_string();
+    for (root, expected) in [
+        (
+            "/absent",
+            format!(
+                "/absent on {servers} is no database that can be used: it is not there; `l2gw store init FILE` makes one where nothing is"
+            ),
+        ),
+        (
+            "/empty",
+            format!(
+                "/empty on {servers} is no database that can be used: it is empty; `l2gw store init FILE` makes one where nothing is"
+            ),
+        ),
+        (
+            "/kafka",
+            format!(
+                "/kafka on {servers} is no database that can be used: it has brokers and is no database of l2gw; `l2gw store init FILE` makes one where nothing is"
+            ),
+        ),
+        (
+            "/newer",
+            "/newer/store has format 7, this program knows format 1: start the newer program".to_owned(),
+        ),
+    ] {
+        let store = open(ZooKeeperSettings { root: root.to_owned(), ..straight(&ensemble) });
+        assert_eq!(publish(&store).await.unwrap_err(), expected);
+        assert_eq!(store.root().await.unwrap_err().to_string(), expected);
+        let refused = store.open_session("gw1", Duration::from_secs(10)).await.unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+        assert_eq!(store.follow(SegmentId(8)).await.unwrap_err().to_string(), expected);
+    }
+    let torn = open(ZooKeeperSettings { root: "/torn".to_owned(), ..straight(&ensemble) });
+    assert!(publish(&torn).await.unwrap_err().contains("its node store cannot be read"));
+    let kafka = Coordinator::open(ZooKeeperSettings { root: "/kafka".to_owned(), ..straight(&ensemble) });
+    assert!(make(&kafka, None).await.unwrap_err().to_string().contains("it has brokers"));
+    assert_eq!(nodes(&all, "/").await, before, "something was written");
+    let empty = ZooKeeperSettings { root: "/empty/deep".to_owned(), ..straight(&ensemble) };
+    make(&Coordinator::open(empty.clone()), None).await.unwrap();
+    assert_eq!(publish(&open(empty.clone())).await.unwrap(), Revision::FIRST);
+    let again = make(&Coordinator::open(empty), None).await.unwrap_err();
+    assert!(again.to_string().contains("a database is there already"), "{again}");
+}
+
+/// Gateways write the topology; agents read it, and announce what they have; strangers do neither.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_cannot_write_the_topology_and_a_stranger_cannot_read_it() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let of =
+        |login: Option<Login>| ZooKeeperSettings { root: "/l2gw".to_owned(), login, ..straight(&ensemble) };
+    let short = Login { user: "gateway".to_owned(), password: "short".to_owned() };
+    let refused = make(&Coordinator::open(of(Some(short))), None).await.unwrap_err().to_string();
+    assert!(refused.contains("the password of gateway has 5 bytes, allowed are 16 and more"), "{refused}");
+    let gateway = of(Some(login("gateway")));
+    make(&Coordinator::open(gateway.clone()), Some(&login("agent"))).await.unwrap();
+    let (gateway, agent) = (open(gateway), open(of(Some(login("agent")))));
+    assert_eq!(publish(&gateway).await.unwrap(), Revision::FIRST);
+    let root = agent.root().await.unwrap().unwrap();
+    assert_eq!(agent.read_shards(&root, &[""]).await.unwrap().len(), 1);
+    assert_eq!(agent.revisions().await.unwrap().len(), 1);
+    let change = Change::new("mallory", WallTime::from_millis(1), "");
+    let refused =
+        agent.publish(Some(Revision::FIRST), BTreeMap::new(), change).await.unwrap_err().to_string();
+    assert!(refused.contains("agent may not make /l2gw/publishing/"), "{refused}");
+    let refused = agent.collect(Duration::ZERO).await.unwrap_err().to_string();
+    assert!(refused.starts_with("agent may not touch /l2gw/unused: the password is wrong"), "{refused}");
+    agent.open_session("compute1", Duration::from_secs(10)).await.unwrap();
+    let key = AddressKey { segment: SegmentId(8), mac: Mac([2, 0, 0, 0, 0, 1]) };
+    let record = AddressRecord { key, owner: HostId(7), mobility: Mobility(1), presence: Presence::Present };
+    agent.announce(HostId(7), vec![record]).await.unwrap();
+    assert_eq!(gateway.follow(SegmentId(8)).await.unwrap().snapshot.records, [record]);
+    assert_eq!(gateway.sessions().await.unwrap()[0].name, "compute1");
+    let wrong = Login { password: "another-0123456789".to_owned(), ..login("gateway") };
+    for (user, stranger) in [("gateway", of(Some(wrong))), ("nobody", of(None))] {
+        let said = open(stranger).root().await.unwrap_err().to_string();
+        assert_eq!(
+            said,
+            format!(
+                "{user} may not read /l2gw/store: the password is wrong, or another user has the database"
+            )
+        );
+    }
+}
+
+/// A copy of a machine that was started beside the original does not take its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_of_a_machine_does_not_take_its_session() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let settings = crate::host::database(straight(&ensemble), "/copies").await;
+    let original = open(settings.clone());
+    let session = original.open_session("gw1", Duration::from_secs(30)).await.unwrap();
+    let restarted = open(settings.clone());
+    let copy = open(ZooKeeperSettings { machine: "its copy".to_owned(), ..settings });
+    let refused = copy.open_session("gw1", Duration::from_secs(30)).await.unwrap_err();
+    assert!(!refused.is_lost());
+    assert_eq!(
+        refused.to_string(),
+        "session gw1 is open on another machine (this machine): is this a copy of it, or is the host's name wrong?"
+    );
+    original.keep_alive(session).await.unwrap();
+    restarted.open_session("gw1", Duration::from_secs(30)).await.unwrap();
+    assert!(original.keep_alive(session).await.unwrap_err().is_lost(), "the same machine was started again");
+}
