@@ -24,7 +24,10 @@ impl Addresses {
     /// only find that an address was heard since. [`Addresses::next_due`] is still in the past if there was more to do.
     pub fn age(&mut self, now: Instant, budget: usize) -> Aged {
         let mut aged = Aged::default();
-        for _ in 0..budget {
+        for step in 0..budget {
+            if step % AHEAD == 0 {
+                self.table.bring_near(self.queues.all_due(&self.table, now).take(AHEAD));
+            }
             if let Some((_, place)) = self.queues.next_thaw().filter(|(until, _)| *until <= now) {
                 self.release(place);
                 let key = self.table[place].key;
@@ -71,3 +74,6 @@ impl Addresses {
         is_frozen
     }
 }
+
+/// How many addresses are waited for together, where many are past their age: as many reads as a processor has under way at once.
+const AHEAD: usize = 16;

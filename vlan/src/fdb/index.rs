@@ -40,6 +40,12 @@ impl Index {
         }
     }
 
+    /// What the first slot for a hash says, for who will look there soon.
+    #[inline]
+    pub(super) fn near(&self, hash: u64) -> u32 {
+        self.slots[self.home(mark_of(hash))].mark
+    }
+
     /// Puts in a place that is not there.
     pub(super) fn insert(&mut self, hash: u64, place: Place) {
         if (self.len + 1) * 2 > self.slots.len() {

@@ -225,6 +225,12 @@ impl Queues {
         if second > second_of(now) { None } else { self.queues[queue as usize].first() }
     }
 
+    /// The address that [`Queues::due`] says, and those behind it in its queue.
+    pub(super) fn all_due<'a>(&'a self, table: &'a Table, now: Instant) -> impl Iterator<Item = Place> + 'a {
+        let first = self.due.first().filter(|(second, _)| *second <= second_of(now));
+        first.into_iter().flat_map(|(_, queue)| self.queues[*queue as usize].places(table))
+    }
+
     /// When an address may have aged.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|(second, _)| Instant::from_secs(u64::from(*second)))
