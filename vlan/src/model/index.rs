@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
+
 use crate::model::description::Description;
 use crate::model::id::{BridgeId, FabricId, HostId, PortId};
 use crate::model::port::Port;
@@ -38,24 +40,24 @@ impl Index {
         }
     }
 
-    pub(super) fn bridge(&self, description: &Description, name: &str) -> Option<BridgeId> {
-        self.bridges.find(name, |number| &description.bridges[number].name).map(BridgeId)
+    pub(super) fn bridge(&self, name: &str) -> Option<BridgeId> {
+        self.bridges.find(name).map(BridgeId)
     }
 
     pub(super) fn bridge_once(&self, name: &str) -> Option<BridgeId> {
         self.renamed.get(name).copied()
     }
 
-    pub(super) fn host(&self, description: &Description, name: &str) -> Option<HostId> {
-        self.hosts.find(name, |number| &description.hosts[number].name).map(HostId)
+    pub(super) fn host(&self, name: &str) -> Option<HostId> {
+        self.hosts.find(name).map(HostId)
     }
 
-    pub(super) fn fabric(&self, fabrics: &[String], name: &str) -> Option<FabricId> {
-        self.fabrics.find(name, |number| &fabrics[number]).map(FabricId)
+    pub(super) fn fabric(&self, name: &str) -> Option<FabricId> {
+        self.fabrics.find(name).map(FabricId)
     }
 
-    pub(super) fn port(&self, ports: &[Port], name: &str) -> Option<PortId> {
-        self.ports.find(name, |number| &ports[number].name).map(PortId)
+    pub(super) fn port(&self, name: &str) -> Option<PortId> {
+        self.ports.find(name).map(PortId)
     }
 
     pub(super) fn trunks(&self, bridge: BridgeId) -> &[PortId] {
@@ -63,19 +65,16 @@ impl Index {
     }
 }
 
-/// The numbers of a list's objects in the order of their names.
+/// The numbers of a list's objects by their names. Hashed: a search through ten thousand sorted names visits memory for each comparison.
 #[derive(Debug, Clone, PartialEq, Default)]
-struct ByName(Box<[u32]>);
+struct ByName(FxHashMap<Box<str>, u32>);
 
 impl ByName {
     fn new<'a>(names: impl Iterator<Item = &'a str>) -> ByName {
-        let mut numbered: Vec<(&str, u32)> = names.zip(0..).collect();
-        numbered.sort_unstable();
-        ByName(numbered.into_iter().map(|(_, number)| number).collect())
+        ByName(names.map(Box::from).zip(0..).collect())
     }
 
-    fn find<'a>(&self, name: &str, name_of: impl Fn(usize) -> &'a String) -> Option<u32> {
-        let at = self.0.binary_search_by(|number| name_of(*number as usize).as_str().cmp(name)).ok()?;
-        Some(self.0[at])
+    fn find(&self, name: &str) -> Option<u32> {
+        self.0.get(name).copied()
     }
 }

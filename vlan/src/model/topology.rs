@@ -227,17 +227,17 @@ impl Topology {
 
     /// The fabric with this name.
     pub fn fabric_named(&self, name: &str) -> Option<FabricId> {
-        self.index.fabric(&self.fabrics, name)
+        self.index.fabric(name)
     }
 
     /// The exterior port with this name.
     pub fn port_named(&self, name: &str) -> Option<&Port> {
-        self.index.port(&self.ports, name).map(|id| self.port(id))
+        self.index.port(name).map(|id| self.port(id))
     }
 
     /// The bridge with this name.
     pub fn bridge_named(&self, name: &str) -> Option<&Bridge> {
-        self.index.bridge(&self.description, name).map(|id| self.bridge(id))
+        self.index.bridge(name).map(|id| self.bridge(id))
     }
 
     /// The bridge that had this name once, as it says by `renamed-from`.
@@ -247,7 +247,7 @@ impl Topology {
 
     /// The host with this name.
     pub fn host_named(&self, name: &str) -> Option<HostId> {
-        self.index.host(&self.description, name)
+        self.index.host(name)
     }
 
     /// The trunks of a bridge on all hosts, in the order of the description.
