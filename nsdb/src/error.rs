@@ -108,6 +108,16 @@ pub enum StoreError {
         /// What is there instead.
         why: String,
     },
+    /// A database was to be made, and is not.
+    #[error("no database was made at {root} on {servers}: {why}")]
+    Unmade {
+        /// The node under which it was to be.
+        root: String,
+        /// The servers.
+        servers: String,
+        /// Why not.
+        why: String,
+    },
     /// The server does not let us.
     #[error("{user} may not {doing} {}: the password is wrong, or another user has the database", .path.display())]
     Denied {

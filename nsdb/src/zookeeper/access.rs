@@ -2,7 +2,7 @@
 //!
 //! | nodes | gateways | agents |
 //! |---|---|---|
-//! | revisions, documents | all | read |
+//! | the root, revisions, documents | all | read |
 //! | sessions, leases, addresses | all | read, write, create, delete |
 //!
 //! The ids are those of ZooKeeper's scheme `digest`: `user:` and, in base64, the SHA-1 of `user:password`
@@ -38,6 +38,11 @@ impl DigestId {
         Ok(Self(format!("{}:{}", login.user, STANDARD.encode(hash))))
     }
 
+    /// The user's name.
+    pub fn user(&self) -> &str {
+        self.0.split_once(':').map_or(&self.0, |(user, _)| user)
+    }
+
     fn may(&self, permission: Permission) -> Acl {
         Acl::new(permission, AuthId::new("digest", &self.0))
     }
@@ -52,6 +57,32 @@ pub struct Users {
     /// Who may read it, and tell what it has itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub agents: Option<DigestId>,
+}
+
+impl Users {
+    /// The users with these logins.
+    ///
+    /// # Errors
+    /// A password is too short; agents have a login and gateways none, or both are the same user.
+    pub fn of(gateways: Option<&Login>, agents: Option<&Login>) -> Result<Self, String> {
+        match (gateways, agents) {
+            (None, Some(agents)) => {
+                let user = &agents.user;
+                return Err(format!(
+                    "{user} would be the user of agents, and gateways have none: all would be open"
+                ));
+            }
+            (Some(gateways), Some(agents)) if gateways.user == agents.user => {
+                let user = &agents.user;
+                return Err(format!(
+                    "{user} is the user of gateways: agents, which may do less, need another"
+                ));
+            }
+            _ => {}
+        }
+        let id = |login: Option<&Login>| login.map(DigestId::of).transpose();
+        Ok(Self { gateways: id(gateways)?, agents: id(agents)? })
+    }
 }
 
 /// Who may do what with one node.
@@ -99,8 +130,28 @@ mod tests {
         assert!(DigestId::of(&login("short")).unwrap_err().contains("has 5 bytes, allowed are 16 and more"));
         let id = DigestId::of(&login("0123456789abcdef")).unwrap();
         assert!(id.0.starts_with("gateway:") && id.0.len() == "gateway:".len() + 28, "{id:?}");
+        assert_eq!(id.user(), "gateway");
         let hash = Sha1::digest(b"super:test");
         assert_eq!(STANDARD.encode(hash), "D/InIHSb7yEEbrWz8b9l71RjZJU=");
+    }
+
+    #[test]
+    fn agents_are_another_user_than_gateways_or_none() {
+        let login = |user: &str| Login { user: user.to_owned(), password: "0123456789abcdef".to_owned() };
+        let (gateway, agent) = (login("gateway"), login("agent"));
+        let users = Users::of(Some(&gateway), Some(&agent)).unwrap();
+        let named = |id: &Option<DigestId>| id.as_ref().map(|id| id.user().to_owned());
+        assert_eq!(
+            (named(&users.gateways).unwrap(), named(&users.agents).unwrap()),
+            (gateway.user.clone(), agent.user.clone())
+        );
+        assert_eq!(Users::of(None, None), Ok(Users::default()));
+        assert_eq!(named(&Users::of(Some(&gateway), None).unwrap().agents), None);
+        let refused = |gateways, agents| Users::of(gateways, agents).unwrap_err();
+        assert!(
+            refused(None, Some(&agent)).contains("agent would be the user of agents, and gateways have none")
+        );
+        assert!(refused(Some(&gateway), Some(&gateway)).contains("gateway is the user of gateways"));
     }
 
     #[test]

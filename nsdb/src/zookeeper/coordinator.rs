@@ -171,6 +171,15 @@ impl Coordinator {
         self.within(client.delete(path, expected)).await
     }
 
+    /// Says anew who may do what with a node.
+    ///
+    /// # Errors
+    /// [`Refusal::NoNode`], any other.
+    pub async fn restrict(&self, path: &str, access: &Access) -> Result<(), Refusal> {
+        let client = self.client_for_change().await?;
+        self.within(client.set_acl(path, access.acls(), None)).await.map(drop)
+    }
+
     /// The names of a node's children, in no order; `None` if it is not there.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The node that says what a database is: its format, its incarnation, its users; and the nodes that are there from the beginning.
+//! The node that says what a database is: its format, its incarnation, its users; and what lies beside it.
 //!
 //! ```text
 //! /l2gw ─┬─ store       {"format":1,"incarnation":"…","users":{…}}
@@ -9,6 +9,7 @@
 //!        ├─ publishing  who is publishing now
 //!        ├─ sessions    who is alive
 //!        ├─ leases      who alone may do a thing
+//!        ├─ making      there while a database is made: by whom, and it goes with that session
 //!        └─ feed        the logs of addresses, by segment
 //! ```
 
@@ -19,15 +20,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use crate::error::StoreError;
-use crate::zookeeper::access::{Access, DigestId, Users};
-use crate::zookeeper::coordinator::{Coordinator, Life};
+use crate::zookeeper::access::{Access, Users};
+use crate::zookeeper::coordinator::Coordinator;
 use crate::zookeeper::refusal::Refusal;
-use crate::zookeeper::settings::{Login, ZooKeeperSettings};
+use crate::zookeeper::settings::ZooKeeperSettings;
 
 /// What a database says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreNode {
-    format: u64,
+    pub(super) format: u64,
     /// A number by chance, which a database has from its making on: one made anew, or put back over another, is told by it.
     pub incarnation: String,
     /// Who may do what.
@@ -77,69 +78,16 @@ impl Ground {
     }
 }
 
-/// Makes a database where none is, with everything above its root; returns what it says of itself. `agents` is who may read and announce.
-///
-/// # Errors
-/// There is one already, or other nodes are in its place; a password is too short; the ensemble refuses or does not answer.
-pub async fn make(coordinator: &Coordinator, agents: Option<&Login>) -> Result<StoreNode, StoreError> {
-    let settings = coordinator.settings();
-    let id =
-        |login: Option<&Login>| login.map(DigestId::of).transpose().map_err(|why| unusable(settings, why));
-    let users = Users { gateways: id(settings.login.as_ref())?, agents: id(agents)? };
-    let root = settings.full_path("/");
-    make_way(settings, &root).await?;
-    match children(coordinator).await? {
-        Some(found) if found.is_empty() => {}
-        Some(found) if found.iter().any(|name| name == "store") => {
-            return Err(unusable(settings, "a database is there already".to_owned()));
-        }
-        found => return Err(somebody_elses(settings, &found.unwrap_or_default())),
-    }
-    let node = StoreNode { format: FORMAT, incarnation: uuid::Uuid::new_v4().simple().to_string(), users };
-    let (topology, hosts) = (Access::of_topology(&node.users), Access::of_hosts(&node.users));
-    for path in OF_TOPOLOGY {
-        make_node(coordinator, path, &[], &topology).await?;
-    }
-    for path in OF_HOSTS {
-        make_node(coordinator, path, &[], &hosts).await?;
-    }
-    // Last: what is there without it is not a database yet.
-    let bytes = serde_json::to_vec(&node).map_err(|error| unusable(settings, error.to_string()))?;
-    make_node(coordinator, STORE, &bytes, &topology).await?;
-    Ok(node)
-}
-
-/// Makes the root, and what is above it, from the ensemble's own root.
-async fn make_way(settings: &ZooKeeperSettings, root: &str) -> Result<(), StoreError> {
-    let above = Coordinator::open(ZooKeeperSettings { root: "/".to_owned(), ..settings.clone() });
-    let ends = root.match_indices('/').skip(1).map(|(at, _)| at).chain([root.len()]);
-    for path in ends.map(|end| &root[..end]).filter(|path| path.len() > 1) {
-        make_node(&above, path, &[], &Access::open()).await?;
-    }
-    above.close().await;
-    Ok(())
-}
-
-/// A node that is there already is as good as one that was made.
-async fn make_node(
-    coordinator: &Coordinator,
-    path: &str,
-    content: &[u8],
-    access: &Access,
-) -> Result<(), StoreError> {
-    match coordinator.create(path, content, Life::Stays, access).await {
-        Ok(_) | Err(Refusal::Exists) => Ok(()),
-        Err(refusal) => Err(error(coordinator, "make", path)(refusal)),
-    }
-}
-
 async fn read(coordinator: &Coordinator) -> Result<StoreNode, StoreError> {
     let settings = coordinator.settings();
     let Some((bytes, _)) = coordinator.read(STORE).await.map_err(error(coordinator, "read", STORE))? else {
         return Err(match children(coordinator).await? {
             None => unusable(settings, "it is not there".to_owned()),
             Some(found) if found.is_empty() => unusable(settings, "it is empty".to_owned()),
-            Some(found) => somebody_elses(settings, &found),
+            Some(found) if is_half_made(&found) => {
+                unusable(settings, "its making was not finished".to_owned())
+            }
+            Some(found) => unusable(settings, somebody_elses(&found)),
         });
     };
     let damaged =
@@ -152,28 +100,46 @@ async fn read(coordinator: &Coordinator) -> Result<StoreNode, StoreError> {
     serde_json::from_slice(&bytes).map_err(damaged)
 }
 
-async fn children(coordinator: &Coordinator) -> Result<Option<Vec<String>>, StoreError> {
+/// The names of the nodes right below the root, `None` if that is not there.
+pub(super) async fn children(coordinator: &Coordinator) -> Result<Option<Vec<String>>, StoreError> {
     coordinator.list("/").await.map_err(error(coordinator, "list", "/"))
 }
 
-fn error(coordinator: &Coordinator, doing: &'static str, path: &str) -> impl FnOnce(Refusal) -> StoreError {
+/// Turns a refusal of `doing` something to `path` into an error.
+pub(super) fn error(
+    coordinator: &Coordinator,
+    doing: &'static str,
+    path: &str,
+) -> impl FnOnce(Refusal) -> StoreError {
     let settings = coordinator.settings();
     let path = settings.full_path(path);
     let user = settings.login.as_ref().map_or_else(|| "nobody".to_owned(), |login| login.user.clone());
     move |refusal| refusal.into_error(doing, path, &user)
 }
 
-fn somebody_elses(settings: &ZooKeeperSettings, found: &[String]) -> StoreError {
-    let mut names: Vec<_> = found.iter().take(3).map(String::as_str).collect();
+/// What is said where `found` lies and no database does.
+pub(super) fn somebody_elses(found: &[String]) -> String {
+    let mut names: Vec<_> = found.iter().map(String::as_str).collect();
     names.sort_unstable();
-    unusable(settings, format!("it has {} and is no database of l2gw", names.join(", ")))
+    names.truncate(3);
+    format!("it has {} and is no database of l2gw", names.join(", "))
+}
+
+/// Whether `found` is what a making left that was killed before its end.
+pub(super) fn is_half_made(found: &[String]) -> bool {
+    let ours = || OF_TOPOLOGY.into_iter().chain(OF_HOSTS).chain([MAKING]);
+    found.iter().all(|name| ours().any(|path| path.strip_prefix('/') == Some(name)))
 }
 
 fn unusable(settings: &ZooKeeperSettings, why: String) -> StoreError {
     StoreError::NoDatabase { root: settings.full_path("/"), servers: settings.ensemble(), why }
 }
 
-const FORMAT: u64 = 1;
-const STORE: &str = "/store";
-const OF_TOPOLOGY: [&str; 4] = ["/kept", "/documents", "/unused", "/publishing"];
-const OF_HOSTS: [&str; 3] = ["/sessions", "/leases", "/feed"];
+pub(super) const FORMAT: u64 = 1;
+pub(super) const STORE: &str = "/store";
+/// What is there from the beginning, and written by gateways alone.
+pub(super) const OF_TOPOLOGY: [&str; 4] = ["/kept", "/documents", "/unused", "/publishing"];
+/// What is there from the beginning, and written by every host.
+pub(super) const OF_HOSTS: [&str; 3] = ["/sessions", "/leases", "/feed"];
+/// There while a database is made, with the session of who makes it.
+pub(super) const MAKING: &str = "/making";

@@ -3,7 +3,7 @@
 //! | room | question |
 //! |---|---|
 //! | `coordinator`, `supervisor`, `refusal`, `settings` | how is an ensemble asked, and who keeps the connection |
-//! | `ground`, `access` | what is a database, and who may do what in it |
+//! | `ground`, `making`, `access` | what is a database, how is one made, and who may do what in it |
 //! | `documents`, `publishing`, `collecting` | how revisions are read, come in, and go |
 //! | `sessions` | who is alive |
 //! | `feed` | who has which address |
@@ -14,6 +14,7 @@ mod coordinator;
 mod documents;
 mod feed;
 mod ground;
+mod making;
 mod publishing;
 mod refusal;
 mod sessions;
@@ -23,6 +24,7 @@ mod watching;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,7 +32,8 @@ use tokio::sync::watch;
 
 pub use access::{Access, DigestId, MIN_PASSWORD_BYTES, Users};
 pub use coordinator::{Coordinator, Life, Stat, Watch};
-pub use ground::{StoreNode, make};
+pub use ground::StoreNode;
+pub use making::make;
 pub use refusal::Refusal;
 pub use settings::{Login, ZooKeeperSettings};
 pub use supervisor::Standing;
@@ -92,6 +95,13 @@ impl ZooKeeper {
     /// Ends the connection, so that what lives with it goes at once.
     pub async fn close(&self) {
         self.ground.coordinator.close().await;
+    }
+}
+
+impl fmt::Display for ZooKeeper {
+    /// Its servers and its root, as `10.0.0.1:2181,10.0.0.2:2181/l2gw`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.ground.coordinator.settings().connection())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::zookeeper::{Access, Coordinator, Life, Login, ZooKeeper, ZooKeeperSettings, make};
+use nsdb::zookeeper::{Access, Coordinator, Life, Login, Refusal, ZooKeeper, ZooKeeperSettings, make};
 use nsdb::{
     AddressFeed, AddressKey, AddressRecord, Change, Documents, FeedLimits, HostId, Mac, Mobility,
     MonotonicClock, Presence, Revision, SegmentId, Sessions, ShardName, WallTime,
@@ -109,7 +109,11 @@ async fn an_agent_cannot_write_the_topology_and_a_stranger_cannot_read_it() {
         |login: Option<Login>| ZooKeeperSettings { root: "/l2gw".to_owned(), login, ..straight(&ensemble) };
     let short = Login { user: "gateway".to_owned(), password: "short".to_owned() };
     let refused = make(&Coordinator::open(of(Some(short))), None).await.unwrap_err().to_string();
+    let expected = "no database was made at /l2gw on ";
+    assert!(refused.starts_with(expected), "{refused}");
     assert!(refused.contains("the password of gateway has 5 bytes, allowed are 16 and more"), "{refused}");
+    let all = Coordinator::open(straight(&ensemble));
+    assert_eq!(nodes(&all, "/").await, Vec::<String>::new(), "something was written");
     let gateway = of(Some(login("gateway")));
     make(&Coordinator::open(gateway.clone()), Some(&login("agent"))).await.unwrap();
     let (gateway, agent) = (open(gateway), open(of(Some(login("agent")))));
@@ -139,6 +143,106 @@ async fn an_agent_cannot_write_the_topology_and_a_stranger_cannot_read_it() {
             )
         );
     }
+}
+
+/// A node is deleted by whoever may delete below the one above it: the root is kept to gateways as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_but_a_gateway_deletes_or_makes_a_node_right_below_the_root() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let of =
+        |login: Option<Login>| ZooKeeperSettings { root: "/l2gw".to_owned(), login, ..straight(&ensemble) };
+    make(&Coordinator::open(of(Some(login("gateway")))), Some(&login("agent"))).await.unwrap();
+    let gateway = Coordinator::open(of(Some(login("gateway"))));
+    assert_eq!(publish(&open(of(Some(login("gateway"))))).await.unwrap(), Revision::FIRST);
+    let before = nodes(&gateway, "/").await;
+    for other in [Some(login("agent")), Some(login("stranger")), None] {
+        let other = Coordinator::open(of(other));
+        for path in ["/root", "/store", "/publishing"] {
+            assert_eq!(other.delete(path, None).await.unwrap_err(), Refusal::Denied, "{path}");
+        }
+        let made = other.create("/making", &[], Life::Stays, &Access::open()).await;
+        assert_eq!(made.unwrap_err(), Refusal::Denied);
+        assert_eq!(other.restrict("/", &Access::open()).await.unwrap_err(), Refusal::Denied);
+    }
+    assert_eq!(nodes(&gateway, "/").await, before);
+    gateway.delete("/publishing", None).await.unwrap();
+}
+
+/// A making dies after none, one, two … changes, and the next one, of the same users or of others, makes a whole database that is its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_making_died_the_next_one_makes_a_database() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    // The node `making`, seven more, the root's access, the node `store`.
+    for (first, all) in [(None, 9), (Some("another"), 10), (Some("gateway"), 10)] {
+        for changes in 0..=all {
+            let root = format!("/{}-{changes}", first.unwrap_or("nobody"));
+            let of = |user: Option<&str>| ZooKeeperSettings {
+                root: root.clone(),
+                login: user.map(login),
+                ..straight(&ensemble)
+            };
+            let dying = Coordinator::open(of(first)).dying_after(changes);
+            assert_eq!(make(&dying, None).await.is_ok(), changes == all, "{changes} changes");
+            let next = Coordinator::open(of(Some("gateway")));
+            if changes == 1 {
+                let refused = make(&next, None).await.unwrap_err().to_string();
+                assert!(refused.contains("somebody else is making one"), "{refused}");
+                let refused = publish(&open(of(Some("gateway")))).await.unwrap_err();
+                assert!(refused.contains("its making was not finished"), "{refused}");
+            }
+            // As a process that is killed: its connection is gone with it.
+            dying.close().await;
+            let made = make(&next, Some(&login("agent"))).await;
+            if first == Some("another") && changes == all - 1 {
+                let refused = made.unwrap_err().to_string();
+                assert!(refused.starts_with("gateway may not list /another-9: the password"), "{refused}");
+            } else if changes == all {
+                assert!(made.is_err(), "{first:?}");
+            } else {
+                made.unwrap();
+                is_whole_and_gateways_own(&of(Some("gateway")), of(Some("another"))).await;
+            }
+        }
+    }
+}
+
+async fn is_whole_and_gateways_own(gateway: &ZooKeeperSettings, another: ZooKeeperSettings) {
+    assert_eq!(publish(&open(gateway.clone())).await.unwrap(), Revision::FIRST);
+    let (gateway, another) = (Coordinator::open(gateway.clone()), Coordinator::open(another));
+    let below = nodes(&gateway, "/").await;
+    assert!(!below.contains(&"/making".to_owned()), "{below:?}");
+    for node in below {
+        let written = another.write(&node, b"x", None).await;
+        assert_eq!(written.unwrap_err(), Refusal::Denied, "{node}");
+    }
+}
+
+/// What has lost its node `store` is not taken for a making that died.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_something_in_it_is_not_made_anew() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let settings = crate::host::database(straight(&ensemble), "/l2gw").await;
+    assert_eq!(publish(&open(settings.clone())).await.unwrap(), Revision::FIRST);
+    let coordinator = Coordinator::open(settings);
+    coordinator.delete("/store", None).await.unwrap();
+    let before = nodes(&coordinator, "/").await;
+    let refused = make(&coordinator, None).await.unwrap_err().to_string();
+    assert!(refused.contains("is no database of l2gw"), "with a revision: {refused}");
+    assert_eq!(nodes(&coordinator, "/").await, before);
+    coordinator.delete("/root", None).await.unwrap();
+    let before = nodes(&coordinator, "/").await;
+    let refused = make(&coordinator, None).await.unwrap_err().to_string();
+    assert!(refused.contains("documents has nodes in it, and its node store is missing"), "{refused}");
+    assert_eq!(nodes(&coordinator, "/").await, before);
 }
 
 /// A copy of a machine that was started beside the original does not take its name.
