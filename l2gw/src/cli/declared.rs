@@ -1,4 +1,4 @@
-//! A description in the words of the file: every object under its path, with every key and its value as one would write it.
+//! A description in the words of the file: every object under its path, and every key and its value as one would write it.
 //!
 //! The inverse of what [`crate::config`] reads. A field of the description that has no key here does not compile.
 
@@ -53,32 +53,68 @@ impl Key {
     }
 }
 
+/// Something that a description declares.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Object<'d> {
+    /// `[hosts.NAME]`.
+    Host(&'d Host),
+    /// `[bridges.NAME]`.
+    Bridge(&'d Bridge),
+    /// One of `[[vlans]]`.
+    Peering(&'d Peering),
+    /// One of `[[trunks]]`.
+    Trunk(&'d Port),
+    /// One of `[[ports]]`.
+    Port(&'d Port),
+}
+
 /// All objects by their paths: `bridges.dc1`, `vlans dc1.8`, `ports.vm1`. Their order in the file says nothing.
-pub(crate) fn declared(description: &Description) -> BTreeMap<String, Vec<Key>> {
+pub(crate) fn declared(description: &Description) -> BTreeMap<String, Object<'_>> {
     let Description { hosts, bridges, vlans, trunks, ports } = description;
-    let hosts = hosts.iter().map(host);
-    let bridges = bridges.iter().map(bridge);
-    let vlans = vlans.iter().map(peering);
-    let trunks = trunks.iter().map(|trunk| port(trunk, true));
-    let ports = ports.iter().map(|other| port(other, false));
-    hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports).collect()
+    let hosts = hosts.iter().map(Object::Host);
+    let bridges = bridges.iter().map(Object::Bridge);
+    let vlans = vlans.iter().map(Object::Peering);
+    let trunks = trunks.iter().map(Object::Trunk);
+    let ports = ports.iter().map(Object::Port);
+    let all = hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports);
+    all.map(|object| (object.path(), object)).collect()
 }
 
-type Object = (String, Vec<Key>);
+impl Object<'_> {
+    fn path(&self) -> String {
+        match self {
+            Object::Host(host) => format!("hosts.{}", host.name),
+            Object::Bridge(bridge) => format!("bridges.{}", bridge.name),
+            Object::Peering(Peering { bridge, vid, .. }) => format!("vlans {bridge}.{vid}"),
+            Object::Trunk(trunk) => format!("trunks.{}", trunk.name),
+            Object::Port(port) => format!("ports.{}", port.name),
+        }
+    }
 
-fn host(host: &Host) -> Object {
-    let Host { name, underlay, datapath } = host;
-    let keys = vec![optional("underlay", underlay.map(text)), setting("datapath", *datapath)];
-    (format!("hosts.{name}"), keys)
+    /// Every key that such an object can have; the same ones in the same order, whatever is written.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        match self {
+            Object::Host(host) => host_keys(host),
+            Object::Bridge(bridge) => bridge_keys(bridge),
+            Object::Peering(Peering { bridge: _, vid: _, to }) => vec![optional("to", Some(text(to)))],
+            Object::Trunk(trunk) => port_keys(trunk, true),
+            Object::Port(other) => port_keys(other, false),
+        }
+    }
 }
 
-fn bridge(bridge: &Bridge) -> Object {
-    let Bridge { name, ageing, mac_limit, renamed_from, kind } = bridge;
+fn host_keys(host: &Host) -> Vec<Key> {
+    let Host { name: _, underlay, datapath } = host;
+    vec![optional("underlay", underlay.map(text)), setting("datapath", *datapath)]
+}
+
+fn bridge_keys(bridge: &Bridge) -> Vec<Key> {
+    let Bridge { name: _, ageing, mac_limit, renamed_from, kind } = bridge;
     let mut keys = kind_of_bridge(kind);
     keys.push(with_default("ageing", time(*ageing), time(DEFAULT_AGEING)));
     keys.push(with_default("mac-limit", number(*mac_limit), number(DEFAULT_BRIDGE_MAC_LIMIT)));
     keys.push(optional("renamed-from", renamed_from.as_ref().map(text)));
-    (format!("bridges.{name}"), keys)
+    keys
 }
 
 /// The keys of both kinds, so that a bridge that becomes the other kind has the same keys as before.
@@ -102,14 +138,9 @@ fn kind_of_bridge(kind: &BridgeKind) -> Vec<Key> {
     }
 }
 
-fn peering(peering: &Peering) -> Object {
-    let Peering { bridge, vid, to } = peering;
-    (format!("vlans {bridge}.{vid}"), vec![optional("to", Some(text(to)))])
-}
-
-fn port(port: &Port, is_trunk: bool) -> Object {
+fn port_keys(port: &Port, is_trunk: bool) -> Vec<Key> {
     let Port {
-        name,
+        name: _,
         bridge,
         host,
         link,
@@ -151,8 +182,7 @@ fn port(port: &Port, is_trunk: bool) -> Object {
         optional("host-addresses", (*host_addresses == HostAddresses::Keep).then(|| text("keep"))),
     ]);
     keys.extend(storm_keys(storm.as_ref(), is_trunk));
-    let list = if is_trunk { "trunks" } else { "ports" };
-    (format!("{list}.{name}"), keys)
+    keys
 }
 
 /// Without the key a trunk has its bridge's.

@@ -67,10 +67,12 @@ fn objects(before: &Description, after: &Description) -> Vec<String> {
     let (old, new) = (declared(before), declared(after));
     let gone = old.keys().filter(|path| !new.contains_key(*path)).map(|path| format!("- {path}"));
     let mut lines: Vec<String> = gone.collect();
-    for (path, keys) in &new {
+    for (path, object) in &new {
         match old.get(path) {
-            None => lines.push(new_object(path, keys)),
-            Some(was) => lines.extend(changed_keys(path, was, keys)),
+            None => lines.push(new_object(path, &object.keys())),
+            // Nearly all are as they were, and a port has some thirty keys.
+            Some(was) if was == object => {}
+            Some(was) => lines.extend(changed_keys(path, &was.keys(), &object.keys())),
         }
     }
     lines

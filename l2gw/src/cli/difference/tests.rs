@@ -250,7 +250,10 @@ impl File {
             written.filter_map(|key| Some((key.name.to_owned(), key.value.as_ref()?.as_toml()))).collect()
         };
         File {
-            objects: declared(description).iter().map(|(path, keys)| (path.clone(), written(keys))).collect(),
+            objects: declared(description)
+                .into_iter()
+                .map(|(path, object)| (path, written(&object.keys())))
+                .collect(),
         }
     }
 
@@ -362,6 +365,7 @@ fn normal(description: &Description) -> Description {
 fn a_time_of_parts_of_a_second_is_written_as_such() {
     let mut description = gateway(8, "").description().clone();
     description.bridges[0].ageing = Duration::from_millis(12_345);
-    let key = declared(&description)["bridges.dc1"].iter().find(|key| key.name == "ageing").cloned().unwrap();
+    let key =
+        declared(&description)["bridges.dc1"].keys().into_iter().find(|key| key.name == "ageing").unwrap();
     assert_eq!(key.value.unwrap().as_toml(), "\"12345ms\"");
 }

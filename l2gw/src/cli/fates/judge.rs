@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use vlan::addr::MacAddr;
 use vlan::frame::Header;
-use vlan::model::id::HostId;
+use vlan::model::id::{HostId, PortId};
 use vlan::model::port::{Mode, Port};
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
@@ -23,7 +23,7 @@ use super::{Arrivals, Fate, Fates, Leaving, Name, Names, Piece, Why, all_vids};
 /// Judges every class of frames at every kind of port.
 pub(super) fn all(topology: &Arc<Topology>, names: &mut Names) -> Fates {
     let numbers: Vec<Name> = topology.ports().iter().map(|port| names.number(&port.name)).collect();
-    let mut judge = Judge::new(topology, names);
+    let mut judge = Judge::new(topology, names, &numbers);
     let mut ports = vec![None; numbers.len()];
     for group in groups(topology) {
         let arrivals = Rc::new(judge.arrivals(&group));
@@ -51,38 +51,49 @@ fn groups(topology: &Topology) -> Vec<Vec<&Port>> {
     groups
 }
 
+/// VIDs of one fate together, by their lowest.
+fn by_fate(judged: Vec<(Fate, VidSet)>) -> Vec<(VidSet, Fate)> {
+    let mut classes: HashMap<Fate, VidSet> = HashMap::new();
+    for (fate, vids) in judged {
+        match classes.entry(fate) {
+            Entry::Vacant(none) => {
+                none.insert(vids);
+            }
+            Entry::Occupied(mut class) => vids.iter().for_each(|vid| {
+                class.get_mut().insert(vid);
+            }),
+        }
+    }
+    let mut tagged: Vec<(VidSet, Fate)> = classes.into_iter().map(|(fate, vids)| (vids, fate)).collect();
+    tagged.sort_by_cached_key(|(vids, _)| vids.iter().next());
+    tagged
+}
+
 struct Judge<'t, 'n> {
     topology: &'t Arc<Topology>,
     names: &'n mut Names,
+    /// By port identifier.
+    ports: &'n [Name],
     switches: HashMap<HostId, Switch>,
     source: MacAddr,
     verdict: Verdict,
 }
 
 impl<'t, 'n> Judge<'t, 'n> {
-    fn new(topology: &'t Arc<Topology>, names: &'n mut Names) -> Judge<'t, 'n> {
+    fn new(topology: &'t Arc<Topology>, names: &'n mut Names, ports: &'n [Name]) -> Judge<'t, 'n> {
         let source = undeclared(topology);
-        Judge { topology, names, switches: HashMap::new(), source, verdict: Verdict::default() }
+        Judge { topology, names, ports, switches: HashMap::new(), source, verdict: Verdict::default() }
     }
 
     /// What becomes of the frames that arrive at ports that are alike.
     fn arrivals(&mut self, group: &[&Port]) -> Arrivals {
         let Some(port) = group.first() else { return Arrivals::default() };
-        let mut classes: HashMap<Fate, VidSet> = HashMap::new();
+        let mut judged = Vec::new();
         for vids in parts(self.topology, port) {
             let Some(one) = vids.iter().next() else { continue };
-            let fate = self.fate(group, Some(one.get()));
-            match classes.entry(fate) {
-                Entry::Vacant(none) => {
-                    none.insert(vids);
-                }
-                Entry::Occupied(mut class) => vids.iter().for_each(|vid| {
-                    class.get_mut().insert(vid);
-                }),
-            }
+            judged.push((self.fate(group, Some(one.get())), vids));
         }
-        let mut tagged: Vec<(VidSet, Fate)> = classes.into_iter().map(|(fate, vids)| (vids, fate)).collect();
-        tagged.sort_by_key(|(vids, _)| vids.iter().next());
+        let tagged = by_fate(judged);
         Arrivals { untagged: self.fate(group, None), priority: self.fate(group, Some(0)), tagged }
     }
 
@@ -91,7 +102,7 @@ impl<'t, 'n> Judge<'t, 'n> {
         let Some((first, others)) = group.split_first() else { return Fate::default() };
         let mut fate = self.fate_at(first, vid);
         if let Some(second) = others.first() {
-            let own = self.names.number(&first.name);
+            let own = self.port_name(first.id);
             let told = self.fate_at(second, vid);
             fate.copies.extend(told.copies.into_iter().filter(|copy| copy.to == own));
             fate.withheld.extend(told.withheld.into_iter().filter(|(to, _)| *to == own));
@@ -160,8 +171,8 @@ impl<'t, 'n> Judge<'t, 'n> {
         Leaving { to, tags: pushed.chain(left).collect() }
     }
 
-    fn port_name(&mut self, port: vlan::model::id::PortId) -> Name {
-        self.names.number(&self.topology.port(port).name)
+    fn port_name(&self, port: PortId) -> Name {
+        self.ports[port.0 as usize]
     }
 
     /// Why a frame that was let in is alone on its segment.
