@@ -1,7 +1,7 @@
 //! Verdicts in the words of a datapath. One decision can be lowered to flows, or to tables.
 //!
 //! What the engine has told a datapath rests on its state. Whoever changes that says to the [`Lowering`] which piece of it is another, and
-//! knows nothing else of it.
+//! knows nothing else of it. Why both have no more in common is in docs/design/0007-one-face.md.
 
 use vlan::verdict::Dependency;
 
