@@ -1,7 +1,7 @@
 //! How many first frames of conversations a port may bring up to the daemon: token buckets for each port and each (port, VID).
 //!
-//! A port that sends new addresses as fast as it can uses up its own tokens, and one VLAN of a trunk only its share of the trunk's,
-//! so that the conversations of others still get their flows (behaviour.md 9).
+//! A port that sends new addresses as fast as it can uses up its own tokens. One VLAN of a trunk uses up its share of the trunk's. So the
+//! conversations of others still get their flows (behaviour.md 9).
 
 use std::time::Duration;
 

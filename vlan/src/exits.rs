@@ -33,8 +33,8 @@ impl<'t> Plane<'t, '_> {
         near.iter().copied().filter(is_there)
     }
 
-    /// Whether frames that came in by a trunk group, or by none, may leave by a port in a VLAN of its bridge, as far as that depends on
-    /// states and not on frames. `note` hears what was looked at.
+    /// Whether frames that came in by a trunk group, or by none, may leave by a port in a VLAN of its bridge. Only states are asked, which are
+    /// the same for every frame; `note` hears which.
     ///
     /// # Errors
     /// Why they may not.

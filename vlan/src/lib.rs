@@ -7,8 +7,8 @@
 //! [`ingress`] says which VLAN it is in, or why it is dropped; [`fdb`] learns where its source is;
 //! [`forward`] finds the destination through the chain of bridges, which [`model::topology`] has compiled into
 //! *segments*; [`egress`] says by which ports it leaves and with which tags. The result is a
-//! [`verdict::Verdict`], which also lists the header fields it consulted and the state it depended on, so that
-//! one verdict may become a kernel flow and be withdrawn when, and only when, that state changes.
+//! [`verdict::Verdict`]. It also lists the header fields that it consulted and the state that it depended on. So
+//! a verdict may become a kernel flow, which is withdrawn when, and only when, that state changes.
 //!
 //! ```text
 //!   Description ──build──► Topology ──┐

@@ -1,5 +1,5 @@
-//! Numbers by which hosts speak of the same thing: one for each host, a VXLAN network identifier (VNI) for each segment that has ports
-//! on several hosts, and further ones for what came into such a segment by a trunk group or by an isolated port.
+//! Numbers by which hosts speak of the same thing. Each host has one. Each segment that has ports on several hosts has a VXLAN network
+//! identifier (VNI), and further ones for what came into it by a trunk group or by an isolated port.
 //!
 //! Whoever publishes a revision deals them out, and they are kept with it. They outlive it: hosts may follow neighbouring revisions for
 //! a while, and a number that meant another segment in one of them would mix the two. So the next number is always one that nobody had.

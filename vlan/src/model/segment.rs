@@ -2,8 +2,8 @@
 //!
 //! The peerings of a segment form a tree of *domains*: a VUB, a VLAN of a VAB, or a VLAN of an outer VAB together with the
 //! next tag that the inner VAB reads. Each domain holds frames with a number of tags of its own: none in a VUB, the VID's in
-//! a VAB, both in an outer VAB. Going from one domain to a neighbour takes the outermost tag off or puts one on, so
-//! the tags that survive a way through the tree are as many as its lowest domain holds.
+//! a VAB, both in an outer VAB. Going from one domain to a neighbour pops the outermost tag or pushes one. So
+//! a frame keeps as many tags on its way through the tree as the lowest domain has.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! The verdicts that a datapath keeps as flows: what becomes of a frame for which it has none (`upcall`), what of them is looked over when
-//! the state that they rest on is another (`renew`), what they count (`statistics`), what an earlier run left (`adopt`).
+//! The verdicts that a datapath keeps as flows. A frame for which it has none is judged (`upcall`). Flows are looked over when the state that
+//! they rest on is another (`renew`). What they count is read (`statistics`), and what an earlier run left is taken over (`adopt`).
 //!
 //! ```text
 //!   a frame came up ───────► upcall ──┐                                   ┌─ book     each flow, and what it rests on

@@ -1,8 +1,8 @@
 //! The way back: what the datapath tells, as changes of the engine's own table.
 //!
 //! The datapath is first to see a source address, and has acted on it when its report comes. The engine judges the report by the same
-//! rules as a frame, and where it comes to another result (the address moved once too often, a claim of another host holds), the
-//! address is written as it should be. So a frame or two may go where the pure verdict would not have sent them, and no more.
+//! rules as a frame. It may come to another result: the address moved once too often, or another host has it. Then the address is written
+//! as it should be. So a frame or two may go where the pure verdict would not have sent them, and no more.
 
 use datapath::tables::{AddressKind, ControlClass, LearnId, PlaceId, TableEvent, TableReport, Tables};
 use smallvec::{SmallVec, smallvec};
