@@ -156,10 +156,7 @@ impl Engine {
             Input::FlowStats { slice, is_last } => flows.read_flow_stats(now, truth, &slice, is_last),
             Input::MeterStats(stats) => flows.cache.meters.count(&stats, &mut truth.telling.counts),
             Input::Counted(datapath) => flows.hands.note_counters(now, datapath),
-            Input::Vports { slice, is_last } => {
-                let slice = slice.into_iter().map(|(vport, stats)| (vport, Some(stats)));
-                truth.links.note_vports(slice, is_last);
-            }
+            Input::Vports { slice, is_last } => truth.links.note_vports(slice, is_last),
             Input::Operator(Command::FlushAddresses { port }) => {
                 truth.flush_addresses(port.as_deref(), flows)
             }

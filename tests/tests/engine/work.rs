@@ -1,7 +1,8 @@
-//! Work for one event does not grow with what there is: allocations of the thread are counted while the engine handles the same event
-//! on a small host and on a large one. How long each takes is measured by `make bench-scale`.
+//! Work for one event does not grow with what there is, and nothing is done for what stays as it is: allocations of the thread are counted
+//! while the engine handles the same event on a small host and on a large one. How long each takes is measured by `make bench-scale`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use agent::engine::Settings;
 use agent::input::Input;
@@ -9,6 +10,7 @@ use agent::output::Output;
 use allocation_counter::measure;
 use datapath::flow::{FlowChange, FlowId, FlowStats};
 use datapath::port::{Link, LinkEvent};
+use l2gw::cli::difference::Difference;
 use l2gw::config;
 use tests::lab::frames::{BROADCAST, Frame, Mac};
 use tests::sim::gateway::Gateway;
@@ -76,6 +78,26 @@ fn a_slice_of_statistics_costs_what_it_names() {
     assert_eq!(cost(100), cost(6_000));
 }
 
+/// Another revision comes, which changes nothing for flows that were there.
+#[test]
+fn a_flow_that_a_revision_leaves_as_it_is_is_not_written_anew() {
+    let cost = |flows: u64| {
+        let mut host = Host::new(2);
+        for number in 0..flows {
+            host.first_frame("v1-0", station(number), BROADCAST);
+        }
+        assert_eq!(host.put.len() as u64, flows);
+        let description = config::parse("gateway.toml", &file(3)).expect("a file that is right").description;
+        let description = Box::new(description);
+        host.handle(Input::Topology { revision: 2, description, numbers: None, built: None });
+        (0..20).map(|_| host.handle(Input::Tick)).sum::<u64>()
+    };
+    // What a flow does is made, to be compared; nothing of it is written anew.
+    let (few, many) = (cost(400), cost(1_400));
+    assert!(many > few, "nothing was counted: {few} {many}");
+    assert!(many - few <= 2 * 1_000, "{few} allocations with 400 flows, {many} with 1 400");
+}
+
 /// Nothing happens, and nothing is due.
 #[test]
 fn an_idle_tick_costs_nothing_with_many_ports_and_flows() {
@@ -85,6 +107,24 @@ fn an_idle_tick_costs_nothing_with_many_ports_and_flows() {
     }
     host.handle(Input::Tick);
     assert_eq!(host.handle(Input::Tick), 0);
+}
+
+/// Of what two descriptions have alike, no keys are put into words.
+#[test]
+fn a_difference_costs_little_for_what_is_the_same() {
+    let cost = |vlans| {
+        let before = config::parse("gateway.toml", &file(vlans)).expect("a file that is right").description;
+        let text = file(vlans).replacen("link = \"leaf1\"", "link = \"leaf1\"\nweight = 2", 1);
+        let after = Arc::new(config::parse("gateway.toml", &text).expect("a file that is right").topology);
+        let mut lines = Vec::new();
+        let counted = measure(|| lines = Difference::new(&before, &after).objects);
+        assert_eq!(lines, ["~ trunks.leaf1.weight: 1 -> 2"]);
+        counted.count_total
+    };
+    let (small, large) = (cost(8), cost(108));
+    // Each VLAN has three ports, a bridge and a line in `[[vlans]]`, before and after.
+    let of_a_vlan = (large - small) / 100;
+    assert!(of_a_vlan < 200, "{of_a_vlan} allocations for a VLAN that is the same");
 }
 
 /// Links whose vports are gone are not attached in one piece: frames are judged in between.

@@ -95,6 +95,16 @@ impl Record {
         Class::of(&self.key, &self.mask)
     }
 
+    /// Whether it rests on these pieces of state and no others.
+    pub(in crate::engine) fn rests_on(&self, states: &SmallVec<[Dependency; 6]>) -> bool {
+        if self.depends == *states {
+            return true;
+        }
+        let mut distinct = states.clone();
+        keep_distinct(&mut distinct);
+        self.depends == distinct
+    }
+
     /// What may come back of its frames.
     pub(in crate::engine) fn echoes(&self) -> impl Iterator<Item = Echo> {
         let source = self.source;

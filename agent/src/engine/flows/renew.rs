@@ -77,9 +77,13 @@ impl Flows {
         let header = record.key.header.clone();
         let (actions, _) = self.actions_of(truth, port, &header, verdict);
         let record = self.cache.book.get(id)?;
-        let Account { port, purpose, into_fabrics } =
-            Account::of(truth, port, verdict, &record.key.header, &actions);
+        let account = Account::of(truth, port, verdict, &record.key.header, &actions);
         let is_same = record.actions == actions;
+        if is_same && is_as_it_was(record, &account, verdict) {
+            self.cache.book.note_right(id);
+            return Some(Renewed::Kept);
+        }
+        let Account { port, purpose, into_fabrics } = account;
         let renewed = Box::new(Record {
             port,
             purpose,
@@ -100,6 +104,16 @@ impl Flows {
         self.cache.enter(renewed, class);
         Some(if is_same { Renewed::Kept } else { Renewed::Replaced })
     }
+}
+
+/// Whether nothing of a flow that does the same is written otherwise in the book. So it is with nearly all where another revision came in.
+fn is_as_it_was(record: &Record, account: &Account, verdict: &Verdict) -> bool {
+    record.port == account.port
+        && record.purpose == account.purpose
+        && record.into_fabrics == account.into_fabrics
+        && record.source == verdict.source
+        && record.likeness == verdict.likeness
+        && record.rests_on(&verdict.depends)
 }
 
 /// Flows that are looked over because one address was frozen: a millisecond or two.

@@ -136,6 +136,13 @@ impl Book {
         None
     }
 
+    /// A flow was looked over, and stays as it is.
+    pub(in crate::engine) fn note_right(&mut self, id: FlowId) {
+        if let Some(slot) = self.by_id.get(&id) {
+            self.records[*slot as usize].is_stale = false;
+        }
+    }
+
     /// Whether no flow waits to be looked over.
     pub(in crate::engine) fn is_fresh(&self) -> bool {
         self.stale.unmarked.is_empty() && self.stale.by_heat.iter().all(VecDeque::is_empty)

@@ -85,6 +85,36 @@ fn stale_flows_come_most_used_first_and_once() {
 }
 
 #[test]
+fn a_flow_that_was_looked_over_out_of_turn_and_stays_comes_no_more_until_its_ground_shifts_again() {
+    let mut book = Book::new(1);
+    let record = record(&mut book, 1, 0, &[address(9)]);
+    let id = record.id;
+    enter(&mut book, record);
+    book.spoil(address(9));
+    book.note_right(id);
+    assert_eq!(stale(&mut book), []);
+    book.spoil(address(9));
+    book.note_right(id);
+    assert_eq!(spoiled(&mut book, address(9)), [id], "once");
+}
+
+#[test]
+fn a_record_says_what_it_rests_on_whatever_is_named_twice() {
+    let mut book = Book::new(1);
+    let many: Vec<Dependency> = (0..40).map(|number| address(number % 20)).collect();
+    for states in [&many[..], &many[..5], &many[..17]] {
+        let record = record(&mut book, 1, 0, states);
+        let id = record.id;
+        enter(&mut book, record);
+        let record = book.get(id).unwrap();
+        assert!(record.rests_on(&states.iter().copied().collect()));
+        assert!(!record.rests_on(&states[1..].iter().take(4).copied().collect()));
+        assert!(!record.rests_on(&states.iter().copied().chain([address(50)]).collect()));
+        book.remove(id);
+    }
+}
+
+#[test]
 fn where_many_are_stale_they_are_marked_by_and_by_and_then_come_most_used_first() {
     let mut book = Book::new(1);
     for number in 0..3_000_u32 {
