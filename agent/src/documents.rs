@@ -14,7 +14,8 @@
 //! bridges/vub8              {"bridge":{…},"format":4,"led-from":["dc1"],"ports":[…],"segments":[…]}
 //! parts/vub8/ports/vm4711   {"format":4,"ports":[…]}
 //! numbers                   {"format":4,"next-host":2,"next-vni":8388608}
-//! text/00000                {"file":"gateway.toml","format":4,"of":"…","text":"…"}
+//! text                      {"file":"gateway.toml","format":4,"of":"…"}
+//! pieces/00000              {"format":4,"text":"…"}
 //! ```
 
 mod format1;
@@ -33,7 +34,7 @@ use vlan::model::numbers::Numbers;
 
 use crate::tree::{Sources, Tree, TreeMistake};
 use shard::{BridgeShard, HostShard, ListShard, NumbersShard, Segment};
-use text::TextShard;
+use text::{PieceShard, TextReading, TextShard};
 
 pub(crate) use share::ShareReading;
 pub use text::{FileText, LONGEST_TEXT};
@@ -218,10 +219,11 @@ pub fn to_shards(stored: &Stored) -> Result<BTreeMap<ShardName, Vec<u8>>, Docume
         shards.insert(shard_name(NUMBERS)?, writer.shard(NUMBERS, &NumbersShard::from(numbers))?);
     }
     if let Some(FileText { file, text }) = text {
-        let of = tree.digest();
+        let shard = TextShard { file: file.clone(), of: tree.digest() };
+        shards.insert(shard_name(TEXT)?, writer.shard(TEXT, &shard)?);
         for (number, piece) in text::pieces(text).into_iter().enumerate() {
-            let name = format!("{TEXT}{number:05}");
-            let shard = TextShard { file: file.clone(), of: of.clone(), text: piece.to_owned() };
+            let name = format!("{PIECES}{number:05}");
+            let shard = PieceShard { text: piece.to_owned() };
             shards.insert(shard_name(&name)?, writer.shard(&name, &shard)?);
         }
     }
@@ -266,8 +268,7 @@ struct Reading {
     listed: BTreeSet<String>,
     /// For each bridge, those of which a VLAN is that one.
     led_from: BTreeMap<String, BTreeSet<String>>,
-    /// Pieces of the text, by name.
-    text: BTreeMap<String, TextShard>,
+    text: TextReading,
     sources: Sources,
     unknown: Unknown,
 }
@@ -320,8 +321,12 @@ impl Reading {
             (self.has_numbers, self.has_lists) = (true, has_lists);
             (self.numbers.next_host, self.numbers.next_vni) = (shard.next_host, shard.next_vni);
             self.numbers.retired = shard.retired;
-        } else if name.starts_with(TEXT) {
-            self.text.insert(name.to_owned(), reader.shard()?);
+        } else if name == TEXT {
+            self.text.head = Some(reader.shard()?);
+        } else if name.starts_with(PIECES) {
+            self.text.pieces.insert(name.to_owned(), reader.shard()?);
+        } else if name.starts_with(WHOLE_PIECES) {
+            self.text.whole_pieces.insert(name.to_owned(), reader.shard()?);
         } else {
             self.unknown.shards.insert(shard_name(name)?, bytes.to_vec());
             return Ok(());
@@ -342,12 +347,7 @@ impl Reading {
 
     fn finish(self) -> Stored {
         let description = self.description.in_order();
-        let of = if self.text.is_empty() { String::new() } else { Tree::from(&description).digest() };
-        let mut text: Option<FileText> = None;
-        for piece in self.text.into_values().filter(|piece| piece.of == of) {
-            let whole = text.get_or_insert(FileText { file: piece.file, text: String::new() });
-            whole.text += &piece.text;
-        }
+        let text = self.text.finish(|| Tree::from(&description).digest());
         let numbers = self.has_numbers.then_some(self.numbers);
         Stored { description, numbers, text, sources: self.sources, unknown: self.unknown }
     }
@@ -372,7 +372,11 @@ const HOSTS: &str = "hosts/";
 const BRIDGES: &str = "bridges/";
 const PARTS: &str = "parts/";
 const LISTS: &str = "lists/";
-const TEXT: &str = "text/";
+/// The shard of whose text the pieces are.
+const TEXT: &str = "text";
+const PIECES: &str = "pieces/";
+/// Pieces that each say whose text they are, as they were stored before there was [`TEXT`].
+const WHOLE_PIECES: &str = "text/";
 /// The shard of the counters.
 pub(crate) const NUMBERS: &str = "numbers";
 

@@ -382,7 +382,7 @@ fn a_text_goes_with_what_it_declares() {
     let file = FileText { file: "gateway.toml".to_owned(), text: "# a comment\n".repeat(5_000) };
     let stored = Stored { text: Some(file.clone()), ..numbered(&description) };
     let mut shards = to_shards(&stored).unwrap();
-    assert!(shards.keys().filter(|name| name.as_str().starts_with(TEXT)).count() > 1);
+    assert!(shards.keys().filter(|name| name.as_str().starts_with(PIECES)).count() > 1);
     check_read_back(&stored, &shards).unwrap();
     let read_all = |shards: &BTreeMap<ShardName, Vec<u8>>| {
         from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).unwrap()
@@ -394,7 +394,56 @@ fn a_text_goes_with_what_it_declares() {
     other.trunks.clear();
     other.ports.clear();
     let others = to_shards(&numbered(&other)).unwrap();
-    shards.retain(|name, _| name.as_str().starts_with(TEXT));
+    shards.retain(|name, _| name.as_str() == TEXT || name.as_str().starts_with(PIECES));
     shards.extend(others);
     assert_eq!(read_all(&shards).text, None);
+}
+
+/// As they were stored before it was said apart whose text they are.
+#[test]
+fn pieces_that_each_say_whose_text_they_are_are_read() {
+    let description = description();
+    let digest = Tree::from(&description).digest();
+    let mut shards = to_shards(&numbered(&description)).unwrap();
+    for (number, of, text) in
+        [(0, digest.as_str(), "# one\n"), (1, &digest, "# two\n"), (2, "other", "# three\n")]
+    {
+        let shard = serde_json::json!({"file": "gateway.toml", "format": 4, "of": of, "text": text});
+        shards.insert(shard_name(&format!("text/{number:05}")).unwrap(), shard.to_string().into_bytes());
+    }
+    let read = from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).unwrap();
+    assert_eq!(read.text.as_ref().map(|text| text.text.as_str()), Some("# one\n# two\n"));
+    let anew = to_shards(&read).unwrap();
+    assert!(anew.keys().all(|name| !name.as_str().starts_with("text/")), "they are written as they are now");
+    check_read_back(&read, &anew).unwrap();
+}
+
+/// A line of the file is another, and what it declares is.
+#[test]
+fn one_line_of_a_text_writes_a_piece_or_two() {
+    let line = |number: usize| format!("name = \"vm{number}\"\n");
+    let before: Vec<String> = (0..15_000).map(line).collect();
+    let shards = |lines: &[String], description: &Description| {
+        let text = FileText { file: "gateway.toml".to_owned(), text: lines.concat() };
+        to_shards(&Stored { text: Some(text), ..numbered(description) }).unwrap()
+    };
+    let mut description = description();
+    let stored = shards(&before, &description);
+    let known: BTreeSet<&Vec<u8>> = stored.values().collect();
+    let pieces = stored.keys().filter(|name| name.as_str().starts_with(PIECES)).count();
+    assert!(pieces > 20, "{pieces}");
+    description.bridges[0].mac_limit += 1;
+    for at in [0, 7_000, 14_999] {
+        let (mut changed, mut more, mut less) = (before.clone(), before.clone(), before.clone());
+        changed[at] = "mac-limit = 11\n".to_owned();
+        more.insert(at, "mac-limit = 11\n".to_owned());
+        less.remove(at);
+        for after in [changed, more, less] {
+            let after = shards(&after, &description);
+            let new: Vec<&ShardName> =
+                after.iter().filter(|(_, bytes)| !known.contains(bytes)).map(|(name, _)| name).collect();
+            let pieces = new.iter().filter(|name| name.as_str().starts_with(PIECES)).count();
+            assert!((1..=2).contains(&pieces) && new.len() <= pieces + 2, "line {at}: {new:?}");
+        }
+    }
 }

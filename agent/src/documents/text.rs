@@ -1,7 +1,9 @@
 //! The text of the file that a revision was published from, in pieces, so that it comes back with its comments and its line numbers.
 //!
 //! A piece ends behind a line that its own content chooses: a line that is changed, added or removed changes the piece that it is in, and
-//! the pieces of the rest, which are stored by their content, stay.
+//! the pieces of the rest, which are stored by their content, stay. Whose text it is stands apart: it is another in each revision.
+
+use std::collections::BTreeMap;
 
 use nsdb::ShardId;
 use serde::{Deserialize, Serialize};
@@ -43,7 +45,7 @@ impl FileText {
     }
 }
 
-/// A piece as it is stored.
+/// Whose text the pieces are.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TextShard {
@@ -51,7 +53,46 @@ pub(super) struct TextShard {
     /// Digest of what the revision declares ([`crate::tree::Tree::digest`]). Where it is another, a version that does not know of texts
     /// has passed on that of an earlier revision.
     pub(super) of: String,
+}
+
+/// A piece as it is stored: nothing but its text, so that revisions that have it share it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PieceShard {
     pub(super) text: String,
+}
+
+/// A piece that says itself whose text it is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WholePiece {
+    file: String,
+    of: String,
+    text: String,
+}
+
+/// What has been read of a text so far; pieces by the names of their shards.
+#[derive(Debug, Default)]
+pub(super) struct TextReading {
+    pub(super) head: Option<TextShard>,
+    pub(super) pieces: BTreeMap<String, PieceShard>,
+    pub(super) whole_pieces: BTreeMap<String, WholePiece>,
+}
+
+impl TextReading {
+    /// The text, if there is one and it belongs to what is declared, which has this digest.
+    pub(super) fn finish(self, digest: impl FnOnce() -> String) -> Option<FileText> {
+        let TextReading { head, pieces, whole_pieces } = self;
+        if let Some(TextShard { file, of }) = head {
+            let text = pieces.into_values().map(|piece| piece.text).collect();
+            return (of == digest()).then_some(FileText { file, text });
+        }
+        let first = whole_pieces.values().next()?;
+        let (file, of) = (first.file.clone(), digest());
+        let its: Vec<String> =
+            whole_pieces.into_values().filter(|piece| piece.of == of).map(|piece| piece.text).collect();
+        (!its.is_empty()).then(|| FileText { file, text: its.concat() })
+    }
 }
 
 /// The pieces of a text, in order: together they are the text.
