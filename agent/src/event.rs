@@ -30,6 +30,15 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A revision in force has no host of the name that this daemon runs: it forwards nothing.
+    HostUnknown {
+        /// The name.
+        host: String,
+        /// The revision.
+        revision: u64,
+        /// The hosts that it has, the first of them.
+        hosts: String,
+    },
     /// At the start, where the file is another than when it was published last, or by SIGHUP: it is the newest revision now.
     FileApplied {
         /// The file.
@@ -220,6 +229,7 @@ impl Event {
             Event::Applied { .. } => "applied",
             Event::RevisionRefused { .. } => "revision-refused",
             Event::RevisionUnreadable { .. } => "revision-unreadable",
+            Event::HostUnknown { .. } => "host-unknown",
             Event::FileApplied { .. } => "file-applied",
             Event::FileKept { .. } => "file-kept",
             Event::FileRefused { .. } => "file-refused",
@@ -264,6 +274,9 @@ impl Event {
             Event::RevisionUnreadable { revision, why } => {
                 format!("revision {revision} in the store cannot be read, the topology in force stays: {why}")
             }
+            Event::HostUnknown { host, revision, hosts } => format!(
+                "{host:?}, this host, is no host of revision {revision}, so nothing is forwarded here; its hosts: {hosts}"
+            ),
             Event::FileApplied { file, revision, replaced, by } => {
                 format!("{file} is revision {revision} now; it replaces revision {replaced} ({by})")
             }

@@ -19,10 +19,12 @@ use crate::config::store::Nsdb;
 use crate::config::{self, Config, host};
 use crate::life::exit::{self, BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
 use crate::life::{self, Life};
-use crate::reader::finding::Finding;
+use crate::reader::finding::{Finding, Problems};
 use options::Options;
+use report::Report;
 
 pub mod options;
+mod report;
 
 /// Runs one command line and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -42,17 +44,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 /// Says what file and options come to, or what is wrong with them.
 fn check(options: Options) -> u8 {
-    let (plan, unrun) = match plan(options) {
-        Ok(planned) => planned,
-        Err(refusal) => return refusal.tell(),
+    let is_json = options.json;
+    let planned = plan(options);
+    let said = match &planned {
+        Ok((plan, unrun)) if !is_json => lines_of(plan, unrun),
+        Err(Refusal::File(problems)) if is_json => Report::refused(problems).to_string(),
+        Ok((plan, unrun)) => Report::of(plan, unrun).to_string(),
+        Err(_) => String::new(),
     };
+    if let Err(error) = io::stdout().write_all(said.as_bytes()) {
+        return fail(FAILED, &format!("cannot write the answer: {error}"));
+    }
+    match planned {
+        Ok(_) => DONE,
+        Err(Refusal::File(_)) if is_json => BAD_CONFIGURATION,
+        Err(refusal) => refusal.tell(),
+    }
+}
+
+fn lines_of(plan: &Plan, unrun: &[Finding]) -> String {
     let file = plan.file_name();
     let warnings = unrun.iter().map(|finding| format!("warning: {}\n", finding.line_for(&file)));
-    let said: String = warnings.chain([format!("{}: ok: {plan}\n", printable(&file))]).collect();
-    match io::stdout().write_all(said.as_bytes()) {
-        Ok(()) => DONE,
-        Err(error) => fail(FAILED, &format!("cannot write the answer: {error}")),
-    }
+    warnings.chain([format!("{}: ok: {plan}\n", printable(&file))]).collect()
 }
 
 async fn live(options: Options) -> u8 {
@@ -66,7 +79,7 @@ async fn live(options: Options) -> u8 {
         Err(refusal) => return refusal.tell(),
     };
     let Some(state) = plan.state().filter(|_| unrun.is_empty()) else {
-        return Refusal::File(lines(&unrun, &plan.file_name())).tell();
+        return Refusal::File(Problems::new(&plan.file_name(), unrun, 0)).tell();
     };
     info!(host = plan.host, "the topology is that of the store; `l2gw apply` brings another");
     match plan.life(state).live(signals).await {
@@ -86,8 +99,7 @@ struct Plan {
 
 /// Reads the file and puts the options over it; with what of the result this version does not run.
 fn plan(options: Options) -> Result<(Plan, Vec<Finding>), Refusal> {
-    let mut config =
-        config::load(options.config.as_deref()).map_err(|problems| Refusal::File(problems.to_string()))?;
+    let mut config = config::load(options.config.as_deref()).map_err(Refusal::File)?;
     let host = match (options.host, config.host.take()) {
         (Some(given), _) => {
             host::host_of(&given).ok_or_else(|| no_host("--host", &given, "give another one"))?
@@ -133,6 +145,12 @@ impl Plan {
         }
     }
 
+    /// The store in words: `embedded:/var/lib/l2gw`.
+    fn nsdb(&self) -> String {
+        let embedded = self.state().map(|path| format!("embedded:{}", path.display()));
+        embedded.unwrap_or_else(|| "zookeeper".to_owned())
+    }
+
     fn life(self, state: PathBuf) -> Life {
         let Config { socket, datapath, device, upcall_rate, stores, .. } = self.config;
         Life {
@@ -154,9 +172,7 @@ impl fmt::Display for Plan {
     /// `host gw1, nsdb embedded:/var/lib/l2gw, socket /run/l2gw/l2gw.sock, datapath auto, device l2gw`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Config { socket, datapath, device, .. } = &self.config;
-        let nsdb = self.state().map(|path| format!("embedded:{}", path.display()));
-        let nsdb = nsdb.unwrap_or_else(|| "zookeeper".to_owned());
-        let (nsdb, socket) = (printable(&nsdb), printable(&socket.display().to_string()));
+        let (nsdb, socket) = (printable(&self.nsdb()), printable(&socket.display().to_string()));
         let datapath = datapath.word();
         write!(f, "host {}, nsdb {nsdb}, socket {socket}, datapath {datapath}, device {device}", self.host)
     }
@@ -167,8 +183,8 @@ impl fmt::Display for Plan {
 enum Refusal {
     /// The command line, or what it leaves to the machine.
     Usage(String),
-    /// The file: a line for each mistake.
-    File(String),
+    /// The file: every mistake.
+    File(Problems),
 }
 
 impl Refusal {
@@ -176,17 +192,12 @@ impl Refusal {
     fn tell(self) -> u8 {
         match self {
             Refusal::Usage(why) => fail(WRONG_USAGE, &why),
-            Refusal::File(lines) => {
-                let _ = writeln!(io::stderr(), "{lines}");
+            Refusal::File(problems) => {
+                let _ = writeln!(io::stderr(), "{problems}");
                 BAD_CONFIGURATION
             }
         }
     }
-}
-
-fn lines(findings: &[Finding], file: &str) -> String {
-    let lines: Vec<String> = findings.iter().map(|finding| finding.line_for(file)).collect();
-    lines.join("\n")
 }
 
 /// Says why on one line; what it names may be of any bytes.
@@ -208,7 +219,7 @@ mod tests {
         match plan(Options::try_parse_from(first.iter().chain(words)).unwrap()) {
             Ok((plan, unrun)) => Ok((plan.to_string(), unrun.len())),
             Err(Refusal::Usage(why)) => Err(why),
-            Err(Refusal::File(lines)) => Err(lines),
+            Err(Refusal::File(problems)) => Err(problems.to_string()),
         }
     }
 
@@ -230,6 +241,29 @@ mod tests {
         };
         assert_eq!(told(text, &["--host", "g"]), Ok((expected("zookeeper"), 1)));
         assert_eq!(told(text, &["--host", "g", "--nsdb", "embedded:/b"]), Ok((expected("embedded:/b"), 0)));
+    }
+
+    #[test]
+    fn what_is_planned_or_wrong_is_told_as_json_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("agent.toml");
+        let words = ["l2gw-agent", "--check", "--json", "--config", file.to_str().unwrap()];
+        let planned = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            plan(Options::try_parse_from(words).unwrap())
+        };
+        let name = file.display().to_string();
+        let (right, unrun) = planned("host = \"gw1\"\n[nsdb]\npath = \"/a\"\n").unwrap();
+        let said: serde_json::Value = serde_json::from_str(&Report::of(&right, &unrun).to_string()).unwrap();
+        let summary = serde_json::json!({"host": "gw1", "nsdb": "embedded:/a", "socket": "/run/l2gw/l2gw.sock",
+            "datapath": "auto", "device": "l2gw", "upcall-rate": 5_000});
+        let expected =
+            serde_json::json!({"file": name, "ok": true, "summary": summary, "mistakes": [], "warnings": []});
+        assert_eq!(said, expected);
+        let Err(Refusal::File(problems)) = planned("hots = 1\n") else { panic!("a key is wrong") };
+        let said: serde_json::Value = serde_json::from_str(&Report::refused(&problems).to_string()).unwrap();
+        assert_eq!((&said["ok"], &said["mistakes"][0]["key"]), (&false.into(), &"hots".into()));
+        assert!(Options::try_parse_from(["l2gw-agent", "--json"]).is_err(), "only of a check");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What `l2gw show` and the socket answer with: snapshots of the engine in the field's words.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::frame::rewrite;
@@ -163,6 +165,39 @@ pub struct Unread {
     pub why: String,
 }
 
+/// The hosts that a topology has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherHosts {
+    /// The first of them.
+    pub hosts: Vec<String>,
+    /// How many there are behind these.
+    #[serde(default)]
+    pub more: usize,
+}
+
+impl OtherHosts {
+    /// Those of a topology.
+    pub fn of(topology: &Topology) -> OtherHosts {
+        let hosts = topology.hosts();
+        let first = hosts.iter().take(HOSTS_NAMED).map(|host| host.name.clone()).collect();
+        OtherHosts { hosts: first, more: hosts.len().saturating_sub(HOSTS_NAMED) }
+    }
+}
+
+impl fmt::Display for OtherHosts {
+    /// `gw1, gw2 and 3 more`, or `none`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.hosts[..], self.more) {
+            ([], _) => f.write_str("none"),
+            (hosts, 0) => f.write_str(&hosts.join(", ")),
+            (hosts, more) => write!(f, "{} and {more} more", hosts.join(", ")),
+        }
+    }
+}
+
+/// Hosts that a message lists.
+const HOSTS_NAMED: usize = 8;
+
 /// The whole at a glance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusView {
@@ -175,6 +210,9 @@ pub struct StatusView {
     /// A newer revision that is not in force and will not be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<Unread>,
+    /// The hosts of the revision in force, where this host is none of them: nothing is forwarded then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_such_host: Option<OtherHosts>,
     /// The datapath: `ovs`, `fake`.
     pub datapath: String,
     /// Ports that are up, and all.

@@ -6,7 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use nsdb::{Documents, Revision, RevisionInfo};
+use nsdb::{Documents, Revision, RevisionInfo, Store};
 use serde::{Deserialize, Serialize};
 use vlan::model::numbers::Numbers;
 
@@ -46,21 +46,40 @@ pub struct RevisionView {
     pub author: String,
     /// What about, in the publisher's words.
     pub note: String,
+    /// Of the newest: which of its objects did not come from the daemon's own file as they are, with their origins and authors.
+    #[serde(default, skip_serializing_if = "Sources::is_empty")]
+    pub sources: Sources,
 }
 
 impl From<RevisionInfo> for RevisionView {
     fn from(info: RevisionInfo) -> RevisionView {
         let RevisionInfo { revision, author, at, note } = info;
-        RevisionView { revision: revision.get(), at_ms: at.as_millis(), author, note }
+        let sources = Sources::default();
+        RevisionView { revision: revision.get(), at_ms: at.as_millis(), author, note, sources }
     }
 }
 
 /// The revisions that are kept, the newest first.
 pub(super) async fn known(State(admin): State<Admin>) -> Response {
-    match admin.store.revisions().await {
-        Ok(known) => Json(known.into_iter().map(RevisionView::from).collect::<Vec<_>>()).into_response(),
+    let here = tokio::runtime::Handle::current();
+    let read = move || match here.block_on(list(&admin.store)) {
+        Ok(known) => Json(known).into_response(),
         Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| stopping())
+}
+
+async fn list(store: &Store) -> Result<Vec<RevisionView>, TopologyError> {
+    let known = store.revisions().await?;
+    let mut known: Vec<RevisionView> = known.into_iter().map(RevisionView::from).collect();
+    // The list is there without it too, and one that has come in between is in the next list.
+    let newest = topology::newest(store).await.ok().flatten();
+    if let (Some(first), Some(Newest { revision, stored: Ok(stored) })) = (known.first_mut(), newest)
+        && first.revision == revision.get()
+    {
+        first.sources = stored.sources;
     }
+    Ok(known)
 }
 
 /// The newest revision.

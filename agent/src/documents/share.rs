@@ -87,8 +87,11 @@ impl<'h> ShareReading<'h> {
         reached.into_iter().filter(|bridge| !self.bridges.contains(*bridge)).map(str::to_owned).collect()
     }
 
-    /// The other hosts that have ports on its bridges.
+    /// The other hosts that have ports on its bridges. Who is no host of the topology asks which there are, to say so.
     fn hosts(&self) -> Vec<String> {
+        if !self.read.description.hosts.iter().any(|host| host.name == self.host) {
+            return vec![HOSTS.to_owned()];
+        }
         let of_hosts = self.read.description.bridges_of_hosts();
         of_hosts.into_keys().filter(|host| *host != self.host).map(|host| format!("{HOSTS}{host}")).collect()
     }

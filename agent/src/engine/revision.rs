@@ -27,6 +27,10 @@ impl Engine {
         self.unread = None;
         self.revision = revision;
         self.truth.change_topology(&topology);
+        if let Some(others) = self.truth.other_hosts() {
+            let (host, hosts) = (self.settings.host.clone(), others.to_string());
+            self.truth.telling.tell(Event::HostUnknown { host, revision, hosts });
+        }
         self.flows.note_revision(revision);
     }
 

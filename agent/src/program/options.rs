@@ -20,6 +20,9 @@ pub struct Options {
     /// Say what the file and these options come to, or every mistake at once, and open nothing else
     #[arg(long)]
     pub check: bool,
+    /// With --check, one JSON object
+    #[arg(long, requires = "check")]
+    pub json: bool,
     /// Which host this is; the file's host, or the hostname
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,

@@ -12,6 +12,7 @@ use crate::door::{AtStart, Door, FileMark, Proposal};
 use crate::engine::{Engine, Settings};
 use crate::event::Event;
 use crate::input::Input;
+use crate::output::Output;
 
 fn network(port: &str) -> Description {
     let bridge = Bridge {
@@ -237,4 +238,28 @@ async fn what_this_process_publishes_is_built_once() {
     };
     assert!(second.port_named("vm2").is_some() && !Arc::ptr_eq(&first, &second));
     follower.abort();
+}
+
+#[tokio::test]
+async fn a_host_that_a_revision_does_not_have_is_told_those_that_it_has() {
+    let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
+    published(&store, Topology::build(&network("vm1")).unwrap(), None).await.unwrap();
+    let told =
+        "\"typo\", this host, is no host of revision 1, so nothing is forwarded here; its hosts: gw1, gw2";
+    for (host, expected, events) in [("gw1", None, vec![]), ("typo", Some("gw1, gw2"), vec![told])] {
+        let mut engine = Engine::new(Settings::new(host));
+        let now = vlan::time::Instant::ZERO;
+        assert_eq!(engine.view().status(now).no_such_host, None, "there is no revision yet");
+        for input in arrived(&store, host).await {
+            engine.handle(now, input);
+        }
+        let said = engine.view().status(now).no_such_host.map(|others| others.to_string());
+        assert_eq!(said.as_deref(), expected);
+        let outputs = std::iter::from_fn(|| engine.poll_output());
+        let unknown = outputs.filter_map(|output| match output {
+            Output::Event(event @ Event::HostUnknown { .. }) => Some(event.to_string()),
+            _ => None,
+        });
+        assert_eq!(unknown.collect::<Vec<_>>(), events);
+    }
 }

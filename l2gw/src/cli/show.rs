@@ -123,7 +123,25 @@ fn events(client: &Client, newest: usize, json: bool, out: &mut impl Write) -> P
 
 fn revisions(client: &Client, json: bool, out: &mut impl Write) -> Printed {
     let rows: Vec<RevisionView> = client.read("/v1/revisions")?;
-    Ok(if json { print_json(&rows, out) } else { print_columns(&rows, out) })
+    Ok(if json { print_json(&rows, out) } else { print_revisions(&rows, out) })
+}
+
+/// Behind the list, what an operator looks for in vain in the file.
+fn print_revisions(rows: &[RevisionView], out: &mut impl Write) -> io::Result<()> {
+    print_columns(rows, out)?;
+    let Some(RevisionView { revision, sources, .. }) = rows.first() else { return Ok(()) };
+    let count = sources.others().count();
+    if count == 0 {
+        return Ok(());
+    }
+    writeln!(out, "\nin revision {revision}, and from no file:")?;
+    for other in sources.others().take(ORIGINS_SHOWN) {
+        writeln!(out, "  {}", printable(&other))?;
+    }
+    match count.saturating_sub(ORIGINS_SHOWN) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {more} more; `l2gw show config` has all of them"),
+    }
 }
 
 /// As a file that `l2gw check` and `l2gw apply` take.
@@ -189,6 +207,9 @@ fn print_status(status: &StatusView, out: &mut impl Write) -> io::Result<()> {
         (revision, false) => format!("revision {revision} (flows are being looked over)"),
     };
     writeln!(out, "host {host}, {revision}, datapath {datapath}")?;
+    if let Some(others) = &status.no_such_host {
+        writeln!(out, "{host:?} is no host of this revision, nothing is forwarded; its hosts: {others}")?;
+    }
     if let Some(Unread { revision, why }) = &status.unread {
         writeln!(out, "revision {revision} is not taken, the one in force stays: {why}")?;
     }
@@ -371,6 +392,9 @@ fn ether_type(number: u16) -> String {
     }
 }
 
+/// Objects from no file that `show revisions` lists.
+const ORIGINS_SHOWN: usize = 20;
+
 /// The first of a list, and how many more there are.
 fn some(list: &[String]) -> String {
     let first = list.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
@@ -429,6 +453,36 @@ mod tests {
             said.lines().nth(1),
             Some("revision 4 is not taken, the one in force stays: shard x is cut")
         );
+    }
+
+    #[test]
+    fn a_host_that_the_revision_does_not_have_stands_in_the_status() {
+        let said = status_with("no_such_host", serde_json::json!({"hosts": ["a", "b"], "more": 3}));
+        assert_eq!(
+            said.lines().nth(1),
+            Some("\"gw1\" is no host of this revision, nothing is forwarded; its hosts: a, b and 3 more")
+        );
+    }
+
+    #[test]
+    fn behind_the_revisions_stands_what_came_from_no_file() {
+        let said = |ports: usize| {
+            let port = |n: usize| {
+                (format!("ports.p{n:02}"), serde_json::json!({"origin": "socket", "author": "ann"}))
+            };
+            let mut sources: serde_json::Map<_, _> = (0..ports).map(port).collect();
+            sources.insert("ports.of-file".to_owned(), serde_json::json!({"author": "ann"}));
+            let newest = serde_json::json!({"revision": 7, "at_ms": 0, "author": "ann", "note": "", "sources": sources});
+            let older = serde_json::json!({"revision": 6, "at_ms": 0, "author": "file", "note": "run"});
+            let rows = serde_json::from_value::<Vec<RevisionView>>([newest, older].into()).unwrap();
+            let mut out = Vec::new();
+            print_revisions(&rows, &mut out).unwrap();
+            String::from_utf8(out).unwrap().lines().skip(3).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(said(0).is_empty());
+        assert_eq!(said(1), ["", "in revision 7, and from no file:", "  ports.p00 (by socket, from ann)"]);
+        assert_eq!(said(23).len(), 23);
+        assert_eq!(said(23)[22], "  and 3 more; `l2gw show config` has all of them");
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl<'a> View<'a> {
             revision,
             settled: revision > 0 && self.flows.heritage.in_force.is_none() && book.is_fresh(),
             unread: self.engine.unread.clone(),
+            no_such_host: self.truth.other_hosts().filter(|_| revision > 0),
             datapath: self.engine.settings.datapath.clone(),
             ports_up,
             ports,

@@ -17,6 +17,7 @@ use super::Settings;
 use super::telling::Telling;
 use crate::counters::PortKey;
 use crate::lower::Lowering;
+use crate::view::OtherHosts;
 
 use addresses::spoil_addresses;
 use blocks::Blocks;
@@ -66,6 +67,11 @@ impl Truth {
     /// A port as counters know it.
     pub(super) fn key_of(&self, port: PortId) -> PortKey {
         self.keys.get(port.0 as usize).copied().unwrap_or(PortKey(0))
+    }
+
+    /// The hosts of the topology, if this host is none of them.
+    pub(in crate::engine) fn other_hosts(&self) -> Option<OtherHosts> {
+        (self.switch.host() == NO_HOST).then(|| OtherHosts::of(self.switch.topology()))
     }
 
     /// Where an address is, in words: a port, the trunks of a fabric, or another host.
