@@ -35,7 +35,7 @@ use crate::topology::{self, Built};
 
 /// What a daemon is started with.
 #[derive(Debug)]
-pub struct Options {
+pub struct Launch {
     /// The engine's settings.
     pub settings: Settings,
     /// The socket, which answers already.
@@ -64,8 +64,8 @@ pub enum DaemonError {
         device: String,
     },
     /// It cannot be found out whether another daemon drives it.
-    #[error("datapath {device} cannot be claimed: {source}")]
-    Claim {
+    #[error("datapath {device} cannot be held: {source}")]
+    Hold {
         /// The datapath.
         device: String,
         /// Why not.
@@ -104,7 +104,7 @@ fn advice(refusal: &Refusal) -> &'static str {
 /// # Errors
 /// Whatever keeps it from starting. Once it runs, faults are events and counters.
 pub async fn run<D: FlowTable + 'static>(
-    options: Options,
+    launch: Launch,
     store: Arc<Store>,
     opener: impl Opener<D> + 'static,
     links: mpsc::Receiver<LinkEvent>,
@@ -115,14 +115,14 @@ pub async fn run<D: FlowTable + 'static>(
     let (saves, saved) = mpsc::channel(PIECES);
     let (events, told) = mpsc::channel(QUEUE);
     let tasks = TaskTracker::new();
-    options.serving.tell(OPENING);
-    let (asked, answering) = options.serving.split();
-    let kept = keep_tasks(&store, (&options.settings.host, options.built), arrivals, saved);
+    launch.serving.tell(OPENING);
+    let (asked, answering) = launch.serving.split();
+    let kept = keep_tasks(&store, (&launch.settings.host, launch.built), arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
-    let outlives = options.settings.datapath != "fake";
-    let mut settings = options.settings;
+    let outlives = launch.settings.datapath != "fake";
+    let mut settings = launch.settings;
     settings.bound = load_bound(&store).await;
-    let recorder = options.record.map(|file| Recorder::begin(file, &settings)).transpose()?;
+    let recorder = launch.record.map(|file| Recorder::begin(file, &settings)).transpose()?;
     let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
     let engine = Engine::new(settings);
     let before = load_addresses(&store).await;
@@ -143,8 +143,8 @@ pub async fn run<D: FlowTable + 'static>(
             "the state directory does not take the last events and addresses in time; those saved before are there"
         );
     }
-    rest.finish(options.teardown)?;
-    if options.teardown {
+    rest.finish(launch.teardown)?;
+    if launch.teardown {
         info!("the datapath is removed");
     } else if outlives {
         info!("stopped; the kernel goes on forwarding by the flows it has");

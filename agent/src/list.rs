@@ -14,7 +14,7 @@ use vlan::time::Instant;
 use vlan::vid::Vid;
 
 use crate::engine::Engine;
-use crate::page::{Page, Wanted};
+use crate::page::{Page, Selection};
 use crate::runtime::{Request, ask};
 use crate::view::{BridgeView, CounterView, FlowView, MacView, PortView, TrunkView};
 
@@ -67,7 +67,7 @@ pub trait Listed: Serialize + DeserializeOwned + Clone + Send + 'static {
     ///
     /// # Errors
     /// There is no such port.
-    fn page(engine: &Engine, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<Self>, String>;
+    fn page(engine: &Engine, now: Instant, selection: &Selection, from: u64) -> Result<Page<Self>, String>;
 }
 
 /// An order and what it is called.
@@ -145,8 +145,8 @@ impl Asked {
         })
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted { port: self.port.clone(), vlan: self.vlan, mac: self.mac, down: self.down }
+    fn selection(&self) -> Selection {
+        Selection { port: self.port.clone(), vlan: self.vlan, mac: self.mac, down: self.down }
     }
 }
 
@@ -163,8 +163,8 @@ pub async fn list<T: Listed>(requests: &mpsc::Sender<Request>, asked: &Asked) ->
     let (mut rows, mut met) = (Vec::new(), 0);
     let mut from = Some(0);
     while let Some(at) = from {
-        let wanted = asked.wanted();
-        let page = ask(requests, move |engine, now| T::page(engine, now, &wanted, at)).await;
+        let selection = asked.selection();
+        let page = ask(requests, move |engine, now| T::page(engine, now, &selection, at)).await;
         let page = page.ok_or(ListError::Stopping)?.map_err(ListError::NoPort)?;
         let length = page.rows.len();
         rows.extend(page.rows.into_iter().zip(met..).map(|((key, row), met)| Met { key, met, row }));
@@ -182,7 +182,7 @@ pub fn everything<T: Listed>(engine: &Engine, now: Instant) -> Vec<T> {
     let (mut rows, mut from) = (Vec::new(), Some(0));
     while let Some(at) = from {
         // Only a port that is asked for can be missing.
-        let Ok(page) = T::page(engine, now, &Wanted::default(), at) else { break };
+        let Ok(page) = T::page(engine, now, &Selection::default(), at) else { break };
         from = page.next;
         rows.extend(page.rows);
     }
@@ -260,8 +260,13 @@ impl Listed for PortView {
         ("upcalls", |a, b| b.upcalls.cmp(&a.upcalls)),
     ];
 
-    fn page(engine: &Engine, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<PortView>, String> {
-        engine.view().port_page(now, wanted, from)
+    fn page(
+        engine: &Engine,
+        now: Instant,
+        selection: &Selection,
+        from: u64,
+    ) -> Result<Page<PortView>, String> {
+        engine.view().port_page(now, selection, from)
     }
 }
 
@@ -271,8 +276,13 @@ impl Listed for TrunkView {
     const ORDERS: &'static [Named<TrunkView>] =
         &[("file", |_, _| Ordering::Equal), ("name", |a, b| a.trunk.cmp(&b.trunk))];
 
-    fn page(engine: &Engine, _: Instant, wanted: &Wanted, from: u64) -> Result<Page<TrunkView>, String> {
-        engine.view().trunk_page(wanted, from)
+    fn page(
+        engine: &Engine,
+        _: Instant,
+        selection: &Selection,
+        from: u64,
+    ) -> Result<Page<TrunkView>, String> {
+        engine.view().trunk_page(selection, from)
     }
 }
 
@@ -282,7 +292,7 @@ impl Listed for BridgeView {
     const ORDERS: &'static [Named<BridgeView>] =
         &[("file", |_, _| Ordering::Equal), ("name", |a, b| a.bridge.cmp(&b.bridge))];
 
-    fn page(engine: &Engine, _: Instant, _: &Wanted, from: u64) -> Result<Page<BridgeView>, String> {
+    fn page(engine: &Engine, _: Instant, _: &Selection, from: u64) -> Result<Page<BridgeView>, String> {
         Ok(engine.view().bridge_page(from))
     }
 }
@@ -297,8 +307,13 @@ impl Listed for MacView {
         ("idle", |a, b| b.age_ms.cmp(&a.age_ms)),
     ];
 
-    fn page(engine: &Engine, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<MacView>, String> {
-        engine.view().mac_page(now, wanted, from)
+    fn page(
+        engine: &Engine,
+        now: Instant,
+        selection: &Selection,
+        from: u64,
+    ) -> Result<Page<MacView>, String> {
+        engine.view().mac_page(now, selection, from)
     }
 }
 
@@ -314,8 +329,13 @@ impl Listed for FlowView {
         ("port", |a, b| a.port.cmp(&b.port)),
     ];
 
-    fn page(engine: &Engine, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<FlowView>, String> {
-        engine.view().flow_page(now, wanted, from)
+    fn page(
+        engine: &Engine,
+        now: Instant,
+        selection: &Selection,
+        from: u64,
+    ) -> Result<Page<FlowView>, String> {
+        engine.view().flow_page(now, selection, from)
     }
 }
 
@@ -327,8 +347,13 @@ impl Listed for CounterView {
         ("value", |a, b| b.value.cmp(&a.value)),
     ];
 
-    fn page(engine: &Engine, _: Instant, wanted: &Wanted, from: u64) -> Result<Page<CounterView>, String> {
-        engine.view().counter_page(wanted, from)
+    fn page(
+        engine: &Engine,
+        _: Instant,
+        selection: &Selection,
+        from: u64,
+    ) -> Result<Page<CounterView>, String> {
+        engine.view().counter_page(selection, from)
     }
 }
 

@@ -37,9 +37,9 @@ impl<T> Page<T> {
     }
 }
 
-/// Which rows are wanted. What is not given is not asked for.
+/// Which rows of a list are asked for. What is not given does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct Selection {
     /// Of this port, or of the port on this link.
     pub port: Option<String>,
     /// Of this VLAN, of whichever bridge.

@@ -20,7 +20,7 @@ use crate::config::{self, Config, host};
 use crate::life::exit::{self, BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
 use crate::life::{self, Life};
 use crate::reader::finding::{Finding, Problems};
-use options::Options;
+use options::Arguments;
 use report::Report;
 
 pub mod options;
@@ -29,7 +29,7 @@ mod report;
 /// Runs one command line and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let options = match Options::try_parse_from(&arguments) {
+    let options = match Arguments::try_parse_from(&arguments) {
         Ok(options) => options,
         Err(error) => return exit::refuse(&error, &arguments),
     };
@@ -43,7 +43,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 /// Says what file and options come to, or what is wrong with them.
-fn check(options: Options) -> u8 {
+fn check(options: Arguments) -> u8 {
     let is_json = options.json;
     let planned = plan(options);
     let said = match &planned {
@@ -68,7 +68,7 @@ fn lines_of(plan: &Plan, unrun: &[Finding]) -> String {
     warnings.chain([format!("{}: ok: {plan}\n", printable(&file))]).collect()
 }
 
-async fn live(options: Options) -> u8 {
+async fn live(options: Arguments) -> u8 {
     let (planned, signals) = match life::begin(move || plan(options)).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return DONE,
@@ -98,7 +98,7 @@ struct Plan {
 }
 
 /// Reads the file and puts the options over it; with what of the result this version does not run.
-fn plan(options: Options) -> Result<(Plan, Vec<Finding>), Refusal> {
+fn plan(options: Arguments) -> Result<(Plan, Vec<Finding>), Refusal> {
     let mut config = config::load(options.config.as_deref()).map_err(Refusal::File)?;
     let host = match (options.host, config.host.take()) {
         (Some(given), _) => {
@@ -216,7 +216,7 @@ mod tests {
         let file = directory.path().join("agent.toml");
         std::fs::write(&file, text).unwrap();
         let first = ["l2gw-agent", "--config", file.to_str().unwrap()];
-        match plan(Options::try_parse_from(first.iter().chain(words)).unwrap()) {
+        match plan(Arguments::try_parse_from(first.iter().chain(words)).unwrap()) {
             Ok((plan, unrun)) => Ok((plan.to_string(), unrun.len())),
             Err(Refusal::Usage(why)) => Err(why),
             Err(Refusal::File(problems)) => Err(problems.to_string()),
@@ -250,7 +250,7 @@ mod tests {
         let words = ["l2gw-agent", "--check", "--json", "--config", file.to_str().unwrap()];
         let planned = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            plan(Options::try_parse_from(words).unwrap())
+            plan(Arguments::try_parse_from(words).unwrap())
         };
         let name = file.display().to_string();
         let (right, unrun) = planned("host = \"gw1\"\n[nsdb]\npath = \"/a\"\n").unwrap();
@@ -263,7 +263,7 @@ mod tests {
         let Err(Refusal::File(problems)) = planned("hots = 1\n") else { panic!("a key is wrong") };
         let said: serde_json::Value = serde_json::from_str(&Report::refused(&problems).to_string()).unwrap();
         assert_eq!((&said["ok"], &said["mistakes"][0]["key"]), (&false.into(), &"hots".into()));
-        assert!(Options::try_parse_from(["l2gw-agent", "--json"]).is_err(), "only of a check");
+        assert!(Arguments::try_parse_from(["l2gw-agent", "--json"]).is_err(), "only of a check");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use vlan::model::words::Worded;
 
 use crate::budget::Rates;
 use crate::clock;
-use crate::daemon::{self, DaemonError, Options};
+use crate::daemon::{self, DaemonError, Launch};
 use crate::documents::Stored;
 use crate::engine::Settings;
 use crate::record::RecordFile;
@@ -94,22 +94,21 @@ pub async fn run(
     settings.rates = start.rates;
     settings.datapath = if start.datapath == Choice::Fake { "fake" } else { "ovs" }.to_owned();
     let Start { serving, built, teardown, record, .. } = start;
-    let options = Options { settings, serving, built, teardown, record };
+    let launch = Launch { settings, serving, built, teardown, record };
     if start.datapath == Choice::Fake {
         let wire = FakeWire::new(FakeOptions::default());
         let mut links = FakeLinks { wire: wire.clone(), host: start.host, made: HashSet::new() };
         links.make(&store).await;
         let ticking = tokio::spawn(keep_clock(wire.clone()));
         let making = tokio::spawn(links.follow(Arc::clone(&store)));
-        let ended =
-            daemon::run(options, store, InMemory(wire.clone()), wire.watch_links(), stop, ready).await;
+        let ended = daemon::run(launch, store, InMemory(wire.clone()), wire.watch_links(), stop, ready).await;
         ticking.abort();
         making.abort();
         return ended;
     }
-    let _claim = claim(&start.device)?;
+    let _held = hold(&start.device)?;
     let (links, events) = Links::open().map_err(DaemonError::Links)?;
-    let ended = daemon::run(options, store, Kernel { device: start.device }, events, stop, ready).await;
+    let ended = daemon::run(launch, store, Kernel { device: start.device }, events, stop, ready).await;
     drop(links);
     ended
 }
@@ -119,7 +118,7 @@ pub async fn run(
 /// # Errors
 /// A daemon, or another program, drives it; there is no openvswitch.ko; not permitted.
 pub fn teardown(device: &str) -> Result<Option<Removed>, DaemonError> {
-    let _claim = claim(device)?;
+    let _held = hold(device)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(DaemonError::Thread)?;
     let _inside = runtime.enter();
@@ -191,12 +190,12 @@ async fn keep_clock(wire: FakeWire) {
 
 /// Keeps a second daemon from the datapath `device`, by a name in the abstract socket namespace: like the datapath it belongs to the
 /// network namespace, and it goes with the process, however that ends.
-fn claim(device: &str) -> Result<UnixListener, DaemonError> {
+fn hold(device: &str) -> Result<UnixListener, DaemonError> {
     let claimed = SocketAddr::from_abstract_name(format!("l2gw/datapath/{device}"))
         .and_then(|name| UnixListener::bind_addr(&name));
     claimed.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => DaemonError::Held { device: device.to_owned() },
-        _ => DaemonError::Claim { device: device.to_owned(), source: error },
+        _ => DaemonError::Hold { device: device.to_owned(), source: error },
     })
 }
 

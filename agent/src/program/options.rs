@@ -13,7 +13,7 @@ use crate::start::Choice;
 /// Runs one host, in the foreground. The topology comes from the store: `l2gw apply FILE` brings it in by the socket.
 #[derive(Debug, Parser)]
 #[command(name = "l2gw-agent", version, max_term_width = 100, after_help = HELP)]
-pub struct Options {
+pub struct Arguments {
     /// The configuration file; /etc/l2gw/agent.toml if not given, which may be missing
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -81,14 +81,15 @@ mod tests {
     use crate::config::Config;
     use crate::config::store::Nsdb;
 
-    fn parsed(words: &[&str]) -> Result<Options, clap::Error> {
-        Options::try_parse_from(["l2gw-agent"].iter().chain(words))
+    fn parsed(words: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(["l2gw-agent"].iter().chain(words))
     }
 
     #[test]
     fn a_directory_of_any_bytes_is_named() {
         let word = OsStr::from_bytes(b"embedded:/tmp/\xff").to_owned();
-        let options = Options::try_parse_from([OsString::from("l2gw-agent"), "--nsdb".into(), word]).unwrap();
+        let options =
+            Arguments::try_parse_from([OsString::from("l2gw-agent"), "--nsdb".into(), word]).unwrap();
         assert_eq!(options.nsdb.unwrap().as_os_str().as_bytes(), b"/tmp/\xff");
         for word in ["embedded:", "embedded", "/tmp", "zookeeper:zk1:2181", ""] {
             let said = parsed(&["--nsdb", word]).unwrap_err().to_string();

@@ -80,7 +80,7 @@ pub use self::reread::{Reread, reread};
 /// it later.
 #[derive(Debug)]
 pub struct Ovs {
-    options: Options,
+    options: UpcallSockets,
     handle: Handle,
     flow_lister: Lister,
     vport_lister: Lister,
@@ -95,15 +95,15 @@ pub struct Ovs {
 
 /// How upcalls reach this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct UpcallSockets {
     /// So many ports have an upcall socket each. With more, all ports share one socket for each CPU until the datapath is opened
     /// again (docs/design/0002-upcall-sockets.md); before Linux 5.15, however many there are, each has its own.
     pub ports_with_own_socket: usize,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options { ports_with_own_socket: 256 }
+impl Default for UpcallSockets {
+    fn default() -> UpcallSockets {
+        UpcallSockets { ports_with_own_socket: 256 }
     }
 }
 
@@ -118,7 +118,7 @@ impl Ovs {
     /// No openvswitch.ko ([`RefusalCause::Unsupported`]), not permitted, the name is another link's, or somebody hears the upcalls
     /// of the datapath: another program, or another value in this one ([`RefusalCause::Busy`]).
     pub fn open(name: &str) -> impl Future<Output = Result<Ovs, Refusal>> + Send + use<> {
-        Ovs::open_with(name, Options::default())
+        Ovs::open_with(name, UpcallSockets::default())
     }
 
     /// As [`open`](Self::open), with other options than the default ones.
@@ -127,7 +127,7 @@ impl Ovs {
     /// As [`open`](Self::open).
     pub fn open_with(
         name: &str,
-        options: Options,
+        options: UpcallSockets,
     ) -> impl Future<Output = Result<Ovs, Refusal>> + Send + use<> {
         let name = name.to_owned();
         let opened = Home::here().and_then(|home| Ok((Transactor::open(&home)?, home)));

@@ -29,12 +29,12 @@ use super::socket::Home;
 use super::transact::Transactor;
 use super::upcall::Ears;
 use super::watch::Watch;
-use super::{Options, Ovs, Refusal, RefusalCause, Upcall, dp, first, flow, vport};
+use super::{Ovs, Refusal, RefusalCause, Upcall, UpcallSockets, dp, first, flow, vport};
 
 impl Ovs {
     pub(super) async fn set_up(
         name: String,
-        options: Options,
+        options: UpcallSockets,
         mut transactor: Transactor,
         home: Home,
     ) -> Result<Ovs, Refusal> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use datapath::Refusal;
-use datapath::ovs::{Options, Ovs};
+use datapath::ovs::{Ovs, UpcallSockets};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use vlan::frame::Header;
@@ -26,7 +26,7 @@ use crate::lab::veth;
 /// A gateway's namespace with its datapath, and one for everything at the far ends of its links.
 #[derive(Debug)]
 pub struct KernelRig {
-    options: Options,
+    options: UpcallSockets,
     gateway: Netns,
     outside: Netns,
     far_ends: BTreeMap<String, FarEnd>,
@@ -46,7 +46,7 @@ impl KernelRig {
     ///
     /// # Panics
     /// The process may not make namespaces.
-    pub fn new(options: Options) -> KernelRig {
+    pub fn new(options: UpcallSockets) -> KernelRig {
         stay_on_this_cpu();
         let (gateway, outside) = (Netns::new("gateway"), Netns::new("outside"));
         veth::connect((&outside, "marker0"), (&outside, "marker1"));
@@ -55,7 +55,7 @@ impl KernelRig {
     }
 
     /// What the datapath is opened with from now on.
-    pub fn set_options(&mut self, options: Options) {
+    pub fn set_options(&mut self, options: UpcallSockets) {
         self.options = options;
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use agent::config::defaults::DEFAULT_FILE;
 use agent::event::Event;
-use agent::program::options::Options;
+use agent::program::options::Arguments;
 use clap::Parser;
 use l2gw::cli::args::{Cli, Verb};
 use l2gw::cli::difference::Difference;
@@ -220,7 +220,7 @@ fn every_command_can_be_typed_as_it_stands() {
             let words: Vec<&str> = words.take_while(|word| !["&", ">", "|", "#"].contains(word)).collect();
             let parsed = match words[0].ends_with("l2gw") {
                 true => Cli::try_parse_from(&words).map(drop),
-                false => Options::try_parse_from(&words).map(drop),
+                false => Arguments::try_parse_from(&words).map(drop),
             };
             if let Err(error) = parsed {
                 assert!(!error.use_stderr(), "{}: {line}: {error}", page.display());

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use datapath::flow::{Action, MeterId, MeterRate};
-use datapath::ovs::Options;
+use datapath::ovs::UpcallSockets;
 use datapath::{Datapath, Execute, FlowTable};
 use tests::lab::frames::{Frame, Tpid};
 use tests::lab::tap::Tap;
@@ -21,7 +21,7 @@ tests::kernel_tests! {
     #[ignore = "prints a file, for a person who wants a new one"]
     fn messages() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut rig = KernelRig::new(Options::default());
+        let mut rig = KernelRig::new(UpcallSockets::default());
         rig.gateway().links().add_netlink_monitor("nlmon0");
         let tap = rig.gateway().run(|| Tap::open_to_all("nlmon0")).unwrap();
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();

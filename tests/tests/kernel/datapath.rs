@@ -1,6 +1,6 @@
 //! Every case of the datapath suite on openvswitch.ko.
 
-use datapath::ovs::Options;
+use datapath::ovs::UpcallSockets;
 use tests::suite::kernel::KernelRig;
 
 macro_rules! in_a_kernel {
@@ -17,6 +17,6 @@ tests::datapath_cases!(in_a_kernel);
 
 fn on_kernel(case: impl AsyncFnOnce(&mut KernelRig)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut rig = KernelRig::new(Options::default());
+    let mut rig = KernelRig::new(UpcallSockets::default());
     runtime.block_on(case(&mut rig));
 }

@@ -2,7 +2,7 @@
 //! port on; and the change from one way to the other.
 
 use datapath::Datapath;
-use datapath::ovs::{Options, Ovs};
+use datapath::ovs::{Ovs, UpcallSockets};
 use tests::suite::Rig;
 use tests::suite::kernel::KernelRig;
 use tests::suite::traffic::{granted, miss, plain, take_upcalls};
@@ -54,7 +54,7 @@ tests::kernel_tests! {
             let dp = open_with_ports(rig, &["a", "b"]).await;
             drop(dp);
             for ports_with_own_socket in [100, 1, 0, 2, 1] {
-                rig.set_options(Options { ports_with_own_socket });
+                rig.set_options(UpcallSockets { ports_with_own_socket });
                 let mut dp = granted(rig.open().await);
                 for link in ["a", "b"] {
                     miss(rig, &mut dp, link, &plain(link)).await;
@@ -102,6 +102,6 @@ async fn frames(dp: &mut Ovs, count: usize) -> Vec<Vec<u8>> {
 
 fn on_kernel(ports_with_own_socket: usize, case: impl AsyncFnOnce(&mut KernelRig)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut rig = KernelRig::new(Options { ports_with_own_socket });
+    let mut rig = KernelRig::new(UpcallSockets { ports_with_own_socket });
     runtime.block_on(case(&mut rig));
 }

@@ -1,7 +1,7 @@
 //! What other hands do to a datapath of openvswitch.ko, and what only this backend promises. Each has a named outcome.
 
 use datapath::flow::{Action, FlowChange, FlowId, MeterId, MeterRate};
-use datapath::ovs::Options;
+use datapath::ovs::UpcallSockets;
 use datapath::port::VportNo;
 use datapath::{Datapath, Execute, FlowTable, RefusalCause};
 use tests::lab::genl::{Call, Family, NEW, SET, attribute, number, text};
@@ -321,6 +321,6 @@ fn put_foreign(other: &tests::lab::genl::OtherHand, attributes: &[u8]) {
 
 fn on_kernel(case: impl AsyncFnOnce(&mut KernelRig)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut rig = KernelRig::new(Options::default());
+    let mut rig = KernelRig::new(UpcallSockets::default());
     runtime.block_on(case(&mut rig));
 }

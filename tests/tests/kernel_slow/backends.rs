@@ -8,7 +8,7 @@
 //!
 //! `L2GW_SEED` repeats one case by its printed seed, or starts a run elsewhere; `L2GW_CASES` says how many.
 
-use datapath::ovs::Options;
+use datapath::ovs::UpcallSockets;
 use tests::rows::{is_timeless, play, standing, stories};
 use tests::sim::asked::{again, number};
 use tests::sim::compare::follow;
@@ -37,7 +37,7 @@ tests::kernel_tests! {
 
 fn on_kernel(play: impl AsyncFnOnce(FlowLab<'_, KernelRig>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let mut rig = KernelRig::new(Options::default());
+    let mut rig = KernelRig::new(UpcallSockets::default());
     runtime.block_on(async { play(FlowLab::new(&mut rig, LINKS).await).await });
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Learned;
 use super::refusal::{NotLearned, Refused};
 
-/// What came of frames and claims since the database was made. Frames of known addresses are not counted here: most never come this way.
+/// What came of frames and words of other hosts since the database was made. Frames of known addresses are not counted here: most never come this way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Addresses that became known.
@@ -18,9 +18,9 @@ pub struct Counters {
     pub not_learned_at_limit: u64,
     /// Frames whose source was no station's address.
     pub not_a_station: u64,
-    /// Frames and claims refused: the address is declared elsewhere, or sticks there.
+    /// Frames and words refused: the address is declared elsewhere, or sticks there.
     pub refused_pinned: u64,
-    /// Frames and claims refused: the address is frozen elsewhere.
+    /// Frames and words refused: the address is frozen elsewhere.
     pub refused_frozen: u64,
     /// Frames refused: our own came back.
     pub refused_reflected: u64,

@@ -1,7 +1,7 @@
 //! The forwarding database: where on a segment each address is.
 //!
 //! An address is *learned* from a frame's source and *ages* when it is no longer heard ([`age`], [`lifetime`]); or it is *declared* by
-//! the operator ([`declare`]), or *remote*, owned by another host ([`claim`]). It *moves* when it is heard elsewhere (`learn`), unless
+//! the operator ([`declare`]), or *remote*, owned by another host ([`word`]). It *moves* when it is heard elsewhere (`learn`), unless
 //! it is declared, sticks ([`sticky`]), is frozen after too many moves (`damping`), or the frame is our own, come back through a fabric
 //! ([`reflect`]).
 //! Addresses are counted by [`Slot`], and a full slot gives up its own oldest.
@@ -9,7 +9,7 @@
 //! ```text
 //!                 ┌─ Addresses ── Table · Queues with Frozen · Moves   what is known, and when that ends
 //!   learn ─► Fdb ─┤
-//!   claim         └─ Shared · Sticky · Sent · Counters                 who may be where
+//!   believe       └─ Shared · Sticky · Sent · Counters                 who may be where
 //! ```
 //!
 //! The topology is not known here: ageing and limits come with each [`Learn`]. Nothing is withdrawn here either: each
@@ -47,7 +47,6 @@ use table::Node;
 pub mod addresses;
 pub mod age;
 mod arrival;
-pub mod claim;
 pub mod counters;
 mod damping;
 pub mod declare;
@@ -78,6 +77,7 @@ mod stories;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod word;
 
 /// Where the addresses are that one host knows, and by which rules they come there.
 #[derive(Debug, Clone)]
@@ -111,7 +111,7 @@ impl Fdb {
         }
     }
 
-    /// What came of frames and claims since the database was made.
+    /// What came of frames and words of other hosts since the database was made.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }

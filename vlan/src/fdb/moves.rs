@@ -72,7 +72,7 @@ impl Moves {
         moved.mobility = moved.mobility.saturating_add(1);
     }
 
-    /// Never counts back: of two claims the higher one is the later one.
+    /// Never counts back: of two words the one with the higher counter is the later one.
     pub(super) fn adopt_mobility(&mut self, place: Place, mobility: u64) {
         if mobility > self.mobility(place) {
             self.of_mut(place).mobility = mobility;

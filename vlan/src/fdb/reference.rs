@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::claim::Claim;
 use super::damping::FREEZE;
 use super::entry::{Gone, Kind};
 use super::moves::{LEAST_STAY, MOVES, WINDOW};
 use super::refusal::{NotLearned, Refused};
+use super::word::Word;
 use super::{LearnPolicy, Learned, Slot};
 use crate::model::description::OnLimit;
 use crate::model::id::{Location, PortId};
@@ -299,21 +299,21 @@ impl Reference {
         self.known.insert(name, arrival);
     }
 
-    pub(super) fn claim(
+    pub(super) fn believe(
         &mut self,
         now: Instant,
         name: Name,
-        claim: &Claim,
+        word: &Word,
         evicted: Option<Gone>,
     ) -> Learned {
-        let to = Location::Host(claim.host);
+        let to = Location::Host(word.host);
         let mut arrival = Known {
             location: to,
             kind: Kind::Remote,
             used: now,
             learned: now,
             ageing: Duration::ZERO,
-            mobility: claim.mobility,
+            mobility: word.mobility,
             stays: Vec::new(),
             counted: Vec::new(),
             claimed: Instant::ZERO,
@@ -323,7 +323,7 @@ impl Reference {
             self.known.insert(name, arrival);
             return Learned::New { evicted: None };
         };
-        let highest = known.mobility.max(claim.mobility);
+        let highest = known.mobility.max(word.mobility);
         if !known.is_live(now) {
             arrival = Known { mobility: highest, ..arrival.with_history_of(known) };
             self.known.insert(name, arrival);
@@ -342,17 +342,17 @@ impl Reference {
             return Learned::Refused(refused);
         }
         let at = known.location;
-        let holder = if let Location::Host(host) = at { host } else { claim.own };
-        if (claim.mobility, std::cmp::Reverse(claim.host)) <= (known.mobility, std::cmp::Reverse(holder)) {
+        let holder = if let Location::Host(host) = at { host } else { word.own };
+        if (word.mobility, std::cmp::Reverse(word.host)) <= (known.mobility, std::cmp::Reverse(holder)) {
             return Learned::Refused(Refused::Stale { at });
         }
         if let Some(frozen) = self.freeze(now, name, to, evicted) {
             let known = self.known.get_mut(&name).unwrap();
-            known.mobility = known.mobility.max(claim.mobility);
+            known.mobility = known.mobility.max(word.mobility);
             return frozen;
         }
         self.arrive(now, name, arrival, true);
-        self.known.get_mut(&name).unwrap().mobility = claim.mobility;
+        self.known.get_mut(&name).unwrap().mobility = word.mobility;
         Learned::Moved { from: at, evicted: None }
     }
 }

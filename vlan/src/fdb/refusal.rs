@@ -45,7 +45,7 @@ pub enum Refused {
     },
     /// Its slot is full and `on-limit` is `drop`.
     AtLimitDrop,
-    /// A host claims it with a mobility counter that another claim has overtaken (RFC 7432 7.7). Never said of a frame.
+    /// A host says that it has it, with a mobility counter that another word has overtaken (RFC 7432 7.7). Never said of a frame.
     Stale {
         /// Where the address is.
         at: Location,

@@ -9,12 +9,12 @@ use proptest::test_runner::TestRunner;
 
 use super::Fdb;
 use super::addresses::Touched;
-use super::claim::Claim;
 use super::declare::Declared;
 use super::entry::{Entry, Gone, Kind};
 use super::reference::{Known, Name, Reference, policy, slot};
 use super::reflect::Echo;
 use super::tests::{LOOK, fabric, host, mac, port, segment};
+use super::word::Word;
 use super::{Learn, Slot};
 use crate::model::id::{FabricId, HostId, Location, PortId};
 use crate::time::Instant;
@@ -26,7 +26,7 @@ enum Event {
     Learn(Name, usize),
     /// Seen at two places in turn.
     Flap(Name, [usize; 2], u64),
-    Claim(Name, u32, u64),
+    Word(Name, u32, u64),
     Withdraw(Name, u32),
     Touch(Name, u64),
     Declare(Name, usize),
@@ -49,7 +49,7 @@ fn stories() -> impl Strategy<Value = Vec<Event>> {
         6 => span.prop_map(Event::Pass),
         24 => (name(), 0..PLACES).prop_map(|(n, p)| Event::Learn(n, p)),
         2 => (name(), 0..PLACES, 0..PLACES, 1..6u64).prop_map(|(n, p, q, t)| Event::Flap(n, [p, q], t)),
-        3 => (name(), 1..=3u32, 0..8u64).prop_map(|(n, h, m)| Event::Claim(n, h, m)),
+        3 => (name(), 1..=3u32, 0..8u64).prop_map(|(n, h, m)| Event::Word(n, h, m)),
         1 => (name(), 1..=3u32).prop_map(|(n, h)| Event::Withdraw(n, h)),
         4 => (name(), 0..20_000u64).prop_map(|(n, ago)| Event::Touch(n, ago)),
         1 => (name(), 0..PLACES).prop_map(|(n, p)| Event::Declare(n, p)),
@@ -91,7 +91,7 @@ impl Story {
                 self.now = self.now + Duration::from_secs(2);
                 self.learn(name, place(places[(i % 2) as usize]));
             }),
-            Event::Claim(name, host, mobility) => self.claim(name, HostId(host), mobility),
+            Event::Word(name, host, mobility) => self.believe(name, HostId(host), mobility),
             Event::Withdraw(name, host) => self.withdraw(name, HostId(host)),
             Event::Touch(name, ago) => self.touch(name, self.now - Duration::from_millis(ago)),
             Event::Declare(name, at) => self.declare(name, place(at)),
@@ -133,10 +133,10 @@ impl Story {
         self.reference.sent.insert((name, fabric), self.now);
     }
 
-    fn claim(&mut self, name: Name, host: HostId, mobility: u64) {
-        let claim = Claim { segment: segment(name.0), mac: mac(name.1), host, mobility, own: HostId(2) };
-        let got = self.fdb.claim(self.now, claim);
-        assert_eq!(got, self.reference.claim(self.now, name, &claim, got.evicted()));
+    fn believe(&mut self, name: Name, host: HostId, mobility: u64) {
+        let word = Word { segment: segment(name.0), mac: mac(name.1), host, mobility, own: HostId(2) };
+        let got = self.fdb.believe(self.now, word);
+        assert_eq!(got, self.reference.believe(self.now, name, &word, got.evicted()));
     }
 
     fn withdraw(&mut self, name: Name, host: HostId) {

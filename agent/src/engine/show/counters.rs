@@ -5,7 +5,7 @@ use datapath::flow::MeterId;
 use super::{Chosen, View};
 use crate::counters::{PortKey, counter};
 use crate::engine::flows::meters::{Metered, Scope, Storm};
-use crate::page::{LOOKED_AT_ONCE, Page, ROWS_AT_ONCE, Wanted};
+use crate::page::{LOOKED_AT_ONCE, Page, ROWS_AT_ONCE, Selection};
 use crate::view::CounterView;
 
 impl View<'_> {
@@ -13,8 +13,8 @@ impl View<'_> {
     ///
     /// # Errors
     /// There is no such port, with the nearest one there is.
-    pub fn counter_page(&self, wanted: &Wanted, from: u64) -> Result<Page<CounterView>, String> {
-        let chosen = self.choose(wanted)?;
+    pub fn counter_page(&self, selection: &Selection, from: u64) -> Result<Page<CounterView>, String> {
+        let chosen = self.choose(selection)?;
         let (stage, mut index) = ((from >> STAGE) as u32, from as u32 as usize);
         let (mut rows, mut looked_at) = (Vec::new(), 0);
         let next = loop {

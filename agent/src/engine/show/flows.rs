@@ -7,7 +7,7 @@ use vlan::verdict::Consulted;
 
 use super::{Chosen, View};
 use crate::engine::flows::book::{Purpose, Record};
-use crate::page::{Page, Wanted};
+use crate::page::{Page, Selection};
 use crate::view::FlowView;
 
 impl View<'_> {
@@ -15,8 +15,13 @@ impl View<'_> {
     ///
     /// # Errors
     /// There is no such port, with the nearest one there is.
-    pub fn flow_page(&self, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<FlowView>, String> {
-        let chosen = self.choose(wanted)?;
+    pub fn flow_page(
+        &self,
+        now: Instant,
+        selection: &Selection,
+        from: u64,
+    ) -> Result<Page<FlowView>, String> {
+        let chosen = self.choose(selection)?;
         let (mut page, end) = (Page::empty(), self.flows.cache.book.places() as u64);
         for place in from..end {
             if page.is_full() {

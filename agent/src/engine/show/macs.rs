@@ -7,7 +7,7 @@ use vlan::time::Instant;
 use vlan::vid::Vid;
 
 use super::{Chosen, View};
-use crate::page::{LOOKED_AT_ONCE, Page, Wanted};
+use crate::page::{LOOKED_AT_ONCE, Page, Selection};
 use crate::view::MacView;
 
 impl View<'_> {
@@ -15,8 +15,8 @@ impl View<'_> {
     ///
     /// # Errors
     /// There is no such port, with the nearest one there is.
-    pub fn mac_page(&self, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<MacView>, String> {
-        let chosen = self.choose(wanted)?;
+    pub fn mac_page(&self, now: Instant, selection: &Selection, from: u64) -> Result<Page<MacView>, String> {
+        let chosen = self.choose(selection)?;
         let (first, mut page) = (place(from), Page::empty());
         page.next = self.truth.switch.fdb.addresses.page_after(first, AT_ONCE).map(u64::from);
         page.looked_at = AT_ONCE as usize;

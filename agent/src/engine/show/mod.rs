@@ -11,7 +11,7 @@ use super::Engine;
 use super::flows::Flows;
 use super::truth::Truth;
 use crate::input::Command;
-use crate::page::Wanted;
+use crate::page::Selection;
 use crate::view::StatusView;
 
 mod bridges;
@@ -99,9 +99,9 @@ impl<'a> View<'a> {
         })
     }
 
-    fn choose(&self, wanted: &Wanted) -> Result<Chosen<'a>, String> {
-        let port = wanted.port.as_deref().map(|name| self.find_port(name)).transpose()?;
-        Ok(Chosen { port, vlan: wanted.vlan, mac: wanted.mac })
+    fn choose(&self, selection: &Selection) -> Result<Chosen<'a>, String> {
+        let port = selection.port.as_deref().map(|name| self.find_port(name)).transpose()?;
+        Ok(Chosen { port, vlan: selection.vlan, mac: selection.mac })
     }
 
     /// Whether a segment is, or leads to, a VLAN of any bridge.

@@ -9,7 +9,7 @@ use vlan::vid::{Vid, VidSet};
 use super::{Chosen, View};
 use crate::counters::{Loss, PortCounts};
 use crate::engine::truth::standing::{Standing, WhyNot};
-use crate::page::{Page, Wanted};
+use crate::page::{Page, Selection};
 use crate::view::{PortView, TrunkView};
 
 impl View<'_> {
@@ -17,14 +17,19 @@ impl View<'_> {
     ///
     /// # Errors
     /// There is no such port, with the nearest one there is.
-    pub fn port_page(&self, now: Instant, wanted: &Wanted, from: u64) -> Result<Page<PortView>, String> {
-        let chosen = self.choose(wanted)?;
+    pub fn port_page(
+        &self,
+        now: Instant,
+        selection: &Selection,
+        from: u64,
+    ) -> Result<Page<PortView>, String> {
+        let chosen = self.choose(selection)?;
         Ok(self.page_of_ports(from, |port| {
             let standing = self.truth.links.standings.of(port.id);
             let is_down = !matches!(standing.why_not, None | Some(WhyNot::Elsewhere));
             let is_wanted = chosen.port.is_none_or(|chosen| chosen.id == port.id)
                 && chosen.vlan.is_none_or(|vlan| self.has_vlan(port, vlan))
-                && (!wanted.down || is_down);
+                && (!selection.down || is_down);
             is_wanted.then(|| self.port_view(now, port, standing))
         }))
     }
@@ -33,8 +38,8 @@ impl View<'_> {
     ///
     /// # Errors
     /// There is no such port, with the nearest one there is.
-    pub fn trunk_page(&self, wanted: &Wanted, from: u64) -> Result<Page<TrunkView>, String> {
-        let chosen: Chosen<'_> = self.choose(wanted)?;
+    pub fn trunk_page(&self, selection: &Selection, from: u64) -> Result<Page<TrunkView>, String> {
+        let chosen: Chosen<'_> = self.choose(selection)?;
         Ok(self.page_of_ports(from, |port| {
             let is_wanted = port.is_trunk
                 && chosen.port.is_none_or(|chosen| chosen.id == port.id)

@@ -21,7 +21,7 @@ use crate::engine::flows::book::{Purpose, Record};
 use crate::engine::{Engine, Settings};
 use crate::input::Input;
 use crate::list::{Listed, everything};
-use crate::page::{LOOKED_AT_ONCE, Page, ROWS_AT_ONCE, Wanted};
+use crate::page::{LOOKED_AT_ONCE, Page, ROWS_AT_ONCE, Selection};
 use crate::view::{BridgeView, CounterView, FlowView, MacView, PortView};
 
 const NOW: Instant = Instant::from_secs(100);
@@ -93,7 +93,7 @@ fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
 }
 
 /// Every page of a list.
-fn pages<T: Listed>(engine: &Engine, wanted: &Wanted) -> Vec<Page<T>> {
+fn pages<T: Listed>(engine: &Engine, wanted: &Selection) -> Vec<Page<T>> {
     let (mut pages, mut from) = (Vec::new(), Some(0));
     while let Some(at) = from {
         let page = T::page(engine, NOW, wanted, at).unwrap();
@@ -104,7 +104,7 @@ fn pages<T: Listed>(engine: &Engine, wanted: &Wanted) -> Vec<Page<T>> {
 }
 
 /// The most that was looked at for one page, and the most rows of one; and how many rows there are.
-fn work<T: Listed>(engine: &Engine, wanted: &Wanted) -> (usize, usize, usize) {
+fn work<T: Listed>(engine: &Engine, wanted: &Selection) -> (usize, usize, usize) {
     let pages = pages::<T>(engine, wanted);
     let most = |of: fn(&Page<T>) -> usize| pages.iter().map(of).max().unwrap_or(0);
     (
@@ -118,11 +118,11 @@ fn work<T: Listed>(engine: &Engine, wanted: &Wanted) -> (usize, usize, usize) {
 fn a_page_of_addresses_takes_as_much_whether_there_are_many_or_very_many() {
     for addresses in [20_000, 160_000] {
         let engine = engine(7, addresses);
-        let (looked_at, rows, all) = work::<MacView>(&engine, &Wanted::default());
+        let (looked_at, rows, all) = work::<MacView>(&engine, &Selection::default());
         assert!(looked_at <= LOOKED_AT_ONCE && rows <= ROWS_AT_ONCE, "{looked_at} {rows}");
         assert_eq!(all, addresses as usize);
         // What is left out is looked at as well, and no more of it at once.
-        let one = Wanted { mac: Some(mac(addresses - 1)), ..Wanted::default() };
+        let one = Selection { mac: Some(mac(addresses - 1)), ..Selection::default() };
         assert_eq!(work::<MacView>(&engine, &one), (LOOKED_AT_ONCE, 1, 1));
         let (mut counted, mut from) = (0, Some(0));
         while let Some(at) = from {
@@ -144,10 +144,10 @@ fn a_page_of_flows_takes_as_much_whether_there_are_many_or_very_many() {
     for flows in [10_000, 80_000] {
         let mut engine = engine(7, 0);
         (0..flows).for_each(|number| enter_flow(&mut engine, number, 3));
-        let (looked_at, rows, all) = work::<FlowView>(&engine, &Wanted::default());
+        let (looked_at, rows, all) = work::<FlowView>(&engine, &Selection::default());
         assert!(looked_at <= LOOKED_AT_ONCE + 4 && rows <= ROWS_AT_ONCE, "{looked_at} {rows}");
         assert_eq!(all, flows as usize);
-        let port = Wanted { port: Some("tap3".to_owned()), ..Wanted::default() };
+        let port = Selection { port: Some("tap3".to_owned()), ..Selection::default() };
         let (looked_at, _, some) = work::<FlowView>(&engine, &port);
         assert!(looked_at <= LOOKED_AT_ONCE + 4);
         assert_eq!(some, (0..flows).filter(|number| number % 7 == 3).count());
@@ -159,7 +159,7 @@ fn a_page_of_flows_takes_as_much_whether_there_are_many_or_very_many() {
 fn flows_with_thousands_of_ways_out_make_short_pages() {
     let mut engine = engine(7, 0);
     (0..100).for_each(|number| enter_flow(&mut engine, number, 4_000));
-    let (looked_at, rows, all) = work::<FlowView>(&engine, &Wanted::default());
+    let (looked_at, rows, all) = work::<FlowView>(&engine, &Selection::default());
     assert!(looked_at < LOOKED_AT_ONCE + 4_001 && rows <= 3, "{looked_at} {rows}");
     assert_eq!(all, 100);
 }
@@ -171,14 +171,15 @@ fn a_page_of_ports_or_counters_takes_as_much_whether_there_are_many_or_very_many
         for key in engine.truth.keys.clone() {
             engine.truth.telling.counts.lose(key, Loss::Verdict(DropReason::AntiSpoof, None), None, 1);
         }
-        let (looked_at, rows, all) = work::<PortView>(&engine, &Wanted::default());
+        let (looked_at, rows, all) = work::<PortView>(&engine, &Selection::default());
         assert!(looked_at <= LOOKED_AT_ONCE && rows <= 256, "{looked_at} {rows}");
         assert_eq!(all, ports);
-        let (looked_at, rows, all) = work::<CounterView>(&engine, &Wanted::default());
+        let (looked_at, rows, all) = work::<CounterView>(&engine, &Selection::default());
         assert!(looked_at <= LOOKED_AT_ONCE && rows < ROWS_AT_ONCE + 50, "{looked_at} {rows}");
         assert!(all > 13 * ports, "{all}");
         assert_eq!(
-            work::<CounterView>(&engine, &Wanted { port: Some("vm9".to_owned()), ..Wanted::default() }).2,
+            work::<CounterView>(&engine, &Selection { port: Some("vm9".to_owned()), ..Selection::default() })
+                .2,
             13
         );
     }
@@ -194,7 +195,7 @@ fn the_status_names_a_few_of_the_ports_that_are_down() {
     let status = engine.view().status(NOW);
     assert_eq!((status.ports, status.ports_up), (12, 0));
     assert_eq!(status.down, ["vm0", "vm1", "vm2", "vm3", "vm4", "vm5", "vm6", "vm7"]);
-    let down = Wanted { down: true, ..Wanted::default() };
+    let down = Selection { down: true, ..Selection::default() };
     assert_eq!(work::<PortView>(&engine, &down).2, 12);
 }
 
@@ -205,11 +206,11 @@ fn no_port_is_up_while_the_hosts_links_are_being_read() {
     let description = Box::new(description(2));
     engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
     assert_eq!(engine.view().status(NOW).ports_up, 0);
-    let ports = pages::<PortView>(&engine, &Wanted::default());
+    let ports = pages::<PortView>(&engine, &Selection::default());
     let told = ports[0].rows.iter().map(|(_, port)| (port.state.as_str(), port.why.as_str()));
     assert!(told.eq([("down", "the host's links are still being read"); 2]), "{ports:?}");
     engine.handle(NOW, Input::Link(Box::new(LinkEvent::All(vec![]))));
-    assert_eq!(pages::<PortView>(&engine, &Wanted::default())[0].rows[0].1.why, "no such link");
+    assert_eq!(pages::<PortView>(&engine, &Selection::default())[0].rows[0].1.why, "no such link");
 }
 
 #[test]
@@ -240,7 +241,7 @@ fn a_port_with_thousands_of_vlans_in_its_drops_is_one_long_page() {
             1,
         );
     }
-    let (_, rows, all) = work::<CounterView>(&engine, &Wanted::default());
+    let (_, rows, all) = work::<CounterView>(&engine, &Selection::default());
     assert!(rows <= 4_096 + 50 && all > 4_096, "{rows} {all}");
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent::engine::Engine;
 use agent::input::Input;
 use agent::list::Listed;
-use agent::page::Wanted;
+use agent::page::Selection;
 use agent::view::{MacView, PortView};
 use l2gw::config;
 use vlan::time::Instant;
@@ -64,7 +64,7 @@ fn of_ports(world: World, events: usize) -> Vec<Reading> {
         .collect();
     notes.short("one slice of 256 vports", median(&slices), Growth::Event);
     notes.short("one slice of 256 vports: the worst", part(&slices, 1.0), Growth::Told);
-    let pages = pages_of::<PortView>(host.engine(), host.wire().now(), &Wanted::default());
+    let pages = pages_of::<PortView>(host.engine(), host.wire().now(), &Selection::default());
     notes.short("one page of `show ports`", median(&pages), Growth::Event);
     let status: Vec<Duration> = (0..events)
         .map(|_| meter::of_this_thread(|| host.engine().view().status(host.wire().now())).1)
@@ -117,9 +117,9 @@ fn of_addresses(world: World, count: u32) -> Vec<Reading> {
     let known = host.engine().view().status(host.wire().now()).addresses;
     assert!(known >= count as usize, "{known} addresses of {count}");
     let now = host.wire().now();
-    let pages = pages_of::<MacView>(host.engine(), now, &Wanted::default());
+    let pages = pages_of::<MacView>(host.engine(), now, &Selection::default());
     notes.short("one page of `show macs`", median(&pages), Growth::Event);
-    let of_one_port = Wanted { port: Some(world.port(0)), ..Wanted::default() };
+    let of_one_port = Selection { port: Some(world.port(0)), ..Selection::default() };
     let pages = pages_of::<MacView>(host.engine(), now, &of_one_port);
     notes.short("one page of `show macs --port`", median(&pages), Growth::Event);
     let saving = ticks_after(&mut host, SAVED);
@@ -147,7 +147,7 @@ fn mean(spans: &[Duration]) -> Duration {
     spans.iter().sum::<Duration>() / (spans.len().max(1) as u32)
 }
 
-fn pages_of<T: Listed>(engine: &Engine, now: Instant, wanted: &Wanted) -> Vec<Duration> {
+fn pages_of<T: Listed>(engine: &Engine, now: Instant, wanted: &Selection) -> Vec<Duration> {
     let (mut spans, mut from) = (Vec::new(), Some(0));
     while let Some(at) = from {
         let (page, took) = meter::of_this_thread(|| T::page(engine, now, wanted, at));

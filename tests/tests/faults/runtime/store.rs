@@ -151,13 +151,13 @@ impl Daemon {
         let mut settings = Settings::new("gw1");
         settings.datapath = "fake".to_owned();
         let built = door.built();
-        let options = daemon::Options { settings, serving, built, teardown: false, record: None };
+        let launch = daemon::Launch { settings, serving, built, teardown: false, record: None };
         let (stop, stopped) = watch::channel(false);
         let (tell, ready) = oneshot::channel();
         let links = wire.watch_links();
         let (shared, opener) = (Arc::clone(&store), InMemory(wire.clone()));
         let running = tokio::spawn(async move {
-            daemon::run(options, shared, opener, links, stopped, || tell.send(()).expect("a test that waits"))
+            daemon::run(launch, shared, opener, links, stopped, || tell.send(()).expect("a test that waits"))
                 .await
         });
         let clockwork = wire.clone();

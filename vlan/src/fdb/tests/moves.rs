@@ -1,8 +1,8 @@
 //! Moves: followed, damped, refused, claimed.
 
 use super::*;
-use crate::fdb::claim::Claim;
 use crate::fdb::reflect::Evidence;
+use crate::fdb::word::Word;
 
 #[test]
 fn an_undeclared_address_moves_at_once_and_back() {
@@ -446,21 +446,21 @@ fn what_was_sent_is_remembered_within_bounds() {
     assert!(last.into_iter().all(|i| comes_back(&mut fdb, at(10), i)));
 }
 
-fn claim(host: u32, mobility: u64) -> Claim {
-    Claim { segment: segment(1), mac: mac(1), host: HostId(host), mobility, own: HostId(5) }
+fn word(host: u32, mobility: u64) -> Word {
+    Word { segment: segment(1), mac: mac(1), host: HostId(host), mobility, own: HostId(5) }
 }
 
 #[test]
-fn the_later_claim_wins_and_between_equals_the_lower_host() {
+fn the_later_word_wins_and_between_equals_the_lower_host() {
     let mut fdb = Fdb::new();
-    assert_eq!(fdb.claim(at(0), claim(7, 3)), NEW);
-    assert_eq!(fdb.claim(at(1), claim(8, 3)), Learned::Refused(Refused::Stale { at: host(7) }));
-    assert_eq!(fdb.claim(at(1), claim(6, 3)), moved(host(7)));
-    assert_eq!(fdb.claim(at(2), claim(8, 4)), moved(host(6)));
+    assert_eq!(fdb.believe(at(0), word(7, 3)), NEW);
+    assert_eq!(fdb.believe(at(1), word(8, 3)), Learned::Refused(Refused::Stale { at: host(7) }));
+    assert_eq!(fdb.believe(at(1), word(6, 3)), moved(host(7)));
+    assert_eq!(fdb.believe(at(2), word(8, 4)), moved(host(6)));
     assert_eq!(fdb.learn(at(3), learn(mac(1), port(1))), moved(host(8)), "heard here: known + 1");
     assert_eq!(fdb.addresses.entry(at(3), segment(1), mac(1)).unwrap().mobility, 5);
-    assert_eq!(fdb.claim(at(4), claim(9, 5)), Learned::Refused(Refused::Stale { at: port(1) }));
-    assert_eq!(fdb.claim(at(200), claim(4, 5)), moved(port(1)), "host 4 is lower than ours, 5");
+    assert_eq!(fdb.believe(at(4), word(9, 5)), Learned::Refused(Refused::Stale { at: port(1) }));
+    assert_eq!(fdb.believe(at(200), word(4, 5)), moved(port(1)), "host 4 is lower than ours, 5");
     let entry = fdb.addresses.entry(at(1_000_000), segment(1), mac(1)).unwrap();
     assert_eq!((entry.kind, entry.mobility), (Kind::Remote, 5));
     assert_eq!(fdb.addresses.withdraw(segment(1), mac(1), HostId(8)), None);
@@ -468,16 +468,16 @@ fn the_later_claim_wins_and_between_equals_the_lower_host() {
 }
 
 #[test]
-fn claims_are_damped_pinned_and_flushed() {
+fn words_are_damped_pinned_and_flushed() {
     let mut fdb = Fdb::new();
     for i in 0..5 {
-        fdb.claim(at(i), claim(7 + i as u32 % 2, i));
+        fdb.believe(at(i), word(7 + i as u32 % 2, i));
     }
-    let fifth = fdb.claim(at(5), claim(8, 5));
+    let fifth = fdb.believe(at(5), word(8, 5));
     assert_eq!(fifth.refusal(), Some(DropReason::Frozen), "{fifth:?}");
     let frozen = fdb.addresses.entry(at(5), segment(1), mac(1)).unwrap();
     assert_eq!((frozen.kind, frozen.location, frozen.mobility), (Kind::Remote, host(7), 5));
     assert_eq!(fdb.addresses.flush_host(HostId(7)), [gone(mac(1), host(7))]);
     fdb.addresses.declare(segment(1), mac(1), port(1));
-    assert_eq!(fdb.claim(at(6), claim(1, 9)), Learned::Refused(Refused::Pinned { at: port(1) }));
+    assert_eq!(fdb.believe(at(6), word(1, 9)), Learned::Refused(Refused::Pinned { at: port(1) }));
 }

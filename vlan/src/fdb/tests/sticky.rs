@@ -1,7 +1,7 @@
 //! Addresses that stick to the port where they were heard.
 
 use super::*;
-use crate::fdb::claim::Claim;
+use crate::fdb::word::Word;
 
 fn at_sticky(last: u8) -> Learn {
     let mut learn = limited(mac(last), port(1), 2, OnLimit::Drop);
@@ -32,8 +32,8 @@ fn one_that_sticks_moves_nowhere_however_often_it_is_heard_elsewhere() {
     for second in 1..20 {
         assert_eq!(fdb.learn(at(second), learn(mac(1), port(2))), pinned);
     }
-    let claim = Claim { segment: segment(1), mac: mac(1), host: HostId(3), mobility: 9, own: HostId(0) };
-    assert_eq!(fdb.claim(at(20), claim), pinned);
+    let word = Word { segment: segment(1), mac: mac(1), host: HostId(3), mobility: 9, own: HostId(0) };
+    assert_eq!(fdb.believe(at(20), word), pinned);
     assert_eq!(fdb.keeps_out(at(20), segment(1), mac(1), port(2)), Some(Refused::Pinned { at: port(1) }));
     assert_eq!(fdb.keeps_out(at(20), segment(1), mac(1), port(1)), None);
 }
