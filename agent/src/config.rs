@@ -18,7 +18,9 @@ use store::Stores;
 use unrun::File;
 
 pub mod defaults;
+pub mod ensemble;
 pub mod host;
+pub mod place;
 pub mod store;
 pub mod unrun;
 

@@ -4,7 +4,7 @@
 //! ```text
 //!                                              ┌────────────────┐
 //!   links of the host ──── 1024, a new list ──►│                │
-//!   follow the topology ─────── 1, it waits ──►│    runtime     ├── 4, with the next round ──────► save addresses
+//!   follow, watch the store ─── 1, they wait ─►│    runtime     ├── 4, with the next round ──────► save addresses
 //!   socket ────────────── 256, askers wait ───►│ engine thread  ├── 1024, logged, but not kept ──► keep the journal
 //!   whoever stops it ──────────── a watch ────►│                │
 //!                                              └────────────────┘
@@ -160,14 +160,16 @@ fn keep_tasks(
     (host, built): (&str, Built),
     arrivals: mpsc::Sender<Input>,
     saved: mpsc::Receiver<SavedPiece>,
-) -> [AbortOnDropHandle<()>; 4] {
+) -> [AbortOnDropHandle<()>; 5] {
     let store = || Arc::clone(store);
     let (follower, saver, collector, trimmer) = (store(), store(), store(), store());
+    let (shared, absences) = (store(), arrivals.clone());
     let (saved, host) = (Arc::new(Mutex::new(saved)), host.to_owned());
     [
         keep("follow the topology", move || {
             topology::follow(Arc::clone(&follower), host.clone(), built.clone(), arrivals.clone())
         }),
+        keep("watch the store", move || topology::standing::watch(Arc::clone(&shared), absences.clone())),
         keep("save addresses", move || keep_addresses(Arc::clone(&saver), Arc::clone(&saved))),
         keep("collect shards", move || collect_shards(Arc::clone(&collector))),
         keep("trim the journal", move || journal::trim(Arc::clone(&trimmer))),
@@ -264,6 +266,10 @@ async fn collect_shards(store: Arc<Store>) {
     loop {
         tokio::time::sleep(SHARDS_KEPT).await;
         if let Err(error) = store.collect(SHARDS_KEPT).await {
+            // An agent may not; the gateways do.
+            if error.is_denied() {
+                return std::future::pending().await;
+            }
             warn!(%error, "shards that are out of use cannot be collected");
         }
     }

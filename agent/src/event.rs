@@ -30,6 +30,18 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// The store that this host shares with others does not answer; the revision in force stays.
+    StoreAway {
+        /// The revision in force; 0 before the first.
+        revision: u64,
+        /// Why, in words.
+        why: String,
+    },
+    /// The store answers again.
+    StoreBack {
+        /// For how many seconds it did not.
+        seconds: u64,
+    },
     /// A revision in force has no host of the name that this daemon runs: it forwards nothing.
     HostUnknown {
         /// The name.
@@ -229,6 +241,8 @@ impl Event {
             Event::Applied { .. } => "applied",
             Event::RevisionRefused { .. } => "revision-refused",
             Event::RevisionUnreadable { .. } => "revision-unreadable",
+            Event::StoreAway { .. } => "store-away",
+            Event::StoreBack { .. } => "store-back",
             Event::HostUnknown { .. } => "host-unknown",
             Event::FileApplied { .. } => "file-applied",
             Event::FileKept { .. } => "file-kept",
@@ -274,6 +288,13 @@ impl Event {
             Event::RevisionUnreadable { revision, why } => {
                 format!("revision {revision} in the store cannot be read, the topology in force stays: {why}")
             }
+            Event::StoreAway { revision: 0, why } => {
+                format!("the store does not answer, and there is no revision yet: {why}")
+            }
+            Event::StoreAway { revision, why } => {
+                format!("the store does not answer, revision {revision} stays in force: {why}")
+            }
+            Event::StoreBack { seconds } => format!("the store answers again, after {seconds} s"),
             Event::HostUnknown { host, revision, hosts } => format!(
                 "{host:?}, this host, is no host of revision {revision}, so nothing is forwarded here; its hosts: {hosts}"
             ),

@@ -45,6 +45,13 @@ pub enum Input {
         /// Why.
         why: String,
     },
+    /// The store that this host shares with others does not answer. The revision in force stays.
+    StoreAway {
+        /// Why, in words.
+        why: String,
+    },
+    /// It answers again.
+    StoreBack,
     /// Links of this host changed.
     // Boxed, since it is by far the largest: inputs are handed on by value, and frames come most often.
     Link(Box<LinkEvent>),

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nsdb::Store;
+use nsdb::zookeeper::ZooKeeperSettings;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -42,6 +43,8 @@ pub struct Life {
     pub host: String,
     /// The state directory.
     pub state: PathBuf,
+    /// The ensemble where the topology is that this host shares with others; `None`: it is in the state directory.
+    pub ensemble: Option<ZooKeeperSettings>,
     /// How long its journal keeps what happened.
     pub keep: Duration,
     /// Path of the socket.
@@ -143,20 +146,25 @@ impl Life {
         let Opened { start, store, door, file } = opened;
         let (stop, stopped) = watch::channel(false);
         let obeying = tokio::spawn(obey(signals, file, door, stop));
-        let ended = start::run(start, store, stopped, tell_ready).await.map_err(failed);
+        let ended = start::run(start, Arc::clone(&store), stopped, tell_ready).await.map_err(failed);
         // A file that is being published is told of.
         if ended.is_ok() {
             let _ = tokio::time::timeout(PATIENCE, obeying).await;
         }
+        store.close().await;
         ended
     }
 
     /// Opens what is there before the datapath is.
     async fn open(self) -> Result<Opened, Failure> {
-        let Life { host, state, keep, socket, datapath, device, rates, teardown, record, mut file } = self;
+        let Life { host, state, ensemble, keep, socket, datapath, device, rates, teardown, record, mut file } =
+            self;
         // It reads the whole file, and SIGTERM is obeyed meanwhile.
-        let store = tokio::task::spawn_blocking(move || start::open_store(&state, keep)).await;
+        let store = tokio::task::spawn_blocking(move || start::open_store(&state, ensemble, keep)).await;
         let store = store.map_err(failed)?.map_err(failed)?;
+        if let Some(ensemble) = store.ensemble() {
+            info!(%ensemble, "the topology is the one on the ensemble; `l2gw apply` changes it there");
+        }
         let socket = Socket::open(&socket).await.map_err(failed)?;
         let path = file.as_ref().map(|file| file.path.clone());
         let door = Arc::new(Door::new(Arc::clone(&store), &host, path));
@@ -238,6 +246,7 @@ mod tests {
         Life {
             host: "gw1".to_owned(),
             state: directory.join("state"),
+            ensemble: None,
             keep: Duration::from_secs(3_600),
             socket: directory.join("l2gw.sock"),
             datapath: Choice::Fake,

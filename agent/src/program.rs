@@ -1,4 +1,5 @@
-//! `l2gw-agent`: one host on the store of a state directory. It reads no topology: what is in force came in by its socket.
+//! `l2gw-agent`: one host on the store of a state directory, or on an ensemble that it shares with others. It reads no file of the topology:
+//! what is in force is what the store has.
 //!
 //! It reads `agent.toml`, puts the command line over it, and hands over to [`crate::life`].
 
@@ -16,7 +17,7 @@ use vlan::model::words::Worded;
 use crate::budget::Rates;
 use crate::config::defaults::DEFAULT_FILE;
 use crate::config::store::Nsdb;
-use crate::config::{self, Config, host};
+use crate::config::{self, Config, ensemble, host};
 use crate::life::exit::{self, BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
 use crate::life::{self, Life};
 use crate::reader::finding::{Finding, Problems};
@@ -78,11 +79,15 @@ async fn live(options: Arguments) -> u8 {
         Ok(planned) => planned,
         Err(refusal) => return refusal.tell(),
     };
-    let Some(state) = plan.state().filter(|_| unrun.is_empty()) else {
+    if !unrun.is_empty() {
         return Refusal::File(Problems::new(&plan.file_name(), unrun, 0)).tell();
-    };
+    }
     info!(host = plan.host, "the topology is that of the store; `l2gw apply` brings another");
-    match plan.life(state).live(signals).await {
+    let life = match plan.life() {
+        Ok(life) => life,
+        Err(why) => return fail(BAD_CONFIGURATION, &why),
+    };
+    match life.live(signals).await {
         Ok(()) => DONE,
         Err(failure) => fail(failure.code(), &failure),
     }
@@ -110,11 +115,16 @@ fn plan(options: Arguments) -> Result<(Plan, Vec<Finding>), Refusal> {
             host::host_of(&name).ok_or_else(|| no_host("the hostname", &name, "give one by --host"))?
         }
     };
-    let mut unrun = std::mem::take(&mut config.unrun);
-    if let Some(path) = options.nsdb {
-        // The command line may name another store than the file.
-        unrun.retain(|finding| !finding.key.starts_with("nsdb."));
-        config.stores.nsdb = Nsdb::Embedded { path };
+    let unrun = std::mem::take(&mut config.unrun);
+    if let Some(place) = options.nsdb {
+        config.stores.nsdb = place.over(config.stores.nsdb);
+    }
+    if let Some(given) = options.auth_file {
+        let Nsdb::ZooKeeper { auth_file, .. } = &mut config.stores.nsdb else {
+            let why = "--auth-file is for a store on ZooKeeper: name one by --nsdb zookeeper:HOST:PORT";
+            return Err(Refusal::Usage(why.to_owned()));
+        };
+        *auth_file = Some(given);
     }
     let config = Config {
         socket: options.socket.unwrap_or(config.socket),
@@ -137,25 +147,15 @@ impl Plan {
         self.config.file.clone().unwrap_or_else(|| format!("{DEFAULT_FILE} (not there, defaults hold)"))
     }
 
-    /// The state directory; `None` of a store that this version does not run.
-    fn state(&self) -> Option<PathBuf> {
-        match &self.config.stores.nsdb {
-            Nsdb::Embedded { path } => Some(path.clone()),
-            Nsdb::ZooKeeper { .. } => None,
-        }
-    }
-
-    /// The store in words: `embedded:/var/lib/l2gw`.
-    fn nsdb(&self) -> String {
-        let embedded = self.state().map(|path| format!("embedded:{}", path.display()));
-        embedded.unwrap_or_else(|| "zookeeper".to_owned())
-    }
-
-    fn life(self, state: PathBuf) -> Life {
+    /// # Errors
+    /// How the ensemble is reached cannot be told.
+    fn life(self) -> Result<Life, String> {
+        let ensemble = ensemble::settings(&self.config.stores.nsdb)?;
         let Config { socket, datapath, device, upcall_rate, stores, .. } = self.config;
-        Life {
+        Ok(Life {
             host: self.host,
-            state,
+            state: stores.nsdb.path().to_owned(),
+            ensemble,
             keep: stores.journal.keep,
             socket,
             datapath,
@@ -164,7 +164,7 @@ impl Plan {
             teardown: self.teardown,
             record: self.record,
             file: None,
-        }
+        })
     }
 }
 
@@ -172,7 +172,8 @@ impl fmt::Display for Plan {
     /// `host gw1, nsdb embedded:/var/lib/l2gw, socket /run/l2gw/l2gw.sock, datapath auto, device l2gw`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Config { socket, datapath, device, .. } = &self.config;
-        let (nsdb, socket) = (printable(&self.nsdb()), printable(&socket.display().to_string()));
+        let (nsdb, socket) =
+            (printable(&self.config.stores.nsdb.to_string()), printable(&socket.display().to_string()));
         let datapath = datapath.word();
         write!(f, "host {}, nsdb {nsdb}, socket {socket}, datapath {datapath}, device {device}", self.host)
     }
@@ -234,13 +235,20 @@ mod tests {
     }
 
     #[test]
-    fn another_store_than_the_files_is_run_where_the_files_is_not() {
-        let text = "[nsdb]\nbackend = \"zookeeper\"\nservers = [\"10.0.0.1:2181\"]\n";
+    fn the_command_line_may_name_another_store_than_the_file() {
+        let text = "[nsdb]\nbackend = \"zookeeper\"\nservers = [\"10.0.0.1:2181\"]\nauth-file = \"/a\"\n";
         let expected = |nsdb: &str| {
             format!("host g, nsdb {nsdb}, socket /run/l2gw/l2gw.sock, datapath auto, device l2gw")
         };
-        assert_eq!(told(text, &["--host", "g"]), Ok((expected("zookeeper"), 1)));
-        assert_eq!(told(text, &["--host", "g", "--nsdb", "embedded:/b"]), Ok((expected("embedded:/b"), 0)));
+        let told = |text, words: &[&str]| told(text, &[&["--host", "g"], words].concat());
+        assert_eq!(told(text, &[]), Ok((expected("zookeeper:10.0.0.1:2181/l2gw"), 0)));
+        assert_eq!(told(text, &["--nsdb", "embedded:/b"]), Ok((expected("embedded:/b"), 0)));
+        let words = ["--nsdb", "zookeeper:zk1:2181,zk2:2181/own", "--auth-file", "/b"];
+        assert_eq!(told("", &words), Ok((expected("zookeeper:zk1:2181,zk2:2181/own"), 0)));
+        let why = "--auth-file is for a store on ZooKeeper: name one by --nsdb zookeeper:HOST:PORT";
+        assert_eq!(told("", &["--auth-file", "/b"]), Err(why.to_owned()));
+        let unrun = "[journal]\nbackend = \"cassandra\"\ncontact-points = [\"10.0.0.1:9042\"]\n";
+        assert_eq!(told(unrun, &[]).unwrap().1, 1);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use datapath::Refusal;
 use datapath::fake::{FakeDatapath, FakeWire, Options as FakeOptions};
 use datapath::link::Links;
 use datapath::ovs::Ovs;
-use nsdb::{Documents, JournalLimits, Store, StoreConfig, StoreError};
+use nsdb::zookeeper::ZooKeeperSettings;
+use nsdb::{Documents, JournalLimits, Store, StoreConfig, StoreError, StorePlace};
 use tokio::sync::watch;
 use tracing::info;
 use vlan::model::words::Worded;
@@ -69,14 +70,20 @@ pub struct Start {
     pub record: Option<RecordFile>,
 }
 
-/// Opens the state directory, and makes it if it is missing. Its journal is kept for the time `keep`.
+/// Opens the state directory, and makes it if it is missing. Its journal is kept for the time `keep`. The topology is on the ensemble, if
+/// there is one, which is not waited for.
 ///
 /// # Errors
-/// Another process has it, it is corrupt, of a newer version, not writable.
-pub fn open_store(state: &Path, keep: Duration) -> Result<Arc<Store>, StoreError> {
+/// Another process has the directory, it is corrupt, of a newer version, not writable.
+pub fn open_store(
+    state: &Path,
+    ensemble: Option<ZooKeeperSettings>,
+    keep: Duration,
+) -> Result<Arc<Store>, StoreError> {
     let journal_limits = JournalLimits { keep, ..JournalLimits::default() };
     let config = StoreConfig { journal_limits, ..StoreConfig::in_directory(state) };
-    Store::open(config).map(Arc::new)
+    let documents = ensemble.map_or(StorePlace::State, StorePlace::Ensemble);
+    Store::open(StoreConfig { documents, ..config }).map(Arc::new)
 }
 
 /// Runs a daemon until `stop` becomes true; `ready` is called when the datapath is open and the engine answers.

@@ -2,7 +2,9 @@
 
 mod built;
 mod follow;
+mod kept;
 mod scope;
+pub mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

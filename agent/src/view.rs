@@ -210,6 +210,9 @@ pub struct StatusView {
     /// A newer revision that is not in force and will not be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<Unread>,
+    /// The store that this host shares does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_away: Option<StoreAway>,
     /// The hosts of the revision in force, where this host is none of them: nothing is forwarded then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_such_host: Option<OtherHosts>,
@@ -228,6 +231,15 @@ pub struct StatusView {
     pub flows: usize,
     /// Outputs not yet answered.
     pub outstanding: usize,
+}
+
+/// A store that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreAway {
+    /// For how many seconds.
+    pub seconds: u64,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// What would become of a frame.

@@ -1,6 +1,7 @@
 //! The two sections about the network state database: `[nsdb]` and `[journal]`.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -19,8 +20,10 @@ pub enum Nsdb {
         /// The directory; absolute. Default [`DEFAULT_PATH`].
         path: PathBuf,
     },
-    /// A ZooKeeper ensemble.
+    /// A ZooKeeper ensemble, shared with other hosts.
     ZooKeeper {
+        /// The directory for what this host keeps for itself; absolute. Default [`DEFAULT_PATH`].
+        path: PathBuf,
         /// Its servers, at least one.
         servers: Vec<Server>,
         /// The node under which everything is. Default [`DEFAULT_ROOT`].
@@ -28,6 +31,20 @@ pub enum Nsdb {
         /// A file with `user:password`, absolute.
         auth_file: Option<PathBuf>,
     },
+}
+
+impl Nsdb {
+    /// The directory on this host: all of an embedded store, or what the host keeps beside an ensemble.
+    pub fn path(&self) -> &Path {
+        match self {
+            Nsdb::Embedded { path } | Nsdb::ZooKeeper { path, .. } => path,
+        }
+    }
+
+    /// Whether other hosts have it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Nsdb::ZooKeeper { .. })
+    }
 }
 
 impl Default for Nsdb {
@@ -76,6 +93,15 @@ pub struct Server {
     pub port: u16,
 }
 
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Where {
     Here,
@@ -117,9 +143,8 @@ fn nsdb(section: &mut Section<'_, '_>) -> Nsdb {
     let chosen = if section.is_absent("backend") { Some(Where::Here) } else { backend };
     let is_here = chosen != Some(Where::Cluster);
     let is_cluster = chosen != Some(Where::Here);
-    let here = "\"path\" is for backend \"embedded\"";
     let cluster = |key: &str| format!("\"{key}\" is for backend \"zookeeper\"");
-    let path = section.optional_if(is_here, here, "path", value::absolute_path);
+    let path = section.optional("path", value::absolute_path).unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
     if chosen == Some(Where::Cluster) {
         section.required("servers", "its servers, such as [\"10.0.0.1:2181\"]", |_| Ok(()));
     }
@@ -127,10 +152,10 @@ fn nsdb(section: &mut Section<'_, '_>) -> Nsdb {
     let root = section.optional_if(is_cluster, &cluster("root"), "root", node_path);
     let auth_file = section.optional_if(is_cluster, &cluster("auth-file"), "auth-file", value::absolute_path);
     if is_here {
-        return Nsdb::Embedded { path: path.unwrap_or_else(|| PathBuf::from(DEFAULT_PATH)) };
+        return Nsdb::Embedded { path };
     }
     let root = root.unwrap_or_else(|| DEFAULT_ROOT.to_owned());
-    Nsdb::ZooKeeper { servers: servers.unwrap_or_default(), root, auth_file }
+    Nsdb::ZooKeeper { path, servers: servers.unwrap_or_default(), root, auth_file }
 }
 
 /// Reads `[journal]`.
@@ -156,11 +181,15 @@ fn journal(section: &mut Section<'_, '_>) -> Journal {
     Journal { keep, backend: JournalBackend::Cassandra { contact_points, keyspace, auth_file } }
 }
 
-/// A node's path as ZooKeeper has it (`PathUtils.validatePath`): no empty part, no `.` or `..`, no `/` at the end.
+/// Whether this is a node's path as ZooKeeper has it (`PathUtils.validatePath`): no empty part, no `.` or `..`, no `/` at the end.
+pub fn is_node_path(path: &str) -> bool {
+    let is_part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_shown);
+    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part))
+}
+
 fn node_path(value: &Value<'_>) -> Reading<String> {
     let path = value::text(value, "a node's path such as \"/l2gw\"")?;
-    let is_part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_shown);
-    if path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part)) {
+    if is_node_path(path) {
         return Ok(path.to_owned());
     }
     refuse(value, format!("{} is not a node's path, allowed is one such as \"/l2gw\"", quote(path)))
@@ -199,6 +228,13 @@ fn server(value: &Value<'_>, example_port: u16) -> Reading<Server> {
                 quote(written)
             ),
         ),
+    }
+}
+
+impl Server {
+    /// Reads `HOST:PORT`.
+    pub fn parse(written: &str) -> Option<Server> {
+        parse_server(written)
     }
 }
 
@@ -267,6 +303,7 @@ mod tests {
         ] {
             let expected = expected.map(|(host, port)| Server { host: host.to_owned(), port });
             assert_eq!(parse_server(written), expected, "{written}");
+            assert!(expected.is_none_or(|server| server.to_string() == written), "{written}");
         }
     }
 }

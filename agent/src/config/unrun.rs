@@ -1,9 +1,9 @@
-//! What is right in `[nsdb]` and `[journal]`, but not run by this version. A check warns of it. A daemon refuses the file, in
+//! What is right in `[journal]`, but not run by this version. A check warns of it. A daemon refuses the file, in
 //! the same words.
 
 use toml::de::{DeTable, DeValue};
 
-use super::store::{JournalBackend, Nsdb, Stores};
+use super::store::{JournalBackend, Stores};
 use crate::reader::finding::Finding;
 use crate::reader::paths::path_of;
 use crate::reader::position::{Position, Positions};
@@ -18,12 +18,9 @@ pub struct File<'f, 'a> {
 }
 
 impl File<'_, '_> {
-    /// Everything in the two sections that this version does not run.
+    /// Everything in the sections of stores that this version does not run.
     pub fn of_stores(&self, stores: &Stores) -> Vec<Finding> {
         let mut all = Vec::new();
-        if matches!(stores.nsdb, Nsdb::ZooKeeper { .. }) {
-            all.push(self.finding(&["nsdb", "backend"], ("zookeeper", "\"embedded\" is")));
-        }
         if matches!(stores.journal.backend, JournalBackend::Cassandra { .. }) {
             all.push(self.finding(&["journal", "backend"], ("cassandra", "\"embedded\" is")));
         }
@@ -38,7 +35,8 @@ impl File<'_, '_> {
         Finding { line, column, key, text }
     }
 
-    fn position(&self, keys: &[&str]) -> Option<Position> {
+    /// Where the value of a key is; `None` if it is not there.
+    pub fn position(&self, keys: &[&str]) -> Option<Position> {
         let (last, tables) = keys.split_last()?;
         let mut table = self.root;
         for key in tables {

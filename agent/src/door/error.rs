@@ -19,8 +19,8 @@ pub enum DoorError {
     },
     /// It has ports on several hosts, and the store is one host's own.
     #[error(
-        "it has ports on several hosts: {}; the embedded store is that of a single host, and nothing would be forwarded between them; this \
-         version runs no shared store yet, so keep a file for each host", listed(.hosts)
+        "it has ports on several hosts: {}; the embedded store is that of a single host, and nothing would be forwarded between them; \
+         backend = \"zookeeper\" is the store of several hosts", listed(.hosts)
     )]
     SeveralHosts {
         /// The hosts.

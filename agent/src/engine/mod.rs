@@ -90,6 +90,8 @@ pub struct Engine {
     revision: u64,
     /// A newer one that is not in force and will not be.
     unread: Option<Unread>,
+    /// Since when the store that is shared does not answer, and why.
+    store_away: Option<(Instant, String)>,
     truth: Truth,
     flows: Flows,
     saving: Saving,
@@ -108,6 +110,7 @@ impl Engine {
         Engine {
             revision: 0,
             unread: None,
+            store_away: None,
             truth: Truth::new(&settings),
             flows: Flows::new(&settings),
             saving: Saving::default(),
@@ -151,6 +154,8 @@ impl Engine {
                 truth.telling.tell(Event::RevisionUnreadable { revision, why: why.clone() });
                 self.note_unread(revision, why);
             }
+            Input::StoreAway { why } => self.note_store_away(now, why),
+            Input::StoreBack => self.note_store_back(now),
             Input::Link(event) => truth.links.note_link(*event),
             Input::Upcalls(upcalls) => flows.judge_upcalls(now, truth, upcalls),
             Input::FlowStats { slice, is_last } => flows.read_flow_stats(now, truth, &slice, is_last),

@@ -9,6 +9,7 @@ use vlan::model::description::Description;
 use vlan::model::mistake::Mistake;
 use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
+use vlan::time::Instant;
 
 use super::Engine;
 use crate::event::Event;
@@ -34,6 +35,20 @@ impl Engine {
         self.flows.note_revision(revision);
     }
 
+    pub(super) fn note_store_away(&mut self, now: Instant, why: String) {
+        if self.store_away.is_none() {
+            self.truth.telling.tell(Event::StoreAway { revision: self.revision, why: why.clone() });
+        }
+        let since = self.store_away.take().map_or(now, |(since, _)| since);
+        self.store_away = Some((since, why));
+    }
+
+    pub(super) fn note_store_back(&mut self, now: Instant) {
+        if let Some((since, _)) = self.store_away.take() {
+            self.truth.telling.tell(Event::StoreBack { seconds: now.since(since).as_secs() });
+        }
+    }
+
     /// The newest revision is not in force, and will not be.
     pub(super) fn note_unread(&mut self, revision: u64, why: String) {
         self.unread = Some(Unread { revision, why });
@@ -49,4 +64,36 @@ pub(super) fn build(
         .map_or_else(|| Topology::build(description), |numbers| Topology::with_numbers(description, numbers))
         .map(Arc::new)
         .map_err(|mistakes| mistakes.iter().map(|Mistake { text, .. }| text.clone()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Settings;
+    use crate::input::Input;
+    use crate::output::Output;
+
+    #[test]
+    fn a_store_that_is_away_is_told_once_and_that_it_is_back() {
+        let mut engine = Engine::new(Settings::new("gw1"));
+        let mut told = |seconds: u64, input: Input| {
+            let now = Instant::ZERO + std::time::Duration::from_secs(seconds);
+            engine.handle(now, input);
+            let events = std::iter::from_fn(|| engine.poll_output()).filter_map(|output| match output {
+                Output::Event(event) => Some(event.to_string()),
+                _ => None,
+            });
+            let events: Vec<_> = events.collect();
+            (events, engine.view().status(now).store_away.map(|away| away.seconds))
+        };
+        let away = |why: &str| Input::StoreAway { why: why.to_owned() };
+        let first = "the store does not answer, and there is no revision yet: nobody is there".to_owned();
+        assert_eq!(told(10, away("nobody is there")), (vec![first], Some(0)));
+        assert_eq!(told(15, away("still nobody")), (vec![], Some(5)));
+        assert_eq!(
+            told(70, Input::StoreBack),
+            (vec!["the store answers again, after 60 s".to_owned()], None)
+        );
+        assert_eq!(told(71, Input::StoreBack), (vec![], None));
+    }
 }

@@ -1,13 +1,12 @@
 //! The command line's grammar of `l2gw-agent`.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::config::defaults::{device_name, socket_path};
+use crate::config::place::StorePlace;
 use crate::start::Choice;
 
 /// Runs one host, in the foreground. The topology comes from the store: `l2gw apply FILE` brings it in by the socket.
@@ -26,9 +25,13 @@ pub struct Arguments {
     /// Which host this is; the file's host, or the hostname
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
-    /// Where the network's state is; the file's [nsdb], or embedded:/var/lib/l2gw. The directory is made if it is missing
-    #[arg(long, value_name = "embedded:DIR", value_parser = embedded())]
-    pub nsdb: Option<PathBuf>,
+    /// Where the network's state is: embedded:DIR, which is made if it is missing, or zookeeper:HOST:PORT,HOST:PORT/ROOT;
+    /// the file's [nsdb], or embedded:/var/lib/l2gw
+    #[arg(long, value_name = "STORE", value_parser = OsStringValueParser::new().try_map(StorePlace::parse))]
+    pub nsdb: Option<StorePlace>,
+    /// A file with user:password for ZooKeeper, which not everybody can read; the file's nsdb.auth-file
+    #[arg(long, value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
     /// The socket that `l2gw show`, `plan`, `apply` and the others ask, mode 0660; the file's, or /run/l2gw/l2gw.sock
     #[arg(long, value_name = "PATH", value_parser = socket_path())]
     pub socket: Option<PathBuf>,
@@ -50,16 +53,6 @@ pub struct Arguments {
     pub record: Option<PathBuf>,
 }
 
-/// The directory of an embedded store.
-fn embedded() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().try_map(|written: OsString| match written.as_bytes().strip_prefix(EMBEDDED) {
-        Some(directory) if !directory.is_empty() => Ok(PathBuf::from(OsStr::from_bytes(directory))),
-        _ => Err("allowed is embedded:DIR, the only store that this version runs".to_owned()),
-    })
-}
-
-const EMBEDDED: &[u8] = b"embedded:";
-
 const HELP: &str = "\
 Options win over the file. A host that has run before goes on with the topology
 that was in force; a new one waits for its first.
@@ -77,6 +70,9 @@ L2GW_LOG=debug says more. It needs CAP_NET_ADMIN, but for --datapath fake.";
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
     use crate::config::Config;
     use crate::config::store::Nsdb;
@@ -90,11 +86,10 @@ mod tests {
         let word = OsStr::from_bytes(b"embedded:/tmp/\xff").to_owned();
         let options =
             Arguments::try_parse_from([OsString::from("l2gw-agent"), "--nsdb".into(), word]).unwrap();
-        assert_eq!(options.nsdb.unwrap().as_os_str().as_bytes(), b"/tmp/\xff");
-        for word in ["embedded:", "embedded", "/tmp", "zookeeper:zk1:2181", ""] {
-            let said = parsed(&["--nsdb", word]).unwrap_err().to_string();
-            assert!(said.contains("allowed is embedded:DIR"), "{word}: {said}");
-        }
+        let path = OsStr::from_bytes(b"/tmp/\xff").into();
+        assert_eq!(options.nsdb, Some(StorePlace::Embedded { path }));
+        let said = parsed(&["--nsdb", "/tmp"]).unwrap_err().to_string();
+        assert!(said.contains("allowed are embedded:DIR and zookeeper:HOST:PORT,HOST:PORT/ROOT"), "{said}");
     }
 
     /// What the help says of defaults is so.

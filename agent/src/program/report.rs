@@ -40,7 +40,7 @@ impl<'a> Report<'a> {
     pub(super) fn of(plan: &'a Plan, unrun: &'a [Finding]) -> Report<'a> {
         let summary = Summary {
             host: &plan.host,
-            nsdb: plan.nsdb(),
+            nsdb: plan.config.stores.nsdb.to_string(),
             socket: plan.config.socket.display().to_string(),
             datapath: plan.config.datapath.word(),
             device: &plan.config.device,

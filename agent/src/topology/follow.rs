@@ -10,7 +10,7 @@ use tracing::warn;
 use vlan::model::topology::Topology;
 
 use super::scope::Scope;
-use super::{Built, Newest, TopologyError, newest_root};
+use super::{Built, Newest, TopologyError, kept, newest_root};
 use crate::documents::Stored;
 use crate::input::Input;
 
@@ -21,6 +21,12 @@ pub async fn follow(store: Arc<Store>, host: String, built: Built, arrivals: mps
     let scope = Scope::of_follower(&store, &host);
     let mut follower = Follower { store, host, scope, built, has_one: false };
     let mut pause = READ_AGAIN;
+    if let Some(kept) = follower.kept_if_away().await {
+        follower.has_one |= matches!(kept, Input::Topology { .. });
+        if arrivals.send(kept).await.is_err() {
+            return;
+        }
+    }
     loop {
         let announced = *changes.borrow_and_update();
         let is_read = match follower.arrive().await {
@@ -32,8 +38,13 @@ pub async fn follow(store: Arc<Store>, host: String, built: Built, arrivals: mps
             Ok(arrived) => {
                 for input in arrived {
                     follower.has_one |= matches!(input, Input::Topology { .. });
+                    let revision = revision_of(Some(&input));
+                    let is_in_force = matches!(input, Input::Topology { built: Some(_), .. });
                     if arrivals.send(input).await.is_err() {
                         return;
+                    }
+                    if let Some(revision) = revision.filter(|_| is_in_force) {
+                        follower.keep(revision).await;
                     }
                 }
                 true
@@ -66,6 +77,27 @@ struct Follower {
 }
 
 impl Follower {
+    /// What this host kept of a revision, where the store that it shares does not answer at the start.
+    async fn kept_if_away(&self) -> Option<Input> {
+        if self.store.is_of_one_host() {
+            return None;
+        }
+        match tokio::time::timeout(PATIENCE_AT_START, self.store.root()).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(_)) | Err(_) => {
+                let kept = kept::load(&self.store, &self.host).await?;
+                Some(input(kept, &self.host, &self.built))
+            }
+        }
+    }
+
+    /// Keeps what was read last, so that the host can start without the store.
+    async fn keep(&self, revision: Revision) {
+        if let Some(shards) = self.scope.last_read() {
+            kept::keep(&self.store, &self.host, revision, shards).await;
+        }
+    }
+
     /// The newest revision, read and compiled where nobody waits for the thread: of thousands of ports that takes a while, and this thread
     /// answers questions. One that does not build comes without a topology; the engine finds the mistakes again, and tells them.
     ///
@@ -134,3 +166,5 @@ fn revision_of(arrived: Option<&Input>) -> Option<Revision> {
 /// When a store that could not be read is read again; twice as long after each time.
 const READ_AGAIN: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a start waits for a store that is shared before it takes what the host kept.
+const PATIENCE_AT_START: Duration = Duration::from_secs(3);

@@ -1,9 +1,8 @@
 //! How much of a revision is read: all of it, or a host's share.
 
-use std::collections::BTreeMap;
+use nsdb::{Documents, Root, Store};
 
-use nsdb::{Documents, Root, ShardId, Store};
-
+use super::kept::Shards;
 use super::{Newest, TopologyError};
 use crate::documents::{self, ShareReading, Stored};
 
@@ -17,7 +16,7 @@ pub(super) enum Scope {
         /// The host.
         host: String,
         /// The shards of it that were read last: those that are the same in the next revision are not read again.
-        kept: BTreeMap<ShardId, Vec<u8>>,
+        last: Shards,
     },
 }
 
@@ -26,7 +25,7 @@ impl Scope {
     pub(super) fn of_follower(store: &Store, host: &str) -> Scope {
         match store.is_of_one_host() {
             true => Scope::Whole,
-            false => Scope::Share { host: host.to_owned(), kept: BTreeMap::new() },
+            false => Scope::Share { host: host.to_owned(), last: Shards::new() },
         }
     }
 
@@ -58,16 +57,24 @@ impl Scope {
         Ok(None)
     }
 
+    /// What was read last, where it is a host's share: to be kept for a start without the store.
+    pub(super) fn last_read(&self) -> Option<&Shards> {
+        match self {
+            Scope::Whole => None,
+            Scope::Share { last, .. } => Some(last),
+        }
+    }
+
     async fn try_read(&mut self, store: &Store, root: &Root) -> Result<Stored, TopologyError> {
-        let (host, kept) = match self {
+        let (host, last) = match self {
             Scope::Whole => {
                 let shards = store.read_shards(root, &[""]).await?;
                 let shards = shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
                 return Ok(documents::from_shards(shards)?);
             }
-            Scope::Share { host, kept } => (host.as_str(), kept),
+            Scope::Share { host, last } => (host.as_str(), last),
         };
-        let (mut share, mut read) = (ShareReading::new(host), BTreeMap::new());
+        let (mut share, mut read) = (ShareReading::new(host), Shards::new());
         loop {
             let next = share.next();
             if next.is_empty() {
@@ -75,15 +82,15 @@ impl Scope {
             }
             let next: Vec<&str> = next.iter().map(String::as_str).collect();
             for (name, id) in store.names(root, &next).await? {
-                let bytes = match kept.get(&id) {
-                    Some(bytes) => bytes.clone(),
-                    None => store.read(id).await?,
+                let bytes = match last.get(name.as_str()) {
+                    Some((known, bytes)) if *known == id => bytes.clone(),
+                    _ => store.read(id).await?,
                 };
                 share.take(name.as_str(), &bytes)?;
-                read.insert(id, bytes);
+                read.insert(name.into(), (id, bytes));
             }
         }
-        *kept = read;
+        *last = read;
         Ok(share.finish()?)
     }
 }

@@ -6,11 +6,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use agent::budget::Rates;
+use agent::config::ensemble;
 use agent::config::host::hostname;
-use agent::config::store::Nsdb;
 use agent::life::file::{FileContents, FileSource};
 use agent::life::{self, Life};
 use agent::start::Choice;
+use nsdb::zookeeper::ZooKeeperSettings;
 use vlan::model::description::DatapathKind;
 
 use crate::cli::args::RunRequest;
@@ -64,10 +65,17 @@ async fn run_on(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
         return Ok(BAD_CONFIGURATION);
     }
     let Some(plan) = plan(request, host, &config) else { return Ok(BAD_CONFIGURATION) };
+    let ensemble = match ensemble::settings(&config.nsdb) {
+        Ok(ensemble) => ensemble,
+        Err(why) => {
+            say(&why, err)?;
+            return Ok(BAD_CONFIGURATION);
+        }
+    };
     for warning in &config.warnings {
         writeln!(err, "warning: {}", warning.line_for(&config.file))?;
     }
-    match life(request, plan, config).live(signals).await {
+    match life(request, plan, ensemble, config).live(signals).await {
         Ok(()) => Ok(DONE),
         Err(failure) => {
             say(&failure, err)?;
@@ -82,7 +90,7 @@ fn this_host(request: &RunRequest, config: &Config) -> Result<String, String> {
         Some(host) => ("--host", host.clone()),
         None => ("the hostname", hostname()),
     };
-    let takes_only_host = request.host.is_none() && matches!(config.nsdb, Nsdb::Embedded { .. });
+    let takes_only_host = request.host.is_none() && !config.nsdb.is_shared();
     host_for(&name, &config.topology, takes_only_host)
         .map_err(|tried| unknown(given, &tried, &request.file.display().to_string(), &config.topology))
 }
@@ -96,8 +104,7 @@ struct Plan {
 
 /// `None` if the file has what this version does not run.
 fn plan(request: &RunRequest, host: String, config: &Config) -> Option<Plan> {
-    let Nsdb::Embedded { path } = &config.nsdb else { return None };
-    let state = request.state.clone().unwrap_or_else(|| path.clone());
+    let state = request.state.clone().unwrap_or_else(|| config.nsdb.path().to_owned());
     let datapath = datapath(request, &host, config)?;
     Some(Plan { host, state, datapath })
 }
@@ -112,8 +119,9 @@ fn datapath(request: &RunRequest, host: &str, config: &Config) -> Option<Choice>
     }
 }
 
-fn life(request: &RunRequest, plan: Plan, config: Config) -> Life {
-    let keep = config.journal.keep;
+/// The file of a host that shares its store says where that is; the topology in it comes in by `l2gw apply` alone.
+fn life(request: &RunRequest, plan: Plan, ensemble: Option<ZooKeeperSettings>, config: Config) -> Life {
+    let (keep, is_shared) = (config.journal.keep, ensemble.is_some());
     let file = FileSource {
         path: request.file.clone(),
         first: Some(declared(config)),
@@ -123,6 +131,7 @@ fn life(request: &RunRequest, plan: Plan, config: Config) -> Life {
     Life {
         host: plan.host,
         state: plan.state,
+        ensemble,
         keep,
         socket: request.socket.clone(),
         datapath: plan.datapath,
@@ -130,7 +139,7 @@ fn life(request: &RunRequest, plan: Plan, config: Config) -> Life {
         rates: Rates::of_port(request.upcall_rate),
         teardown: request.teardown,
         record: request.record.clone(),
-        file: Some(file),
+        file: (!is_shared).then_some(file),
     }
 }
 

@@ -5,9 +5,7 @@ use std::io::{self, Write};
 use agent::admin::{Published, RevisionView};
 use agent::list::{Asked, Listed};
 use agent::tree::Tree;
-use agent::view::{
-    BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView, Unread,
-};
+use agent::view::{BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vlan::model::shown::printable;
@@ -18,6 +16,8 @@ use crate::cli::failure::say;
 use crate::cli::time::utc;
 use crate::cli::{DONE, WRONG_USAGE, lines};
 use crate::config::Config;
+
+mod status;
 
 /// Asks the daemon and prints its answer.
 ///
@@ -80,7 +80,7 @@ fn asked(selection: &Selection) -> Asked {
 
 fn one(client: &Client, json: bool, out: &mut impl Write) -> Printed {
     let status: StatusView = client.read("/v1/status")?;
-    Ok(if json { print_json(&status, out) } else { print_status(&status, out) })
+    Ok(if json { print_json(&status, out) } else { status::print(&status, out) })
 }
 
 fn list<T: Row + Listed>(client: &Client, asked: &Asked, json: bool, out: &mut impl Write) -> Printed {
@@ -197,35 +197,6 @@ fn counters(client: &Client, asked: &Asked, json: bool, out: &mut impl Write) ->
 fn print_json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
-}
-
-fn print_status(status: &StatusView, out: &mut impl Write) -> io::Result<()> {
-    let StatusView { host, revision, datapath, .. } = status;
-    let revision = match (revision, status.settled) {
-        (0, _) => "no revision yet (`l2gw apply FILE` makes the first)".to_owned(),
-        (revision, true) => format!("revision {revision}"),
-        (revision, false) => format!("revision {revision} (flows are being looked over)"),
-    };
-    writeln!(out, "host {host}, {revision}, datapath {datapath}")?;
-    if let Some(others) = &status.no_such_host {
-        writeln!(out, "{host:?} is no host of this revision, nothing is forwarded; its hosts: {others}")?;
-    }
-    if let Some(Unread { revision, why }) = &status.unread {
-        writeln!(out, "revision {revision} is not taken, the one in force stays: {why}")?;
-    }
-    writeln!(
-        out,
-        "ports {} of {} up, {} addresses, {} flows",
-        status.ports_up, status.ports, status.addresses, status.flows
-    )?;
-    if status.down.is_empty() {
-        return Ok(());
-    }
-    let more = match (status.ports - status.ports_up).saturating_sub(status.down.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more; `l2gw show ports --down` says why"),
-    };
-    writeln!(out, "not up: {}{more}", status.down.join(", "))
 }
 
 /// Something that is shown as a line of columns.
@@ -418,51 +389,6 @@ const SHOWN: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// What is printed of a status in which `key` is `value`.
-    fn status_with(key: &str, value: serde_json::Value) -> String {
-        let mut status = serde_json::json!({"host": "gw1", "revision": 3, "settled": false, "datapath": "ovs",
-            "ports_up": 1, "ports": 1, "down": [], "addresses": 0, "flows": 0, "outstanding": 0});
-        status[key] = value;
-        let mut out = Vec::new();
-        print_status(&serde_json::from_value(status).unwrap(), &mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn the_revision_in_force_is_told_and_how_far_it_is() {
-        for (key, value, expected) in [
-            (
-                "revision",
-                0.into(),
-                "host gw1, no revision yet (`l2gw apply FILE` makes the first), datapath ovs",
-            ),
-            ("revision", 7.into(), "host gw1, revision 7 (flows are being looked over), datapath ovs"),
-            ("settled", true.into(), "host gw1, revision 3, datapath ovs"),
-        ] {
-            assert_eq!(status_with(key, value).lines().next(), Some(expected));
-        }
-    }
-
-    #[test]
-    fn a_revision_that_is_not_taken_stands_in_the_status() {
-        let status = |unread| status_with("unread", unread);
-        assert_eq!(status(serde_json::Value::Null).lines().count(), 2);
-        let said = status(serde_json::json!({"revision": 4, "why": "shard x is cut"}));
-        assert_eq!(
-            said.lines().nth(1),
-            Some("revision 4 is not taken, the one in force stays: shard x is cut")
-        );
-    }
-
-    #[test]
-    fn a_host_that_the_revision_does_not_have_stands_in_the_status() {
-        let said = status_with("no_such_host", serde_json::json!({"hosts": ["a", "b"], "more": 3}));
-        assert_eq!(
-            said.lines().nth(1),
-            Some("\"gw1\" is no host of this revision, nothing is forwarded; its hosts: a, b and 3 more")
-        );
-    }
 
     #[test]
     fn behind_the_revisions_stands_what_came_from_no_file() {

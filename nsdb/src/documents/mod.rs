@@ -195,6 +195,11 @@ impl DocumentsError {
         matches!(self, Self::Store(error) if error.is_retryable())
     }
 
+    /// Whether a server does not let us: another kind of host may.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Denied { .. }))
+    }
+
     /// Whether stored data is damaged.
     pub fn is_corrupt(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_corrupt())

@@ -92,6 +92,12 @@ impl ZooKeeper {
         self.ground.coordinator.standing()
     }
 
+    /// Why no server answers now, in words.
+    pub fn why_away(&self) -> String {
+        let coordinator = &self.ground.coordinator;
+        coordinator.standing().borrow().why(coordinator.settings())
+    }
+
     /// Ends the connection, so that what lives with it goes at once.
     pub async fn close(&self) {
         self.ground.coordinator.close().await;

@@ -77,7 +77,7 @@ pub(crate) async fn within<T>(most: Duration, what: &str, wait: impl Future<Outp
 
 /// Whether this is the process of this test alone; otherwise runs it in one, since other tests use the processor too.
 pub(crate) fn is_alone(test: &str) -> bool {
-    const ALONE: &str = "L2GW_TEST_ALONE";
+    const ALONE: &str = "ALONE_IN_ITS_PROCESS";
     if std::env::var_os(ALONE).is_some() {
         return true;
     }

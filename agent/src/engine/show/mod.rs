@@ -12,7 +12,7 @@ use super::flows::Flows;
 use super::truth::Truth;
 use crate::input::Command;
 use crate::page::Selection;
-use crate::view::StatusView;
+use crate::view::{StatusView, StoreAway};
 
 mod bridges;
 mod counters;
@@ -37,7 +37,7 @@ impl<'a> View<'a> {
     }
 
     /// The whole at a glance.
-    pub fn status(&self, _now: Instant) -> StatusView {
+    pub fn status(&self, now: Instant) -> StatusView {
         let (mut ports, mut ports_up, mut down) = (0, 0, Vec::new());
         for port in self.own_ports() {
             ports += 1;
@@ -53,6 +53,11 @@ impl<'a> View<'a> {
             revision,
             settled: revision > 0 && self.flows.heritage.in_force.is_none() && book.is_fresh(),
             unread: self.engine.unread.clone(),
+            store_away: self
+                .engine
+                .store_away
+                .as_ref()
+                .map(|(since, why)| StoreAway { seconds: now.since(*since).as_secs(), why: why.clone() }),
             no_such_host: self.truth.other_hosts().filter(|_| revision > 0),
             datapath: self.engine.settings.datapath.clone(),
             ports_up,

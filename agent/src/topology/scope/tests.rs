@@ -1,9 +1,9 @@
 //! A host reads its share of a revision and nothing else, and what one change writes stays small however large the topology is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nsdb::{Change, Revision, ShardName, StoreConfig, WallTime};
+use nsdb::{Change, Revision, ShardId, ShardName, StoreConfig, WallTime};
 use nsdb::{Fault, Faults, Operation};
 use vlan::model::description::{Bridge, BridgeKind, Description, Host, Mode, Peering, Port, TrunkMode};
 use vlan::model::numbers::{FIRST_DEALT_VNI, Numbers};

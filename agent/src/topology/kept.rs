@@ -1,0 +1,196 @@
+//! What a host keeps of the revision in force, so that it starts while the store that it shares is away.
+//!
+//! It lies in the host's own directory, in pieces, since one record has a limit. The first piece says how many there are and has the hash of
+//! all: whatever happens between two of them, what is there is whole or is not taken.
+
+use std::collections::BTreeMap;
+
+use nsdb::{Local, Revision, ShardId, Store};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use super::Newest;
+use crate::documents::ShareReading;
+
+/// What was read of a revision: shards by name, each with its hash.
+pub(super) type Shards = BTreeMap<String, (ShardId, Vec<u8>)>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Cover {
+    revision: Revision,
+    /// Which host's share it is.
+    host: String,
+    pieces: usize,
+    hash: ShardId,
+}
+
+/// Keeps the share of `host` in `revision`. What the directory does not take is logged: the revision before stays kept.
+pub(super) async fn keep(store: &Store, host: &str, revision: Revision, shards: &Shards) {
+    if let Err(error) = try_keep(store, host, revision, shards).await {
+        warn!(error, revision = revision.get(), "a revision cannot be kept for a start without the store");
+    }
+}
+
+async fn try_keep(store: &Store, host: &str, revision: Revision, shards: &Shards) -> Result<(), String> {
+    let named: Vec<_> = shards.iter().map(|(name, (_, bytes))| (name, bytes)).collect();
+    let bytes = nsdb::schema::encode(VERSION, &named).map_err(|error| error.to_string())?;
+    let (pieces, hash) = (bytes.chunks(PIECE_BYTES).len(), ShardId::of(&bytes));
+    // By turns in one of two places, so that what was kept before is there until this is.
+    let before = load_cover(store).await.ok().flatten();
+    let turn = before.as_ref().map_or(0, |(turn, _)| 1 - turn);
+    for (number, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
+        save(store, &piece_key(turn, number), piece.to_vec()).await?;
+    }
+    let cover = Cover { revision, host: host.to_owned(), pieces, hash };
+    let cover = nsdb::schema::encode(VERSION, &(turn, cover)).map_err(|error| error.to_string())?;
+    save(store, COVER, cover).await?;
+    let Some((old, cover)) = before else { return Ok(()) };
+    for number in 0..cover.pieces {
+        store.delete(&piece_key(old, number)).await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+async fn save(store: &Store, key: &str, bytes: Vec<u8>) -> Result<(), String> {
+    store.save(key, bytes).await.map_err(|error| error.to_string())
+}
+
+async fn load_cover(store: &Store) -> Result<Option<(usize, Cover)>, String> {
+    let Some(bytes) = store.load(COVER).await.map_err(|error| error.to_string())? else { return Ok(None) };
+    nsdb::schema::decode(VERSION, &bytes).map(Some).map_err(|error| error.to_string())
+}
+
+/// What was kept for `host`; `None` if there is nothing, or nothing that can be used.
+pub(super) async fn load(store: &Store, host: &str) -> Option<Newest> {
+    match try_load(store, host).await {
+        Ok(Some(newest)) => {
+            info!(
+                revision = newest.revision.get(),
+                "the store is away: the revision that was kept here is taken"
+            );
+            Some(newest)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            warn!(error, "what was kept of a revision cannot be used");
+            None
+        }
+    }
+}
+
+async fn try_load(store: &Store, host: &str) -> Result<Option<Newest>, String> {
+    let Some((turn, cover)) = load_cover(store).await?.filter(|(_, cover)| cover.host == host) else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    for number in 0..cover.pieces {
+        let piece = store.load(&piece_key(turn, number)).await.map_err(|error| error.to_string())?;
+        bytes.extend(piece.ok_or("a piece is missing")?);
+    }
+    if ShardId::of(&bytes) != cover.hash {
+        return Err("its pieces are not of one revision".to_owned());
+    }
+    let shards: Vec<(String, Vec<u8>)> =
+        nsdb::schema::decode(VERSION, &bytes).map_err(|error| error.to_string())?;
+    let mut share = ShareReading::new(host);
+    // As from the store: what a reading asks for is taken, and nothing else.
+    loop {
+        let next = share.next();
+        if next.is_empty() {
+            break;
+        }
+        for (name, bytes) in shards.iter().filter(|(name, _)| is_within(name, &next)) {
+            share.take(name, bytes).map_err(|error| error.to_string())?;
+        }
+    }
+    let stored = share.finish().map_err(|error| error.to_string())?;
+    Ok(Some(Newest { revision: cover.revision, stored: Ok(stored) }))
+}
+
+/// As [`nsdb::Documents::names`] has it: a whole name, or all below one that ends with a slash; the empty text is all.
+fn is_within(name: &str, wanted: &[String]) -> bool {
+    let is_wanted = |wanted: &String| match wanted.as_str() {
+        "" => true,
+        above if above.ends_with('/') => name.starts_with(above),
+        whole => name == whole,
+    };
+    wanted.iter().any(is_wanted)
+}
+
+fn piece_key(turn: usize, number: usize) -> String {
+    format!("revision/{turn}/{number}")
+}
+
+const COVER: &str = "revision/cover";
+const VERSION: u8 = 1;
+/// Well below what one record takes.
+const PIECE_BYTES: usize = 512 << 10;
+
+#[cfg(test)]
+mod tests {
+    use nsdb::StoreConfig;
+    use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
+    use vlan::model::numbers::Numbers;
+    use vlan::model::topology::Topology;
+
+    use super::*;
+    use crate::documents::{Stored, to_shards};
+
+    /// The shards of a revision in which `gw1` has a port called `port` and `others` more.
+    fn shards(port: &str, others: usize) -> Shards {
+        let kind = BridgeKind::VlanUnaware { vni: None };
+        let bridge =
+            Bridge { name: "v".into(), ageing: Default::default(), mac_limit: 10, renamed_from: None, kind };
+        let mut ports = vec![Port::plain(port, "v", "gw1", "tap0")];
+        ports.extend((1..=others).map(|n| Port::plain(&format!("other{n}"), "v", "gw1", &format!("tap{n}"))));
+        let hosts = vec![Host { name: "gw1".to_owned(), ..Host::default() }];
+        let description = Description { hosts, bridges: vec![bridge], ports, ..Description::default() };
+        let topology = Topology::build(&description).unwrap();
+        let numbers = Numbers::default().after(&topology).unwrap();
+        let stored = Stored { numbers: Some(numbers), ..Stored::from(description) };
+        let shards = to_shards(&stored).unwrap();
+        shards.into_iter().map(|(name, bytes)| (name.into(), (ShardId::of(&bytes), bytes))).collect()
+    }
+
+    fn revision(number: u64) -> Revision {
+        Revision::new(number).unwrap()
+    }
+
+    /// The number of what is kept and the name of its first port.
+    async fn kept(store: &Store, host: &str) -> Option<(u64, String)> {
+        let newest = load(store, host).await?;
+        let ports = newest.stored.unwrap().description.ports;
+        Some((newest.revision.get(), ports.last().unwrap().name.clone()))
+    }
+
+    #[tokio::test]
+    async fn the_last_revision_that_was_kept_is_taken_and_no_other_hosts() {
+        let store = Store::open(StoreConfig::in_memory()).unwrap();
+        assert_eq!(kept(&store, "gw1").await, None);
+        for number in 1..=3 {
+            keep(&store, "gw1", revision(number), &shards(&format!("p{number}"), 0)).await;
+            assert_eq!(kept(&store, "gw1").await, Some((number, format!("p{number}"))));
+        }
+        assert_eq!(kept(&store, "gw2").await, None);
+        assert_eq!(store.keys("revision/").await.unwrap(), ["revision/0/0", "revision/cover"]);
+    }
+
+    /// A revision of several pieces replaces one, and is replaced: whatever of it is written when the host dies, one of the two is taken.
+    #[tokio::test]
+    async fn a_host_that_dies_while_it_keeps_a_revision_has_the_one_before() {
+        let store = Store::open(StoreConfig::in_memory()).unwrap();
+        keep(&store, "gw1", revision(1), &shards("p1", 0)).await;
+        let large = shards("p2", 9_000);
+        let there = |keys: &[String]| keys.iter().filter(|key| key.starts_with("revision/1/")).count();
+        keep(&store, "gw1", revision(2), &large).await;
+        assert!(there(&store.keys("revision/").await.unwrap()) > 1);
+        assert_eq!(kept(&store, "gw1").await, Some((2, "p2".to_owned())));
+        // As if it had died behind the first of the new pieces, and again behind all of them.
+        store.save(&piece_key(0, 0), b"new".to_vec()).await.unwrap();
+        assert_eq!(kept(&store, "gw1").await, Some((2, "p2".to_owned())));
+        store.save(&piece_key(1, 0), b"damaged".to_vec()).await.unwrap();
+        assert_eq!(kept(&store, "gw1").await, None, "pieces of two revisions are none");
+        keep(&store, "gw1", revision(3), &shards("p3", 0)).await;
+        assert_eq!(kept(&store, "gw1").await, Some((3, "p3".to_owned())));
+    }
+}

@@ -1,0 +1,102 @@
+//! `l2gw show status`: the whole at a glance.
+
+use std::io::{self, Write};
+
+use agent::view::{StatusView, StoreAway, Unread};
+
+/// Says it in lines.
+pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()> {
+    let StatusView { host, revision, datapath, .. } = status;
+    let revision = match (revision, status.settled) {
+        (0, _) => "no revision yet (`l2gw apply FILE` makes the first)".to_owned(),
+        (revision, true) => format!("revision {revision}"),
+        (revision, false) => format!("revision {revision} (flows are being looked over)"),
+    };
+    writeln!(out, "host {host}, {revision}, datapath {datapath}")?;
+    if let Some(others) = &status.no_such_host {
+        writeln!(out, "{host:?} is no host of this revision, nothing is forwarded; its hosts: {others}")?;
+    }
+    if let Some(Unread { revision, why }) = &status.unread {
+        writeln!(out, "revision {revision} is not taken, the one in force stays: {why}")?;
+    }
+    if let Some(StoreAway { seconds, why }) = &status.store_away {
+        writeln!(out, "the store has not answered for {seconds} s, what is in force stays: {why}")?;
+    }
+    writeln!(
+        out,
+        "ports {} of {} up, {} addresses, {} flows",
+        status.ports_up, status.ports, status.addresses, status.flows
+    )?;
+    if status.down.is_empty() {
+        return Ok(());
+    }
+    let more = match (status.ports - status.ports_up).saturating_sub(status.down.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more; `l2gw show ports --down` says why"),
+    };
+    writeln!(out, "not up: {}{more}", status.down.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is printed of a status in which `key` is `value`.
+    fn status_with(key: &str, value: serde_json::Value) -> String {
+        let mut status = serde_json::json!({"host": "gw1", "revision": 3, "settled": false, "datapath": "ovs",
+            "ports_up": 1, "ports": 1, "down": [], "addresses": 0, "flows": 0, "outstanding": 0});
+        status[key] = value;
+        let mut out = Vec::new();
+        print(&serde_json::from_value(status).unwrap(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_revision_in_force_is_told_and_how_far_it_is() {
+        for (key, value, expected) in [
+            (
+                "revision",
+                0.into(),
+                "host gw1, no revision yet (`l2gw apply FILE` makes the first), datapath ovs",
+            ),
+            ("revision", 7.into(), "host gw1, revision 7 (flows are being looked over), datapath ovs"),
+            ("settled", true.into(), "host gw1, revision 3, datapath ovs"),
+        ] {
+            assert_eq!(status_with(key, value).lines().next(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_revision_that_is_not_taken_stands_in_the_status() {
+        let status = |unread| status_with("unread", unread);
+        assert_eq!(status(serde_json::Value::Null).lines().count(), 2);
+        let said = status(serde_json::json!({"revision": 4, "why": "shard x is cut"}));
+        assert_eq!(
+            said.lines().nth(1),
+            Some("revision 4 is not taken, the one in force stays: shard x is cut")
+        );
+    }
+
+    #[test]
+    fn a_store_that_does_not_answer_stands_in_the_status() {
+        let said = status_with(
+            "store_away",
+            serde_json::json!({"seconds": 12, "why": "none of zk1:2181 has answered"}),
+        );
+        assert_eq!(
+            said.lines().nth(1),
+            Some(
+                "the store has not answered for 12 s, what is in force stays: none of zk1:2181 has answered"
+            )
+        );
+    }
+
+    #[test]
+    fn a_host_that_the_revision_does_not_have_stands_in_the_status() {
+        let said = status_with("no_such_host", serde_json::json!({"hosts": ["a", "b"], "more": 3}));
+        assert_eq!(
+            said.lines().nth(1),
+            Some("\"gw1\" is no host of this revision, nothing is forwarded; its hosts: a, b and 3 more")
+        );
+    }
+}
