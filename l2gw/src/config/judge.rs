@@ -46,7 +46,7 @@ fn second_host(document: &Document) -> Option<Mistake> {
     let (table, index, second) = placed.find(|(_, _, host)| *host != first)?;
     let text = format!(
         "{} is a second host with ports, after {}: nsdb.backend \"embedded\" is the store of a single host, and nothing would be forwarded \
-         between them; this version runs no shared store yet, so keep a file for each host",
+         between them; backend = \"zookeeper\" is the store of several hosts",
         quote(second),
         quote(first)
     );

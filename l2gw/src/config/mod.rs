@@ -27,6 +27,7 @@ mod judge;
 mod objects;
 pub mod places;
 mod ports;
+mod shared;
 pub mod text;
 pub mod unrun;
 mod vids;
@@ -87,7 +88,8 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
         Ok(topology) => {
             let looked_through = File { root: &root, positions: &positions };
             let unrun = unrun::unrun(&looked_through, &document.stores, &document.description.hosts);
-            Ok(config((file, text), document, topology, unrun))
+            let shared = shared::warnings(&looked_through, &document, &topology);
+            Ok(config((file, text), document, topology, unrun, shared))
         }
         Err(mistakes) => {
             let (mut findings, more) = drafts.into_findings(&positions);
@@ -102,12 +104,13 @@ fn config(
     document: document::Document,
     topology: Topology,
     unrun: Vec<Unrun>,
+    shared: Vec<Finding>,
 ) -> Config {
     Config {
         file: file.to_owned(),
         text: text.to_owned(),
         digest: nsdb::ShardId::of(text.as_bytes()).to_string(),
-        warnings: warnings(&topology, &document, &unrun),
+        warnings: warnings(&topology, &document, &unrun, shared),
         unrun,
         description: document.description,
         topology,
@@ -117,9 +120,14 @@ fn config(
     }
 }
 
-fn warnings(topology: &Topology, document: &document::Document, unrun: &[Unrun]) -> Vec<Finding> {
+fn warnings(
+    topology: &Topology,
+    document: &document::Document,
+    unrun: &[Unrun],
+    shared: Vec<Finding>,
+) -> Vec<Finding> {
     let mut all = findings(&judge::in_file(topology.warnings(), &document.vlans), &document.places);
-    all.extend(unrun.iter().map(|unrun| unrun.finding.clone()));
+    all.extend(unrun.iter().map(|unrun| unrun.finding.clone()).chain(shared));
     let (mut warnings, more) = first_in_order(all);
     if more > 0 {
         warnings.push(Finding::of_file(format!("… and {more} more")));

@@ -1,0 +1,119 @@
+//! What `check` warns of where hosts share a store: who may change it and who may listen, how many servers it has, and what this version
+//! does not do between hosts.
+
+use std::net::IpAddr;
+
+use agent::config::store::{Nsdb, Server};
+use agent::config::unrun::File;
+use agent::reader::finding::Finding;
+use vlan::model::mistake::{Mistake, ObjectKey, Table};
+use vlan::model::topology::Topology;
+use vlan::model::value::quote;
+
+use super::document::Document;
+
+/// The warnings of a right file, in no order; none of an embedded store.
+pub(super) fn warnings(file: &File<'_, '_>, document: &Document, topology: &Topology) -> Vec<Finding> {
+    let Nsdb::ZooKeeper { servers, auth_file, .. } = &document.stores.nsdb else { return Vec::new() };
+    let at = |key, text: &str| {
+        let position = file.position(&["nsdb", key]).unwrap_or_default();
+        Finding {
+            line: position.line,
+            column: position.column,
+            key: format!("nsdb.{key}"),
+            text: text.to_owned(),
+        }
+    };
+    let open = auth_file.is_none().then(|| at("backend", OPEN));
+    let heard = if auth_file.is_some() { "the password and all else" } else { "all that is said" };
+    let told = servers.iter().any(|server| !is_here(server)).then(|| at("servers", &in_clear(heard)));
+    let count = of_count(servers.len()).map(|text| at("servers", &text));
+    let apart = apart(document, topology).map(|mistake| document.places.finding(&mistake));
+    [open, told, count, apart].into_iter().flatten().collect()
+}
+
+fn in_clear(heard: &str) -> String {
+    format!(
+        "the connection to the servers is not encrypted by this version: who listens on the way reads {heard}; a tunnel encrypts it \
+         (docs/operations/zookeeper.md)"
+    )
+}
+
+/// Whether a server, or the tunnel to it, is on this machine.
+fn is_here(server: &Server) -> bool {
+    let is_loopback = server.host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    is_loopback || server.host == "localhost"
+}
+
+/// What a number of servers that is not the best means. A majority decides (ZooKeeper's administrator's guide, "Clustered Setup").
+fn of_count(servers: usize) -> Option<String> {
+    if !servers.is_multiple_of(2) && servers > 1 {
+        return None;
+    }
+    let lost = (servers.max(1) - 1) / 2;
+    Some(match servers {
+        0 | 1 => "if this server is the only one: while it is away nothing can be changed; three go on without one of them".to_owned(),
+        2 => "if these are all servers: both are needed, so two fail more often than one; three go on without one of them".to_owned(),
+        _ => format!(
+            "if these are all servers: {servers} go on without {lost} of them, as {} do; the last one only adds work",
+            servers - 1
+        ),
+    })
+}
+
+/// A segment with ports on two hosts, at the first port that is not on the host of the ones before it.
+fn apart(document: &Document, topology: &Topology) -> Option<Mistake> {
+    let count = u32::try_from(topology.segments().len()).unwrap_or(u32::MAX);
+    let mut wide = (0..count).filter(|number| topology.is_on_several_hosts(*number));
+    let number = wide.next()?;
+    let mut ports = topology.segment(number).members.iter().map(|member| topology.port(member.port));
+    let first = ports.next()?;
+    let second = ports.find(|port| port.host != first.host)?;
+    let host = |port: &vlan::model::port::Port| quote(&topology.hosts()[port.host.0 as usize].name);
+    let name = topology.segment_name(number);
+    let others = match wide.count() {
+        0 => String::new(),
+        1 => "; so has one more segment".to_owned(),
+        more => format!("; so have {more} more segments"),
+    };
+    let text = format!(
+        "{name} has ports on {} and {}, and this version forwards nothing between hosts: it has no tunnels yet{others}",
+        host(first),
+        host(second)
+    );
+    let description = &document.description;
+    let (table, list) = match second.is_trunk {
+        true => (Table::Trunks, &description.trunks),
+        false => (Table::Ports, &description.ports),
+    };
+    let index = list.iter().position(|port| port.name == second.name)?;
+    Some(Mistake { place: ObjectKey { table, index, key: "host" }, text })
+}
+
+const OPEN: &str = "no \"auth-file\": everybody who reaches the servers may read and change everything";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_odd_number_of_servers_from_three_on_is_not_remarked() {
+        for servers in [3, 5, 7] {
+            assert_eq!(of_count(servers), None);
+        }
+        let said = |servers| of_count(servers).unwrap();
+        assert!(
+            said(1).starts_with("if this server is the only one: while it is away nothing can be changed")
+        );
+        assert!(said(2).contains("both are needed"), "{}", said(2));
+        assert!(said(4).contains("4 go on without 1 of them, as 3 do"), "{}", said(4));
+        assert!(said(6).contains("6 go on without 2 of them, as 5 do"), "{}", said(6));
+    }
+
+    #[test]
+    fn a_server_behind_a_tunnel_is_on_this_machine() {
+        let is = |host: &str| is_here(&Server { host: host.to_owned(), port: 2181 });
+        assert!(["127.0.0.1", "127.9.0.3", "::1", "localhost"].into_iter().all(is));
+        assert!(!["10.0.0.1", "zk1.example", "2001:db8::1", "127.example"].into_iter().any(is));
+    }
+}
