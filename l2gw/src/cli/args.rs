@@ -133,6 +133,12 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Prepare the store that hosts share
+    Store {
+        /// What to do with it
+        #[command(subcommand)]
+        what: Storing,
+    },
     /// Play a record of `run --record` to a fresh engine, and say where it does something else
     #[command(after_help = help::REPLAY)]
     Replay {
@@ -261,6 +267,28 @@ pub struct RunRequest {
     /// Write every input of the engine to this new file, for `replay` and a bug report; it holds frames
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+}
+
+/// What can be done with a store that hosts share.
+#[derive(Debug, Subcommand)]
+pub enum Storing {
+    /// Make the database of a file's [nsdb] on its ZooKeeper servers, once, where nothing is
+    #[command(after_help = help::STORE_INIT)]
+    Init(InitRequest),
+}
+
+/// What `store init` is asked.
+#[derive(Debug, Args)]
+pub struct InitRequest {
+    /// The configuration file; its nsdb.auth-file has the login of gateways, which may change everything
+    pub file: PathBuf,
+    /// A file with user:password, the login of hosts that run `l2gw-agent`: they may read the topology, and write what they tell of
+    /// themselves
+    #[arg(long, value_name = "PATH")]
+    pub agents_auth_file: Option<PathBuf>,
+    /// A JSON object {root, servers, incarnation, gateways, agents, open} instead of lines
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which rows of a long list are shown, and in which order.

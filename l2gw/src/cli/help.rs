@@ -162,6 +162,17 @@ nothing is removed (exit code 1). Where there is none, that is said (exit code 0
 
   l2gw teardown";
 
+pub(super) const STORE_INIT: &str = "\
+Nothing is ever written to servers where no database is: this makes one, and
+prints who may do what. Where a database or somebody else's data is, nothing is
+changed (exit code 1). If it was stopped before its end, run it again. Without
+nsdb.auth-file everybody who reaches the servers may read and change everything.
+
+A password has 16 bytes or more; `openssl rand -base64 24` makes one:
+  (umask 077; echo \"gateway:$(openssl rand -base64 24)\" > /etc/l2gw/zk.auth)
+  (umask 077; echo \"agent:$(openssl rand -base64 24)\" > /etc/l2gw/agents.auth)
+  l2gw store init gateway.toml --agents-auth-file /etc/l2gw/agents.auth";
+
 pub(super) const DEMO: &str = "\
 A switch, two physical machines, two VMs and a gateway in network namespaces of
 this machine, on the real kernel datapath: needs root, iproute2, ping and a

@@ -32,6 +32,7 @@ pub mod run;
 #[cfg(test)]
 mod sample;
 pub mod show;
+pub mod store;
 pub mod table;
 pub mod teardown;
 pub mod time;
@@ -43,7 +44,7 @@ use std::io::{self, Write};
 use agent::life::exit;
 use clap::{CommandFactory, Parser};
 
-use crate::cli::args::{Cli, Verb};
+use crate::cli::args::{Cli, Storing, Verb};
 use crate::cli::pipe::MayClose;
 
 pub use agent::life::exit::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
@@ -101,6 +102,7 @@ fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Resu
         Verb::Flush { what, port, at } => live::flush(what, port, &at, out, err),
         Verb::Unblock { port, at } => live::unblock(port, &at, out, err),
         Verb::Teardown { device, json } => teardown::teardown(&device, json, out, err),
+        Verb::Store { what: Storing::Init(request) } => store::init(&request, out, err),
         Verb::Replay { file, json } => replay::replay(&file, json, out, err),
         Verb::Demo { json } => demo::demo(json, out, err),
         Verb::Completions { shell } => {
