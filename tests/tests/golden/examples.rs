@@ -32,6 +32,7 @@ examples! {
     chain: "05-chain";
     two_trunks: "06-two-trunks";
     priority: "07-priority";
+    two_hosts: "08-two-hosts";
 }
 
 #[test]
