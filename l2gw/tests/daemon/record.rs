@@ -84,9 +84,11 @@ fn an_output_that_is_another_is_named() {
     // The seed, the host, or an output that was not there: whatever it comes from, the first difference is told.
     let with_host = text.replacen("\"host\":\"gw1\"", "\"host\":\"gw7\"", 1);
     let with_event = text.replacen("[\"applied\",\"", "[\"applied\",\"0", 1);
+    let with_output = text.replacen("\"outputs\":[]}", "\"outputs\":[[\"detach\",\"0\"]]}", 1);
     let without_event = text.replacen("\"outputs\":[[", "\"outputs\":[[\"detach\",\"0\"],[", 1);
     for (text, words) in [
-        (with_host, "was there when it was recorded, and is not"),
+        (with_host, "{\"Event\":{\"event\":\"host-unknown\",\"host\":\"gw7\""),
+        (with_output, "output 1, detach, was there when it was recorded, and is not"),
         (with_event, ", applied, is another than recorded: {\"Event\""),
         (without_event, "output 1 was detach when it was recorded, and is "),
     ] {
