@@ -15,6 +15,7 @@
 //! A query, or a key of one, that a path does not take is refused (400), like a key of a body.
 //! Errors are `{"error": "…"}` with a fitting status. While the daemon starts, every answer is 503 with what it is at.
 
+mod costs;
 mod revisions;
 
 use std::fmt::{Debug, Write as _};
@@ -108,7 +109,7 @@ fn router(admin: Admin) -> Router {
         .route("/v1/bridges", get(bridges))
         .route("/v1/macs", get(listed::<MacView>))
         .route("/v1/flows", get(listed::<FlowView>))
-        .route("/v1/counters", get(listed::<CounterView>))
+        .route("/v1/counters", get(counters))
         .route("/v1/events", get(events))
         .fallback(|| async {
             failure(StatusCode::NOT_FOUND, "there is nothing here; see /v1/status".to_owned())
@@ -187,6 +188,20 @@ async fn bridges(State(admin): State<Admin>, asked: AskedOf) -> Response {
     }
 }
 
+/// Those of the engine, and what the store that is shared has cost: not where a port or a VLAN is asked about.
+async fn counters(State(admin): State<Admin>, asked: AskedOf) -> Response {
+    let asked = match asked {
+        Ok(Query(asked)) => asked,
+        Err(rejection) => return wrong_query(&rejection),
+    };
+    let mut rows = list::list::<CounterView>(&admin.requests, &asked).await;
+    if let (Ok(rows), None, None) = (&mut rows, &asked.port, &asked.vlan) {
+        rows.extend(costs::of(&admin.store));
+        rows.truncate(asked.limit.unwrap_or(usize::MAX));
+    }
+    written(rows).await
+}
+
 /// A list as JSON. A long one is written on a thread that nobody waits for.
 async fn written<T: Serialize + Send + 'static>(list: Result<Vec<T>, ListError>) -> Response {
     let rows = match list {
@@ -257,7 +272,7 @@ async fn command(State(admin): State<Admin>, Body(command): Body<Command>) -> Re
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     let counters: Vec<CounterView> = match list::list(&admin.requests, &Asked::default()).await {
-        Ok(counters) => counters,
+        Ok(counters) => counters.into_iter().chain(costs::of(&admin.store)).collect(),
         Err(error) => return failure(status_of(&error), error.to_string()),
     };
     let text = tokio::task::spawn_blocking(move || prometheus(&counters)).await;

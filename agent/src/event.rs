@@ -30,7 +30,7 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// The store that this host shares with others does not answer; the revision in force stays.
+    /// The store that this host shares with others does not answer, or refuses; the revision in force stays.
     StoreAway {
         /// The revision in force; 0 before the first.
         revision: u64,
@@ -289,12 +289,12 @@ impl Event {
                 format!("revision {revision} in the store cannot be read, the topology in force stays: {why}")
             }
             Event::StoreAway { revision: 0, why } => {
-                format!("the store does not answer, and there is no revision yet: {why}")
+                format!("the store cannot be read, and there is no revision yet: {why}")
             }
             Event::StoreAway { revision, why } => {
-                format!("the store does not answer, revision {revision} stays in force: {why}")
+                format!("the store cannot be read, revision {revision} stays in force: {why}")
             }
-            Event::StoreBack { seconds } => format!("the store answers again, after {seconds} s"),
+            Event::StoreBack { seconds } => format!("the store can be read again, after {seconds} s"),
             Event::HostUnknown { host, revision, hosts } => format!(
                 "{host:?}, this host, is no host of revision {revision}, so nothing is forwarded here; its hosts: {hosts}"
             ),

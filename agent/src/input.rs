@@ -45,7 +45,7 @@ pub enum Input {
         /// Why.
         why: String,
     },
-    /// The store that this host shares with others does not answer. The revision in force stays.
+    /// The store that this host shares with others does not answer, or refuses to be read. The revision in force stays.
     StoreAway {
         /// Why, in words.
         why: String,

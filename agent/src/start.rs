@@ -105,7 +105,8 @@ pub async fn run(
     if start.datapath == Choice::Fake {
         let wire = FakeWire::new(FakeOptions::default());
         let mut links = FakeLinks { wire: wire.clone(), host: start.host, made: HashSet::new() };
-        links.make(&store).await;
+        // A store that is away has no say in it yet.
+        let _ = tokio::time::timeout(FAKE_PATIENCE, links.make(&store)).await;
         let ticking = tokio::spawn(keep_clock(wire.clone()));
         let making = tokio::spawn(links.follow(Arc::clone(&store)));
         let ended = daemon::run(launch, store, InMemory(wire.clone()), wire.watch_links(), stop, ready).await;
@@ -212,4 +213,6 @@ fn random_seed() -> u64 {
     RandomState::new().hash_one(clock::wall_ms())
 }
 
+/// How long a start in memory waits for the names of its links.
+const FAKE_PATIENCE: Duration = Duration::from_secs(1);
 const CLOCK_STEP: Duration = Duration::from_millis(50);

@@ -210,7 +210,7 @@ pub struct StatusView {
     /// A newer revision that is not in force and will not be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<Unread>,
-    /// The store that this host shares does not answer.
+    /// The store that this host shares cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_away: Option<StoreAway>,
     /// The hosts of the revision in force, where this host is none of them: nothing is forwarded then.
@@ -233,7 +233,7 @@ pub struct StatusView {
     pub outstanding: usize,
 }
 
-/// A store that does not answer.
+/// A store that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreAway {
     /// For how many seconds.

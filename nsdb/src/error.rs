@@ -138,6 +138,14 @@ pub enum StoreError {
         /// What the server said.
         why: String,
     },
+    /// The backend does not answer a question now.
+    #[error("{what} is not available: {why}")]
+    Unanswered {
+        /// What was asked.
+        what: &'static str,
+        /// Why it does not answer now.
+        why: String,
+    },
     /// The store was closed, or its writer has ended.
     #[error("the store is closed")]
     Closed,
@@ -146,7 +154,10 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later without anyone doing anything to the store.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::NoSpace { .. } | Self::Io { .. } | Self::Unavailable { .. })
+        matches!(
+            self,
+            Self::NoSpace { .. } | Self::Io { .. } | Self::Unavailable { .. } | Self::Unanswered { .. }
+        )
     }
 
     /// Whether data was found that is not what was written. Retrying does not help; a person must look.

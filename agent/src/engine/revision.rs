@@ -87,12 +87,12 @@ mod tests {
             (events, engine.view().status(now).store_away.map(|away| away.seconds))
         };
         let away = |why: &str| Input::StoreAway { why: why.to_owned() };
-        let first = "the store does not answer, and there is no revision yet: nobody is there".to_owned();
+        let first = "the store cannot be read, and there is no revision yet: nobody is there".to_owned();
         assert_eq!(told(10, away("nobody is there")), (vec![first], Some(0)));
         assert_eq!(told(15, away("still nobody")), (vec![], Some(5)));
         assert_eq!(
             told(70, Input::StoreBack),
-            (vec!["the store answers again, after 60 s".to_owned()], None)
+            (vec!["the store can be read again, after 60 s".to_owned()], None)
         );
         assert_eq!(told(71, Input::StoreBack), (vec![], None));
     }

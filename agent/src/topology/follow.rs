@@ -19,41 +19,14 @@ use crate::input::Input;
 pub async fn follow(store: Arc<Store>, host: String, built: Built, arrivals: mpsc::Sender<Input>) {
     let mut changes = store.watch_root();
     let scope = Scope::of_follower(&store, &host);
-    let mut follower = Follower { store, host, scope, built, has_one: false };
+    let mut follower = Follower { store, host, scope, built, arrivals, has_one: false, is_refused: false };
     let mut pause = READ_AGAIN;
-    if let Some(kept) = follower.kept_if_away().await {
-        follower.has_one |= matches!(kept, Input::Topology { .. });
-        if arrivals.send(kept).await.is_err() {
-            return;
-        }
+    if follower.take_kept_if_away().await.is_err() {
+        return;
     }
     loop {
         let announced = *changes.borrow_and_update();
-        let is_read = match follower.arrive().await {
-            // As from a server that lags behind the one that announced it: what is older is not brought back.
-            Ok(arrived) if revision_of(arrived.last()) < announced => {
-                warn!("the store reads an older revision than it announced, the topology in force stays");
-                false
-            }
-            Ok(arrived) => {
-                for input in arrived {
-                    follower.has_one |= matches!(input, Input::Topology { .. });
-                    let revision = revision_of(Some(&input));
-                    let is_in_force = matches!(input, Input::Topology { built: Some(_), .. });
-                    if arrivals.send(input).await.is_err() {
-                        return;
-                    }
-                    if let Some(revision) = revision.filter(|_| is_in_force) {
-                        follower.keep(revision).await;
-                    }
-                }
-                true
-            }
-            Err(error) => {
-                warn!(%error, "the store cannot be read, the topology in force stays");
-                false
-            }
-        };
+        let Ok(is_read) = follower.take_newest(announced).await else { return };
         let change = changes.changed();
         let is_over = match is_read {
             true => change.await.is_err(),
@@ -66,29 +39,81 @@ pub async fn follow(store: Arc<Store>, host: String, built: Built, arrivals: mps
     }
 }
 
+/// Nobody takes what arrives any more.
+struct Gone;
+
 /// Who follows, and what it has.
 struct Follower {
     store: Arc<Store>,
     host: String,
     scope: Scope,
     built: Built,
+    arrivals: mpsc::Sender<Input>,
     /// Whether there was a revision that could be read.
     has_one: bool,
+    /// Whether it was told that the store refuses to be read.
+    is_refused: bool,
 }
 
 impl Follower {
-    /// What this host kept of a revision, where the store that it shares does not answer at the start.
-    async fn kept_if_away(&self) -> Option<Input> {
-        if self.store.is_of_one_host() {
-            return None;
-        }
-        match tokio::time::timeout(PATIENCE_AT_START, self.store.root()).await {
-            Ok(Ok(_)) => None,
-            Ok(Err(_)) | Err(_) => {
-                let kept = kept::load(&self.store, &self.host).await?;
-                Some(input(kept, &self.host, &self.built))
+    /// Passes on the newest revision; false if the store could not be read.
+    async fn take_newest(&mut self, announced: Option<Revision>) -> Result<bool, Gone> {
+        match self.arrive().await {
+            // As from a server that lags behind the one that announced it: what is older is not brought back.
+            Ok(arrived) if revision_of(arrived.last()) < announced => {
+                warn!("the store reads an older revision than it announced, the topology in force stays");
+                Ok(false)
+            }
+            Ok(arrived) => {
+                for input in arrived {
+                    self.pass_on(input).await?;
+                }
+                if std::mem::take(&mut self.is_refused) {
+                    self.send(Input::StoreBack).await?;
+                }
+                Ok(true)
+            }
+            Err(error) => {
+                warn!(%error, "the store cannot be read, the topology in force stays");
+                // That no server answers is told by who watches the connection.
+                if !error.is_retryable() && !self.store.is_of_one_host() {
+                    self.is_refused = true;
+                    self.send(Input::StoreAway { why: error.to_string() }).await?;
+                }
+                Ok(false)
             }
         }
+    }
+
+    /// Passes on a revision, and keeps it if it is one that can be in force.
+    async fn pass_on(&mut self, input: Input) -> Result<(), Gone> {
+        self.has_one |= matches!(input, Input::Topology { .. });
+        let is_right = matches!(input, Input::Topology { built: Some(_), .. });
+        let revision = revision_of(Some(&input)).filter(|_| is_right);
+        self.send(input).await?;
+        if let Some(revision) = revision {
+            self.keep(revision).await;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, input: Input) -> Result<(), Gone> {
+        self.arrivals.send(input).await.map_err(|_| Gone)
+    }
+
+    /// Takes what this host kept of a revision, where the store that it shares does not answer at the start.
+    async fn take_kept_if_away(&mut self) -> Result<(), Gone> {
+        let is_there = match self.store.is_of_one_host() {
+            true => true,
+            false => matches!(tokio::time::timeout(PATIENCE_AT_START, self.store.root()).await, Ok(Ok(_))),
+        };
+        if is_there {
+            return Ok(());
+        }
+        let Some(kept) = kept::load(&self.store, &self.host).await else { return Ok(()) };
+        let input = input(kept, &self.host, &self.built);
+        self.has_one |= matches!(input, Input::Topology { .. });
+        self.send(input).await
     }
 
     /// Keeps what was read last, so that the host can start without the store.

@@ -35,15 +35,18 @@ async fn try_keep(store: &Store, host: &str, revision: Revision, shards: &Shards
     let named: Vec<_> = shards.iter().map(|(name, (_, bytes))| (name, bytes)).collect();
     let bytes = nsdb::schema::encode(VERSION, &named).map_err(|error| error.to_string())?;
     let (pieces, hash) = (bytes.chunks(PIECE_BYTES).len(), ShardId::of(&bytes));
-    // By turns in one of two places, so that what was kept before is there until this is.
     let before = load_cover(store).await.ok().flatten();
+    // What changed elsewhere leaves the share as it is.
+    if let Some((turn, same)) = before.as_ref().filter(|(_, cover)| cover.hash == hash && cover.host == host)
+    {
+        return save_cover(store, *turn, &Cover { revision, ..same.clone() }).await;
+    }
+    // By turns in one of two places, so that what was kept before is there until this is.
     let turn = before.as_ref().map_or(0, |(turn, _)| 1 - turn);
     for (number, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
         save(store, &piece_key(turn, number), piece.to_vec()).await?;
     }
-    let cover = Cover { revision, host: host.to_owned(), pieces, hash };
-    let cover = nsdb::schema::encode(VERSION, &(turn, cover)).map_err(|error| error.to_string())?;
-    save(store, COVER, cover).await?;
+    save_cover(store, turn, &Cover { revision, host: host.to_owned(), pieces, hash }).await?;
     let Some((old, cover)) = before else { return Ok(()) };
     for number in 0..cover.pieces {
         store.delete(&piece_key(old, number)).await.map_err(|error| error.to_string())?;
@@ -53,6 +56,11 @@ async fn try_keep(store: &Store, host: &str, revision: Revision, shards: &Shards
 
 async fn save(store: &Store, key: &str, bytes: Vec<u8>) -> Result<(), String> {
     store.save(key, bytes).await.map_err(|error| error.to_string())
+}
+
+async fn save_cover(store: &Store, turn: usize, cover: &Cover) -> Result<(), String> {
+    let bytes = nsdb::schema::encode(VERSION, &(turn, cover)).map_err(|error| error.to_string())?;
+    save(store, COVER, bytes).await
 }
 
 async fn load_cover(store: &Store) -> Result<Option<(usize, Cover)>, String> {
@@ -172,6 +180,8 @@ mod tests {
             assert_eq!(kept(&store, "gw1").await, Some((number, format!("p{number}"))));
         }
         assert_eq!(kept(&store, "gw2").await, None);
+        keep(&store, "gw1", revision(4), &shards("p3", 0)).await;
+        assert_eq!(kept(&store, "gw1").await, Some((4, "p3".to_owned())));
         assert_eq!(store.keys("revision/").await.unwrap(), ["revision/0/0", "revision/cover"]);
     }
 

@@ -1,6 +1,6 @@
 //! How much of a revision is read: all of it, or a host's share.
 
-use nsdb::{Documents, Root, Store};
+use nsdb::{Documents, DocumentsError, Root, ShardId, ShardName, Store};
 
 use super::kept::Shards;
 use super::{Newest, TopologyError};
@@ -81,11 +81,14 @@ impl Scope {
                 break;
             }
             let next: Vec<&str> = next.iter().map(String::as_str).collect();
-            for (name, id) in store.names(root, &next).await? {
-                let bytes = match last.get(name.as_str()) {
-                    Some((known, bytes)) if *known == id => bytes.clone(),
-                    _ => store.read(id).await?,
-                };
+            let asked = store.names(root, &next).await?;
+            let known =
+                |name: &ShardName, id: ShardId| last.get(name.as_str()).filter(|(known, _)| *known == id);
+            let new = asked.iter().filter(|(name, id)| known(name, **id).is_none()).map(|(_, id)| *id);
+            let new = store.read_all(new.collect()).await?;
+            for (name, id) in asked {
+                let there = known(&name, id).map(|(_, bytes)| bytes).or_else(|| new.get(&id));
+                let bytes = there.ok_or(DocumentsError::Missing { shard: id })?.clone();
                 share.take(name.as_str(), &bytes)?;
                 read.insert(name.into(), (id, bytes));
             }

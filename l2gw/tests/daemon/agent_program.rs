@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::process::{Gateway, Said, file_with_vlan_9, finish};
 
 /// It is built next to `l2gw`.
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_l2gw")).with_file_name("l2gw-agent");
     assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
     let mut command = Command::new(path);
@@ -148,10 +148,10 @@ fn a_file_that_is_named_must_be_there() {
 
 #[test]
 fn what_this_version_does_not_run_is_warned_of_and_refused() {
-    let text = "host = \"gw1\"\n[nsdb]\nbackend = \"zookeeper\"\nservers = [\"10.0.0.1:2181\"]\n";
+    let text = "host = \"gw1\"\n[journal]\nbackend = \"cassandra\"\ncontact-points = [\"10.0.0.1:9042\"]\n";
     let (gateway, said) = said_of(text, &[]);
     assert_eq!((said.code, said.out.as_str()), (78, ""), "{}", said.err);
-    let why = "agent.toml:3:11: nsdb.backend: \"zookeeper\" is checked but not run by this version, \"embedded\" is";
+    let why = "agent.toml:3:11: journal.backend: \"cassandra\" is checked but not run by this version, \"embedded\" is";
     assert!(said.err.contains(why), "{}", said.err);
     assert_eq!(gateway.files(), ["agent.toml", "gateway.toml"]);
     let (_, said) = said_of(text, &["--check"]);
@@ -196,7 +196,8 @@ fn a_gateway_that_was_run_with_a_file_goes_on_without_it() {
 fn wrong_words_are_wrong_usage() {
     for words in [
         &["--host", "a b"][..],
-        &["--nsdb", "zookeeper:zk1:2181"],
+        &["--nsdb", "zookeeper:zk1"],
+        &["--auth-file", "/a"],
         &["--nsdb", "embedded:"],
         &["--device", "a name that is too long"],
         &["--datapath", "ebpf"],

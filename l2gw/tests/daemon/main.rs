@@ -9,6 +9,7 @@ mod lists;
 mod process;
 mod record;
 mod revisions;
+mod shared;
 mod socket;
 mod stop;
 mod text;

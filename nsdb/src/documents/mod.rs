@@ -9,10 +9,11 @@ pub(crate) mod revision;
 pub(crate) mod shard;
 pub(crate) mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -108,11 +109,31 @@ pub trait Documents: Send + Sync {
     ) -> impl Future<Output = Result<BTreeMap<ShardName, ShardId>, DocumentsError>> + Send {
         async move {
             let mut walk = Walk::begin(root, Wanted::new(within));
-            while let Some(step) = walk.next() {
-                let bytes = self.read(step.0.id).await?;
-                walk.take(step, &bytes)?;
+            loop {
+                let steps: Vec<_> = std::iter::from_fn(|| walk.next()).collect();
+                if steps.is_empty() {
+                    return Ok(walk.found());
+                }
+                let pages = self.read_all(steps.iter().map(|(step, _)| step.id).collect()).await?;
+                for step in steps {
+                    let page = step.0.id;
+                    walk.take(step, pages.get(&page).ok_or(DocumentsError::Missing { shard: page })?)?;
+                }
             }
-            Ok(walk.found())
+        }
+    }
+
+    /// The contents of several documents, many of them at the same time.
+    ///
+    /// # Errors
+    /// The first failure of [`read`](Self::read).
+    fn read_all(
+        &self,
+        documents: BTreeSet<ShardId>,
+    ) -> impl Future<Output = Result<BTreeMap<ShardId, Vec<u8>>, DocumentsError>> + Send {
+        async move {
+            let read = |id: ShardId| async move { self.read(id).await.map(|bytes| (id, bytes)) };
+            stream::iter(documents).map(read).buffer_unordered(AT_ONCE).try_collect().await
         }
     }
 
@@ -126,11 +147,9 @@ pub trait Documents: Send + Sync {
         within: &[&str],
     ) -> impl Future<Output = Result<BTreeMap<ShardName, Vec<u8>>, DocumentsError>> + Send {
         async move {
-            let mut contents = BTreeMap::new();
-            for (name, id) in self.names(root, within).await? {
-                contents.insert(name, self.read(id).await?);
-            }
-            Ok(contents)
+            let names = self.names(root, within).await?;
+            let contents = self.read_all(names.values().copied().collect()).await?;
+            Ok(names.into_iter().filter_map(|(name, id)| Some((name, contents.get(&id)?.clone()))).collect())
         }
     }
 }
@@ -209,3 +228,6 @@ impl DocumentsError {
 fn named(revision: Option<Revision>) -> String {
     revision.map_or_else(|| "no revision".to_owned(), |revision| format!("revision {revision}"))
 }
+
+/// Documents that are read at the same time: enough that the way to a server is no matter, few enough that others get their turn.
+const AT_ONCE: usize = 64;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use zookeeper_client::{Acls, Client, CreateMode, OneshotWatcher};
 
 use crate::zookeeper::access::Access;
+use crate::zookeeper::costs::Costs;
 use crate::zookeeper::refusal::Refusal;
 use crate::zookeeper::settings::ZooKeeperSettings;
 use crate::zookeeper::supervisor::{self, Standing};
@@ -24,6 +25,7 @@ pub struct Coordinator {
     standing: watch::Receiver<Standing>,
     /// Ends the supervisor, and with it the session, when the last is dropped.
     supervised: Arc<watch::Sender<bool>>,
+    costs: Arc<Costs>,
     /// How many changes it still makes, where a test has said so.
     changes_left: Option<Arc<AtomicU64>>,
 }
@@ -39,6 +41,8 @@ pub struct Stat {
     pub changed_at: i64,
     /// The session that it lives with, 0 if it stays.
     pub owner: i64,
+    /// How many children were ever made below it: the number that the next [numbered](Life::Numbered) one gets.
+    pub made_below: u64,
 }
 
 /// What becomes of a node.
@@ -68,7 +72,13 @@ impl Coordinator {
     pub fn open(settings: ZooKeeperSettings) -> Self {
         let settings = Arc::new(settings);
         let (supervised, standing) = supervisor::begin(Arc::clone(&settings));
-        Self { settings, standing, supervised: Arc::new(supervised), changes_left: None }
+        Self {
+            settings,
+            standing,
+            supervised: Arc::new(supervised),
+            costs: Arc::default(),
+            changes_left: None,
+        }
     }
 
     /// The same; behind `changes` changes it does nothing more, as if its process had been killed. For tests of what is left then.
@@ -79,6 +89,11 @@ impl Coordinator {
     /// How it was opened.
     pub fn settings(&self) -> &ZooKeeperSettings {
         &self.settings
+    }
+
+    /// What was asked of the servers so far.
+    pub fn costs(&self) -> &Costs {
+        &self.costs
     }
 
     /// How the connection stands, now and whenever it changes.
@@ -113,6 +128,7 @@ impl Coordinator {
         };
         let options = mode.with_acls(Acls::new(acls));
         let client = self.client_for_change().await?;
+        self.costs.note_change(content);
         let (stat, number) = self.within(client.create(path, content, &options)).await?;
         Ok((number.into_i64(), stat.into()))
     }
@@ -123,7 +139,7 @@ impl Coordinator {
     /// Any but [`Refusal::NoNode`].
     pub async fn read(&self, path: &str) -> Result<Option<(Vec<u8>, Stat)>, Refusal> {
         let found = self.ask(|client| async move { client.get_data(path).await }).await;
-        there(found.map(|(content, stat)| (content, stat.into())))
+        there(found.map(|(content, stat)| (self.costs.noted_answer(content), stat.into())))
     }
 
     /// The same; wakes when it changes or is deleted.
@@ -132,7 +148,12 @@ impl Coordinator {
     /// Any but [`Refusal::NoNode`].
     pub async fn read_and_watch(&self, path: &str) -> Result<Option<(Vec<u8>, Stat, Watch)>, Refusal> {
         let found = self.ask(|client| async move { client.get_and_watch_data(path).await }).await;
-        there(found.map(|(content, stat, watcher)| (content, stat.into(), Watch(watcher))))
+        self.costs.watches.fetch_add(1, Ordering::Relaxed);
+        there(
+            found.map(|(content, stat, watcher)| {
+                (self.costs.noted_answer(content), stat.into(), Watch(watcher))
+            }),
+        )
     }
 
     /// What the servers know of a node, `None` if it is not there.
@@ -149,6 +170,7 @@ impl Coordinator {
     /// # Errors
     /// Any but [`Refusal::NoNode`].
     pub async fn look_and_watch(&self, path: &str) -> Result<(Option<Stat>, Watch), Refusal> {
+        self.costs.watches.fetch_add(1, Ordering::Relaxed);
         let found = self.ask(|client| async move { client.check_and_watch_stat(path).await }).await?;
         Ok((found.0.map(Stat::from), Watch(found.1)))
     }
@@ -159,6 +181,7 @@ impl Coordinator {
     /// [`Refusal::NoNode`], [`Refusal::BadVersion`], any other.
     pub async fn write(&self, path: &str, content: &[u8], expected: Option<i32>) -> Result<Stat, Refusal> {
         let client = self.client_for_change().await?;
+        self.costs.note_change(content);
         self.within(client.set_data(path, content, expected)).await.map(Stat::from)
     }
 
@@ -168,6 +191,7 @@ impl Coordinator {
     /// [`Refusal::NoNode`], [`Refusal::BadVersion`], [`Refusal::NotEmpty`], any other.
     pub async fn delete(&self, path: &str, expected: Option<i32>) -> Result<(), Refusal> {
         let client = self.client_for_change().await?;
+        self.costs.note_change(&[]);
         self.within(client.delete(path, expected)).await
     }
 
@@ -178,6 +202,19 @@ impl Coordinator {
     pub async fn restrict(&self, path: &str, access: &Access) -> Result<(), Refusal> {
         let client = self.client_for_change().await?;
         self.within(client.set_acl(path, access.acls(), None)).await.map(drop)
+    }
+
+    /// Deletes a node that lives with the session `owner`, if that is still ours: under another, a node of this name may be somebody else's.
+    ///
+    /// # Errors
+    /// [`Refusal::NoNode`] also where the session is another by now; any other.
+    pub async fn delete_own(&self, path: &str, owner: i64) -> Result<(), Refusal> {
+        let client = self.client_for_change().await?;
+        if client.session_id().0 != owner {
+            return Err(Refusal::NoNode);
+        }
+        self.costs.note_change(&[]);
+        self.within(client.delete(path, None)).await
     }
 
     /// The names of a node's children, in no order; `None` if it is not there.
@@ -193,6 +230,7 @@ impl Coordinator {
     /// # Errors
     /// Any but [`Refusal::NoNode`].
     pub async fn list_and_watch(&self, path: &str) -> Result<Option<(Vec<String>, Watch)>, Refusal> {
+        self.costs.watches.fetch_add(1, Ordering::Relaxed);
         let found = self.ask(|client| async move { client.list_and_watch_children(path).await }).await;
         there(found.map(|(children, watcher)| (children, Watch(watcher))))
     }
@@ -222,6 +260,7 @@ impl Coordinator {
         let asking = async {
             loop {
                 let client = self.client().await?;
+                self.costs.questions.fetch_add(1, Ordering::Relaxed);
                 match question(client).await.map_err(Refusal::from) {
                     Err(Refusal::Away { .. }) => tokio::time::sleep(BETWEEN_QUESTIONS).await,
                     answer => return answer,
@@ -262,6 +301,7 @@ impl Coordinator {
     }
 
     fn away(&self) -> Refusal {
+        self.costs.unanswered.fetch_add(1, Ordering::Relaxed);
         Refusal::Away { why: self.standing.borrow().why(&self.settings) }
     }
 }
@@ -273,6 +313,8 @@ impl From<zookeeper_client::Stat> for Stat {
             created: stat.czxid,
             changed_at: stat.mtime,
             owner: stat.ephemeral_owner,
+            // What is told as `cversion` is twice the children that were made less those that are there (DataNode.copyStat).
+            made_below: u64::from((stat.cversion.unsigned_abs() + stat.num_children.unsigned_abs()) / 2),
         }
     }
 }

@@ -2,11 +2,11 @@
 //! go in [`collecting`](super::collecting).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::debug;
 
 use crate::documents::layout::{decode_page, decode_root};
 use crate::documents::revision::{Revision, Root};
@@ -24,6 +24,8 @@ pub(super) struct Shelf {
     pub(super) newest: watch::Sender<Option<Revision>>,
     /// Pages that were read: they are immutable, and most of them are in the next revision too.
     pages: Mutex<BTreeMap<ShardId, Page>>,
+    /// Documents that were not there, or damaged: who publishes them again writes them again.
+    lost: Mutex<BTreeSet<ShardId>>,
 }
 
 /// A root as it lies in its node.
@@ -37,7 +39,7 @@ pub(super) struct StoredRoot {
 
 impl Shelf {
     pub(super) fn new(ground: Arc<Ground>) -> Self {
-        Self { ground, newest: watch::Sender::new(None), pages: Mutex::default() }
+        Self { ground, newest: watch::Sender::new(None), pages: Mutex::default(), lost: Mutex::default() }
     }
 
     /// The newest root. What a server says that has not heard of a revision we know of is not taken: it is asked to catch up.
@@ -108,15 +110,43 @@ impl Shelf {
         Ok(roots)
     }
 
-    /// A document, verified.
+    /// A document, verified. One that is not there may not have come to this server yet, so that it is asked once more.
     pub(super) async fn load(&self, id: ShardId) -> Result<Vec<u8>, DocumentsError> {
         let path = document_path(id);
-        let found = self.ground.coordinator.read(&path).await.map_err(self.ground.error("read", &path))?;
-        let (bytes, _) = found.ok_or(DocumentsError::Missing { shard: id })?;
-        if ShardId::of(&bytes) != id {
-            return Err(self.damaged(&path, "its content does not have this hash".to_owned()).into());
+        let mut found = self.bytes_at(&path).await?;
+        if found.is_none() {
+            let coordinator = &self.ground.coordinator;
+            coordinator.catch_up().await.map_err(self.ground.error("read", &path))?;
+            found = self.bytes_at(&path).await?;
         }
-        Ok(bytes)
+        match found {
+            Some(bytes) if ShardId::of(&bytes) == id => Ok(bytes),
+            found => {
+                lock(&self.lost).insert(id);
+                let why = "its content does not have this hash".to_owned();
+                Err(found.map_or(DocumentsError::Missing { shard: id }, |_| self.damaged(&path, why).into()))
+            }
+        }
+    }
+
+    async fn bytes_at(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.ground.coordinator.read(path).await.map_err(self.ground.error("read", path))?;
+        Ok(found.map(|(bytes, _)| bytes))
+    }
+
+    /// What a root names and what is there of it, as far as is known: nothing, where its pages cannot be read.
+    pub(super) async fn there_of(&self, root: Option<&Root>) -> Result<BTreeSet<ShardId>, DocumentsError> {
+        let roots: Vec<_> = root.into_iter().cloned().collect();
+        match self.named_by(&roots).await {
+            Ok(named) => Ok(named.difference(&lock(&self.lost)).copied().collect()),
+            Err(error) if error.is_retryable() => Err(error),
+            Err(_) => Ok(BTreeSet::new()),
+        }
+    }
+
+    /// A document was written: it is there.
+    pub(super) fn note_written(&self, id: ShardId) {
+        lock(&self.lost).remove(&id);
     }
 
     /// The ids of every page and shard that these roots name.
@@ -124,7 +154,7 @@ impl Shelf {
         loop {
             let mut missing = BTreeMap::new();
             let known = |id: ShardId, depth: u8| {
-                let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+                let pages = lock(&self.pages);
                 Ok::<_, DocumentsError>(pages.get(&id).cloned().unwrap_or_else(|| {
                     missing.insert(id, depth);
                     Page::default()
@@ -140,13 +170,13 @@ impl Shelf {
             };
             let read: Vec<_> =
                 stream::iter(missing).map(load).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
-            self.pages.lock().unwrap_or_else(PoisonError::into_inner).extend(read);
+            lock(&self.pages).extend(read);
         }
     }
 
     /// Pages that are in none of the revisions that were looked through last are not needed again.
     fn forget_but(&self, named: &BTreeSet<ShardId>) {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| named.contains(id));
+        lock(&self.pages).retain(|id, _| named.contains(id));
     }
 
     /// Tells watchers of `revision` if it is newer than what they know.
@@ -177,7 +207,7 @@ impl Shelf {
 
     fn decode(&self, path: &str, bytes: &[u8]) -> Result<Root, DocumentsError> {
         decode_root(bytes).map_err(|error| {
-            warn!(path = self.full_path(path), %error, "a root cannot be read");
+            debug!(path = self.full_path(path), %error, "a root cannot be read");
             error.into()
         })
     }
@@ -191,6 +221,11 @@ impl Shelf {
             extent: Extent::Record,
         })
     }
+}
+
+/// Each step under these locks leaves its data whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where a document is. Its directory bounds how many children one node has: a list of all would be longer than a server sends.

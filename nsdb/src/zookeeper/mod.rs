@@ -11,6 +11,7 @@
 mod access;
 mod collecting;
 mod coordinator;
+mod costs;
 mod documents;
 mod feed;
 mod ground;
@@ -32,6 +33,7 @@ use tokio::sync::watch;
 
 pub use access::{Access, DigestId, MIN_PASSWORD_BYTES, Users};
 pub use coordinator::{Coordinator, Life, Stat, Watch};
+pub use costs::Costs;
 pub use ground::StoreNode;
 pub use making::make;
 pub use refusal::Refusal;
@@ -90,6 +92,11 @@ impl ZooKeeper {
     /// How the connection stands.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.ground.coordinator.standing()
+    }
+
+    /// What was asked of the servers so far.
+    pub fn costs(&self) -> &Costs {
+        self.ground.coordinator.costs()
     }
 
     /// Why no server answers now, in words.

@@ -62,8 +62,7 @@ impl Shelf {
         access: &Access,
     ) -> Result<(), DocumentsError> {
         let Publication { root_bytes, contents, .. } = publication;
-        let roots: Vec<_> = current.iter().map(|current| current.root.clone()).collect();
-        let there = self.named_by(&roots).await?;
+        let there = self.there_of(current.map(|current| &current.root)).await?;
         let anew: Vec<_> = contents.into_iter().filter(|(id, _)| !there.contains(id)).collect();
         self.make_directories(anew.iter().map(|(id, _)| directory(*id)).collect(), access).await?;
         stream::iter(anew)
@@ -97,17 +96,19 @@ impl Shelf {
         let (coordinator, path) = (&self.ground.coordinator, document_path(id));
         loop {
             match coordinator.create(&path, &content, Life::Stays, access).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => break,
                 Err(Refusal::Exists) => {}
                 Err(refusal) => return Err(self.ground.error("make", &path)(refusal)),
             }
             match coordinator.write(&path, &content, None).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => break,
                 // It was collected in between.
                 Err(Refusal::NoNode) => {}
                 Err(refusal) => return Err(self.ground.error("touch", &path)(refusal)),
             }
         }
+        self.note_written(id);
+        Ok(())
     }
 
     async fn make_first(&self, root: &[u8], access: &Access) -> Result<(), DocumentsError> {

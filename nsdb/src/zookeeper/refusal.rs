@@ -58,7 +58,10 @@ impl Refusal {
         let unexpected =
             |why: &str| StoreError::Unexpected { doing, path: path.clone().into(), why: why.to_owned() };
         match self {
-            Self::Away { why } => StoreError::Unavailable { what: "the ZooKeeper ensemble", why },
+            Self::Away { why } if QUESTIONS.contains(&doing) => {
+                StoreError::Unanswered { what: ENSEMBLE, why }
+            }
+            Self::Away { why } => StoreError::Unavailable { what: ENSEMBLE, why },
             Self::Denied => StoreError::Denied { doing, path: PathBuf::from(path), user: user.to_owned() },
             Self::NoNode => unexpected("it is not there"),
             Self::Exists => unexpected("it is there already"),
@@ -68,3 +71,9 @@ impl Refusal {
         }
     }
 }
+
+/// What servers are called where they do not answer.
+pub(super) const ENSEMBLE: &str = "the ZooKeeper ensemble";
+
+/// What changes nothing, so that it cannot have been done.
+const QUESTIONS: [&str; 4] = ["read", "list", "look at", "watch"];

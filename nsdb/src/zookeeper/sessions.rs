@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::clock::Clock;
 use crate::error::StoreError;
@@ -27,6 +28,8 @@ pub(super) struct Roll {
     pub(super) ground: Arc<Ground>,
     clock: Arc<dyn Clock>,
     own: Mutex<BTreeMap<SessionId, Own>>,
+    /// One at a time ends what is ours: a second would delete what somebody else has made in its place.
+    ending: tokio::sync::Mutex<()>,
     pub(super) changes: watch::Sender<u64>,
 }
 
@@ -56,7 +59,13 @@ struct LeaseNode {
 
 impl Roll {
     pub(super) fn new(ground: Arc<Ground>, clock: Arc<dyn Clock>) -> Self {
-        Self { ground, clock, own: Mutex::default(), changes: watch::Sender::new(0) }
+        Self {
+            ground,
+            clock,
+            own: Mutex::default(),
+            ending: Default::default(),
+            changes: watch::Sender::new(0),
+        }
     }
 
     pub(super) async fn open(&self, name: &str, ttl: Duration) -> Result<SessionId, SessionsError> {
@@ -69,7 +78,11 @@ impl Roll {
         let (path, content) = (session_path(name), self.encode(&session_path(name), &node)?);
         loop {
             match self.ground.coordinator.create(&path, &content, Life::OfSession, &access).await {
-                Ok((_, stat)) => return Ok(self.opened(name, ttl, &stat)),
+                Ok((_, stat)) => {
+                    let id = self.opened(name, ttl, &stat);
+                    self.end_namesakes(id, name).await?;
+                    return Ok(id);
+                }
                 Err(Refusal::Exists) => self.end_older(name).await?,
                 Err(refusal) => return Err(self.ground.error("make", &path)(refusal).into()),
             }
@@ -80,23 +93,44 @@ impl Roll {
         let id = id_of(stat);
         let ends = self.clock.now().saturating_add(ttl);
         let own = Own { name: name.to_owned(), ttl, ends, leases: BTreeSet::new() };
-        self.with(|sessions| {
-            sessions.retain(|_, other| other.name != name);
-            sessions.insert(id, own);
-        });
+        self.with(|sessions| sessions.insert(id, own));
         self.changed();
         id
+    }
+
+    /// Ends older sessions of ours that had this name: their leases are free.
+    async fn end_namesakes(&self, id: SessionId, name: &str) -> Result<(), StoreError> {
+        let older: Vec<_> = self.with(|sessions| {
+            let has_name = |(other, own): &(&SessionId, &Own)| **other != id && own.name == name;
+            sessions.iter().filter(has_name).map(|(other, _)| *other).collect()
+        });
+        for other in older {
+            self.end(other).await?;
+        }
+        Ok(())
     }
 
     /// Ends the session that has `name`, unless it is another machine's.
     async fn end_older(&self, name: &str) -> Result<(), SessionsError> {
         let path = session_path(name);
         let Some((bytes, stat)) = self.read(&path).await? else { return Ok(()) };
-        let node: SessionNode = self.decode(&path, &bytes)?;
+        if stat.owner == 0 {
+            return Ok(self.clear(&path, stat).await?);
+        }
+        let node: SessionNode =
+            serde_json::from_slice(&bytes).map_err(|error| self.unexpected("read", &path, &error))?;
         if node.machine != self.ground.coordinator.settings().machine {
             return Err(SessionsError::Elsewhere { name: name.to_owned(), machine: node.machine });
         }
-        self.delete(&path, stat).await.map_err(Into::into)
+        self.clear(&path, stat).await.map_err(Into::into)
+    }
+
+    /// Deletes a node that is not ours: one of an older process of this machine, or one that lives with no session.
+    async fn clear(&self, path: &str, seen: Stat) -> Result<(), StoreError> {
+        match self.ground.coordinator.delete(path, Some(seen.version)).await {
+            Ok(()) | Err(Refusal::NoNode | Refusal::BadVersion) => Ok(()),
+            Err(refusal) => Err(self.ground.error("delete", path)(refusal)),
+        }
     }
 
     pub(super) async fn keep_alive(&self, id: SessionId) -> Result<(), SessionsError> {
@@ -120,22 +154,22 @@ impl Roll {
     }
 
     pub(super) async fn close(&self, id: SessionId) -> Result<(), SessionsError> {
-        if let Some(own) = self.with(|sessions| sessions.get(&id).cloned()) {
-            self.end(id, &own).await?;
-            self.with(|sessions| sessions.remove(&id));
-        }
+        self.end(id).await?;
         Ok(())
     }
 
-    /// Deletes the nodes of a session of ours.
-    async fn end(&self, id: SessionId, own: &Own) -> Result<(), StoreError> {
+    /// Deletes the nodes of a session of ours. One whose nodes cannot be deleted now stays, to be tried again.
+    async fn end(&self, id: SessionId) -> Result<(), StoreError> {
+        let _turn = self.ending.lock().await;
+        let Some(own) = self.with(|sessions| sessions.get(&id).cloned()) else { return Ok(()) };
         for lease in &own.leases {
             self.free(id, lease).await?;
         }
         let path = session_path(&own.name);
         if let Some(stat) = self.look(&path).await?.filter(|stat| id_of(stat) == id) {
-            self.delete(&path, stat).await?;
+            self.delete_own(&path, stat).await?;
         }
+        self.with(|sessions| sessions.remove(&id));
         self.changed();
         Ok(())
     }
@@ -144,13 +178,10 @@ impl Roll {
     pub(super) async fn expire(&self) -> Result<Option<Duration>, SessionsError> {
         let now = self.clock.now();
         let is_over = |own: &Own| own.ends <= now;
-        let over: Vec<_> = self.with(|sessions| {
-            sessions.iter().filter(|(_, own)| is_over(own)).map(|(id, own)| (*id, own.clone())).collect()
-        });
-        for (id, own) in over {
-            // One whose node cannot be deleted now is tried again.
-            self.end(id, &own).await?;
-            self.with(|sessions| sessions.remove(&id));
+        let over: Vec<_> = self
+            .with(|sessions| sessions.iter().filter(|(_, own)| is_over(own)).map(|(id, _)| *id).collect());
+        for id in over {
+            self.end(id).await?;
         }
         let next = self.with(|sessions| sessions.values().map(|own| own.ends).min());
         Ok(next.map(|ends| ends.saturating_sub(now)))
@@ -163,9 +194,13 @@ impl Roll {
         let read = |name: String| async move {
             let path = format!("{SESSIONS}/{name}");
             let Some((bytes, stat)) = self.read(&path).await? else { return Ok(None) };
-            let node: SessionNode = self.decode(&path, &bytes)?;
-            let ttl = Duration::from_millis(node.ttl);
-            Ok::<_, SessionsError>(Some(SessionInfo { id: id_of(&stat), name: decoded(&name), ttl }))
+            // What lives with no session, or cannot be read, is nobody who is alive.
+            let node: Option<SessionNode> = self.decoded(&path, &bytes).filter(|_| stat.owner != 0);
+            Ok::<_, SessionsError>(node.map(|node| SessionInfo {
+                id: id_of(&stat),
+                name: decoded(&name),
+                ttl: Duration::from_millis(node.ttl),
+            }))
         };
         let found: Vec<_> = stream::iter(names).map(read).buffered(AT_ONCE).try_collect().await?;
         let mut found: Vec<_> = found.into_iter().flatten().collect();
@@ -183,10 +218,7 @@ impl Roll {
         let access = self.ground.access_of_hosts().await?;
         let (path, node) = (lease_path(name), LeaseNode { holder: holder.clone(), session: id.get() });
         let content = self.encode(&path, &node)?;
-        loop {
-            if let Some(lease) = self.holder(name).await? {
-                return if lease.session == id { Ok(lease) } else { Err(held(lease)) };
-            }
+        for _ in 0..TRIES {
             match self.ground.coordinator.create(&path, &content, Life::OfSession, &access).await {
                 Ok((_, stat)) => {
                     self.with(|own| own.get_mut(&id).map(|own| own.leases.insert(name.to_owned())));
@@ -197,10 +229,16 @@ impl Roll {
                 Err(Refusal::Exists) => {}
                 Err(refusal) => return Err(self.ground.error("make", &path)(refusal).into()),
             }
+            if let Some(lease) = self.lease(name).await? {
+                return if lease.session == id { Ok(lease) } else { Err(held(lease)) };
+            }
         }
+        let why = format!("lease {name} came and went {TRIES} times");
+        Err(StoreError::Unavailable { what: "the ZooKeeper ensemble", why }.into())
     }
 
     pub(super) async fn release(&self, id: SessionId, name: &str) -> Result<(), SessionsError> {
+        let _turn = self.ending.lock().await;
         self.with(|own| own.get_mut(&id).map(|own| own.leases.remove(name)));
         self.free(id, name).await?;
         Ok(())
@@ -210,39 +248,43 @@ impl Roll {
     async fn free(&self, id: SessionId, name: &str) -> Result<(), StoreError> {
         let path = lease_path(name);
         let Some((bytes, stat)) = self.read(&path).await? else { return Ok(()) };
-        let node: LeaseNode = self.decode(&path, &bytes)?;
-        if node.session == id.get() {
-            self.delete(&path, stat).await?;
+        let node: Option<LeaseNode> = self.decoded(&path, &bytes);
+        if node.is_some_and(|node| node.session == id.get()) {
+            self.delete_own(&path, stat).await?;
             self.changed();
         }
         Ok(())
     }
 
-    /// Who has the lease `name`. One whose session has ended is nobody's, and goes.
+    /// Who has the lease `name`. One whose session has ended is nobody's, though its node goes with its connection alone.
     pub(super) async fn holder(&self, name: &str) -> Result<Option<Lease>, SessionsError> {
         self.expire().await?;
+        let Some(lease) = self.lease(name).await? else { return Ok(None) };
+        Ok(self.is_live(lease.session, &lease.holder).await?.then_some(lease))
+    }
+
+    /// The node of a lease, whose session may have ended. One that cannot be read is somebody's.
+    async fn lease(&self, name: &str) -> Result<Option<Lease>, StoreError> {
         let path = lease_path(name);
         let Some((bytes, stat)) = self.read(&path).await? else { return Ok(None) };
-        let node: LeaseNode = self.decode(&path, &bytes)?;
-        let session = SessionId(node.session);
-        if self.is_live(session, &node.holder).await? {
-            let token = LeaseToken(stat.created.unsigned_abs());
-            return Ok(Some(Lease { name: name.to_owned(), session, holder: node.holder, token }));
+        if stat.owner == 0 {
+            self.clear(&path, stat).await?;
+            return Ok(None);
         }
-        self.delete(&path, stat).await?;
-        Ok(None)
+        let node = self.decoded(&path, &bytes);
+        let LeaseNode { holder, session } =
+            node.unwrap_or_else(|| LeaseNode { holder: "somebody".to_owned(), session: 0 });
+        let token = LeaseToken(stat.created.unsigned_abs());
+        Ok(Some(Lease { name: name.to_owned(), session: SessionId(session), holder, token }))
     }
 
     async fn is_live(&self, id: SessionId, name: &str) -> Result<bool, StoreError> {
         Ok(self.look(&session_path(name)).await?.is_some_and(|stat| id_of(&stat) == id))
     }
 
-    /// Deletes a node that is still the one that was looked at. Nobody writes to these nodes, so another of that name is younger.
-    async fn delete(&self, path: &str, seen: Stat) -> Result<(), StoreError> {
-        if self.look(path).await?.is_none_or(|stat| stat.created != seen.created) {
-            return Ok(());
-        }
-        match self.ground.coordinator.delete(path, Some(seen.version)).await {
+    /// Deletes a node of ours that was looked at. Another live session's is never deleted: it goes with that.
+    async fn delete_own(&self, path: &str, seen: Stat) -> Result<(), StoreError> {
+        match self.ground.coordinator.delete_own(path, seen.owner).await {
             Ok(()) | Err(Refusal::NoNode) => Ok(()),
             Err(refusal) => Err(self.ground.error("delete", path)(refusal)),
         }
@@ -272,8 +314,8 @@ impl Roll {
         serde_json::to_vec(node).map_err(|error| self.unexpected("write", path, &error))
     }
 
-    fn decode<'b, T: Deserialize<'b>>(&self, path: &str, bytes: &'b [u8]) -> Result<T, StoreError> {
-        serde_json::from_slice(bytes).map_err(|error| self.unexpected("read", path, &error))
+    fn decoded<'b, T: Deserialize<'b>>(&self, path: &str, bytes: &'b [u8]) -> Option<T> {
+        serde_json::from_slice(bytes).inspect_err(|error| warn!(path, %error, "a node cannot be read")).ok()
     }
 
     fn unexpected(&self, doing: &'static str, path: &str, error: &serde_json::Error) -> StoreError {
@@ -316,6 +358,9 @@ fn encoded(name: &str) -> String {
 fn decoded(part: &str) -> String {
     part.replace("%2F", "/").replace("%25", "%")
 }
+
+/// How often a lease is tried for that comes and goes.
+const TRIES: usize = 3;
 
 pub(super) const SESSIONS: &str = "/sessions";
 pub(super) const LEASES: &str = "/leases";

@@ -53,25 +53,32 @@ pub(super) async fn follow_root(shelf: Arc<Shelf>) {
 }
 
 async fn wait_after(error: &DocumentsError) {
+    let pause = if error.is_retryable() { AFTER_FAILURE } else { UNTIL_SOMEBODY_MENDS };
     debug!(%error, "the newest revision cannot be read now");
-    tokio::time::sleep(AFTER_FAILURE).await;
+    tokio::time::sleep(pause).await;
 }
 
-/// Counts each change of sessions and leases.
+/// Counts each change of sessions and leases. It is told when the next watches are set: who reads then misses nothing.
 pub(super) async fn watch_sessions(roll: Arc<Roll>) {
+    let mut is_news = false;
     loop {
         match both(&roll).await {
             Ok((sessions, leases)) => {
+                if is_news {
+                    roll.changed();
+                }
                 tokio::select! {
                     () = sessions.changed() => {}
                     () = leases.changed() => {}
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
                 }
-                roll.changed();
+                is_news = true;
                 // Hosts that come together are one change.
                 tokio::time::sleep(TOGETHER).await;
             }
             Err(error) => {
                 debug!(%error, "sessions cannot be watched now");
+                is_news = true;
                 tokio::time::sleep(AFTER_FAILURE).await;
             }
         }
@@ -89,4 +96,5 @@ async fn wait_for(watch: Watch) {
 
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
+const UNTIL_SOMEBODY_MENDS: Duration = Duration::from_secs(10);
 const TOGETHER: Duration = Duration::from_millis(100);

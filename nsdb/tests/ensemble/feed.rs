@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::zookeeper::{Coordinator, ZooKeeper, ZooKeeperSettings};
+use nsdb::zookeeper::{Access, Coordinator, Life, ZooKeeper, ZooKeeperSettings};
 use nsdb::{
     AddressFeed, AddressKey, AddressRecord, FeedLimits, Following, HostId, Mac, Mobility, MonotonicClock,
     Presence, SegmentId,
@@ -163,4 +163,39 @@ async fn a_compaction_that_dies_loses_no_word() {
     };
     println!("parts after each death: {parts:?}");
     within(Duration::from_secs(20), "a cleared log", cleared).await;
+}
+
+/// Somebody makes a node in a log and deletes another, by hand: what comes behind them is known all the same. A head that names a part that
+/// is not there is told, and not asked for again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_somebody_has_touched_goes_on() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let settings = database(straight(&ensemble), "/feed-4").await;
+    let (store, raw) = (open(&settings), Coordinator::open(settings.clone()));
+    for mac in 0..3 {
+        store.announce(HostId(1), vec![record(mac, 1, 1)]).await.unwrap();
+    }
+    raw.delete("/feed/8/log/0000000001", None).await.unwrap();
+    raw.create("/feed/8/log/by-hand", &[], Life::Stays, &Access::open()).await.unwrap();
+    store.announce(HostId(1), vec![record(3, 1, 1)]).await.unwrap();
+    let expected = [record(0, 1, 1), record(2, 1, 1), record(3, 1, 1)];
+    assert_eq!(open(&settings).follow(SEGMENT).await.unwrap().snapshot.records, expected);
+    let torn = br#"{"next":4,"parts":["0000000004-x-0"],"sequence":4}"#;
+    raw.create("/feed/8/head", torn, Life::Stays, &Access::open()).await.unwrap();
+    let before = ensemble.servers()[0].statistics().unwrap().received;
+    let host = open(&ZooKeeperSettings { patience: Duration::from_secs(2), ..settings.clone() });
+    assert!(host.follow(SEGMENT).await.is_err());
+    let asked = ensemble.servers()[0].statistics().unwrap().received - before;
+    assert!(asked < 100, "{asked} packets in two seconds");
+    let far = br#"{"next":18446744073709551615,"parts":[],"sequence":4}"#;
+    raw.write("/feed/8/head", far, None).await.unwrap();
+    assert!(
+        open(&ZooKeeperSettings { patience: Duration::from_secs(1), ..settings })
+            .follow(SEGMENT)
+            .await
+            .is_err()
+    );
 }

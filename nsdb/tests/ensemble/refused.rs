@@ -267,3 +267,62 @@ async fn a_copy_of_a_machine_does_not_take_its_session() {
     restarted.open_session("gw1", Duration::from_secs(30)).await.unwrap();
     assert!(original.keep_alive(session).await.unwrap_err().is_lost(), "the same machine was started again");
 }
+
+/// A shard and a page are damaged or gone: a reader is told, and publishing the same again writes them again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_is_written_again_by_publishing_the_same() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let settings = crate::host::database(straight(&ensemble), "/damaged").await;
+    let (store, raw) = (open(settings.clone()), Coordinator::open(settings.clone()));
+    let shards: BTreeMap<_, _> =
+        (0..200).map(|n| (ShardName::new(format!("s/{n}")).unwrap(), vec![n as u8])).collect();
+    let change = || Change::new("alice", WallTime::from_millis(1), "");
+    let mut newest = store.publish(None, shards.clone(), change()).await.unwrap();
+    for document in nodes(&raw, "/documents").await.into_iter().filter(|path| path.len() > 60).step_by(40) {
+        let id = nsdb::ShardId::try_from(document.rsplit('/').next().unwrap().to_owned()).unwrap();
+        if newest.get() % 2 == 0 {
+            raw.write(&document, b"damaged", None).await.unwrap();
+        } else {
+            raw.delete(&document, None).await.unwrap();
+        }
+        // Each time as a process that has read none of it before.
+        let store = open(settings.clone());
+        let told = store.read(id).await.unwrap_err().to_string();
+        assert!(told.contains("hash") || told.contains("is not in the store"), "{told}");
+        newest = store.publish(Some(newest), shards.clone(), change()).await.unwrap();
+        let root = store.root().await.unwrap().unwrap();
+        assert_eq!(store.read_shards(&root, &[""]).await.unwrap(), shards, "{document}");
+    }
+    assert!(newest.get() > 4);
+}
+
+/// What other programs have put into the places of sessions and leases is nobody's, and keeps nobody from the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_among_sessions_is_left_out() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let settings = crate::host::database(straight(&ensemble), "/junk").await;
+    let (store, raw) = (open(settings.clone()), Coordinator::open(settings));
+    let open = Access::open();
+    raw.create("/sessions/torn", b"{", Life::OfSession, &open).await.unwrap();
+    raw.create("/sessions/stays", br#"{"machine":"x","ttl-ms":1}"#, Life::Stays, &open).await.unwrap();
+    raw.create("/leases/torn", b"{", Life::OfSession, &open).await.unwrap();
+    let session = store.open_session("gw1", Duration::from_secs(10)).await.unwrap();
+    let names: Vec<_> = store.sessions().await.unwrap().into_iter().map(|session| session.name).collect();
+    assert_eq!(names, ["gw1"]);
+    assert!(store.acquire(session, "torn").await.unwrap_err().is_held());
+    assert_eq!(store.holder("torn").await.unwrap(), None);
+    store.open_session("stays", Duration::from_secs(10)).await.unwrap();
+    raw.create("/leases/stays", b"{}", Life::Stays, &open).await.unwrap();
+    store.acquire(session, "stays").await.unwrap();
+    store.acquire(session, "mine").await.unwrap();
+    raw.write("/leases/mine", b"{", None).await.unwrap();
+    store.release(session, "mine").await.unwrap();
+    store.keep_alive(session).await.unwrap();
+    store.close_session(session).await.unwrap();
+}

@@ -20,7 +20,7 @@ pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()>
         writeln!(out, "revision {revision} is not taken, the one in force stays: {why}")?;
     }
     if let Some(StoreAway { seconds, why }) = &status.store_away {
-        writeln!(out, "the store has not answered for {seconds} s, what is in force stays: {why}")?;
+        writeln!(out, "the store could not be read for {seconds} s, what is in force stays: {why}")?;
     }
     writeln!(
         out,
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(
             said.lines().nth(1),
             Some(
-                "the store has not answered for 12 s, what is in force stays: none of zk1:2181 has answered"
+                "the store could not be read for 12 s, what is in force stays: none of zk1:2181 has answered"
             )
         );
     }

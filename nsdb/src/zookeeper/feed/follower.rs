@@ -12,6 +12,7 @@ use crate::addresses::record::AddressRecord;
 use crate::addresses::{FeedBatch, FeedError};
 use crate::error::StoreError;
 use crate::zookeeper::feed::log::{AHEAD, Known, Log};
+use crate::zookeeper::refusal::ENSEMBLE;
 
 /// What this process knows of a segment, and who wants to hear more.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl Follower {
                 self.log.segment.0,
                 patience.as_secs()
             );
-            StoreError::Unavailable { what: "the ZooKeeper ensemble", why }.into()
+            StoreError::Unanswered { what: ENSEMBLE, why }.into()
         })
     }
 
@@ -129,10 +130,17 @@ impl Follower {
         if self.log.is_cut_before(next).await? {
             return Ok(true);
         }
+        if self.position.borrow().is_none() && self.log.has_gap_at(next).await? {
+            self.lock().known.next += 1;
+            return Ok(false);
+        }
         self.position.send_replace(Some(next));
         if let Some(watch) = self.log.watch(next).await? {
             // A watch is a hint; that it may be lost costs a while.
-            let _ = tokio::time::timeout(LOOK_AGAIN, watch.changed()).await;
+            let woken = tokio::time::timeout(LOOK_AGAIN, watch.changed()).await;
+            if woken.is_err() && self.log.has_gap_at(next).await? {
+                self.lock().known.next += 1;
+            }
         }
         Ok(false)
     }

@@ -80,29 +80,41 @@ impl Log {
         let path = self.head_path();
         let found = self.ground.coordinator.read(&path).await.map_err(self.ground.error("read", &path))?;
         let Some((bytes, stat)) = found else { return Ok(None) };
-        let head = serde_json::from_slice(&bytes).map_err(|error| self.damaged(&path, &error.to_string()))?;
+        let head: Head =
+            serde_json::from_slice(&bytes).map_err(|error| self.damaged(&path, &error.to_string()))?;
+        if head.next > LAST_NUMBER {
+            return Err(self.damaged(&path, "it names a batch behind the last that there can be"));
+        }
         Ok(Some((head, stat.version)))
     }
 
     /// What the snapshot says.
     pub(super) async fn snapshot(&self) -> Result<Known, StoreError> {
+        let mut tried = None;
         loop {
-            let Some((head, _)) = self.head().await? else { return Ok(Known::default()) };
+            let Some((head, version)) = self.head().await? else { return Ok(Known::default()) };
             let read = |name: String| async move { self.part(&name).await };
             let parts: Vec<_> =
                 stream::iter(head.parts).map(read).buffered(PARTS_AT_ONCE).try_collect().await?;
-            // A part that is gone belongs to a head that is gone.
             if let Some(parts) = parts.into_iter().collect::<Option<Vec<_>>>() {
                 let table = SegmentTable::restored(head.sequence, parts.into_iter().flatten());
                 return Ok(Known { table, next: head.next });
+            }
+            // A part that is gone belongs to a head that is gone, or somebody took it away.
+            if tried.replace(version) == Some(version) {
+                return Err(self.damaged(&self.head_path(), "it names a part that is not there"));
             }
         }
     }
 
     /// What the snapshot and all batches behind it come to.
     pub(super) async fn load(&self, limits: &FeedLimits) -> Result<Known, StoreError> {
+        let mut behind = None;
         loop {
-            let mut known = self.snapshot().await?;
+            let mut known = match behind.take() {
+                Some(known) => known,
+                None => self.snapshot().await?,
+            };
             loop {
                 let batches = self.read_ahead(known.next, AHEAD).await?;
                 let is_end = batches.len() < AHEAD;
@@ -113,10 +125,34 @@ impl Log {
                     break;
                 }
             }
-            if !self.is_cut_before(known.next).await? {
+            if self.is_cut_before(known.next).await? {
+                continue;
+            }
+            if !self.has_gap_at(known.next).await? {
                 return Ok(known);
             }
+            known.next += 1;
+            behind = Some(known);
         }
+    }
+
+    /// Whether batch `number` was given to somebody and is not there: a node was made or deleted by hand. All who read the log pass it over.
+    pub(super) async fn has_gap_at(&self, number: u64) -> Result<bool, StoreError> {
+        let log = self.entries();
+        let path = log.trim_end_matches('/');
+        let stat = self.ground.coordinator.look(path).await.map_err(self.ground.error("look at", path))?;
+        if stat.is_none_or(|stat| stat.made_below <= number) {
+            return Ok(false);
+        }
+        let is_there = !self.read_ahead(number, 1).await?.is_empty();
+        if !is_there {
+            tracing::warn!(
+                segment = self.segment.0,
+                number,
+                "a batch is missing in a log of addresses: it is passed over"
+            );
+        }
+        Ok(!is_there && !self.is_cut_before(number).await?)
     }
 
     /// The batches from `number` on, up to the first that is not there, at most `most`.
@@ -198,6 +234,9 @@ fn unencodable(error: schema::SchemaError) -> StoreError {
 }
 
 pub(super) const FEED: &str = "/feed";
+
+/// Numbers of sequential nodes are an `int` of Java.
+pub(super) const LAST_NUMBER: u64 = i32::MAX as u64;
 
 const BATCH_VERSION: u8 = 1;
 const PART_VERSION: u8 = 1;

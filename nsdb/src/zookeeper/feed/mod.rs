@@ -114,7 +114,10 @@ impl Feed {
         let (log, content) = (self.log(segment), log::encode_batch(batch)?);
         loop {
             match self.ground.coordinator.create(&log.entries(), &content, Life::Numbered, access).await {
-                Ok((number, _)) => return Ok(number.unsigned_abs()),
+                Ok((number, _)) => {
+                    let number = u64::try_from(number).ok().filter(|number| *number <= log::LAST_NUMBER);
+                    return number.ok_or_else(|| log.damaged(&log.entries(), "it has no number left"));
+                }
                 Err(Refusal::NoNode) => log.make(access).await?,
                 Err(refusal) => return Err(self.ground.error("announce in", &log.entries())(refusal)),
             }

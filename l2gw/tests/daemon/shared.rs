@@ -1,0 +1,204 @@
+//! Two hosts that share a store on a real ZooKeeper ensemble: a gateway with its file, and an agent that knows its name and the servers.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use servers::{Ensemble, Options};
+
+use crate::agent_program::program;
+use crate::process::{FILE, Gateway, finish, l2gw};
+
+/// A gateway and a compute host, no daemon of them yet, and a database that both may use.
+struct Network {
+    ensemble: Ensemble,
+    gateway: Gateway,
+    compute: Gateway,
+}
+
+impl Network {
+    fn new() -> Network {
+        let ensemble = Ensemble::start(Options::three()).unwrap();
+        let network = Network { ensemble, gateway: Gateway::new(), compute: Gateway::new() };
+        for (host, login) in [(&network.gateway, "gateway"), (&network.compute, "agent")] {
+            let path = host.path("zookeeper.auth");
+            fs::write(&path, format!("{login}:0123456789-{login}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        network.write(8);
+        network
+    }
+
+    /// With both daemons, and the first revision in force at both.
+    fn running() -> Network {
+        let mut network = Network::new();
+        network.init();
+        let (mut run, mut agent) = (network.gateway.run(&[]), network.agent());
+        network.gateway.launch_as(&mut run);
+        network.compute.launch_as(&mut agent);
+        for host in network.hosts() {
+            host.wait_for("an answer", |host| is_at(host, 0));
+        }
+        network.gateway.ask_about_file("apply", &[]).done();
+        for host in network.hosts() {
+            host.wait_for("the first revision", |host| is_at(host, 1));
+        }
+        network
+    }
+
+    fn kill_all(&self) {
+        for server in self.ensemble.servers() {
+            server.kill().unwrap();
+        }
+    }
+
+    fn restart_all(&self) {
+        for server in self.ensemble.servers() {
+            server.restart().unwrap();
+        }
+        self.ensemble.wait_until_ready().unwrap();
+    }
+
+    /// Writes the gateway's file, with this VLAN to `vub8`.
+    fn write(&self, vid: u16) {
+        let servers: Vec<_> =
+            self.ensemble.servers().iter().map(|server| server.address().to_string()).collect();
+        let nsdb = format!(
+            "[nsdb]\nbackend = \"zookeeper\"\nservers = {servers:?}\nauth-file = {:?}\npath = {:?}\n",
+            self.gateway.path("zookeeper.auth"),
+            self.gateway.path("state")
+        );
+        let there = "\n[hosts.compute1]\n\n[[ports]]\nname = \"vm9\"\nbridge = \"vub8\"\nhost = \"compute1\"\nlink = \"tap9\"\n";
+        let file = FILE.replace("vid = 8", &format!("vid = {vid}"));
+        self.gateway.write(&format!("{nsdb}{file}{there}"));
+    }
+
+    fn init(&self) {
+        let mut command = l2gw();
+        command.args(["store", "init"]).arg(self.gateway.path("gateway.toml"));
+        finish(command.arg("--agents-auth-file").arg(self.compute.path("zookeeper.auth"))).done();
+    }
+
+    fn agent(&self) -> Command {
+        let mut command = program();
+        let state = format!("[nsdb]\npath = {:?}\n", self.compute.path("state"));
+        fs::write(self.compute.path("agent.toml"), state).unwrap();
+        command
+            .args(["--host", "compute1", "--datapath", "fake", "--config"])
+            .arg(self.compute.path("agent.toml"));
+        command.arg("--nsdb").arg(format!("zookeeper:{}", self.ensemble.connection_string()));
+        command.arg("--auth-file").arg(self.compute.path("zookeeper.auth"));
+        command.arg("--socket").arg(self.compute.socket());
+        command
+    }
+
+    fn hosts(&self) -> [&Gateway; 2] {
+        [&self.gateway, &self.compute]
+    }
+}
+
+fn is_at(host: &Gateway, revision: u64) -> bool {
+    let said = host.ask(&["show", "status", "--json"]);
+    said.code == 0 && said.json()["revision"] == revision
+}
+
+/// Whether it says that the store is away.
+fn misses_the_store(host: &Gateway) -> bool {
+    let said = host.ask(&["show", "status", "--json"]);
+    said.code == 0 && said.json().get("store_away").is_some()
+}
+
+#[test]
+fn what_is_applied_at_one_host_is_in_force_at_the_other() {
+    if !servers::are_there() {
+        return;
+    }
+    let mut network = Network::running();
+    assert!(network.compute.ask(&["show", "ports"]).done().contains("vm9"));
+    // An agent may not change the topology.
+    network.write(9);
+    fs::copy(network.gateway.path("gateway.toml"), network.compute.path("gateway.toml")).unwrap();
+    let refused = network.compute.ask_about_file("apply", &[]);
+    assert!(refused.code == 1 && refused.err.contains("agent may not make"), "{refused:?}");
+    network.gateway.ask_about_file("apply", &[]).done();
+    for host in network.hosts() {
+        host.wait_for("the second revision", |host| is_at(host, 2));
+    }
+    assert!(network.compute.ask(&["show", "config"]).done().contains("vid = 9"));
+    let counters = network.compute.ask(&["show", "counters"]).done();
+    assert!(counters.contains("l2gw_store_calls_total") && counters.contains("call=watch"), "{counters}");
+    let (code, metrics) = network.compute.http("GET", "/metrics", &[]);
+    assert!(code == 200 && metrics.contains("l2gw_store_bytes_total{call=\"read\"}"), "{metrics}");
+    network.gateway.stop();
+    network.compute.stop();
+}
+
+#[test]
+fn what_is_in_force_stays_without_the_store_also_where_a_host_starts() {
+    if !servers::are_there() {
+        return;
+    }
+    let mut network = Network::running();
+    network.kill_all();
+    for host in network.hosts() {
+        host.wait_for("a word about the store", misses_the_store);
+        assert!(is_at(host, 1), "the revision in force stays");
+        let said = host.ask(&["show", "status"]).done();
+        assert!(said.contains("what is in force stays: none of 127."), "{said}");
+    }
+    let refused = network.gateway.ask_about_file("apply", &[]);
+    assert!(
+        refused.code == 1 && refused.err.contains("the ZooKeeper ensemble is not available"),
+        "{refused:?}"
+    );
+    network.compute.signal(Signal::SIGKILL);
+    network.compute.ended();
+    let mut agent = network.agent();
+    network.compute.launch_as(&mut agent);
+    network.compute.wait_for("what was kept", |host| is_at(host, 1));
+    network.compute.wait_for("a word about the store", misses_the_store);
+    let log = network.compute.log();
+    assert!(log.contains("the store is away: the revision that was kept here is taken"), "{log}");
+    network.restart_all();
+    for host in network.hosts() {
+        host.wait_for("the store", |host| !misses_the_store(host));
+    }
+    let events = network.gateway.ask(&["show", "events"]).done();
+    assert!(events.contains("store-away") && events.contains("store-back"), "{events}");
+    network.write(9);
+    network.gateway.ask_about_file("apply", &[]).done();
+    for host in network.hosts() {
+        host.wait_for("the second revision", |host| is_at(host, 2));
+    }
+    network.gateway.stop();
+    network.compute.stop();
+}
+
+#[test]
+fn a_login_that_everybody_can_read_and_a_store_that_is_not_there_are_told() {
+    if !servers::are_there() {
+        return;
+    }
+    let mut network = Network::new();
+    let login = network.gateway.path("zookeeper.auth");
+    fs::set_permissions(&login, fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = finish(&mut network.gateway.run(&[]));
+    assert!(refused.code == 78 && refused.err.contains("everybody can read the password"), "{refused:?}");
+    fs::set_permissions(&login, fs::Permissions::from_mode(0o600)).unwrap();
+    // Without a database it runs, forwards nothing new, and says why nothing can be applied.
+    let mut run = network.gateway.run(&[]);
+    network.gateway.launch_as(&mut run);
+    network.gateway.wait_for("a word about the store", misses_the_store);
+    let said = network.gateway.ask(&["show", "status"]).done();
+    assert!(
+        said.contains("what is in force stays: /l2gw on 127.") && said.contains("it is not there"),
+        "{said}"
+    );
+    let refused = network.gateway.ask_about_file("apply", &[]);
+    assert!(refused.code == 1 && refused.err.contains("`l2gw store init FILE` makes one"), "{refused:?}");
+    network.init();
+    network.gateway.ask_about_file("apply", &[]).done();
+    network.gateway.wait_for("the first revision", |host| is_at(host, 1));
+    network.gateway.stop();
+}
