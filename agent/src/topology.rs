@@ -64,17 +64,6 @@ impl TopologyError {
         matches!(self, TopologyError::Conflict { .. } | TopologyError::Contended { .. })
     }
 
-    /// Whether the same may be done later, without anybody doing anything to the store.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            TopologyError::Store(error) => error.is_retryable(),
-            TopologyError::Conflict { .. } | TopologyError::Contended { .. } | TopologyError::Stopping => {
-                true
-            }
-            TopologyError::Document(_) | TopologyError::Numbers(_) => false,
-        }
-    }
-
     /// Whether what was to be published cannot be stored: a name that cannot be a shard's, more bytes than a store takes.
     pub fn is_unstorable(&self) -> bool {
         match self {

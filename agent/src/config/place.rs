@@ -100,6 +100,7 @@ mod tests {
             "zookeeper:zk1:2181,",
             "zookeeper:zk1:2181/a//b",
             "zookeeper:/a",
+            "zookeeper:zk1:2181/zookeeper/x",
         ] {
             assert_eq!(StorePlace::parse(word.into()), Err(ALLOWED), "{word}");
         }

@@ -181,10 +181,12 @@ fn journal(section: &mut Section<'_, '_>) -> Journal {
     Journal { keep, backend: JournalBackend::Cassandra { contact_points, keyspace, auth_file } }
 }
 
-/// Whether this is a node's path as ZooKeeper has it (`PathUtils.validatePath`): no empty part, no `.` or `..`, no `/` at the end.
+/// Whether this is a node's path as ZooKeeper has it (`PathUtils.validatePath`): no empty part, no `.` or `..`, no `/` at the end; and not
+/// in `/zookeeper`, where the servers have their own.
 pub fn is_node_path(path: &str) -> bool {
     let is_part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_shown);
-    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part))
+    let is_own = path == "/zookeeper" || path.starts_with("/zookeeper/");
+    !is_own && path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part))
 }
 
 fn node_path(value: &Value<'_>) -> Reading<String> {

@@ -19,7 +19,7 @@ use crate::input::Input;
 pub async fn follow(store: Arc<Store>, host: String, built: Built, arrivals: mpsc::Sender<Input>) {
     let mut changes = store.watch_root();
     let scope = Scope::of_follower(&store, &host);
-    let mut follower = Follower { store, host, scope, built, arrivals, has_one: false, is_refused: false };
+    let mut follower = Follower { store, host, scope, built, arrivals, has_one: false };
     let mut pause = READ_AGAIN;
     if follower.take_kept_if_away().await.is_err() {
         return;
@@ -51,8 +51,6 @@ struct Follower {
     arrivals: mpsc::Sender<Input>,
     /// Whether there was a revision that could be read.
     has_one: bool,
-    /// Whether it was told that the store refuses to be read.
-    is_refused: bool,
 }
 
 impl Follower {
@@ -68,18 +66,10 @@ impl Follower {
                 for input in arrived {
                     self.pass_on(input).await?;
                 }
-                if std::mem::take(&mut self.is_refused) {
-                    self.send(Input::StoreBack).await?;
-                }
                 Ok(true)
             }
             Err(error) => {
                 warn!(%error, "the store cannot be read, the topology in force stays");
-                // That no server answers is told by who watches the connection.
-                if !error.is_retryable() && !self.store.is_of_one_host() {
-                    self.is_refused = true;
-                    self.send(Input::StoreAway { why: error.to_string() }).await?;
-                }
                 Ok(false)
             }
         }

@@ -1,40 +1,52 @@
-//! Whether the store that this host shares with others answers.
+//! Whether the store that this host shares with others can be followed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use nsdb::Store;
-use nsdb::zookeeper::Standing;
-use tokio::sync::{mpsc, watch};
+use nsdb::zookeeper::ZooKeeper;
+use tokio::sync::mpsc;
 
 use crate::input::Input;
 
-/// Tells when the store that is shared has not answered for a while, and when it answers again. A store of one host always does.
+/// Tells when the store that is shared cannot be followed, and when it can be again: no server has answered for a while, or what one says
+/// is no revision to be taken. A store of one host always can be.
 pub async fn watch(store: Arc<Store>, arrivals: mpsc::Sender<Input>) {
     let Some(ensemble) = store.ensemble() else { return std::future::pending().await };
-    let mut standing = ensemble.standing();
+    let (mut standing, mut trouble) = (ensemble.standing(), ensemble.trouble());
+    let mut told = None;
     loop {
-        if is(&mut standing, false).await.is_err() {
-            return;
+        standing.mark_unchanged();
+        trouble.mark_unchanged();
+        let why = why_not(ensemble).await;
+        if why != told {
+            let input = match &why {
+                Some(why) => Input::StoreAway { why: why.clone() },
+                None => Input::StoreBack,
+            };
+            if arrivals.send(input).await.is_err() {
+                return;
+            }
+            told = why;
         }
-        if tokio::time::timeout(TOLD_AFTER, is(&mut standing, true)).await.is_ok() {
-            continue;
-        }
-        let why = ensemble.why_away();
-        if arrivals.send(Input::StoreAway { why }).await.is_err() || is(&mut standing, true).await.is_err() {
-            return;
-        }
-        if arrivals.send(Input::StoreBack).await.is_err() {
+        let changed = tokio::select! {
+            changed = standing.changed() => changed,
+            changed = trouble.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }
 }
 
-async fn is(
-    standing: &mut watch::Receiver<Standing>,
-    is_connected: bool,
-) -> Result<(), watch::error::RecvError> {
-    standing.wait_for(|standing| standing.is_connected() == is_connected).await.map(drop)
+/// Why it cannot be followed. A session finds another server within a moment, which is not told.
+async fn why_not(ensemble: &ZooKeeper) -> Option<String> {
+    let mut standing = ensemble.standing();
+    let connected = standing.wait_for(|standing| standing.is_connected());
+    match tokio::time::timeout(TOLD_AFTER, connected).await {
+        Ok(_) => ensemble.trouble().borrow().clone(),
+        Err(_) => Some(ensemble.why_away()),
+    }
 }
 
 /// A session finds another server in less, unless something is wrong with more than one.

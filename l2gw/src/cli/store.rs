@@ -160,9 +160,9 @@ mod tests {
 
     #[test]
     fn a_making_that_got_no_answer_may_be_tried_again() {
-        let why = "none of a:1 has answered for 10 s".to_owned();
+        let why = "none of a:1 answers".to_owned();
         let said = in_words(&StoreError::Unavailable { what: "the ZooKeeper ensemble", why });
-        let expected = "the ZooKeeper ensemble is not available: none of a:1 has answered for 10 s; once it is, run `l2gw store init` again";
+        let expected = "the ZooKeeper ensemble is not available: none of a:1 answers; once it is, run `l2gw store init` again";
         assert_eq!(said, expected);
     }
 }

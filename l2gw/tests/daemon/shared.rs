@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use nsdb::zookeeper::{Coordinator, Login, ZooKeeperSettings};
 use servers::{Ensemble, Options};
 
 use crate::agent_program::program;
@@ -45,6 +46,24 @@ impl Network {
             host.wait_for("the first revision", |host| is_at(host, 1));
         }
         network
+    }
+
+    /// What was at the root of the database; puts `new` there if it is given.
+    fn with_root(&self, new: Option<Vec<u8>>) -> Vec<u8> {
+        let servers = self.ensemble.servers().iter().map(|server| server.address().to_string()).collect();
+        let login = fs::read_to_string(self.gateway.path("zookeeper.auth")).unwrap();
+        let login = Some(Login::parse(&login).unwrap());
+        let settings = ZooKeeperSettings { login, ..ZooKeeperSettings::new(servers, "/l2gw", "by hand") };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let coordinator = Coordinator::open(settings);
+            let (before, _) = coordinator.read("/root").await.unwrap().unwrap();
+            if let Some(new) = new {
+                coordinator.write("/root", &new, None).await.unwrap();
+            }
+            coordinator.close().await;
+            before
+        })
     }
 
     fn kill_all(&self) {
@@ -170,6 +189,35 @@ fn what_is_in_force_stays_without_the_store_also_where_a_host_starts() {
     network.gateway.ask_about_file("apply", &[]).done();
     for host in network.hosts() {
         host.wait_for("the second revision", |host| is_at(host, 2));
+    }
+    network.gateway.stop();
+    network.compute.stop();
+}
+
+/// Somebody writes what is no revision, or another one of the same number, by hand.
+#[test]
+fn a_root_that_is_not_to_be_followed_is_told_until_it_is_right_again() {
+    if !servers::are_there() {
+        return;
+    }
+    let mut network = Network::running();
+    let before = network.with_root(None);
+    let another = String::from_utf8(before.clone()).unwrap().replace("\"note\":\"", "\"note\":\"another");
+    assert_ne!(another.as_bytes(), before);
+    for (wrong, told) in [
+        (b"junk".to_vec(), "cannot read /l2gw/root: "),
+        (another.into_bytes(), "the database has another revision 1 where revision 1 was: was it put back"),
+    ] {
+        network.with_root(Some(wrong));
+        for host in network.hosts() {
+            host.wait_for("a word about the root", misses_the_store);
+            let said = host.ask(&["show", "status"]).done();
+            assert!(is_at(host, 1) && said.contains(told), "{said}");
+        }
+        network.with_root(Some(before.clone()));
+        for host in network.hosts() {
+            host.wait_for("no more such word", |host| !misses_the_store(host));
+        }
     }
     network.gateway.stop();
     network.compute.stop();

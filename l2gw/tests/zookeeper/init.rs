@@ -91,5 +91,5 @@ fn what_is_wrong_with_files_is_told_before_a_server_is_asked() {
     );
     let (code, out, err) = init(away, &[]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.contains("none of 127.0.0.1:1 has answered for 10 s; once it is, run"), "{err}");
+    assert!(err.contains("none of 127.0.0.1:1 answers; once it is, run"), "{err}");
 }

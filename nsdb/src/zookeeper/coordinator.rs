@@ -314,7 +314,7 @@ impl From<zookeeper_client::Stat> for Stat {
             changed_at: stat.mtime,
             owner: stat.ephemeral_owner,
             // What is told as `cversion` is twice the children that were made less those that are there (DataNode.copyStat).
-            made_below: u64::from((stat.cversion.unsigned_abs() + stat.num_children.unsigned_abs()) / 2),
+            made_below: u64::from(stat.cversion.wrapping_add(stat.num_children).cast_unsigned() / 2),
         }
     }
 }

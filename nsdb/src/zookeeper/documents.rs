@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
-use tracing::debug;
 
 use crate::documents::layout::{decode_page, decode_root};
 use crate::documents::revision::{Revision, Root};
@@ -22,6 +21,8 @@ pub(super) struct Shelf {
     pub(super) ground: Arc<Ground>,
     /// The newest revision that was seen.
     pub(super) newest: watch::Sender<Option<Revision>>,
+    /// Why the newest revision cannot be followed, where a server answers.
+    pub(super) trouble: watch::Sender<Option<String>>,
     /// Pages that were read: they are immutable, and most of them are in the next revision too.
     pages: Mutex<BTreeMap<ShardId, Page>>,
     /// Documents that were not there, or damaged: who publishes them again writes them again.
@@ -39,7 +40,13 @@ pub(super) struct StoredRoot {
 
 impl Shelf {
     pub(super) fn new(ground: Arc<Ground>) -> Self {
-        Self { ground, newest: watch::Sender::new(None), pages: Mutex::default(), lost: Mutex::default() }
+        Self {
+            ground,
+            newest: watch::Sender::new(None),
+            trouble: watch::Sender::new(None),
+            pages: Mutex::default(),
+            lost: Mutex::default(),
+        }
     }
 
     /// The newest root. What a server says that has not heard of a revision we know of is not taken: it is asked to catch up.
@@ -190,6 +197,10 @@ impl Shelf {
         });
     }
 
+    pub(super) fn note_trouble(&self, trouble: Option<String>) {
+        self.trouble.send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
+    }
+
     pub(super) fn full_path(&self, path: &str) -> String {
         self.ground.coordinator.settings().full_path(path)
     }
@@ -207,8 +218,12 @@ impl Shelf {
 
     fn decode(&self, path: &str, bytes: &[u8]) -> Result<Root, DocumentsError> {
         decode_root(bytes).map_err(|error| {
-            debug!(path = self.full_path(path), %error, "a root cannot be read");
-            error.into()
+            StoreError::Unexpected {
+                doing: "read",
+                path: self.full_path(path).into(),
+                why: error.to_string(),
+            }
+            .into()
         })
     }
 
@@ -228,7 +243,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where a document is. Its directory bounds how many children one node has: a list of all would be longer than a server sends.
+/// Where a document is. Its directory bounds how many children one node has: a list of all would be many megabytes.
 pub(super) fn document_path(id: ShardId) -> String {
     let id = id.to_string();
     format!("{DOCUMENTS}/{}/{id}", &id[..2])

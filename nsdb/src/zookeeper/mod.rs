@@ -99,6 +99,11 @@ impl ZooKeeper {
         self.ground.coordinator.costs()
     }
 
+    /// Why the newest revision cannot be followed though a server answers: it refuses, what is there cannot be read, or it went back.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.shelf.trouble.subscribe()
+    }
+
     /// Why no server answers now, in words.
     pub fn why_away(&self) -> String {
         let coordinator = &self.ground.coordinator;

@@ -72,7 +72,7 @@ impl Roll {
         check_name("session", name)?;
         check_ttl(name, ttl)?;
         self.expire().await?;
-        let access = self.ground.access_of_hosts().await?;
+        let access = self.ground.access_of_words().await?;
         let machine = self.ground.coordinator.settings().machine.clone();
         let node = SessionNode { machine, ttl: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX) };
         let (path, content) = (session_path(name), self.encode(&session_path(name), &node)?);
@@ -215,7 +215,7 @@ impl Roll {
         if !self.is_live(id, &holder).await? {
             return Err(SessionsError::Lost { session: id });
         }
-        let access = self.ground.access_of_hosts().await?;
+        let access = self.ground.access_of_words().await?;
         let (path, node) = (lease_path(name), LeaseNode { holder: holder.clone(), session: id.get() });
         let content = self.encode(&path, &node)?;
         for _ in 0..TRIES {
@@ -233,8 +233,8 @@ impl Roll {
                 return if lease.session == id { Ok(lease) } else { Err(held(lease)) };
             }
         }
-        let why = format!("lease {name} came and went {TRIES} times");
-        Err(StoreError::Unavailable { what: "the ZooKeeper ensemble", why }.into())
+        let why = format!("it came and went {TRIES} times");
+        Err(StoreError::Unanswered { what: "the lease", why }.into())
     }
 
     pub(super) async fn release(&self, id: SessionId, name: &str) -> Result<(), SessionsError> {
@@ -303,11 +303,13 @@ impl Roll {
         Ok(found.unwrap_or_default())
     }
 
-    /// What wakes when a child of `path` comes or goes.
-    pub(super) async fn watch(&self, path: &str) -> Result<Watch, StoreError> {
+    /// The names below `path`, in order, and what wakes when one comes or goes.
+    pub(super) async fn watch(&self, path: &str) -> Result<(Vec<String>, Watch), StoreError> {
         let found =
             self.ground.coordinator.list_and_watch(path).await.map_err(self.ground.error("watch", path))?;
-        found.map(|(_, watch)| watch).ok_or_else(|| self.ground.error("watch", path)(Refusal::NoNode))
+        let (mut names, watch) = found.ok_or_else(|| self.ground.error("watch", path)(Refusal::NoNode))?;
+        names.sort_unstable();
+        Ok((names, watch))
     }
 
     fn encode(&self, path: &str, node: &impl Serialize) -> Result<Vec<u8>, StoreError> {

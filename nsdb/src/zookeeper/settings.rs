@@ -65,7 +65,9 @@ impl Login {
     /// What is wrong with the text. The password is not repeated.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         match text.trim().split_once(':') {
-            Some((user, password)) if !user.is_empty() && !password.is_empty() => {
+            Some((user, password))
+                if !user.is_empty() && !password.is_empty() && !text.trim().contains(char::is_control) =>
+            {
                 Ok(Self { user: user.to_owned(), password: password.to_owned() })
             }
             _ => Err("allowed is one line, user:password"),
@@ -99,7 +101,7 @@ mod tests {
         let login = Login::parse("gateway:s:ecret\n").unwrap();
         assert_eq!((login.user.as_str(), login.password.as_str()), ("gateway", "s:ecret"));
         assert_eq!(format!("{login:?}"), "Login(gateway)");
-        for wrong in ["", "gateway", ":secret", "gateway:", "\n"] {
+        for wrong in ["", "gateway", ":secret", "gateway:", "\n", "gateway:a\nb", "gateway:a\u{1b}"] {
             assert!(Login::parse(wrong).is_err(), "{wrong:?}");
         }
     }

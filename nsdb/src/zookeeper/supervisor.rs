@@ -12,7 +12,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -22,10 +22,7 @@ use crate::zookeeper::settings::ZooKeeperSettings;
 
 /// How the connection stands.
 #[derive(Debug, Clone)]
-pub struct Standing {
-    connection: Connection,
-    since: Instant,
-}
+pub struct Standing(Connection);
 
 #[derive(Debug, Clone)]
 enum Connection {
@@ -35,22 +32,18 @@ enum Connection {
 }
 
 impl Standing {
-    fn now(connection: Connection) -> Self {
-        Self { connection, since: Instant::now() }
-    }
-
     /// Whether a server is there.
     pub fn is_connected(&self) -> bool {
-        matches!(self.connection, Connection::Up(_))
+        matches!(self.0, Connection::Up(_))
     }
 
     /// Whether the session was closed by us.
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self.connection, Connection::Closed)
+        matches!(self.0, Connection::Closed)
     }
 
     pub(super) fn client(&self) -> Option<Client> {
-        match &self.connection {
+        match &self.0 {
             Connection::Up(client) => Some(client.clone()),
             Connection::Away | Connection::Closed => None,
         }
@@ -59,10 +52,10 @@ impl Standing {
     /// Why a call had to end, in words.
     pub(super) fn why(&self, settings: &ZooKeeperSettings) -> String {
         let servers = settings.ensemble();
-        match self.connection {
+        match self.0 {
             Connection::Up(_) => format!("{servers} did not answer within {} s", settings.patience.as_secs()),
             Connection::Away => {
-                format!("none of {servers} has answered for {} s", self.since.elapsed().as_secs())
+                format!("none of {servers} answers")
             }
             Connection::Closed => "the session was closed".to_owned(),
         }
@@ -72,7 +65,7 @@ impl Standing {
 /// Begins. The task ends when what is returned first is dropped or set.
 pub(super) fn begin(settings: Arc<ZooKeeperSettings>) -> (watch::Sender<bool>, watch::Receiver<Standing>) {
     let (end, ended) = watch::channel(false);
-    let (standing, seen) = watch::channel(Standing::now(Connection::Away));
+    let (standing, seen) = watch::channel(Standing(Connection::Away));
     tokio::spawn(Supervisor { settings, standing, session: None, failures: 0 }.run(ended));
     (end, seen)
 }
@@ -139,18 +132,18 @@ impl Supervisor {
         loop {
             match state {
                 SessionState::SyncConnected | SessionState::ConnectedReadOnly => {
-                    self.standing.send_replace(Standing::now(Connection::Up(client.clone())));
+                    self.standing.send_replace(Standing(Connection::Up(client.clone())));
                 }
                 SessionState::Disconnected => {
                     warn!("the ZooKeeper server is away: looking for another");
-                    self.standing.send_replace(Standing::now(Connection::Away));
+                    self.standing.send_replace(Standing(Connection::Away));
                 }
                 SessionState::AuthFailed | SessionState::Expired | SessionState::Closed => break,
             }
             state = states.changed().await;
         }
         if self.standing.borrow().is_connected() {
-            self.standing.send_replace(Standing::now(Connection::Away));
+            self.standing.send_replace(Standing(Connection::Away));
         }
     }
 
@@ -158,12 +151,12 @@ impl Supervisor {
     async fn close(self) {
         let last = self.standing.borrow().client();
         let told = last.map(|client| client.state_watcher());
-        self.standing.send_modify(|standing| standing.connection = Connection::Away);
+        self.standing.send_modify(|standing| standing.0 = Connection::Away);
         if let Some(mut told) = told {
             let closing = async { while !told.changed().await.is_terminated() {} };
             let _ = tokio::time::timeout(CLOSING, closing).await;
         }
-        self.standing.send_replace(Standing::now(Connection::Closed));
+        self.standing.send_replace(Standing(Connection::Closed));
     }
 }
 

@@ -28,8 +28,8 @@ impl Log {
         if known.next < from + EVERY / 2 {
             return Ok(());
         }
+        let head = self.write_parts(&known, &self.ground.access_of_words().await?).await?;
         let access = self.ground.access_of_hosts().await?;
-        let head = self.write_parts(&known, &access).await?;
         if self.move_head(&head, version, &access).await? {
             self.clear_before(&head).await
         } else {

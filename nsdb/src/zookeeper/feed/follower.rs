@@ -138,9 +138,11 @@ impl Follower {
         if let Some(watch) = self.log.watch(next).await? {
             // A watch is a hint; that it may be lost costs a while.
             let woken = tokio::time::timeout(LOOK_AGAIN, watch.changed()).await;
-            if woken.is_err() && self.log.has_gap_at(next).await? {
-                self.lock().known.next += 1;
+            let mut at = next;
+            while woken.is_err() && self.log.has_gap_at(at).await? {
+                at += 1;
             }
+            self.lock().known.next = at;
         }
         Ok(false)
     }

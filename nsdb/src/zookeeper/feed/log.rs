@@ -144,6 +144,8 @@ impl Log {
         if stat.is_none_or(|stat| stat.made_below <= number) {
             return Ok(false);
         }
+        // A server that lags may not have it yet.
+        self.ground.coordinator.catch_up().await.map_err(self.ground.error("look at", path))?;
         let is_there = !self.read_ahead(number, 1).await?.is_empty();
         if !is_there {
             tracing::warn!(

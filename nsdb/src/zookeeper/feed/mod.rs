@@ -92,7 +92,7 @@ impl Feed {
     }
 
     async fn append_all(&self, segment: SegmentId, records: &[AddressRecord]) -> Result<(), FeedError> {
-        let access = self.ground.access_of_hosts().await?;
+        let access = self.ground.access_of_words().await?;
         for batch in records.chunks(MAX_BATCH_RECORDS) {
             self.pace.turn().await;
             let number = self.append(segment, batch, &access).await?;
@@ -118,7 +118,7 @@ impl Feed {
                     let number = u64::try_from(number).ok().filter(|number| *number <= log::LAST_NUMBER);
                     return number.ok_or_else(|| log.damaged(&log.entries(), "it has no number left"));
                 }
-                Err(Refusal::NoNode) => log.make(access).await?,
+                Err(Refusal::NoNode) => log.make(&self.ground.access_of_hosts().await?).await?,
                 Err(refusal) => return Err(self.ground.error("announce in", &log.entries())(refusal)),
             }
         }
