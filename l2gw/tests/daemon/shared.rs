@@ -206,7 +206,7 @@ fn a_root_that_is_not_to_be_followed_is_told_until_it_is_right_again() {
     assert_ne!(another.as_bytes(), before);
     for (wrong, told) in [
         (b"junk".to_vec(), "cannot read /l2gw/root: "),
-        (another.into_bytes(), "the database has another revision 1 where revision 1 was: was it put back"),
+        (another.into_bytes(), "it has another revision 1, and had revision 1 before: was it put back"),
     ] {
         network.with_root(Some(wrong));
         for host in network.hosts() {
@@ -214,6 +214,8 @@ fn a_root_that_is_not_to_be_followed_is_told_until_it_is_right_again() {
             let said = host.ask(&["show", "status"]).done();
             assert!(is_at(host, 1) && said.contains(told), "{said}");
         }
+        let refused = network.gateway.ask_about_file("apply", &[]);
+        assert!(refused.code == 1 && refused.err.contains(told), "nothing comes on top of it: {refused:?}");
         network.with_root(Some(before.clone()));
         for host in network.hosts() {
             host.wait_for("no more such word", |host| !misses_the_store(host));

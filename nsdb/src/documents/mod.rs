@@ -225,7 +225,8 @@ impl DocumentsError {
     }
 }
 
-fn named(revision: Option<Revision>) -> String {
+/// A revision in words.
+pub(crate) fn named(revision: Option<Revision>) -> String {
     revision.map_or_else(|| "no revision".to_owned(), |revision| format!("revision {revision}"))
 }
 

@@ -21,10 +21,8 @@ use crate::documents::collection::Sweep;
 use crate::documents::shard::ShardId;
 use crate::error::StoreError;
 use crate::zookeeper::access::Access;
-use crate::zookeeper::coordinator::Life;
 use crate::zookeeper::documents::{AT_ONCE, DOCUMENTS, Shelf, document_path};
 use crate::zookeeper::publishing::PUBLISHING;
-use crate::zookeeper::refusal::Refusal;
 
 impl Shelf {
     /// Removes what was out of use for `unused_for`, and notes what is so now. Returns how many were removed.
@@ -33,7 +31,7 @@ impl Shelf {
         let named = self.named_by(&self.kept_roots().await?).await?;
         let unused = stored.difference(&named).copied().collect();
         let versions = self.stats_of(&unused, document_path).await?;
-        if !self.children(PUBLISHING).await?.is_empty() {
+        if !self.ground.children(PUBLISHING).await?.is_empty() {
             return Ok(0);
         }
         let named = self.named_by(&self.kept_roots().await?).await?;
@@ -58,40 +56,26 @@ impl Shelf {
         let access = self.ground.access_of_topology().await?;
         let remove = |id: ShardId| async move {
             match versions.get(&id) {
-                Some(judged) => self.delete(&document_path(id), Some(judged.version)).await,
+                Some(judged) => self.ground.delete(&document_path(id), Some(judged.version)).await,
                 None => Ok(false),
             }
         };
         let removed: Vec<bool> =
             stream::iter(sweep.removed.clone()).map(remove).buffer_unordered(AT_ONCE).try_collect().await?;
         let stale: Vec<_> = sweep.cleared.iter().chain(&sweep.removed).map(|id| note_path(*id)).collect();
-        let forget = |path: String| async move { self.delete(&path, None).await.map(drop) };
+        let forget = |path: String| async move { self.ground.delete(&path, None).await.map(drop) };
         stream::iter(stale).map(forget).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         let note = |id: ShardId| self.note(id, &access);
         stream::iter(sweep.noted).map(note).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         Ok(removed.into_iter().filter(|removed| *removed).count())
     }
 
-    /// Deletes a node if it has this version; whether it did.
-    async fn delete(&self, path: &str, version: Option<i32>) -> Result<bool, StoreError> {
-        match self.ground.coordinator.delete(path, version).await {
-            Ok(()) => Ok(true),
-            Err(Refusal::NoNode | Refusal::BadVersion) => Ok(false),
-            Err(refusal) => Err(self.ground.error("delete", path)(refusal)),
-        }
-    }
-
     /// Notes that a document is out of use since now.
     async fn note(&self, id: ShardId, access: &Access) -> Result<(), StoreError> {
         let path = note_path(id);
         let (directory, _) = path.rsplit_once('/').unwrap_or((UNUSED, ""));
-        for path in [directory, &path] {
-            match self.ground.coordinator.create(path, &[], Life::Stays, access).await {
-                Ok(_) | Err(Refusal::Exists) => {}
-                Err(refusal) => return Err(self.ground.error("make", path)(refusal)),
-            }
-        }
-        Ok(())
+        self.ground.make(directory, &[], access).await?;
+        self.ground.make(&path, &[], access).await
     }
 
     /// The time of a server, as one has just written it down.
@@ -106,16 +90,11 @@ impl Shelf {
     }
 
     async fn ids_under(&self, path: &'static str) -> Result<BTreeSet<ShardId>, DocumentsError> {
-        let directories = self.children(path).await?;
-        let list = |name: String| async move { self.children(&format!("{path}/{name}")).await };
+        let directories = self.ground.children(path).await?;
+        let list = |name: String| async move { self.ground.children(&format!("{path}/{name}")).await };
         let lists: Vec<_> =
             stream::iter(directories).map(list).buffer_unordered(AT_ONCE).try_collect().await?;
         Ok(lists.into_iter().flatten().filter_map(|name| ShardId::try_from(name).ok()).collect())
-    }
-
-    async fn children(&self, path: &str) -> Result<Vec<String>, StoreError> {
-        let found = self.ground.coordinator.list(path).await.map_err(self.ground.error("list", path))?;
-        Ok(found.unwrap_or_default())
     }
 
     async fn stats_of(

@@ -148,12 +148,9 @@ impl Coordinator {
     /// Any but [`Refusal::NoNode`].
     pub async fn read_and_watch(&self, path: &str) -> Result<Option<(Vec<u8>, Stat, Watch)>, Refusal> {
         let found = self.ask(|client| async move { client.get_and_watch_data(path).await }).await;
-        self.costs.watches.fetch_add(1, Ordering::Relaxed);
-        there(
-            found.map(|(content, stat, watcher)| {
-                (self.costs.noted_answer(content), stat.into(), Watch(watcher))
-            }),
-        )
+        there(found.map(|(content, stat, watcher)| {
+            (self.costs.noted_answer(content), stat.into(), self.watched(watcher))
+        }))
     }
 
     /// What the servers know of a node, `None` if it is not there.
@@ -170,9 +167,8 @@ impl Coordinator {
     /// # Errors
     /// Any but [`Refusal::NoNode`].
     pub async fn look_and_watch(&self, path: &str) -> Result<(Option<Stat>, Watch), Refusal> {
-        self.costs.watches.fetch_add(1, Ordering::Relaxed);
         let found = self.ask(|client| async move { client.check_and_watch_stat(path).await }).await?;
-        Ok((found.0.map(Stat::from), Watch(found.1)))
+        Ok((found.0.map(Stat::from), self.watched(found.1)))
     }
 
     /// Changes a node's content if it has the version `expected`; any, if that is `None`.
@@ -201,6 +197,7 @@ impl Coordinator {
     /// [`Refusal::NoNode`], any other.
     pub async fn restrict(&self, path: &str, access: &Access) -> Result<(), Refusal> {
         let client = self.client_for_change().await?;
+        self.costs.note_change(&[]);
         self.within(client.set_acl(path, access.acls(), None)).await.map(drop)
     }
 
@@ -230,9 +227,8 @@ impl Coordinator {
     /// # Errors
     /// Any but [`Refusal::NoNode`].
     pub async fn list_and_watch(&self, path: &str) -> Result<Option<(Vec<String>, Watch)>, Refusal> {
-        self.costs.watches.fetch_add(1, Ordering::Relaxed);
         let found = self.ask(|client| async move { client.list_and_watch_children(path).await }).await;
-        there(found.map(|(children, watcher)| (children, Watch(watcher))))
+        there(found.map(|(children, watcher)| (children, self.watched(watcher))))
     }
 
     /// Waits until this server has everything that was written before, by anybody: what is read next is no older.
@@ -250,6 +246,12 @@ impl Coordinator {
         let ended = standing.wait_for(|standing| standing.is_closed());
         // A server that is away ends the session by its timeout.
         let _ = tokio::time::timeout(self.settings.patience.min(CLOSING), ended).await;
+    }
+
+    /// A watch that a server keeps for us.
+    fn watched(&self, watcher: OneshotWatcher) -> Watch {
+        self.costs.watches.fetch_add(1, Ordering::Relaxed);
+        Watch(watcher)
     }
 
     /// Asks until a server answers or patience ends. What broke on the way is asked again: a question changes nothing.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::documents::layout::{decode_page, decode_root};
 use crate::documents::revision::{Revision, Root};
 use crate::documents::shard::{Page, ShardId};
-use crate::documents::{DocumentsError, walk};
+use crate::documents::{DocumentsError, named, walk};
 use crate::error::{Corruption, Extent, StoreError};
 use crate::zookeeper::coordinator::Watch;
 use crate::zookeeper::ground::Ground;
@@ -23,6 +23,8 @@ pub(super) struct Shelf {
     pub(super) newest: watch::Sender<Option<Revision>>,
     /// Why the newest revision cannot be followed, where a server answers.
     pub(super) trouble: watch::Sender<Option<String>>,
+    /// The root of the newest revision that was taken.
+    known: Mutex<Option<Root>>,
     /// Pages that were read: they are immutable, and most of them are in the next revision too.
     pages: Mutex<BTreeMap<ShardId, Page>>,
     /// Documents that were not there, or damaged: who publishes them again writes them again.
@@ -44,18 +46,19 @@ impl Shelf {
             ground,
             newest: watch::Sender::new(None),
             trouble: watch::Sender::new(None),
+            known: Mutex::default(),
             pages: Mutex::default(),
             lost: Mutex::default(),
         }
     }
 
-    /// The newest root. What a server says that has not heard of a revision we know of is not taken: it is asked to catch up.
+    /// The newest root. A server that has not heard of the one we know is asked to catch up.
     pub(super) async fn newest_root(&self) -> Result<Option<StoredRoot>, DocumentsError> {
         let found = self.stored_root().await?;
-        if self.is_old(found.as_ref()) {
-            return self.fresh_root().await;
+        match self.contradiction(found.as_ref().map(|found| &found.root)) {
+            None => Ok(found),
+            Some(_) => self.fresh_root().await,
         }
-        Ok(found)
     }
 
     /// The newest root of all that were published before this was asked.
@@ -63,15 +66,18 @@ impl Shelf {
         let coordinator = &self.ground.coordinator;
         coordinator.catch_up().await.map_err(self.ground.error("read", ROOT))?;
         let found = self.stored_root().await?;
-        if self.is_old(found.as_ref()) {
-            let (known, found) =
-                (named(*self.newest.borrow()), named(found.map(|found| found.root.revision)));
-            let why = format!("it has {found}, and had {known} before: was it put back from a backup?");
-            return Err(
-                StoreError::Unexpected { doing: "follow", path: self.full_path(ROOT).into(), why }.into()
-            );
+        match self.contradiction(found.as_ref().map(|found| &found.root)) {
+            None => Ok(found),
+            Some(why) => {
+                let path = self.full_path(ROOT).into();
+                Err(StoreError::Unexpected { doing: "follow", path, why }.into())
+            }
         }
-        Ok(found)
+    }
+
+    /// What is wrong with a root that is found where another was known.
+    pub(super) fn contradiction(&self, found: Option<&Root>) -> Option<String> {
+        contradiction(lock(&self.known).as_ref(), found)
     }
 
     /// The newest root, and what wakes when it moves.
@@ -186,15 +192,14 @@ impl Shelf {
         lock(&self.pages).retain(|id, _| named.contains(id));
     }
 
-    /// Tells watchers of `revision` if it is newer than what they know.
-    pub(super) fn tell(&self, revision: Option<Revision>) {
-        self.newest.send_if_modified(|newest| {
-            let is_newer = revision > *newest;
-            if is_newer {
-                *newest = revision;
-            }
-            is_newer
-        });
+    /// Takes a root for the newest, and tells watchers, if it is newer than the one that is known.
+    pub(super) fn take(&self, root: Option<Root>) {
+        let mut known = lock(&self.known);
+        let revision = root.as_ref().map(|root| root.revision);
+        if revision > known.as_ref().map(|known| known.revision) {
+            *known = root;
+            self.newest.send_replace(revision);
+        }
     }
 
     pub(super) fn note_trouble(&self, trouble: Option<String>) {
@@ -210,10 +215,6 @@ impl Shelf {
         let found = self.ground.coordinator.read(ROOT).await.map_err(self.ground.error("read", ROOT))?;
         let Some((bytes, stat)) = found else { return Ok(None) };
         Ok(Some(StoredRoot { root: self.decode(ROOT, &bytes)?, bytes, version: stat.version }))
-    }
-
-    fn is_old(&self, found: Option<&StoredRoot>) -> bool {
-        found.map(|found| found.root.revision) < *self.newest.borrow()
     }
 
     fn decode(&self, path: &str, bytes: &[u8]) -> Result<Root, DocumentsError> {
@@ -238,6 +239,20 @@ impl Shelf {
     }
 }
 
+/// What is wrong with a root that follows another in time: its number went back, or it is another of the same number.
+fn contradiction(known: Option<&Root>, found: Option<&Root>) -> Option<String> {
+    let known = known?;
+    let there = match found {
+        Some(found) if found.revision > known.revision || found == known => return None,
+        Some(found) if found.revision == known.revision => format!("another revision {}", found.revision),
+        found => named(found.map(|found| found.revision)),
+    };
+    Some(format!(
+        "it has {there}, and had revision {} before: was it put back from a backup?",
+        known.revision
+    ))
+}
+
 /// Each step under these locks leaves its data whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -254,13 +269,40 @@ pub(super) fn kept_path(revision: Revision) -> String {
     format!("{KEPT}/{:010}", revision.get())
 }
 
-fn named(revision: Option<Revision>) -> String {
-    revision.map_or_else(|| "no revision".to_owned(), |revision| format!("revision {revision}"))
-}
-
 /// Calls under way at once: enough that the way to the server is no matter, few enough that others get their turn.
 pub(super) const AT_ONCE: usize = 64;
 
 pub(super) const ROOT: &str = "/root";
 pub(super) const KEPT: &str = "/kept";
 pub(super) const DOCUMENTS: &str = "/documents";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::revision::Revision;
+    use crate::documents::shard::Page;
+
+    #[test]
+    fn a_root_that_goes_back_or_is_another_of_its_number_is_told() {
+        let root = |number: u64, note: &str| Root {
+            revision: Revision::new(number).unwrap(),
+            author: "alice".to_owned(),
+            at: Default::default(),
+            note: note.to_owned(),
+            top: Page::default(),
+        };
+        let known = root(7, "");
+        for (found, told) in [
+            (Some(root(8, "")), None),
+            (Some(root(7, "")), None),
+            (Some(root(7, "another")), Some("another revision 7")),
+            (Some(root(6, "")), Some("it has revision 6, and had revision 7")),
+            (None, Some("no revision")),
+        ] {
+            let said = contradiction(Some(&known), found.as_ref());
+            assert_eq!(said.is_some(), told.is_some(), "{said:?}");
+            assert!(said.is_none_or(|said| said.contains(told.unwrap())));
+            assert_eq!(contradiction(None, found.as_ref()), None);
+        }
+    }
+}

@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::error::StoreError;
 use crate::zookeeper::access::{Access, Users};
-use crate::zookeeper::coordinator::Coordinator;
+use crate::zookeeper::coordinator::{Coordinator, Life};
 use crate::zookeeper::refusal::Refusal;
 use crate::zookeeper::settings::ZooKeeperSettings;
 
@@ -67,6 +67,29 @@ impl Ground {
         error(&self.coordinator, doing, path)
     }
 
+    /// Makes a node that stays. One that is there already is as good.
+    pub(super) async fn make(&self, path: &str, content: &[u8], access: &Access) -> Result<(), StoreError> {
+        match self.coordinator.create(path, content, Life::Stays, access).await {
+            Ok(_) | Err(Refusal::Exists) => Ok(()),
+            Err(refusal) => Err(self.error("make", path)(refusal)),
+        }
+    }
+
+    /// Deletes a node if it has this version; any, if that is `None`. Whether it did: one that is gone already is as good.
+    pub(super) async fn delete(&self, path: &str, version: Option<i32>) -> Result<bool, StoreError> {
+        match self.coordinator.delete(path, version).await {
+            Ok(()) => Ok(true),
+            Err(Refusal::NoNode | Refusal::BadVersion) => Ok(false),
+            Err(refusal) => Err(self.error("delete", path)(refusal)),
+        }
+    }
+
+    /// The names below a node; none of one that is not there.
+    pub(super) async fn children(&self, path: &str) -> Result<Vec<String>, StoreError> {
+        let found = self.coordinator.list(path).await.map_err(self.error("list", path))?;
+        Ok(found.unwrap_or_default())
+    }
+
     /// Who may do what with nodes of the topology.
     pub(super) async fn access_of_topology(&self) -> Result<Access, StoreError> {
         Ok(Access::of_topology(&self.store().await?.users))
@@ -74,7 +97,7 @@ impl Ground {
 
     /// Who may do what with a node that one host makes, and that nobody changes: a session, a batch of addresses.
     pub(super) async fn access_of_words(&self) -> Result<Access, StoreError> {
-        Ok(Access::of_topology(&self.store().await?.users))
+        self.access_of_topology().await
     }
 
     /// Who may do what with nodes below which hosts make theirs.

@@ -37,12 +37,12 @@ impl Shelf {
             Publication::after(current.as_ref().map(|root| &root.root), expected, shards, change)?;
         let access = self.ground.access_of_topology().await?;
         let marker = self.begin(&access).await?;
-        let revision = publication.root.revision;
+        let (revision, root) = (publication.root.revision, publication.root.clone());
         let published = self.carry_out(current.as_ref(), publication, &access).await;
         // What is left of it goes with our session.
         let _ = self.ground.coordinator.delete(&marker, None).await;
         published?;
-        self.tell(Some(revision));
+        self.take(Some(root));
         self.forget_before(revision.first_kept()).await;
         Ok(revision)
     }
@@ -81,12 +81,7 @@ impl Shelf {
         directories: BTreeSet<String>,
         access: &Access,
     ) -> Result<(), DocumentsError> {
-        let make = |path: String| async move {
-            match self.ground.coordinator.create(&path, &[], Life::Stays, access).await {
-                Ok(_) | Err(Refusal::Exists) => Ok(()),
-                Err(refusal) => Err(self.ground.error("make", &path)(refusal)),
-            }
-        };
+        let make = |path: String| async move { self.ground.make(&path, &[], access).await };
         stream::iter(directories).map(make).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         Ok(())
     }
@@ -126,12 +121,8 @@ impl Shelf {
         root: &[u8],
         access: &Access,
     ) -> Result<(), DocumentsError> {
-        let (coordinator, path) = (&self.ground.coordinator, kept_path(current.root.revision));
-        match coordinator.create(&path, &current.bytes, Life::Stays, access).await {
-            Ok(_) | Err(Refusal::Exists) => {}
-            Err(refusal) => return Err(self.ground.error("make", &path)(refusal).into()),
-        }
-        match coordinator.write(ROOT, root, Some(current.version)).await {
+        self.ground.make(&kept_path(current.root.revision), &current.bytes, access).await?;
+        match self.ground.coordinator.write(ROOT, root, Some(current.version)).await {
             Ok(_) => Ok(()),
             Err(Refusal::BadVersion) => Err(self.overtaken(Some(current.root.revision)).await),
             Err(refusal) => Err(self.ground.error("move", ROOT)(refusal).into()),

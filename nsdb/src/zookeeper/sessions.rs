@@ -127,10 +127,7 @@ impl Roll {
 
     /// Deletes a node that is not ours: one of an older process of this machine, or one that lives with no session.
     async fn clear(&self, path: &str, seen: Stat) -> Result<(), StoreError> {
-        match self.ground.coordinator.delete(path, Some(seen.version)).await {
-            Ok(()) | Err(Refusal::NoNode | Refusal::BadVersion) => Ok(()),
-            Err(refusal) => Err(self.ground.error("delete", path)(refusal)),
-        }
+        self.ground.delete(path, Some(seen.version)).await.map(drop)
     }
 
     pub(super) async fn keep_alive(&self, id: SessionId) -> Result<(), SessionsError> {
@@ -189,7 +186,7 @@ impl Roll {
 
     pub(super) async fn sessions(&self) -> Result<Vec<SessionInfo>, SessionsError> {
         self.expire().await?;
-        let mut names = self.children(SESSIONS).await?;
+        let mut names = self.ground.children(SESSIONS).await?;
         names.sort_unstable();
         let read = |name: String| async move {
             let path = format!("{SESSIONS}/{name}");
@@ -296,11 +293,6 @@ impl Roll {
 
     async fn read(&self, path: &str) -> Result<Option<(Vec<u8>, Stat)>, StoreError> {
         self.ground.coordinator.read(path).await.map_err(self.ground.error("read", path))
-    }
-
-    async fn children(&self, path: &str) -> Result<Vec<String>, StoreError> {
-        let found = self.ground.coordinator.list(path).await.map_err(self.ground.error("list", path))?;
-        Ok(found.unwrap_or_default())
     }
 
     /// The names below `path`, in order, and what wakes when one comes or goes.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
-use crate::documents::revision::Root;
 use crate::error::StoreError;
 use crate::zookeeper::coordinator::Watch;
 use crate::zookeeper::documents::Shelf;
@@ -31,18 +30,22 @@ impl Drop for Task {
 
 /// Tells of each newer revision. A lower one, and another of the same number, is not taken; why is told.
 pub(super) async fn follow_root(shelf: Arc<Shelf>) {
-    let mut known: Option<Root> = None;
     loop {
         match shelf.watched_root().await {
-            Ok((found, watch)) => {
-                let trouble = contradiction(known.as_ref(), found.as_ref());
-                if trouble.is_none() {
-                    shelf.tell(found.as_ref().map(|root| root.revision));
-                    known = found;
-                }
-                shelf.note_trouble(trouble);
+            Ok((found, watch)) if shelf.contradiction(found.as_ref()).is_none() => {
+                shelf.take(found);
+                shelf.note_trouble(None);
                 wait_for(watch).await;
             }
+            // A server that lags, or a revision that we published meanwhile, is no trouble.
+            Ok((_, watch)) => match shelf.fresh_root().await {
+                Ok(_) => {}
+                Err(error) if error.is_retryable() => tokio::time::sleep(AFTER_FAILURE).await,
+                Err(error) => {
+                    shelf.note_trouble(Some(error.to_string()));
+                    wait_for(watch).await;
+                }
+            },
             Err(error) if error.is_retryable() => tokio::time::sleep(AFTER_FAILURE).await,
             Err(error) => {
                 shelf.note_trouble(Some(error.to_string()));
@@ -50,19 +53,6 @@ pub(super) async fn follow_root(shelf: Arc<Shelf>) {
             }
         }
     }
-}
-
-/// What is wrong with a root that follows another in time.
-fn contradiction(known: Option<&Root>, found: Option<&Root>) -> Option<String> {
-    let known = known?;
-    let there = match found {
-        Some(found) if found.revision > known.revision || found == known => return None,
-        Some(found) if found.revision == known.revision => format!("another revision {}", found.revision),
-        Some(found) => format!("revision {}", found.revision),
-        None => "no revision".to_owned(),
-    };
-    let known = known.revision;
-    Some(format!("the database has {there} where revision {known} was: was it put back from a backup?"))
 }
 
 /// Counts each change of sessions and leases. It is told when the next watches are set: who reads then misses nothing.
@@ -107,34 +97,3 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 const UNTIL_SOMEBODY_MENDS: Duration = Duration::from_secs(10);
 const TOGETHER: Duration = Duration::from_millis(100);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::documents::revision::Revision;
-    use crate::documents::shard::Page;
-
-    #[test]
-    fn a_root_that_goes_back_or_is_another_of_its_number_is_told() {
-        let root = |number: u64, note: &str| Root {
-            revision: Revision::new(number).unwrap(),
-            author: "alice".to_owned(),
-            at: Default::default(),
-            note: note.to_owned(),
-            top: Page::default(),
-        };
-        let known = root(7, "");
-        for (found, told) in [
-            (Some(root(8, "")), None),
-            (Some(root(7, "")), None),
-            (Some(root(7, "another")), Some("another revision 7")),
-            (Some(root(6, "")), Some("has revision 6 where revision 7 was")),
-            (None, Some("no revision")),
-        ] {
-            let said = contradiction(Some(&known), found.as_ref());
-            assert_eq!(said.is_some(), told.is_some(), "{said:?}");
-            assert!(said.is_none_or(|said| said.contains(told.unwrap())));
-            assert_eq!(contradiction(None, found.as_ref()), None);
-        }
-    }
-}

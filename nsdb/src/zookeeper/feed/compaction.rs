@@ -74,12 +74,12 @@ impl Log {
     /// Deletes what the snapshot at `head` makes superfluous.
     async fn clear_before(&self, head: &Head) -> Result<(), StoreError> {
         let number = |name: &str| name.split('-').next().and_then(|number| number.parse::<u64>().ok());
-        let parts = self.list(&self.parts_path()).await?;
+        let parts = self.ground.children(&self.parts_path()).await?;
         let old = parts.into_iter().filter(|name| number(name).is_some_and(|number| number < head.next));
         self.delete_parts(old.collect()).await?;
         let first = head.next.saturating_sub(KEPT_BEHIND);
         let log = self.entries();
-        let entries = self.list(log.trim_end_matches('/')).await?;
+        let entries = self.ground.children(log.trim_end_matches('/')).await?;
         let old = entries.into_iter().filter(|name| number(name).is_some_and(|number| number < first));
         self.delete_all(old.map(|name| format!("{log}{name}")).collect()).await
     }
@@ -90,18 +90,8 @@ impl Log {
     }
 
     async fn delete_all(&self, paths: Vec<String>) -> Result<(), StoreError> {
-        let delete = |path: String| async move {
-            match self.ground.coordinator.delete(&path, None).await {
-                Ok(()) | Err(Refusal::NoNode) => Ok(()),
-                Err(refusal) => Err(self.ground.error("delete", &path)(refusal)),
-            }
-        };
+        let delete = |path: String| async move { self.ground.delete(&path, None).await.map(drop) };
         stream::iter(paths).map(delete).buffer_unordered(AT_ONCE).try_collect::<()>().await
-    }
-
-    async fn list(&self, path: &str) -> Result<Vec<String>, StoreError> {
-        let found = self.ground.coordinator.list(path).await.map_err(self.ground.error("list", path))?;
-        Ok(found.unwrap_or_default())
     }
 }
 

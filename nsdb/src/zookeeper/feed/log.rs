@@ -11,9 +11,8 @@ use crate::addresses::table::SegmentTable;
 use crate::error::StoreError;
 use crate::schema;
 use crate::zookeeper::access::Access;
-use crate::zookeeper::coordinator::{Life, Watch};
+use crate::zookeeper::coordinator::Watch;
 use crate::zookeeper::ground::Ground;
-use crate::zookeeper::refusal::Refusal;
 
 /// The log of a segment.
 #[derive(Debug, Clone)]
@@ -67,10 +66,7 @@ impl Log {
     pub(super) async fn make(&self, access: &Access) -> Result<(), StoreError> {
         let segment = format!("{FEED}/{}", self.segment.0);
         for path in [segment.clone(), self.parts_path(), format!("{segment}/log")] {
-            match self.ground.coordinator.create(&path, &[], Life::Stays, access).await {
-                Ok(_) | Err(Refusal::Exists) => {}
-                Err(refusal) => return Err(self.ground.error("make", &path)(refusal)),
-            }
+            self.ground.make(&path, &[], access).await?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 //!          └─ parts/…          what all batches before that number come to
 //! ```
 //! Who announces makes the next node of the log; the servers give it its number. Who follows takes the snapshot, reads on from its number,
-//! and waits for the number that is not there yet: nobody ever lists a log. Folding is the same everywhere, so that all who have read up to
+//! and waits for the number that is not there yet: only a compaction ever lists a log. Folding is the same everywhere, so that all who have read up to
 //! a number know the same.
 
 mod compaction;
@@ -57,10 +57,8 @@ impl Feed {
     }
 
     pub(super) async fn withdraw(&self, owner: HostId) -> Result<(), FeedError> {
-        let coordinator = &self.ground.coordinator;
-        let found = coordinator.list(log::FEED).await.map_err(self.ground.error("list", log::FEED))?;
-        let segments =
-            found.unwrap_or_default().into_iter().filter_map(|name| name.parse().ok()).map(SegmentId);
+        let names = self.ground.children(log::FEED).await?;
+        let segments = names.into_iter().filter_map(|name| name.parse().ok()).map(SegmentId);
         for segment in segments {
             let known = self.log(segment).load(&self.limits).await?;
             self.append_all(segment, &known.table.farewells(owner)).await?;
