@@ -11,6 +11,7 @@ use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
 use crate::port::VportNo;
+use crate::tunnel::{GroupId, TunnelKey, TunnelTo};
 
 /// A flow's identity, chosen by whoever puts it: unique within a datapath (openvswitch.h OVS_FLOW_ATTR_UFID, 128 bits).
 // As pointers are aligned, not as u128 is: what holds one needs no padding, and allocators serve it without a detour.
@@ -31,6 +32,8 @@ pub struct FlowKey {
     pub vport: VportNo,
     /// The fields that the forwarding plane reads.
     pub header: Header,
+    /// How it came from another host, where the vport is the tunnel's. Sender and VNI always count.
+    pub tunnel: Option<TunnelKey>,
     /// Recirculation id, 0 for a frame from the wire.
     pub recirc: u32,
     /// The backend's own form of the whole key, as it came in an upcall or a dump; sent back verbatim, never read by others.
@@ -73,6 +76,10 @@ impl<'de> Deserialize<'de> for Opaque {
 pub enum Action {
     /// Send it, as it is now, out of a vport.
     Output(VportNo),
+    /// Send it, as it is now, to another host.
+    Tunnel(TunnelTo),
+    /// Take the steps of a group with a copy; the frame itself stays as it is. Nothing is sent by a group that is not set.
+    Group(GroupId),
     /// Put a tag on the front.
     PushTag(Tag),
     /// Take the first tag off.

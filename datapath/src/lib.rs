@@ -52,7 +52,7 @@
 //! for answer in datapath.change_flows(vec![put]).await {
 //!     answer?;
 //! }
-//! let order = Execute { vport: Some(upcall.vport), frame: upcall.frame, actions };
+//! let order = Execute { vport: Some(upcall.vport), frame: upcall.frame, actions, hash: upcall.hash };
 //! for answer in datapath.execute(vec![order]).await {
 //!     answer?;
 //! }
@@ -87,6 +87,7 @@ mod padding;
 pub mod port;
 mod refusal;
 pub mod tables;
+pub mod tunnel;
 
 use std::fmt;
 use std::future::Future;
@@ -95,6 +96,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, MeterId, MeterRate, MeterStats};
 use crate::port::{Vport, VportNo, VportStats};
+use crate::tunnel::{GroupId, TunnelEnd};
 
 pub use refusal::{Refusal, RefusalCause};
 
@@ -120,6 +122,64 @@ pub trait Datapath: Send {
     /// # Errors
     /// Datapath gone, no permission.
     fn vports(&mut self) -> impl Future<Output = Result<Vec<Vport>, Refusal>> + Send;
+
+    /// Makes the port by which frames go to other hosts and come from them. One that is there already with these settings is kept, one with
+    /// others is made anew. It is no port of [`vports`](Self::vports), and its upcalls have a [`FlowKey::tunnel`].
+    ///
+    /// # Errors
+    /// Not supported, an address that is not this host's, a UDP port that somebody else has, no permission.
+    fn open_tunnel(&mut self, end: TunnelEnd) -> impl Future<Output = Result<Vport, Refusal>> + Send {
+        async move { Err(unsupported(format!("open {end}"))) }
+    }
+
+    /// Removes that port, also one that an earlier opening made; none is no error.
+    ///
+    /// # Errors
+    /// No permission, datapath gone.
+    fn close_tunnel(&mut self) -> impl Future<Output = Result<(), Refusal>> + Send {
+        async { Ok(()) }
+    }
+
+    /// That port, whoever made it, and what it counted; `None` if there is none.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn tunnel(&mut self) -> impl Future<Output = Result<Option<(Vport, VportStats)>, Refusal>> + Send {
+        async { Ok(None) }
+    }
+
+    /// Sets the steps of a group, new or not, in place and without a gap: as a rule, the copies of a flood to other hosts, which every
+    /// sender's flow would repeat otherwise. A group names no group.
+    ///
+    /// # Errors
+    /// Not supported, too long, a group in a group, datapath gone.
+    fn set_group(
+        &mut self,
+        id: GroupId,
+        steps: Vec<Action>,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send {
+        let _ = steps;
+        async move { Err(unsupported(format!("set {id}"))) }
+    }
+
+    /// Removes a group; one that is not there is no error.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn delete_group(&mut self, id: GroupId) -> impl Future<Output = Result<(), Refusal>> + Send {
+        let _ = id;
+        async { Ok(()) }
+    }
+
+    /// The groups there are, whoever set them; no steps where one has an action that this program does not make.
+    ///
+    /// # Errors
+    /// Datapath gone.
+    fn groups(
+        &mut self,
+    ) -> impl Future<Output = Result<Vec<(GroupId, Option<Vec<Action>>)>, Refusal>> + Send {
+        async { Ok(Vec::new()) }
+    }
 
     /// Sends frames, in order; an answer for each. A frame of which a copy would go out shorter than 60 bytes after a pop gets as
     /// many zeros behind it before, whatever the backend's flows do; all its copies carry them.
@@ -189,6 +249,11 @@ pub trait Datapath: Send {
     /// # Errors
     /// No permission, datapath gone.
     fn teardown(self) -> impl Future<Output = Result<(), Refusal>> + Send;
+}
+
+/// What a backend without tunnels says.
+fn unsupported(what: String) -> Refusal {
+    Refusal { what, cause: RefusalCause::Unsupported }
 }
 
 /// What came of frames that were sent and flows that were put or withdrawn at one go.
@@ -290,6 +355,9 @@ pub struct Capabilities {
     pub switch_tables: bool,
     /// Meters work.
     pub meters: bool,
+    /// There may be a port to other hosts, and groups.
+    #[serde(default)]
+    pub tunnels: bool,
 }
 
 /// A frame that no rule matched.
@@ -301,6 +369,10 @@ pub struct Upcall {
     pub vport: VportNo,
     /// Its bytes from the destination address on, without FCS, tags in place.
     pub frame: Vec<u8>,
+    /// What the backend spreads frames of one conversation by, as it said it; given back with [`Execute::hash`], so that a frame that
+    /// the daemon sends takes the path of those that its flow will send. `None` where the backend has none.
+    #[serde(default)]
+    pub hash: Option<u64>,
 }
 
 /// A frame or message that could not be read.
@@ -323,6 +395,9 @@ pub struct Execute {
     pub frame: Vec<u8>,
     /// What is done with it.
     pub actions: Vec<Action>,
+    /// The hash that came with it ([`Upcall::hash`]); `None` for a frame of our own.
+    #[serde(default)]
+    pub hash: Option<u64>,
 }
 
 /// As an error says what was asked.

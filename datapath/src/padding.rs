@@ -35,7 +35,9 @@ impl Copy {
         let mut shortest: Option<usize> = None;
         for action in actions {
             let sent = match action {
-                Action::Output(_) => Some(self.len).filter(|_| self.is_popped),
+                Action::Output(_) | Action::Tunnel(_) | Action::Group(_) => {
+                    Some(self.len).filter(|_| self.is_popped)
+                }
                 Action::Clone(steps) | Action::IfFits { fits: steps, .. } => self.shortest_popped(steps),
                 Action::PushTag(_) => {
                     self.len += Tag::LEN;

@@ -208,6 +208,9 @@ pub struct Consulted {
     pub tags: [TagFields; MAX_TAGS],
     /// The EtherType behind the first two tags.
     pub ether_type: bool,
+    /// The priority that a tunnel carried beside the frame.
+    #[serde(default)]
+    pub class: bool,
 }
 
 /// The fields of one tag that a verdict looked at.

@@ -23,6 +23,7 @@ impl Host {
                         return;
                     }
                 }
+                Action::Tunnel(_) | Action::Group(_) => {}
                 Action::Clone(actions) => self.act(frame.clone(), actions),
                 Action::IfFits { mtu, fits, longer } => {
                     let is_longer = wire_payload(&frame.bytes) > *mtu as usize;

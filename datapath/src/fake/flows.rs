@@ -224,8 +224,9 @@ mod tests {
     fn mask() -> impl Strategy<Value = Consulted> {
         let fields =
             any::<(bool, bool, bool)>().prop_map(|(presence, vid, pcp)| TagFields { presence, vid, pcp });
-        (any::<(bool, bool)>(), fields.clone(), fields)
-            .prop_map(|((dst, ether_type), outer, inner)| Consulted { dst, tags: [outer, inner], ether_type })
+        (any::<(bool, bool)>(), fields.clone(), fields).prop_map(|((dst, ether_type), outer, inner)| {
+            Consulted { dst, tags: [outer, inner], ether_type, class: false }
+        })
     }
 
     proptest! {
@@ -235,7 +236,7 @@ mod tests {
             a in header(), b in header(), mask in mask(),
         ) {
             let key = |header: &Header| FlowKey {
-                vport: VportNo(1), header: header.clone(), recirc: 0, opaque: Opaque::default(),
+                vport: VportNo(1), header: header.clone(), tunnel: None, recirc: 0, opaque: Opaque::default(),
             };
             let same = Masked::new(&mask, &key(&a)) == Masked::new(&mask, &key(&b));
             prop_assert_eq!(same, mask.agree(&a, &b));

@@ -160,7 +160,7 @@ impl Kernel {
             self.counters.hit += 1;
         } else {
             self.counters.missed += 1;
-            self.upcall(Upcall { key, vport, frame: frame.to_vec() }, limit);
+            self.upcall(Upcall { key, vport, frame: frame.to_vec(), hash: None }, limit);
         }
         matching
     }
@@ -213,5 +213,5 @@ impl Kernel {
 
 pub(super) fn flow_key(vport: VportNo, frame: &[u8]) -> Result<FlowKey, Malformed> {
     let header = Header::parse(frame)?;
-    Ok(FlowKey { vport, header, recirc: 0, opaque: opaque(vport, frame) })
+    Ok(FlowKey { vport, header, tunnel: None, recirc: 0, opaque: opaque(vport, frame) })
 }

@@ -88,6 +88,7 @@ impl Datapath for FakeDatapath {
             flow_table: options.switching == Switching::Flows,
             switch_tables: options.switching == Switching::Tables,
             meters: options.meters,
+            tunnels: false,
         }
     }
 

@@ -40,6 +40,7 @@ fn encode_one(list: &mut NlaWriter, action: &Action) {
         Action::PushTag(tag) => list.put(OVS_ACTION_ATTR_PUSH_VLAN, &push_vlan(*tag)),
         Action::PopTag => list.put(OVS_ACTION_ATTR_POP_VLAN, &[]),
         Action::Meter(meter) => list.put_u32(OVS_ACTION_ATTR_METER, meter.0),
+        Action::Tunnel(_) | Action::Group(_) => {}
         Action::Clone(steps) => encode(list, OVS_ACTION_ATTR_CLONE, steps),
         Action::IfFits { mtu, fits, longer } => list.nest(OVS_ACTION_ATTR_CHECK_PKT_LEN, |check| {
             check.put(OVS_CHECK_PKT_LEN_ATTR_PKT_LEN, &length_of(*mtu).to_ne_bytes());
@@ -100,6 +101,7 @@ fn push_vlan(tag: Tag) -> [u8; 4] {
 /// (OVS_CLONE_ATTR_EXEC, `net/openvswitch/flow_netlink.c`).
 fn kernel_len(actions: &[Action]) -> usize {
     let len = |action: &Action| match action {
+        Action::Tunnel(_) | Action::Group(_) => 0,
         Action::PopTag => HEADER_LEN,
         Action::Output(_) | Action::PushTag(_) | Action::Meter(_) => HEADER_LEN + 4,
         Action::Clone(steps) => 2 * HEADER_LEN + 4 + kernel_len(steps),

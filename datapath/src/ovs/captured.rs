@@ -132,7 +132,7 @@ fn outer_vid() -> Consulted {
 
 fn widest() -> Consulted {
     let read = TagFields { presence: true, vid: true, pcp: true };
-    Consulted { dst: true, tags: [read; 2], ether_type: true }
+    Consulted { dst: true, tags: [read; 2], ether_type: true, class: false }
 }
 
 fn push() -> Action {
@@ -303,8 +303,12 @@ fn a_meter_is_set_and_read() {
 
 #[test]
 fn a_frame_is_executed_and_a_short_one_refused_in_the_kernels_words() {
-    let order =
-        |frame: &[u8]| Execute { vport: Some(A), frame: frame.to_vec(), actions: vec![Action::Output(B)] };
+    let order = |frame: &[u8]| Execute {
+        vport: Some(A),
+        frame: frame.to_vec(),
+        actions: vec![Action::Output(B)],
+        hash: None,
+    };
     let family = family("ovs_packet");
     let orders = [order(&upcalls()[0].frame), order(&[0; 13])];
     assert_written("execute", |out| {

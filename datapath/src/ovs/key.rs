@@ -147,6 +147,7 @@ pub(super) fn read_masked(
     let flow_key = FlowKey {
         vport,
         header: layers.header()?,
+        tunnel: None,
         recirc: layers.recirc.unwrap_or(0),
         opaque: if is_type_open { resendable(key).into() } else { key.into() },
     };
@@ -159,7 +160,7 @@ fn too_many_tags() -> Malformed {
 
 /// The key of an upcall, sent back verbatim.
 pub(super) fn of_upcall(vport: VportNo, header: Header, key: &[u8], layers: &Layers<'_>) -> FlowKey {
-    FlowKey { vport, header, recirc: layers.recirc.unwrap_or(0), opaque: key.into() }
+    FlowKey { vport, header, tunnel: None, recirc: layers.recirc.unwrap_or(0), opaque: key.into() }
 }
 
 /// Appends the mask for a key with `tags` tags. Arrival port, source address and recirculation id are always exact.

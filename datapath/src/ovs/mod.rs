@@ -159,6 +159,7 @@ impl Datapath for Ovs {
             flow_table: true,
             switch_tables: false,
             meters: self.handle.families.meter.is_some(),
+            tunnels: false,
         }
     }
 

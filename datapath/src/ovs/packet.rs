@@ -61,8 +61,10 @@ fn read_upcall(port: Option<VportNo>, body: &[u8]) -> Option<Upcall> {
     let arrival = || parts.as_ref().ok().and_then(|(_, key)| Layers::read(key).ok()?.vport());
     let vport = port.or_else(arrival)?;
     Some(match parts {
-        Ok((frame, key)) => Upcall { key: read_key(vport, frame, key), vport, frame: frame.to_vec() },
-        Err(why) => Upcall { key: Err(why), vport, frame: Vec::new() },
+        Ok((frame, key)) => {
+            Upcall { key: read_key(vport, frame, key), vport, frame: frame.to_vec(), hash: None }
+        }
+        Err(why) => Upcall { key: Err(why), vport, frame: Vec::new(), hash: None },
     })
 }
 

@@ -154,7 +154,8 @@ fn rewrite_upcall(
         return Err(format!("{upcall:?} came back as {again:?}"));
     }
     Layers::read(&key.opaque).map_err(|why| format!("{upcall:?}: {why}"))?;
-    let order = Execute { vport: Some(upcall.vport), frame: upcall.frame.clone(), actions: Vec::new() };
+    let order =
+        Execute { vport: Some(upcall.vport), frame: upcall.frame.clone(), actions: Vec::new(), hash: None };
     let mut writer = NlaWriter::default();
     packet::fill(&mut writer, DP, &order).map_err(|denial| format!("{order:?}: {denial:?}"))?;
     found.written += 1;

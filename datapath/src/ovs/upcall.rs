@@ -428,7 +428,7 @@ mod tests {
 
     fn upcall(port: u32, number: u8) -> Upcall {
         let key = Err(Malformed::Message("not under test".into()));
-        Upcall { key, vport: VportNo(port), frame: vec![number] }
+        Upcall { key, vport: VportNo(port), frame: vec![number], hash: None }
     }
 
     fn taken(sorted: &mut Sorted, most: usize) -> Vec<(u32, u8)> {

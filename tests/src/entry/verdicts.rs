@@ -174,8 +174,12 @@ impl<'a> Judged<'a> {
             assert_eq!(attach.expect("a link of the wire").no, vport(port.id));
         }
         let actions = lower(&self.verdict.outputs, &[], |port| Some(vport(port)));
-        let order =
-            Execute { vport: Some(vport(self.port)), frame: self.bytes.to_vec(), actions: actions.clone() };
+        let order = Execute {
+            vport: Some(vport(self.port)),
+            frame: self.bytes.to_vec(),
+            actions: actions.clone(),
+            hash: None,
+        };
         let done = datapath.execute(vec![order]).now_or_never().expect("at once");
         assert!(done.iter().all(Result::is_ok), "{done:?}: {self:?}");
         self.expect_sent(&wire, topology, true);

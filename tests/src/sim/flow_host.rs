@@ -200,7 +200,8 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
             self.put(&key, &verdict, &actions).await;
         }
         if !actions.is_empty() {
-            let execute = Execute { vport: Some(upcall.vport), frame: upcall.frame, actions };
+            let execute =
+                Execute { vport: Some(upcall.vport), frame: upcall.frame, actions, hash: upcall.hash };
             self.lab.datapath.execute(vec![execute]).await.into_iter().for_each(granted);
         }
         self.verdict = verdict;

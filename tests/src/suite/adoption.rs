@@ -90,7 +90,8 @@ pub async fn a_datapath_that_is_gone_is_named_by_every_call<B: Rig>(rig: &mut B)
     gone("set_meter", refused(dp.set_meter(METER, MeterRate { packets_per_second: 1, burst: 1 }).await));
     gone("delete_meter", refused(dp.delete_meter(METER).await));
     gone("meter_stats", refused(dp.meter_stats(METER).await));
-    let order = Execute { vport: None, frame: plain("executed"), actions: vec![Action::Output(b)] };
+    let order =
+        Execute { vport: None, frame: plain("executed"), actions: vec![Action::Output(b)], hash: None };
     for outcome in dp.execute(vec![order.clone(), order]).await {
         gone("execute", refused(outcome));
     }

@@ -121,6 +121,7 @@ pub async fn executed_frames_go_out_in_order<B: Rig>(rig: &mut B) {
     let frames: Vec<_> = (0..200).map(|n| plain(&n.to_string())).collect();
     for some in frames.chunks(64) {
         let order = |frame: &Vec<u8>| Execute {
+            hash: None,
             vport: Some(a),
             frame: frame.clone(),
             actions: vec![Action::Output(b), Action::Output(a)],
@@ -154,7 +155,7 @@ pub async fn an_executed_frame_is_padded<B: Rig>(rig: &mut B) {
 /// Too short for addresses and type, or too long for a message.
 pub async fn a_refused_frame_stops_no_other<B: Rig>(rig: &mut B) {
     let (mut dp, [_, b]) = open(rig, ["a", "b"]).await;
-    let order = |frame: Vec<u8>| Execute { vport: None, frame, actions: vec![Action::Output(b)] };
+    let order = |frame: Vec<u8>| Execute { vport: None, frame, actions: vec![Action::Output(b)], hash: None };
     let batch = [plain("first"), vec![0; 13], vec![], vec![0; 70_000], plain("last")].map(order);
     let outcomes = dp.execute(batch.to_vec()).await;
     let [Ok(()), Err(short), Err(empty), Err(long), Ok(())] = &outcomes[..] else { panic!("{outcomes:?}") };
@@ -194,7 +195,7 @@ pub async fn a_flood_reaches_three_hundred_ports<B: Rig>(rig: &mut B) {
 }
 
 async fn execute(dp: &mut impl Datapath, vport: Option<VportNo>, frame: &[u8], actions: &[Action]) {
-    let order = Execute { vport, frame: frame.to_vec(), actions: actions.to_vec() };
+    let order = Execute { vport, frame: frame.to_vec(), actions: actions.to_vec(), hash: None };
     dp.execute(vec![order]).await.into_iter().for_each(granted);
 }
 

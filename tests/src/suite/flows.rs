@@ -155,7 +155,8 @@ pub async fn flows_and_their_frames_travel_together<B: Rig>(rig: &mut B) {
     let other = miss(rig, &mut dp, "a", &from(address(7), "other")).await;
     rig.inject("a", &[plain("counted")]);
     assert_eq!(rig.sent("b").len(), 1);
-    let order = |frame: Vec<u8>| Execute { vport: Some(a), frame, actions: vec![Action::Output(c)] };
+    let order =
+        |frame: Vec<u8>| Execute { vport: Some(a), frame, actions: vec![Action::Output(c)], hash: None };
     let to = |port| put(1, &first, WIDEST, &[Action::Output(port)]);
     let changes = vec![to(b), delete(1), to(c), put(2, &other, NARROWEST, &[Action::Output(b)])];
     let frames = [plain("one"), vec![0; 13], plain("two")].map(order);

@@ -19,10 +19,10 @@ pub const NEAR: Mac = [2, 0, 0, 0, 0, 1];
 pub const FAR: Mac = [2, 0, 0, 0, 0, 2];
 
 /// Nothing but arrival port and source address.
-pub const NARROWEST: Consulted = Consulted { dst: false, tags: [UNREAD; 2], ether_type: false };
+pub const NARROWEST: Consulted = Consulted { dst: false, tags: [UNREAD; 2], ether_type: false, class: false };
 
 /// Every field.
-pub const WIDEST: Consulted = Consulted { dst: true, tags: [READ; 2], ether_type: true };
+pub const WIDEST: Consulted = Consulted { dst: true, tags: [READ; 2], ether_type: true, class: false };
 
 const UNREAD: TagFields = TagFields { presence: false, vid: false, pcp: false };
 const READ: TagFields = TagFields { presence: true, vid: true, pcp: true };

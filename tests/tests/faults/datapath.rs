@@ -164,7 +164,7 @@ async fn a_datapath_that_vanished_is_gone_for_every_call_and_for_who_waits() {
     let (mut datapath, faults, wire, [port, out]) = wrapped().await;
     let upcall = missed(&mut datapath, &wire, 1).await;
     faults.next(Operation::Execute, Fault::Vanish);
-    let order = Execute { vport: None, frame: frame(1), actions: vec![Action::Output(out)] };
+    let order = Execute { vport: None, frame: frame(1), actions: vec![Action::Output(out)], hash: None };
     fn gone<T: std::fmt::Debug>(answer: Result<T, Refusal>) {
         assert_eq!(answer.unwrap_err().cause, RefusalCause::DatapathGone);
     }

@@ -76,7 +76,12 @@ async fn capture(rig: &mut KernelRig, tap: &Tap) {
     print(tap, "list-flows");
     granted(dp.flow_stats().await);
     print(tap, "list-stats");
-    let order = |frame: &[u8]| Execute { vport: Some(a), frame: frame.to_vec(), actions: vec![out.clone()] };
+    let order = |frame: &[u8]| Execute {
+        vport: Some(a),
+        frame: frame.to_vec(),
+        actions: vec![out.clone()],
+        hash: None,
+    };
     assert!(
         dp.execute(vec![order(&frames[0]), order(&[0; 13])]).await[1].is_err(),
         "a frame shorter than its header"

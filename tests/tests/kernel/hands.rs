@@ -23,7 +23,7 @@ tests::kernel_tests! {
             rig.inject("a", &[plain("into nothing")]);
             miss(rig, &mut dp, "a", &tagged(8, 0, "others go on")).await;
             assert_eq!(granted(dp.vports().await).iter().map(|port| port.no).collect::<Vec<_>>(), [a]);
-            let order = Execute { vport: None, frame: plain("nowhere"), actions: vec![Action::Output(b)] };
+            let order = Execute { vport: None, frame: plain("nowhere"), actions: vec![Action::Output(b)], hash: None };
             dp.execute(vec![order]).await.into_iter().for_each(granted);
             granted(dp.detach(b).await);
             let again = granted(dp.attach("b").await).no;

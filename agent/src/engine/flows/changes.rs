@@ -164,7 +164,7 @@ mod tests {
 
     fn wanted(id: u128) -> Wanted {
         let header = vlan::frame::Header::parse(&[2; 14]).expect("14 bytes are a header");
-        let key = FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Default::default() };
+        let key = FlowKey { vport: VportNo(1), header, tunnel: None, recirc: 0, opaque: Default::default() };
         Wanted { id: FlowId(id), key, mask: Consulted::default(), actions: Vec::new() }
     }
 

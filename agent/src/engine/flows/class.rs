@@ -70,12 +70,12 @@ mod tests {
             tags: tags.into_iter().collect(),
             ether_type: 0x0800,
         };
-        FlowKey { vport: VportNo(7), header, recirc: 0, opaque: Default::default() }
+        FlowKey { vport: VportNo(7), header, tunnel: None, recirc: 0, opaque: Default::default() }
     }
 
     fn everything() -> Consulted {
         let all = TagFields { presence: true, vid: true, pcp: true };
-        Consulted { dst: true, tags: [all; 2], ether_type: true }
+        Consulted { dst: true, tags: [all; 2], ether_type: true, class: false }
     }
 
     /// How keys differ from [`key`], and what takes the field that differs out of the mask; nothing does where it always counts.

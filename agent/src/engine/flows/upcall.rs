@@ -112,7 +112,7 @@ impl Flows {
         }
         if !actions.is_empty() && !is_too_long {
             self.loops.note_flown(now, truth.switch.topology(), port, &frame, &verdict);
-            let frame = Execute { vport: Some(vport), frame, actions };
+            let frame = Execute { vport: Some(vport), frame, actions, hash: None };
             self.cache.changes.frames.push(Sending { port: key, frame });
         }
         self.verdict = Some(verdict);

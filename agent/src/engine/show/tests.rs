@@ -72,7 +72,7 @@ fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
     let id = engine.flows.cache.book.new_id();
     let record = Record {
         id,
-        key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Default::default() },
+        key: FlowKey { vport: VportNo(1), header, tunnel: None, recirc: 0, opaque: Default::default() },
         mask: Consulted { dst: true, ..Consulted::default() },
         actions: vec![Action::Output(VportNo(7)); outputs],
         port: engine.truth.keys[number as usize % engine.truth.keys.len()],

@@ -189,7 +189,8 @@ impl View<'_> {
         steps: &mut Vec<String>,
     ) -> Option<Loss> {
         let vport = self.truth.links.standings.vport_of(port.id).unwrap_or(VportNo(0));
-        let key = FlowKey { vport, header: header.clone(), recirc: 0, opaque: Default::default() };
+        let key =
+            FlowKey { vport, header: header.clone(), tunnel: None, recirc: 0, opaque: Default::default() };
         let flow = self.flows.cache.book.find_class(Class::of(&key, &kernel_mask(verdict.consulted)));
         if let Some(flow) = flow.and_then(|flow| self.flows.cache.book.get(flow)) {
             steps.push(format!(

@@ -21,7 +21,7 @@ fn record(book: &mut Book, last: u8, heat: u8, depends: &[Dependency]) -> Record
     };
     Record {
         id: book.new_id(),
-        key: FlowKey { vport: VportNo(1), header, recirc: 0, opaque: Default::default() },
+        key: FlowKey { vport: VportNo(1), header, tunnel: None, recirc: 0, opaque: Default::default() },
         mask: Consulted { dst: true, ..Consulted::default() },
         actions: vec![Action::Output(VportNo(2))],
         port: PortKey(0),
