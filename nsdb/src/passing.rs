@@ -39,6 +39,22 @@ macro_rules! pass_documents_on {
             fn watch_root(&self) -> tokio::sync::watch::Receiver<Option<$crate::Revision>> {
                 match self { $($held => $to.watch_root()),+ }
             }
+
+            async fn names(
+                &self,
+                root: &$crate::Root,
+                within: &[&str],
+            ) -> Result<std::collections::BTreeMap<$crate::ShardName, $crate::ShardId>, $crate::DocumentsError> {
+                match self { $($held => $to.names(root, within).await),+ }
+            }
+
+            async fn read_shards(
+                &self,
+                root: &$crate::Root,
+                within: &[&str],
+            ) -> Result<std::collections::BTreeMap<$crate::ShardName, Vec<u8>>, $crate::DocumentsError> {
+                match self { $($held => $to.read_shards(root, within).await),+ }
+            }
         }
     };
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::addresses::feed::{FeedLimits, ProcessFeed};
 use crate::backends::{AddressBackend, DocumentsBackend, JournalBackend, LocalBackend, SessionsBackend};
 use crate::clock::{Clock, MonotonicClock};
+use crate::documents::keeping::Keeping;
+use crate::documents::kept::Kept;
 use crate::embedded::{Embedded, EmbeddedOptions};
 use crate::error::StoreError;
 use crate::faulty::Faulty;
@@ -23,7 +25,7 @@ use crate::zookeeper::{Coordinator, ZooKeeper, ZooKeeperSettings};
 /// Every part is in a [`Faulty`], which does nothing where no faults are asked for: so what an agent is tested with is what it runs with.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) documents: Faulty<DocumentsBackend>,
+    pub(crate) documents: Keeping<Faulty<DocumentsBackend>>,
     pub(crate) sessions: Faulty<SessionsBackend>,
     pub(crate) addresses: Faulty<AddressBackend>,
     pub(crate) journal: Faulty<JournalBackend>,
@@ -113,6 +115,11 @@ impl Store {
                 DocumentsBackend::ZooKeeper(Arc::clone(ensemble.insert(Arc::new(opened))))
             }
         };
+        // A file on this host is as near as what would be kept of it.
+        let kept = match &ensemble {
+            Some(shared) => Some(shared.kept()),
+            None => (!is_of_one_host).then(Arc::<Kept>::default),
+        };
         let journal_backend = match journal {
             StorePlace::Memory => JournalBackend::Memory(Arc::clone(&memory)),
             StorePlace::State => JournalBackend::Embedded(in_state("the journal")?),
@@ -131,7 +138,7 @@ impl Store {
             ),
         };
         Ok(Self {
-            documents: Faulty::new(documents_backend, faults.clone()),
+            documents: Keeping::new(Faulty::new(documents_backend, faults.clone()), kept),
             sessions: Faulty::new(sessions_backend, faults.clone()),
             addresses: Faulty::new(addresses_backend, faults.clone()),
             journal: Faulty::new(journal_backend, faults.clone()),
@@ -149,6 +156,12 @@ impl Store {
     /// The ensemble that it shares with other hosts, if it does.
     pub fn ensemble(&self) -> Option<&ZooKeeper> {
         self.ensemble.as_deref()
+    }
+
+    /// Lets go of what was read of revisions that others can change, so that it is read again, as whoever looks for damage must. Whether
+    /// anything is kept at all: of a store of one host nothing is.
+    pub fn forget_read(&self) -> bool {
+        self.documents.forget_read()
     }
 
     /// Ends the connection to others, so that they need not wait until it runs out. Nothing can be asked of an ensemble afterwards.

@@ -2,6 +2,8 @@
 
 pub(crate) mod collection;
 mod format1;
+pub(crate) mod keeping;
+pub(crate) mod kept;
 pub(crate) mod layout;
 pub(crate) mod page;
 pub(crate) mod publication;

@@ -1,5 +1,6 @@
 //! Which pages hold the names that a reader wants, and a way through them that waits for nobody.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::documents::layout::{LayoutError, decode_page};
@@ -41,7 +42,8 @@ impl<'a> Wanted<'a> {
 pub(crate) struct Step {
     /// The page.
     pub(crate) id: ShardId,
-    depth: u8,
+    /// How deep it is.
+    pub(crate) depth: u8,
 }
 
 /// A way through the pages of a root.
@@ -67,10 +69,14 @@ impl<'a> Walk<'a> {
 
     /// Goes on with the bytes of the page that [`next`](Self::next) asked for.
     pub(crate) fn take(&mut self, step: (Step, Option<ShardName>), bytes: &[u8]) -> Result<(), LayoutError> {
-        let (step, before) = step;
-        let page = decode_page(bytes, step.depth)?;
-        self.enter(&page, before);
+        let page = decode_page(bytes, step.0.depth)?;
+        self.pass(step, &page);
         Ok(())
+    }
+
+    /// The same with the page itself, which has the depth that was asked for.
+    pub(crate) fn pass(&mut self, (_, before): (Step, Option<ShardName>), page: &Page) {
+        self.enter(page, before);
     }
 
     /// The names that were wanted.
@@ -95,9 +101,9 @@ impl<'a> Walk<'a> {
 }
 
 /// The ids of every page and shard of `roots`. `load` reads a page of a depth; one that several roots have is read once.
-pub(crate) fn named<'r, E>(
+pub(crate) fn named<'r, P: Borrow<Page>, E>(
     roots: impl IntoIterator<Item = &'r Root>,
-    mut load: impl FnMut(ShardId, u8) -> Result<Page, E>,
+    mut load: impl FnMut(ShardId, u8) -> Result<P, E>,
 ) -> Result<BTreeSet<ShardId>, E> {
     let mut named = BTreeSet::new();
     let mut todo: Vec<(Option<u8>, ShardId)> = Vec::new();
@@ -110,7 +116,7 @@ pub(crate) fn named<'r, E>(
             continue;
         }
         if let Some(depth) = depth {
-            todo.extend(below(&load(id, depth)?));
+            todo.extend(below(load(id, depth)?.borrow()));
         }
     }
     Ok(named)

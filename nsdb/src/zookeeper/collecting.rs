@@ -21,20 +21,23 @@ use crate::documents::collection::Sweep;
 use crate::documents::shard::ShardId;
 use crate::error::StoreError;
 use crate::zookeeper::access::Access;
-use crate::zookeeper::documents::{AT_ONCE, DOCUMENTS, Shelf, document_path};
+use crate::zookeeper::documents::{AT_ONCE, DOCUMENTS, Pages, Shelf, document_path};
 use crate::zookeeper::publishing::PUBLISHING;
 
 impl Shelf {
     /// Removes what was out of use for `unused_for`, and notes what is so now. Returns how many were removed.
     pub(super) async fn collect(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
         let stored = self.ids_under(DOCUMENTS).await?;
-        let named = self.named_by(&self.kept_roots().await?).await?;
+        let mut pages = Pages::new();
+        let named = self.named_by(&self.kept_roots().await?, &mut pages).await?;
+        // One that was published since the list was made is written once more at worst.
+        self.note_lost(&named, &stored);
         let unused = stored.difference(&named).copied().collect();
         let versions = self.stats_of(&unused, document_path).await?;
         if !self.ground.children(PUBLISHING).await?.is_empty() {
             return Ok(0);
         }
-        let named = self.named_by(&self.kept_roots().await?).await?;
+        let named = self.named_by(&self.kept_roots().await?, &mut pages).await?;
         let notes = self.ids_under(UNUSED).await?;
         let now = self.server_time().await?;
         let since = self.stats_of(&notes, note_path).await?;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
+use crate::documents::kept::Kept;
 use crate::documents::layout::{decode_page, decode_root};
 use crate::documents::revision::{Revision, Root};
 use crate::documents::shard::{Page, ShardId};
@@ -25,11 +26,14 @@ pub(super) struct Shelf {
     pub(super) trouble: watch::Sender<Option<String>>,
     /// The root of the newest revision that was taken.
     known: Mutex<Option<Root>>,
-    /// Pages that were read: they are immutable, and most of them are in the next revision too.
-    pages: Mutex<BTreeMap<ShardId, Page>>,
+    /// What was read, for as long as a revision in hand names it.
+    pub(super) kept: Arc<Kept>,
     /// Documents that were not there, or damaged: who publishes them again writes them again.
     lost: Mutex<BTreeSet<ShardId>>,
 }
+
+/// Pages that were read on the way.
+pub(super) type Pages = BTreeMap<ShardId, Arc<Page>>;
 
 /// A root as it lies in its node.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ impl Shelf {
             newest: watch::Sender::new(None),
             trouble: watch::Sender::new(None),
             known: Mutex::default(),
-            pages: Mutex::default(),
+            kept: Arc::default(),
             lost: Mutex::default(),
         }
     }
@@ -150,7 +154,7 @@ impl Shelf {
     /// What a root names and what is there of it, as far as is known: nothing, where its pages cannot be read.
     pub(super) async fn there_of(&self, root: Option<&Root>) -> Result<BTreeSet<ShardId>, DocumentsError> {
         let roots: Vec<_> = root.into_iter().cloned().collect();
-        match self.named_by(&roots).await {
+        match self.named_by(&roots, &mut Pages::new()).await {
             Ok(named) => Ok(named.difference(&lock(&self.lost)).copied().collect()),
             Err(error) if error.is_retryable() => Err(error),
             Err(_) => Ok(BTreeSet::new()),
@@ -162,34 +166,42 @@ impl Shelf {
         lock(&self.lost).remove(&id);
     }
 
-    /// The ids of every page and shard that these roots name.
-    pub(super) async fn named_by(&self, roots: &[Root]) -> Result<BTreeSet<ShardId>, DocumentsError> {
+    /// The ids of every page and shard that these roots name. Pages that are not kept are read into `pages`.
+    pub(super) async fn named_by(
+        &self,
+        roots: &[Root],
+        pages: &mut Pages,
+    ) -> Result<BTreeSet<ShardId>, DocumentsError> {
         loop {
             let mut missing = BTreeMap::new();
             let known = |id: ShardId, depth: u8| {
-                let pages = lock(&self.pages);
-                Ok::<_, DocumentsError>(pages.get(&id).cloned().unwrap_or_else(|| {
+                let known = self.kept.page(id, depth).or_else(|| pages.get(&id).cloned());
+                Ok::<_, DocumentsError>(known.unwrap_or_else(|| {
                     missing.insert(id, depth);
-                    Page::default()
+                    Arc::default()
                 }))
             };
             let named = walk::named(roots, known)?;
             if missing.is_empty() {
-                self.forget_but(&named);
                 return Ok(named);
             }
             let load = |(id, depth)| async move {
-                Ok::<_, DocumentsError>((id, decode_page(&self.load(id).await?, depth)?))
+                Ok::<_, DocumentsError>((id, Arc::new(decode_page(&self.load(id).await?, depth)?)))
             };
             let read: Vec<_> =
-                stream::iter(missing).map(load).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
-            lock(&self.pages).extend(read);
+                stream::iter(missing).map(load).buffer_unordered(AT_ONCE).try_collect().await?;
+            pages.extend(read);
         }
     }
 
-    /// Pages that are in none of the revisions that were looked through last are not needed again.
-    fn forget_but(&self, named: &BTreeSet<ShardId>) {
-        lock(&self.pages).retain(|id, _| named.contains(id));
+    /// Of the documents that kept revisions name, those that are not `stored` are lost: they are read again, which tells it, and written
+    /// again by whoever publishes them.
+    pub(super) fn note_lost(&self, named: &BTreeSet<ShardId>, stored: &BTreeSet<ShardId>) {
+        let gone: BTreeSet<_> = named.difference(stored).copied().collect();
+        self.kept.forget(&gone);
+        let mut lost = lock(&self.lost);
+        lost.extend(gone);
+        lost.retain(|id| named.contains(id));
     }
 
     /// Takes a root for the newest, and tells watchers, if it is newer than the one that is known.

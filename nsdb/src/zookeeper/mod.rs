@@ -44,6 +44,7 @@ use crate::addresses::feed::{FeedLimits, Following};
 use crate::addresses::record::{AddressRecord, HostId, SegmentId};
 use crate::addresses::{AddressFeed, FeedError};
 use crate::clock::Clock;
+use crate::documents::kept::Kept;
 use crate::documents::revision::{Change, Revision, RevisionInfo, Root};
 use crate::documents::shard::{ShardId, ShardName};
 use crate::documents::{Documents, DocumentsError};
@@ -79,6 +80,11 @@ impl ZooKeeper {
         let feed = Feed::new(Arc::clone(&ground), limits);
         let following = Task::new(watching::follow_root(Arc::clone(&shelf)));
         Self { ground, shelf, roll, feed, _following: following, watching: OnceLock::new() }
+    }
+
+    /// What was read of its revisions.
+    pub(crate) fn kept(&self) -> Arc<Kept> {
+        Arc::clone(&self.shelf.kept)
     }
 
     /// What the database says of itself.

@@ -6,6 +6,7 @@
 mod connection;
 mod feed;
 mod host;
+mod kept;
 mod partition;
 mod refused;
 mod steps;
