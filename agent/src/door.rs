@@ -185,7 +185,7 @@ impl Door {
 
     async fn make_newest(&self, checked: &mut Checked) -> Result<(Accepted, Before), DoorError> {
         let Checked { proposal, topology: proposed } = checked;
-        let mut tries = 0;
+        let (mut tries, mut is_read_anew) = (0, false);
         loop {
             let newest = topology::newest(&self.store).await?;
             let there = newest.as_ref().map_or(0, |newest| newest.revision.get());
@@ -204,6 +204,10 @@ impl Door {
             let topology = with_others.as_mut().unwrap_or(&mut *proposed);
             let said_same = stored.is_some_and(|stored| stored.description == *topology.description());
             if said_same && stored.is_some_and(|stored| joined.is_stored(topology, stored)) {
+                // Who publishes the same again may do so because something of it is lost, which only reading it tells.
+                if !std::mem::replace(&mut is_read_anew, true) && self.store.forget_read() {
+                    continue;
+                }
                 return Ok((Accepted { revision: there, is_new: false }, Before::Same));
             }
             let known = known.map(|stored| &stored.description);

@@ -107,9 +107,9 @@ impl Follower {
     }
 
     /// Keeps what was read last, so that the host can start without the store.
-    async fn keep(&self, revision: Revision) {
-        if let Some(shards) = self.scope.last_read() {
-            kept::keep(&self.store, &self.host, revision, shards).await;
+    async fn keep(&mut self, revision: Revision) {
+        if let Some(shards) = self.scope.take_last_read() {
+            kept::keep(&self.store, &self.host, revision, &shards).await;
         }
     }
 

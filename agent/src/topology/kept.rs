@@ -12,8 +12,8 @@ use tracing::{info, warn};
 use super::Newest;
 use crate::documents::ShareReading;
 
-/// What was read of a revision: shards by name, each with its hash.
-pub(super) type Shards = BTreeMap<String, (ShardId, Vec<u8>)>;
+/// What was read of a revision: shards by name.
+pub(super) type Shards = BTreeMap<String, Vec<u8>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Cover {
@@ -32,7 +32,7 @@ pub(super) async fn keep(store: &Store, host: &str, revision: Revision, shards: 
 }
 
 async fn try_keep(store: &Store, host: &str, revision: Revision, shards: &Shards) -> Result<(), String> {
-    let named: Vec<_> = shards.iter().map(|(name, (_, bytes))| (name, bytes)).collect();
+    let named: Vec<_> = shards.iter().collect();
     let bytes = nsdb::schema::encode(VERSION, &named).map_err(|error| error.to_string())?;
     let (pieces, hash) = (bytes.chunks(PIECE_BYTES).len(), ShardId::of(&bytes));
     let before = load_cover(store).await.ok().flatten();
@@ -157,7 +157,7 @@ mod tests {
         let numbers = Numbers::default().after(&topology).unwrap();
         let stored = Stored { numbers: Some(numbers), ..Stored::from(description) };
         let shards = to_shards(&stored).unwrap();
-        shards.into_iter().map(|(name, bytes)| (name.into(), (ShardId::of(&bytes), bytes))).collect()
+        shards.into_iter().map(|(name, bytes)| (name.into(), bytes)).collect()
     }
 
     fn revision(number: u64) -> Revision {

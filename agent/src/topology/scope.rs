@@ -1,6 +1,6 @@
 //! How much of a revision is read: all of it, or a host's share.
 
-use nsdb::{Documents, DocumentsError, Root, ShardId, ShardName, Store};
+use nsdb::{Documents, Root, Store};
 
 use super::kept::Shards;
 use super::{Newest, TopologyError};
@@ -15,8 +15,8 @@ pub(super) enum Scope {
     Share {
         /// The host.
         host: String,
-        /// The shards of it that were read last: those that are the same in the next revision are not read again.
-        last: Shards,
+        /// The shards of the revision that was read last, until they are kept.
+        last: Option<Shards>,
     },
 }
 
@@ -25,7 +25,7 @@ impl Scope {
     pub(super) fn of_follower(store: &Store, host: &str) -> Scope {
         match store.is_of_one_host() {
             true => Scope::Whole,
-            false => Scope::Share { host: host.to_owned(), last: Shards::new() },
+            false => Scope::Share { host: host.to_owned(), last: None },
         }
     }
 
@@ -57,11 +57,11 @@ impl Scope {
         Ok(None)
     }
 
-    /// What was read last, where it is a host's share: to be kept for a start without the store.
-    pub(super) fn last_read(&self) -> Option<&Shards> {
+    /// What was read last and not taken yet, where it is a host's share: to be kept for a start without the store.
+    pub(super) fn take_last_read(&mut self) -> Option<Shards> {
         match self {
             Scope::Whole => None,
-            Scope::Share { last, .. } => Some(last),
+            Scope::Share { last, .. } => last.take(),
         }
     }
 
@@ -81,19 +81,12 @@ impl Scope {
                 break;
             }
             let next: Vec<&str> = next.iter().map(String::as_str).collect();
-            let asked = store.names(root, &next).await?;
-            let known =
-                |name: &ShardName, id: ShardId| last.get(name.as_str()).filter(|(known, _)| *known == id);
-            let new = asked.iter().filter(|(name, id)| known(name, **id).is_none()).map(|(_, id)| *id);
-            let new = store.read_all(new.collect()).await?;
-            for (name, id) in asked {
-                let there = known(&name, id).map(|(_, bytes)| bytes).or_else(|| new.get(&id));
-                let bytes = there.ok_or(DocumentsError::Missing { shard: id })?.clone();
+            for (name, bytes) in store.read_shards(root, &next).await? {
                 share.take(name.as_str(), &bytes)?;
-                read.insert(name.into(), (id, bytes));
+                read.insert(name.into(), bytes);
             }
         }
-        *last = read;
+        *last = Some(read);
         Ok(share.finish()?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nsdb::{ShardName, StoreConfig};
+use nsdb::{Faults, ShardName, StoreConfig};
 use tokio::sync::mpsc;
 use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
 use vlan::model::numbers::FIRST_DEALT_VNI;
@@ -238,6 +238,22 @@ async fn what_this_process_publishes_is_built_once() {
     };
     assert!(second.port_named("vm2").is_some() && !Arc::ptr_eq(&first, &second));
     follower.abort();
+}
+
+/// Whoever publishes reads what others have changed; who publishes what is there already reads all of it, since some may be lost.
+#[tokio::test]
+async fn the_door_reads_what_has_changed_and_all_where_nothing_is_new() {
+    let faults = Faults::none();
+    let config = StoreConfig { faults: faults.clone(), ..StoreConfig::in_memory() };
+    let door = Door::new(Arc::new(Store::open(config).unwrap()), "gw1", None);
+    let mut read = Vec::new();
+    faults.reads();
+    for port in ["vm1", "vm2", "vm3", "vm3", "vm4"] {
+        let accepted = door.publish(Proposal::new(&network(port), "test", "")).await.unwrap();
+        read.push((accepted.is_new, faults.reads().len()));
+    }
+    // Two hosts, the list that both have, a bridge with its ports, the numbers.
+    assert_eq!(read, [(true, 0), (true, 5), (true, 1), (false, 1 + 5), (true, 0)]);
 }
 
 #[tokio::test]
