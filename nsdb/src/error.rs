@@ -108,6 +108,20 @@ pub enum StoreError {
         /// What is there instead.
         why: String,
     },
+    /// Another database is where ours was.
+    #[error(
+        "{root} on {servers} is another database than before, with incarnation {found} in the place of {known}: was it made anew?"
+    )]
+    AnotherDatabase {
+        /// The node under which it is.
+        root: String,
+        /// The servers.
+        servers: String,
+        /// The incarnation of the one that was there.
+        known: String,
+        /// The incarnation of the one that is there.
+        found: String,
+    },
     /// A database was to be made, and is not.
     #[error("no database was made at {root} on {servers}: {why}")]
     Unmade {

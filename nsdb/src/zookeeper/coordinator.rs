@@ -109,6 +109,20 @@ impl Coordinator {
         self.client().await.map(|client| client.session_id().0)
     }
 
+    /// Which connection there is, waiting for one: one more each time that a server was found.
+    ///
+    /// # Errors
+    /// [`Refusal::Away`].
+    pub async fn connection(&self) -> Result<u64, Refusal> {
+        self.client().await?;
+        Ok(self.standing.borrow().connections())
+    }
+
+    /// Whether that is the connection there is.
+    pub(super) fn is_on(&self, connection: u64) -> bool {
+        self.standing.borrow().connections() == connection
+    }
+
     /// Makes a node; returns its number if it is [`Life::Numbered`], otherwise -1, and what the servers know of it.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub(super) struct Shelf {
     /// The root of the newest revision that was taken.
     known: Mutex<Option<Root>>,
     /// What was read, for as long as a revision in hand names it.
-    pub(super) kept: Arc<Kept>,
+    pub(super) read: Arc<Kept>,
     /// Documents that were not there, or damaged: who publishes them again writes them again.
     lost: Mutex<BTreeSet<ShardId>>,
 }
@@ -51,7 +51,7 @@ impl Shelf {
             newest: watch::Sender::new(None),
             trouble: watch::Sender::new(None),
             known: Mutex::default(),
-            kept: Arc::default(),
+            read: Arc::default(),
             lost: Mutex::default(),
         }
     }
@@ -73,6 +73,9 @@ impl Shelf {
         match self.contradiction(found.as_ref().map(|found| &found.root)) {
             None => Ok(found),
             Some(why) => {
+                // Whose root this is says more than what is wrong with it.
+                self.ground.doubt();
+                self.ground.store().await?;
                 let path = self.full_path(ROOT).into();
                 Err(StoreError::Unexpected { doing: "follow", path, why }.into())
             }
@@ -86,16 +89,20 @@ impl Shelf {
 
     /// The newest root, and what wakes when it moves.
     pub(super) async fn watched_root(&self) -> Result<(Option<Root>, Watch), DocumentsError> {
-        self.ground.store().await?;
         let coordinator = &self.ground.coordinator;
         loop {
+            let connection = self.ground.connection().await?;
             let error = |refusal| self.ground.error("watch", ROOT)(refusal);
-            if let Some((bytes, _, watch)) = coordinator.read_and_watch(ROOT).await.map_err(error)? {
-                return Ok((Some(self.decode(ROOT, &bytes)?), watch));
-            }
-            let (stat, watch) = coordinator.look_and_watch(ROOT).await.map_err(error)?;
-            if stat.is_none() {
-                return Ok((None, watch));
+            let found = match coordinator.read_and_watch(ROOT).await.map_err(error)? {
+                Some((bytes, _, watch)) => Some((Some(self.decode(ROOT, &bytes)?), watch)),
+                None => {
+                    let (stat, watch) = coordinator.look_and_watch(ROOT).await.map_err(error)?;
+                    stat.is_none().then_some((None, watch))
+                }
+            };
+            // Of another connection nobody knows yet which database is behind it.
+            if let Some(found) = found.filter(|_| coordinator.is_on(connection)) {
+                return Ok(found);
             }
         }
     }
@@ -175,7 +182,7 @@ impl Shelf {
         loop {
             let mut missing = BTreeMap::new();
             let known = |id: ShardId, depth: u8| {
-                let known = self.kept.page(id, depth).or_else(|| pages.get(&id).cloned());
+                let known = self.read.page(id, depth).or_else(|| pages.get(&id).cloned());
                 Ok::<_, DocumentsError>(known.unwrap_or_else(|| {
                     missing.insert(id, depth);
                     Arc::default()
@@ -198,7 +205,7 @@ impl Shelf {
     /// again by whoever publishes them.
     pub(super) fn note_lost(&self, named: &BTreeSet<ShardId>, stored: &BTreeSet<ShardId>) {
         let gone: BTreeSet<_> = named.difference(stored).copied().collect();
-        self.kept.forget(&gone);
+        self.read.forget(&gone);
         let mut lost = lock(&self.lost);
         lost.extend(gone);
         lost.retain(|id| named.contains(id));
@@ -223,10 +230,17 @@ impl Shelf {
     }
 
     async fn stored_root(&self) -> Result<Option<StoredRoot>, DocumentsError> {
-        self.ground.store().await?;
-        let found = self.ground.coordinator.read(ROOT).await.map_err(self.ground.error("read", ROOT))?;
-        let Some((bytes, stat)) = found else { return Ok(None) };
-        Ok(Some(StoredRoot { root: self.decode(ROOT, &bytes)?, bytes, version: stat.version }))
+        let coordinator = &self.ground.coordinator;
+        loop {
+            let connection = self.ground.connection().await?;
+            let found = coordinator.read(ROOT).await.map_err(self.ground.error("read", ROOT))?;
+            // As where it is watched.
+            if !coordinator.is_on(connection) {
+                continue;
+            }
+            let Some((bytes, stat)) = found else { return Ok(None) };
+            return Ok(Some(StoredRoot { root: self.decode(ROOT, &bytes)?, bytes, version: stat.version }));
+        }
     }
 
     fn decode(&self, path: &str, bytes: &[u8]) -> Result<Root, DocumentsError> {

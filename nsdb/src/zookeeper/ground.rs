@@ -14,10 +14,9 @@
 //! ```
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
 
 use crate::error::StoreError;
 use crate::zookeeper::access::{Access, Users};
@@ -36,30 +35,86 @@ pub struct StoreNode {
     pub users: Users,
 }
 
+impl StoreNode {
+    fn is_same(&self, other: &Self) -> bool {
+        self.incarnation == other.incarnation
+    }
+}
+
 /// What every format has.
 #[derive(Deserialize)]
 struct AnyFormat {
     format: u64,
 }
 
-/// An ensemble, and what was found there: read once, when it is needed first.
+/// An ensemble, and what was found there: read when it is needed first, and again on each new connection, since what is behind it may be
+/// another database.
 #[derive(Debug)]
 pub(super) struct Ground {
     pub(super) coordinator: Coordinator,
-    found: OnceCell<Arc<StoreNode>>,
+    found: Mutex<Option<Found>>,
+}
+
+/// A database, and on which connection it was seen last.
+#[derive(Debug, Clone)]
+struct Found {
+    store: Arc<StoreNode>,
+    /// `None` where it is to be looked at again.
+    connection: Option<u64>,
 }
 
 impl Ground {
     pub(super) fn new(coordinator: Coordinator) -> Self {
-        Self { coordinator, found: OnceCell::new() }
+        Self { coordinator, found: Mutex::default() }
     }
 
     /// What the database says of itself.
     ///
     /// # Errors
-    /// There is none, it is not ours, or of a newer format; our login may not read it; no server answers.
+    /// There is none, it is not ours, another than before, or of a newer format; our login may not read it; no server answers.
     pub(super) async fn store(&self) -> Result<Arc<StoreNode>, StoreError> {
-        self.found.get_or_try_init(|| async { read(&self.coordinator).await.map(Arc::new) }).await.cloned()
+        self.look().await.map(|(store, _)| store)
+    }
+
+    /// The connection on which the database was seen: as long as it is the one there is, what is read comes from that database.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store).
+    pub(super) async fn connection(&self) -> Result<u64, StoreError> {
+        self.look().await.map(|(_, connection)| connection)
+    }
+
+    /// The database is looked at again before anything else is read: something in it says that it is another.
+    pub(super) fn doubt(&self) {
+        if let Some(found) = self.found().as_mut() {
+            found.connection = None;
+        }
+    }
+
+    async fn look(&self) -> Result<(Arc<StoreNode>, u64), StoreError> {
+        loop {
+            let connection = self.coordinator.connection().await.map_err(self.error("read", STORE))?;
+            let known = self.found().clone();
+            if let Some(Found { store, .. }) =
+                known.as_ref().filter(|found| found.connection == Some(connection))
+            {
+                return Ok((Arc::clone(store), connection));
+            }
+            if known.is_some() {
+                // A server that lags has not heard of what was made a moment ago.
+                self.coordinator.catch_up().await.map_err(self.error("read", STORE))?;
+            }
+            let store = Arc::new(read(&self.coordinator).await?);
+            if let Some(Found { store: known, .. }) = known.filter(|known| !known.store.is_same(&store)) {
+                return Err(another(self.coordinator.settings(), &known, &store));
+            }
+            *self.found() = Some(Found { store, connection: Some(connection) });
+        }
+    }
+
+    /// Each step under this lock leaves it whole.
+    fn found(&self) -> MutexGuard<'_, Option<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Turns a refusal of `doing` something to `path` into an error.
@@ -157,6 +212,15 @@ pub(super) fn somebody_elses(found: &[String]) -> String {
 pub(super) fn is_half_made(found: &[String]) -> bool {
     let ours = || OF_TOPOLOGY.into_iter().chain(OF_HOSTS).chain([MAKING]);
     found.iter().all(|name| ours().any(|path| path.strip_prefix('/') == Some(name)))
+}
+
+fn another(settings: &ZooKeeperSettings, known: &StoreNode, found: &StoreNode) -> StoreError {
+    StoreError::AnotherDatabase {
+        root: settings.full_path("/"),
+        servers: settings.ensemble(),
+        known: known.incarnation.clone(),
+        found: found.incarnation.clone(),
+    }
 }
 
 fn unusable(settings: &ZooKeeperSettings, why: String) -> StoreError {

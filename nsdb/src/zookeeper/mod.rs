@@ -84,7 +84,7 @@ impl ZooKeeper {
 
     /// What was read of its revisions.
     pub(crate) fn kept(&self) -> Arc<Kept> {
-        Arc::clone(&self.shelf.kept)
+        Arc::clone(&self.shelf.read)
     }
 
     /// What the database says of itself.

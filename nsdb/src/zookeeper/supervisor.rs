@@ -10,6 +10,7 @@
 //! When nobody answered, the session may still be alive: an ensemble that was down counts no time. So the supervisor asks for the same
 //! session first, and takes a new one only where a server says that it is gone.
 
+use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,40 +23,52 @@ use crate::zookeeper::settings::ZooKeeperSettings;
 
 /// How the connection stands.
 #[derive(Debug, Clone)]
-pub struct Standing(Connection);
+pub struct Standing {
+    connection: Connection,
+    /// How often a server was found.
+    connections: u64,
+}
 
 #[derive(Debug, Clone)]
 enum Connection {
     Up(Client),
-    Away,
+    Away {
+        /// What is wrong with the servers' names, in words; empty where nothing is.
+        unresolved: Vec<String>,
+    },
     Closed,
 }
 
 impl Standing {
     /// Whether a server is there.
     pub fn is_connected(&self) -> bool {
-        matches!(self.0, Connection::Up(_))
+        matches!(self.connection, Connection::Up(_))
     }
 
     /// Whether the session was closed by us.
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self.0, Connection::Closed)
+        matches!(self.connection, Connection::Closed)
     }
 
     pub(super) fn client(&self) -> Option<Client> {
-        match &self.0 {
+        match &self.connection {
             Connection::Up(client) => Some(client.clone()),
-            Connection::Away | Connection::Closed => None,
+            Connection::Away { .. } | Connection::Closed => None,
         }
+    }
+
+    pub(super) fn connections(&self) -> u64 {
+        self.connections
     }
 
     /// Why a call had to end, in words.
     pub(super) fn why(&self, settings: &ZooKeeperSettings) -> String {
         let servers = settings.ensemble();
-        match self.0 {
+        match &self.connection {
             Connection::Up(_) => format!("{servers} did not answer within {} s", settings.patience.as_secs()),
-            Connection::Away => {
-                format!("none of {servers} answers")
+            Connection::Away { unresolved } => {
+                let none = format!("none of {servers} answers");
+                [&[none], unresolved.as_slice()].concat().join("; ")
             }
             Connection::Closed => "the session was closed".to_owned(),
         }
@@ -65,7 +78,8 @@ impl Standing {
 /// Begins. The task ends when what is returned first is dropped or set.
 pub(super) fn begin(settings: Arc<ZooKeeperSettings>) -> (watch::Sender<bool>, watch::Receiver<Standing>) {
     let (end, ended) = watch::channel(false);
-    let (standing, seen) = watch::channel(Standing(Connection::Away));
+    let away = Connection::Away { unresolved: Vec::new() };
+    let (standing, seen) = watch::channel(Standing { connection: away, connections: 0 });
     tokio::spawn(Supervisor { settings, standing, session: None, failures: 0 }.run(ended));
     (end, seen)
 }
@@ -93,7 +107,11 @@ impl Supervisor {
 
     /// Looks for a server, and stays with the session until its end.
     async fn one_session(&mut self) {
-        match self.connect().await {
+        let connected = tokio::select! {
+            connected = self.connect() => connected,
+            never = self.watch_names() => match never {},
+        };
+        match connected {
             Ok(client) => {
                 self.failures = 0;
                 let session = client.session_id().0;
@@ -126,37 +144,65 @@ impl Supervisor {
         connector.connect(&self.settings.connection()).await
     }
 
+    /// Says which names lead nowhere, for as long as no server is found.
+    async fn watch_names(&self) -> Infallible {
+        loop {
+            self.note_away(unresolved(&self.settings.servers).await);
+            tokio::time::sleep(NAMES_AGAIN).await;
+        }
+    }
+
     async fn stay_with(&mut self, client: Client) {
         let mut states = client.state_watcher();
         let mut state = client.state();
         loop {
             match state {
                 SessionState::SyncConnected | SessionState::ConnectedReadOnly => {
-                    self.standing.send_replace(Standing(Connection::Up(client.clone())));
+                    self.note_found(client.clone());
                 }
                 SessionState::Disconnected => {
                     warn!("the ZooKeeper server is away: looking for another");
-                    self.standing.send_replace(Standing(Connection::Away));
+                    self.note_away(Vec::new());
                 }
                 SessionState::AuthFailed | SessionState::Expired | SessionState::Closed => break,
             }
             state = states.changed().await;
         }
         if self.standing.borrow().is_connected() {
-            self.standing.send_replace(Standing(Connection::Away));
+            self.note_away(Vec::new());
         }
+    }
+
+    fn note_found(&self, client: Client) {
+        self.standing.send_modify(|standing| {
+            standing.connection = Connection::Up(client);
+            standing.connections += 1;
+        });
+    }
+
+    /// Wakes whoever watches only where it is news.
+    fn note_away(&self, unresolved: Vec<String>) {
+        self.standing.send_if_modified(|standing| match &mut standing.connection {
+            Connection::Away { unresolved: known } => {
+                std::mem::replace(known, unresolved.clone()) != unresolved
+            }
+            connection => {
+                *connection = Connection::Away { unresolved };
+                true
+            }
+        });
     }
 
     /// Lets go of the client, whose last clone ends the session, and waits until a server was told.
     async fn close(self) {
         let last = self.standing.borrow().client();
         let told = last.map(|client| client.state_watcher());
-        self.standing.send_modify(|standing| standing.0 = Connection::Away);
+        self.note_away(Vec::new());
         if let Some(mut told) = told {
             let closing = async { while !told.changed().await.is_terminated() {} };
             let _ = tokio::time::timeout(CLOSING, closing).await;
         }
-        self.standing.send_replace(Standing(Connection::Closed));
+        self.standing.send_modify(|standing| standing.connection = Connection::Closed);
     }
 }
 
@@ -167,5 +213,49 @@ fn pause(failures: u32) -> Duration {
     Duration::from_millis(most / 2 + chance)
 }
 
+/// What the resolver says of those servers whose names lead nowhere.
+async fn unresolved(servers: &[String]) -> Vec<String> {
+    let resolve = |server: &String| {
+        let server = server.clone();
+        async move {
+            let told = match tokio::time::timeout(RESOLVING, tokio::net::lookup_host(&server)).await {
+                Ok(Ok(found)) => match found.count() {
+                    0 => "it has no address".to_owned(),
+                    _ => return None,
+                },
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no name server has answered for {} s", RESOLVING.as_secs()),
+            };
+            let name = server.rsplit_once(':').map_or(server.as_str(), |(name, _)| name);
+            Some(format!("{name} does not resolve: {told}"))
+        }
+    };
+    futures::future::join_all(servers.iter().map(resolve)).await.into_iter().flatten().collect()
+}
+
+/// How long a name may take before it is told that nobody resolves it.
+const RESOLVING: Duration = Duration::from_secs(2);
+const NAMES_AGAIN: Duration = Duration::from_secs(2);
+
 /// How long the servers may take to hear that a session is closed.
 const CLOSING: Duration = Duration::from_millis(800);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zookeeper::coordinator::Coordinator;
+    use crate::zookeeper::refusal::Refusal;
+
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_is_told_with_what_the_resolver_says() {
+        // RFC 6761 6.4: no such name is ever there.
+        let servers = ["127.0.0.1:1", "zk1.invalid:2181", "[::1]:1"].map(str::to_owned);
+        let patience = Duration::from_secs(3);
+        let settings = ZooKeeperSettings { patience, ..ZooKeeperSettings::new(servers.into(), "/", "m") };
+        let coordinator = Coordinator::open(settings);
+        let Err(Refusal::Away { why }) = coordinator.session().await else { panic!("somebody answers") };
+        let told = "none of 127.0.0.1:1,zk1.invalid:2181,[::1]:1 answers; zk1.invalid does not resolve: ";
+        let resolver = why.strip_prefix(told).unwrap_or_else(|| panic!("{why}"));
+        assert!(!resolver.is_empty() && !resolver.contains("does not resolve"), "{why}");
+    }
+}

@@ -114,5 +114,6 @@ async fn a_name_that_leads_nowhere_is_told_and_another_server_is_taken() {
     settings.patience = Duration::from_secs(1);
     let nowhere = Coordinator::open(settings);
     let Err(Refusal::Away { why }) = nowhere.session().await else { panic!("connected to nothing") };
-    assert_eq!(why, "none of no-such-server.invalid:2181 answers");
+    let told = "none of no-such-server.invalid:2181 answers; no-such-server.invalid does not resolve: ";
+    assert!(why.starts_with(told), "{why}");
 }
