@@ -46,6 +46,9 @@ pub struct RevisionView {
     pub author: String,
     /// What about, in the publisher's words.
     pub note: String,
+    /// Why nothing else is known of it, if what is stored of it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
     /// Of the newest: which of its objects did not come from the daemon's own file as they are, with their origins and authors.
     #[serde(default, skip_serializing_if = "Sources::is_empty")]
     pub sources: Sources,
@@ -53,9 +56,9 @@ pub struct RevisionView {
 
 impl From<RevisionInfo> for RevisionView {
     fn from(info: RevisionInfo) -> RevisionView {
-        let RevisionInfo { revision, author, at, note } = info;
-        let sources = Sources::default();
-        RevisionView { revision: revision.get(), at_ms: at.as_millis(), author, note, sources }
+        let RevisionInfo { revision, author, at, note, unreadable } = info;
+        let (revision, at_ms, sources) = (revision.get(), at.as_millis(), Sources::default());
+        RevisionView { revision, at_ms, author, note, unreadable, sources }
     }
 }
 

@@ -47,7 +47,8 @@ impl Scope {
     /// # Errors
     /// The store cannot be read now.
     pub(super) async fn last_readable(&mut self, store: &Store) -> Result<Option<Newest>, TopologyError> {
-        for known in store.revisions().await? {
+        let known = store.revisions().await?;
+        for known in known.into_iter().filter(|known| known.unreadable.is_none()) {
             let Some(root) = store.root_of(known.revision).await? else { continue };
             let there = self.read(store, &root).await?;
             if there.stored.is_ok() {

@@ -341,7 +341,11 @@ impl Row for RevisionView {
     const HEADINGS: &'static [&'static str] = &["REVISION", "TIME", "BY", "WHAT"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.revision.to_string(), utc(self.at_ms), self.author.clone(), self.note.clone()]
+        let number = self.revision.to_string();
+        match &self.unreadable {
+            None => vec![number, utc(self.at_ms), self.author.clone(), self.note.clone()],
+            Some(why) => vec![number, dash(""), dash(""), why.clone()],
+        }
     }
 }
 

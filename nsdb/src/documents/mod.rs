@@ -63,7 +63,8 @@ pub trait Documents: Send + Sync {
     /// The newest revision, `None` if none was ever published.
     fn root(&self) -> impl Future<Output = Result<Option<Root>, DocumentsError>> + Send;
 
-    /// The revisions that can be read, the newest first, without a gap: the last [`KEPT_REVISIONS`](crate::KEPT_REVISIONS).
+    /// The revisions that are kept, the newest first, without a gap: the last [`KEPT_REVISIONS`](crate::KEPT_REVISIONS). One before the
+    /// newest whose root somebody else has written over says so, and hides no other.
     fn revisions(&self) -> impl Future<Output = Result<Vec<RevisionInfo>, DocumentsError>> + Send;
 
     /// The root of `revision`, `None` if there is none yet or it has fallen out.

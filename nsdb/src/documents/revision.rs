@@ -92,11 +92,22 @@ pub struct RevisionInfo {
     pub at: WallTime,
     /// Why, in the author's words; may be empty.
     pub note: String,
+    /// Why its root cannot be read, if it cannot: then nothing else is known of it but its number.
+    pub unreadable: Option<String>,
+}
+
+impl RevisionInfo {
+    /// One whose root cannot be read, and why.
+    pub(crate) fn unreadable(revision: Revision, why: String) -> Self {
+        let (author, note) = (String::new(), String::new());
+        Self { revision, author, at: WallTime::default(), note, unreadable: Some(why) }
+    }
 }
 
 impl From<&Root> for RevisionInfo {
     fn from(root: &Root) -> Self {
-        Self { revision: root.revision, author: root.author.clone(), at: root.at, note: root.note.clone() }
+        let (author, note) = (root.author.clone(), root.note.clone());
+        Self { revision: root.revision, author, at: root.at, note, unreadable: None }
     }
 }
 

@@ -121,17 +121,27 @@ impl Shelf {
         Ok(found.unwrap_or_default().into_iter().filter_map(number).collect())
     }
 
-    /// The roots that are kept, the newest first, without a gap.
-    pub(super) async fn kept_roots(&self) -> Result<Vec<Root>, DocumentsError> {
+    /// The roots that are kept, the newest first, without a gap: each by its number, or why it cannot be read.
+    pub(super) async fn kept(&self) -> Result<Vec<(Revision, Result<Root, DocumentsError>)>, DocumentsError> {
         let Some(newest) = self.newest_root().await? else { return Ok(Vec::new()) };
         let (first, last) = (newest.root.revision.first_kept().get(), newest.root.revision.get());
         let older = (first..last).rev().filter_map(Revision::new);
-        let mut reading = stream::iter(older).map(|revision| self.kept_root(revision)).buffered(AT_ONCE);
-        let mut roots = vec![newest.root];
-        while let Some(Some(root)) = reading.try_next().await? {
-            roots.push(root);
+        let read = |revision| async move { (revision, self.kept_root(revision).await) };
+        let mut reading = stream::iter(older).map(read).buffered(AT_ONCE);
+        let mut kept = vec![(newest.root.revision, Ok(newest.root))];
+        while let Some((revision, root)) = reading.next().await {
+            match root {
+                Ok(None) => break,
+                Err(error) if error.is_retryable() => return Err(error),
+                root => kept.extend(root.transpose().map(|root| (revision, root))),
+            }
         }
-        Ok(roots)
+        Ok(kept)
+    }
+
+    /// The same, where all of them have to be read: one that cannot be may name anything.
+    pub(super) async fn kept_roots(&self) -> Result<Vec<Root>, DocumentsError> {
+        self.kept().await?.into_iter().map(|(_, root)| root).collect()
     }
 
     /// A document, verified. One that is not there may not have come to this server yet, so that it is asked once more.

@@ -23,7 +23,6 @@ mod settings;
 mod supervisor;
 mod watching;
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -135,9 +134,11 @@ impl Documents for ZooKeeper {
     }
 
     async fn revisions(&self) -> Result<Vec<RevisionInfo>, DocumentsError> {
-        let mut roots = self.shelf.kept_roots().await?;
-        roots.sort_by_key(|root| Reverse(root.revision));
-        Ok(roots.iter().map(RevisionInfo::from).collect())
+        let info = |(revision, root): (_, Result<Root, DocumentsError>)| match root {
+            Ok(root) => RevisionInfo::from(&root),
+            Err(error) => RevisionInfo::unreadable(revision, error.to_string()),
+        };
+        Ok(self.shelf.kept().await?.into_iter().map(info).collect())
     }
 
     async fn root_of(&self, revision: Revision) -> Result<Option<Root>, DocumentsError> {

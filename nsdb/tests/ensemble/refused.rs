@@ -326,3 +326,32 @@ async fn what_cannot_be_read_among_sessions_is_left_out() {
     store.keep_alive(session).await.unwrap();
     store.close_session(session).await.unwrap();
 }
+
+/// What somebody has written over an earlier revision by hand costs that revision alone, and it is named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_revision_that_cannot_be_read_is_listed_with_the_others() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let settings = crate::host::database(straight(&ensemble), "/over").await;
+    let (store, raw) = (open(settings.clone()), Coordinator::open(settings));
+    for expected in 0..4_u8 {
+        let shards = BTreeMap::from([(ShardName::new("bridges/a").unwrap(), vec![expected])]);
+        let change = Change::new("alice", WallTime::from_millis(1), "");
+        store.publish(Revision::new(expected.into()), shards, change).await.unwrap();
+    }
+    raw.write("/kept/0000000002", b"junk", None).await.unwrap();
+    let known = store.revisions().await.unwrap();
+    let read =
+        |info: &nsdb::RevisionInfo| (info.revision.get(), info.author.clone(), info.unreadable.is_some());
+    let alice = |number| (number, "alice".to_owned(), false);
+    let expected = [alice(4), alice(3), (2, String::new(), true), alice(1)];
+    assert_eq!(known.iter().map(read).collect::<Vec<_>>(), expected);
+    let why = known[2].unreadable.as_ref().unwrap();
+    assert!(why.starts_with("cannot read /over/kept/0000000002: it is not of format "), "{why}");
+    let refused = store.root_of(Revision::new(2).unwrap()).await.unwrap_err();
+    assert_eq!(&refused.to_string(), why);
+    // It may name anything, so nothing is taken away.
+    assert_eq!(store.collect(Duration::ZERO).await.unwrap_err().to_string(), *why);
+}
