@@ -28,7 +28,7 @@ use crate::runtime::Opener;
 use crate::serving::Serving;
 use crate::topology::{self, Built, TopologyError};
 
-pub use datapath::ovs::Removed;
+pub use datapath::ovs::{Held, Removed};
 
 /// The datapath to be driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -121,11 +121,11 @@ pub async fn run(
     ended
 }
 
-/// Removes the datapath `device` of openvswitch.ko that an earlier run left, with all it has; `None` if there is none.
+/// Removes the datapath `device` of openvswitch.ko that an earlier run left, with all it has; none is no error.
 ///
 /// # Errors
 /// A daemon, or another program, drives it; there is no openvswitch.ko; not permitted.
-pub fn teardown(device: &str) -> Result<Option<Removed>, DaemonError> {
+pub fn teardown(device: &str) -> Result<Removed, DaemonError> {
     let _held = hold(device)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(DaemonError::Thread)?;

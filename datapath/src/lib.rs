@@ -424,6 +424,9 @@ pub struct Counters {
     /// told apart here, but by whoever knows what was put.
     #[serde(default)]
     pub foreign: u64,
+    /// Frames that came to a group that was not set, and went nowhere by it, since the datapath was opened.
+    #[serde(default)]
+    pub ungrouped: u64,
     /// Flows there are.
     pub flows: u64,
     /// Different masks there are, where flows have masks.

@@ -52,3 +52,6 @@ impl fmt::Display for GroupId {
         write!(f, "group {}", self.0)
     }
 }
+
+/// What the names of devices begin with that serve a datapath as tunnel port.
+pub(crate) const DEVICE_PREFIX: &str = "vx-";

@@ -14,7 +14,7 @@ use crate::netlink::message::{Denial, Message, NLMSG_DONE, NLMSG_ERROR, NLMSG_HE
 use crate::netlink::nla::NlaWriter;
 use crate::netlink::socket::{Home, Unwatched};
 
-/// A socket for questions, each answered with a list.
+/// A socket for questions, each answered with a list, and for orders.
 #[derive(Debug)]
 pub(super) struct Asker {
     socket: Unwatched,
@@ -64,8 +64,22 @@ impl Asker {
         Ok(ways)
     }
 
+    /// Has something done, and waits until it is.
+    ///
+    /// # Errors
+    /// The kernel refuses, or does not answer.
+    pub(super) async fn order(&mut self, kind: u16, flags: i32, body: &[u8]) -> Outcome {
+        self.seq = self.seq.wrapping_add(1);
+        self.socket.send(&request(kind, flags | libc::NLM_F_ACK, self.seq, body)).await?;
+        let mut nothing = Listed::new();
+        self.take_answer(|_| None::<()>, &mut nothing).await
+    }
+
     /// Asks for a list, a few times where it comes torn.
-    async fn all<T: Send>(
+    ///
+    /// # Errors
+    /// The kernel refuses, or does not answer.
+    pub(super) async fn all<T: Send>(
         &mut self,
         kind: u16,
         body: &[u8],
@@ -91,12 +105,21 @@ impl Asker {
         listed: &mut Listed<T>,
     ) -> io::Result<()> {
         self.seq = self.seq.wrapping_add(1);
-        self.socket.send(&request(kind, self.seq, body)).await?;
+        self.socket.send(&request(kind, libc::NLM_F_DUMP, self.seq, body)).await?;
+        self.take_answer(read, listed).await.map_err(error_of)
+    }
+
+    /// Takes in the answer to the last request, to its end.
+    async fn take_answer<T: Send>(
+        &mut self,
+        read: fn(&[u8]) -> Option<T>,
+        listed: &mut Listed<T>,
+    ) -> Outcome {
         loop {
             let len = self.receive().await?;
-            let datagram = self.buffer.get(..len).ok_or(io::ErrorKind::InvalidData)?;
+            let datagram = self.buffer.get(..len).ok_or(Denial::Lost)?;
             if let Some(outcome) = listed.take_in(datagram, self.seq, read) {
-                return outcome.map_err(error_of);
+                return outcome;
             }
         }
     }
@@ -160,10 +183,10 @@ impl<T> Listed<T> {
     }
 }
 
-/// A request for a list: struct nlmsghdr, and what it says.
-fn request(kind: u16, seq: u32, body: &[u8]) -> Vec<u8> {
+/// A request: struct nlmsghdr, and what it says.
+fn request(kind: u16, flags: i32, seq: u32, body: &[u8]) -> Vec<u8> {
     let len = (NLMSG_HEADER_LEN + body.len()) as u32;
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+    let flags = (libc::NLM_F_REQUEST | flags) as u16;
     let mut request = len.to_ne_bytes().to_vec();
     request.extend(kind.to_ne_bytes());
     request.extend(flags.to_ne_bytes());
@@ -182,7 +205,7 @@ fn error_of(denial: Denial) -> io::Error {
 }
 
 /// linux/rtnetlink.h.
-const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
+pub(super) const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 /// linux/netlink.h.
 const NLM_F_DUMP_INTR: u16 = 0x10;
 

@@ -6,9 +6,11 @@ use std::net::IpAddr;
 
 use vlan::addr::MacAddr;
 
+use super::vxlan::KIND as VXLAN;
 use crate::netlink::message::Message;
 use crate::netlink::nla::{Nla, NlaIter, align};
 use crate::port::{DefaultRoute, Link, LinkAddress, LinkFacts, LinkIndex, LinkLayer, VlanDevice};
+use crate::tunnel::DEVICE_PREFIX;
 
 /// Something that a message tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +69,13 @@ impl LinkHead {
     }
 }
 
-/// The link that a message describes; `None` without a name.
+/// The index and the flags of the link that a message is about.
+pub(super) fn head_of(payload: &[u8]) -> Option<(LinkIndex, u32)> {
+    LinkHead::of(payload).map(|head| (head.index, head.flags))
+}
+
+/// The link that a message describes; `None` without a name, and for the device by which a datapath reaches other hosts: that is nobody's
+/// link.
 pub(super) fn read_link(payload: &[u8]) -> Option<Link> {
     let head = LinkHead::of(payload)?;
     let mut link = Link {
@@ -80,7 +88,7 @@ pub(super) fn read_link(payload: &[u8]) -> Option<Link> {
         facts: LinkFacts { layer: head.layer, ..LinkFacts::default() },
     };
     let facts = &mut link.facts;
-    let mut is_lower_elsewhere = false;
+    let (mut is_lower_elsewhere, mut is_uplink) = (false, false);
     for nla in NlaIter::behind(LINK_HEAD_LEN, payload).flatten() {
         match nla.kind {
             libc::IFLA_IFNAME => link.name = nla.text(),
@@ -93,7 +101,10 @@ pub(super) fn read_link(payload: &[u8]) -> Option<Link> {
                 let names = nla.nested().flatten().filter(|nla| nla.kind == libc::IFLA_ALT_IFNAME);
                 facts.alt_names.extend(names.map(|nla| nla.text()));
             }
-            libc::IFLA_LINKINFO => read_info(facts, nla),
+            libc::IFLA_LINKINFO => {
+                read_info(facts, nla);
+                is_uplink = has_metadata(nla);
+            }
             _ => {}
         }
     }
@@ -101,7 +112,17 @@ pub(super) fn read_link(payload: &[u8]) -> Option<Link> {
     if is_lower_elsewhere || ["veth", "netkit", "vxcan"].contains(&facts.kind.as_str()) {
         facts.lower = None;
     }
-    (!link.name.is_empty()).then_some(link)
+    is_uplink &= link.facts.kind == VXLAN && link.name.starts_with(DEVICE_PREFIX);
+    (!link.name.is_empty() && !is_uplink).then_some(link)
+}
+
+/// Whether a VXLAN device serves all tunnels.
+fn has_metadata(infos: Nla<'_>) -> bool {
+    let data = infos.nested().flatten().find(|nla| nla.kind == libc::IFLA_INFO_DATA);
+    let mut settings = data.into_iter().flat_map(|data| data.nested().flatten());
+    settings.any(|nla| {
+        nla.kind == IFLA_VXLAN_COLLECT_METADATA && nla.payload.first().is_some_and(|byte| *byte != 0)
+    })
 }
 
 /// 0 stands for none.
@@ -257,6 +278,7 @@ const IFF_LOWER_UP: i32 = 1 << 16;
 /// linux/if_link.h.
 const IFLA_VLAN_ID: u16 = 1;
 const IFLA_VLAN_PROTOCOL: u16 = 5;
+pub(super) const IFLA_VXLAN_COLLECT_METADATA: u16 = 25;
 /// linux/if_addr.h.
 const IFA_PROTO: u16 = 11;
 const IFAPROT_KERNEL_RA: u8 = 2;

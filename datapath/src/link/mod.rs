@@ -17,6 +17,8 @@
 //! A list that the kernel makes in pieces may pass something over, where links or addresses come and go meanwhile, and the kernel then says
 //! so. It is asked for three times, told as it is, and asked for once more after some seconds, until nothing can be missing.
 //!
+//! A device by which a datapath reaches other hosts is nobody's link, and is not told; `vxlan` makes, finds and removes such devices.
+//!
 //! Of routes only the default ones of the main table count. The kernel tells of no route that goes with its address or its link, so they
 //! are listed again whenever that may have happened, and the links whose part in them is another are told.
 
@@ -42,6 +44,7 @@ mod asker;
 mod known;
 mod listener;
 mod message;
+pub(crate) mod vxlan;
 
 /// The links of one network namespace. Dropping it ends the events.
 #[derive(Debug)]

@@ -9,8 +9,9 @@ use vlan::verdict::{Consulted, TagFields};
 
 use super::families::OVS_DATAPATH_VERSION;
 use super::family::{DpIndex, Family, OVS_VERSION, Resolved, look_up, read_family};
-use super::flow::{Dumped, Wanted};
+use super::flow::{Dumped, Table, Wanted};
 use super::nla::{NlaIter, NlaWriter};
+use super::packet::{Missed, Reader};
 use super::transact::{Denial, Message, Outbox, Request, write_request};
 use super::watch::{Notice, read_notices};
 use super::{
@@ -107,9 +108,16 @@ fn assert_written(what: &str, write: impl Fn(&mut Outbox)) {
 fn upcalls() -> Vec<Upcall> {
     let mut upcalls = Vec::new();
     for datagram in datagrams("upcall") {
-        packet::read_upcalls(family("ovs_packet"), Some(A), &datagram, &mut |upcall| upcalls.push(upcall));
+        read_upcalls(Some(A), &datagram, &mut upcalls);
     }
     upcalls
+}
+
+fn read_upcalls(port: Option<VportNo>, datagram: &[u8], upcalls: &mut Vec<Upcall>) {
+    Reader::new(family("ovs_packet")).read(port, datagram, &mut |missed| match missed {
+        Missed::First(upcall) => upcalls.push(upcall),
+        Missed::Ungrouped => panic!("no frame was given back"),
+    });
 }
 
 fn mac(last: u8) -> MacAddr {
@@ -158,7 +166,7 @@ fn a_datapath_is_made_found_and_counted() {
     assert_sent("open", &[dp::find(family, "dp-test").unwrap()]);
     assert_sent("read-counters", &[dp::describe(family, DP).unwrap()]);
     let found = dp::read(&replies("read-counters")[0]).unwrap();
-    let counters = Counters { hit: 2, missed: 4, lost: 0, foreign: 0, flows: 3, masks: 3 };
+    let counters = Counters { hit: 2, missed: 4, flows: 3, masks: 3, ..Counters::default() };
     assert_eq!(found, dp::Description { dp: DP, counters, by_cpu: None });
 }
 
@@ -199,7 +207,7 @@ fn upcalls_are_read_with_frame_and_key() {
     assert_eq!(upcalls[1].frame.len(), 47, "the tag is in the bytes");
     let mut of_any = Vec::new();
     let datagram = &datagrams("upcall")[0];
-    packet::read_upcalls(family("ovs_packet"), None, datagram, &mut |upcall| of_any.push(upcall));
+    read_upcalls(None, datagram, &mut of_any);
     assert_eq!(of_any, upcalls[..1], "the key alone says which port it was");
 }
 
@@ -220,8 +228,9 @@ fn flows_are_put_as_the_kernel_took_them() {
         actions: &[Action::PopTag, Action::Output(B)],
     };
     let family = family("ovs_flow");
+    let table = Table { family, dp: DP, tunnel: None };
     assert_written("put-flows", |out| {
-        [first, second].iter().for_each(|wanted| wanted.create(out, family, DP));
+        [first, second].iter().for_each(|wanted| wanted.create(out, &table));
     });
     assert_eq!(acknowledgements("put-flows"), [Ok(()), Ok(())]);
     let deletions = [1, 9].map(|id| flow::delete_counted(family, DP, FlowId(id)).unwrap());
@@ -239,9 +248,9 @@ fn a_dump_of_flows_is_read_and_its_parts_are_written_as_they_came() {
     let replies = replies("list-flows");
     let mut flows: Vec<Flow> = replies
         .iter()
-        .map(|reply| match flow::read(reply).unwrap() {
+        .map(|reply| match flow::read(reply, None).unwrap() {
             Dumped::Flow(flow) => flow,
-            Dumped::Alien(alien) => panic!("{alien:?}"),
+            other => panic!("{other:?}"),
         })
         .collect();
     flows.sort_by_key(|flow| flow.id);
@@ -264,19 +273,19 @@ fn a_dump_of_flows_is_read_and_its_parts_are_written_as_they_came() {
     ];
     for ((flow, actions), (header, mask, stats)) in flows.iter().zip(actions).zip(expected) {
         assert_eq!((&flow.key.header, flow.key.vport), (&header, A));
-        assert_eq!(flow.mask, Some(key::widen(&mask, header.tags.len())), "flow {:x}", flow.id);
+        assert_eq!(flow.mask, Some(key::widen(&mask, header.tags.len(), false)), "flow {:x}", flow.id);
         assert_eq!((flow.actions.as_ref(), flow.stats), (Some(&actions), stats));
     }
     for reply in &replies {
         let attribute =
             |kind| NlaIter::behind(4, reply).flatten().find(|nla| nla.kind == kind).unwrap().payload;
         let mut writer = NlaWriter::default();
-        let decoded = action::decode(NlaIter::new(attribute(2))).unwrap();
-        action::encode(&mut writer, 2, &decoded);
+        let decoded = action::decode(NlaIter::new(attribute(2)), None).unwrap();
+        action::encode(&mut writer, 2, &decoded, None);
         assert_eq!(&writer.finish().unwrap()[4..], attribute(2), "actions");
         let (key, mask) = key::read_masked(attribute(1), Some(attribute(7))).unwrap();
         let mut writer = NlaWriter::default();
-        key::encode_mask(&mut writer, 7, key.header.tags.len(), &mask.unwrap());
+        key::encode_mask(&mut writer, 7, &key, &mask.unwrap());
         let again = writer.finish().unwrap();
         assert_eq!(key::read_masked(attribute(1), Some(&again[4..])).unwrap(), (key, mask), "mask");
     }
@@ -312,7 +321,7 @@ fn a_frame_is_executed_and_a_short_one_refused_in_the_kernels_words() {
     let family = family("ovs_packet");
     let orders = [order(&upcalls()[0].frame), order(&[0; 13])];
     assert_written("execute", |out| {
-        orders.iter().for_each(|order| packet::execute(out, family, DP, order));
+        orders.iter().for_each(|order| packet::execute(out, family, DP, (order, None)));
     });
     let words = Some("Attribute failed policy validation".to_owned());
     let short = Denial::Errno { errno: libc::ERANGE, message: words };
@@ -361,13 +370,18 @@ fn read_everyhow(families: [Family; 3], datagram: &[u8]) {
     let [datapath, vport, packet] = families;
     read_notices(datapath, vport, DP, datagram);
     for port in [Some(A), None] {
-        packet::read_upcalls(packet, port, datagram, &mut |_| {});
+        Reader::new(packet).read(port, datagram, &mut |_| {});
     }
     for message in messages(datagram) {
         let _ = message.outcome();
         let Some((_, body)) = message.command() else { continue };
-        let _ =
-            (dp::read(body), vport::read(body), flow::read(body), flow::read_stats(body), meter::read(body));
+        let _ = (
+            dp::read(body),
+            vport::read(body),
+            flow::read(body, None),
+            flow::read_stats(body),
+            meter::read(body),
+        );
         let _ = (read_family(body, 1).is_some(), flow::lacks_actions(body));
     }
 }

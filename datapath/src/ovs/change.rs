@@ -18,16 +18,15 @@ use std::collections::{HashMap, HashSet};
 
 use vlan::addr::MacAddr;
 
-use super::family::{DpIndex, Family, refuse};
-use super::flow::{self, Dumped, Wanted};
+use super::family::refuse;
+use super::flow::{self, Dumped, Table, Wanted};
 use super::transact::{Denial, OnReply, Outbox, Outcome, Request, Transactor};
 use super::{FlowAnswer, FlowChange, FlowId, FlowStats, VportNo};
 
 /// Flow changes on their way to the kernel.
 pub(super) struct Changes<'a> {
     pub(super) transactor: &'a mut Transactor,
-    pub(super) family: Family,
-    pub(super) dp: DpIndex,
+    pub(super) table: Table,
 }
 
 impl Changes<'_> {
@@ -86,8 +85,8 @@ impl Changes<'_> {
         let count = out.len();
         for change in run {
             match Wanted::of(change) {
-                Some(wanted) => wanted.create(&mut out, self.family, self.dp),
-                None => out.add(flow::delete_counted(self.family, self.dp, id_of(change))),
+                Some(wanted) => wanted.create(&mut out, &self.table),
+                None => out.add(flow::delete_counted(self.table.family, self.table.dp, id_of(change))),
             }
         }
         let mut note = |index: usize, reply: &[u8]| {
@@ -112,19 +111,20 @@ impl Changes<'_> {
 
     /// Second round, for flows that something is in the way of.
     async fn settle(&mut self, taken: Vec<(usize, Wanted<'_>)>, outcomes: &mut [Outcome]) {
-        let asks = taken.iter().map(|(_, wanted)| flow::describe(self.family, self.dp, wanted.id)).collect();
+        let Table { family, dp, tunnel } = self.table;
+        let asks = taken.iter().map(|(_, wanted)| flow::describe(family, dp, wanted.id)).collect();
         let mut found = vec![None; taken.len()];
-        let mut note = |index: usize, reply: &[u8]| found[index] = flow::read(reply).ok();
+        let mut note = |index: usize, reply: &[u8]| found[index] = flow::read(reply, tunnel.as_ref()).ok();
         let described = exchange_each(self.transactor, asks, &mut note).await;
         let (mut round, mut overlapped) = (Round::of(self.transactor), Vec::new());
         for (((index, wanted), found), described) in taken.into_iter().zip(found).zip(described) {
             match (found, described) {
                 (Some(Dumped::Flow(flow)), Ok(())) if wanted.is_kept_as(&flow) => {
-                    wanted.replace(round.of_change(index), self.family, self.dp);
+                    wanted.replace(round.of_change(index), &self.table);
                 }
                 (_, Ok(())) => {
-                    round.of_change(index).add(flow::delete(self.family, self.dp, wanted.id));
-                    wanted.create(round.of_change(index), self.family, self.dp);
+                    round.of_change(index).add(flow::delete(family, dp, wanted.id));
+                    wanted.create(round.of_change(index), &self.table);
                 }
                 (_, Err(denial)) if denial.is(libc::ENOENT) => overlapped.push((index, wanted)),
                 (_, Err(denial)) => outcomes[index] = Err(denial),
@@ -140,7 +140,8 @@ impl Changes<'_> {
             return;
         }
         let mut others = Others::of(&overlapped);
-        let list = flow::list_keys(self.family, self.dp);
+        let Table { family, dp, .. } = self.table;
+        let list = flow::list_keys(family, dp);
         let listed =
             exchange_each(self.transactor, vec![list], &mut |_, reply: &[u8]| others.see(reply)).await;
         let listed: Outcome = listed.into_iter().collect();
@@ -150,8 +151,8 @@ impl Changes<'_> {
                 (_, Err(denial)) => outcomes[*index] = Err(denial.clone()),
                 (None, Ok(())) => outcomes[*index] = Err(overlap()),
                 (Some(other), Ok(())) => {
-                    round.of_change(*index).add(flow::delete(self.family, self.dp, other));
-                    wanted.create(round.of_change(*index), self.family, self.dp);
+                    round.of_change(*index).add(flow::delete(family, dp, other));
+                    wanted.create(round.of_change(*index), &self.table);
                 }
             }
         }
@@ -186,7 +187,7 @@ impl<'a> Others<'a> {
     }
 
     fn see(&mut self, reply: &[u8]) {
-        let Ok(Dumped::Flow(flow)) = flow::read(reply) else { return };
+        let Ok(Dumped::Flow(flow)) = flow::read(reply, None) else { return };
         for place in self.places.get(&(flow.key.vport, flow.key.header.src)).into_iter().flatten() {
             if self.wanted[*place].1.is_kept_as(&flow) {
                 self.found[*place] = Some(flow.id);

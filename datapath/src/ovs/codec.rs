@@ -2,8 +2,9 @@
 //!
 //! Nothing here is used by a running gateway. It is public so that the codec can be measured without being public.
 
-use super::family::{DpIndex, Family};
-use super::flow::Wanted;
+use super::family::Family;
+use super::flow::{Table, Wanted};
+use super::packet::{Missed, Reader};
 use super::transact::Outbox;
 use super::{Execute, FlowChange, Upcall, VportNo, packet};
 
@@ -19,18 +20,20 @@ impl Codec {
 
     /// The upcalls in a datagram that came to the socket of a port.
     pub fn read_upcalls(&self, port: VportNo, datagram: &[u8], upcalls: &mut Vec<Upcall>) {
-        packet::read_upcalls(PACKET, Some(port), datagram, &mut |upcall| upcalls.push(upcall));
+        Reader::new(PACKET).read(Some(port), datagram, &mut |missed| match missed {
+            Missed::First(upcall) => upcalls.push(upcall),
+            Missed::Ungrouped => {}
+        });
     }
 
     /// Writes frames to be sent and flows to be put, as they would go out; how many bytes.
     pub fn write(&mut self, flows: &[FlowChange], frames: &[Execute]) -> usize {
         self.out.clear();
-        frames.iter().for_each(|order| packet::execute(&mut self.out, PACKET, DP, order));
-        flows.iter().filter_map(Wanted::of).for_each(|wanted| wanted.create(&mut self.out, FLOW, DP));
+        frames.iter().for_each(|order| packet::execute(&mut self.out, PACKET, FLOWS.dp, (order, None)));
+        flows.iter().filter_map(Wanted::of).for_each(|wanted| wanted.create(&mut self.out, &FLOWS));
         self.out.bytes_len()
     }
 }
 
-const FLOW: Family = Family::numbered(30);
+const FLOWS: Table = Table::numbered(30, 5);
 const PACKET: Family = Family::numbered(Codec::PACKET_FAMILY);
-const DP: DpIndex = DpIndex(5);

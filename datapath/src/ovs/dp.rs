@@ -67,8 +67,7 @@ pub(super) fn read(reply: &[u8]) -> Result<Description, Malformed> {
                     missed: nla.u64_at(8)?,
                     lost: nla.u64_at(16)?,
                     flows: nla.u64_at(24)?,
-                    foreign: 0,
-                    masks: 0,
+                    ..Counters::default()
                 });
             }
             // struct ovs_dp_megaflow_stats: u64 n_mask_hit, u32 n_masks.

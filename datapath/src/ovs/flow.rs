@@ -15,10 +15,27 @@ use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
 use super::family::{DpIndex, Family, split_reply};
+use super::group::Part;
 use super::key;
 use super::nla::{HEADER_LEN, Nla, NlaIter, NlaWriter, malformed};
 use super::transact::{CREATE, DUMP, Denial, ECHO, Outbox, Request};
+use super::tunnel::Tunnel;
 use super::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Malformed, VportNo, action};
+
+/// The flows of a datapath: where they are, and by which tunnel their copies go to other hosts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table {
+    pub(super) family: Family,
+    pub(super) dp: DpIndex,
+    pub(super) tunnel: Option<Tunnel>,
+}
+
+impl Table {
+    /// One without a tunnel, of a family and a datapath with these numbers.
+    pub(super) const fn numbered(family: u16, dp: u32) -> Table {
+        Table { family: Family::numbered(family), dp: DpIndex(dp), tunnel: None }
+    }
+}
 
 /// A flow to be put.
 #[derive(Debug, Clone, Copy)]
@@ -40,43 +57,49 @@ impl<'a> Wanted<'a> {
 
     /// Whether a flow of the kernel is this one, its actions aside.
     pub(super) fn is_kept_as(&self, flow: &Flow) -> bool {
-        let mask = key::widen(self.mask, self.key.header.tags.len());
+        let mask = key::widen(self.mask, self.key.header.tags.len(), self.key.tunnel.is_some());
         flow.mask == Some(mask)
             && flow.key.vport == self.key.vport
             && flow.key.recirc == self.key.recirc
+            && key::came_alike(flow.key.tunnel, self.key.tunnel, mask.class)
             && mask.agree(&flow.key.header, &self.key.header)
     }
 
     /// Puts it if nothing is in its way.
-    pub(super) fn create(&self, out: &mut Outbox, family: Family, dp: DpIndex) {
-        out.write(family.head(OVS_FLOW_CMD_NEW, CREATE).quietly(), |message| self.fill(message, dp));
+    pub(super) fn create(&self, out: &mut Outbox, table: &Table) {
+        let head = table.family.head(OVS_FLOW_CMD_NEW, CREATE).quietly();
+        out.write(head, |message| self.fill(message, table));
     }
 
     /// Gives the flow of its id its actions.
-    pub(super) fn replace(&self, out: &mut Outbox, family: Family, dp: DpIndex) {
-        out.write(family.head(OVS_FLOW_CMD_SET, 0), |message| self.fill(message, dp));
+    pub(super) fn replace(&self, out: &mut Outbox, table: &Table) {
+        out.write(table.family.head(OVS_FLOW_CMD_SET, 0), |message| self.fill(message, table));
     }
 
     /// Appends what the kernel is told of it.
-    pub(super) fn fill(&self, message: &mut NlaWriter, dp: DpIndex) -> Result<(), Denial> {
-        action::check_len(self.actions)?;
+    pub(super) fn fill(&self, message: &mut NlaWriter, table: &Table) -> Result<(), Denial> {
+        let tunnel = table.tunnel.as_ref();
+        action::check(self.actions, tunnel)?;
         if self.key.opaque.len() < HEADER_LEN {
             return Err(too_short(self.key.opaque.len()));
         }
-        // As many as the kernel's own form of the key has: who reads one makes sure of that.
-        let tags = self.key.header.tags.len();
-        message.put_header(&dp.0.to_ne_bytes());
+        message.put_header(&table.dp.0.to_ne_bytes());
         put_id(message, self.id);
         message.put(OVS_FLOW_ATTR_KEY, &self.key.opaque);
-        key::encode_mask(message, OVS_FLOW_ATTR_MASK, tags, self.mask);
-        action::encode(message, OVS_FLOW_ATTR_ACTIONS, self.actions);
+        key::encode_mask(message, OVS_FLOW_ATTR_MASK, self.key, self.mask);
+        action::encode(message, OVS_FLOW_ATTR_ACTIONS, self.actions, tunnel);
         Ok(())
     }
 }
 
 /// Removes the flow of this id.
 pub(super) fn delete(family: Family, dp: DpIndex, id: FlowId) -> Result<Request, Denial> {
-    family.request(OVS_FLOW_CMD_DEL, 0, dp, |message| put_id(message, id))
+    delete_by_ufid(family, dp, &id.0.to_be_bytes())
+}
+
+/// Removes the flow of this id, which has as many bytes as it was given, at least one.
+pub(super) fn delete_by_ufid(family: Family, dp: DpIndex, ufid: &[u8]) -> Result<Request, Denial> {
+    family.request(OVS_FLOW_CMD_DEL, 0, dp, |message| message.put(OVS_FLOW_ATTR_UFID, ufid))
 }
 
 /// Withdraws a flow, and has it told what it counted: the kernel echoes what it tells everyone who listens.
@@ -96,8 +119,8 @@ pub(super) fn delete_alien(family: Family, dp: DpIndex, alien: &Alien) -> Result
 }
 
 /// Asks for the flow of this id with all that it has.
-pub(super) fn describe_whole(family: Family, dp: DpIndex, id: FlowId) -> Result<Request, Denial> {
-    family.request(OVS_FLOW_CMD_GET, 0, dp, |message| put_id(message, id))
+pub(super) fn describe_whole(family: Family, dp: DpIndex, ufid: &[u8]) -> Result<Request, Denial> {
+    family.request(OVS_FLOW_CMD_GET, 0, dp, |message| message.put(OVS_FLOW_ATTR_UFID, ufid))
 }
 
 /// Asks for the flow of this id, its actions left out.
@@ -138,6 +161,8 @@ pub(super) fn list_stats(family: Family, dp: DpIndex) -> Result<Request, Denial>
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Dumped {
     Flow(Flow),
+    /// One of those of a group, and its steps if they are all ours.
+    Part(Part, Option<Vec<Action>>),
     Alien(Alien),
 }
 
@@ -149,20 +174,24 @@ pub(super) struct Alien {
     key: Vec<u8>,
 }
 
-/// Reads one answer to [`list`] or [`describe`].
-pub(super) fn read(reply: &[u8]) -> Result<Dumped, Malformed> {
+/// Reads one answer to [`list`] or [`describe`]; copies to other hosts are those by this tunnel.
+pub(super) fn read(reply: &[u8], tunnel: Option<&Tunnel>) -> Result<Dumped, Malformed> {
     let parts = Parts::read(reply)?;
+    let actions = || parts.actions.and_then(|list| action::decode(NlaIter::new(list), tunnel));
+    if let Some(part) = parts.part() {
+        return Ok(Dumped::Part(part, actions()));
+    }
     let key = parts.key.ok_or_else(|| malformed("flow without key".into()))?;
     let Some((id, (key, mask))) = parts.id().zip(key::read_masked(key, parts.mask).ok()) else {
         return Ok(Dumped::Alien(Alien { id: parts.id.map(<[u8]>::to_vec), key: key.to_vec() }));
     };
-    let actions = parts.actions.and_then(|list| action::decode(NlaIter::new(list)));
-    Ok(Dumped::Flow(Flow { id, key, mask, actions, stats: parts.stats }))
+    Ok(Dumped::Flow(Flow { id, key, mask, actions: actions(), stats: parts.stats }))
 }
 
-/// Whether an answer leaves the actions out: one to [`list`] does so where they do not fit into a piece of 32 KiB.
-pub(super) fn lacks_actions(reply: &[u8]) -> bool {
-    Parts::read(reply).is_ok_and(|parts| parts.actions.is_none())
+/// The id of a flow if an answer leaves its actions out: one to [`list`] does so where they do not fit into a piece of 32 KiB.
+pub(super) fn lacks_actions(reply: &[u8]) -> Option<Vec<u8>> {
+    let parts = Parts::read(reply).ok().filter(|parts| parts.actions.is_none())?;
+    parts.id.map(<[u8]>::to_vec)
 }
 
 /// Reads one answer to [`list_stats`]; none for a flow without an id of 16 bytes.
@@ -174,15 +203,32 @@ pub(super) fn read_stats(reply: &[u8]) -> Result<Option<(FlowId, FlowStats)>, Ma
 /// The flow of another program that an answer to [`list_stats`] is about, if it is one. The kernel tells the key of a flow that has no
 /// id, asked or not: that is its identity.
 pub(super) fn read_alien(reply: &[u8]) -> Option<Alien> {
-    let parts = Parts::read(reply).ok().filter(|parts| parts.id().is_none())?;
+    let parts = Parts::read(reply).ok().filter(|parts| parts.id().is_none() && parts.part().is_none())?;
     let (id, key) = (parts.id.map(<[u8]>::to_vec), parts.key.unwrap_or_default().to_vec());
     (id.is_some() || !key.is_empty()).then_some(Alien { id, key })
 }
 
+/// Those of other programs.
+pub(super) fn aliens(dumped: Vec<Dumped>) -> Vec<Alien> {
+    let alien = |dumped| match dumped {
+        Dumped::Alien(alien) => Some(alien),
+        Dumped::Flow(_) | Dumped::Part(..) => None,
+    };
+    dumped.into_iter().filter_map(alien).collect()
+}
+
 /// Every port that a flow names.
-pub(super) fn vports_of(flow: &Flow) -> Vec<VportNo> {
-    let mut vports = vec![flow.key.vport];
-    collect_outputs(flow.actions.as_deref().unwrap_or_default(), &mut vports);
+pub(super) fn vports_of(dumped: &Dumped) -> Vec<VportNo> {
+    let mut vports = Vec::new();
+    let actions = match dumped {
+        Dumped::Flow(flow) => {
+            vports.push(flow.key.vport);
+            flow.actions.as_deref()
+        }
+        Dumped::Part(_, steps) => steps.as_deref(),
+        Dumped::Alien(_) => None,
+    };
+    collect_outputs(actions.unwrap_or_default(), &mut vports);
     vports
 }
 
@@ -219,6 +265,11 @@ impl<'a> Parts<'a> {
         self.id?.try_into().ok().map(|bytes| FlowId(u128::from_be_bytes(bytes)))
     }
 
+    /// What it is of a group, if it is of one.
+    fn part(&self) -> Option<Part> {
+        self.id.and_then(Part::of_ufid)
+    }
+
     fn take(&mut self, nla: Nla<'a>) -> Result<(), Malformed> {
         match nla.kind {
             OVS_FLOW_ATTR_UFID => self.id = Some(nla.payload),
@@ -250,18 +301,18 @@ fn too_short(len: usize) -> Denial {
 }
 
 /// enum ovs_flow_cmd.
-const OVS_FLOW_CMD_NEW: u8 = 1;
+pub(super) const OVS_FLOW_CMD_NEW: u8 = 1;
 const OVS_FLOW_CMD_DEL: u8 = 2;
 const OVS_FLOW_CMD_GET: u8 = 3;
-const OVS_FLOW_CMD_SET: u8 = 4;
+pub(super) const OVS_FLOW_CMD_SET: u8 = 4;
 
 /// enum ovs_flow_attr.
-const OVS_FLOW_ATTR_KEY: u16 = 1;
-const OVS_FLOW_ATTR_ACTIONS: u16 = 2;
+pub(super) const OVS_FLOW_ATTR_KEY: u16 = 1;
+pub(super) const OVS_FLOW_ATTR_ACTIONS: u16 = 2;
 const OVS_FLOW_ATTR_STATS: u16 = 3;
 const OVS_FLOW_ATTR_USED: u16 = 5;
-const OVS_FLOW_ATTR_MASK: u16 = 7;
-const OVS_FLOW_ATTR_UFID: u16 = 9;
+pub(super) const OVS_FLOW_ATTR_MASK: u16 = 7;
+pub(super) const OVS_FLOW_ATTR_UFID: u16 = 9;
 const OVS_FLOW_ATTR_UFID_FLAGS: u16 = 10;
 
 /// OVS_UFID_F_*.

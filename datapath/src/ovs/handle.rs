@@ -4,10 +4,11 @@ use super::change::{Changes, exchange_each};
 use super::dp::Description;
 use super::families::Families;
 use super::family::{DpIndex, Family, refuse, unreadable};
-use super::flow::{self, Dumped};
+use super::flow::{self, Dumped, Table};
 use super::socket::Home;
 use super::transact::{Denial, Outbox, Transactor};
-use super::{Execute, Flow, Malformed, Refusal, RefusalCause, dp, first, packet, vport};
+use super::tunnel::Tunnel;
+use super::{Execute, Malformed, Refusal, RefusalCause, dp, first, packet, vport};
 
 /// A datapath's name and number, and the socket for requests about it.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Handle {
     pub(super) home: Home,
     pub(super) families: Families,
     pub(super) dp: DpIndex,
+    /// The port to other hosts, if there is one.
+    pub(super) tunnel: Option<Tunnel>,
     pub(super) transactor: Transactor,
 }
 
@@ -50,24 +53,24 @@ impl Handle {
         refuse(what, denial)
     }
 
-    /// Every flow, and those of other programs.
-    pub(super) async fn flows(&mut self) -> Result<(Vec<Flow>, Vec<flow::Alien>), Refusal> {
+    /// Every flow: ours, those of groups, and those of other programs.
+    pub(super) async fn dump(&mut self, what: &str) -> Result<Vec<Dumped>, Refusal> {
+        let Table { family, dp, tunnel } = self.table();
         let mut found = Found::default();
-        let list = flow::list(self.families.flow, self.dp);
-        let outcomes =
-            exchange_each(&mut self.transactor, vec![list], &mut |_, reply: &[u8]| found.sort(reply)).await;
-        outcomes.into_iter().collect::<Result<(), _>>().map_err(|denial| refuse("list flows", denial))?;
-        for place in found.long {
-            let whole = flow::describe_whole(self.families.flow, self.dp, found.flows[place].id);
+        let mut take = |_: usize, reply: &[u8]| found.take(reply, tunnel.as_ref());
+        let outcomes = exchange_each(&mut self.transactor, vec![flow::list(family, dp)], &mut take).await;
+        outcomes.into_iter().collect::<Result<(), _>>().map_err(|denial| refuse(what, denial))?;
+        for (place, ufid) in found.long {
+            let whole = flow::describe_whole(family, dp, &ufid);
             // One that is gone meanwhile stays as it was listed, and the next list has it no more.
             let replies = self.transactor.ask_written(whole).await.unwrap_or_default();
-            if let Some(Dumped::Flow(flow)) = replies.first().and_then(|reply| flow::read(reply).ok()) {
-                found.flows[place] = flow;
+            if let Some(Ok(whole)) = replies.first().map(|reply| flow::read(reply, tunnel.as_ref())) {
+                found.flows[place] = whole;
             }
         }
         match found.broken {
-            Some(why) => Err(unreadable("list flows", &why)),
-            None => Ok((found.flows, found.aliens)),
+            Some(why) => Err(unreadable(what, &why)),
+            None => Ok(found.flows),
         }
     }
 
@@ -78,15 +81,22 @@ impl Handle {
         outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64
     }
 
+    /// Where its flows are.
+    pub(super) fn table(&self) -> Table {
+        Table { family: self.families.flow, dp: self.dp, tunnel: self.tunnel }
+    }
+
     /// For changes of flows.
     pub(super) fn flow_changes(&mut self) -> Changes<'_> {
-        Changes { transactor: &mut self.transactor, family: self.families.flow, dp: self.dp }
+        let table = self.table();
+        Changes { transactor: &mut self.transactor, table }
     }
 
     /// Orders to send frames, written.
     pub(super) fn write_frames(&mut self, frames: &[Execute]) -> Outbox {
         let mut out = self.transactor.outbox();
-        frames.iter().for_each(|order| packet::execute(&mut out, self.families.packet, self.dp, order));
+        let (family, tunnel) = (self.families.packet, self.tunnel.as_ref());
+        frames.iter().for_each(|order| packet::execute(&mut out, family, self.dp, (order, tunnel)));
         out
     }
 
@@ -100,21 +110,19 @@ impl Handle {
 /// What a list of flows has.
 #[derive(Default)]
 struct Found {
-    flows: Vec<Flow>,
-    /// The places of those whose actions were too long for the list.
-    long: Vec<usize>,
-    aliens: Vec<flow::Alien>,
+    flows: Vec<Dumped>,
+    /// The places of those whose actions were too long for the list, and their ids.
+    long: Vec<(usize, Vec<u8>)>,
     broken: Option<Malformed>,
 }
 
 impl Found {
-    fn sort(&mut self, reply: &[u8]) {
-        match flow::read(reply) {
-            Ok(Dumped::Flow(flow)) => {
-                self.long.extend(flow::lacks_actions(reply).then_some(self.flows.len()));
-                self.flows.push(flow);
+    fn take(&mut self, reply: &[u8], tunnel: Option<&Tunnel>) {
+        match flow::read(reply, tunnel) {
+            Ok(dumped) => {
+                self.long.extend(flow::lacks_actions(reply).map(|ufid| (self.flows.len(), ufid)));
+                self.flows.push(dumped);
             }
-            Ok(Dumped::Alien(alien)) => self.aliens.push(alien),
             Err(why) => self.broken = Some(why),
         }
     }

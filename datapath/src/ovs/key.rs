@@ -16,6 +16,7 @@
 //!   bytes behind the first tag, the kernel drops it before any datapath sees it.
 
 use std::iter::zip;
+use std::net::IpAddr;
 
 use vlan::addr::MacAddr;
 use vlan::frame::{Header, MAX_TAGS};
@@ -24,7 +25,9 @@ use vlan::verdict::{Consulted, TagFields};
 
 use super::action::VLAN_CFI_MASK;
 use super::nla::{NlaIter, NlaWriter, malformed};
+use super::tunnel::{self, OVS_KEY_ATTR_TUNNEL};
 use super::{FlowKey, Malformed, VportNo};
+use crate::tunnel::TunnelKey;
 
 /// What a key or a mask says, its nesting undone.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +39,8 @@ pub(super) struct Layers<'a> {
     /// TPID and TCI of each tag.
     tags: [Option<(u16, u16)>; MAX_TAGS],
     ether_type: Option<u16>,
+    /// How it came from another host.
+    tunnel: Option<NlaIter<'a>>,
     /// The list that it was read from.
     list: NlaIter<'a>,
 }
@@ -60,6 +65,19 @@ impl<'a> Layers<'a> {
     /// How many tags there are.
     pub(super) fn tags(&self) -> usize {
         self.tags.iter().flatten().count()
+    }
+
+    /// How a frame with this key came from another host, and the address that it was sent to; none if it came by a link.
+    ///
+    /// # Errors
+    /// The kernel does not say it all.
+    pub(super) fn tunnel(&self) -> Result<Option<(TunnelKey, IpAddr)>, Malformed> {
+        self.tunnel.clone().map(tunnel::read_key).transpose()
+    }
+
+    /// Whether a list of actions gave the frame back to be looked up under this number; 0 for a frame from the wire.
+    pub(super) fn recirc(&self) -> u32 {
+        self.recirc.unwrap_or(0)
     }
 
     /// The key as a header; a field that the flow's mask leaves out reads as zero, and DEI always does.
@@ -91,6 +109,7 @@ impl<'a> Layers<'a> {
                 OVS_KEY_ATTR_IN_PORT => self.in_port = Some(nla.u32()?),
                 OVS_KEY_ATTR_RECIRC_ID => self.recirc = Some(nla.u32()?),
                 OVS_KEY_ATTR_ETHERNET => self.ethernet = Some(nla.bytes()?),
+                OVS_KEY_ATTR_TUNNEL => self.tunnel = Some(nla.nested()),
                 OVS_KEY_ATTR_ETHERTYPE => ether_type = Some(nla.be16()?),
                 OVS_KEY_ATTR_VLAN => tci = Some(nla.be16()?),
                 OVS_KEY_ATTR_ENCAP => encap = Some(nla),
@@ -108,8 +127,9 @@ impl<'a> Layers<'a> {
         self.read_level(encap.nested(), depth + 1)
     }
 
-    /// The mask as fields, if it is one that [`encode_mask`] makes for a key with these many tags.
-    pub(super) fn consulted(&self, tags: usize) -> Option<Consulted> {
+    /// The mask as fields, if it is one that [`encode_mask`] makes for a key with these many tags, of a frame that came from another host
+    /// or not.
+    pub(super) fn consulted(&self, tags: usize, has_tunnel: bool) -> Option<Consulted> {
         let ethernet = self.ethernet?;
         let (src, dst) = ethernet.split_at(6);
         let is_ours = self.in_port == Some(u32::MAX)
@@ -120,7 +140,8 @@ impl<'a> Layers<'a> {
         if !is_ours {
             return None;
         }
-        let mut consulted = widen(&Consulted::default(), tags);
+        let mut consulted = widen(&Consulted::default(), tags, has_tunnel);
+        consulted.class = self.class(has_tunnel)?;
         consulted.dst = all_or_none(dst, 0xff)?;
         consulted.ether_type = match self.ether_type {
             None | Some(0) => false,
@@ -133,6 +154,17 @@ impl<'a> Layers<'a> {
         }
         Some(consulted)
     }
+
+    /// Whether the class counts in a mask, if what it says of other hosts is ours. The kernel tells something of them even where the key
+    /// has nothing.
+    fn class(&self, has_tunnel: bool) -> Option<bool> {
+        match &self.tunnel {
+            Some(mask) if has_tunnel => tunnel::read_mask(mask.clone()),
+            None if has_tunnel => None,
+            None => Some(false),
+            Some(mask) => mask.clone().all(|nla| nla.is_ok_and(|nla| is_zero(nla.payload))).then_some(false),
+        }
+    }
 }
 
 /// The key of a flow in a dump: the part of it that its mask lets through.
@@ -144,28 +176,30 @@ pub(super) fn read_masked(
     let mask = mask.map(Layers::read).transpose()?;
     let is_type_open = mask.as_ref().is_some_and(|mask| mask.ether_type.is_none_or(|bits| bits == 0));
     let vport = layers.vport().ok_or_else(|| malformed("flow key without arrival port".into()))?;
+    let tunnel = layers.tunnel()?.map(|(tunnel, _)| tunnel);
     let flow_key = FlowKey {
         vport,
         header: layers.header()?,
-        tunnel: None,
-        recirc: layers.recirc.unwrap_or(0),
+        tunnel,
+        recirc: layers.recirc(),
         opaque: if is_type_open { resendable(key).into() } else { key.into() },
     };
-    Ok((flow_key, mask.and_then(|mask| mask.consulted(layers.tags()))))
+    Ok((flow_key, mask.and_then(|mask| mask.consulted(layers.tags(), tunnel.is_some()))))
 }
 
 fn too_many_tags() -> Malformed {
     malformed(format!("key with more than {MAX_TAGS} tags"))
 }
 
-/// The key of an upcall, sent back verbatim.
-pub(super) fn of_upcall(vport: VportNo, header: Header, key: &[u8], layers: &Layers<'_>) -> FlowKey {
-    FlowKey { vport, header, tunnel: None, recirc: layers.recirc.unwrap_or(0), opaque: key.into() }
-}
-
-/// Appends the mask for a key with `tags` tags. Arrival port, source address and recirculation id are always exact.
-pub(super) fn encode_mask(message: &mut NlaWriter, kind: u16, tags: usize, consulted: &Consulted) {
+/// Appends the mask for a key. Arrival port, source address and recirculation id are always exact, and of a frame from another host both
+/// ends and the VNI.
+pub(super) fn encode_mask(message: &mut NlaWriter, kind: u16, key: &FlowKey, consulted: &Consulted) {
+    // As many as the kernel's own form of the key has: who reads one makes sure of that.
+    let tags = key.header.tags.len();
     message.nest(kind, |mask| {
+        if let Some(tunnel) = key.tunnel {
+            tunnel::put_mask(mask, tunnel.remote, consulted.class);
+        }
         mask.put_u32(OVS_KEY_ATTR_IN_PORT, u32::MAX);
         let mut ethernet = [0xff; 12];
         ethernet[6..].fill(if consulted.dst { 0xff } else { 0 });
@@ -175,9 +209,9 @@ pub(super) fn encode_mask(message: &mut NlaWriter, kind: u16, tags: usize, consu
 }
 
 /// What the kernel makes of a mask for a key with `tags` tags: it always matches how many there are and their TPIDs. Of a tag
-/// that is not there, there is nothing else to know.
-pub(super) fn widen(consulted: &Consulted, tags: usize) -> Consulted {
-    let mut wide = *consulted;
+/// that is not there, there is nothing else to know; of a frame that came from no other host there is no class.
+pub(super) fn widen(consulted: &Consulted, tags: usize, has_tunnel: bool) -> Consulted {
+    let mut wide = Consulted { class: consulted.class && has_tunnel, ..*consulted };
     for (depth, fields) in wide.tags.iter_mut().enumerate() {
         *fields = match depth < tags {
             true => TagFields { presence: true, ..*fields },
@@ -185,6 +219,12 @@ pub(super) fn widen(consulted: &Consulted, tags: usize) -> Consulted {
         };
     }
     wide
+}
+
+/// Whether frames came alike as far as it counts: by a link both, or from one host with one VNI, and in one class if that counts.
+pub(super) fn came_alike(one: Option<TunnelKey>, other: Option<TunnelKey>, has_class: bool) -> bool {
+    let counted = |key: TunnelKey| (key.remote, key.vni, has_class.then_some(key.class));
+    one.map(counted) == other.map(counted)
 }
 
 /// A dumped key whose EtherType is wildcarded, without the type 0 that the kernel shows and does not take back.
@@ -204,6 +244,29 @@ fn copy_without_type(writer: &mut NlaWriter, list: NlaIter<'_>) {
             _ => writer.put(nla.kind, nla.payload),
         }
     }
+}
+
+/// Appends the key of frames with these tags that were given back under a number; the rest of it is for no mask to count.
+pub(super) fn encode_recirculated(message: &mut NlaWriter, kind: u16, tags: &[Tpid], number: u32) {
+    message.nest(kind, |key| {
+        key.put(OVS_KEY_ATTR_ETHERNET, &[0; 12]);
+        encode_recirculated_level(key, tags, number);
+    });
+}
+
+fn encode_recirculated_level(key: &mut NlaWriter, tags: &[Tpid], number: u32) {
+    let Some((tpid, inner)) = tags.split_first() else {
+        return key.put_u32(OVS_KEY_ATTR_RECIRC_ID, number);
+    };
+    key.put_be16(OVS_KEY_ATTR_ETHERTYPE, tpid.ether_type());
+    key.put_be16(OVS_KEY_ATTR_VLAN, VLAN_CFI_MASK);
+    key.nest(OVS_KEY_ATTR_ENCAP, |key| encode_recirculated_level(key, inner, number));
+}
+
+/// Appends the mask for a key of [`encode_recirculated`] with `tags` tags: any port, any addresses, any type.
+pub(super) fn encode_recirculated_mask(message: &mut NlaWriter, kind: u16, tags: usize) {
+    let open = [TagFields::default(); MAX_TAGS];
+    message.nest(kind, |mask| encode_level(mask, &open[..tags.min(MAX_TAGS)], false));
 }
 
 fn encode_level(mask: &mut NlaWriter, tags: &[TagFields], has_type: bool) {
@@ -241,10 +304,9 @@ fn is_open_beside_layers(list: NlaIter<'_>, depth: usize) -> bool {
         | OVS_KEY_ATTR_RECIRC_ID
         | OVS_KEY_ATTR_ETHERNET
         | OVS_KEY_ATTR_ETHERTYPE
-        | OVS_KEY_ATTR_VLAN => true,
+        | OVS_KEY_ATTR_VLAN
+        | OVS_KEY_ATTR_TUNNEL => true,
         OVS_KEY_ATTR_ENCAP => depth < MAX_TAGS && is_open_beside_layers(nla.nested(), depth + 1),
-        // The kernel shows a tunnel's mask even where there is none.
-        OVS_KEY_ATTR_TUNNEL => nla.nested().all(|inner| inner.is_ok_and(|inner| is_zero(inner.payload))),
         _ => is_zero(nla.payload),
     })
 }
@@ -259,7 +321,6 @@ pub(super) const OVS_KEY_ATTR_IN_PORT: u16 = 3;
 const OVS_KEY_ATTR_ETHERNET: u16 = 4;
 const OVS_KEY_ATTR_VLAN: u16 = 5;
 const OVS_KEY_ATTR_ETHERTYPE: u16 = 6;
-const OVS_KEY_ATTR_TUNNEL: u16 = 16;
 const OVS_KEY_ATTR_RECIRC_ID: u16 = 20;
 
 /// 802.1Q 9.6.

@@ -12,7 +12,8 @@
 //! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `ports` how ports are made,
 //! `numbers` which numbers they get, `handle` one datapath and how it is asked, `upcall` the ears, `calls` which of them have
 //! something, `watch` what else the kernel tells, `hold` whether upcalls come here, `owner` who has the datapath, `removal` how one
-//! goes that nobody has;
+//! goes that nobody has, `tunnel` what is said of other hosts, `underlay` the port and the device by which they are reached, `group` the
+//! flows of groups;
 //! `reread` holds the codec against itself, for tests, and `codec` lets it be measured.
 //!
 //! The datapath, its ports and its flows outlive the process. A port's number is not used again as long as there are others (65 534
@@ -29,6 +30,7 @@ mod dp;
 mod families;
 mod family;
 mod flow;
+mod group;
 mod handle;
 mod hold;
 mod key;
@@ -41,6 +43,8 @@ mod ports;
 mod removal;
 mod reread;
 mod transact;
+mod tunnel;
+mod underlay;
 mod upcall;
 mod vport;
 mod watch;
@@ -54,6 +58,7 @@ use vlan::verdict::Consulted;
 use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, MeterId, MeterRate, MeterStats};
 use crate::netlink::{nla, socket};
 use crate::port::{LinkIndex, Vport, VportNo, VportStats};
+use crate::tunnel::{GroupId, TunnelEnd};
 use crate::{
     Capabilities, Counters, Datapath, Done, Execute, FlowAnswer, FlowTable, Malformed, Refusal, RefusalCause,
     Slice, Upcall,
@@ -61,6 +66,7 @@ use crate::{
 
 use self::change::exchange_each;
 use self::family::{refuse, unreadable};
+use self::flow::Dumped;
 use self::handle::Handle;
 use self::hold::Hold;
 use self::lister::Lister;
@@ -68,10 +74,11 @@ use self::numbers::Numbers;
 use self::owner::open_of;
 use self::socket::Home;
 use self::transact::{Denial, Outcome, Request, Transactor};
+use self::underlay::{Underlay, device_of};
 use self::upcall::Ears;
 
 pub use self::codec::Codec;
-pub use self::removal::Removed;
+pub use self::removal::{Held, Removed};
 pub use self::reread::{Reread, reread};
 
 /// A datapath of openvswitch.ko.
@@ -91,6 +98,8 @@ pub struct Ovs {
     listed: HashSet<VportNo>,
     /// Flows of other programs that were removed.
     aliens: u64,
+    /// The kernel has VXLAN devices.
+    has_tunnels: bool,
 }
 
 /// How upcalls reach this program.
@@ -145,7 +154,7 @@ impl Ovs {
     /// What a mask comes to in the kernel, and what [`FlowTable::flows`] reports of it: openvswitch.ko always matches whether there
     /// is a first and a second tag, and their TPIDs, and a tag that the flow's key does not have is known in every field by that.
     pub fn effective_mask(consulted: &Consulted, key: &Header) -> Consulted {
-        key::widen(consulted, key.tags.len())
+        key::widen(consulted, key.tags.len(), true)
     }
 }
 
@@ -159,7 +168,7 @@ impl Datapath for Ovs {
             flow_table: true,
             switch_tables: false,
             meters: self.handle.families.meter.is_some(),
-            tunnels: false,
+            tunnels: self.has_tunnels,
         }
     }
 
@@ -174,21 +183,44 @@ impl Datapath for Ovs {
     }
 
     async fn detach(&mut self, vport: VportNo) -> Result<(), Refusal> {
-        let delete = vport::delete(self.handle.families.vport, self.handle.dp, vport);
-        if let Err(denial) = self.handle.transactor.ask_written(delete).await {
-            let refusal = self.handle.refuse_vport(format!("detach {vport}"), denial).await;
-            if !refusal.is_not_found() {
-                return Err(refusal);
-            }
-        }
-        self.forget(vport);
-        Ok(())
+        self.release(vport, &format!("detach {vport}")).await
     }
 
     async fn vports(&mut self) -> Result<Vec<Vport>, Refusal> {
         let ports = self.handle.vports("list vports").await?;
         self.keep_listed(&ports);
-        Ok(ports.into_iter().map(|port| port.port).collect())
+        let device = device_of(&self.handle.name);
+        let ports = ports.into_iter().map(|port| port.port);
+        Ok(ports.filter(|port| port.link != device).collect())
+    }
+
+    async fn open_tunnel(&mut self, end: TunnelEnd) -> Result<Vport, Refusal> {
+        match self.hold.loss() {
+            Some(RefusalCause::TakenOver) => {
+                Err(Refusal { what: format!("open {end}"), cause: RefusalCause::TakenOver })
+            }
+            _ => self.open_uplink(end).await,
+        }
+    }
+
+    async fn close_tunnel(&mut self) -> Result<(), Refusal> {
+        self.close_uplink("close the tunnel").await
+    }
+
+    async fn tunnel(&mut self) -> Result<Option<(Vport, VportStats)>, Refusal> {
+        self.count_uplink().await
+    }
+
+    async fn set_group(&mut self, id: GroupId, steps: Vec<Action>) -> Result<(), Refusal> {
+        self.handle.set_group(id, &steps).await.map_err(|denial| refuse(format!("set {id}"), denial))
+    }
+
+    async fn delete_group(&mut self, id: GroupId) -> Result<(), Refusal> {
+        self.handle.delete_group(id).await.map_err(|denial| refuse(format!("delete {id}"), denial))
+    }
+
+    async fn groups(&mut self) -> Result<Vec<(GroupId, Option<Vec<Action>>)>, Refusal> {
+        self.handle.groups().await
     }
 
     async fn execute(&mut self, batch: Vec<Execute>) -> Vec<Result<(), Refusal>> {
@@ -252,6 +284,7 @@ impl Datapath for Ovs {
         let mut counters = self.handle.describe().await?.counters;
         counters.lost = counters.lost.saturating_add(self.ears.lost());
         counters.foreign = self.aliens;
+        counters.ungrouped = self.ears.ungrouped();
         Ok(counters)
     }
 
@@ -267,14 +300,20 @@ impl Datapath for Ovs {
         let is_last = next.map_err(|denial| refuse(WHAT, denial))?;
         let ports = read.into_iter().collect::<Result<Vec<_>, _>>().map_err(|why| unreadable(WHAT, &why))?;
         self.note_listed(&ports, is_last).await.map_err(|denial| refuse(WHAT, denial))?;
-        let ours = ports.into_iter().filter(|port| port.port.no != vport::LOCAL);
-        Ok(Slice { entries: ours.map(|port| (port.port, port.stats)).collect(), is_last })
+        let device = device_of(&self.handle.name);
+        let is_on_link = |port: &vport::Description| port.port.no != vport::LOCAL && port.port.link != device;
+        let entries = ports.into_iter().filter(is_on_link).map(|port| (port.port, port.stats)).collect();
+        Ok(Slice { entries, is_last })
     }
 
     async fn teardown(mut self) -> Result<(), Refusal> {
         let delete = dp::delete(self.handle.families.datapath, self.handle.dp);
         let what = format!("remove datapath {}", self.handle.name);
-        self.handle.transactor.ask_written(delete).await.map(drop).map_err(|denial| refuse(what, denial))
+        let deleted = self.handle.transactor.ask_written(delete).await.map(drop);
+        deleted.map_err(|denial| refuse(&*what, denial))?;
+        // With the port its device stays.
+        let underlay = Underlay::of(&self.handle.home, &self.handle.name);
+        underlay.remove().await.map(drop).map_err(|denial| refuse(what, denial))
     }
 }
 
@@ -293,13 +332,16 @@ impl FlowTable for Ovs {
     }
 
     async fn flows(&mut self) -> Result<Vec<Flow>, Refusal> {
-        let (flows, aliens) = self.handle.flows().await?;
-        if !aliens.is_empty() {
-            tracing::warn!(
-                datapath = self.handle.name,
-                flows = aliens.len(),
-                "there are flows of another program"
-            );
+        let (mut flows, mut aliens) = (Vec::new(), 0);
+        for dumped in self.handle.dump("list flows").await? {
+            match dumped {
+                Dumped::Flow(flow) => flows.push(flow),
+                Dumped::Part(..) => {}
+                Dumped::Alien(_) => aliens += 1,
+            }
+        }
+        if aliens > 0 {
+            tracing::warn!(datapath = self.handle.name, flows = aliens, "there are flows of another program");
         }
         Ok(flows)
     }

@@ -27,6 +27,7 @@ use super::numbers::Numbers;
 use super::removal::hearer;
 use super::socket::Home;
 use super::transact::Transactor;
+use super::underlay::Underlay;
 use super::upcall::Ears;
 use super::watch::Watch;
 use super::{Ovs, Refusal, RefusalCause, Upcall, UpcallSockets, dp, first, flow, vport};
@@ -45,7 +46,8 @@ impl Ovs {
         let watch =
             Watch::open(&home, &families, ears.watcher()).map_err(|error| refuse(&*what, error.into()))?;
         let (found, is_new) = find_or_create(&mut transactor, families.datapath, &name).await?;
-        let handle = Handle { name, home, families, dp: found.dp, transactor };
+        let has_tunnels = Underlay::of(&home, &name).are_tunnels_known().await;
+        let handle = Handle { name, home, families, dp: found.dp, tunnel: None, transactor };
         let mut ovs = Ovs {
             options,
             handle,
@@ -56,6 +58,7 @@ impl Ovs {
             ears,
             numbers: Numbers::new(),
             aliens: 0,
+            has_tunnels,
         };
         if !is_new {
             ovs.adopt(&found).await?;
@@ -68,6 +71,7 @@ impl Ovs {
         let ports = self.handle.vports(&what).await?;
         self.check_unheard(found, &ports)?;
         self.numbers.note(ports.iter().map(|port| port.port.no));
+        self.adopt_uplink(&ports).await.map_err(|denial| refuse(&*what, denial))?;
         for port in ports {
             match self.listen_to(&port).await {
                 // It may go away while we look.
@@ -96,9 +100,9 @@ impl Ovs {
     }
 
     async fn adopt_flows(&mut self) -> Result<(), Refusal> {
-        let (flows, aliens) = self.handle.flows().await?;
+        let flows = self.handle.dump("list flows").await?;
         self.numbers.note(flows.iter().flat_map(flow::vports_of));
-        self.aliens += self.handle.remove_aliens(&aliens).await;
+        self.aliens += self.handle.remove_aliens(&flow::aliens(flows)).await;
         self.numbers.begin_behind();
         Ok(())
     }

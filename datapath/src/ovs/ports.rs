@@ -96,6 +96,19 @@ impl Ovs {
         Ok(())
     }
 
+    /// Releases a port; one that is gone is no error.
+    pub(super) async fn release(&mut self, no: VportNo, what: &str) -> Result<(), Refusal> {
+        let delete = vport::delete(self.handle.families.vport, self.handle.dp, no);
+        if let Err(denial) = self.handle.transactor.ask_written(delete).await {
+            let refusal = self.handle.refuse_vport(what.to_owned(), denial).await;
+            if !refusal.is_not_found() {
+                return Err(refusal);
+            }
+        }
+        self.forget(no);
+        Ok(())
+    }
+
     /// Forgets ports that are not among these.
     pub(super) fn keep_listed(&mut self, ports: &[vport::Description]) {
         let there: HashSet<VportNo> = ports.iter().map(|port| port.port.no).collect();
@@ -133,5 +146,8 @@ impl Ovs {
     pub(super) fn forget(&mut self, no: VportNo) {
         self.ears.remove(no);
         self.numbers.free(no);
+        if self.handle.tunnel.is_some_and(|tunnel| tunnel.no == no) {
+            self.set_tunnel(None);
+        }
     }
 }

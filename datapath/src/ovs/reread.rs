@@ -4,10 +4,14 @@
 //! Nothing here is used by a running gateway. It is public so that a fuzzer can reach the codec without the codec being public.
 
 use super::family::{DpIndex, Family, read_family};
-use super::flow::{Dumped, Wanted};
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::flow::{Dumped, Table, Wanted};
 use super::key::Layers;
 use super::nla::{NlaIter, NlaWriter};
+use super::packet::{Missed, Reader};
 use super::transact::{DUMP, Message, Request, read_outcomes, write_request};
+use super::tunnel::Tunnel;
 use super::watch::read_notices;
 use super::{Execute, Flow, Upcall, VportNo, action, dp, flow, meter, packet, vport};
 
@@ -72,11 +76,13 @@ fn read_body(body: &[u8], found: &mut Reread) -> Result<(), String> {
         found.values += 1;
         rewrite_vport(&port, found)?;
     }
-    match (flow::read(body), flow::read_stats(body)) {
+    match (flow::read(body, Some(&TUNNEL)), flow::read_stats(body)) {
         (Ok(Dumped::Flow(flow)), Ok(Some((id, stats)))) if (id, stats) == (flow.id, flow.stats) => {
             found.values += 1;
             rewrite_flow(&flow, found)?;
         }
+        (Ok(Dumped::Part(..)), Ok(None)) => found.values += 1,
+        (Ok(Dumped::Part(part, _)), other) => return Err(format!("{part:?}, but its counts are {other:?}")),
         (Ok(Dumped::Flow(flow)), other) => return Err(format!("{flow:?}, but its counts are {other:?}")),
         (Ok(Dumped::Alien(alien)), _) => {
             found.values += 1;
@@ -104,13 +110,14 @@ fn rewrite_vport(port: &vport::Description, found: &mut Reread) -> Result<(), St
 fn rewrite_flow(flow: &Flow, found: &mut Reread) -> Result<(), String> {
     let (Some(mask), Some(actions)) = (&flow.mask, &flow.actions) else { return Ok(()) };
     let wanted = Wanted { id: flow.id, key: &flow.key, mask, actions };
-    if action::check_len(actions).is_err() {
+    if action::check(actions, Some(&TUNNEL)).is_err() {
         return Ok(());
     }
     let mut writer = NlaWriter::default();
-    wanted.fill(&mut writer, DP).map_err(|denial| format!("{flow:?}: {denial:?}"))?;
+    let table = Table { family: FAMILY, dp: DP, tunnel: Some(TUNNEL) };
+    wanted.fill(&mut writer, &table).map_err(|denial| format!("{flow:?}: {denial:?}"))?;
     let body = writer.finish().map_err(|len| format!("{flow:?}: an attribute of {len} bytes"))?;
-    let again = flow::read(&body).map_err(|why| format!("{flow:?}: {why}"))?;
+    let again = flow::read(&body, Some(&TUNNEL)).map_err(|why| format!("{flow:?}: {why}"))?;
     found.written += 1;
     match again {
         Dumped::Flow(again) if wanted.is_kept_as(&again) && again.actions == flow.actions => Ok(()),
@@ -122,7 +129,7 @@ fn rewrite_flow(flow: &Flow, found: &mut Reread) -> Result<(), String> {
 fn read_upcalls(family: Family, datagram: &[u8], found: &mut Reread) -> Result<(), String> {
     for port in [None, Some(VportNo(1))] {
         let mut upcalls = Vec::new();
-        packet::read_upcalls(family, port, datagram, &mut |upcall| upcalls.push(upcall));
+        read_all(family, port, datagram, &mut upcalls);
         found.values += upcalls.len();
         for upcall in &upcalls {
             if port.is_some_and(|port| port != upcall.vport) {
@@ -134,6 +141,15 @@ fn read_upcalls(family: Family, datagram: &[u8], found: &mut Reread) -> Result<(
     Ok(())
 }
 
+fn read_all(family: Family, port: Option<VportNo>, datagram: &[u8], upcalls: &mut Vec<Upcall>) {
+    let mut reader = Reader::new(family);
+    reader.set_tunnel(Some(TUNNEL));
+    reader.read(port, datagram, &mut |missed| match missed {
+        Missed::First(upcall) => upcalls.push(upcall),
+        Missed::Ungrouped => {}
+    });
+}
+
 /// The frame with its key, as the kernel would send it, is the same upcall; and both can be sent back.
 fn rewrite_upcall(
     family: Family,
@@ -143,21 +159,25 @@ fn rewrite_upcall(
 ) -> Result<(), String> {
     let Ok(key) = &upcall.key else { return Ok(()) };
     let mut writer = NlaWriter::behind(&DP.0.to_ne_bytes());
-    packet::put_upcall(&mut writer, &upcall.frame, &key.opaque);
+    packet::put_upcall(&mut writer, upcall, &key.opaque);
     let body = writer.finish().map_err(|len| format!("{len} bytes: {upcall:?}"))?;
     let mut bytes = Vec::new();
     let request = Request { head: family.head(packet::OVS_PACKET_CMD_MISS, DUMP), body };
     write_request(&mut bytes, &request, 1);
     let mut again = Vec::new();
-    packet::read_upcalls(family, port, &bytes, &mut |upcall| again.push(upcall));
+    read_all(family, port, &bytes, &mut again);
     if again != [upcall.clone()] {
         return Err(format!("{upcall:?} came back as {again:?}"));
     }
     Layers::read(&key.opaque).map_err(|why| format!("{upcall:?}: {why}"))?;
-    let order =
-        Execute { vport: Some(upcall.vport), frame: upcall.frame.clone(), actions: Vec::new(), hash: None };
+    let order = Execute {
+        vport: Some(upcall.vport),
+        frame: upcall.frame.clone(),
+        actions: Vec::new(),
+        hash: upcall.hash,
+    };
     let mut writer = NlaWriter::default();
-    packet::fill(&mut writer, DP, &order).map_err(|denial| format!("{order:?}: {denial:?}"))?;
+    packet::fill(&mut writer, DP, &order, None).map_err(|denial| format!("{order:?}: {denial:?}"))?;
     found.written += 1;
     let sent = writer.into_bytes();
     let mut attributes = NlaIter::behind(4, &sent).flatten();
@@ -168,4 +188,5 @@ fn rewrite_upcall(
 }
 
 const DP: DpIndex = DpIndex(5);
+const TUNNEL: Tunnel = Tunnel { no: VportNo(9), local: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)) };
 const FAMILY: Family = Family::numbered(31);

@@ -17,8 +17,9 @@ use std::task::{Context, Poll, ready};
 
 use super::calls::{Caller, Calls};
 use super::family::Family;
-use super::packet;
+use super::packet::{Missed, Reader};
 use super::socket::{Home, Inbox, Left, Watched};
+use super::tunnel::Tunnel;
 use super::{Upcall, VportNo};
 
 /// The upcall sockets of a datapath.
@@ -241,6 +242,16 @@ impl Ears {
         self.intake.overruns
     }
 
+    /// Frames to another address than this tunnel's come without a key from now on.
+    pub(super) fn set_tunnel(&mut self, tunnel: Option<Tunnel>) {
+        self.intake.reader.set_tunnel(tunnel);
+    }
+
+    /// Frames that came to a group that was not set.
+    pub(super) fn ungrouped(&self) -> u64 {
+        self.intake.ungrouped
+    }
+
     /// Frames that were lost behind the kernel's back: a port's queue had no room, or nobody listens for the port any more.
     pub(super) fn lost(&self) -> u64 {
         self.intake.sorted.lost
@@ -278,16 +289,17 @@ impl Ears {
     /// One turn of one socket; pending when it is empty and will call. Otherwise it is queued behind the others.
     fn poll_one(&mut self, number: u32, most: usize, upcalls: &mut Vec<Upcall>) -> io::Result<Poll<Left>> {
         let Some(Listening { ear, caller }) = self.ears.get_mut(&number) else { return Ok(Poll::Pending) };
-        let Intake { family, inbox, sorted, overruns } = &mut self.intake;
+        let Intake { reader, inbox, sorted, overruns, ungrouped } = &mut self.intake;
         let (port, ports) = (ear.port, &self.ports);
-        let mut keep = |upcall: Upcall| match port {
-            Some(_) => upcalls.push(upcall),
-            None if ports.contains_key(&upcall.vport) => sorted.push(upcall),
+        let mut keep = |missed: Missed| match (missed, port) {
+            (Missed::First(upcall), Some(_)) => upcalls.push(upcall),
+            (Missed::First(upcall), None) if ports.contains_key(&upcall.vport) => sorted.push(upcall),
             // Sockets of all ports hear those of other programs too.
-            None => sorted.lost += 1,
+            (Missed::First(_), None) => sorted.lost += 1,
+            (Missed::Ungrouped, _) => *ungrouped += 1,
         };
         let mut take = |datagram: Result<&[u8], Lost>| match datagram {
-            Ok(datagram) => packet::read_upcalls(*family, port, datagram, &mut keep),
+            Ok(datagram) => reader.read(port, datagram, &mut keep),
             Err(Lost) => *overruns += 1,
         };
         let polled = ear.poll_read(&mut Context::from_waker(caller.answer()), inbox, most, &mut take);
@@ -304,17 +316,19 @@ impl Ears {
 /// Where datagrams come in, and what of them waits.
 #[derive(Debug)]
 struct Intake {
-    family: Family,
+    reader: Reader,
     inbox: Inbox,
     sorted: Sorted,
     /// How often a socket was found to have lost some.
     overruns: u64,
+    /// Frames that came to a group that is not set.
+    ungrouped: u64,
 }
 
 impl Intake {
     fn new(family: Family) -> Intake {
         let (inbox, sorted) = (Inbox::new(SHARE, LONGEST_UPCALL), Sorted::default());
-        Intake { family, inbox, sorted, overruns: 0 }
+        Intake { reader: Reader::new(family), inbox, sorted, overruns: 0, ungrouped: 0 }
     }
 
     /// Puts what waits in a socket into the queues.
@@ -327,11 +341,13 @@ impl Intake {
     /// # Errors
     /// There is nothing, or the socket fails.
     fn gulp(&mut self, ear: &Ear) -> io::Result<()> {
-        let (sorted, overruns) = (&mut self.sorted, &mut self.overruns);
+        let Intake { reader, sorted, overruns, ungrouped, .. } = self;
+        let mut sort = |missed: Missed| match missed {
+            Missed::First(upcall) => sorted.push(upcall),
+            Missed::Ungrouped => *ungrouped += 1,
+        };
         let keep = |datagram: Option<&[u8]>| match datagram {
-            Some(datagram) => {
-                packet::read_upcalls(self.family, ear.port, datagram, &mut |upcall| sorted.push(upcall));
-            }
+            Some(datagram) => reader.read(ear.port, datagram, &mut sort),
             None => *overruns += 1,
         };
         match self.inbox.receive(ear.socket.get_ref(), self.inbox.usual().min(SHARE), keep) {

@@ -363,7 +363,10 @@ fn where_there_is_no_datapath_nothing_is_removed_and_that_is_no_failure() {
     let without = format!("the kernel has no openvswitch, so {words}");
     assert!([words, without.as_str()].contains(&said.out.as_str()), "{}", said.out);
     let said = finish(l2gw().args(["teardown", "--device", "l2gw-no-such", "--json"])).json();
-    assert_eq!(said, json!({"datapath": "l2gw-no-such", "removed": false, "links": [], "flows": 0}));
+    assert_eq!(
+        said,
+        json!({"datapath": "l2gw-no-such", "removed": false, "links": [], "flows": 0, "tunnel": null})
+    );
 }
 
 /// Every page of help, as a terminal of 80 columns shows it.

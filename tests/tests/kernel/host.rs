@@ -303,7 +303,7 @@ tests::kernel_tests! {
         links.attach("vm5", "br0");
         links.delete("vm8");
         let (code, said) = teardown(&testbed, &["--json"]);
-        assert_eq!((code, said.trim()), (0, "{\"datapath\":\"l2gw\",\"flows\":0,\"links\":[],\"removed\":false}"));
+        assert_eq!((code, said.trim()), (0, "{\"datapath\":\"l2gw\",\"flows\":0,\"links\":[],\"removed\":false,\"tunnel\":null}"));
     }
 
     fn a_datapath_whose_frames_another_program_hears_is_not_removed() {

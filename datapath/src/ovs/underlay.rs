@@ -1,0 +1,235 @@
+//! The port to other hosts: one VXLAN device for all of them, which is a port of the datapath.
+//!
+//! The kernel keeps the device when the datapath goes, and when this program does. So it has a name that follows from the datapath's: the
+//! one that an earlier run left is found again, kept if it is as it would be made, and made anew if not.
+
+use std::net::IpAddr;
+
+use super::family::refuse;
+use super::socket::Home;
+use super::transact::Denial;
+use super::tunnel::Tunnel;
+use super::{Ovs, Refusal, RefusalCause, Vport, VportStats, vport};
+use crate::link::vxlan::{Vxlan, Vxlans};
+use crate::tunnel::{DEVICE_PREFIX, TunnelEnd};
+
+/// The VXLAN devices around a datapath, and the name of its own.
+#[derive(Debug)]
+pub(super) struct Underlay<'a> {
+    home: &'a Home,
+    device: String,
+}
+
+impl<'a> Underlay<'a> {
+    /// That of the datapath of this name.
+    pub(super) fn of(home: &'a Home, datapath: &str) -> Underlay<'a> {
+        Underlay { home, device: device_of(datapath) }
+    }
+
+    /// Whether this kernel has VXLAN devices.
+    pub(super) async fn are_tunnels_known(&self) -> bool {
+        match Vxlans::open(self.home) {
+            Ok(mut vxlans) => vxlans.are_known().await,
+            Err(_) => false,
+        }
+    }
+
+    /// Removes the device; whether there was one.
+    ///
+    /// # Errors
+    /// No permission, or the kernel does not answer.
+    pub(super) async fn remove(&self) -> Result<bool, Denial> {
+        let mut vxlans = Vxlans::open(self.home)?;
+        let own = own(vxlans.all().await?, &self.device);
+        match own {
+            Some(own) => vxlans.remove(own.index).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The address that the device was made for, if there is one.
+    async fn local(&self) -> Result<Option<IpAddr>, Denial> {
+        let all = Vxlans::open(self.home)?.all().await?;
+        Ok(own(all, &self.device).and_then(|own| own.local()))
+    }
+
+    /// Refuses an end that cannot be one of this host's, and one whose port another device has for all tunnels: two of them would share
+    /// what comes in. Whether the device is there as it would be made.
+    async fn look(&self, end: TunnelEnd) -> Result<bool, Refusal> {
+        let told = |denial| refuse(opening(end), denial);
+        let mut vxlans = Vxlans::open(self.home).map_err(|error| told(error.into()))?;
+        let no_end = |errno, message: &str| told(Denial::Errno { errno, message: Some(message.to_owned()) });
+        if end.port == 0 {
+            return Err(no_end(libc::EINVAL, "allowed are UDP ports 1 to 65535"));
+        }
+        if !vxlans.is_own_address(end.local).await.map_err(told)? {
+            return Err(no_end(libc::EADDRNOTAVAIL, "it is no address of this host"));
+        }
+        let all = vxlans.all().await.map_err(told)?;
+        if let Some(other) = holder(&all, &self.device, end).filter(|other| other.has_metadata) {
+            return Err(held(end, other));
+        }
+        Ok(own(all, &self.device).is_some_and(|own| own.is_for(end)))
+    }
+
+    /// Makes the device.
+    async fn make(&self, end: TunnelEnd) -> Result<(), Refusal> {
+        let told = |denial| refuse(opening(end), denial);
+        let mut vxlans = Vxlans::open(self.home).map_err(|error| told(error.into()))?;
+        let Err(denial) = vxlans.make(&self.device, end).await else { return Ok(()) };
+        let is_held = denial.is(libc::EADDRINUSE) || denial.is(libc::EEXIST);
+        if !is_held {
+            return Err(told(denial));
+        }
+        let all = vxlans.all().await.map_err(told)?;
+        Err(match holder(&all, &self.device, end) {
+            Some(other) => held(end, other),
+            None if denial.is(libc::EEXIST) => {
+                busy(format!("{}, for which another link has the name {}", opening(end), self.device))
+            }
+            None => busy(format!("{}, whose UDP port a program has", opening(end))),
+        })
+    }
+}
+
+/// The datapath's device, unless another link has its name.
+fn own(all: Vec<Vxlan>, device: &str) -> Option<Vxlan> {
+    all.into_iter().find(|vxlan| vxlan.name == device && vxlan.has_metadata)
+}
+
+/// The device that has an end's port and is not the datapath's.
+fn holder<'a>(all: &'a [Vxlan], device: &str, end: TunnelEnd) -> Option<&'a Vxlan> {
+    all.iter().find(|other| other.name != device && other.port == end.port)
+}
+
+fn held(end: TunnelEnd, holder: &Vxlan) -> Refusal {
+    busy(format!("{}, whose UDP port the VXLAN device {} has", opening(end), holder.name))
+}
+
+fn busy(what: String) -> Refusal {
+    Refusal { what, cause: RefusalCause::Busy }
+}
+
+fn opening(end: TunnelEnd) -> String {
+    format!("open {end}")
+}
+
+impl Ovs {
+    /// Has the port be there as this end wants it.
+    pub(super) async fn open_uplink(&mut self, end: TunnelEnd) -> Result<Vport, Refusal> {
+        let what = opening(end);
+        if !self.has_tunnels {
+            return Err(Refusal { what, cause: RefusalCause::Unsupported });
+        }
+        let is_there = self.underlay().look(end).await?;
+        let port = self.find_uplink(&what).await?;
+        let port = match port {
+            Some(port) if is_there => self.listen_to(&port).await.map(|()| port.port)?,
+            None if is_there => self.attach_link(&device_of(&self.handle.name)).await?,
+            _ => {
+                self.close_uplink(&what).await?;
+                self.underlay().make(end).await?;
+                self.attach_made().await?
+            }
+        };
+        self.set_tunnel(Some(Tunnel { no: port.no, local: end.local }));
+        Ok(port)
+    }
+
+    /// Makes the device that was just made a port; without one it does not stay.
+    async fn attach_made(&mut self) -> Result<Vport, Refusal> {
+        let attached = self.attach_link(&device_of(&self.handle.name)).await;
+        if attached.is_err()
+            && let Err(denial) = self.underlay().remove().await
+        {
+            tracing::warn!(datapath = self.handle.name, ?denial, "the device of its tunnel stays");
+        }
+        attached
+    }
+
+    /// Removes the port and the device; where there is none, nothing.
+    pub(super) async fn close_uplink(&mut self, what: &str) -> Result<(), Refusal> {
+        if let Some(port) = self.find_uplink(what).await? {
+            self.release(port.port.no, what).await?;
+        }
+        self.set_tunnel(None);
+        self.underlay().remove().await.map(drop).map_err(|denial| refuse(what, denial))
+    }
+
+    /// The port to other hosts, and what it counted. The kernel counts the bytes of a frame there from behind its Ethernet header on
+    /// (`iptunnel_xmit` in `net/ipv4/ip_tunnel_core.c`, `vxlan_rcv` in `drivers/net/vxlan/vxlan_core.c`).
+    pub(super) async fn count_uplink(&mut self) -> Result<Option<(Vport, VportStats)>, Refusal> {
+        let port = self.find_uplink("read the tunnel").await?;
+        let whole = |bytes: u64, frames: u64| bytes.saturating_add(frames.saturating_mul(ETHERNET_HEADER));
+        Ok(port.map(|vport::Description { port, stats, .. }| {
+            let rx_bytes = whole(stats.rx_bytes, stats.rx_packets);
+            let tx_bytes = whole(stats.tx_bytes, stats.tx_packets);
+            (port, VportStats { rx_bytes, tx_bytes, ..stats })
+        }))
+    }
+
+    /// The port to other hosts.
+    pub(super) async fn find_uplink(&mut self, what: &str) -> Result<Option<vport::Description>, Refusal> {
+        let device = device_of(&self.handle.name);
+        Ok(self.handle.vports(what).await?.into_iter().find(|port| port.port.link == device))
+    }
+
+    /// Goes on with the port that an earlier run opened.
+    pub(super) async fn adopt_uplink(&mut self, ports: &[vport::Description]) -> Result<(), Denial> {
+        let device = device_of(&self.handle.name);
+        if let Some(port) = ports.iter().find(|port| port.port.link == device) {
+            let local = self.underlay().local().await?;
+            self.set_tunnel(local.map(|local| Tunnel { no: port.port.no, local }));
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_tunnel(&mut self, tunnel: Option<Tunnel>) {
+        self.handle.tunnel = tunnel;
+        self.ears.set_tunnel(tunnel);
+    }
+
+    fn underlay(&self) -> Underlay<'_> {
+        Underlay::of(&self.handle.home, &self.handle.name)
+    }
+}
+
+/// The name of a datapath's device, at most 15 bytes (IFNAMSIZ of `linux/if.h`). A long name is cut, and told from others by a number.
+pub(super) fn device_of(datapath: &str) -> String {
+    let whole = format!("{DEVICE_PREFIX}{datapath}");
+    if whole.len() <= LONGEST_NAME {
+        return whole;
+    }
+    let fits = |end: &usize| datapath.is_char_boundary(*end);
+    let begin = (0..=CUT).rev().find(fits).and_then(|end| datapath.get(..end)).unwrap_or_default();
+    format!("{DEVICE_PREFIX}{begin}{:08x}", number_of(datapath))
+}
+
+/// FNV-1a of 32 bits (draft-eastlake-fnv).
+fn number_of(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |number, byte| (number ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+const LONGEST_NAME: usize = 15;
+
+/// Destination, source and EtherType (802.3 3.1.1).
+const ETHERNET_HEADER: u64 = 14;
+
+/// So many bytes are left of a long name: the prefix and eight digits go with it.
+const CUT: usize = LONGEST_NAME - DEVICE_PREFIX.len() - 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_a_name_that_follows_from_the_datapaths() {
+        assert_eq!(device_of("gw"), "vx-gw");
+        assert_eq!(device_of("a-name-of-12"), "vx-a-name-of-12");
+        let long = ["a-name-of-15-by", "a-name-of-15-bz", "drei-größe-l2gw", "abcéabcdefghij"].map(device_of);
+        assert!(long.iter().all(|name| name.len() <= LONGEST_NAME && name.starts_with("vx-")), "{long:?}");
+        assert_eq!(long[0], format!("vx-a-na{:08x}", number_of("a-name-of-15-by")));
+        assert_ne!(long[0], long[1]);
+        assert_eq!(number_of("a"), 0xe40c_292c, "a test vector of the draft");
+    }
+}
