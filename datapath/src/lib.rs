@@ -171,13 +171,11 @@ pub trait Datapath: Send {
         async { Ok(()) }
     }
 
-    /// The groups there are, whoever set them; no steps where one has an action that this program does not make.
+    /// The groups there are, whoever set them.
     ///
     /// # Errors
     /// Datapath gone.
-    fn groups(
-        &mut self,
-    ) -> impl Future<Output = Result<Vec<(GroupId, Option<Vec<Action>>)>, Refusal>> + Send {
+    fn groups(&mut self) -> impl Future<Output = Result<Vec<Group>, Refusal>> + Send {
         async { Ok(Vec::new()) }
     }
 
@@ -250,6 +248,9 @@ pub trait Datapath: Send {
     /// No permission, datapath gone.
     fn teardown(self) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
+
+/// A group as the datapath has it, and its steps; `None` if it has an action that this program does not make.
+pub type Group = (GroupId, Option<Vec<Action>>);
 
 /// What a backend without tunnels says.
 fn unsupported(what: String) -> Refusal {

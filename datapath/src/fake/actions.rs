@@ -9,6 +9,10 @@ use crate::padding::MIN_FRAME;
 #[derive(Debug, Clone)]
 pub(super) struct InFlight {
     pub(super) bytes: Vec<u8>,
+    /// What its copies to other hosts choose their path by.
+    pub(super) path: u64,
+    /// How often it has crossed the underlay.
+    pub(super) crossings: u8,
     /// DEI of the tags that came off and were not replaced, the last on top.
     popped_dei: Vec<bool>,
     was_popped: bool,
@@ -16,7 +20,13 @@ pub(super) struct InFlight {
 
 impl InFlight {
     pub(super) fn new(frame: &[u8]) -> InFlight {
-        InFlight { bytes: frame.to_vec(), popped_dei: Vec::new(), was_popped: false }
+        let bytes = frame.to_vec();
+        InFlight { bytes, path: 0, crossings: 0, popped_dei: Vec::new(), was_popped: false }
+    }
+
+    /// The frame as one that chooses this path, and has crossed the underlay so often.
+    pub(super) fn on_its_way(self, path: u64, crossings: u8) -> InFlight {
+        InFlight { path, crossings, ..self }
     }
 
     /// Takes the first tag off; false if there is none. What is behind it may end anywhere.

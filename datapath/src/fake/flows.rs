@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use vlan::verdict::{Consulted, TagFields};
 use crate::RefusalCause;
 use crate::flow::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Opaque};
 use crate::port::VportNo;
+use crate::tunnel::TunnelKey;
 
 #[derive(Debug, Default)]
 pub(super) struct Flows {
@@ -140,10 +142,18 @@ impl Flows {
 struct Masked {
     vport: VportNo,
     recirc: u32,
+    tunnel: Option<MaskedTunnel>,
     src: MacAddr,
     dst: Option<MacAddr>,
     tags: [MaskedTag; MAX_TAGS],
     ether_type: Option<(usize, u16)>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct MaskedTunnel {
+    remote: IpAddr,
+    vni: u32,
+    class: Option<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -157,9 +167,14 @@ impl Masked {
     fn new(mask: &Consulted, key: &FlowKey) -> Masked {
         let header = &key.header;
         let tag = |depth: usize| masked_tag(mask.tags[depth], header.tag(depth));
+        let tunnel = |TunnelKey { remote, vni, class }| {
+            let class = mask.class.then_some(class);
+            MaskedTunnel { remote, vni, class }
+        };
         Masked {
             vport: key.vport,
             recirc: key.recirc,
+            tunnel: key.tunnel.map(tunnel),
             src: header.src,
             dst: mask.dst.then_some(header.dst),
             tags: std::array::from_fn(tag),
@@ -180,18 +195,35 @@ fn masked_tag(fields: TagFields, tag: Option<Tag>) -> MaskedTag {
     }
 }
 
-/// This backend's form of a key: the vport and the frame as far as a header may reach.
-pub(super) fn opaque(vport: VportNo, frame: &[u8]) -> Opaque {
+/// This backend's form of a key: the vport, what the tunnel said, and the frame as far as a header may reach.
+pub(super) fn opaque(vport: VportNo, tunnel: Option<TunnelKey>, frame: &[u8]) -> Opaque {
     let header = &frame[..frame.len().min(HEADER_MOST)];
-    [&vport.0.to_be_bytes()[..], header].concat().into()
+    let mut bytes = vport.0.to_be_bytes().to_vec();
+    bytes.extend(tunnel_bytes(tunnel));
+    bytes.extend(header);
+    bytes.into()
+}
+
+/// Its length, and its parts.
+fn tunnel_bytes(tunnel: Option<TunnelKey>) -> Vec<u8> {
+    let mut bytes = vec![0];
+    if let Some(TunnelKey { remote, vni, class }) = tunnel {
+        match remote {
+            IpAddr::V4(remote) => bytes.extend(remote.octets()),
+            IpAddr::V6(remote) => bytes.extend(remote.octets()),
+        }
+        bytes.extend(vni.to_be_bytes());
+        bytes.push(class);
+        bytes[0] = bytes.len() as u8;
+    }
+    bytes
 }
 
 /// A key that did not come from here, or was changed on the way, is refused as a kernel would.
 fn check_opaque(key: &FlowKey) -> Result<(), RefusalCause> {
-    let same = key.opaque.split_at_checked(size_of::<u32>()).is_some_and(|(vport, header)| {
-        vport == key.vport.0.to_be_bytes() && Header::parse(header).as_ref() == Ok(&key.header)
-    });
-    if same {
+    let begin = [&key.vport.0.to_be_bytes()[..], &tunnel_bytes(key.tunnel)].concat();
+    let header = key.opaque.strip_prefix(&begin[..]);
+    if header.is_some_and(|header| Header::parse(header).as_ref() == Ok(&key.header)) {
         return Ok(());
     }
     let message = "key is not as an upcall or a dump had it".to_owned();
@@ -204,6 +236,8 @@ const HEADER_MOST: usize = 22;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
     use proptest::prelude::*;
 
     fn header() -> impl Strategy<Value = Header> {
@@ -221,25 +255,76 @@ mod tests {
         )
     }
 
+    fn frame() -> impl Strategy<Value = Vec<u8>> {
+        header().prop_map(|header| {
+            let mut frame = [header.dst.0, header.src.0].concat();
+            frame.extend(header.tags.iter().flat_map(|tag| tag.to_bytes()));
+            frame.extend(header.ether_type.to_be_bytes());
+            frame
+        })
+    }
+
     fn mask() -> impl Strategy<Value = Consulted> {
         let fields =
             any::<(bool, bool, bool)>().prop_map(|(presence, vid, pcp)| TagFields { presence, vid, pcp });
-        (any::<(bool, bool)>(), fields.clone(), fields).prop_map(|((dst, ether_type), outer, inner)| {
-            Consulted { dst, tags: [outer, inner], ether_type, class: false }
-        })
+        (any::<(bool, bool, bool)>(), fields.clone(), fields).prop_map(
+            |((dst, ether_type, class), outer, inner)| Consulted {
+                dst,
+                tags: [outer, inner],
+                ether_type,
+                class,
+            },
+        )
+    }
+
+    fn tunnel() -> impl Strategy<Value = Option<TunnelKey>> {
+        let remote = |is_second: bool| IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1 + u8::from(is_second)));
+        let key = (any::<bool>(), 8..10_u32, 0..2_u8);
+        prop::option::of(key.prop_map(move |(is_second, vni, class)| TunnelKey {
+            remote: remote(is_second),
+            vni,
+            class,
+        }))
+    }
+
+    /// Sender and VNI always count.
+    fn agree(mask: &Consulted, a: Option<TunnelKey>, b: Option<TunnelKey>) -> bool {
+        match (a, b) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                (a.remote, a.vni) == (b.remote, b.vni) && (!mask.class || a.class == b.class)
+            }
+            _ => false,
+        }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
         fn masked_keys_are_equal_exactly_if_the_mask_cannot_tell_them_apart(
-            a in header(), b in header(), mask in mask(),
+            (a, a_tunnel) in (header(), tunnel()), (b, b_tunnel) in (header(), tunnel()), mask in mask(),
         ) {
-            let key = |header: &Header| FlowKey {
-                vport: VportNo(1), header: header.clone(), tunnel: None, recirc: 0, opaque: Opaque::default(),
+            let key = |header: &Header, tunnel| FlowKey {
+                vport: VportNo(1), header: header.clone(), tunnel, recirc: 0, opaque: Opaque::default(),
             };
-            let same = Masked::new(&mask, &key(&a)) == Masked::new(&mask, &key(&b));
-            prop_assert_eq!(same, mask.agree(&a, &b));
+            let same = Masked::new(&mask, &key(&a, a_tunnel)) == Masked::new(&mask, &key(&b, b_tunnel));
+            prop_assert_eq!(same, mask.agree(&a, &b) && agree(&mask, a_tunnel, b_tunnel));
+        }
+
+        #[test]
+        fn a_key_is_taken_back_as_it_was_and_refused_as_another(
+            (a, a_tunnel) in (frame(), tunnel()), (b, b_tunnel) in (frame(), tunnel()),
+        ) {
+            let key = |frame: &[u8], tunnel, opaque| FlowKey {
+                vport: VportNo(1), header: Header::parse(frame).unwrap(), tunnel, recirc: 0, opaque,
+            };
+            let own = key(&a, a_tunnel, opaque(VportNo(1), a_tunnel, &a));
+            prop_assert_eq!(check_opaque(&own), Ok(()));
+            let others = key(&a, a_tunnel, opaque(VportNo(1), b_tunnel, &b));
+            let is_same = a_tunnel == b_tunnel && others.header == Header::parse(&b).unwrap();
+            prop_assert_eq!(check_opaque(&others).is_ok(), is_same);
+            let elsewhere = key(&a, a_tunnel, opaque(VportNo(2), a_tunnel, &a));
+            prop_assert!(check_opaque(&elsewhere).is_err());
         }
     }
 }

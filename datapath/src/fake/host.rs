@@ -8,13 +8,18 @@ use vlan::addr::MacAddr;
 use vlan::time::Instant;
 
 use super::actions::InFlight;
-use super::kernel::Kernel;
+use super::conversation;
+use super::ecn;
+use super::kernel::{Arrival, Kernel, Tunnel};
 use super::length::{ETHERNET_HEADER, wire_payload};
 use super::meter::Meter;
+use super::packet::Departed;
+use super::uplink::Uplink;
 use crate::flow::{FlowChange, MeterId, MeterRate};
 use crate::padding::pad_for;
 use crate::port::{Link, LinkEvent, LinkFacts, LinkIndex, LinkLayer, Vport, VportNo};
 use crate::tables::{Generation, TableChange, TableReports};
+use crate::tunnel::{TunnelEnd, TunnelKey};
 use crate::{Execute, FlowAnswer, Refusal, RefusalCause, Upcall};
 
 /// How a fake datapath behaves. By default it is as able as openvswitch.ko.
@@ -54,6 +59,10 @@ pub struct Limits {
     pub entries: usize,
     /// Meters.
     pub meters: usize,
+    /// Groups.
+    pub groups: usize,
+    /// Steps of one group.
+    pub group_steps: usize,
     /// Upcalls that wait at one port.
     pub upcalls: usize,
     /// Upcalls that one call hands out, whatever it was asked for.
@@ -68,6 +77,8 @@ impl Default for Limits {
             flows: 1_000_000,
             entries: 1_000_000,
             meters: 100_000,
+            groups: 100_000,
+            group_steps: 4_096,
             upcalls: 256,
             upcalls_at_once: usize::MAX,
             reports: 4_096,
@@ -81,6 +92,7 @@ pub(super) struct Host {
     pub(super) limits: Limits,
     pub(super) now: Instant,
     pub(super) faults: Vec<String>,
+    pub(super) uplink: Uplink,
     links: BTreeMap<String, Plug>,
     last_index: u32,
     last_opening: u64,
@@ -240,17 +252,36 @@ impl Host {
             return;
         }
         match self.options.switching {
-            Switching::Flows => self.receive_by_flows(vport, frame),
+            Switching::Flows => self.receive_by_flows(Arrival { vport, tunnel: None, frame }, 0),
             Switching::Tables => self.receive_by_tables(vport, frame),
         }
     }
 
-    fn receive_by_flows(&mut self, vport: VportNo, frame: &[u8]) {
+    /// A packet arrives from the underlay; false if nobody here takes it.
+    pub(super) fn receive_packet(&mut self, Departed { packet, crossings }: Departed) -> bool {
+        let Some(kernel) = &mut self.kernel else { return false };
+        let is_for_us = |end: TunnelEnd| (end.local, end.port) == (packet.to, packet.port);
+        let Some(Tunnel { no, .. }) = kernel.tunnel.filter(|tunnel| is_for_us(tunnel.end)) else {
+            return false;
+        };
+        let Some(frame) = ecn::inner(&packet) else {
+            kernel.count_discard(no);
+            return true;
+        };
+        if kernel.count_arrival(no, &frame) {
+            let tunnel = Some(TunnelKey { remote: packet.from, vni: packet.vni, class: packet.class });
+            self.receive_by_flows(Arrival { vport: no, tunnel, frame: &frame }, crossings);
+        }
+        true
+    }
+
+    fn receive_by_flows(&mut self, arrival: Arrival<'_>, crossings: u8) {
         let now = self.now;
         let limit = self.limits.upcalls;
         let Some(kernel) = &mut self.kernel else { return };
-        if let Some(actions) = kernel.look_up(now, vport, frame, limit, &mut self.faults) {
-            self.act(InFlight::new(frame), &actions);
+        if let Some(actions) = kernel.look_up(now, arrival, limit, &mut self.faults) {
+            let path = conversation::hash_of(arrival.frame);
+            self.act(InFlight::new(arrival.frame).on_its_way(path, crossings), &actions);
         }
     }
 
@@ -265,13 +296,21 @@ impl Host {
                 cause: RefusalCause::Kernel { errno: libc::EINVAL, message },
             });
         }
-        self.act(InFlight::new(&pad_for(&execute.frame, &execute.actions)), &execute.actions);
+        let tunnel = self.kernel_mut().and_then(|kernel| kernel.tunnel);
+        let is_from_tunnel = tunnel.is_some_and(|tunnel| execute.vport == Some(tunnel.no));
+        let (path, crossings) = (execute.hash.unwrap_or_default(), u8::from(is_from_tunnel));
+        let frame = InFlight::new(&pad_for(&execute.frame, &execute.actions));
+        self.act(frame.on_its_way(path, crossings), &execute.actions);
         Ok(())
     }
 
     /// Sends a frame out of a vport.
     pub(super) fn transmit(&mut self, vport: VportNo, frame: Vec<u8>) {
         let Some(kernel) = &mut self.kernel else { return };
+        if kernel.tunnel.is_some_and(|tunnel| tunnel.no == vport) {
+            self.faults.push(format!("output to {vport}, which is the tunnel, without saying to whom"));
+            return;
+        }
         let Some(port) = kernel.port_mut(vport) else {
             self.faults.push(format!("output to {vport}, which is not there"));
             return;

@@ -8,13 +8,16 @@ use vlan::frame::Header;
 use vlan::time::Instant;
 
 use super::SLICE;
+use super::conversation;
 use super::flows::{Flows, opaque};
+use super::groups::Groups;
 use super::learn::Learning;
 use super::length::ETHERNET_HEADER;
 use super::meter::Meter;
 use crate::flow::{Action, FlowKey, MeterId};
-use crate::port::{Link, Vport, VportNo, VportStats};
+use crate::port::{Link, LinkIndex, Vport, VportNo, VportStats};
 use crate::tables::TableStats;
+use crate::tunnel::{GroupId, TunnelEnd, TunnelKey};
 use crate::{Counters, Malformed, Upcall};
 
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub(super) struct Kernel {
     pub(super) flows: Flows,
     pub(super) learning: Learning,
     pub(super) meters: BTreeMap<MeterId, Meter>,
+    pub(super) groups: Groups,
+    pub(super) tunnel: Option<Tunnel>,
     ports: BTreeMap<VportNo, Port>,
     by_link: HashMap<String, VportNo>,
     /// Numbers below the highest that no port has.
@@ -33,6 +38,21 @@ pub(super) struct Kernel {
     listener: Option<u64>,
     /// The port whose upcall was taken last.
     last_served: Option<VportNo>,
+}
+
+/// The port to other hosts, and what it was made with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tunnel {
+    pub(super) no: VportNo,
+    pub(super) end: TunnelEnd,
+}
+
+/// A frame that comes in by a port.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival<'a> {
+    pub(super) vport: VportNo,
+    pub(super) tunnel: Option<TunnelKey>,
+    pub(super) frame: &'a [u8],
 }
 
 /// A port, its counters, and its frames that wait for a verdict.
@@ -76,8 +96,14 @@ impl Kernel {
         if let Some(port) = self.vport_on(&link.name).and_then(|no| self.ports.get(&no)) {
             return port.vport.clone();
         }
+        let vport = self.add_port(link.name.clone(), Some(link.index));
+        self.by_link.insert(link.name.clone(), vport.no);
+        vport
+    }
+
+    fn add_port(&mut self, link: String, index: Option<LinkIndex>) -> Vport {
         let no = self.free.pop_first().unwrap_or_else(|| VportNo(self.ports.len() as u32 + 1));
-        let vport = Vport { no, link: link.name.clone(), index: Some(link.index) };
+        let vport = Vport { no, link, index };
         let port = Port {
             vport: vport.clone(),
             stats: VportStats::default(),
@@ -85,21 +111,53 @@ impl Kernel {
             upcalls: VecDeque::new(),
         };
         self.ports.insert(no, port);
-        self.by_link.insert(link.name.clone(), no);
         vport
+    }
+
+    pub(super) fn open_tunnel(&mut self, end: TunnelEnd) -> Vport {
+        if self.tunnel.is_some_and(|tunnel| tunnel.end != end) {
+            self.close_tunnel();
+        }
+        if let Some((vport, _)) = self.tunnel_port() {
+            return vport;
+        }
+        let vport = self.add_port(format!("vxlan-{}", end.port), None);
+        self.tunnel = Some(Tunnel { no: vport.no, end });
+        vport
+    }
+
+    pub(super) fn close_tunnel(&mut self) {
+        if let Some(tunnel) = self.tunnel {
+            self.detach(tunnel.no);
+        }
+    }
+
+    pub(super) fn tunnel_port(&self) -> Option<(Vport, VportStats)> {
+        let port = self.ports.get(&self.tunnel?.no)?;
+        Some((port.vport.clone(), port.stats))
     }
 
     pub(super) fn detach(&mut self, vport: VportNo) {
         if let Some(port) = self.ports.remove(&vport) {
             self.counters.lost += port.upcalls.len() as u64;
-            self.by_link.remove(&port.vport.link);
+            match self.tunnel.take_if(|tunnel| tunnel.no == vport) {
+                Some(_) => {}
+                None => drop(self.by_link.remove(&port.vport.link)),
+            }
             self.waiting.remove(&vport);
             self.free.insert(vport);
         }
     }
 
+    /// The steps of a group; a frame that comes to one that is not set is counted.
+    pub(super) fn steps_of(&mut self, id: GroupId) -> Option<Arc<[Action]>> {
+        let steps = self.groups.steps(id);
+        self.counters.ungrouped += u64::from(steps.is_none());
+        steps
+    }
+
     pub(super) fn vports(&self) -> Vec<Vport> {
-        self.ports.values().map(|port| port.vport.clone()).collect()
+        self.link_ports(None).map(|port| port.vport.clone()).collect()
     }
 
     pub(super) fn vport_on(&self, link: &str) -> Option<VportNo> {
@@ -120,9 +178,14 @@ impl Kernel {
 
     /// The ports behind one and what they counted, in ascending order, as many as a slice has.
     pub(super) fn vports_behind(&self, last: Option<VportNo>) -> Vec<(Vport, VportStats)> {
+        self.link_ports(last).take(SLICE).map(|port| (port.vport.clone(), port.stats)).collect()
+    }
+
+    /// The ports behind one that are on a link.
+    fn link_ports(&self, last: Option<VportNo>) -> impl Iterator<Item = &Port> {
         let behind = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let ports = self.ports.range(behind).take(SLICE);
-        ports.map(|(_, port)| (port.vport.clone(), port.stats)).collect()
+        let ports = self.ports.range(behind);
+        ports.filter(|(no, _)| self.tunnel.is_none_or(|tunnel| tunnel.no != **no)).map(|(_, port)| port)
     }
 
     pub(super) fn table_stats(&self) -> Vec<(VportNo, TableStats)> {
@@ -145,22 +208,30 @@ impl Kernel {
         true
     }
 
+    /// Counts a frame that its port does not take.
+    pub(super) fn count_discard(&mut self, vport: VportNo) {
+        if let Some(port) = self.ports.get_mut(&vport) {
+            port.stats.rx_dropped += 1;
+        }
+    }
+
     /// The actions of the flow that matches a frame. Without one the frame becomes an upcall.
     pub(super) fn look_up(
         &mut self,
         now: Instant,
-        vport: VportNo,
-        frame: &[u8],
+        arrival: Arrival<'_>,
         limit: usize,
         faults: &mut Vec<String>,
     ) -> Option<Arc<[Action]>> {
-        let key = flow_key(vport, frame);
+        let Arrival { vport, frame, .. } = arrival;
+        let key = flow_key(arrival);
         let matching = key.as_ref().ok().and_then(|key| self.flows.hit(now, key, frame.len(), faults));
         if matching.is_some() {
             self.counters.hit += 1;
         } else {
             self.counters.missed += 1;
-            self.upcall(Upcall { key, vport, frame: frame.to_vec(), hash: None }, limit);
+            let hash = Some(conversation::hash_of(frame));
+            self.upcall(Upcall { key, vport, frame: frame.to_vec(), hash }, limit);
         }
         matching
     }
@@ -211,7 +282,8 @@ impl Kernel {
     }
 }
 
-pub(super) fn flow_key(vport: VportNo, frame: &[u8]) -> Result<FlowKey, Malformed> {
+fn flow_key(arrival: Arrival<'_>) -> Result<FlowKey, Malformed> {
+    let Arrival { vport, tunnel, frame } = arrival;
     let header = Header::parse(frame)?;
-    Ok(FlowKey { vport, header, tunnel: None, recirc: 0, opaque: opaque(vport, frame) })
+    Ok(FlowKey { vport, header, tunnel, recirc: 0, opaque: opaque(vport, tunnel, frame) })
 }

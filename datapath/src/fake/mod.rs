@@ -5,34 +5,50 @@
 //! outlives whoever opened it: dropping a `FakeDatapath` leaves ports and rules in force, and opening another adopts them.
 //!
 //! ```text
-//! FakeWire::inject ─► link ─► vport ─► flows (or tables) ─► actions ─► vport ─► link ─► FakeWire::sent
-//!                                        └─ no match ─► upcalls ─► FakeDatapath::upcalls
+//! FakeWire::inject ─► link ─► vport ─► flows (or tables) ─► actions ─┬► vport ─► link ─► FakeWire::sent
+//!                                        └─ no match ─► upcalls       └► tunnel ─► FakeUnderlay ─► tunnel of another FakeWire
 //! ```
+//! Hosts that speak with each other [join](FakeUnderlay::join) a [`FakeUnderlay`]. Each has a clock of its own. There are no tunnels where
+//! a datapath switches by [tables](Switching::Tables).
 //!
 //! Where it is like openvswitch.ko, on purpose: port numbers are the lowest free ones, so they are used again; rules outlive
 //! the port that they name; an upcall that nobody reads is lost; a meter that is not there lets pass; one tag is free
-//! of the MTU. Where it is stricter: a frame that two flows match which do different things, a pop of a tag that is not
-//! there, and an output to no port are noted in [`FakeWire::faults`].
+//! of the MTU; congestion marks go through a tunnel. Where it is stricter: a frame that two flows match which do different things, a pop
+//! of a tag that is not there, an output to no port, a copy to another host that can go nowhere (no tunnel, another family, this
+//! host, a VNI or class that there is not), a group that is not set, and a frame from the tunnel that leaves by it
+//! are noted in [`FakeWire::faults`].
 
 mod actions;
 mod carry;
+mod conversation;
+mod ecn;
 mod flows;
+mod groups;
 mod host;
 mod kernel;
 mod learn;
 mod length;
 mod meter;
+mod network;
+mod packet;
+mod underlay;
+mod uplink;
 mod walk;
 mod wire;
 
 pub use self::host::{Limits, Options, Switching};
+pub use self::network::Losses;
+pub use self::packet::Packet;
+pub use self::underlay::FakeUnderlay;
 pub use self::wire::FakeWire;
 
-use crate::flow::{Flow, FlowChange, FlowId, FlowStats, MeterId, MeterRate, MeterStats};
+use crate::flow::{Action, Flow, FlowChange, FlowId, FlowStats, MeterId, MeterRate, MeterStats};
 use crate::port::{Vport, VportNo, VportStats};
 use crate::tables::{Generation, SwitchTables, TableChange, TableReports, TableStats, Tables};
+use crate::tunnel::{GroupId, TunnelEnd};
 use crate::{
-    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Refusal, RefusalCause, Slice, Upcall,
+    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Group, Refusal, RefusalCause, Slice,
+    Upcall,
 };
 
 /// The datapath of a [`FakeWire`], as whoever drives it sees it.
@@ -88,7 +104,7 @@ impl Datapath for FakeDatapath {
             flow_table: options.switching == Switching::Flows,
             switch_tables: options.switching == Switching::Tables,
             meters: options.meters,
-            tunnels: false,
+            tunnels: options.switching == Switching::Flows,
         }
     }
 
@@ -107,9 +123,44 @@ impl Datapath for FakeDatapath {
         Ok(self.wire.host().kernel(|| "list vports".to_owned())?.vports())
     }
 
-    async fn execute(&mut self, batch: Vec<Execute>) -> Vec<Result<(), Refusal>> {
+    async fn open_tunnel(&mut self, end: TunnelEnd) -> Result<Vport, Refusal> {
+        let what = || format!("open {end}");
         let mut host = self.wire.host();
-        batch.into_iter().map(|execute| host.execute(execute)).collect()
+        host.is_switching_by(Switching::Flows, &what())?;
+        host.kernel(what)?;
+        host.uplink.admit(end).map_err(|cause| Refusal { what: what(), cause })?;
+        Ok(host.kernel(what)?.open_tunnel(end))
+    }
+
+    async fn close_tunnel(&mut self) -> Result<(), Refusal> {
+        self.wire.host().kernel(|| "close the tunnel".to_owned())?.close_tunnel();
+        Ok(())
+    }
+
+    async fn tunnel(&mut self) -> Result<Option<(Vport, VportStats)>, Refusal> {
+        Ok(self.wire.host().kernel(|| "read the tunnel's port".to_owned())?.tunnel_port())
+    }
+
+    async fn set_group(&mut self, id: GroupId, steps: Vec<Action>) -> Result<(), Refusal> {
+        let what = || format!("set {id}");
+        let mut host = self.wire.host();
+        host.is_switching_by(Switching::Flows, &what())?;
+        let limits = host.limits;
+        let set = host.kernel(what)?.groups.set(id, steps, &limits);
+        set.map_err(|cause| Refusal { what: what(), cause })
+    }
+
+    async fn delete_group(&mut self, id: GroupId) -> Result<(), Refusal> {
+        self.wire.host().kernel(|| format!("delete {id}"))?.groups.delete(id);
+        Ok(())
+    }
+
+    async fn groups(&mut self) -> Result<Vec<Group>, Refusal> {
+        Ok(self.wire.host().kernel(|| "list groups".to_owned())?.groups.all())
+    }
+
+    async fn execute(&mut self, batch: Vec<Execute>) -> Vec<Result<(), Refusal>> {
+        self.wire.run(|host| batch.into_iter().map(|execute| host.execute(execute)).collect())
     }
 
     async fn upcalls(&mut self, most: usize) -> Result<Vec<Upcall>, Refusal> {

@@ -1,6 +1,6 @@
 //! The handle by which tests and simulations move frames, links and time of a host.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::futures::OwnedNotified;
@@ -8,6 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use vlan::time::Instant;
 
 use super::host::{Host, Limits, Options};
+use super::packet::Departed;
 use crate::port::{Link, LinkEvent};
 
 /// A host in memory: links, clock, datapath. Clones are the same host.
@@ -15,6 +16,19 @@ use crate::port::{Link, LinkEvent};
 pub struct FakeWire {
     host: Arc<Mutex<Host>>,
     news: Arc<Notify>,
+}
+
+/// A host that goes when its last handle goes.
+#[derive(Debug, Clone)]
+pub(super) struct WeakWire {
+    host: Weak<Mutex<Host>>,
+    news: Weak<Notify>,
+}
+
+impl WeakWire {
+    pub(super) fn upgrade(&self) -> Option<FakeWire> {
+        Some(FakeWire { host: self.host.upgrade()?, news: self.news.upgrade()? })
+    }
 }
 
 impl FakeWire {
@@ -59,13 +73,12 @@ impl FakeWire {
         self.host().watch_links()
     }
 
-    /// A frame arrives by a link. What follows from it in the datapath has happened when this returns.
+    /// A frame arrives by a link. What follows from it, here and on hosts that it is sent to, has happened when this returns.
     ///
     /// # Panics
     /// There is no such link.
     pub fn inject(&self, link: &str, frame: &[u8]) {
-        self.host().receive(link, frame);
-        self.news.notify_waiters();
+        self.run(|host| host.receive(link, frame));
     }
 
     /// The frames that left by a link since the last call, in order.
@@ -101,6 +114,38 @@ impl FakeWire {
     /// What no program should do and a kernel would not tell (the module says which things), the oldest first.
     pub fn faults(&self) -> Vec<String> {
         self.host().faults.clone()
+    }
+
+    /// Another program takes a UDP port of this host, for good.
+    pub fn occupy_udp(&self, port: u16) {
+        self.host().uplink.occupy(port);
+    }
+
+    /// Does something that frames may follow from, and takes them where they go.
+    pub(super) fn run<T>(&self, call: impl FnOnce(&mut Host) -> T) -> T {
+        let (answer, (departing, road)) = {
+            let mut host = self.host();
+            (call(&mut host), host.uplink.departing())
+        };
+        self.news.notify_waiters();
+        if let Some(road) = road.filter(|_| !departing.is_empty()) {
+            road.take(departing);
+        }
+        answer
+    }
+
+    /// A packet arrives from the underlay. What the host sends because of it; `None` if nobody there takes it.
+    pub(super) fn deliver(&self, departed: Departed) -> Option<Vec<Departed>> {
+        let mut host = self.host();
+        let is_taken = host.receive_packet(departed);
+        let (answers, _) = host.uplink.departing();
+        drop(host);
+        self.news.notify_waiters();
+        is_taken.then_some(answers)
+    }
+
+    pub(super) fn downgrade(&self) -> WeakWire {
+        WeakWire { host: Arc::downgrade(&self.host), news: Arc::downgrade(&self.news) }
     }
 
     pub(super) fn host(&self) -> MutexGuard<'_, Host> {

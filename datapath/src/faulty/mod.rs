@@ -29,11 +29,13 @@ use tokio::sync::watch;
 
 pub use self::plan::{Fault, FaultPlan, Faults, Operation, Rule};
 
-use crate::flow::{Flow, FlowChange, FlowId, FlowStats, MeterId, MeterRate, MeterStats};
+use crate::flow::{Action, Flow, FlowChange, FlowId, FlowStats, MeterId, MeterRate, MeterStats};
 use crate::port::{Vport, VportNo, VportStats};
 use crate::tables::{Generation, SwitchTables, TableChange, TableReports, TableStats, Tables};
+use crate::tunnel::{GroupId, TunnelEnd};
 use crate::{
-    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Refusal, RefusalCause, Slice, Upcall,
+    Capabilities, Counters, Datapath, Execute, FlowAnswer, FlowTable, Group, Refusal, RefusalCause, Slice,
+    Upcall,
 };
 
 use self::plan::Met;
@@ -99,6 +101,36 @@ impl<D: Datapath> Datapath for Faulty<D> {
     async fn vports(&mut self) -> Result<Vec<Vport>, Refusal> {
         let met = self.faults.meet(Operation::Read);
         carry_out(met, "list vports".to_owned(), self.datapath.vports()).await
+    }
+
+    async fn open_tunnel(&mut self, end: TunnelEnd) -> Result<Vport, Refusal> {
+        let met = self.faults.meet(Operation::Tunnel);
+        carry_out(met, format!("open {end}"), self.datapath.open_tunnel(end)).await
+    }
+
+    async fn close_tunnel(&mut self) -> Result<(), Refusal> {
+        let met = self.faults.meet(Operation::Tunnel);
+        carry_out(met, "close the tunnel".to_owned(), self.datapath.close_tunnel()).await
+    }
+
+    async fn tunnel(&mut self) -> Result<Option<(Vport, VportStats)>, Refusal> {
+        let met = self.faults.meet(Operation::Read);
+        carry_out(met, "read the tunnel's port".to_owned(), self.datapath.tunnel()).await
+    }
+
+    async fn set_group(&mut self, id: GroupId, steps: Vec<Action>) -> Result<(), Refusal> {
+        let met = self.faults.meet(Operation::Group);
+        carry_out(met, format!("set {id}"), self.datapath.set_group(id, steps)).await
+    }
+
+    async fn delete_group(&mut self, id: GroupId) -> Result<(), Refusal> {
+        let met = self.faults.meet(Operation::Group);
+        carry_out(met, format!("delete {id}"), self.datapath.delete_group(id)).await
+    }
+
+    async fn groups(&mut self) -> Result<Vec<Group>, Refusal> {
+        let met = self.faults.meet(Operation::Read);
+        carry_out(met, "list groups".to_owned(), self.datapath.groups()).await
     }
 
     async fn execute(&mut self, batch: Vec<Execute>) -> Vec<Result<(), Refusal>> {

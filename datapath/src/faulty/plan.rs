@@ -23,7 +23,11 @@ pub enum Operation {
     Upcall,
     /// [`Datapath::set_meter`](crate::Datapath::set_meter) and [`delete_meter`](crate::Datapath::delete_meter).
     Meter,
-    /// Every call that reads: ports, flows, tables, counters.
+    /// [`Datapath::open_tunnel`](crate::Datapath::open_tunnel) and [`close_tunnel`](crate::Datapath::close_tunnel).
+    Tunnel,
+    /// [`Datapath::set_group`](crate::Datapath::set_group) and [`delete_group`](crate::Datapath::delete_group).
+    Group,
+    /// Every call that reads: ports, the tunnel's port, groups, flows, tables, counters.
     Read,
     /// [`Datapath::teardown`](crate::Datapath::teardown).
     Teardown,

@@ -7,22 +7,28 @@
 //!   Rig ──► FakeRig    links, frames and time in memory
 //!         └─► KernelRig  veth pairs and packet sockets in namespaces, openvswitch.ko
 //! ```
-//! A case sees a datapath by its traits and its surroundings by a [`Rig`]. What backends may do differently, a case asks of
+//! A case sees a datapath by its traits and its surroundings by a [`Rig`]; where two hosts speak with each other, by a [`pair::Pair`] of them
+//! (tunnels, tunnel_ports, groups), each of which is listed in [`tunnel_cases!`]. What backends may do differently, a case asks of
 //! [`datapath::Capabilities`] and [`Rig::effective_mask`]. [`datapath_cases!`] lists all cases, so a new one runs everywhere.
 //!
 //! [`datapath_cases!`]: crate::datapath_cases
+//! [`tunnel_cases!`]: crate::tunnel_cases
 
 pub mod adoption;
 pub mod counters;
 pub mod edits;
 pub mod fake;
 pub mod flows;
+pub mod groups;
 pub mod isolation;
 pub mod kernel;
 pub mod masks;
 pub mod meters;
+pub mod pair;
 pub mod ports;
 pub mod traffic;
+pub mod tunnel_ports;
+pub mod tunnels;
 pub mod upcalls;
 
 use std::future::Future;
@@ -178,6 +184,45 @@ macro_rules! datapath_cases {
             teardown_leaves_nothing,
             a_second_owner_is_refused,
             a_datapath_that_is_gone_is_named_by_every_call,
+        }
+    };
+}
+
+/// As [`datapath_cases!`](crate::datapath_cases), for two hosts: a case takes a [`Pair`](crate::suite::pair::Pair).
+#[macro_export]
+macro_rules! tunnel_cases {
+    ($run:ident) => {
+        $run! { tunnels:
+            frames_cross_both_ways,
+            an_unknown_vni_or_sender_comes_up,
+            a_copy_carries_its_vni_and_class,
+            a_class_counts_where_the_mask_says_so,
+            congestion_is_told_through_the_tunnel,
+            tags_inside_stay,
+            a_clone_to_another_host_leaves_the_frame_as_it_was,
+            a_copy_that_is_too_long_for_the_underlay_is_told_apart,
+            a_first_frame_takes_the_path_of_its_flow,
+            executed_frames_cross_in_order,
+            a_cut_frame_inside_is_named,
+        }
+        $run! { tunnel_ports:
+            a_tunnel_is_no_port_among_links,
+            a_tunnel_is_kept_or_made_anew,
+            a_closed_tunnel_takes_nothing,
+            a_tunnel_outlives_its_owner,
+            teardown_leaves_no_tunnel,
+            a_tunnel_that_cannot_be_is_refused,
+            upcalls_of_a_tunnel_are_as_those_of_a_port,
+            a_datapath_that_is_gone_is_named_by_every_call,
+        }
+        $run! { groups:
+            a_group_sends_one_copy_to_each,
+            a_group_takes_a_copy,
+            a_group_is_replaced_in_place,
+            a_meter_before_a_group_stops_it,
+            a_group_is_named_from_anywhere,
+            a_group_that_may_not_be_is_refused,
+            a_group_reaches_three_hundred,
         }
     };
 }

@@ -1,11 +1,13 @@
 //! The faulty wrapper fails as asked, element by element, and what it says was done was done.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use datapath::fake::{FakeDatapath, FakeWire};
+use datapath::fake::{FakeDatapath, FakeUnderlay, FakeWire};
 use datapath::faulty::{Fault, FaultPlan, Faults, Faulty, Operation, Rule};
 use datapath::flow::{Action, FlowChange, FlowId, MeterId, MeterRate};
 use datapath::port::VportNo;
+use datapath::tunnel::{GroupId, TunnelEnd, TunnelTo};
 use datapath::{Datapath, Execute, FlowTable, Refusal, RefusalCause, Upcall};
 use futures::FutureExt;
 use vlan::verdict::Consulted;
@@ -61,6 +63,79 @@ async fn an_attach_is_refused_or_loses_its_answer() {
     assert_eq!(datapath.vports().await.unwrap().len(), 3, "an attach whose answer was lost was not done");
     datapath.attach("eth2").await.unwrap();
     assert_eq!(faults.struck(), 2);
+}
+
+#[tokio::test]
+async fn a_tunnel_is_refused_or_loses_its_answer() {
+    let (mut datapath, faults, wire, _) = wrapped().await;
+    FakeUnderlay::default().join(&wire, &[LOCAL]);
+    let end = TunnelEnd { local: LOCAL, port: 4789 };
+    faults.next(Operation::Tunnel, Fault::Refuse(RefusalCause::Busy));
+    faults.next(Operation::Tunnel, Fault::Lose);
+    let refusal = datapath.open_tunnel(end).await.unwrap_err();
+    assert_eq!(refusal.to_string(), "open VXLAN at 192.0.2.1 port 4789: it is in use by something else");
+    assert_eq!(datapath.tunnel().await.unwrap(), None, "a refused tunnel was opened");
+    assert!(is_lost(&datapath.open_tunnel(end).await.map(drop)));
+    let (made, _) = datapath.tunnel().await.unwrap().expect("one whose answer was lost was opened");
+    assert_eq!(datapath.open_tunnel(end).await.unwrap(), made);
+    faults.next(Operation::Tunnel, einval());
+    let refusal = datapath.close_tunnel().await.unwrap_err();
+    assert_eq!(refusal.to_string(), "close the tunnel: kernel refused with errno 22: asked for");
+    faults.next(Operation::Read, einval());
+    let refusal = datapath.tunnel().await.unwrap_err();
+    assert_eq!(refusal.to_string(), "read the tunnel's port: kernel refused with errno 22: asked for");
+    assert!(datapath.tunnel().await.unwrap().is_some(), "a refused closing was done");
+    faults.next(Operation::Tunnel, Fault::Lose);
+    assert!(is_lost(&datapath.close_tunnel().await));
+    assert_eq!(datapath.tunnel().await.unwrap(), None);
+    assert_eq!(faults.struck(), 5);
+}
+
+#[tokio::test]
+async fn a_group_is_refused_or_loses_its_answer() {
+    let (mut datapath, faults, _wire, [_, out]) = wrapped().await;
+    let (first, second) = (vec![Action::Output(out)], vec![Action::Output(out), Action::PopTag]);
+    faults.next(Operation::Group, Fault::Refuse(RefusalCause::TableFull));
+    let refusal = datapath.set_group(GroupId(3), first.clone()).await.unwrap_err();
+    assert_eq!(refusal.to_string(), "set group 3: the table is full");
+    assert_eq!(datapath.groups().await.unwrap(), [], "a refused group was set");
+    datapath.set_group(GroupId(3), first).await.unwrap();
+    faults.next(Operation::Group, Fault::Lose);
+    assert!(is_lost(&datapath.set_group(GroupId(3), second.clone()).await));
+    assert_eq!(datapath.groups().await.unwrap(), [(GroupId(3), Some(second))]);
+    faults.next(Operation::Group, einval());
+    let refusal = datapath.delete_group(GroupId(3)).await.unwrap_err();
+    assert_eq!(refusal.to_string(), "delete group 3: kernel refused with errno 22: asked for");
+    faults.next(Operation::Read, einval());
+    let refusal = datapath.groups().await.unwrap_err();
+    assert_eq!(refusal.to_string(), "list groups: kernel refused with errno 22: asked for");
+    assert_eq!(datapath.groups().await.unwrap().len(), 1, "a refused deletion was done");
+    faults.next(Operation::Group, Fault::Lose);
+    assert!(is_lost(&datapath.delete_group(GroupId(3)).await));
+    assert_eq!(datapath.groups().await.unwrap(), []);
+    assert_eq!(faults.struck(), 5);
+}
+
+/// What a host sends to another is met by the receiver's faults alone.
+#[tokio::test]
+async fn a_frame_from_another_host_meets_faults_as_any() {
+    let underlay = FakeUnderlay::default();
+    let (mut near, _, near_wire, _) = wrapped().await;
+    let (mut far, faults, far_wire, _) = wrapped().await;
+    for (datapath, wire, local) in [(&mut near, &near_wire, LOCAL), (&mut far, &far_wire, REMOTE)] {
+        underlay.join(wire, &[local]);
+        datapath.open_tunnel(TunnelEnd { local, port: 4789 }).await.unwrap();
+    }
+    faults.next(Operation::Upcall, Fault::Lose);
+    faults.next(Operation::Execute, Fault::Refuse(RefusalCause::Busy));
+    let there = Action::Tunnel(TunnelTo { remote: REMOTE, vni: 8, class: 0 });
+    let order =
+        |source| Execute { vport: None, frame: frame(source), actions: vec![there.clone()], hash: None };
+    assert_eq!(near.execute(vec![order(1), order(2)]).await, [Ok(()), Ok(())]);
+    let upcalls = far.upcalls(8).await.unwrap();
+    assert_eq!(upcalls.into_iter().map(|upcall| upcall.frame).collect::<Vec<_>>(), [frame(2)]);
+    assert_eq!(far.counters().await.unwrap().lost, 1);
+    assert_eq!(faults.struck(), 1);
 }
 
 #[tokio::test]
@@ -173,6 +248,12 @@ async fn a_datapath_that_vanished_is_gone_for_every_call_and_for_who_waits() {
     gone(datapath.attach("eth0").await.map(drop));
     gone(datapath.detach(port).await);
     gone(datapath.vports().await.map(drop));
+    gone(datapath.open_tunnel(TunnelEnd { local: LOCAL, port: 4789 }).await.map(drop));
+    gone(datapath.close_tunnel().await);
+    gone(datapath.tunnel().await.map(drop));
+    gone(datapath.set_group(GroupId(1), Vec::new()).await);
+    gone(datapath.delete_group(GroupId(1)).await);
+    gone(datapath.groups().await.map(drop));
     gone(datapath.flows().await.map(drop));
     gone(datapath.set_meter(MeterId(1), MeterRate { packets_per_second: 1, burst: 1 }).await);
     datapath
@@ -232,3 +313,7 @@ async fn a_plan_can_be_kept_and_run_again() {
     assert_eq!(first, run(again).await);
     assert_eq!(first.iter().filter(|answer| is_lost(answer)).count(), 2);
 }
+
+/// Documentation addresses (RFC 5737).
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const REMOTE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));

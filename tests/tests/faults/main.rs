@@ -5,3 +5,4 @@ mod datapath;
 mod engine;
 mod fuzz;
 mod runtime;
+mod underlay;
