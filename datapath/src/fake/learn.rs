@@ -23,7 +23,7 @@ pub(super) struct Learning {
     pub(super) tables: Tables,
     /// Number of the last batch of changes.
     generation: Generation,
-    /// Dynamic addresses of each rule.
+    /// Addresses that count by each rule.
     counts: HashMap<LearnId, u32>,
     reports: VecDeque<TableReport>,
     lost: u64,
@@ -92,7 +92,7 @@ impl Learning {
                 self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
                 Err(reason)
             }
-            Some(Address { kind: AddressKind::Held(reason), .. }) => {
+            Some(Address { kind: AddressKind::Held { reason, .. }, .. }) => {
                 self.report(TableEvent::Refused { segment, mac, place, learn, reason }, limits.reports);
                 Err(reason)
             }
@@ -141,7 +141,7 @@ impl Learning {
         let known = self.tables.addresses.get(&(seen.segment, seen.mac));
         match known.filter(|known| !self.is_over_age(now, known)) {
             Some(known) if known.place == seen.place => None,
-            Some(Address { kind: AddressKind::Held(reason), .. }) => Some(*reason),
+            Some(Address { kind: AddressKind::Held { reason, .. }, .. }) => Some(*reason),
             Some(known) => self.sticks_apart(known, seen.learn),
             None => {
                 let rule = self.tables.learns.get(&seen.learn).filter(|rule| rule.pins)?;
@@ -186,7 +186,7 @@ impl Learning {
     fn rule_of(&self, address: &Address) -> Option<&LearnRule> {
         match address.kind {
             AddressKind::Dynamic(learn) => self.tables.learns.get(&learn),
-            AddressKind::Held(_) => None,
+            AddressKind::Held { .. } => None,
         }
     }
 
@@ -230,7 +230,7 @@ impl Learning {
 
     fn put(&mut self, key: (SegmentId, MacAddr), address: Address) {
         self.remove(key);
-        if let AddressKind::Dynamic(learn) = address.kind {
+        if let Some(learn) = address.kind.counts_by() {
             *self.counts.entry(learn).or_default() += 1;
         }
         self.tables.put(Entry::Address(key.0, key.1, address));
@@ -238,7 +238,7 @@ impl Learning {
 
     fn remove(&mut self, key: (SegmentId, MacAddr)) -> Option<Address> {
         let address = self.tables.addresses.remove(&key)?;
-        if let AddressKind::Dynamic(learn) = address.kind
+        if let Some(learn) = address.kind.counts_by()
             && let Some(count) = self.counts.get_mut(&learn)
         {
             *count -= 1;

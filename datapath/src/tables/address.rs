@@ -37,7 +37,8 @@ pub struct LearnRule {
     pub ageing: Duration,
     /// What the limit counts by.
     pub limited_by: LimitId,
-    /// Most dynamic addresses of all rules with the same `limited_by`; with 0 none is learned, and none is evicted for it.
+    /// Most addresses that count by any rule with the same `limited_by` ([`AddressKind::counts_by`]); with 0 none is learned, and none
+    /// is evicted for it. The writer's own entries may be more.
     pub limit: u32,
     /// What happens to one too many.
     pub on_limit: OnLimit,
@@ -64,8 +65,23 @@ pub struct Address {
 pub enum AddressKind {
     /// The datapath too; it has this rule. One that the writer puts without `used` counts as heard when it was put.
     Dynamic(LearnId),
-    /// The writer alone. A frame from elsewhere with this source is dropped for the reason (`pinned`, `frozen`) and reported.
-    Held(DropReason),
+    /// The writer alone: the datapath neither moves nor evicts it, and it does not age.
+    Held {
+        /// Why a frame from elsewhere with this source is dropped (`pinned`, `frozen`), and reported.
+        reason: DropReason,
+        /// The rule under whose limit it takes room, as a learned address that may not move for a while does; `None`: it takes none.
+        counts_by: Option<LearnId>,
+    },
+}
+
+impl AddressKind {
+    /// The rule under whose limit the address takes room, if it takes any.
+    pub fn counts_by(self) -> Option<LearnId> {
+        match self {
+            AddressKind::Dynamic(learn) => Some(learn),
+            AddressKind::Held { counts_by, .. } => counts_by,
+        }
+    }
 }
 
 /// Something the datapath tells, and the last batch before it happened.

@@ -27,13 +27,13 @@
 //! Every frame counts once in [`TableStats`]: as forwarded, as metered, or as dropped with its reason.
 //!
 //! # Who owns an address
-//! The writer's entries are its own: [`AddressKind::Held`] is never touched by the datapath. The datapath inserts dynamic addresses by the
-//! [`LearnRule`] of the admission (none there: it does not learn), moves and refreshes them, which may give them another rule, and
-//! lets them go when they are over its age, and reports each but the refreshing. One that would be too many evicts the one heard
-//! longest ago under the same limit, or its frame is dropped, or it is not learned; then, if it was elsewhere before, it is
-//! known nowhere. One that moves under the same limit is never too many. Every batch of
-//! changes has a [`Generation`], higher than the one before, and every report has that of the last batch before it. Whoever changed an
-//! address in generation *g* ignores reports about it that are older than *g*. When reports were lost, [`SwitchTables::read_tables`]
+//! The writer's entries are its own: [`AddressKind::Held`] is never touched by the datapath, but may take room under a limit. The
+//! datapath inserts dynamic addresses by the [`LearnRule`] of the admission (none there: it does not learn), moves and refreshes them,
+//! which may give them another rule, and lets them go when they are over its age, and reports each but the refreshing. One that would
+//! be too many evicts the dynamic one heard longest ago under the same limit, or its frame is dropped, or it is not learned; then, if
+//! it was elsewhere before, it is known nowhere. One that moves under the same limit is never too many. Every batch of changes has a
+//! [`Generation`], higher than the one before, and every report has that of the last batch before it. Whoever changed an address in
+//! generation *g* ignores reports about it that are older than *g*. When reports were lost, [`SwitchTables::read_tables`]
 //! tells what there is.
 //!
 //! # Frames that come back

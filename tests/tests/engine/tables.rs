@@ -15,7 +15,7 @@ use vlan::designation::Carrier;
 use vlan::fdb::Learned;
 use vlan::fdb::entry::Kind;
 use vlan::model::description::Description;
-use vlan::model::id::PortId;
+use vlan::model::id::{Location, PortId};
 use vlan::time::Instant;
 use vlan::verdict::Dependency;
 use vlan::vid::Vid;
@@ -200,6 +200,73 @@ fn a_report_that_is_older_than_a_change_says_nothing() {
     let lesson = writer.take(START, &mut host.switch, &learned(second.generation, at_v2));
     assert!(matches!(lesson, Lesson::Learned(Learned::New { .. })), "{lesson:?}");
     assert_eq!(host.switch.fdb.addresses.len(), 1);
+}
+
+#[test]
+fn a_frozen_address_takes_room_under_its_ports_limit() {
+    let (_, mut gateway) = start(&LIMITED, Options::default());
+    freeze(&mut gateway);
+    let one_too_many = frame(BROADCAST, station(2), None, 0);
+    assert_eq!(gateway.send("p1", &one_too_many).decision, "drop address-limit");
+    assert_eq!(places(&gateway), [(station(1), "p1".to_owned())]);
+    assert_eq!(gateway.send("p2", &frame(BROADCAST, station(1), None, 0)).decision, "drop frozen");
+    let at_home = gateway.send("p1", &frame(BROADCAST, station(1), None, 0)).decision;
+    assert_eq!(at_home, "forward", "where it is held it is heard");
+    gateway.check().unwrap();
+}
+
+#[test]
+fn a_frozen_address_takes_no_room_at_another_port_nor_at_its_own_where_there_is_some() {
+    let (_, mut gateway) = start(&LIMITED, Options::default());
+    freeze(&mut gateway);
+    assert_eq!(gateway.send("p2", &frame(BROADCAST, station(2), None, 0)).decision, "forward");
+    let mut roomier = LIMITED;
+    roomier[1] = "port p1 v limit 2 on-limit=drop";
+    gateway.change(|host| drop(host.change(&describe(&roomier))));
+    assert_eq!(gateway.send("p1", &frame(BROADCAST, station(3), None, 0)).decision, "forward");
+    assert_eq!(gateway.send("p1", &frame(BROADCAST, station(4), None, 0)).decision, "drop address-limit");
+    gateway.check().unwrap();
+}
+
+#[test]
+fn a_frozen_address_that_is_heard_where_it_is_held_is_known_once_it_has_thawed() {
+    for (is_heard, known) in [(true, vec![(station(1), "p1".to_owned())]), (false, vec![])] {
+        let (_, mut gateway) = start(&LIMITED, Options::default());
+        freeze(&mut gateway);
+        gateway.pass(Duration::from_secs(200));
+        if is_heard {
+            assert_eq!(gateway.send("p1", &frame(BROADCAST, station(1), None, 0)).decision, "forward");
+        }
+        gateway.pass(Duration::from_secs(110));
+        assert_eq!(places(&gateway), known, "heard {is_heard}");
+        gateway.check().unwrap();
+    }
+}
+
+/// Two ports, one of which takes one address.
+const LIMITED: [&str; 3] = ["bridge v unaware", "port p1 v limit 1 on-limit=drop", "port p2 v"];
+
+/// Has the first station of [`LIMITED`] move once too often; it is held at `p1`, where it was longest.
+fn freeze(gateway: &mut TableGateway) {
+    gateway.send("p1", &frame(BROADCAST, station(1), None, 0));
+    gateway.pass(Duration::from_secs(60));
+    let mut moves = ["p2", "p1"].into_iter().cycle().take(5).map(|port| {
+        gateway.pass(Duration::from_secs(1));
+        gateway.send(port, &frame(BROADCAST, station(1), None, 0)).was_frozen
+    });
+    assert!(moves.by_ref().take(4).all(|was_frozen| !was_frozen), "four moves are none too many");
+    assert_eq!(moves.next(), Some(true), "the fifth is");
+}
+
+/// The addresses that a gateway knows, each with its port.
+fn places(gateway: &TableGateway) -> Vec<([u8; 6], String)> {
+    let switch = gateway.switch();
+    let at = |location| match location {
+        Location::Port { port, .. } => switch.topology().port(port).name.clone(),
+        other => panic!("{other:?} is no port"),
+    };
+    let known = switch.fdb.addresses.entries().map(|entry| (entry.mac.0, at(entry.location)));
+    known.collect()
 }
 
 /// Two trunks into one fabric, two VUBs, VMs.

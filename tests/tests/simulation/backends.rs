@@ -52,6 +52,21 @@ fn flows_and_tables_do_what_the_verdict_says_whatever_trunk_carries_a_vlan() {
     play_all(FIRST_SEED + CASES, CASES / 5, Choice::Told);
 }
 
+/// A frozen address took no room under its port's limit by tables.
+#[test]
+fn what_has_failed_once_holds() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut rig = FakeRig::new(Options::default());
+        let mut lab = FlowLab::new(&mut rig, LINKS).await;
+        for choice in [Choice::Own, Choice::Told] {
+            let seed = 275_703_753_343_290;
+            let held = Play::new(&mut lab, seed, choice).finish(&mut Counts::default()).await;
+            held.unwrap_or_else(|story| panic!("{}: {story}", again(seed, "simulation", "backends::")));
+        }
+    });
+}
+
 /// Plays the cases of all seeds, on as many threads as there are CPUs.
 fn play_all(first: u64, cases: u64, choice: Choice) -> Counts {
     let (first, cases) = (number("L2GW_SEED").unwrap_or(first), number("L2GW_CASES").unwrap_or(cases));

@@ -114,6 +114,12 @@ impl Play {
         }
     }
 
+    /// Lets milliseconds pass in which the engine is called only when it wants to be, as where a frozen address thaws.
+    fn wait(&mut self, ms: u64) {
+        self.wire.advance(Duration::from_millis(ms));
+        self.gateway.settle();
+    }
+
     fn speak(&mut self, mac: Mac, port: &str, counts: &mut Counts) -> Result<(), String> {
         let (dst, ether_type) = match self.rng.below(6) {
             0 | 1 => ([0xff; 6], 0x0806),
@@ -164,7 +170,7 @@ impl Play {
                 let (mac, home) = owner.expect("a station");
                 self.speak(mac, &home, counts)?;
             }
-            self.wire.advance(Duration::from_millis(500));
+            self.wait(500);
         }
         Ok(())
     }
@@ -180,11 +186,12 @@ impl Play {
         counts.migrations += 1;
         let _ = writeln!(self.story, "  {mac:02x?} migrates from {from} to {to}");
         self.homes[place].1 = to.clone();
-        self.wire.advance(Duration::from_millis(self.rng.between(1, 2_000) as u64));
+        let silent = self.rng.between(1, 2_000) as u64;
+        self.wait(silent);
         let announcement = *self.rng.pick(&[RARP, 0x0806]);
         for _ in 0..self.rng.between(1, 5) {
             self.say(mac, &to, ([0xff; 6], announcement), counts)?;
-            self.wire.advance(Duration::from_millis(150));
+            self.wait(150);
         }
         Ok(())
     }

@@ -41,12 +41,9 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// The rule by which the datapath has learned it.
+    /// The rule by which the datapath has learned it, or counts it.
     pub(super) fn learn(&self) -> Option<LearnId> {
-        match self.kind {
-            AddressKind::Dynamic(learn) => Some(learn),
-            AddressKind::Held(_) => None,
-        }
+        self.kind.counts_by()
     }
 }
 
@@ -126,7 +123,8 @@ impl Mirror {
             TableChange::Put(Entry::Address(segment, mac, _)) => drop(self.known.remove(&(*segment, *mac))),
             TableChange::Delete(EntryKey::Address(segment, mac)) => {
                 let written = self.deleted.remove(&(*segment, *mac)).unwrap_or_default();
-                let known = Known { place: None, kind: AddressKind::Held(DropReason::NotMember), written };
+                let kind = AddressKind::Held { reason: DropReason::NotMember, counts_by: None };
+                let known = Known { place: None, kind, written };
                 self.known.insert((*segment, *mac), known);
             }
             _ => {}
@@ -135,7 +133,8 @@ impl Mirror {
 }
 
 /// An entry of the engine's table in the datapath's, at `place`, where it is `known` so far. `None` if there is no rule for it any
-/// more. What is declared, remote or frozen is held: the datapath may not move it, and reports who tries.
+/// more. What is declared, remote or frozen is held: the datapath may not move it, and reports who tries. A frozen one takes room under
+/// its port's limit, as in [`vlan::fdb::addresses::Addresses::count`].
 pub(super) fn lower(
     topology: &Topology,
     words: &Words,
@@ -143,17 +142,16 @@ pub(super) fn lower(
     entry: &entry::Entry,
     (place, known): (PlaceId, Option<Known>),
 ) -> Option<Address> {
+    let rule = || rule(topology, words, entry, known.and_then(|known| known.learn()));
     let kind = match entry.kind {
+        _ if entry.frozen_until.is_some_and(|until| now < until) => {
+            AddressKind::Held { reason: DropReason::Frozen, counts_by: rule() }
+        }
         Kind::Declared | Kind::Remote => {
-            AddressKind::Held(reason_of(topology, Refused::Pinned { at: entry.location }))
+            let reason = reason_of(topology, Refused::Pinned { at: entry.location });
+            AddressKind::Held { reason, counts_by: None }
         }
-        Kind::Dynamic if entry.frozen_until.is_some_and(|until| now < until) => {
-            AddressKind::Held(DropReason::Frozen)
-        }
-        Kind::Dynamic => {
-            let learned_by = known.and_then(|known| known.learn());
-            AddressKind::Dynamic(rule(topology, words, entry, learned_by)?)
-        }
+        Kind::Dynamic => AddressKind::Dynamic(rule()?),
     };
     let used = (entry.used > Instant::ZERO).then_some(entry.used);
     Some(Address { place, kind, generation: Generation::default(), used })

@@ -4,7 +4,9 @@
 //! rules as a frame. It may come to another result: the address moved once too often, or another host has it. Then the address is written
 //! as it should be. So a frame or two may go where the pure verdict would not have sent them, and no more.
 
-use datapath::tables::{AddressKind, ControlClass, LearnId, PlaceId, TableEvent, TableReport, Tables};
+use datapath::tables::{
+    Address, AddressKind, ControlClass, LearnId, PlaceId, TableEvent, TableReport, Tables,
+};
 use smallvec::{SmallVec, smallvec};
 use vlan::addr::MacAddr;
 use vlan::control::Control;
@@ -128,7 +130,10 @@ impl TableWriter {
         self.mirror.replace(tables);
         let mut changed = Vec::new();
         for (key, address) in &tables.addresses {
-            let AddressKind::Dynamic(learn) = address.kind else { continue };
+            let AddressKind::Dynamic(learn) = address.kind else {
+                self.touch_held(now, switch, (*key, address));
+                continue;
+            };
             let used = address.used.unwrap_or(now);
             let sighting = Sighting { key: *key, place: address.place, learn };
             match self.words.in_topology(key.0).filter(|_| self.is_known(switch, sighting)) {
@@ -138,6 +143,16 @@ impl TableWriter {
         }
         changed.extend(self.forget_missing(switch));
         self.spoiled.addresses.extend(changed);
+    }
+
+    /// Notes when a held address was last heard: a frozen one ages by that once it has thawed.
+    fn touch_held(&self, now: Instant, switch: &mut Switch, (key, address): (Key, &Address)) {
+        let Some((segment, used)) = self.words.in_topology(key.0).zip(address.used) else { return };
+        let addresses = &mut switch.fdb.addresses;
+        let at = addresses.entry(Instant::ZERO, segment, key.1).map(|entry| entry.location);
+        if at.is_some() && at == self.words.locations.get(&address.place).copied() {
+            addresses.touch(now, segment, key.1, used);
+        }
     }
 
     /// Whether the engine has learned an address where the datapath has it, and by the same rule.
