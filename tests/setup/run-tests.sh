@@ -99,7 +99,7 @@ if [ "$mode" = targets ]; then
 fi
 . tests/setup/toolchain.sh
 
-# With L2GW_SEEDS=commit random cases begin where the commit says, and whoever has it repeats them; given seeds win.
+# With L2GW_SEEDS=commit, as .ci/run has it, random cases begin where the commit says, and whoever has it repeats them; given seeds win.
 # Without it they are the cases of every run.
 if [ "${L2GW_SEEDS:-}" = commit ] && commit=$(git rev-parse --verify --quiet HEAD 2>/dev/null); then
   seed=$((16#${commit:0:12}))

@@ -38,6 +38,13 @@ fn every_address_is_where_the_contract_says_and_no_frame_goes_anywhere_twice() {
     }
 }
 
+/// A frame met a flow of a freeze that was over, since the engine was not called when it asked for it.
+#[test]
+fn what_has_failed_once_holds() {
+    let held = Play::new(8_995_869_185_680_060_591).finish(&mut Counts::default());
+    assert!(held.is_ok(), "{}", held.unwrap_err());
+}
+
 /// One case on its way.
 struct Play {
     rng: Rng,
