@@ -1,7 +1,7 @@
 //! How a topology is laid out in the store: a shard for each bridge with what hangs on it, one for each host, one for the counters of
-//! numbers, and for each host a list of the bridges that it has ports on. A change of one object writes one shard, two where a port is the
-//! first or the last that its host has on its bridge, or a VLAN that leads to its bridge. An agent reads its list, those bridges, what can be
-//! reached by them, and the hosts that have ports there (`ShareReading`).
+//! numbers, one for what all hosts have in common, and for each host a list of the bridges that it has ports on. A change of one object writes one shard, two where a port is the
+//! first or the last that its host has on its bridge, or a VLAN that leads to its bridge. An agent reads what all have in common, its list,
+//! those bridges, what can be reached by them, and the hosts that have ports there (`ShareReading`).
 //!
 //! A shard is one line of JSON with sorted keys, so that equal content has equal bytes and an operator can read it. Its objects are in
 //! the words of the file ([`crate::tree`]), and an object that did not come from the daemon's own file says its `origin` and its `author`. `format` says which layout it is, `needs` which features its reader must know: to pass one over
@@ -14,6 +14,7 @@
 //! bridges/vub8              {"bridge":{…},"format":4,"led-from":["dc1"],"ports":[…],"segments":[…]}
 //! parts/vub8/ports/vm4711   {"format":4,"ports":[…]}
 //! numbers                   {"format":4,"next-host":2,"next-vni":8388608}
+//! settings                  {"format":4,"overlay":{"port":4790}}
 //! text                      {"file":"gateway.toml","format":4,"of":"…"}
 //! pieces/00000              {"format":4,"text":"…"}
 //! ```
@@ -29,11 +30,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nsdb::ShardName;
 use serde_json::{Map, Value};
-use vlan::model::description::Description;
+use vlan::model::description::{Description, Overlay};
 use vlan::model::numbers::Numbers;
 
 use crate::tree::{Sources, Tree, TreeMistake};
-use shard::{BridgeShard, HostShard, ListShard, NumbersShard, Segment};
+use shard::{BridgeShard, HostShard, ListShard, NumbersShard, Segment, SettingsShard};
 use text::{PieceShard, TextReading, TextShard};
 
 pub(crate) use share::ShareReading;
@@ -101,7 +102,8 @@ impl Unknown {
             description.vlans.iter().map(|peering| format!("vlans {}.{}", peering.bridge, peering.vid));
         let trunks = description.trunks.iter().map(|trunk| format!("trunks.{}", trunk.name));
         let ports = description.ports.iter().map(|port| format!("ports.{}", port.name));
-        let paths = hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports).chain([NUMBERS.to_owned()]);
+        let paths = hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports);
+        let paths = paths.chain([NUMBERS, SETTINGS, OVERLAY].map(str::to_owned));
         for path in paths {
             if let Some(keys) = self.keys.get(&path) {
                 kept.keys.insert(path, keys.clone());
@@ -189,9 +191,15 @@ pub fn to_shards(stored: &Stored) -> Result<BTreeMap<ShardName, Vec<u8>>, Docume
     let tree = Tree::from(description);
     let writer = shard::Writer { unknown: &unknown.keys, sources };
     let mut shards = unknown.shards.clone();
+    let overlay = writer.object(OVERLAY, &tree.overlay)?;
+    let overlay = overlay.as_object().is_some_and(|object| !object.is_empty()).then_some(overlay);
+    if overlay.is_some() || unknown.keys.contains_key(SETTINGS) {
+        shards.insert(shard_name(SETTINGS)?, writer.shard(SETTINGS, &SettingsShard { overlay })?);
+    }
     for (host, object) in &tree.hosts {
         let number = numbers.as_ref().and_then(|numbers| numbers.hosts.get(host)).copied();
-        let shard = HostShard { host: writer.object(&format!("hosts.{host}"), object)?, number };
+        let needs = if object.is_vtep() { vec![shard::VTEP] } else { Vec::new() };
+        let shard = HostShard { host: writer.object(&format!("hosts.{host}"), object)?, number, needs };
         let name = format!("{HOSTS}{host}");
         shards.insert(shard_name(&name)?, writer.shard(&name, &shard)?);
     }
@@ -216,7 +224,9 @@ pub fn to_shards(stored: &Stored) -> Result<BTreeMap<ShardName, Vec<u8>>, Docume
         }
     }
     if let Some(numbers) = numbers {
-        shards.insert(shard_name(NUMBERS)?, writer.shard(NUMBERS, &NumbersShard::from(numbers))?);
+        let has_port = description.overlay != Overlay::default();
+        let needs = if has_port { vec![shard::OVERLAY_PORT] } else { Vec::new() };
+        shards.insert(shard_name(NUMBERS)?, writer.shard(NUMBERS, &NumbersShard::new(numbers, needs))?);
     }
     if let Some(FileText { file, text }) = text {
         let shard = TextShard { file: file.clone(), of: tree.digest() };
@@ -294,13 +304,19 @@ impl Reading {
         let has_lists = value[shard::FORMAT_KEY] != shard::BEFORE_LISTS;
         let mut reader = shard::Reader::new(name, value)?;
         if let Some(host) = name.strip_prefix(HOSTS) {
-            let HostShard { host: object, number } = reader.shard()?;
+            let HostShard { host: object, number, .. } = reader.shard()?;
             if let Some(number) = number {
                 self.numbers.hosts.insert(host.to_owned(), number);
             }
             let object = reader.object(format!("hosts.{host}"), object)?;
             let hosts = [(host.to_owned(), object)].into();
             self.add(reader.described(&Tree { hosts, ..Tree::default() })?);
+        } else if name == SETTINGS {
+            let SettingsShard { overlay } = reader.shard()?;
+            if let Some(overlay) = overlay {
+                let overlay = reader.object(OVERLAY.to_owned(), overlay)?;
+                self.add(reader.described(&Tree { overlay, ..Tree::default() })?);
+            }
         } else if name.starts_with(LISTS) {
             let ListShard { bridges } = reader.shard()?;
             self.listed.extend(bridges);
@@ -337,12 +353,15 @@ impl Reading {
     }
 
     fn add(&mut self, more: Description) {
-        let Description { hosts, bridges, vlans, trunks, ports } = more;
+        let Description { hosts, bridges, vlans, trunks, ports, overlay } = more;
         self.description.hosts.extend(hosts);
         self.description.bridges.extend(bridges);
         self.description.vlans.extend(vlans);
         self.description.trunks.extend(trunks);
         self.description.ports.extend(ports);
+        if overlay != Overlay::default() {
+            self.description.overlay = overlay;
+        }
     }
 
     fn finish(self) -> Stored {
@@ -377,6 +396,10 @@ const TEXT: &str = "text";
 const PIECES: &str = "pieces/";
 /// Pieces that each say whose text they are, as they were stored before there was [`TEXT`].
 const WHOLE_PIECES: &str = "text/";
+/// The shard of what all hosts have in common; where nothing of that is declared there is none.
+const SETTINGS: &str = "settings";
+/// The object in it.
+const OVERLAY: &str = "overlay";
 /// The shard of the counters.
 pub(crate) const NUMBERS: &str = "numbers";
 

@@ -124,6 +124,11 @@ impl Door {
         Door { store, host: host.into(), file, built: Built::default(), checking, publishing }
     }
 
+    /// The host that runs.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// What it builds, for whoever follows the store.
     pub fn built(&self) -> Built {
         self.built.clone()
@@ -271,12 +276,12 @@ impl Door {
         if is_empty && !is_named(host) {
             return Err(DoorError::Nothing { host: host.clone() });
         }
-        let hosts = proposed.hosts_with_ports();
+        let hosts = proposed.agents_with_ports();
         if hosts.len() > 1 && self.store.is_of_one_host() {
             return Err(DoorError::SeveralHosts { hosts: hosts.into_iter().map(str::to_owned).collect() });
         }
-        if newest.is_none() && !proposed.hosts.iter().any(|known| known.name == *host) {
-            let known = proposed.hosts.iter().map(|host| host.name.clone()).collect();
+        if newest.is_none() && !proposed.agents().any(|known| known.name == *host) {
+            let known = proposed.agents().map(|host| host.name.clone()).collect();
             return Err(DoorError::NoHost { host: host.clone(), known });
         }
         let taken = Taken::between(newest, proposed);
@@ -314,10 +319,11 @@ mod tests {
     use std::time::Duration;
 
     use nsdb::StoreConfig;
-    use vlan::model::description::{Bridge, BridgeKind, Host, Mode, Port};
+    use vlan::model::description::{Bridge, BridgeKind, Host, Port};
     use vlan::model::topology::Topology;
 
     use super::*;
+    mod vteps;
 
     /// Hosts, each with ports on one bridge.
     fn network(hosts: &[(&str, &[&str])]) -> Description {
@@ -326,15 +332,10 @@ mod tests {
             ageing: Duration::from_secs(300),
             mac_limit: 1_000,
             renamed_from: None,
+            mtu: None,
             kind: BridgeKind::VlanUnaware { vni: None },
         };
-        let port = |host: &str, name: &&str| -> Port {
-            serde_json::from_value(serde_json::json!({
-                "name": name, "bridge": "vub", "host": host, "link": name, "mode": Mode::Plain, "macs": [], "ips": [],
-                "on_limit": "evict", "bpdu": "block",
-            }))
-            .unwrap()
-        };
+        let port = |host: &str, name: &&str| Port::plain(name, "vub", host, name);
         let host = |name: &str| Host { name: name.to_owned(), ..Host::default() };
         Description {
             hosts: hosts.iter().map(|(name, _)| host(name)).collect(),

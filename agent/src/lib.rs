@@ -36,7 +36,7 @@
 //! # use vlan::model::description::{BpduPolicy, OnLimit};
 //! # let vub8 = Bridge {
 //! #     name: "vub8".into(), ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
-//! #     renamed_from: None, kind: BridgeKind::VlanUnaware { vni: None },
+//! #     renamed_from: None, mtu: None, kind: BridgeKind::VlanUnaware { vni: None },
 //! # };
 //! # let vm8 = Port::plain("vm8", "vub8", "gw1", "tap8");
 //! // `vm8` is a port of the bridge `vub8`, on the link `tap8`.

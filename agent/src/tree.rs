@@ -21,7 +21,7 @@ use vlan::model::description::{self, Description};
 use vlan::model::mistake::{Mistake, ObjectKey, Table};
 use vlan::model::value;
 
-pub use objects::{Bridge, Host, Peering};
+pub use objects::{Bridge, Host, Overlay, Peering};
 pub use origin::{Origin, Source, Sources};
 pub use port::Port;
 pub use text::runs;
@@ -45,6 +45,9 @@ pub struct Tree {
     /// `[[ports]]`
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Port>,
+    /// `[overlay]`
+    #[serde(skip_serializing_if = "is_default")]
+    pub overlay: Overlay,
 }
 
 /// A value of a tree that says nothing the model knows.
@@ -63,6 +66,7 @@ impl TreeMistake {
     pub fn in_description(Mistake { place, text }: Mistake, description: &Description) -> TreeMistake {
         let ObjectKey { table, index, key } = place;
         let name = match table {
+            Table::Overlay => return TreeMistake { path: table.name().to_owned(), key, text },
             Table::Hosts => description.hosts.get(index).map(|host| called(&host.name)),
             Table::Bridges => description.bridges.get(index).map(|bridge| called(&bridge.name)),
             Table::Vlans => {
@@ -122,8 +126,9 @@ impl Tree {
             list.iter().filter_map(read).collect()
         };
         let (trunks, ports) = (ports(&self.trunks, true), ports(&self.ports, false));
+        let overlay = self.overlay.read();
         match reader.mistakes.is_empty() {
-            true => Ok(Description { hosts, bridges, vlans, trunks, ports }.in_order()),
+            true => Ok(Description { hosts, bridges, vlans, trunks, ports, overlay }.in_order()),
             false => Err(reader.mistakes),
         }
     }
@@ -144,13 +149,14 @@ impl Reader {
 
 impl From<&Description> for Tree {
     fn from(description: &Description) -> Tree {
-        let Description { hosts, bridges, vlans, trunks, ports } = description;
+        let Description { hosts, bridges, vlans, trunks, ports, overlay } = description;
         let mut tree = Tree {
             hosts: hosts.iter().map(|host| (host.name.clone(), Host::from(host))).collect(),
             bridges: bridges.iter().map(|bridge| (bridge.name.clone(), Bridge::from(bridge))).collect(),
             vlans: vlans.iter().map(Peering::from).collect(),
             trunks: trunks.iter().map(|trunk| Port::new(trunk, true)).collect(),
             ports: ports.iter().map(|port| Port::new(port, false)).collect(),
+            overlay: Overlay::from(overlay),
         };
         tree.vlans.sort_by(|a, b| (&a.bridge, a.vid).cmp(&(&b.bridge, b.vid)));
         tree.trunks.sort_by(|a, b| a.name.cmp(&b.name));

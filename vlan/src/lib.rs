@@ -34,7 +34,7 @@
 //! # use std::time::Duration;
 //! # use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
 //! # fn bridge(name: &str, kind: BridgeKind) -> Bridge {
-//! #     Bridge { name: name.into(), ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, renamed_from: None, kind }
+//! #     Bridge { name: name.into(), ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, renamed_from: None, mtu: None, kind }
 //! # }
 //! # fn port(name: &str, bridge: &str, link: &str, mode: Mode) -> Port {
 //! #     Port { mode, ..Port::plain(name, bridge, "gw1", link) }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use vlan::model::numbers::Numbers;
 
 use super::DocumentError;
-use super::shard::{BridgeShard, ListShard, Segment, Writer};
+use super::shard::{BridgeShard, ListShard, Segment, VTEP, Writer};
 use crate::tree::Tree;
 
 /// Objects under the names by which they are sorted.
@@ -70,6 +70,7 @@ pub(super) fn parts(
     let mut first = BridgeShard { bridge: Some(bridge), led_from, ..BridgeShard::default() };
     let mut more = Vec::new();
     let OfBridge { vlans, trunks, ports, segments } = hanging;
+    let is_of_vtep = |port: &Value| port.get("link").is_none();
     let mut put =
         |kind: &str, (inside, parts): Split<Value>, field: fn(&mut BridgeShard) -> &mut Vec<Value>| {
             *field(&mut first) = inside;
@@ -88,6 +89,11 @@ pub(super) fn parts(
         more.push((Some(format!("segments/{key}")), BridgeShard { segments, ..BridgeShard::default() }));
     }
     more.insert(0, (None, first));
+    for (_, part) in &mut more {
+        if part.ports.iter().any(is_of_vtep) {
+            part.needs.push(VTEP);
+        }
+    }
     more
 }
 

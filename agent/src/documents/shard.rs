@@ -20,6 +20,16 @@ pub(super) struct HostShard {
     pub(super) host: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) number: Option<u32>,
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    pub(super) needs: Vec<&'static str>,
+}
+
+/// What all hosts have in common.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SettingsShard {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) overlay: Option<Value>,
 }
 
 /// The bridges that a host has ports on, or more of them.
@@ -46,6 +56,8 @@ pub(super) struct BridgeShard {
     pub(super) ports: Vec<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) segments: Vec<Segment>,
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    pub(super) needs: Vec<&'static str>,
 }
 
 /// The numbers of a segment that is called after the bridge.
@@ -87,12 +99,15 @@ pub(super) struct NumbersShard {
     pub(super) next_vni: u32,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) retired: BTreeMap<u32, SegmentName>,
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    pub(super) needs: Vec<&'static str>,
 }
 
-impl From<&Numbers> for NumbersShard {
-    fn from(numbers: &Numbers) -> NumbersShard {
+impl NumbersShard {
+    /// Of these, with what every host must know.
+    pub(super) fn new(numbers: &Numbers, needs: Vec<&'static str>) -> NumbersShard {
         let Numbers { next_host, next_vni, retired, .. } = numbers;
-        NumbersShard { next_host: *next_host, next_vni: *next_vni, retired: retired.clone() }
+        NumbersShard { next_host: *next_host, next_vni: *next_vni, retired: retired.clone(), needs }
     }
 }
 
@@ -258,5 +273,9 @@ const SOURCE_KEYS: [&str; 2] = ["origin", "author"];
 pub(super) const FORMAT: u8 = 4;
 /// The same without lists, and without the bridges that lead to one.
 pub(super) const BEFORE_LISTS: u8 = 3;
-/// Features that a shard may need. This version writes none: all that it knows belongs to the format.
-const FEATURES: &[&str] = &[];
+/// A host that is a VTEP, and a port that has no link: who does not know them would take the VTEP for one of us.
+pub(super) const VTEP: &str = "vtep";
+/// Another UDP port of VXLAN than the default: who does not know it would send to the wrong one.
+pub(super) const OVERLAY_PORT: &str = "overlay-port";
+/// Features that a shard may need. What is not among them belongs to the format.
+const FEATURES: &[&str] = &[VTEP, OVERLAY_PORT];

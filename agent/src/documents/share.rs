@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{BRIDGES, DocumentError, HOSTS, LISTS, NUMBERS, PARTS, Reading, Stored};
+use super::{BRIDGES, DocumentError, HOSTS, LISTS, NUMBERS, PARTS, Reading, SETTINGS, Stored};
 
 /// What a host has read of a revision so far. What it asks for next follows from that: of a bridge only its own shards say what else can
 /// be reached by it.
@@ -34,7 +34,8 @@ impl<'h> ShareReading<'h> {
             Stage::Beginning => {
                 self.stage = Stage::Bridges;
                 let list = [format!("{LISTS}{host}"), format!("{LISTS}{host}/")];
-                list.into_iter().chain([NUMBERS.to_owned(), format!("{HOSTS}{host}")]).collect()
+                let own = [NUMBERS.to_owned(), SETTINGS.to_owned(), format!("{HOSTS}{host}")];
+                list.into_iter().chain(own).collect()
             }
             Stage::Bridges if !self.read.has_lists => {
                 (self.stage, self.read) = (Stage::Whole, Reading::default());

@@ -10,6 +10,8 @@ use vlan::vid::{Vid, VidSet};
 use super::*;
 use crate::tree::{Origin, Source};
 
+mod settings;
+
 fn description() -> Description {
     let vid = |number| Vid::new(number).unwrap();
     let kind = BridgeKind::VlanAware {
@@ -36,6 +38,7 @@ fn description() -> Description {
         ageing: Default::default(),
         mac_limit: 10,
         renamed_from: None,
+        mtu: None,
         kind,
     };
     Description {
@@ -43,7 +46,7 @@ fn description() -> Description {
         bridges: vec![bridge("vub8", BridgeKind::VlanUnaware { vni: Some(8) }), bridge("dc1", kind)],
         vlans: vec![Peering { bridge: "dc1".to_owned(), vid: vid(8), to: "vub8".to_owned() }],
         trunks: vec![trunk],
-        ports: Vec::new(),
+        ..Description::default()
     }
 }
 

@@ -14,10 +14,10 @@ impl<'a> Taken<'a> {
         let Some(before) = before else { return Taken(BTreeMap::new()) };
         let (had, has) = (ports_by_host(before), ports_by_host(after));
         let mut taken = BTreeMap::new();
-        for host in &before.hosts {
+        for host in before.agents() {
             let name = host.name.as_str();
             let ports = had.get(name).cloned().unwrap_or_default();
-            if !after.hosts.iter().any(|host| host.name == name) {
+            if !after.agents().any(|host| host.name == name) {
                 taken.insert(name, ("is no host of it", ports));
             } else if !ports.is_empty() && !has.contains_key(name) {
                 taken.insert(name, ("has no port in it", ports));

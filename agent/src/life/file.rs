@@ -194,7 +194,14 @@ mod tests {
         let (ageing, mac_limit) = (DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT);
         let description = Description {
             hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],
-            bridges: vec![Bridge { name: "v".into(), ageing, mac_limit, renamed_from: None, kind }],
+            bridges: vec![Bridge {
+                name: "v".into(),
+                ageing,
+                mac_limit,
+                renamed_from: None,
+                mtu: None,
+                kind,
+            }],
             ports: vec![Port::plain("p1", "v", "gw1", &link)],
             ..Description::default()
         };

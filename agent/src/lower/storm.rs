@@ -66,6 +66,7 @@ mod tests {
                 ageing,
                 mac_limit: 1_000,
                 renamed_from: None,
+                mtu: None,
                 kind,
             }],
             trunks,

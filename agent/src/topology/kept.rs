@@ -147,8 +147,14 @@ mod tests {
     /// The shards of a revision in which `gw1` has a port called `port` and `others` more.
     fn shards(port: &str, others: usize) -> Shards {
         let kind = BridgeKind::VlanUnaware { vni: None };
-        let bridge =
-            Bridge { name: "v".into(), ageing: Default::default(), mac_limit: 10, renamed_from: None, kind };
+        let bridge = Bridge {
+            name: "v".into(),
+            ageing: Default::default(),
+            mac_limit: 10,
+            renamed_from: None,
+            mtu: None,
+            kind,
+        };
         let mut ports = vec![Port::plain(port, "v", "gw1", "tap0")];
         ports.extend((1..=others).map(|n| Port::plain(&format!("other{n}"), "v", "gw1", &format!("tap{n}"))));
         let hosts = vec![Host { name: "gw1".to_owned(), ..Host::default() }];

@@ -20,6 +20,7 @@ fn network(port: &str) -> Description {
         ageing: vlan::model::defaults::DEFAULT_AGEING,
         mac_limit: 1_000,
         renamed_from: None,
+        mtu: None,
         kind: BridgeKind::VlanUnaware { vni: None },
     };
     Description {

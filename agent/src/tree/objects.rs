@@ -1,8 +1,8 @@
-//! Hosts, bridges and peerings.
+//! Hosts and what they have in common, bridges and peerings.
 
 use serde::{Deserialize, Serialize};
-use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
-use vlan::model::description::{self, BridgeKind};
+use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DEFAULT_OVERLAY_PORT};
+use vlan::model::description::{self, BridgeKind, HostKind};
 use vlan::model::value::quote;
 use vlan::time::written;
 
@@ -14,19 +14,30 @@ use super::{Wrong, called, is_default};
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Host {
     #[serde(skip_serializing_if = "is_default")]
+    kind: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     underlay: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    underlay_mtu: Option<u32>,
     #[serde(skip_serializing_if = "is_default")]
     datapath: Option<String>,
 }
 
 impl Host {
+    /// Whether it is no host of ours.
+    pub(crate) fn is_vtep(&self) -> bool {
+        self.kind == word(HostKind::Vtep)
+    }
+
     pub(super) fn read(&self, name: &str) -> Result<description::Host, Wrong> {
         let address = |text: &String| {
             text.parse().map_err(|_| ("underlay", format!("{} is not an IP address", quote(text))))
         };
         Ok(description::Host {
             name: name.to_owned(),
+            kind: from_word("kind", self.kind.as_ref())?,
             underlay: self.underlay.as_ref().map(address).transpose()?,
+            underlay_mtu: self.underlay_mtu,
             datapath: from_word("datapath", self.datapath.as_ref())?,
         })
     }
@@ -34,8 +45,34 @@ impl Host {
 
 impl From<&description::Host> for Host {
     fn from(host: &description::Host) -> Host {
-        let description::Host { name: _, underlay, datapath } = host;
-        Host { underlay: underlay.map(|address| address.to_string()), datapath: word(*datapath) }
+        let description::Host { name: _, kind, underlay, underlay_mtu, datapath } = host;
+        Host {
+            kind: word(*kind),
+            underlay: underlay.map(|address| address.to_string()),
+            underlay_mtu: *underlay_mtu,
+            datapath: word(*datapath),
+        }
+    }
+}
+
+/// `[overlay]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Overlay {
+    #[serde(skip_serializing_if = "is_default")]
+    port: Option<u16>,
+}
+
+impl Overlay {
+    pub(super) fn read(&self) -> description::Overlay {
+        description::Overlay { port: self.port.unwrap_or(DEFAULT_OVERLAY_PORT) }
+    }
+}
+
+impl From<&description::Overlay> for Overlay {
+    fn from(overlay: &description::Overlay) -> Overlay {
+        let description::Overlay { port } = *overlay;
+        Overlay { port: (port != DEFAULT_OVERLAY_PORT).then_some(port) }
     }
 }
 
@@ -60,6 +97,8 @@ pub struct Bridge {
     mac_limit: Option<u32>,
     #[serde(default, skip_serializing_if = "is_default")]
     renamed_from: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    mtu: Option<u32>,
 }
 
 impl Bridge {
@@ -70,6 +109,7 @@ impl Bridge {
             ageing: ageing.unwrap_or(DEFAULT_AGEING),
             mac_limit: self.mac_limit.unwrap_or(DEFAULT_BRIDGE_MAC_LIMIT),
             renamed_from: self.renamed_from.clone(),
+            mtu: self.mtu,
             kind: self.read_kind()?,
         })
     }
@@ -98,7 +138,7 @@ impl Bridge {
 
 impl From<&description::Bridge> for Bridge {
     fn from(bridge: &description::Bridge) -> Bridge {
-        let description::Bridge { name: _, ageing, mac_limit, renamed_from, kind } = bridge;
+        let description::Bridge { name: _, ageing, mac_limit, renamed_from, mtu, kind } = bridge;
         let common = Bridge {
             kind: UNAWARE.to_owned(),
             fabric: None,
@@ -109,6 +149,7 @@ impl From<&description::Bridge> for Bridge {
             ageing: (*ageing != DEFAULT_AGEING).then(|| written(*ageing)),
             mac_limit: (*mac_limit != DEFAULT_BRIDGE_MAC_LIMIT).then_some(*mac_limit),
             renamed_from: renamed_from.clone(),
+            mtu: *mtu,
         };
         match kind {
             BridgeKind::VlanUnaware { vni } => Bridge { vni: *vni, ..common },

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use vlan::model::value;
 
-use super::{Bridge, Host, Peering, Port, Tree, called};
+use super::{Bridge, Host, Overlay, Peering, Port, Tree, called};
 
 /// By which way an object first came in: `file`, `socket`, or another name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -153,6 +153,7 @@ enum Object<'a> {
     Bridge(&'a Bridge),
     Peering(&'a Peering),
     Port(&'a Port),
+    Overlay(&'a Overlay),
 }
 
 impl Tree {
@@ -163,7 +164,9 @@ impl Tree {
         let vlans = self.vlans.iter().map(|peering| (peering.path(), Object::Peering(peering)));
         let trunks = self.trunks.iter().map(|trunk| (trunk.path(true), Object::Port(trunk)));
         let ports = self.ports.iter().map(|port| (port.path(false), Object::Port(port)));
-        hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports).collect()
+        let is_there = self.overlay != Overlay::default();
+        let overlay = is_there.then(|| (OVERLAY.to_owned(), Object::Overlay(&self.overlay)));
+        hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports).chain(overlay).collect()
     }
 
     /// What came from a file, and the rest.
@@ -177,6 +180,9 @@ impl Tree {
             bridges: self.bridges.extract_if(.., |name, _| !of_file(&path_of_bridge(name))).collect(),
             ..Tree::default()
         };
+        if !of_file(OVERLAY) {
+            others.overlay = std::mem::take(&mut self.overlay);
+        }
         others.vlans.extend(self.vlans.extract_if(.., |peering| !of_file(&peering.path())));
         others.trunks.extend(self.trunks.extract_if(.., |trunk| !of_file(&trunk.path(true))));
         others.ports.extend(self.ports.extract_if(.., |port| !of_file(&port.path(false))));
@@ -201,6 +207,9 @@ impl Tree {
         all.vlans.extend(others.vlans);
         all.trunks.extend(others.trunks);
         all.ports.extend(others.ports);
+        if others.overlay != Overlay::default() {
+            all.overlay = others.overlay;
+        }
         Ok(all)
     }
 }
@@ -221,6 +230,8 @@ fn path_of_bridge(name: &str) -> String {
     format!("bridges.{}", called(name))
 }
 
+/// What hosts have in common is one object, where it is not the default.
+const OVERLAY: &str = "overlay";
 /// Objects that a line names.
 const MOST_OTHERS: usize = 8;
 /// Who publishes the daemon's own file.
@@ -276,6 +287,30 @@ mod tests {
             said[0].starts_with("ports.c: it is there already and came by socket, from ann; a file"),
             "{said:?}"
         );
+    }
+
+    #[test]
+    fn what_hosts_have_in_common_is_an_object_where_it_is_declared() {
+        let with = |port: u16, tree: Tree| Tree {
+            overlay: serde_json::from_value(serde_json::json!({ "port": port })).unwrap(),
+            ..tree
+        };
+        let by = Source::new(Origin::socket(), "ann");
+        let there = with(4_790, tree(&[("a", 1_500)]));
+        let sources = Sources::next(Some((&tree(&[("a", 1_500)]), &Sources::default())), &there, &by);
+        assert_eq!(sources.others_in_brief(), "overlay (by socket, from ann)");
+        assert_eq!(there.clone().apart(&sources), (tree(&[("a", 1_500)]), with(4_790, Tree::default())));
+        // A file that says nothing of it leaves it, and one that does is refused.
+        assert_eq!(
+            tree(&[("a", 1_600)]).and_others(there.clone(), &sources),
+            Ok(with(4_790, tree(&[("a", 1_600)])))
+        );
+        let said = with(4_791, tree(&[])).and_others(there.clone(), &sources).unwrap_err();
+        assert!(said[0].starts_with("overlay: it is there already and came by socket, from ann"), "{said:?}");
+        // What came from a file goes with it.
+        let none = Sources::default();
+        assert_eq!(tree(&[]).and_others(there.clone(), &none), Ok(tree(&[])));
+        assert_eq!(with(4_791, tree(&[])).and_others(there, &none), Ok(with(4_791, tree(&[]))));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use vlan::model::defaults::default_storm;
 use vlan::model::description::{self, Mode, TrunkMode};
 use vlan::model::value::quote;
+use vlan::model::words::Worded;
 use vlan::tag::Pcp;
 
 use super::text::{
@@ -21,6 +22,7 @@ pub struct Port {
     pub(super) name: String,
     bridge: String,
     host: String,
+    #[serde(default, skip_serializing_if = "is_default")]
     link: String,
     #[serde(default, skip_serializing_if = "is_default")]
     mode: Option<String>,
@@ -127,7 +129,7 @@ impl Port {
             priority_tags: port.priority_tags,
             bpdu: word(port.bpdu),
             isolated: port.isolated,
-            tags: word(port.tags),
+            tags: port.tags.map(|tags| tags.word().to_owned()),
             sticky: port.sticky,
             flood: port.flood.withholds_unknown.then_some(Flood { unknown: false }),
             storm: port.storm.map(storm),
@@ -182,7 +184,7 @@ impl Port {
             priority_tags: self.priority_tags,
             bpdu: from_word("bpdu", self.bpdu.as_ref())?,
             isolated: self.isolated,
-            tags: from_word("tags", self.tags.as_ref())?,
+            tags: self.tags.as_ref().map(|tags| from_word("tags", Some(tags))).transpose()?,
             sticky: self.sticky,
             flood: description::Flood { withholds_unknown: self.flood == Some(Flood { unknown: false }) },
             storm: self.storm.map(|storm| storm.read(is_trunk)),

@@ -2,17 +2,18 @@
 //!
 //! The inverse of what [`crate::config`] reads. A field of the description that has no key here does not compile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
 use agent::tree::runs;
 use vlan::model::defaults::{
-    DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DEFAULT_PORT_MAC_LIMIT, default_storm,
+    DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DEFAULT_OVERLAY_PORT, DEFAULT_PORT_MAC_LIMIT,
+    default_storm, default_tags,
 };
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, HostAddresses, Mode, Peering, Port, Storm,
-    TagPolicy, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, HostAddresses, HostKind, Mode, Overlay,
+    Peering, Port, Storm, TagPolicy, TrunkMode,
 };
 use vlan::model::shown::is_shown;
 use vlan::model::words::Worded;
@@ -64,19 +65,24 @@ pub(crate) enum Object<'d> {
     Peering(&'d Peering),
     /// One of `[[trunks]]`.
     Trunk(&'d Port),
-    /// One of `[[ports]]`.
-    Port(&'d Port),
+    /// One of `[[ports]]`, and what its host is.
+    Port(&'d Port, HostKind),
+    /// `[overlay]`, whether it is written or not.
+    Overlay(&'d Overlay),
 }
 
 /// All objects by their paths: `bridges.dc1`, `vlans dc1.8`, `ports.vm1`. Their order in the file says nothing.
 pub(crate) fn declared(description: &Description) -> BTreeMap<String, Object<'_>> {
-    let Description { hosts, bridges, vlans, trunks, ports } = description;
+    let Description { hosts, bridges, vlans, trunks, ports, overlay } = description;
+    let kinds: HashMap<&str, HostKind> = hosts.iter().map(|host| (host.name.as_str(), host.kind)).collect();
+    let kind_of = |port: &Port| kinds.get(port.host.as_str()).copied().unwrap_or_default();
     let hosts = hosts.iter().map(Object::Host);
     let bridges = bridges.iter().map(Object::Bridge);
     let vlans = vlans.iter().map(Object::Peering);
     let trunks = trunks.iter().map(Object::Trunk);
-    let ports = ports.iter().map(Object::Port);
-    let all = hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports);
+    let ports = ports.iter().map(|port| Object::Port(port, kind_of(port)));
+    let overlay = [Object::Overlay(overlay)];
+    let all = hosts.chain(bridges).chain(vlans).chain(trunks).chain(ports).chain(overlay);
     all.map(|object| (object.path(), object)).collect()
 }
 
@@ -87,7 +93,8 @@ impl Object<'_> {
             Object::Bridge(bridge) => format!("bridges.{}", bridge.name),
             Object::Peering(Peering { bridge, vid, .. }) => format!("vlans {bridge}.{vid}"),
             Object::Trunk(trunk) => format!("trunks.{}", trunk.name),
-            Object::Port(port) => format!("ports.{}", port.name),
+            Object::Port(port, _) => format!("ports.{}", port.name),
+            Object::Overlay(_) => "overlay".to_owned(),
         }
     }
 
@@ -97,23 +104,32 @@ impl Object<'_> {
             Object::Host(host) => host_keys(host),
             Object::Bridge(bridge) => bridge_keys(bridge),
             Object::Peering(Peering { bridge: _, vid: _, to }) => vec![optional("to", Some(text(to)))],
-            Object::Trunk(trunk) => port_keys(trunk, true),
-            Object::Port(other) => port_keys(other, false),
+            Object::Trunk(trunk) => port_keys(trunk, true, HostKind::L2gw),
+            Object::Port(other, at) => port_keys(other, false, *at),
+            Object::Overlay(Overlay { port }) => {
+                vec![with_default("port", number((*port).into()), number(DEFAULT_OVERLAY_PORT.into()))]
+            }
         }
     }
 }
 
 fn host_keys(host: &Host) -> Vec<Key> {
-    let Host { name: _, underlay, datapath } = host;
-    vec![optional("underlay", underlay.map(text)), setting("datapath", *datapath)]
+    let Host { name: _, kind, underlay, underlay_mtu, datapath } = host;
+    vec![
+        setting("kind", *kind),
+        optional("underlay", underlay.map(text)),
+        optional("underlay-mtu", underlay_mtu.map(number)),
+        setting("datapath", *datapath),
+    ]
 }
 
 fn bridge_keys(bridge: &Bridge) -> Vec<Key> {
-    let Bridge { name: _, ageing, mac_limit, renamed_from, kind } = bridge;
+    let Bridge { name: _, ageing, mac_limit, renamed_from, mtu, kind } = bridge;
     let mut keys = kind_of_bridge(kind);
     keys.push(with_default("ageing", time(*ageing), time(DEFAULT_AGEING)));
     keys.push(with_default("mac-limit", number(*mac_limit), number(DEFAULT_BRIDGE_MAC_LIMIT)));
     keys.push(optional("renamed-from", renamed_from.as_ref().map(text)));
+    keys.push(optional("mtu", mtu.map(number)));
     keys
 }
 
@@ -138,7 +154,7 @@ fn kind_of_bridge(kind: &BridgeKind) -> Vec<Key> {
     }
 }
 
-fn port_keys(port: &Port, is_trunk: bool) -> Vec<Key> {
+fn port_keys(port: &Port, is_trunk: bool, at: HostKind) -> Vec<Key> {
     let Port {
         name: _,
         bridge,
@@ -163,7 +179,7 @@ fn port_keys(port: &Port, is_trunk: bool) -> Vec<Key> {
     let mut keys = vec![
         optional("bridge", Some(text(bridge))),
         optional("host", Some(text(host))),
-        optional("link", Some(text(link))),
+        optional("link", Some(link).filter(|link| !link.is_empty()).map(text)),
     ];
     keys.extend(mode_keys(mode, is_trunk));
     keys.extend([
@@ -175,7 +191,7 @@ fn port_keys(port: &Port, is_trunk: bool) -> Vec<Key> {
         flag("priority-tags", *priority_tags),
         bpdu_key(*bpdu, mode, is_trunk),
         flag("isolated", *isolated),
-        tags_key(*tags, mode),
+        tags_key(*tags, mode, at),
         optional("sticky", sticky.map(number)),
         with_default("flood.unknown", Word::Flag(!*withholds_unknown), Word::Flag(true)),
         optional("mtu", mtu.map(number)),
@@ -197,9 +213,10 @@ fn limit_key(mac_limit: Option<u32>, is_trunk: bool) -> Key {
 }
 
 /// Only ports of a VUB have it.
-fn tags_key(tags: TagPolicy, mode: &Mode) -> Key {
+fn tags_key(tags: Option<TagPolicy>, mode: &Mode, at: HostKind) -> Key {
+    let default = default_tags(at);
     match mode {
-        Mode::Plain => setting("tags", tags),
+        Mode::Plain => with_default("tags", text(tags.unwrap_or(default).word()), text(default.word())),
         _ => optional("tags", None),
     }
 }

@@ -1,6 +1,5 @@
 //! The difference between two descriptions: in the file's words, and what changes for frames.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -55,12 +54,8 @@ fn emptied(host: &str) -> String {
 }
 
 fn emptied_hosts(before: &Description, after: &Description) -> Vec<String> {
-    let (had, has) = (hosts_with_ports(before), hosts_with_ports(after));
+    let (had, has) = (before.agents_with_ports(), after.agents_with_ports());
     had.difference(&has).map(|host| (*host).to_owned()).collect()
-}
-
-fn hosts_with_ports(description: &Description) -> BTreeSet<&str> {
-    description.trunks.iter().chain(&description.ports).map(|port| port.host.as_str()).collect()
 }
 
 fn objects(before: &Description, after: &Description) -> Vec<String> {

@@ -1,11 +1,12 @@
 //! Which host of a file this machine is.
 
 use agent::config::host::candidates;
+use vlan::model::description::Host;
 use vlan::model::topology::Topology;
 use vlan::model::value::quote;
 
 /// Which host of a topology a machine called `name` is: the one of this name, else of the name in lower case, else of its part before the
-/// first dot in lower case. Names of hosts are in lower case and have no dot; a machine's own name may have both.
+/// first dot in lower case. Names of hosts are in lower case and have no dot; a machine's own name may have both. No machine is a VTEP.
 ///
 /// `takes_only_host`: if no name fits, the machine is the single host of the file.
 ///
@@ -13,10 +14,11 @@ use vlan::model::value::quote;
 /// The names that were tried.
 pub fn host_for(name: &str, topology: &Topology, takes_only_host: bool) -> Result<String, Vec<String>> {
     let tried = candidates(name);
-    if let Some(host) = tried.iter().find(|candidate| topology.host_named(candidate).is_some()) {
+    let agents: Vec<&Host> = topology.description().agents().collect();
+    if let Some(host) = tried.iter().find(|candidate| agents.iter().any(|host| host.name == **candidate)) {
         return Ok(host.clone());
     }
-    match topology.hosts() {
+    match agents.as_slice() {
         [only] if takes_only_host => Ok(only.name.clone()),
         _ => Err(tried),
     }
@@ -29,9 +31,9 @@ pub fn unknown(given: &str, tried: &[String], file: &str, topology: &Topology) -
         Some((last, rest)) if !rest.is_empty() => format!("none of {} and {last} is a", rest.join(", ")),
         _ => format!("{} is no", quoted.join("")),
     };
-    let names: Vec<&str> = topology.hosts().iter().map(|host| host.name.as_str()).collect();
+    let names: Vec<&str> = topology.description().agents().map(|host| host.name.as_str()).collect();
     match names.is_empty() {
-        true => format!("{given}: {none} host of {file}: it has no [hosts.NAME]"),
+        true => format!("{given}: {none} host of {file}: it has no [hosts.NAME] that runs l2gw"),
         false => format!("{given}: {none} host of {file}; allowed for --host: {}", names.join(", ")),
     }
 }
@@ -66,6 +68,19 @@ mod tests {
     }
 
     #[test]
+    fn no_machine_is_a_vtep() {
+        let vtep = "[hosts.vt1]\nkind = \"vtep\"\nunderlay = \"192.0.2.9\"\n";
+        let of = |text: &str| crate::config::parse("f", text).unwrap().topology;
+        let both = of(&format!("{vtep}[hosts.gw1]\n"));
+        assert_eq!(host_for("other", &both, true), Ok("gw1".to_owned()));
+        let tried = host_for("vt1", &both, false).unwrap_err();
+        let said = unknown("--host", &tried, "f", &both);
+        assert_eq!(said, "--host: \"vt1\" is no host of f; allowed for --host: gw1");
+        let said = unknown("--host", &tried, "f", &of(vtep));
+        assert_eq!(said, "--host: \"vt1\" is no host of f: it has no [hosts.NAME] that runs l2gw");
+    }
+
+    #[test]
     fn a_refusal_says_what_was_tried() {
         let two = topology(&["gw1", "gw2"]);
         let said = |name: &str| unknown("the hostname", &host_for(name, &two, true).unwrap_err(), "f", &two);
@@ -73,7 +88,7 @@ mod tests {
         let expected = "the hostname: none of \"GW3.lab\", \"gw3.lab\" and \"gw3\" is a host of f; allowed for --host: gw1, gw2";
         assert_eq!(said("GW3.lab"), expected);
         let none = crate::config::parse("f", "[bridges.v]\nkind = \"vlan-unaware\"\n").unwrap().topology;
-        let expected = "--host: \"gw1\" is no host of f: it has no [hosts.NAME]";
+        let expected = "--host: \"gw1\" is no host of f: it has no [hosts.NAME] that runs l2gw";
         assert_eq!(unknown("--host", &["gw1".to_owned()], "f", &none), expected);
     }
 }

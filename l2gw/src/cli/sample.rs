@@ -50,8 +50,14 @@ impl Choices {
         let mut choices = Choices { numbers: self.numbers.clone(), at: 0 };
         let mut file =
             String::from("[nsdb]\nbackend = \"zookeeper\"\nservers = [\"192.0.2.9:2181\"]\n[hosts.gw1]\n");
-        file.push_str(choices.pick(&["", "", "underlay = \"192.0.2.1\"\n", "datapath = \"ovs\"\n"]));
+        file.push_str(choices.pick(&[
+            "",
+            "underlay = \"192.0.2.1\"\n",
+            "underlay-mtu = 1600\n",
+            "datapath = \"ovs\"\n",
+        ]));
         file.push_str("[hosts.gw2]\n");
+        file.push_str(choices.pick(&["", "", "[overlay]\nport = 4790\n"]));
         choices.bridges(&mut file);
         for number in 0..3 {
             choices.trunk(number, &mut file);
@@ -82,7 +88,7 @@ impl Choices {
         )
         .unwrap();
         for vub in ["vub1", "vub2", "vub3"] {
-            let more = self.pick(&["", "", "mac-limit = 7\n", "ageing = \"40s\"\n"]);
+            let more = self.pick(&["", "mtu = 1500\n", "mac-limit = 7\n", "ageing = \"40s\"\n"]);
             write!(file, "[bridges.{vub}]\nkind = \"vlan-unaware\"\n{more}").unwrap();
         }
         let inner = self.pick(&["vub3", "dc1"]);

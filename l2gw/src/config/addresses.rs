@@ -21,10 +21,19 @@ pub(super) fn station(value: &Value<'_>) -> Reading<MacAddr> {
 
 /// An IP address that one machine can have on a network.
 pub(super) fn machine_ip(value: &Value<'_>) -> Reading<IpAddr> {
+    checked(value, right::machine)
+}
+
+/// The address at which a host is reached by others.
+pub(super) fn underlay(value: &Value<'_>) -> Reading<IpAddr> {
+    checked(value, right::underlay)
+}
+
+fn checked(value: &Value<'_>, check: impl FnOnce(IpAddr) -> Result<(), &'static str>) -> Reading<IpAddr> {
     let written = text(value, "an IP address such as \"192.0.2.1\" or \"2001:db8::1\"")?;
     let Ok(ip) = written.parse::<IpAddr>() else {
         let mistake = "is not an IP address, allowed is one such as \"192.0.2.1\" or \"2001:db8::1\"";
         return refuse(value, format!("{} {mistake}", quote(written)));
     };
-    right::machine(ip).map(|()| ip).or_else(|mistake| refuse(value, format!("{} {mistake}", quote(written))))
+    check(ip).map(|()| ip).or_else(|mistake| refuse(value, format!("{} {mistake}", quote(written))))
 }

@@ -15,7 +15,7 @@ use vlan::model::value;
 
 use super::objects;
 use super::places::Places;
-use super::ports::{self, BridgeKinds};
+use super::ports::{self, BridgeKinds, HostKinds};
 
 /// What a file says, as far as it can be read.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ pub(super) fn read(root: &DeTable<'_>, positions: &Positions<'_>, drafts: &mut D
         stores: store::stores(root, drafts),
     };
     let mut reader = Reader { root, positions, drafts, document, bridges: HashSet::new() };
+    reader.overlay();
     reader.hosts();
     reader.bridges();
     reader.vlans();
@@ -73,6 +74,25 @@ struct Reader<'r, 'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
+    fn overlay(&mut self) {
+        let Some(value) = self.root.get(OVERLAY) else { return };
+        let table = Table::Overlay;
+        let DeValue::Table(object) = value.get_ref() else {
+            return self.unreadable(table, value, OVERLAY, "[overlay]");
+        };
+        let heading = Heading {
+            path: OVERLAY.to_owned(),
+            offset: value.span().start,
+            object: Some((table, 0)),
+            title: "[overlay]",
+            keys: objects::OVERLAY_KEYS,
+            foreign: &[],
+        };
+        self.document.places.add(table, &heading, object, self.positions);
+        let entry = Entry { table: object, heading, name: "", index: 0 };
+        self.document.description.overlay = objects::overlay(&mut self.open(&entry));
+    }
+
     fn hosts(&mut self) {
         for entry in self.named(Table::Hosts, "[hosts.NAME]", objects::HOST_KEYS) {
             let host = objects::host(entry.name.to_owned(), &mut self.open(&entry));
@@ -122,18 +142,25 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn trunks(&mut self) {
+        let hosts = self.host_kinds();
         for entry in self.listed(Table::Trunks, "[[trunks]]", ports::TRUNK_KEYS, ports::NOT_OF_TRUNKS) {
-            let trunk = ports::trunk(&mut self.open(&entry));
+            let trunk = ports::trunk(&mut self.open(&entry), &hosts);
             self.document.description.trunks.push(trunk);
         }
     }
 
     fn ports(&mut self) {
-        let kinds = self.bridge_kinds();
+        let (hosts, bridges) = (self.host_kinds(), self.bridge_kinds());
         for entry in self.listed(Table::Ports, "[[ports]]", ports::PORT_KEYS, ports::NOT_OF_PORTS) {
-            let port = ports::port(&mut self.open(&entry), &kinds);
+            let port = ports::port(&mut self.open(&entry), &hosts, &bridges);
             self.document.description.ports.push(port);
         }
+    }
+
+    fn host_kinds(&self) -> HostKinds {
+        let is_clear = |index| !self.drafts.is_tainted((Table::Hosts, index), &["kind"]);
+        let hosts = self.document.description.hosts.iter().enumerate();
+        hosts.map(|(index, host)| (host.name.clone(), is_clear(index).then_some(host.kind))).collect()
     }
 
     fn bridge_kinds(&self) -> BridgeKinds {
@@ -218,4 +245,5 @@ impl<'a> Reader<'_, 'a> {
 }
 
 /// Sections and lists of the file.
-const FILE_KEYS: &[&str] = &["nsdb", "journal", "hosts", "bridges", "vlans", "trunks", "ports"];
+const FILE_KEYS: &[&str] = &["nsdb", "journal", OVERLAY, "hosts", "bridges", "vlans", "trunks", "ports"];
+const OVERLAY: &str = Table::Overlay.name();

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use agent::config::store::Nsdb;
 use agent::reader::draft::{Drafts, Object};
-use vlan::model::description::{BridgeKind, Description, Mode, Port};
+use vlan::model::description::{BridgeKind, Description, HostKind, Mode, Port};
 use vlan::model::mistake::{Mistake, ObjectKey, Table};
 use vlan::model::topology::Topology;
 use vlan::model::value::quote;
@@ -18,7 +18,7 @@ use super::document::Document;
 /// `drafts` explain all that is wrong.
 pub(super) fn judge(document: &Document, drafts: &Drafts) -> Result<Topology, Vec<Mistake>> {
     let mistakes = match Topology::build(&document.description) {
-        Ok(topology) => match (second_host(document), drafts.is_empty()) {
+        Ok(topology) => match (second_host(document, drafts), drafts.is_empty()) {
             (None, true) => return Ok(topology),
             (second, _) => return Err(second.into_iter().collect()),
         },
@@ -26,18 +26,21 @@ pub(super) fn judge(document: &Document, drafts: &Drafts) -> Result<Topology, Ve
     };
     let unclear = unclear_bridges(document, drafts);
     let mut all = Judge { document, drafts, unclear }.all(mistakes);
-    all.extend(second_host(document));
+    all.extend(second_host(document, drafts));
     Err(all)
 }
 
-/// Ports on a second host, where the store is one host's own: nothing would go from one to the other.
-fn second_host(document: &Document) -> Option<Mistake> {
+/// Ports on a second host, where the store is one host's own: nothing would go from one to the other. A VTEP reads no store.
+fn second_host(document: &Document, drafts: &Drafts) -> Option<Mistake> {
     let stores = &document.stores;
     if !matches!(stores.nsdb, Nsdb::Embedded { .. }) || !stores.is_nsdb_clear {
         return None;
     }
     let description = &document.description;
-    let known: HashSet<&str> = description.hosts.iter().map(|host| host.name.as_str()).collect();
+    let is_clear = |index| !drafts.is_tainted((Table::Hosts, index), &["kind"]);
+    let agents = description.hosts.iter().enumerate().filter(|(_, host)| host.kind == HostKind::L2gw);
+    let known: HashSet<&str> =
+        agents.filter(|(index, _)| is_clear(*index)).map(|(_, host)| host.name.as_str()).collect();
     let trunks =
         description.trunks.iter().enumerate().map(|(index, port)| (Table::Trunks, index, &port.host));
     let ports = description.ports.iter().enumerate().map(|(index, port)| (Table::Ports, index, &port.host));
@@ -91,6 +94,7 @@ impl Judge<'_> {
             || self.is_doubled(object)
             || self.leads_to_the_unread(key)
             || self.is_about_an_unclear_bridge(object, key)
+            || self.is_about_an_unclear_host(object, key)
             || self.misses_a_mapped_vid(object, key))
     }
 
@@ -123,8 +127,20 @@ impl Judge<'_> {
                 let peerings = &description.vlans[first..first + count];
                 peerings.iter().any(|peering| is_unclear(&peering.bridge) || is_unclear(&peering.to))
             }
-            Table::Hosts | Table::Bridges => false,
+            Table::Overlay | Table::Hosts | Table::Bridges => false,
         }
+    }
+
+    /// Whether a port has a link depends on what its host is.
+    fn is_about_an_unclear_host(&self, (table, index): Object, key: &str) -> bool {
+        let description = &self.document.description;
+        let port = match table {
+            Table::Trunks => description.trunks.get(index),
+            Table::Ports => description.ports.get(index),
+            _ => None,
+        };
+        let host = port.and_then(|port| description.hosts.iter().position(|host| host.name == port.host));
+        key == "link" && host.is_some_and(|host| self.drafts.is_tainted((Table::Hosts, host), &["kind"]))
     }
 
     /// A trunk without `vlans` has the mapped VIDs; while a `[[vlans]]` could not be read they are not known.

@@ -1,9 +1,11 @@
-//! `[hosts.NAME]`, `[bridges.NAME]` and `[[vlans]]`.
+//! `[hosts.NAME]`, `[overlay]`, `[bridges.NAME]` and `[[vlans]]`.
 
 use agent::reader::section::{Reading, Section, Value, refuse};
 use agent::reader::value::{self, DurationRange};
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
-use vlan::model::description::{Bridge, BridgeKind, DatapathKind, Host, Peering, Redundancy};
+use vlan::model::description::{
+    Bridge, BridgeKind, DatapathKind, Host, HostKind, Overlay, Peering, Redundancy,
+};
 use vlan::model::value::{self as right, quote};
 use vlan::model::words::Worded;
 use vlan::tag::Tpid;
@@ -14,11 +16,23 @@ use super::vids::{self, Span};
 
 /// Reads a host.
 pub(super) fn host(name: String, section: &mut Section<'_, '_>) -> Host {
+    let kind = section.optional("kind", |v| value::choice(v, HostKind::WORDS)).unwrap_or_default();
+    let why = "\"datapath\" is for kind \"l2gw\", this host is a VTEP";
+    let is_ours = kind == HostKind::L2gw;
+    let datapath = section.optional_if(is_ours, why, "datapath", |v| value::choice(v, DatapathKind::WORDS));
     Host {
         name,
-        underlay: section.optional("underlay", addresses::machine_ip),
-        datapath: section.optional("datapath", |v| value::choice(v, DatapathKind::WORDS)).unwrap_or_default(),
+        kind,
+        underlay: section.optional("underlay", addresses::underlay),
+        underlay_mtu: section.optional("underlay-mtu", |v| value::whole(v, &right::MTUS)),
+        datapath: datapath.unwrap_or_default(),
     }
+}
+
+/// Reads what hosts have in common.
+pub(super) fn overlay(section: &mut Section<'_, '_>) -> Overlay {
+    let port = section.optional("port", |v| value::whole(v, &right::UDP_PORTS));
+    port.and_then(|port| u16::try_from(port).ok()).map_or_else(Overlay::default, |port| Overlay { port })
 }
 
 /// Reads a bridge. Without a readable `kind` it is taken for what its other keys belong to.
@@ -28,6 +42,7 @@ pub(super) fn bridge(name: String, section: &mut Section<'_, '_>) -> Bridge {
     let ageing = section.optional("ageing", |v| value::duration(v, &AGEING));
     let mac_limit = section.optional("mac-limit", |v| value::whole(v, &right::MAC_LIMITS));
     let renamed_from = section.optional("renamed-from", value::name);
+    let mtu = section.optional("mtu", |v| value::whole(v, &right::MTUS));
     let aware = aware(kind, section);
     let vni = section.optional_if(
         kind != Some(Kind::Aware),
@@ -41,6 +56,7 @@ pub(super) fn bridge(name: String, section: &mut Section<'_, '_>) -> Bridge {
         ageing: ageing.unwrap_or(DEFAULT_AGEING),
         mac_limit: mac_limit.unwrap_or(DEFAULT_BRIDGE_MAC_LIMIT),
         renamed_from,
+        mtu,
         kind: if is_unaware { BridgeKind::VlanUnaware { vni } } else { aware },
     }
 }
@@ -116,6 +132,7 @@ pub(super) fn made_bridge(name: &str) -> Bridge {
         ageing: DEFAULT_AGEING,
         mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
         renamed_from: None,
+        mtu: None,
         kind: BridgeKind::VlanUnaware { vni: None },
     }
 }
@@ -124,10 +141,22 @@ pub(super) fn made_bridge(name: &str) -> Bridge {
 const VID: &str = "{vid}";
 
 /// Keys of `[hosts.NAME]`.
-pub(super) const HOST_KEYS: &[&str] = &["underlay", "datapath"];
+pub(super) const HOST_KEYS: &[&str] = &["kind", "underlay", "underlay-mtu", "datapath"];
+/// Keys of `[overlay]`.
+pub(super) const OVERLAY_KEYS: &[&str] = &["port"];
 /// Keys of `[bridges.NAME]`.
-pub(super) const BRIDGE_KEYS: &[&str] =
-    &["kind", "fabric", "redundancy", "tpid", "join-vids", "vni", "ageing", "mac-limit", "renamed-from"];
+pub(super) const BRIDGE_KEYS: &[&str] = &[
+    "kind",
+    "fabric",
+    "redundancy",
+    "tpid",
+    "join-vids",
+    "vni",
+    "ageing",
+    "mac-limit",
+    "renamed-from",
+    "mtu",
+];
 /// Keys of `[[vlans]]`.
 pub(super) const PEERING_KEYS: &[&str] = &["bridge", "vid", "to"];
 /// 802.1Q table 8-6.

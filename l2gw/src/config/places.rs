@@ -11,6 +11,7 @@ use vlan::model::mistake::{Mistake, ObjectKey, Table};
 /// [`vlan::model::description::Description`]'s when the file has no mistake.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
+    overlay: Vec<ObjectPlace>,
     hosts: Vec<ObjectPlace>,
     bridges: Vec<ObjectPlace>,
     vlans: Vec<ObjectPlace>,
@@ -70,6 +71,7 @@ impl Places {
 
     fn list(&self, table: Table) -> &Vec<ObjectPlace> {
         match table {
+            Table::Overlay => &self.overlay,
             Table::Hosts => &self.hosts,
             Table::Bridges => &self.bridges,
             Table::Vlans => &self.vlans,
@@ -80,6 +82,7 @@ impl Places {
 
     fn list_mut(&mut self, table: Table) -> &mut Vec<ObjectPlace> {
         match table {
+            Table::Overlay => &mut self.overlay,
             Table::Hosts => &mut self.hosts,
             Table::Bridges => &mut self.bridges,
             Table::Vlans => &mut self.vlans,

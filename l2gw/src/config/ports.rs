@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use agent::reader::section::{Reading, Section, Value, refuse};
 use agent::reader::value;
 use vlan::addr::MacAddr;
-use vlan::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm};
+use vlan::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm, default_tags};
 use vlan::model::description::{
-    BpduPolicy, Flood, HostAddresses, Mode, NativeInner, OnLimit, Port, Storm, TagPolicy, TrunkMode,
+    BpduPolicy, Flood, HostAddresses, HostKind, Mode, NativeInner, OnLimit, Port, Storm, TagPolicy, TrunkMode,
 };
 use vlan::model::value::{self as right, Range};
 use vlan::model::words::Worded;
@@ -21,14 +21,17 @@ use super::vids;
 /// Whether each bridge of the file is VLAN-aware, by name; `None` where its kind cannot be told.
 pub(super) type BridgeKinds = HashMap<String, Option<bool>>;
 
+/// What each host of the file is, by name; `None` where that cannot be told.
+pub(super) type HostKinds = HashMap<String, Option<HostKind>>;
+
 /// Reads an object of `[[trunks]]`.
-pub(super) fn trunk(section: &mut Section<'_, '_>) -> Port {
-    port_of_shape(section, |_, _| Shape::Trunk)
+pub(super) fn trunk(section: &mut Section<'_, '_>, hosts: &HostKinds) -> Port {
+    port_of_shape(section, hosts, |_, _| Shape::Trunk)
 }
 
 /// Reads an object of `[[ports]]`.
-pub(super) fn port(section: &mut Section<'_, '_>, kinds: &BridgeKinds) -> Port {
-    port_of_shape(section, |section, bridge| shape(section, kinds.get(bridge).copied().flatten()))
+pub(super) fn port(section: &mut Section<'_, '_>, hosts: &HostKinds, bridges: &BridgeKinds) -> Port {
+    port_of_shape(section, hosts, |section, bridge| shape(section, bridges.get(bridge).copied().flatten()))
 }
 
 /// What decides which keys an object may have.
@@ -68,6 +71,7 @@ fn shape(section: &mut Section<'_, '_>, is_bridge_aware: Option<bool>) -> Shape 
 
 fn port_of_shape(
     section: &mut Section<'_, '_>,
+    hosts: &HostKinds,
     shape: impl FnOnce(&mut Section<'_, '_>, &str) -> Shape,
 ) -> Port {
     let name = section.required("name", "a name", value::name);
@@ -75,15 +79,18 @@ fn port_of_shape(
     let name = name.unwrap_or_else(|| section.path().to_owned());
     let bridge = section.required("bridge", "the name of a bridge", value::reference).unwrap_or_default();
     let host = section.required("host", "the name of a host", value::reference).unwrap_or_default();
-    let link =
-        section.required("link", "a link's name, such as \"enp3s0f0\"", value::link).unwrap_or_default();
+    let kind = hosts.get(&host).copied().unwrap_or(Some(HostKind::L2gw));
+    let link = match kind {
+        Some(HostKind::L2gw) => section.required("link", "a link's name, such as \"enp3s0f0\"", value::link),
+        Some(HostKind::Vtep) | None => section.optional("link", value::link),
+    };
     let shape = shape(section, &bridge);
     let mut keys = Keys { section, shape };
     Port {
         name,
         bridge,
         host,
-        link,
+        link: link.unwrap_or_default(),
         mode: keys.mode(),
         macs: keys.section.optional("macs", stations).unwrap_or_default(),
         shared_macs: keys.section.optional("shared-macs", stations).unwrap_or_default(),
@@ -95,7 +102,7 @@ fn port_of_shape(
         priority_tags: keys.section.optional("priority-tags", value::flag).unwrap_or_default(),
         bpdu: keys.bpdu(),
         isolated: keys.of(ISOLATED, value::flag).unwrap_or_default(),
-        tags: keys.of(TAGS, tags).unwrap_or_default(),
+        tags: keys.tags(kind.unwrap_or_default()),
         sticky: keys.of(STICKY, |v| value::whole(v, &right::STICKY)),
         flood: keys.flood(),
         storm: keys.storm(),
@@ -158,6 +165,11 @@ impl<'a> Keys<'_, '_, 'a> {
     fn limit(&mut self) -> Option<u32> {
         let limit = self.section.optional("mac-limit", |v| value::whole(v, &right::MAC_LIMITS));
         limit.filter(|limit| self.shape == Shape::Trunk || *limit != DEFAULT_PORT_MAC_LIMIT)
+    }
+
+    /// A port's default is the same whether it is written or not.
+    fn tags(&mut self, at: HostKind) -> Option<TagPolicy> {
+        self.of(TAGS, tags).filter(|tags| *tags != default_tags(at))
     }
 
     fn flood(&mut self) -> Flood {

@@ -12,8 +12,14 @@ use vlan::model::value::quote;
 
 use super::document::Document;
 
-/// The warnings of a right file, in no order; none of an embedded store.
+/// The warnings of a right file, in no order.
 pub(super) fn warnings(file: &File<'_, '_>, document: &Document, topology: &Topology) -> Vec<Finding> {
+    let apart = apart(document, topology).map(|mistake| document.places.finding(&mistake));
+    of_store(file, document).into_iter().chain(apart).collect()
+}
+
+/// Those of a store that hosts share.
+fn of_store(file: &File<'_, '_>, document: &Document) -> Vec<Finding> {
     let Nsdb::ZooKeeper { servers, auth_file, .. } = &document.stores.nsdb else { return Vec::new() };
     let at = |key, text: &str| {
         let position = file.position(&["nsdb", key]).unwrap_or_default();
@@ -28,8 +34,7 @@ pub(super) fn warnings(file: &File<'_, '_>, document: &Document, topology: &Topo
     let heard = if auth_file.is_some() { "the password and all else" } else { "all that is said" };
     let told = servers.iter().any(|server| !is_here(server)).then(|| at("servers", &in_clear(heard)));
     let count = of_count(servers.len()).map(|text| at("servers", &text));
-    let apart = apart(document, topology).map(|mistake| document.places.finding(&mistake));
-    [open, told, count, apart].into_iter().flatten().collect()
+    [open, told, count].into_iter().flatten().collect()
 }
 
 fn in_clear(heard: &str) -> String {

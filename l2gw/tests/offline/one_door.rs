@@ -10,10 +10,11 @@ use l2gw::config;
 use proptest::prelude::*;
 use vlan::addr::MacAddr;
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, HostAddresses, Mode, OnLimit, Peering, Port,
-    Redundancy, Storm, TagPolicy, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, DatapathKind, Description, Flood, Host, HostAddresses, HostKind, Mode,
+    OnLimit, Overlay, Peering, Port, Redundancy, Storm, TagPolicy, TrunkMode,
 };
 use vlan::model::topology::Topology;
+use vlan::model::words::Worded;
 use vlan::tag::{Pcp, Tpid};
 use vlan::vid::{Vid, VidSet};
 
@@ -21,7 +22,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_file_is_refused_if_and_only_if_its_description_is(numbers in prop::collection::vec(any::<u16>(), 160)) {
+    fn a_file_is_refused_if_and_only_if_its_description_is(numbers in prop::collection::vec(any::<u16>(), 200)) {
         let description = Choices { numbers, at: 0 }.description();
         let text = file_of(&description);
         let built = Topology::build(&description);
@@ -68,7 +69,7 @@ fn each_example_is_a_tree_as_it_stands() {
 #[test]
 fn the_random_descriptions_are_right_and_wrong() {
     let numbers = |seed: u64| {
-        (0..160_u64).map(move |at| {
+        (0..200_u64).map(move |at| {
             (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ at.wrapping_mul(0xbf58_476d_1ce4_e5b9)) as u16
                 ^ (at * seed) as u16
         })
@@ -112,9 +113,18 @@ impl Choices {
         let mut made = Description::default();
         for name in ["gw1", "gw2"] {
             let name = self.text(&[name], &["gw1", "GW1", "g\u{1b}w", ""]);
-            let underlay = self.pick(&[None, Some([192, 0, 2, 1].into())], &[Some([127, 0, 0, 1].into())]);
-            made.hosts.push(Host { name, underlay, ..Host::default() });
+            let nth = made.hosts.len() as u8;
+            let (own, other): (IpAddr, IpAddr) = ([192, 0, 2, nth].into(), [192, 0, 2, 1 - nth].into());
+            let wrong = ["127.0.0.1", "0.0.0.7", "fe80::1", "2001:db8::1"].map(|ip| ip.parse().ok());
+            let underlay = self.pick(&[None, Some(own)], &[wrong.as_slice(), &[Some(other)]].concat());
+            let datapath = self.pick(&[DatapathKind::Auto, DatapathKind::Ovs], &[]);
+            made.hosts.push(Host { name, underlay, underlay_mtu: self.mtu(), datapath, ..Host::default() });
         }
+        let has_vtep = self.of(3) == 0;
+        if has_vtep {
+            made.hosts.push(self.vtep());
+        }
+        made.overlay.port = self.pick(&[4_789, 4_789, 1, 65_535], &[0]);
         for nth in 0..3 {
             made.bridges.push(self.bridge(nth));
         }
@@ -130,6 +140,12 @@ impl Choices {
         for nth in 0..self.of(5) {
             let port = self.other_port(nth);
             made.ports.push(port);
+        }
+        if has_vtep {
+            made.ports.push(self.membership());
+        }
+        if has_vtep && self.of(20) == 0 {
+            made.ports.push(Port { name: "m2".to_owned(), ..self.membership() });
         }
         made
     }
@@ -160,7 +176,42 @@ impl Choices {
             mac_limit: self.pick(&[1, 1_000, 16_000_000], &[0, 16_000_001]),
             renamed_from: self
                 .pick(&[None, Some(format!("old{nth}"))], &[Some(name.to_owned()), Some("Old".to_owned())]),
+            mtu: self.mtu(),
             kind,
+        }
+    }
+
+    fn mtu(&mut self) -> Option<u32> {
+        self.pick(&[None, Some(68), Some(65_535)], &[Some(67), Some(65_536)])
+    }
+
+    fn vtep(&mut self) -> Host {
+        Host {
+            name: "vt1".to_owned(),
+            kind: HostKind::Vtep,
+            underlay: self.pick(&[Some([192, 0, 2, 9].into())], &[None, Some([192, 0, 2, 0].into())]),
+            underlay_mtu: self.mtu(),
+            datapath: self.pick(&[DatapathKind::Auto], &[DatapathKind::Ovs]),
+        }
+    }
+
+    /// A VTEP's port: what it may have at random, and seldom what it may not.
+    fn membership(&mut self) -> Port {
+        let may = self.port("m1");
+        let must_not = self.pick(&[false], &[true]);
+        let all = Port { host: "vt1".to_owned(), bridge: self.bridge_name(&["v2"]), ..may.clone() };
+        match must_not {
+            true => all,
+            false => Port {
+                macs: may.macs,
+                shared_macs: may.shared_macs,
+                mac_limit: may.mac_limit,
+                on_limit: may.on_limit,
+                flood: may.flood,
+                mtu: may.mtu,
+                tags: self.pick(&[None, Some(TagPolicy::Pass)], &[]),
+                ..Port::plain(&may.name, &all.bridge, "vt1", "")
+            },
         }
     }
 
@@ -218,21 +269,21 @@ impl Choices {
         let (a, b) = (MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]));
         let right = [Vec::new(), Vec::new(), Vec::new(), vec![a], vec![b]];
         Port {
-            host: self.text(&["gw1", "gw2"], &["gw3", ""]),
+            host: self.text(&["gw1", "gw2"], &["gw3", "", "vt1"]),
             macs: self.pick(&right, &[vec![MacAddr::BROADCAST], vec![a, a], vec![a, b]]),
             shared_macs: self.pick(&right[1..], &[vec![MacAddr::ZERO], vec![a, b]]),
             mac_limit: self.pick(&[None, Some(1), Some(16_000_000)], &[Some(0), Some(16_000_001)]),
             on_limit: self.pick(&[OnLimit::Evict, OnLimit::Drop, OnLimit::Flood], &[]),
             priority_tags: self.pick(&[false, true], &[]),
             isolated: self.pick(&[false, false, true], &[]),
-            tags: self.pick(&[TagPolicy::Pass, TagPolicy::Pass, TagPolicy::Drop], &[]),
+            tags: self.pick(&[None, None, Some(TagPolicy::Drop)], &[]),
             sticky: self.pick(&[None, None, Some(2)], &[Some(0), Some(1_025)]),
             flood: Flood { withholds_unknown: self.pick(&[false, false, true], &[]) },
             storm: self.pick(
                 &[None, Some(Storm { broadcast: 5, ..Storm::default() })],
                 &[Some(Storm { unknown: u32::MAX, ..Storm::default() })],
             ),
-            mtu: self.pick(&[None, Some(68), Some(65_535)], &[Some(67), Some(65_536)]),
+            mtu: self.mtu(),
             host_addresses: self.pick(&[HostAddresses::Refuse, HostAddresses::Keep], &[]),
             ..Port::plain(
                 &self.text(&[name], &["p0", "P", "", "a b", "\u{202e}"]),
@@ -247,9 +298,16 @@ impl Choices {
 /// A description as a file that says the same, defaults left out only where nothing can be said.
 fn file_of(description: &Description) -> String {
     let mut text = String::from(SHARED_STORE);
+    let port = description.overlay.port;
+    if port != Overlay::default().port {
+        writeln!(text, "[overlay]\nport = {port}").unwrap();
+    }
     for host in &description.hosts {
         writeln!(text, "[hosts.{}]", quoted(&host.name)).unwrap();
+        say(&mut text, "kind", (host.kind == HostKind::Vtep).then_some("\"vtep\""));
         say(&mut text, "underlay", host.underlay.map(|ip| quoted(&ip.to_string())));
+        say(&mut text, "underlay-mtu", host.underlay_mtu);
+        say(&mut text, "datapath", (host.datapath == DatapathKind::Ovs).then_some("\"ovs\""));
     }
     for bridge in &description.bridges {
         writeln!(text, "[bridges.{}]", quoted(&bridge.name)).unwrap();
@@ -260,6 +318,7 @@ fn file_of(description: &Description) -> String {
         };
         say(&mut text, "ageing", Some(quoted(&ageing)));
         say(&mut text, "mac-limit", Some(bridge.mac_limit));
+        say(&mut text, "mtu", bridge.mtu);
         say(&mut text, "renamed-from", bridge.renamed_from.as_ref().map(|name| format!("{name:?}")));
         match &bridge.kind {
             BridgeKind::VlanUnaware { vni } => {
@@ -297,7 +356,7 @@ fn add_port(text: &mut String, table: &str, port: &Port) {
     say(text, "name", Some(quoted(&port.name)));
     say(text, "bridge", Some(quoted(&port.bridge)));
     say(text, "host", Some(quoted(&port.host)));
-    say(text, "link", Some(quoted(&port.link)));
+    say(text, "link", (!port.link.is_empty()).then(|| quoted(&port.link)));
     say(text, "macs", listed(&port.macs));
     say(text, "shared-macs", listed(&port.shared_macs));
     say(text, "ips", listed(&port.ips));
@@ -311,7 +370,7 @@ fn add_port(text: &mut String, table: &str, port: &Port) {
     say(text, "priority-tags", Some(port.priority_tags));
     say(text, "bpdu", (port.bpdu == BpduPolicy::Discard).then_some("\"discard\""));
     say(text, "isolated", port.isolated.then_some(true));
-    say(text, "tags", (port.tags == TagPolicy::Drop).then_some("\"drop\""));
+    say(text, "tags", port.tags.map(|tags| quoted(tags.word())));
     say(text, "sticky", port.sticky);
     say(text, "flood", port.flood.withholds_unknown.then_some("{ unknown = false }"));
     let storm = port.storm.map(|Storm { broadcast, multicast, unknown }| {

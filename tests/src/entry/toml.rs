@@ -174,7 +174,7 @@ fn words() -> &'static [&'static str] {
 }
 
 /// Keys that no example has, and values at the ends of their ranges.
-const ODD: [&str; 44] = [
+const ODD: [&str; 47] = [
     "0",
     "1",
     "4094",
@@ -218,6 +218,9 @@ const ODD: [&str; 44] = [
     "\"pass\"",
     "underlay",
     "\"192.0.2.1\"",
+    "underlay-mtu",
+    "\"vtep\"",
+    "[overlay]",
     "backend",
 ];
 const FILE: &str = "gateway.toml";

@@ -76,7 +76,7 @@ impl Display for At<'_> {
         if let Some(most) = port.sticky {
             write!(f, " sticky {most}")?;
         }
-        if port.tags == TagPolicy::Drop {
+        if port.tags == Some(TagPolicy::Drop) {
             f.write_str(" tags=drop")?;
         }
         if port.flood.withholds_unknown {

@@ -119,7 +119,7 @@ fn vlan_aware(rng: &mut Rng, number: usize) -> Bridge {
 
 fn bridge(rng: &mut Rng, name: String, kind: BridgeKind) -> Bridge {
     let ageing = Duration::from_secs(*rng.pick(&[0, 0, 300, 1_000_000]));
-    Bridge { name, ageing, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, renamed_from: None, kind }
+    Bridge { name, ageing, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, renamed_from: None, mtu: None, kind }
 }
 
 /// Most VUBs are a VLAN of one VAB or of several; now and then a VLAN of a VAB leads into another VAB.
@@ -232,7 +232,7 @@ fn port(rng: &mut Rng, name: String, bridge: &str, mode: Mode) -> Port {
         bpdu: if rng.chance(70) { BpduPolicy::Discard } else { BpduPolicy::Block },
         isolated: rng.chance(25),
         sticky: rng.chance(12).then(|| rng.between(1, 3) as u32),
-        tags: if is_plain && rng.chance(15) { TagPolicy::Drop } else { TagPolicy::Pass },
+        tags: (is_plain && rng.chance(15)).then_some(TagPolicy::Drop),
         flood: Flood { withholds_unknown: rng.chance(15) },
         ..Port::plain(&name, bridge, "h", &name)
     }

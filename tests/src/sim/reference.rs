@@ -223,7 +223,7 @@ impl Reference {
             return Err("anti-spoof");
         }
         let vid = enter(&self.wiring, port, frame)?;
-        if self.wiring.ports[port].tags == TagPolicy::Drop && frame.is_tagged() {
+        if self.wiring.ports[port].tags == Some(TagPolicy::Drop) && frame.is_tagged() {
             return Err("tagged");
         }
         if !self.carries(port, vid) {

@@ -56,6 +56,7 @@ fn an_age_ends_for_flows_and_for_judged_frames_at_once() {
         ageing: DEFAULT_AGEING,
         mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
         renamed_from: None,
+        mtu: None,
         kind: BridgeKind::VlanUnaware { vni: None },
     };
     let ports = ["one", "two", "three"].map(|name| Port::plain(name, "red", "h", name));

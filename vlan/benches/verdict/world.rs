@@ -138,6 +138,7 @@ fn bridge(name: String, kind: BridgeKind) -> Bridge {
         ageing: Duration::from_secs(300),
         mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
         renamed_from: None,
+        mtu: None,
         kind,
     }
 }

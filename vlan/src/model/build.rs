@@ -10,7 +10,7 @@ use crate::addr::MacAddr;
 use crate::model::bridge::{Awareness, Bridge};
 use crate::model::chains;
 use crate::model::check;
-use crate::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm};
+use crate::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm, default_tags};
 use crate::model::description::{self, BridgeKind, Description, OnLimit, Redundancy, TagPolicy};
 use crate::model::findings::Findings;
 use crate::model::graph::{Edge, Graph, Tree};
@@ -23,6 +23,7 @@ use crate::model::names::Names;
 use crate::model::port::{Mode, Port, Trunk};
 use crate::model::segment::{Domain, Member, Segment};
 use crate::model::topology::{Place, Places, Spot, Topology};
+use crate::model::underlays;
 use crate::model::warnings;
 use crate::vid::{Vid, VidSet};
 
@@ -70,6 +71,10 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
         warnings: Vec::new(),
         has_own_numbers: false,
     };
+    underlays::mistakes(&topology, &mut findings);
+    if !findings.mistakes.is_empty() {
+        return Err(findings.in_order());
+    }
     topology.warnings = warnings::warnings(&topology);
     Ok(topology)
 }
@@ -122,6 +127,7 @@ fn compile_ports(description: &Description, names: &Names<'_>, bridges: &[Bridge
         let Some(bridge) = names.bridge(&port.bridge).map(|bridge| &bridges[bridge]) else { continue };
         let Some(host) = names.host(&port.host) else { continue };
         let Some(mode) = compile_mode(names, port) else { continue };
+        let kind = description.hosts[host].kind;
         let default_limit = if is_trunk { bridge.mac_limit } else { DEFAULT_PORT_MAC_LIMIT };
         ports.push(Port {
             id: PortId(index as u32),
@@ -143,7 +149,7 @@ fn compile_ports(description: &Description, names: &Names<'_>, bridges: &[Bridge
             priority_tags: port.priority_tags,
             bpdu: port.bpdu,
             isolated: port.isolated,
-            drops_tags: port.tags == TagPolicy::Drop,
+            drops_tags: port.tags.unwrap_or(default_tags(kind)) == TagPolicy::Drop,
             takes_unknown: !port.flood.withholds_unknown,
             storm: port.storm.unwrap_or_else(|| default_storm(is_trunk)),
             mtu: port.mtu,

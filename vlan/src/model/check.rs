@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::description::{BridgeKind, Description, Mode, Port, Redundancy, TrunkMode};
+use crate::model::description::{BridgeKind, Description, HostKind, Mode, Port, Redundancy, TrunkMode};
 use crate::model::findings::Findings;
 use crate::model::mistake::Table;
 use crate::model::names::{Guesses, Names};
 use crate::model::objects;
 use crate::model::port::{MOST_PORTS_OF_A_HOST, Trunk};
 use crate::model::value::quote;
+use crate::model::vteps;
 use crate::vid::Vid;
 
 /// All checks that need no compiled form.
@@ -18,6 +19,8 @@ pub(super) fn check(description: &Description, names: &Names<'_>, findings: &mut
     unique_vnis(description, findings);
     renames(description, names, findings);
     unique_links(description, findings);
+    unique_underlays(description, findings);
+    vteps::check(description, names, findings);
     ports_of_hosts(description, findings);
     References::new(description, names).check(findings);
     stp_trunks(description, names, findings);
@@ -77,7 +80,7 @@ fn renames(description: &Description, names: &Names<'_>, findings: &mut Findings
 fn unique_links(description: &Description, findings: &mut Findings) {
     let mut seen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     for (table, ports) in [(Table::Trunks, &description.trunks), (Table::Ports, &description.ports)] {
-        for (index, port) in ports.iter().enumerate() {
+        for (index, port) in ports.iter().enumerate().filter(|(_, port)| !port.link.is_empty()) {
             if let Some(other) = seen.insert((&port.host, &port.link), &port.name) {
                 let text = format!(
                     "{} of host {} is bound to {} already, a link is one port",
@@ -91,6 +94,20 @@ fn unique_links(description: &Description, findings: &mut Findings) {
     }
 }
 
+fn unique_underlays(description: &Description, findings: &mut Findings) {
+    let mut seen = HashMap::new();
+    for (index, host) in description.hosts.iter().enumerate() {
+        let Some(underlay) = host.underlay else { continue };
+        if let Some(other) = seen.insert(underlay, &host.name) {
+            let text = format!(
+                "\"{underlay}\" is the tunnel address of host {} already, each host has its own",
+                quote(other)
+            );
+            findings.add(Table::Hosts, index, "underlay", text);
+        }
+    }
+}
+
 /// How many ports a host has, and the first that is one too many.
 type PortCount = (usize, Option<(Table, usize)>);
 
@@ -98,7 +115,7 @@ type PortCount = (usize, Option<(Table, usize)>);
 fn ports_of_hosts(description: &Description, findings: &mut Findings) {
     let mut counts: BTreeMap<&str, PortCount> = BTreeMap::new();
     for (table, ports) in [(Table::Trunks, &description.trunks), (Table::Ports, &description.ports)] {
-        for (index, port) in ports.iter().enumerate() {
+        for (index, port) in ports.iter().enumerate().filter(|(_, port)| !port.link.is_empty()) {
             let (count, first_over) = counts.entry(&port.host).or_default();
             *count += 1;
             if *count > MOST_PORTS_OF_A_HOST as usize {
@@ -189,11 +206,20 @@ impl<'a> References<'a> {
             return;
         };
         let is_aware = matches!(kind, BridgeKind::VlanAware { .. });
+        // What is no member of its bridge in any way a VTEP can be is told with VTEPs.
+        if self.is_at_vtep(port) {
+            return;
+        }
         if let Some((key, text)) = misfit(table, port, is_aware) {
             findings.add(table, index, key, text);
         } else if let Mode::Trunk(trunk) = &port.mode {
             self.trunk((table, index), port, trunk, findings);
         }
+    }
+
+    fn is_at_vtep(&self, port: &Port) -> bool {
+        let host = self.names.host(&port.host);
+        host.is_some_and(|host| self.description.hosts[host].kind == HostKind::Vtep)
     }
 
     fn trunk(&self, (table, index): (Table, usize), port: &Port, trunk: &TrunkMode, findings: &mut Findings) {

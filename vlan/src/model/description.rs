@@ -4,7 +4,6 @@
 //! whole. None of its objects is read with a key that it does not know: what is passed over may be what closes a port. Each list keeps the order of the file, so that a mistake can point back at the line it came from.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +12,10 @@ use crate::model::mistake::Table;
 use crate::tag::Tpid;
 use crate::vid::Vid;
 
+mod hosts;
 mod ports;
 
+pub use hosts::{DatapathKind, Host, HostKind, Overlay};
 pub use ports::{
     BpduPolicy, Flood, HostAddresses, Mode, NativeInner, OnLimit, Port, Storm, TagPolicy, TrunkMode,
 };
@@ -33,6 +34,9 @@ pub struct Description {
     pub trunks: Vec<Port>,
     /// All other exterior ports, in the file's order.
     pub ports: Vec<Port>,
+    /// What all hosts have to agree on to send each other frames.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overlay: Overlay,
 }
 
 impl Description {
@@ -47,9 +51,16 @@ impl Description {
         ordered
     }
 
-    /// The hosts that have a trunk or a port.
-    pub fn hosts_with_ports(&self) -> BTreeSet<&str> {
-        self.trunks.iter().chain(&self.ports).map(|port| port.host.as_str()).collect()
+    /// The hosts that run an agent.
+    pub fn agents(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().filter(|host| host.kind == HostKind::L2gw)
+    }
+
+    /// Those of them that have a trunk or a port.
+    pub fn agents_with_ports(&self) -> BTreeSet<&str> {
+        let agents: BTreeSet<&str> = self.agents().map(|host| host.name.as_str()).collect();
+        let hosts = self.trunks.iter().chain(&self.ports).map(|port| port.host.as_str());
+        hosts.filter(|host| agents.contains(host)).collect()
     }
 
     /// The list and the index in it of the exterior port with this identifier's number: trunks come first, then ports.
@@ -59,31 +70,6 @@ impl Description {
             None => (Table::Trunks, port),
         }
     }
-}
-
-/// A machine that runs an agent.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Host {
-    /// Unique among hosts.
-    pub name: String,
-    /// Tunnel address.
-    pub underlay: Option<IpAddr>,
-    /// Which kernel datapath the host drives.
-    pub datapath: DatapathKind,
-}
-
-/// The datapath a host is told to drive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DatapathKind {
-    /// The best that the host has.
-    #[default]
-    Auto,
-    /// openvswitch.ko.
-    Ovs,
-    /// eBPF programs at the links.
-    Ebpf,
 }
 
 /// A bridge of the virtual topology.
@@ -100,6 +86,9 @@ pub struct Bridge {
     /// The name that it had before: it keeps the numbers and addresses of the bridge that was called so, if it has none of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<String>,
+    /// The largest payload that its segments carry between hosts, 68..=65535 bytes; checked, never set. `None`: nothing is said.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mtu: Option<u32>,
     /// What only one of the two kinds has.
     pub kind: BridgeKind,
 }
@@ -150,6 +139,11 @@ pub struct Peering {
     pub vid: Vid,
     /// A VLAN-unaware bridge, or a VLAN-aware one that classifies by the next tag.
     pub to: String,
+}
+
+/// Whether a setting need not be written, so that what does not use it is stored as before.
+fn is_default<T: Default + PartialEq>(setting: &T) -> bool {
+    *setting == T::default()
 }
 
 impl Peering {

@@ -25,6 +25,8 @@ pub struct ObjectKey {
 /// The lists of a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
+    /// `[overlay]`, of which there is one.
+    Overlay,
     /// `[hosts.NAME]`
     Hosts,
     /// `[bridges.NAME]`
@@ -41,6 +43,7 @@ impl Table {
     /// The list's name in the file.
     pub const fn name(self) -> &'static str {
         match self {
+            Table::Overlay => "overlay",
             Table::Hosts => "hosts",
             Table::Bridges => "bridges",
             Table::Vlans => "vlans",

@@ -25,6 +25,8 @@ pub mod segment;
 pub mod share;
 pub mod shown;
 pub mod topology;
+mod underlays;
 pub mod value;
+mod vteps;
 mod warnings;
 pub mod words;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::model::defaults::DEFAULT_PORT_MAC_LIMIT;
 use crate::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, OnLimit, Peering, Port, Storm, TagPolicy,
+    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, OnLimit, Overlay, Peering, Port, Storm,
     TrunkMode,
 };
 use crate::model::findings::Findings;
@@ -14,6 +14,7 @@ use crate::model::value;
 
 /// Every object's mistakes that it shows by itself.
 pub(super) fn check(description: &Description, findings: &mut Findings) {
+    Object { table: Table::Overlay, index: 0, findings }.overlay(&description.overlay);
     for (index, host) in description.hosts.iter().enumerate() {
         Object { table: Table::Hosts, index, findings }.host(host);
     }
@@ -57,13 +58,20 @@ impl Object<'_> {
         }
     }
 
+    fn overlay(&mut self, overlay: &Overlay) {
+        self.note("port", value::UDP_PORTS.check(overlay.port.into()));
+    }
+
     fn host(&mut self, host: &Host) {
         self.note("name", value::name(&host.name));
         if let Some(underlay) = host.underlay {
             self.note(
                 "underlay",
-                value::machine(underlay).map_err(|fault| format!("\"{underlay}\" {fault}")),
+                value::underlay(underlay).map_err(|fault| format!("\"{underlay}\" {fault}")),
             );
+        }
+        if let Some(mtu) = host.underlay_mtu {
+            self.note("underlay-mtu", value::MTUS.check(mtu));
         }
     }
 
@@ -74,6 +82,9 @@ impl Object<'_> {
         }
         self.note("ageing", value::ageing(bridge.ageing));
         self.note("mac-limit", value::MAC_LIMITS.check(bridge.mac_limit));
+        if let Some(mtu) = bridge.mtu {
+            self.note("mtu", value::MTUS.check(mtu));
+        }
         match &bridge.kind {
             BridgeKind::VlanAware { fabric, .. } => self.note("fabric", value::name(fabric)),
             BridgeKind::VlanUnaware { vni: Some(vni) } => self.note("vni", value::VNIS.check(*vni)),
@@ -83,7 +94,9 @@ impl Object<'_> {
 
     fn port(&mut self, port: &Port) {
         self.note("name", value::name(&port.name));
-        self.note("link", value::link(&port.link));
+        if !port.link.is_empty() {
+            self.note("link", value::link(&port.link));
+        }
         self.distinct("macs", &port.macs, value::station);
         self.distinct("shared-macs", &port.shared_macs, value::station);
         self.distinct("ips", &port.ips, value::machine);
@@ -101,7 +114,7 @@ impl Object<'_> {
                 self.note("storm", value::STORM_RATES.check(rate));
             }
         }
-        if port.tags != TagPolicy::default() && port.mode != Mode::Plain {
+        if port.tags.is_some() && port.mode != Mode::Plain {
             let why = "\"tags\" is for ports of a VLAN-unaware bridge; elsewhere tags decide which VLAN a frame is in";
             self.add("tags", why.to_owned());
         }

@@ -56,7 +56,14 @@ mod tests {
         let renamed_from = renamed_from.map(str::to_owned);
         Topology::build(&Description {
             hosts: vec![Host { name: "h".to_owned(), ..Host::default() }],
-            bridges: vec![Bridge { name: bridge.to_owned(), ageing, mac_limit, renamed_from, kind }],
+            bridges: vec![Bridge {
+                name: bridge.to_owned(),
+                ageing,
+                mac_limit,
+                renamed_from,
+                mtu: None,
+                kind,
+            }],
             trunks: vec![Port { mode, ..Port::plain("t", bridge, "h", "eth0") }],
             ..Description::default()
         })

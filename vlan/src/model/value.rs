@@ -96,6 +96,25 @@ pub fn machine(ip: IpAddr) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// A tunnel address: one that a machine can have, and that says by itself where it is.
+///
+/// # Errors
+/// What is to be said of the address.
+pub fn underlay(ip: IpAddr) -> Result<(), &'static str> {
+    machine(ip)?;
+    match ip {
+        // RFC 4007 6: without a zone it may be any machine's.
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => {
+            Err("is an address on one link (fe80::/10), allowed is one that routers know")
+        }
+        // RFC 1122 3.2.1.3: never a destination.
+        IpAddr::V4(ip) if ip.octets()[0] == 0 => {
+            Err("is of \"this network\" (0.0.0.0/8), allowed is the address of one machine")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The time until an address is forgotten: 10 s to 1 000 000 s (802.1Q table 8-6), or zero for never, in whole milliseconds: a file says
 /// no shorter ones, and what is in force can be written as a file.
 ///
@@ -160,10 +179,14 @@ impl Range {
 pub const MAC_LIMITS: Range = Range::new(1, 16_000_000, "addresses");
 /// Addresses that a port may pin: as many as it has by default.
 pub const STICKY: Range = Range::new(1, 1_024, "addresses");
-/// VXLAN network identifiers: 24 bits (RFC 7348 5).
-pub const VNIS: Range = Range::new(1, (1 << 24) - 1, "");
+/// VXLAN network identifiers of segments: 24 bits (RFC 7348 5), but for the last, which is that of hellos.
+pub const VNIS: Range = Range::new(1, HELLO_VNI - 1, "");
+/// The VNI of what hosts say to each other.
+pub const HELLO_VNI: u32 = (1 << 24) - 1;
 /// Payload MTUs: from what IPv4 needs (RFC 791 3.2) to what its length field can say.
 pub const MTUS: Range = Range::new(68, 65_535, "bytes");
+/// UDP ports that datagrams are sent to; 0 is none (RFC 768).
+pub const UDP_PORTS: Range = Range::new(1, 65_535, "");
 /// Weights of a trunk.
 pub const WEIGHTS: Range = Range::new(1, 1_000, "");
 /// Rates of storm control; 0 is off. More than any link carries: 400 Gbit/s are 595 million frames of 64 bytes a second.
@@ -204,11 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tunnel_address_says_where_a_machine_is() {
+        for refused in
+            ["127.0.0.1", "0.0.0.0", "0.0.0.7", "255.255.255.255", "239.1.1.1", "::1", "ff02::1", "fe80::1"]
+        {
+            assert!(underlay(refused.parse().unwrap()).is_err(), "{refused}");
+        }
+        for right in ["192.0.2.1", "1.0.0.0", "169.254.0.1", "2001:db8::1", "fd00::1", "fec0::1"] {
+            assert_eq!(underlay(right.parse().unwrap()), Ok(()), "{right}");
+        }
+    }
+
+    #[test]
     fn the_ends_of_a_range_are_in_it() {
         assert_eq!(MTUS.check(68), Ok(()));
         assert_eq!(MTUS.check(65_535), Ok(()));
         assert_eq!(MTUS.check(67), Err("67 is out of range, allowed is 68 to 65535 bytes".to_owned()));
-        assert_eq!(VNIS.check(1 << 24), Err("16777216 is out of range, allowed is 1 to 16777215".to_owned()));
+        assert_eq!(VNIS.check(1 << 24), Err("16777216 is out of range, allowed is 1 to 16777214".to_owned()));
         assert_eq!(ageing(Duration::ZERO), Ok(()));
         assert_eq!(ageing(SHORTEST_AGEING), Ok(()));
         let never = ", allowed is 10s to 1000000s, or \"0s\" for never";

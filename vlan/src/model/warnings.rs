@@ -9,6 +9,7 @@ use crate::model::mistake::{Mistake, Table};
 use crate::model::port::{Mode as Compiled, Port};
 use crate::model::segment::Segment;
 use crate::model::topology::Topology;
+use crate::model::underlays;
 use crate::model::value::quote;
 use crate::vid::{Vid, VidSet};
 
@@ -27,6 +28,7 @@ pub(super) fn warnings(topology: &Topology) -> Vec<Mistake> {
     warner.devices_of_links();
     warner.silent_addresses();
     warner.sticky_in_many_vlans();
+    underlays::warnings(topology, &mut warner.findings);
     warner.findings.in_order()
 }
 

@@ -1,7 +1,7 @@
 //! Settings that are one of a few words, and these words as they stand in the file.
 
 use crate::model::description::{
-    BpduPolicy, DatapathKind, HostAddresses, NativeInner, OnLimit, Redundancy, TagPolicy,
+    BpduPolicy, DatapathKind, HostAddresses, HostKind, NativeInner, OnLimit, Redundancy, TagPolicy,
 };
 use crate::tag::Tpid;
 
@@ -24,6 +24,10 @@ pub trait Worded: Copy + PartialEq + 'static {
 impl Worded for DatapathKind {
     const WORDS: &'static [(&'static str, Self)] =
         &[("auto", DatapathKind::Auto), ("ovs", DatapathKind::Ovs), ("ebpf", DatapathKind::Ebpf)];
+}
+
+impl Worded for HostKind {
+    const WORDS: &'static [(&'static str, Self)] = &[("l2gw", HostKind::L2gw), ("vtep", HostKind::Vtep)];
 }
 
 impl Worded for Redundancy {
@@ -72,6 +76,7 @@ mod tests {
             assert_eq!(T::from_word("Drop"), None);
         }
         check::<DatapathKind>();
+        check::<HostKind>();
         check::<Redundancy>();
         check::<Tpid>();
         check::<HostAddresses>();

@@ -190,6 +190,7 @@ fn bridge(name: &str, kind: BridgeKind) -> Bridge {
         ageing: DEFAULT_AGEING,
         mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
         renamed_from: None,
+        mtu: None,
         kind,
     }
 }

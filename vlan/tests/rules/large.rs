@@ -33,7 +33,14 @@ fn everything_is_red(bridges: usize) -> Description {
 }
 
 fn bridge(name: String, kind: BridgeKind) -> Bridge {
-    Bridge { name, ageing: Duration::ZERO, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, renamed_from: None, kind }
+    Bridge {
+        name,
+        ageing: Duration::ZERO,
+        mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        renamed_from: None,
+        mtu: None,
+        kind,
+    }
 }
 
 #[test]

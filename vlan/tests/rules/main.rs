@@ -6,6 +6,7 @@
 mod any_frame;
 mod large;
 mod numbers;
+mod overlay;
 mod refusals;
 mod rows;
 // Other crates play the same rows, so the language is not in this folder.

@@ -36,7 +36,14 @@ impl Dice {
 }
 
 fn bridge(name: String, kind: BridgeKind) -> Bridge {
-    Bridge { name, ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, renamed_from: None, kind }
+    Bridge {
+        name,
+        ageing: DEFAULT_AGEING,
+        mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        renamed_from: None,
+        mtu: None,
+        kind,
+    }
 }
 
 fn aware(name: &str) -> Bridge {

@@ -18,6 +18,7 @@ fn right() -> Description {
         ageing: Duration::from_secs(300),
         mac_limit: 1_000,
         renamed_from: None,
+        mtu: None,
         kind,
     };
     let aware = BridgeKind::VlanAware {
@@ -42,6 +43,7 @@ fn right() -> Description {
             port("fw", "dc1", Mode::Trunk(TrunkMode::default())),
             port("customer", "dc1", qinq),
         ],
+        ..Description::default()
     }
 }
 
@@ -102,7 +104,7 @@ const CASES: &[Case] = &[
     Case(
         "a link that is empty",
         |d| d.ports[0].link.clear(),
-        r#"ports 0 link: "" is empty, allowed are 1 to 15 bytes without '/', ':' and white space"#,
+        r#"ports 0 link: missing: a port is bound to a link of its host, such as "enp3s0f0"; only a port at a VTEP has none"#,
         |d| d.ports[0].link = "x".to_owned(),
     ),
     Case(
@@ -222,13 +224,13 @@ const CASES: &[Case] = &[
     Case(
         "VNI 0",
         |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(0) },
-        "bridges 1 vni: 0 is out of range, allowed is 1 to 16777215",
+        "bridges 1 vni: 0 is out of range, allowed is 1 to 16777214",
         |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(1) },
     ),
     Case(
         "a VNI of 32 bits",
         |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(u32::MAX) },
-        "bridges 1 vni: 4294967295 is out of range, allowed is 1 to 16777215",
+        "bridges 1 vni: 4294967295 is out of range, allowed is 1 to 16777214",
         |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(16_777_215) },
     ),
     Case(

@@ -46,7 +46,7 @@ pub fn bridge(text: &str) -> Result<Bridge, String> {
     } else {
         BridgeKind::VlanUnaware { vni: None }
     };
-    Ok(Bridge { name, ageing, mac_limit, renamed_from: None, kind })
+    Ok(Bridge { name, ageing, mac_limit, renamed_from: None, mtu: None, kind })
 }
 
 fn tpid_named(word: &str) -> Result<Tpid, String> {
@@ -74,7 +74,7 @@ pub fn port(name: &str, bridge: &str, host: &str, text: &str) -> Result<Port, St
             ("pcp", Mode::Qinq { pcp, .. }) => *pcp = Pcp::new(number(&mut words)?),
             ("priority-tags", _) => port.priority_tags = true,
             ("isolated", _) => port.isolated = true,
-            ("tags=drop", Mode::Plain) => port.tags = TagPolicy::Drop,
+            ("tags=drop", Mode::Plain) => port.tags = Some(TagPolicy::Drop),
             ("sticky", _) => port.sticky = Some(number(&mut words)?),
             ("flood-unknown=no", _) => port.flood.withholds_unknown = true,
             ("bpdu=discard", _) => port.bpdu = BpduPolicy::Discard,

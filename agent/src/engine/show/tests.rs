@@ -37,6 +37,7 @@ fn description(ports: usize) -> Description {
         ageing: DEFAULT_AGEING,
         mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
         renamed_from: None,
+        mtu: None,
         kind: BridgeKind::VlanUnaware { vni: None },
     };
     Description {

@@ -32,6 +32,7 @@ fn description(ports: usize) -> Description {
         mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
         kind,
         renamed_from: None,
+        mtu: None,
     };
     let aware = BridgeKind::VlanAware {
         fabric: "fabric".to_owned(),
@@ -47,6 +48,7 @@ fn description(ports: usize) -> Description {
         trunks: NAMES[..2].iter().map(|name| trunk(name)).collect(),
         ports: NAMES[2..2 + ports].iter().map(|name| Port::plain(name, "red", "gw1", name)).collect(),
         vlans: vec![Peering { bridge: "sw".to_owned(), vid: Vid::new(8).unwrap(), to: "red".to_owned() }],
+        ..Description::default()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::topology::{newest, newest_root};
 
 fn bridge(name: &str, kind: BridgeKind) -> Bridge {
     let (ageing, mac_limit) = (vlan::model::defaults::DEFAULT_AGEING, 1_000);
-    Bridge { name: name.to_owned(), ageing, mac_limit, renamed_from: None, kind }
+    Bridge { name: name.to_owned(), ageing, mac_limit, renamed_from: None, mtu: None, kind }
 }
 
 fn vub(name: &str) -> Bridge {

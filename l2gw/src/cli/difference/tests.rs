@@ -81,16 +81,24 @@ fn against_an_empty_store_everything_is_new() {
 /// What the file says more of a trunk, a bridge and ports, changed key by key.
 #[test]
 fn one_changed_key_is_one_line() {
-    let file = "[hosts.gw1]\nunderlay = \"192.0.2.1\"\n\
+    let file = "[overlay]\nport = 4790\n[hosts.gw1]\nunderlay = \"192.0.2.1\"\nunderlay-mtu = 1600\n\
+         [hosts.rack1]\nkind = \"vtep\"\nunderlay = \"192.0.2.9\"\n\
+         [[ports]]\nname = \"m\"\nbridge = \"vub8\"\nhost = \"rack1\"\ntags = \"pass\"\n\
          [bridges.dc1]\nkind = \"vlan-aware\"\nageing = \"300s\"\njoin-vids = false\ntpid = \"0x8100\"\nfabric = \"a\"\n\
-         [bridges.vub8]\nkind = \"vlan-unaware\"\nvni = 8\n\
+         [bridges.vub8]\nkind = \"vlan-unaware\"\nvni = 8\nmtu = 1500\n\
          [[vlans]]\nbridge = \"dc1\"\nvid = 8\nto = \"vub8\"\n\
          [[trunks]]\nname = \"t\"\nbridge = \"dc1\"\nhost = \"gw1\"\nlink = \"e\"\nvlans = [\"8\", \"108\"]\nnative = 8\n\
          translate = { 108 = 9 }\nstorm = { broadcast = 7 }\n\
          [[ports]]\nname = \"q\"\nbridge = \"dc1\"\nhost = \"gw1\"\nlink = \"q\"\nmode = \"qinq\"\nvid = 30\ncustomer-vlans = [\"7\"]\npcp = 1\n\
          [[ports]]\nname = \"vm\"\nbridge = \"vub8\"\nhost = \"gw1\"\nlink = \"v\"\nmacs = [\"02:00:00:00:00:01\"]\n";
     for (old, new, line) in [
+        ("[overlay]\nport = 4790\n", "", "~ overlay.port: 4790 -> 4789"),
+        ("4790", "4791", "~ overlay.port: 4790 -> 4791"),
         ("underlay = \"192.0.2.1\"\n", "", "~ hosts.gw1.underlay: 192.0.2.1 -> unset"),
+        ("underlay-mtu = 1600\n", "", "~ hosts.gw1.underlay-mtu: 1600 -> unset"),
+        ("192.0.2.9", "192.0.2.8", "~ hosts.rack1.underlay: 192.0.2.9 -> 192.0.2.8"),
+        ("tags = \"pass\"\n", "", "~ ports.m.tags: pass -> drop"),
+        ("mtu = 1500", "mtu = 1400", "~ bridges.vub8.mtu: 1500 -> 1400"),
         ("\"300s\"", "\"600s\"", "~ bridges.dc1.ageing: 300s -> 600s"),
         ("\"300s\"", "\"10500ms\"", "~ bridges.dc1.ageing: 300s -> 10500ms"),
         ("join-vids = false", "join-vids = true", "~ bridges.dc1.join-vids: false -> true"),
@@ -118,6 +126,26 @@ fn one_changed_key_is_one_line() {
             Difference::new(topology(file).description(), &topology(&file.replacen(old, new, 1)));
         assert_eq!(difference.objects, [line], "{old} -> {new}");
     }
+}
+
+/// A VTEP runs nothing that could refuse to lose its ports.
+#[test]
+fn a_vtep_without_ports_is_no_host_that_stops() {
+    let vtep = "[hosts.rack1]\nkind = \"vtep\"\nunderlay = \"192.0.2.9\"\n[hosts.gw1]\n\
+         [bridges.vub8]\nkind = \"vlan-unaware\"\nvni = 8\n";
+    let port = |host: &str, more: &str| {
+        format!("[[ports]]\nname = \"at-{host}\"\nbridge = \"vub8\"\nhost = \"{host}\"\n{more}")
+    };
+    let both = topology(&format!("{vtep}{}{}", port("rack1", ""), port("gw1", "link = \"tap\"\n")));
+    let none = topology(vtep);
+    let difference = Difference::new(none.description(), &both);
+    let expected = [
+        "+ ports.at-gw1: bridge = \"vub8\", host = \"gw1\", link = \"tap\"",
+        "+ ports.at-rack1: bridge = \"vub8\", host = \"rack1\"",
+    ];
+    assert_eq!(difference.objects, expected);
+    let difference = Difference::new(both.description(), &none);
+    assert_eq!(difference.hosts_without_ports, ["gw1"]);
 }
 
 /// The same objects in another order, with what is written that holds anyway.
@@ -273,11 +301,16 @@ impl File {
 
     fn change(&mut self, line: &str) {
         let (path_and_key, values) = line.split_once(": ").unwrap();
-        let mut parts = path_and_key.splitn(3, '.');
-        let path = format!("{}.{}", parts.next().unwrap(), parts.next().unwrap());
-        let key = parts.next().unwrap();
+        let (path, key) = match path_and_key.strip_prefix("overlay.") {
+            Some(key) => ("overlay", key),
+            None => {
+                let name = path_and_key.find('.').unwrap() + 1;
+                let end = name + path_and_key[name..].find('.').unwrap();
+                (&path_and_key[..end], &path_and_key[end + 1..])
+            }
+        };
         let (was, is) = values.split_once(" -> ").unwrap();
-        let keys = self.objects.get_mut(&path).unwrap_or_else(|| panic!("no {path}"));
+        let keys = self.objects.get_mut(path).unwrap_or_else(|| panic!("no {path}"));
         if let Some(written) = keys.get(key) {
             assert_eq!(Some(written.clone()), toml_of(key, was), "{line}");
         }
@@ -290,9 +323,10 @@ impl File {
     fn text(&self) -> String {
         let mut text = String::from("[nsdb]\nbackend = \"zookeeper\"\nservers = [\"192.0.2.9:2181\"]\n");
         for (path, keys) in &self.objects {
-            let (list, name) = path.split_once(['.', ' ']).unwrap();
+            let (list, name) = path.split_once(['.', ' ']).unwrap_or((path, ""));
             let header = match (list, name.split_once('.')) {
                 ("vlans", Some((bridge, vid))) => format!("[[vlans]]\nbridge = \"{bridge}\"\nvid = {vid}\n"),
+                ("overlay", _) => "[overlay]\n".to_owned(),
                 ("hosts" | "bridges", _) => format!("[{list}.{name}]\n"),
                 _ => format!("[[{list}]]\nname = \"{name}\"\n"),
             };
@@ -329,7 +363,8 @@ fn toml_of(key: &str, printed: &str) -> Option<String> {
     };
     Some(match key {
         _ if printed == "unset" => return None,
-        "vid" | "pcp" | "native" | "weight" | "mac-limit" | "vni" | "mtu" | "sticky" => printed.to_owned(),
+        "vid" | "pcp" | "native" | "weight" | "mac-limit" | "vni" | "mtu" | "sticky" | "port"
+        | "underlay-mtu" => printed.to_owned(),
         "join-vids" | "native-tagged" | "priority-tags" | "isolated" => printed.to_owned(),
         _ if key.starts_with("storm.") || key.starts_with("flood.") => printed.to_owned(),
         "vlans" | "customer-vlans" => list(","),

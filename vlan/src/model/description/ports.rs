@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::is_default;
 use crate::addr::MacAddr;
 use crate::tag::Pcp;
 use crate::vid::{Vid, VidSet};
 
-/// An exterior port: bound to a link of a host.
+/// An exterior port: bound to a link of a host, or a VTEP's membership in a bridge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Port {
@@ -17,9 +18,9 @@ pub struct Port {
     pub name: String,
     /// The bridge it is a port of.
     pub bridge: String,
-    /// The host its link is on.
+    /// The host that it is at.
     pub host: String,
-    /// The netdev, at most 15 bytes (`IFNAMSIZ` of `include/uapi/linux/if.h`, less its end).
+    /// The netdev, at most 15 bytes (`IFNAMSIZ` of `include/uapi/linux/if.h`, less its end). Empty of a port at a VTEP, which has none.
     pub link: String,
     /// How frames are put into VLANs.
     pub mode: Mode,
@@ -45,9 +46,9 @@ pub struct Port {
     /// Whether frames between this port and another isolated one are dropped; it reaches trunks and all other ports. Not of a trunk.
     #[serde(default, skip_serializing_if = "is_default")]
     pub isolated: bool,
-    /// What becomes of frames with a tag of their own on a port of a VUB.
+    /// What becomes of frames with a tag of their own on a port of a VUB. `None`: they pass, and at a VTEP they are dropped.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub tags: TagPolicy,
+    pub tags: Option<TagPolicy>,
     /// How many addresses are pinned to it, those heard first; further sources are dropped. 1..=1024, and at most `mac_limit`. Not of a
     /// trunk, and not beside `macs` or `shared_macs`, which say themselves who may send here.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -75,12 +76,8 @@ pub enum HostAddresses {
     Keep,
 }
 
-/// Whether a setting need not be written, so that what does not use it is stored as before.
-fn is_default<T: Default + PartialEq>(setting: &T) -> bool {
-    *setting == T::default()
-}
-
-/// What becomes of frames that arrive at a port of a VUB with a tag of their own; a priority tag is none.
+/// What becomes of frames that arrive at a port of a VUB with a tag of their own; a priority tag is none. At a VTEP those that would
+/// leave with one as well: it may take them for frames of another network (RFC 7348 6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TagPolicy {
@@ -117,7 +114,7 @@ impl Port {
             priority_tags: false,
             bpdu: BpduPolicy::default(),
             isolated: false,
-            tags: TagPolicy::default(),
+            tags: None,
             sticky: None,
             flood: Flood::default(),
             storm: None,

@@ -24,7 +24,14 @@ fn bridge(name: String, is_aware: bool) -> Bridge {
         true => BridgeKind::VlanAware { fabric, redundancy, tpid: Tpid::Customer, join_vids: true },
         false => BridgeKind::VlanUnaware { vni: None },
     };
-    Bridge { name, ageing: DEFAULT_AGEING, mac_limit: DEFAULT_BRIDGE_MAC_LIMIT, renamed_from: None, kind }
+    Bridge {
+        name,
+        ageing: DEFAULT_AGEING,
+        mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        renamed_from: None,
+        mtu: None,
+        kind,
+    }
 }
 
 /// Four VABs (`b0` …), of which the first two may lead into the others, and four VUBs (`b4` …).
