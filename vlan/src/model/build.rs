@@ -20,6 +20,7 @@ use crate::model::join::Judge;
 use crate::model::members::Members;
 use crate::model::mistake::Mistake;
 use crate::model::names::Names;
+use crate::model::payloads;
 use crate::model::port::{Mode, Port, Trunk};
 use crate::model::segment::{Domain, Member, Segment};
 use crate::model::topology::{Place, Places, Spot, Topology};
@@ -72,6 +73,7 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
         has_own_numbers: false,
     };
     underlays::mistakes(&topology, &mut findings);
+    payloads::mistakes(&topology, &mut findings);
     if !findings.mistakes.is_empty() {
         return Err(findings.in_order());
     }

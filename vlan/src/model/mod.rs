@@ -19,6 +19,7 @@ pub mod nearest;
 mod numbered;
 pub mod numbers;
 mod objects;
+mod payloads;
 pub mod port;
 pub(crate) mod renumber;
 pub mod segment;

@@ -6,6 +6,7 @@ use crate::model::description::{BridgeKind, Description, Mode, NativeInner, Port
 use crate::model::findings::Findings;
 use crate::model::id::{BridgeId, FabricId, HostId};
 use crate::model::mistake::{Mistake, Table};
+use crate::model::payloads;
 use crate::model::port::{Mode as Compiled, Port};
 use crate::model::segment::Segment;
 use crate::model::topology::Topology;
@@ -29,6 +30,7 @@ pub(super) fn warnings(topology: &Topology) -> Vec<Mistake> {
     warner.silent_addresses();
     warner.sticky_in_many_vlans();
     underlays::warnings(topology, &mut warner.findings);
+    payloads::warnings(topology, &mut warner.findings);
     warner.findings.in_order()
 }
 

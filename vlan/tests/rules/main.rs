@@ -7,6 +7,7 @@ mod any_frame;
 mod large;
 mod numbers;
 mod overlay;
+mod payloads;
 mod refusals;
 mod rows;
 // Other crates play the same rows, so the language is not in this folder.
