@@ -13,7 +13,7 @@
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -27,6 +27,8 @@ pub struct Standing {
     connection: Connection,
     /// How often a server was found.
     connections: u64,
+    /// Since when there is a server, or none.
+    since: Instant,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +59,11 @@ impl Standing {
         }
     }
 
+    /// For how long no server has been there; `None` where one is.
+    pub fn away_for(&self) -> Option<Duration> {
+        (!self.is_connected()).then(|| self.since.elapsed())
+    }
+
     pub(super) fn connections(&self) -> u64 {
         self.connections
     }
@@ -79,7 +86,8 @@ impl Standing {
 pub(super) fn begin(settings: Arc<ZooKeeperSettings>) -> (watch::Sender<bool>, watch::Receiver<Standing>) {
     let (end, ended) = watch::channel(false);
     let away = Connection::Away { unresolved: Vec::new() };
-    let (standing, seen) = watch::channel(Standing { connection: away, connections: 0 });
+    let (standing, seen) =
+        watch::channel(Standing { connection: away, connections: 0, since: Instant::now() });
     tokio::spawn(Supervisor { settings, standing, session: None, failures: 0 }.run(ended));
     (end, seen)
 }
@@ -166,7 +174,10 @@ impl Supervisor {
                 }
                 SessionState::AuthFailed | SessionState::Expired | SessionState::Closed => break,
             }
-            state = states.changed().await;
+            state = tokio::select! {
+                state = states.changed() => state,
+                never = self.watch_names(), if !self.standing.borrow().is_connected() => match never {},
+            };
         }
         if self.standing.borrow().is_connected() {
             self.note_away(Vec::new());
@@ -177,6 +188,7 @@ impl Supervisor {
         self.standing.send_modify(|standing| {
             standing.connection = Connection::Up(client);
             standing.connections += 1;
+            standing.since = Instant::now();
         });
     }
 
@@ -188,6 +200,7 @@ impl Supervisor {
             }
             connection => {
                 *connection = Connection::Away { unresolved };
+                standing.since = Instant::now();
                 true
             }
         });
