@@ -17,7 +17,8 @@
 //! A list that the kernel makes in pieces may pass something over, where links or addresses come and go meanwhile, and the kernel then says
 //! so. It is asked for three times, told as it is, and asked for once more after some seconds, until nothing can be missing.
 //!
-//! A device by which a datapath reaches other hosts is nobody's link, and is not told; `vxlan` makes, finds and removes such devices.
+//! A device by which a datapath reaches other hosts is nobody's link, and is not told; `vxlan` makes, finds and removes such devices, and
+//! `holder` finds who has a port that one needs.
 //!
 //! Of routes only the default ones of the main table count. The kernel tells of no route that goes with its address or its link, so they
 //! are listed again whenever that may have happened, and the links whose part in them is another are told.
@@ -41,6 +42,7 @@ use listener::{Heard, Listener};
 use message::Way;
 
 mod asker;
+pub(crate) mod holder;
 mod known;
 mod listener;
 mod message;

@@ -13,6 +13,7 @@ use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
@@ -67,6 +68,14 @@ impl Home {
             }
             Ok(None)
         })
+    }
+
+    /// A table of its sockets: a file of `/proc/net`.
+    ///
+    /// # Errors
+    /// There is none of this name; as [`open_socket`](Self::open_socket).
+    pub(crate) fn read_net(&self, table: &str) -> io::Result<String> {
+        self.run(|| std::fs::read_to_string(Path::new(NET_OF_THIS_THREAD).join(table)))
     }
 
     fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
@@ -314,6 +323,7 @@ fn set_option(
 }
 
 const THIS_THREAD: &str = "/proc/thread-self/ns/net";
+const NET_OF_THIS_THREAD: &str = "/proc/thread-self/net";
 
 #[cfg(test)]
 mod tests {

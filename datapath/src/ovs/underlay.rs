@@ -10,6 +10,7 @@ use super::socket::Home;
 use super::transact::Denial;
 use super::tunnel::Tunnel;
 use super::{Ovs, Refusal, RefusalCause, Vport, VportStats, vport};
+use crate::link::holder::Holder;
 use crate::link::vxlan::{Vxlan, Vxlans};
 use crate::tunnel::{DEVICE_PREFIX, TunnelEnd};
 
@@ -87,7 +88,10 @@ impl<'a> Underlay<'a> {
             None if denial.is(libc::EEXIST) => {
                 busy(format!("{}, for which another link has the name {}", opening(end), self.device))
             }
-            None => busy(format!("{}, whose UDP port a program has", opening(end))),
+            None => busy(match Holder::of_udp_port(self.home, end.port) {
+                Some(process) => format!("{}, whose UDP port {process} has", opening(end)),
+                None => format!("{}, whose UDP port something else has", opening(end)),
+            }),
         })
     }
 }
