@@ -96,6 +96,7 @@ fn router(admin: Admin) -> Router {
     let without_query = Router::new()
         .route("/v1/status", get(|state| look(state, |engine, now| engine.view().status(now))))
         .route("/v1/topology", get(revisions::newest).post(revisions::publish))
+        .route("/v1/topology/kept", get(revisions::kept))
         .route("/v1/revisions", get(revisions::known))
         .route("/v1/revisions/{revision}", get(revisions::one))
         .route("/v1/trace", post(trace))

@@ -9,7 +9,7 @@ pub mod standing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nsdb::{Change, Documents, DocumentsError, Revision, Root, ShardName, Store, WallTime};
+use nsdb::{Change, Documents, DocumentsError, Revision, RevisionInfo, Root, ShardName, Store, WallTime};
 use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
 
@@ -49,6 +49,14 @@ pub enum TopologyError {
     /// A declared VNI is another segment's, or no number is left.
     #[error("{}", words_of(.0))]
     Numbers(Vec<TreeMistake>),
+    /// No server of the store has answered for a while.
+    #[error("the store has been away for {seconds} s: {why}")]
+    Away {
+        /// For how long.
+        seconds: u64,
+        /// Which servers, and what is known of them.
+        why: String,
+    },
     /// The daemon is at its end.
     #[error("the daemon is stopping")]
     Stopping,
@@ -70,9 +78,10 @@ impl TopologyError {
             TopologyError::Store(error) => error.is_too_large(),
             TopologyError::Document(error) => error.is_of_topology(),
             TopologyError::Numbers(_) => true,
-            TopologyError::Conflict { .. } | TopologyError::Contended { .. } | TopologyError::Stopping => {
-                false
-            }
+            TopologyError::Conflict { .. }
+            | TopologyError::Contended { .. }
+            | TopologyError::Away { .. }
+            | TopologyError::Stopping => false,
         }
     }
 }
@@ -115,6 +124,7 @@ pub async fn newest(store: &Store) -> Result<Option<Newest>, TopologyError> {
 /// # Errors
 /// The store cannot be read now.
 pub async fn of(store: &Store, revision: Revision) -> Result<Option<Newest>, TopologyError> {
+    standing::check_there(store)?;
     match store.root_of(revision).await? {
         Some(root) => Scope::Whole.read(store, &root).await.map(Some),
         None => Ok(None),
@@ -134,7 +144,22 @@ pub async fn last_readable(store: &Store) -> Result<Option<Newest>, TopologyErro
 /// # Errors
 /// The store cannot be read.
 pub async fn newest_root(store: &Store) -> Result<Option<Root>, TopologyError> {
+    standing::check_there(store)?;
     Ok(store.root().await?)
+}
+
+/// The revisions that the store keeps, the newest first.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn revisions(store: &Store) -> Result<Vec<RevisionInfo>, TopologyError> {
+    standing::check_there(store)?;
+    Ok(store.revisions().await?)
+}
+
+/// What `host` has kept of the revision that was in force last, its share: it is there without the store.
+pub async fn kept_of(store: &Store, host: &str) -> Option<Newest> {
+    kept::load(store, host).await
 }
 
 fn read(shards: &BTreeMap<ShardName, Vec<u8>>) -> Result<Stored, DocumentError> {

@@ -33,6 +33,18 @@ pub struct Published {
     /// Where its objects came from: those that did not from the daemon's own file.
     #[serde(default, skip_serializing_if = "Sources::is_empty")]
     pub sources: Sources,
+    /// The host of which it is the share, where it is not all of the revision but what that host has kept of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_of: Option<String>,
+}
+
+impl Published {
+    /// All of a revision.
+    fn whole(revision: u64, stored: Stored) -> Published {
+        let topology = Tree::from(&stored.description);
+        let Stored { numbers, text, sources, .. } = stored;
+        Published { revision, topology, numbers, text, sources, share_of: None }
+    }
 }
 
 /// Who published a revision, when and why.
@@ -67,13 +79,13 @@ pub(super) async fn known(State(admin): State<Admin>) -> Response {
     let here = tokio::runtime::Handle::current();
     let read = move || match here.block_on(list(&admin.store)) {
         Ok(known) => Json(known).into_response(),
-        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failure(read_status(&error), error.to_string()),
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| stopping())
 }
 
 async fn list(store: &Store) -> Result<Vec<RevisionView>, TopologyError> {
-    let known = store.revisions().await?;
+    let known = topology::revisions(store).await?;
     let mut known: Vec<RevisionView> = known.into_iter().map(RevisionView::from).collect();
     // The list is there without it too, and one that has come in between is in the next list.
     let newest = topology::newest(store).await.ok().flatten();
@@ -89,6 +101,20 @@ async fn list(store: &Store) -> Result<Vec<RevisionView>, TopologyError> {
 pub(super) async fn newest(State(admin): State<Admin>) -> Response {
     let store = admin.store;
     read(async move { topology::newest(&store).await }, None).await
+}
+
+/// What this host has kept of the revision in force, for as long as the store is away.
+pub(super) async fn kept(State(admin): State<Admin>) -> Response {
+    let host = admin.door.host().to_owned();
+    let here = tokio::runtime::Handle::current();
+    let read = move || match here.block_on(topology::kept_of(&admin.store, &host)) {
+        Some(Newest { revision, stored: Ok(stored) }) => {
+            let whole = Published::whole(revision.get(), stored);
+            Json(Published { share_of: Some(host), ..whole }).into_response()
+        }
+        _ => failure(StatusCode::NOT_FOUND, format!("host {host} has kept nothing of a revision")),
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| stopping())
 }
 
 /// One of those that are kept.
@@ -114,26 +140,28 @@ async fn read(
     let here = tokio::runtime::Handle::current();
     let read = move || match (here.block_on(asked), revision) {
         (Ok(Some(Newest { revision, stored: Ok(stored) })), _) => {
-            let topology = Tree::from(&stored.description);
-            let Stored { numbers, text, sources, .. } = stored;
-            Json(Published { revision: revision.get(), topology, numbers, text, sources }).into_response()
+            Json(Published::whole(revision.get(), stored)).into_response()
         }
         (Ok(Some(Newest { revision, stored: Err(why) })), _) => {
             let error = format!("revision {revision} in the store cannot be read: {why}");
             failure(StatusCode::INTERNAL_SERVER_ERROR, error)
         }
-        (Ok(None), None) => {
-            let (topology, sources) = (Tree::default(), Sources::default());
-            Json(Published { revision: 0, topology, numbers: None, text: None, sources }).into_response()
-        }
+        (Ok(None), None) => Json(Published::whole(0, Stored::default())).into_response(),
         (Ok(None), Some(revision)) => {
             let error =
                 format!("revision {revision} is not kept; `l2gw show revisions` lists those that are");
             failure(StatusCode::NOT_FOUND, error)
         }
-        (Err(error), _) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        (Err(error), _) => failure(read_status(&error), error.to_string()),
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| stopping())
+}
+
+fn read_status(error: &TopologyError) -> StatusCode {
+    match error {
+        TopologyError::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// Publishes what whoever is connected proposes.
@@ -158,6 +186,7 @@ fn refusal_status(error: &DoorError) -> StatusCode {
         error if error.is_wrong() => StatusCode::UNPROCESSABLE_ENTITY,
         DoorError::Unreadable(_) => StatusCode::BAD_REQUEST,
         DoorError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        DoorError::Topology(error) => read_status(error),
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

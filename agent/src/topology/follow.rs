@@ -6,7 +6,7 @@ use std::time::Duration;
 use nsdb::{Documents, Revision, Store};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{info, warn};
 use vlan::model::topology::Topology;
 
 use super::scope::Scope;
@@ -101,6 +101,8 @@ impl Follower {
             return Ok(());
         }
         let Some(kept) = kept::load(&self.store, &self.host).await else { return Ok(()) };
+        let revision = kept.revision.get();
+        info!(revision, "the store is away: the revision that was kept here is taken");
         let input = input(kept, &self.host, &self.built);
         self.has_one |= matches!(input, Input::Topology { .. });
         self.send(input).await
@@ -153,14 +155,18 @@ fn input(Newest { revision, stored }: Newest, host: &str, built: &Built) -> Inpu
         Ok(stored) => stored,
         Err(why) => return Input::Unreadable { revision: revision.get(), why },
     };
-    let built = built.take(revision, &stored).or_else(|| build(&stored).map(Arc::new));
+    let topology = built.take(revision, &stored).or_else(|| build(&stored).map(Arc::new));
     let (revision, Stored { description, numbers, .. }) = (revision.get(), stored);
-    if let Some((numbers, topology)) = numbers.as_ref().zip(built.as_ref())
+    if let Some((numbers, topology)) = numbers.as_ref().zip(topology.as_ref())
         && let Err(what) = numbers.check(topology, host)
     {
         return Input::Unreadable { revision, why: format!("{what} has no number in it") };
     }
-    Input::Topology { revision, description: Box::new(description), numbers: numbers.map(Box::new), built }
+    if let Some(topology) = &topology {
+        built.show(topology);
+    }
+    let (description, numbers) = (Box::new(description), numbers.map(Box::new));
+    Input::Topology { revision, description, numbers, built: topology }
 }
 
 fn build(Stored { description, numbers, .. }: &Stored) -> Option<Topology> {

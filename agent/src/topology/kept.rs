@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use nsdb::{Local, Revision, ShardId, Store};
 use serde::{Deserialize, Serialize};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::Newest;
 use crate::documents::ShareReading;
@@ -71,14 +71,7 @@ async fn load_cover(store: &Store) -> Result<Option<(usize, Cover)>, String> {
 /// What was kept for `host`; `None` if there is nothing, or nothing that can be used.
 pub(super) async fn load(store: &Store, host: &str) -> Option<Newest> {
     match try_load(store, host).await {
-        Ok(Some(newest)) => {
-            info!(
-                revision = newest.revision.get(),
-                "the store is away: the revision that was kept here is taken"
-            );
-            Some(newest)
-        }
-        Ok(None) => None,
+        Ok(newest) => newest,
         Err(error) => {
             warn!(error, "what was kept of a revision cannot be used");
             None

@@ -59,7 +59,9 @@ pub(super) struct Applied {
 pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let Some(config) = load_to_run(file, err)? else { return Ok(BAD_CONFIGURATION) };
     match Client::new(&at.socket).read::<Published>("/v1/topology") {
-        Ok(Published { revision, topology, numbers, text, sources }) => match topology.description() {
+        Ok(Published { revision, topology, numbers, text, sources, share_of: _ }) => match topology
+            .description()
+        {
             Ok(before) => {
                 let after = match after(&config, topology, &sources, &numbers.unwrap_or_default()) {
                     Ok(after) => after,

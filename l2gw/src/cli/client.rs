@@ -58,6 +58,11 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the daemon has what was asked for, and cannot give it now: it starts or stops, or its store is away.
+    pub fn is_for_now(&self) -> bool {
+        matches!(self, ClientError::Refused { status: 503, .. })
+    }
+
     /// How the command ends: what names an object that is not there is wrong usage, what does not build is bad configuration.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -14,7 +14,7 @@ use crate::cli::args::{At, Selection, Subject};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::failure::say;
 use crate::cli::time::utc;
-use crate::cli::{DONE, WRONG_USAGE, lines};
+use crate::cli::{DONE, FAILED, WRONG_USAGE, lines};
 use crate::config::Config;
 
 mod status;
@@ -54,15 +54,18 @@ pub fn show(
         Ok(written) => return written.map(|()| DONE),
         Err(Failure::Client(error)) => (error.to_string(), error.exit_code()),
         Err(Failure::Usage(error)) => (error, WRONG_USAGE),
+        Err(Failure::Part(error)) => (error, FAILED),
     };
     say(&text, err)?;
     Ok(code)
 }
 
-/// Why nothing is shown.
+/// Why nothing is shown, or not all.
 enum Failure {
     Client(ClientError),
     Usage(String),
+    /// Something is, and it is not what was asked for.
+    Part(String),
 }
 
 impl From<ClientError> for Failure {
@@ -146,8 +149,26 @@ fn print_revisions(rows: &[RevisionView], out: &mut impl Write) -> io::Result<()
 
 /// As a file that `l2gw check` and `l2gw apply` take.
 fn config(client: &Client, json: bool, out: &mut impl Write) -> Printed {
-    let published: Published = client.read("/v1/topology")?;
-    Ok(if json { print_json(&published, out) } else { write_config(&published, out) })
+    let print = |published: &Published, out: &mut _| match json {
+        true => print_json(published, out),
+        false => write_config(published, out),
+    };
+    match client.read::<Published>("/v1/topology") {
+        Ok(published) => Ok(print(&published, out)),
+        Err(away) if away.is_for_now() => {
+            // What the host has kept is better than nothing; that it is not all stays a failure, or it would be saved as a backup.
+            let Ok(kept) = client.read::<Published>("/v1/topology/kept") else { return Err(away.into()) };
+            let host = kept.share_of.as_deref().unwrap_or_default();
+            let what = format!("this is what host {host} has kept of revision {}, its share", kept.revision);
+            let text = format!("{away}; {what}: not all of it, so do not apply it");
+            let commented = if json { Ok(()) } else { writeln!(out, "# {}", printable(&text)) };
+            match commented.and_then(|()| print(&kept, out)) {
+                Ok(()) => Err(Failure::Part(text)),
+                failed => Ok(failed),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn write_config(published: &Published, out: &mut impl Write) -> io::Result<()> {

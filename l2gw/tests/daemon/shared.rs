@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nsdb::zookeeper::{Coordinator, Login, ZooKeeperSettings};
@@ -12,10 +13,10 @@ use crate::agent_program::program;
 use crate::process::{FILE, Gateway, finish, l2gw};
 
 /// A gateway and a compute host, no daemon of them yet, and a database that both may use.
-struct Network {
-    ensemble: Ensemble,
-    gateway: Gateway,
-    compute: Gateway,
+pub(crate) struct Network {
+    pub(crate) ensemble: Ensemble,
+    pub(crate) gateway: Gateway,
+    pub(crate) compute: Gateway,
 }
 
 impl Network {
@@ -32,7 +33,7 @@ impl Network {
     }
 
     /// With both daemons, and the first revision in force at both.
-    fn running() -> Network {
+    pub(crate) fn running() -> Network {
         let mut network = Network::new();
         network.init();
         let (mut run, mut agent) = (network.gateway.run(&[]), network.agent());
@@ -81,6 +82,13 @@ impl Network {
 
     /// Writes the gateway's file, with this VLAN to `vub8`.
     fn write(&self, vid: u16) {
+        let there = "\n[hosts.compute1]\n\n[[ports]]\nname = \"vm9\"\nbridge = \"vub8\"\nhost = \"compute1\"\nlink = \"tap9\"\n";
+        let file = FILE.replace("vid = 8", &format!("vid = {vid}"));
+        self.write_topology(&format!("{file}{there}"));
+    }
+
+    /// Writes the gateway's file, with this topology.
+    pub(crate) fn write_topology(&self, topology: &str) {
         let servers: Vec<_> =
             self.ensemble.servers().iter().map(|server| server.address().to_string()).collect();
         let nsdb = format!(
@@ -88,9 +96,7 @@ impl Network {
             self.gateway.path("zookeeper.auth"),
             self.gateway.path("state")
         );
-        let there = "\n[hosts.compute1]\n\n[[ports]]\nname = \"vm9\"\nbridge = \"vub8\"\nhost = \"compute1\"\nlink = \"tap9\"\n";
-        let file = FILE.replace("vid = 8", &format!("vid = {vid}"));
-        self.gateway.write(&format!("{nsdb}{file}{there}"));
+        self.gateway.write(&format!("{nsdb}{topology}"));
     }
 
     fn init(&self) {
@@ -112,12 +118,12 @@ impl Network {
         command
     }
 
-    fn hosts(&self) -> [&Gateway; 2] {
+    pub(crate) fn hosts(&self) -> [&Gateway; 2] {
         [&self.gateway, &self.compute]
     }
 }
 
-fn is_at(host: &Gateway, revision: u64) -> bool {
+pub(crate) fn is_at(host: &Gateway, revision: u64) -> bool {
     let said = host.ask(&["show", "status", "--json"]);
     said.code == 0 && said.json()["revision"] == revision
 }
@@ -166,11 +172,26 @@ fn what_is_in_force_stays_without_the_store_also_where_a_host_starts() {
         let said = host.ask(&["show", "status"]).done();
         assert!(said.contains("what is in force stays: none of 127."), "{said}");
     }
-    let refused = network.gateway.ask_about_file("apply", &[]);
-    assert!(
-        refused.code == 1 && refused.err.contains("the ZooKeeper ensemble is not available"),
-        "{refused:?}"
-    );
+    // What is known already is said at once.
+    let asked = Instant::now();
+    for refused in [network.gateway.ask_about_file("apply", &[]), network.gateway.ask(&["show", "revisions"])]
+    {
+        assert!(refused.code == 1 && refused.err.contains("the store has been away for "), "{refused:?}");
+        assert!(refused.err.contains(" s: none of 127."), "{refused:?}");
+    }
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    for (host, its) in [(&network.gateway, "gw1"), (&network.compute, "compute1")] {
+        let shown = host.ask(&["show", "config"]);
+        let part = format!("this is what host {its} has kept of revision 1, its share: not all of it");
+        assert!(shown.code == 1 && shown.err.contains(&part) && shown.out.contains(&part), "{shown:?}");
+        assert!(shown.out.starts_with("# the store has been away for "), "{shown:?}");
+        assert!(shown.out.contains("[bridges.vub8]") && shown.out.contains("vm9"), "{shown:?}");
+        assert_eq!(shown.out.contains("[bridges.vub5]"), its == "gw1", "its share: {shown:?}");
+        let json = host.ask(&["show", "config", "--json"]);
+        assert!(json.code == 1 && json.failure().contains(&part), "{json:?}");
+        let mut shown = serde_json::Deserializer::from_str(&json.out).into_iter::<serde_json::Value>();
+        assert_eq!(shown.next().unwrap().unwrap()["share_of"], its, "{json:?}");
+    }
     network.compute.signal(Signal::SIGKILL);
     network.compute.ended();
     let mut agent = network.agent();
