@@ -9,6 +9,7 @@ mod lists;
 mod process;
 mod record;
 mod revisions;
+mod share_costs;
 mod shared;
 mod socket;
 mod stop;
