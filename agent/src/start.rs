@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -13,20 +13,20 @@ use datapath::fake::{FakeDatapath, FakeWire, Options as FakeOptions};
 use datapath::link::Links;
 use datapath::ovs::Ovs;
 use nsdb::zookeeper::ZooKeeperSettings;
-use nsdb::{Documents, JournalLimits, Store, StoreConfig, StoreError, StorePlace};
+use nsdb::{JournalLimits, Store, StoreConfig, StoreError, StorePlace};
 use tokio::sync::watch;
 use tracing::info;
+use vlan::model::description::Description;
 use vlan::model::words::Worded;
 
 use crate::budget::Rates;
 use crate::clock;
 use crate::daemon::{self, DaemonError, Launch};
-use crate::documents::Stored;
 use crate::engine::Settings;
 use crate::record::RecordFile;
 use crate::runtime::Opener;
 use crate::serving::Serving;
-use crate::topology::{self, Built, TopologyError};
+use crate::topology::{self, Built};
 
 pub use datapath::ovs::{Held, Removed};
 
@@ -104,14 +104,15 @@ pub async fn run(
     let launch = Launch { settings, serving, built, teardown, record };
     if start.datapath == Choice::Fake {
         let wire = FakeWire::new(FakeOptions::default());
-        let mut links = FakeLinks { wire: wire.clone(), host: start.host, made: HashSet::new() };
-        // A store that is away has no say in it yet.
-        let _ = tokio::time::timeout(FAKE_PATIENCE, links.make(&store)).await;
+        let links = FakeLinks { wire: wire.clone(), host: start.host, made: Mutex::default() };
+        // Those of the start are there before there is anybody to miss them; a store that is away has no say in it yet.
+        let newest = tokio::time::timeout(FAKE_PATIENCE, topology::newest(&store)).await;
+        let stored = newest.ok().and_then(|newest| newest.ok().flatten()?.stored.ok());
+        stored.inspect(|stored| links.make(&stored.description));
+        launch.built.show_to(move |topology| links.make(topology.description()));
         let ticking = tokio::spawn(keep_clock(wire.clone()));
-        let making = tokio::spawn(links.follow(Arc::clone(&store)));
         let ended = daemon::run(launch, store, InMemory(wire.clone()), wire.watch_links(), stop, ready).await;
         ticking.abort();
-        making.abort();
         return ended;
     }
     let _held = hold(&start.device)?;
@@ -159,30 +160,17 @@ impl Opener<FakeDatapath> for InMemory {
 struct FakeLinks {
     wire: FakeWire,
     host: String,
-    made: HashSet<String>,
+    made: Mutex<HashSet<String>>,
 }
 
 impl FakeLinks {
-    /// Makes the links that the newest revision names and that are not there yet.
-    async fn make(&mut self, store: &Store) {
-        let newest: Result<_, TopologyError> = topology::newest(store).await;
-        let stored = newest.ok().flatten().and_then(|newest| newest.stored.ok());
-        let Some(Stored { description, .. }) = stored else { return };
+    /// Makes the links that a revision names and that are not there yet.
+    fn make(&self, description: &Description) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let ports = description.trunks.iter().chain(&description.ports);
         for port in ports.filter(|port| port.host == self.host) {
-            if self.made.insert(port.link.clone()) {
+            if made.insert(port.link.clone()) {
                 self.wire.add_link(&port.link);
-            }
-        }
-    }
-
-    async fn follow(mut self, store: Arc<Store>) {
-        let mut changes = store.watch_root();
-        loop {
-            changes.borrow_and_update();
-            self.make(&store).await;
-            if changes.changed().await.is_err() {
-                return;
             }
         }
     }

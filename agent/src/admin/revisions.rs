@@ -6,7 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use nsdb::{Documents, Revision, RevisionInfo, Store};
+use nsdb::{Revision, RevisionInfo, Store};
 use serde::{Deserialize, Serialize};
 use vlan::model::numbers::Numbers;
 
