@@ -13,6 +13,7 @@ use super::handle::Handle;
 use super::nla::NlaWriter;
 use super::transact::{CREATE, Denial, Outbox, Outcome};
 use super::{Action, Refusal, action, key};
+use crate::Group;
 use crate::tunnel::GroupId;
 
 /// One of the flows of a group.
@@ -116,7 +117,7 @@ impl Handle {
     }
 
     /// The groups there are. One of which a flow is missing, as when it was set by a program that was killed meanwhile, has no steps.
-    pub(super) async fn groups(&mut self) -> Result<Vec<(GroupId, Option<Vec<Action>>)>, Refusal> {
+    pub(super) async fn groups(&mut self) -> Result<Vec<Group>, Refusal> {
         let mut groups: BTreeMap<GroupId, Vec<Option<Vec<Action>>>> = BTreeMap::new();
         for dumped in self.dump("list groups").await? {
             if let Dumped::Part(part, steps) = dumped {

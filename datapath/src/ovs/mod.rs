@@ -60,8 +60,8 @@ use crate::netlink::{nla, socket};
 use crate::port::{LinkIndex, Vport, VportNo, VportStats};
 use crate::tunnel::{GroupId, TunnelEnd};
 use crate::{
-    Capabilities, Counters, Datapath, Done, Execute, FlowAnswer, FlowTable, Malformed, Refusal, RefusalCause,
-    Slice, Upcall,
+    Capabilities, Counters, Datapath, Done, Execute, FlowAnswer, FlowTable, Group, Malformed, Refusal,
+    RefusalCause, Slice, Upcall,
 };
 
 use self::change::exchange_each;
@@ -219,7 +219,7 @@ impl Datapath for Ovs {
         self.handle.delete_group(id).await.map_err(|denial| refuse(format!("delete {id}"), denial))
     }
 
-    async fn groups(&mut self) -> Result<Vec<(GroupId, Option<Vec<Action>>)>, Refusal> {
+    async fn groups(&mut self) -> Result<Vec<Group>, Refusal> {
         self.handle.groups().await
     }
 

@@ -31,6 +31,8 @@ pub struct KernelRig {
     outside: Netns,
     far_ends: BTreeMap<String, FarEnd>,
     marker: [Tap; 2],
+    /// How often what happens here goes through the queue of a link, at most.
+    stages: usize,
     thieves: Vec<OtherHand>,
 }
 
@@ -51,12 +53,25 @@ impl KernelRig {
         let (gateway, outside) = (Netns::new("gateway"), Netns::new("outside"));
         veth::connect((&outside, "marker0"), (&outside, "marker1"));
         let marker = ["marker0", "marker1"].map(|end| outside.tap(end));
-        KernelRig { options, gateway, outside, far_ends: BTreeMap::new(), marker, thieves: Vec::new() }
+        KernelRig {
+            options,
+            gateway,
+            outside,
+            far_ends: BTreeMap::new(),
+            marker,
+            stages: 2,
+            thieves: Vec::new(),
+        }
     }
 
     /// What the datapath is opened with from now on.
     pub fn set_options(&mut self, options: UpcallSockets) {
         self.options = options;
+    }
+
+    /// A frame goes through so many queues of links until it has been dealt with: two, where it comes in by one and leaves by another.
+    pub fn set_stages(&mut self, stages: usize) {
+        self.stages = stages;
     }
 
     /// The namespace of the datapath.
@@ -72,11 +87,12 @@ impl KernelRig {
     /// Waits until what was sent so far has been dealt with.
     pub fn settle(&self) {
         let [near, far] = &self.marker;
-        for stage in ["first", "second"] {
-            let marker = Frame::new([2, 0, 0, 0, 0, 0xee], [2; 6]).payload(EXPERIMENTAL, stage.as_bytes());
+        for stage in 1..=self.stages {
+            let payload = format!("marker {stage}");
+            let marker = Frame::new([2, 0, 0, 0, 0, 0xee], [2; 6]).payload(EXPERIMENTAL, payload.as_bytes());
             near.send(&marker);
             far.recv_matching(PATIENCE, |frame| frame == marker)
-                .unwrap_or_else(|| panic!("no {stage} marker within {PATIENCE:?}"));
+                .unwrap_or_else(|| panic!("no {payload} within {PATIENCE:?}"));
         }
     }
 

@@ -22,6 +22,7 @@ pub mod flows;
 pub mod groups;
 pub mod isolation;
 pub mod kernel;
+pub mod kernel_pair;
 pub mod masks;
 pub mod meters;
 pub mod pair;

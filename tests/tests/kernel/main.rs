@@ -14,3 +14,4 @@ mod lab;
 mod links;
 mod loops;
 mod malformed;
+mod tunnels;
