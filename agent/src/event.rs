@@ -1,11 +1,14 @@
 //! What an operator is told without asking.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::time::span;
+use vlan::trace::reason::sentence;
+use vlan::verdict::DropReason;
 
 /// Something worth telling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,42 @@ pub enum Event {
     StoreBack {
         /// For how many seconds it did not.
         seconds: u64,
+    },
+    /// Frames go to other hosts, and are taken from them, by a tunnel port that was made or found.
+    TunnelUp {
+        /// Its end.
+        end: String,
+    },
+    /// Somebody sends to the tunnel port what is not taken: told once a minute for each sender and reason.
+    TunnelStranger {
+        /// The underlay address that it was sent from.
+        from: IpAddr,
+        /// VXLAN network identifier.
+        vni: u32,
+        /// The drop reason.
+        reason: DropReason,
+    },
+    /// Another host is heard, for the first time or again.
+    HostHeard {
+        /// The host.
+        host: String,
+    },
+    /// Another host is not heard any more: it carries no VLAN, and frames for what is behind it are flooded.
+    HostSilent {
+        /// The host.
+        host: String,
+    },
+    /// Another host is heard, but not in frames as long as ports may send.
+    UnderlayNarrow {
+        /// The host.
+        host: String,
+        /// The frame inside that did not arrive, in bytes without FCS.
+        bytes: usize,
+    },
+    /// Long frames arrive there again.
+    UnderlayWide {
+        /// The host.
+        host: String,
     },
     /// A revision in force has no host of the name that this daemon runs: it forwards nothing.
     HostUnknown {
@@ -251,6 +290,12 @@ impl Event {
             Event::PortDown { .. } => "port-down",
             Event::PortBlocked { .. } => "port-blocked",
             Event::PortUnblocked { .. } => "port-unblocked",
+            Event::TunnelUp { .. } => "tunnel-up",
+            Event::TunnelStranger { .. } => "tunnel-stranger",
+            Event::HostHeard { .. } => "host-heard",
+            Event::HostSilent { .. } => "host-silent",
+            Event::UnderlayNarrow { .. } => "underlay-narrow",
+            Event::UnderlayWide { .. } => "underlay-wide",
             Event::AddressFrozen { .. } => "address-frozen",
             Event::Reflected { .. } => "reflected",
             Event::NoTrunk { .. } => "no-trunk",
@@ -274,7 +319,8 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.of_a_revision().or_else(|| self.of_a_port()).or_else(|| self.of_frames());
-        f.write_str(&text.or_else(|| self.of_the_datapath()).unwrap_or_default())
+        let text = text.or_else(|| self.of_the_datapath()).or_else(|| self.of_other_hosts());
+        f.write_str(&text.unwrap_or_default())
     }
 }
 
@@ -327,6 +373,24 @@ impl Event {
             Event::MtuDiffers { port, link, expected } => {
                 format!("port {port}: the link's MTU is {link}, the file expects {expected}")
             }
+            _ => return None,
+        })
+    }
+
+    fn of_other_hosts(&self) -> Option<String> {
+        Some(match self {
+            Event::TunnelUp { end } => format!("other hosts are reached by {end}"),
+            Event::TunnelStranger { from, vni, reason } => {
+                format!("frames from {from} with VNI {vni} are dropped ({reason}): {}", sentence(*reason))
+            }
+            Event::HostHeard { host } => format!("host {host} is heard"),
+            Event::HostSilent { host } => {
+                format!("host {host} is not heard any more: what is behind it is flooded for")
+            }
+            Event::UnderlayNarrow { host, bytes } => {
+                format!("the underlay loses frames of {bytes} bytes to host {host}, and shorter ones arrive")
+            }
+            Event::UnderlayWide { host } => format!("long frames arrive at host {host} again"),
             _ => return None,
         })
     }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use datapath::flow::{Flow, FlowId, FlowStats, MeterId, MeterStats};
+use datapath::flow::{Action, Flow, FlowId, FlowStats, MeterId, MeterStats};
 use datapath::port::{LinkEvent, Vport, VportStats};
+use datapath::tunnel::GroupId;
 use datapath::{Counters, Refusal, Upcall};
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
@@ -22,6 +23,12 @@ pub enum Input {
         vports: Vec<Vport>,
         /// Its flows.
         flows: Vec<Flow>,
+        /// The port by which frames go to other hosts, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tunnel: Option<Vport>,
+        /// Its groups.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<(GroupId, Option<Vec<Action>>)>,
     },
     /// The addresses that an earlier run saved. Comes at most once, before the first topology.
     Saved(Vec<SavedAddress>),

@@ -57,7 +57,7 @@
 //! };
 //! let now = Instant::from_secs(1);
 //! let mut engine = Engine::new(Settings::new("gw1"));
-//! engine.handle(now, Input::Observed { vports: vec![], flows: vec![] });
+//! engine.handle(now, Input::Observed { vports: vec![], flows: vec![], tunnel: None, groups: vec![] });
 //! engine.handle(now, Input::Topology { revision: 1, description: Box::new(description), numbers: None, built: None });
 //! engine.handle(now, Input::Link(Box::new(LinkEvent::All(vec![tap8]))));
 //!
@@ -103,6 +103,7 @@ pub mod door;
 mod driver;
 pub mod engine;
 pub mod event;
+pub mod hello;
 pub mod input;
 pub mod journal;
 pub mod life;

@@ -1,8 +1,9 @@
 //! Everything that a host wants done.
 
 use datapath::Execute;
-use datapath::flow::{FlowChange, FlowId, MeterId, MeterRate};
+use datapath::flow::{Action, FlowChange, FlowId, MeterId, MeterRate};
 use datapath::port::VportNo;
+use datapath::tunnel::{GroupId, TunnelEnd};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -24,6 +25,14 @@ pub enum Output {
         id: u64,
         /// The port.
         vport: VportNo,
+    },
+    /// Make the tunnel port with this end, or another one instead of the one there is; `None` removes it. One answer: `Attached`, `Done` or
+    /// `Refused`.
+    Tunnel {
+        /// Its number.
+        id: u64,
+        /// The end.
+        end: Option<TunnelEnd>,
     },
     /// Put and withdraw flows, in order; at most 1 024. One answer each.
     Flows {
@@ -64,6 +73,13 @@ pub enum Output {
         /// The meters; `None` deletes.
         meters: Vec<(MeterId, Option<MeterRate>)>,
     },
+    /// Set the steps of groups. One answer each.
+    Groups {
+        /// Its number.
+        id: u64,
+        /// The groups; `None` removes.
+        groups: Vec<(GroupId, Option<Vec<Action>>)>,
+    },
     /// Tell an operator, and the journal.
     Event(Event),
     /// Save some of the learned addresses.
@@ -76,11 +92,13 @@ impl Output {
         match self {
             Output::Attach { .. } => "attach",
             Output::Detach { .. } => "detach",
+            Output::Tunnel { .. } => "tunnel",
             Output::Flows { .. } => "flows",
             Output::SetUp { .. } => "set-up",
             Output::Execute { .. } => "execute",
             Output::ReadFlows { .. } => "read-flows",
             Output::Meters { .. } => "meters",
+            Output::Groups { .. } => "groups",
             Output::Event(event) => event.kind(),
             Output::Save(_) => "save",
         }

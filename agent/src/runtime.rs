@@ -14,9 +14,10 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use datapath::flow::FlowChange;
+use datapath::flow::{Action, FlowChange};
 use datapath::port::LinkEvent;
-use datapath::{Done, Execute, FlowAnswer, FlowTable, Refusal};
+use datapath::tunnel::{GroupId, TunnelEnd};
+use datapath::{Datapath, Done, Execute, FlowAnswer, FlowTable, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 use vlan::time::Instant;
@@ -144,8 +145,10 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
     async fn observe(&mut self) -> Result<Input, Refusal> {
         let vports = self.datapath.vports().await?;
         let flows = self.datapath.flows().await?;
+        let tunnel = self.datapath.tunnel().await?.map(|(port, _)| port);
+        let groups = self.datapath.groups().await?;
         info!(vports = vports.len(), flows = flows.len(), "datapath is open");
-        Ok(Input::Observed { vports, flows })
+        Ok(Input::Observed { vports, flows, tunnel, groups })
     }
 
     /// Waits for what happens next. Work of the engine or of the reading that waits its turn is kept waiting by nothing, and keeps
@@ -304,6 +307,10 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 let answers = vec![answer(self.datapath.detach(vport).await)];
                 Some(Input::Done { id, answers })
             }
+            Output::Tunnel { id, end } => {
+                let answers = vec![move_tunnel(&mut self.datapath, end).await];
+                Some(Input::Done { id, answers })
+            }
             Output::Flows { id, changes } => Some(self.change_flows(id, changes).await),
             Output::SetUp { id, flows, frames } => Some(self.set_up(id, flows, frames).await),
             Output::Execute { id, frames } => {
@@ -323,6 +330,10 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                         None => self.datapath.delete_meter(meter).await,
                     }));
                 }
+                Some(Input::Done { id, answers })
+            }
+            Output::Groups { id, groups } => {
+                let answers = change_groups(&mut self.datapath, groups).await;
                 Some(Input::Done { id, answers })
             }
             Output::Event(event) => {
@@ -364,6 +375,29 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             debug!("the journal does not keep up, an event was not kept");
         }
     }
+}
+
+/// Has a datapath make, exchange or remove its tunnel port, and answers in the engine's words.
+pub async fn move_tunnel(datapath: &mut impl Datapath, end: Option<TunnelEnd>) -> Answer {
+    match end {
+        Some(end) => datapath.open_tunnel(end).await.map_or_else(Answer::Refused, Answer::Attached),
+        None => answer(datapath.close_tunnel().await),
+    }
+}
+
+/// Has a datapath set and remove groups, and answers in the engine's words.
+pub async fn change_groups(
+    datapath: &mut impl Datapath,
+    groups: Vec<(GroupId, Option<Vec<Action>>)>,
+) -> Vec<Answer> {
+    let mut answers = Vec::with_capacity(groups.len());
+    for (id, steps) in groups {
+        answers.push(answer(match steps {
+            Some(steps) => datapath.set_group(id, steps).await,
+            None => datapath.delete_group(id).await,
+        }));
+    }
+    answers
 }
 
 /// The answer of a datapath in the engine's words.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::frame::rewrite;
-use vlan::model::id::PortId;
+use vlan::model::id::{HostId, PortId};
 use vlan::model::topology::Topology;
 use vlan::trace::Story;
 use vlan::verdict::{Decision, DropReason, Egress, Output, Verdict};
@@ -216,6 +216,9 @@ pub struct StatusView {
     /// The hosts of the revision in force, where this host is none of them: nothing is forwarded then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_such_host: Option<OtherHosts>,
+    /// The other hosts that share segments with this one, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<OthersView>,
     /// The datapath: `ovs`, `fake`.
     pub datapath: String,
     /// Ports that are up, and all.
@@ -231,6 +234,18 @@ pub struct StatusView {
     pub flows: usize,
     /// Outputs not yet answered.
     pub outstanding: usize,
+}
+
+/// The other hosts at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OthersView {
+    /// How many there are.
+    pub hosts: usize,
+    /// How many of them are heard.
+    pub heard: usize,
+    /// Why none is reached: there is no tunnel port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_tunnel: Option<String>,
 }
 
 /// A store that cannot be read.
@@ -293,14 +308,20 @@ pub enum TraceOutput {
 }
 
 impl TraceView {
-    /// The story of a frame that was judged.
-    pub fn of(topology: &Topology, frame: &[u8], verdict: &Verdict, story: Story) -> TraceView {
+    /// The story of a frame that a host has judged.
+    pub fn of(
+        (topology, host): (&Topology, HostId),
+        frame: &[u8],
+        verdict: &Verdict,
+        story: Story,
+    ) -> TraceView {
         let about = |(step, port): (usize, PortId)| AboutPort {
             step: step + 1,
             port: topology.port(port).name.clone(),
             declared_at: None,
         };
-        let outputs = verdict.outputs.iter().filter_map(|output| TraceOutput::of(topology, frame, output));
+        let outputs =
+            verdict.outputs.iter().flat_map(|output| TraceOutput::of((topology, host), frame, output));
         let (word, drop) = match verdict.decision {
             Decision::Forward => ("forward", None),
             Decision::Drop(reason) => ("drop", Some(reason)),
@@ -334,15 +355,23 @@ impl TraceView {
 }
 
 impl TraceOutput {
-    /// `None` for a frame too short for the change of its tags.
-    fn of(topology: &Topology, frame: &[u8], output: &Output) -> Option<TraceOutput> {
-        let bytes = rewrite(frame, usize::from(output.edit.pop), &output.edit.push).ok()?;
-        let frame = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(match output.to {
-            Egress::Port(port) => TraceOutput::Port { port: topology.port(port).name.clone(), frame },
-            Egress::Tunnel { host, vni } => {
-                TraceOutput::Host { host: topology.hosts()[host.0 as usize].name.clone(), vni, frame }
+    /// The copies that an output of a host comes to; none for a frame too short for the change of its tags.
+    fn of((topology, from): (&Topology, HostId), frame: &[u8], output: &Output) -> Vec<TraceOutput> {
+        let Ok(bytes) = rewrite(frame, usize::from(output.edit.pop), &output.edit.push) else {
+            return Vec::new();
+        };
+        let frame: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let to_host = |(host, vni): (HostId, u32)| TraceOutput::Host {
+            host: topology.hosts()[host.0 as usize].name.clone(),
+            vni,
+            frame: frame.clone(),
+        };
+        match output.to {
+            Egress::Port(port) => vec![TraceOutput::Port { port: topology.port(port).name.clone(), frame }],
+            Egress::Tunnel { host, vni, .. } => vec![to_host((host, vni))],
+            Egress::Hosts { segment, origin, .. } => {
+                topology.copies(from, segment, origin).map(to_host).collect()
             }
-        })
+        }
     }
 }

@@ -33,6 +33,7 @@ pub struct FlowKey {
     /// The fields that the forwarding plane reads.
     pub header: Header,
     /// How it came from another host, where the vport is the tunnel's. Sender and VNI always count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<TunnelKey>,
     /// Recirculation id, 0 for a frame from the wire.
     pub recirc: u32,

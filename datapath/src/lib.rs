@@ -372,7 +372,7 @@ pub struct Upcall {
     pub frame: Vec<u8>,
     /// What the backend spreads frames of one conversation by, as it said it; given back with [`Execute::hash`], so that a frame that
     /// the daemon sends takes the path of those that its flow will send. `None` where the backend has none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<u64>,
 }
 
@@ -397,7 +397,7 @@ pub struct Execute {
     /// What is done with it.
     pub actions: Vec<Action>,
     /// The hash that came with it ([`Upcall::hash`]); `None` for a frame of our own.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<u64>,
 }
 

@@ -85,7 +85,7 @@ impl Host {
         let (links, datapath) = (wire.watch_links(), FakeDatapath::open(&wire));
         let mut host = Host { engine: Engine::new(settings), wire, datapath, links };
         let description = config::parse("bench", &file()).expect("a file that is right").description;
-        host.handle(Input::Observed { vports: Vec::new(), flows: Vec::new() });
+        host.handle(Input::Observed { vports: Vec::new(), flows: Vec::new(), tunnel: None, groups: vec![] });
         host.handle(Input::Topology {
             revision: 1,
             description: Box::new(description),
@@ -227,7 +227,7 @@ impl Host {
                 let vport = self.datapath.attach(&link).now_or_never()?.ok()?;
                 Some(Input::Done { id, answers: vec![Answer::Attached(vport)] })
             }
-            Output::Detach { id, .. } => done(id, 1),
+            Output::Detach { id, .. } | Output::Tunnel { id, .. } => done(id, 1),
             Output::Flows { id, changes } => done(id, changes.len()),
             Output::SetUp { id, flows, frames } => done(id, flows.len() + frames.len()),
             Output::Execute { id, frames } => done(id, frames.len()),
@@ -236,6 +236,7 @@ impl Host {
                 Some(Input::Done { id, answers })
             }
             Output::Meters { id, meters } => done(id, meters.len()),
+            Output::Groups { id, groups } => done(id, groups.len()),
             Output::Event(_) | Output::Save(_) => None,
         }
     }

@@ -42,7 +42,7 @@ pub struct Seen {
     pub excuse: Option<&'static str>,
 }
 
-/// All stories of the table and of the stories' file.
+/// All stories of the table and of the stories' file but those of frames that come by the tunnel: a side is one host alone.
 ///
 /// # Panics
 /// A line is not understood.
@@ -50,7 +50,12 @@ pub fn stories() -> Vec<Story> {
     [include_str!("../../vlan/tests/table.txt"), include_str!("../../vlan/tests/stories.txt")]
         .iter()
         .flat_map(|text| table::parse(text).unwrap_or_else(|error| panic!("{error}")))
+        .filter(|story| !story.steps.iter().any(comes_by_tunnel))
         .collect()
+}
+
+fn comes_by_tunnel(step: &table::Step) -> bool {
+    matches!(&step.what, What::Frame(frame) if frame.port.starts_with("via "))
 }
 
 /// The host that a story begins with: every port up, every trunk carrying its VLANs. `None` where the story says that there is none.

@@ -31,6 +31,8 @@ pub struct Passage<'a> {
     pub admitted: Admitted,
     /// Its header. A departure reads of it only the tags that classification has read.
     pub header: &'a Header,
+    /// Whether it came from another host: then no tag of its domain is on it.
+    pub is_bare: bool,
 }
 
 /// A tag that the frame must have when it leaves, if it leaves tagged.
@@ -62,16 +64,27 @@ impl Origin {
 impl<'a> Passage<'a> {
     /// How many tags at the front classification has looked through.
     pub(crate) fn read_tags(&self) -> usize {
-        self.admitted.taken + usize::from(self.domain().inner.is_some())
+        if self.is_bare { 0 } else { self.admitted.taken + usize::from(self.domain().inner.is_some()) }
     }
 
     fn domain(&self) -> &Domain {
         self.segment.domain(self.from)
     }
 
-    /// The change of tags for a copy to another host, which gets frames as the segment's lowest domain has them: bare.
+    /// The change of tags for a copy to another host, which gets frames without any tag of their segment: bare.
     pub fn bare(&self) -> Edit {
         Edit { pop: self.read_tags() as u8, push: SmallVec::new() }
+    }
+
+    /// Whether the frame still shows a tag when all of its segment's are off.
+    pub(crate) fn is_tagged_within(&self, consulted: &mut Consulted) -> bool {
+        shows_tag(self.header, self.read_tags(), consulted)
+    }
+
+    /// The priority of the tag that came off last, once all have: what a tunnel carries beside the frame.
+    pub fn bare_priority(&self, consulted: &mut Consulted) -> Pcp {
+        let (_, priority) = self.took_off(0);
+        priority.read(self.header, consulted)
     }
 
     /// The change of tags for a copy that leaves by `member`.
@@ -109,14 +122,8 @@ impl<'a> Passage<'a> {
 
     /// The tags of the domain `to`, the outermost first, and the priority of the tag that came off last.
     fn wanted(&self, to: u16) -> (ArrayVec<Wanted, MAX_TAGS>, Priority) {
-        let (from, goal) = (self.domain(), self.segment.domain(to));
-        let kept = self.segment.kept_tags(self.from, to);
-        // A bridge takes the tag that it classifies by off and puts it on again, so a kept tag too hands its priority on.
-        let priority = match (from.inner.is_some() && kept < from.height(), self.admitted.is_tagged) {
-            (true, _) => Priority::OfTag(self.admitted.taken),
-            (false, true) => Priority::OfTag(0),
-            (false, false) => self.admitted.priority,
-        };
+        let goal = self.segment.domain(to);
+        let (kept, priority) = self.took_off(self.segment.kept_tags(self.from, to));
         let stack = goal.stack();
         let tags = stack.iter().enumerate().map(|(depth, vid)| {
             let from_below = stack.len() - depth;
@@ -125,6 +132,21 @@ impl<'a> Passage<'a> {
             Wanted { vid: *vid, tpid: self.tpid(goal, depth), origin }
         });
         (tags.collect(), priority)
+    }
+
+    /// How many tags of the domain of entry stay on, of those that survive the way, and the priority of the one that came off last.
+    fn took_off(&self, surviving: usize) -> (usize, Priority) {
+        if self.is_bare {
+            return (0, self.admitted.priority);
+        }
+        let from = self.domain();
+        // A bridge takes the tag that it classifies by off and puts it on again, so a kept tag too hands its priority on.
+        let priority = match (from.inner.is_some() && surviving < from.height(), self.admitted.is_tagged) {
+            (true, _) => Priority::OfTag(self.admitted.taken),
+            (false, true) => Priority::OfTag(0),
+            (false, false) => self.admitted.priority,
+        };
+        (surviving, priority)
     }
 
     /// Where the tag is that the domain of entry has at `from_below` (1 is the innermost).

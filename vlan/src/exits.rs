@@ -1,14 +1,20 @@
 //! The ways out: to which members of its segment a frame goes (behaviour.md 3 and 5). With which tags is the question of
 //! [`egress`](mod@crate::egress).
 
+use smallvec::SmallVec;
+
 use crate::egress::Passage;
 use crate::filters::egress_filter;
 use crate::model::id::{FabricId, HostId, Location};
 use crate::model::port::{Mode, Port};
 use crate::model::segment::Member;
+use crate::model::vnis::Origin;
 use crate::plane::{Arrival, Plane};
+use crate::tag::Pcp;
 use crate::trace::{self, Narrator};
-use crate::verdict::{Decision, Dependency, DropReason, Egress, Meter, Output, StormClass, Verdict};
+use crate::verdict::{
+    Consulted, Decision, Dependency, DropReason, Egress, Meter, Output, StormClass, Verdict,
+};
 use crate::vid::Vid;
 
 impl<'t> Plane<'t, '_> {
@@ -56,20 +62,54 @@ impl<'t> Plane<'t, '_> {
         self.is_carrier(port, vid)
     }
 
+    /// Whether a control frame that came by the tunnel goes out by a member: it can only be one that a customer's outer VLAN carries.
+    pub fn takes_tunnelled_by_host(&self, segment: u32, member: Member) -> bool {
+        let to = self.topology.port(member.port);
+        let vid = self.topology.segment(segment).domain(member.domain).vid;
+        self.topology.bridge(to.bridge).has_qinq && is_of_customer(to, vid)
+    }
+
     /// Whether a control frame that `port` admitted to a VLAN of its bridge goes out by a member. Only the qinq ports and trunks of its
     /// outer VLAN take it, and a trunk takes it only tagged: untagged it would pass for the provider's own.
     pub fn takes_tunnelled(&self, port: &Port, vid: Option<Vid>, segment: u32, member: Member) -> bool {
         let to = self.topology.port(member.port);
         let is_outer_vlan =
             to.bridge == port.bridge && self.topology.segment(segment).domain(member.domain).vid == vid;
-        is_outer_vlan
-            && match &to.mode {
-                Mode::Qinq { .. } => true,
-                Mode::Trunk(trunk) => to.is_trunk && !vid.is_some_and(|vid| trunk.sends_untagged(vid)),
-                Mode::Plain | Mode::Access { .. } => false,
+        is_outer_vlan && is_of_customer(to, vid)
+    }
+
+    /// The live l2gw hosts to which frames for a trunk group in a VLAN of it go: the one that says that it carries the VLAN, or all that have
+    /// such a trunk as long as none or several say so. Only one that does delivers.
+    pub fn hosts_behind(&self, segment: u32, at: Location) -> SmallVec<[HostId; 2]> {
+        let Location::Fabric { fabric, .. } = at else { return SmallVec::new() };
+        let (mut able, mut carrying): (SmallVec<[HostId; 2]>, SmallVec<[HostId; 2]>) = Default::default();
+        for member in self.members_at(segment, at) {
+            let port = self.topology.port(member.port);
+            debug_assert_eq!(port.group, Some(fabric));
+            if port.host == self.host || !self.peers.is_alive(port.host) || able.contains(&port.host) {
+                continue;
             }
+            able.push(port.host);
+            let vid = self.topology.segment(segment).domain(member.domain).vid;
+            if vid.is_some_and(|vid| self.peers.claimants(port.bridge, vid).contains(&port.host)) {
+                carrying.push(port.host);
+            }
+        }
+        if carrying.len() == 1 { carrying } else { able }
     }
 }
+
+/// A qinq port, or a trunk that sends the VLAN tagged: untagged a customer's control frame would pass for the provider's own.
+fn is_of_customer(to: &Port, vid: Option<Vid>) -> bool {
+    match &to.mode {
+        Mode::Qinq { .. } => true,
+        Mode::Trunk(trunk) => to.is_trunk && !vid.is_some_and(|vid| trunk.sends_untagged(vid)),
+        Mode::Plain | Mode::Access { .. } => false,
+    }
+}
+
+/// Classes 6 and 7 are for the control of the network that carries the tunnel (RFC 4594 3.1).
+const MOST_OF_A_PORT: Pcp = Pcp::new(5).unwrap();
 
 /// Why a frame does not reach a location where no member told a reason of its own.
 pub fn unreachable_at(at: Location) -> DropReason {
@@ -107,21 +147,27 @@ impl Exits<'_> {
         match at {
             Location::Port { port, .. } => {
                 verdict.depends.push(Dependency::Port(port));
-                if port == self.arrival.port.id {
+                if self.arrival.port().is_some_and(|from| from.id == port) {
                     return Decision::Drop(DropReason::SamePort);
                 }
                 self.to_first_of(at, verdict, say)
             }
             Location::Fabric { fabric, vid } => {
                 verdict.depends.push(Dependency::Designation(fabric, vid));
-                if self.arrival.port.group == Some(fabric) {
+                if self.arrival.group() == Some(fabric) {
                     return Decision::Drop(DropReason::SameGroup);
                 }
                 self.to_first_of(at, verdict, say)
             }
             Location::Host(host) => {
-                self.to_host(host, verdict, say);
-                Decision::Forward
+                verdict.depends.push(Dependency::Host(host));
+                if !self.plane.peers.is_alive(host) {
+                    return self.flood(StormClass::Unknown, verdict, say);
+                }
+                match self.to_host(host, verdict, say) {
+                    Ok(()) => Decision::Forward,
+                    Err(reason) => Decision::Drop(reason),
+                }
             }
         }
     }
@@ -129,7 +175,12 @@ impl Exits<'_> {
     /// To the port that the destination is behind, or to whichever trunk of the group carries the VLAN.
     fn to_first_of(&self, at: Location, verdict: &mut Verdict, say: &mut impl Narrator) -> Decision {
         let (mut chosen, mut reason) = (None, unreachable_at(at));
-        for member in self.plane.members_at(self.arrival.located.segment.number, at) {
+        let segment = self.arrival.located.segment.number;
+        let others_trunk = |member: &Member| {
+            let port = self.plane.topology.port(member.port);
+            port.is_trunk && port.host != self.plane.host
+        };
+        for member in self.plane.members_at(segment, at).filter(|member| !others_trunk(member)) {
             if chosen.is_some_and(|chosen| chosen != member.port) {
                 continue;
             }
@@ -139,7 +190,16 @@ impl Exits<'_> {
                 Err(_) => {}
             }
         }
-        if chosen.is_some() { Decision::Forward } else { Decision::Drop(reason) }
+        if chosen.is_some() {
+            return Decision::Forward;
+        }
+        for host in self.plane.hosts_behind(segment, at) {
+            verdict.depends.push(Dependency::Host(host));
+            if let Err(why) = self.to_host(host, verdict, say) {
+                reason = why;
+            }
+        }
+        if verdict.outputs.is_empty() { Decision::Drop(reason) } else { Decision::Forward }
     }
 
     /// To every member of the segment, through the storm meter of its class.
@@ -169,8 +229,14 @@ impl Exits<'_> {
         say: &mut impl Narrator,
     ) -> Decision {
         verdict.depends.push(Dependency::Segment(self.arrival.located.segment.number));
+        let from = self.arrival.port().map(|port| port.id);
+        let mut is_elsewhere = false;
         for member in &self.passage.segment.members {
-            if member.port == self.arrival.port.id || !is_wanted(*member) {
+            if Some(member.port) == from || !is_wanted(*member) {
+                continue;
+            }
+            if self.is_of_other_host(*member) {
+                is_elsewhere = true;
                 continue;
             }
             if let Err(reason) = self.leave(*member, flooded, verdict, say) {
@@ -179,12 +245,24 @@ impl Exits<'_> {
                 verdict.withheld.push((member.port, reason));
             }
         }
+        if is_elsewhere && !self.arrival.is_tunnelled {
+            self.to_hosts(verdict, say);
+        }
         if verdict.outputs.is_empty() { Decision::Drop(DropReason::NoMember) } else { Decision::Forward }
     }
 
     fn takes_tunnelled(&self, member: Member) -> bool {
-        let Arrival { port, admitted, located, .. } = self.arrival;
-        self.plane.takes_tunnelled(port, admitted.vid, located.segment.number, member)
+        let Arrival { admitted, located, .. } = self.arrival;
+        match self.arrival.port() {
+            Some(port) => self.plane.takes_tunnelled(port, admitted.vid, located.segment.number, member),
+            None => self.plane.takes_tunnelled_by_host(located.segment.number, member),
+        }
+    }
+
+    /// Whether a member is another l2gw host's, which is sent one copy for all of its own.
+    fn is_of_other_host(&self, member: Member) -> bool {
+        let host = self.plane.topology.port(member.port).host;
+        host != self.plane.host && !self.plane.topology.is_vtep(host)
     }
 
     /// Adds the copy that leaves by a member port, if it may.
@@ -197,40 +275,101 @@ impl Exits<'_> {
     ) -> Result<(), DropReason> {
         let port = self.plane.topology.port(member.port);
         if port.host != self.plane.host {
-            egress_filter(self.arrival.port, port, flooded)?;
-            self.to_host(port.host, verdict, say);
-            return Ok(());
+            return self.to_vtep(member, flooded, verdict, say);
         }
         let vid = self.passage.segment.domain(member.domain).vid;
         let mut note = |looked_at| verdict.depends.push(looked_at);
-        self.plane.may_leave(self.arrival.port.group, port, vid, &mut note)?;
-        egress_filter(self.arrival.port, port, flooded)?;
+        self.plane.may_leave(self.arrival.group(), port, vid, &mut note)?;
+        egress_filter(self.arrival.origin() == Origin::Isolated, port, flooded)?;
         let edit = self.passage.leave(member, &mut verdict.consulted)?;
         say.say_of(port.id, || Some(trace::leaves(self.plane.topology, &self.passage, member, &edit)));
         verdict.outputs.push(Output { to: Egress::Port(port.id), edit });
         Ok(())
     }
 
-    fn to_host(&self, host: HostId, verdict: &mut Verdict, say: &mut impl Narrator) {
-        let vni = self.passage.segment.vni;
-        let to = Egress::Tunnel { host, vni };
-        if !verdict.outputs.iter().any(|output| output.to == to) {
-            let edit = self.passage.bare();
-            let (topology, header) = (self.plane.topology, self.passage.header);
-            say.say(|| trace::leaves_to_host(topology, (host, vni), header, &edit));
-            verdict.outputs.push(Output { to, edit });
+    /// One copy to another l2gw host. It hears by the VNI what the frame came in by, and decides the rest.
+    fn to_host(
+        &self,
+        host: HostId,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Result<(), DropReason> {
+        let vni = self.tunnel_to(host, self.arrival.origin())?;
+        let class = self.class(&mut verdict.consulted);
+        let (to, edit) = (Egress::Tunnel { host, vni, class }, self.passage.bare());
+        say.say(|| trace::tunnel::leaves(self.plane.topology, (host, vni), self.passage.header, &edit));
+        verdict.outputs.push(Output { to, edit });
+        Ok(())
+    }
+
+    /// One copy to every other l2gw host that has ports on the segment.
+    fn to_hosts(&self, verdict: &mut Verdict, say: &mut impl Narrator) {
+        let (segment, origin) = (self.arrival.located.segment.number, self.arrival.origin());
+        let topology = self.plane.topology;
+        if topology.copies(self.plane.host, segment, origin).next().is_none() {
+            say.say(|| trace::tunnel::no_copies(topology, segment, self.plane.host));
+            return;
+        }
+        let class = self.class(&mut verdict.consulted);
+        let (to, edit) = (Egress::Hosts { segment, origin, class }, self.passage.bare());
+        for copy in topology.copies(self.plane.host, segment, origin) {
+            say.say(|| trace::tunnel::leaves(topology, copy, self.passage.header, &edit));
+        }
+        verdict.outputs.push(Output { to, edit });
+    }
+
+    /// One copy to a VTEP. It knows one VNI of the segment, and nothing of priorities or isolation.
+    fn to_vtep(
+        &self,
+        member: Member,
+        flooded: Option<StormClass>,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Result<(), DropReason> {
+        let port = self.plane.topology.port(member.port);
+        let vni = self.tunnel_to(port.host, Origin::Plain)?;
+        egress_filter(self.arrival.origin() == Origin::Isolated, port, flooded)?;
+        let edit = self.passage.leave(member, &mut verdict.consulted)?;
+        if port.drops_tags && self.passage.is_tagged_within(&mut verdict.consulted) {
+            return Err(DropReason::Tagged);
+        }
+        say.say_of(port.id, || {
+            Some(trace::tunnel::leaves(self.plane.topology, (port.host, vni), self.passage.header, &edit))
+        });
+        verdict.outputs.push(Output { to: Egress::Tunnel { host: port.host, vni, class: Pcp::ZERO }, edit });
+        Ok(())
+    }
+
+    /// The VNI by which a host is sent frames that came in so.
+    fn tunnel_to(&self, host: HostId, origin: Origin) -> Result<u32, DropReason> {
+        if self.arrival.is_tunnelled {
+            return Err(DropReason::NoTransit);
+        }
+        let topology = self.plane.topology;
+        let vni = topology.vni(self.arrival.located.segment.number, origin);
+        vni.filter(|_| topology.is_reached(self.plane.host, host)).ok_or(DropReason::NoTunnel)
+    }
+
+    /// The priority that goes along. A VM does not get at the classes of the underlay's own protocols (behaviour.md 8).
+    fn class(&self, consulted: &mut Consulted) -> Pcp {
+        let class = self.passage.bare_priority(consulted);
+        match self.arrival.port() {
+            Some(port) if !port.is_trunk => class.min(MOST_OF_A_PORT),
+            _ => class,
         }
     }
 
     fn meter(&self, class: StormClass, verdict: &mut Verdict) {
-        let storm = &self.arrival.port.storm;
+        // What comes by the tunnel was metered where it came in.
+        let Some(port) = self.arrival.port().filter(|_| !self.arrival.is_tunnelled) else { return };
+        let storm = &port.storm;
         let rate = match class {
             StormClass::Broadcast => storm.broadcast,
             StormClass::Multicast => storm.multicast,
             StormClass::Unknown => storm.unknown,
         };
         if rate > 0 {
-            verdict.meter = Some(Meter { port: self.arrival.port.id, vid: self.arrival.admitted.vid, class });
+            verdict.meter = Some(Meter { port: port.id, vid: self.arrival.admitted.vid, class });
         }
     }
 }

@@ -38,12 +38,12 @@ fn is_tagged(admitted: Admitted, header: &Header, consulted: &mut Consulted) -> 
     is_tag_type(header.type_after(admitted.taken))
 }
 
-/// Whether a frame that came in by `from` may leave by `to`; `flooded` is the class of one whose destination is not known to be there.
+/// Whether a frame, which may have come in by an isolated port, may leave by `to`; `flooded` is the class of one whose destination is not known to be there.
 ///
 /// # Errors
 /// `isolated`: both ports are. `flood-off`: unknown unicast is not sent there.
-pub fn egress_filter(from: &Port, to: &Port, flooded: Option<StormClass>) -> Result<(), DropReason> {
-    if from.isolated && to.isolated {
+pub fn egress_filter(from_isolated: bool, to: &Port, flooded: Option<StormClass>) -> Result<(), DropReason> {
+    if from_isolated && to.isolated {
         return Err(DropReason::Isolated);
     }
     if flooded == Some(StormClass::Unknown) && !to.takes_unknown {

@@ -14,15 +14,29 @@ use crate::ingress::{self, Admitted};
 use crate::model::id::{Location, PortId};
 use crate::model::port::Port;
 use crate::model::topology::Located;
-use crate::plane::{Arrival, Plane};
+use crate::plane::{Arrival, Entrance, Plane};
 use crate::policy::{Class, Special};
 use crate::trace::{self, Narrator};
+use crate::tunnel::Ingress;
 use crate::verdict::{Decision, Dependency, DropReason, Seen, StormClass, Verdict};
 
 impl<'t> Plane<'t, '_> {
-    /// The first half: from the port to the segment, of a frame that may be a special one ([`crate::policy::special`]). `None` when the story
-    /// ended; the verdict says how.
+    /// The first half: from where it came in to the segment, of a frame that may be a special one ([`crate::policy::special`]). `None` when
+    /// the story ended; the verdict says how.
     pub fn arrive(
+        &self,
+        (ingress, special): (Ingress, Option<Special>),
+        header: &Header,
+        verdict: &mut Verdict,
+        say: &mut impl Narrator,
+    ) -> Option<Arrival<'t>> {
+        match ingress {
+            Ingress::Port(port) => self.arrive_by_port((port, special), header, verdict, say),
+            Ingress::Tunnel(tunnelled) => self.arrive_by_tunnel((tunnelled, special), header, verdict, say),
+        }
+    }
+
+    fn arrive_by_port(
         &self,
         (port, special): (PortId, Option<Special>),
         header: &Header,
@@ -37,7 +51,7 @@ impl<'t> Plane<'t, '_> {
             Err(decision) => {
                 say.say(|| match decision {
                     Decision::Drop(reason) => trace::reason::entering(self, port, header, reason),
-                    other => trace::ending(verdict, other),
+                    other => trace::ending(other, trace::copies(self.topology, self.host, verdict)),
                 });
                 if let Some(effect) = verdict.effect {
                     say.say(|| trace::effect(self.topology, effect));
@@ -68,7 +82,7 @@ impl<'t> Plane<'t, '_> {
         self.is_designated(port, admitted, verdict).map_err(Decision::Drop)?;
         say.say_of(port.id, || trace::carried(self, port, admitted.vid));
         ingress_filter(port, admitted, header, &mut verdict.consulted).map_err(Decision::Drop)?;
-        Ok(Arrival { port, admitted, located, class })
+        Ok(Arrival { from: Entrance::Port(port), admitted, located, class, is_tunnelled: false })
     }
 
     /// Which VLAN the frame is in, and on which segment that is.
@@ -135,7 +149,8 @@ impl<'t> Plane<'t, '_> {
         verdict.depends.push(Dependency::Address(segment, header.src));
         let passage = self.passage(arrival, header);
         if arrival.teaches(header) {
-            verdict.source = Some(Seen { segment, mac: header.src, location: arrival.location() });
+            verdict.source =
+                Some(Seen { segment, mac: header.src, location: arrival.location(self.topology) });
             (verdict.likeness, verdict.tags_read) = (likeness(&passage), passage.read_tags() as u8);
         }
         let exits = Exits { plane: *self, arrival, passage };
@@ -149,13 +164,13 @@ impl<'t> Plane<'t, '_> {
             exits.unicast(at, verdict, say)
         };
         verdict.outputs.sort_unstable_by_key(|output| output.to);
-        say.say(|| trace::ending(verdict, decision));
+        say.say(|| trace::ending(decision, trace::copies(self.topology, self.host, verdict)));
         verdict.decision = decision;
     }
 
     /// What a frame looks like, if it may be one of ours that has come back: one that came in by a trunk group.
     pub(crate) fn likeness(&self, arrival: &Arrival<'_>, header: &Header) -> Option<Likeness> {
-        arrival.port.group.map(|_| likeness(&self.passage(arrival, header)))
+        arrival.group().map(|_| likeness(&self.passage(arrival, header)))
     }
 
     /// How many tags at a frame's front say which VLAN it is in.
@@ -186,6 +201,7 @@ impl<'t> Plane<'t, '_> {
             from: arrival.located.domain,
             admitted: arrival.admitted,
             header,
+            is_bare: arrival.is_tunnelled,
         }
     }
 }

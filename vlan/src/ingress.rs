@@ -26,6 +26,8 @@ pub enum Priority {
     Fixed(Pcp),
     /// It is that of the tag at this depth.
     OfTag(usize),
+    /// It is this one, which a tunnel carried beside the frame.
+    OfTunnel(Pcp),
 }
 
 impl Priority {
@@ -36,6 +38,10 @@ impl Priority {
             Priority::OfTag(depth) => {
                 consulted.tag_pcp(depth);
                 header.tag(depth).map_or(Pcp::ZERO, Tag::pcp)
+            }
+            Priority::OfTunnel(pcp) => {
+                consulted.class = true;
+                pcp
             }
         }
     }

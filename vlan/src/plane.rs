@@ -4,9 +4,11 @@
 use crate::designation::{Carrier, Designation};
 use crate::frame::Header;
 use crate::ingress::Admitted;
-use crate::model::id::{HostId, Location, PortId};
+use crate::model::id::{FabricId, HostId, Location, PortId};
 use crate::model::port::Port;
 use crate::model::topology::{Located, Topology};
+use crate::model::vnis::Origin;
+use crate::peers::Peers;
 use crate::policy::Class;
 use crate::verdict::DropReason;
 use crate::vid::Vid;
@@ -22,6 +24,8 @@ pub struct Plane<'t, 's> {
     pub designation: &'s Designation,
     /// The host on which the frame is.
     pub host: HostId,
+    /// What it knows of the others.
+    pub peers: &'s Peers,
 }
 
 impl Plane<'_, '_> {
@@ -61,22 +65,73 @@ pub enum PortState {
     Blocked,
 }
 
+/// What a frame came in by.
+#[derive(Debug, Clone, Copy)]
+pub enum Entrance<'a> {
+    /// An exterior port of this host, or that of a VTEP.
+    Port(&'a Port),
+    /// Another l2gw host.
+    Host {
+        /// Which.
+        host: HostId,
+        /// By what it came in there.
+        origin: Origin,
+    },
+}
+
 /// A frame that was let in and belongs to a segment.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
-    /// The port it came in by.
-    pub port: &'a Port,
+    /// What it came in by.
+    pub from: Entrance<'a>,
     /// How it was let in.
     pub admitted: Admitted,
     /// Where it is.
     pub located: Located,
     pub(crate) class: Option<Class>,
+    /// Whether it came from another host: then it goes to none.
+    pub(crate) is_tunnelled: bool,
 }
 
-impl Arrival<'_> {
-    /// Where its source address is, as far as learning goes.
-    pub fn location(&self) -> Location {
-        self.port.location(self.admitted.vid)
+impl<'a> Arrival<'a> {
+    /// The port that it came in by, unless it came in at another l2gw host.
+    pub fn port(&self) -> Option<&'a Port> {
+        match self.from {
+            Entrance::Port(port) => Some(port),
+            Entrance::Host { .. } => None,
+        }
+    }
+
+    /// By what it came in, wherever that was.
+    pub fn origin(&self) -> Origin {
+        match self.from {
+            Entrance::Port(port) if port.isolated => Origin::Isolated,
+            Entrance::Port(port) => port.group.map_or(Origin::Plain, Origin::Group),
+            Entrance::Host { origin, .. } => origin,
+        }
+    }
+
+    /// The fabric of the trunk group that it came in by, if by one.
+    pub fn group(&self) -> Option<FabricId> {
+        match self.origin() {
+            Origin::Group(fabric) => Some(fabric),
+            Origin::Plain | Origin::Isolated => None,
+        }
+    }
+
+    /// Where its source address is, as far as learning goes. What came in by a trunk group of another host is behind that group, if one
+    /// VLAN of it leads here: then it stays there when another trunk takes over.
+    pub fn location(&self, topology: &Topology) -> Location {
+        match self.from {
+            Entrance::Port(port) => port.location(self.admitted.vid),
+            Entrance::Host { host, origin: Origin::Group(fabric) } => {
+                match topology.only_vid(self.located.segment.number, fabric) {
+                    Some(vid) => Location::Fabric { fabric, vid },
+                    None => Location::Host(host),
+                }
+            }
+            Entrance::Host { host, .. } => Location::Host(host),
+        }
     }
 
     /// Whether its source address is learned: not that of a control frame, and not the null address.

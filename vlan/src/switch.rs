@@ -12,14 +12,18 @@ use crate::fdb::refusal::Refused;
 use crate::fdb::saved::Saved;
 use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
 use crate::frame::Header;
+use crate::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
+use crate::model::description::OnLimit;
 use crate::model::id::{BridgeId, FabricId, HostId, Location, PortId, SegmentId};
 use crate::model::port::Port;
 use crate::model::renumber::renumber;
 use crate::model::topology::Topology;
+use crate::peers::Peers;
 use crate::plane::{Arrival, Plane, PortState};
 use crate::policy::{self, Special};
 use crate::time::Instant;
 use crate::trace::{self, Narrator};
+use crate::tunnel::Ingress;
 use crate::verdict::{Dependency, DropReason, Verdict};
 use crate::vid::Vid;
 
@@ -30,6 +34,8 @@ pub struct Switch {
     host: HostId,
     ports: Vec<PortState>,
     designation: Designation,
+    /// What is known of other hosts.
+    pub peers: Peers,
     /// Where addresses are.
     pub fdb: Fdb,
 }
@@ -37,9 +43,9 @@ pub struct Switch {
 impl Switch {
     /// A switch with every port down and no addresses but the declared ones. `seed` varies the address table's hashing.
     pub fn new(topology: Arc<Topology>, host: HostId, seed: u64) -> Switch {
-        let ports = vec![PortState::Down; topology.ports().len()];
-        let mut switch =
-            Switch { topology, host, ports, designation: Designation::Everyone, fdb: Fdb::with_seed(seed) };
+        let ports = topology.ports().iter().map(|port| untold(&topology, port)).collect();
+        let (designation, peers, fdb) = (Designation::Everyone, Peers::default(), Fdb::with_seed(seed));
+        let mut switch = Switch { topology, host, ports, designation, peers, fdb };
         switch.settle_addresses();
         switch
     }
@@ -93,12 +99,13 @@ impl Switch {
     pub fn forward(
         &mut self,
         now: Instant,
-        port: PortId,
+        ingress: impl Into<Ingress>,
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Learned> {
-        self.forward_by(now, (port, Evidence::Complete, policy::special(header)), header, verdict, say)
+        let coming = (ingress.into(), Evidence::Complete, policy::special(header));
+        self.forward_by(now, coming, header, verdict, say)
     }
 
     /// As [`forward`](Self::forward), by the evidence that there is. If it does not suffice, the answer is [`Learned::Undecided`], and
@@ -106,15 +113,15 @@ impl Switch {
     pub fn forward_by(
         &mut self,
         now: Instant,
-        (port, evidence, special): (PortId, Evidence, Option<Special>),
+        (ingress, evidence, special): (Ingress, Evidence, Option<Special>),
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Learned> {
         verdict.clear();
-        let Switch { topology, host, ports, designation, fdb } = self;
-        let plane = Plane { topology, ports, designation, host: *host };
-        let arrival = plane.arrive((port, special), header, verdict, say)?;
+        let Switch { topology, host, ports, designation, peers, fdb } = self;
+        let plane = Plane { topology, ports, designation, host: *host, peers };
+        let arrival = plane.arrive((ingress, special), header, verdict, say)?;
         let learn = lesson(&plane, &arrival, header, evidence);
         plane.bridge(now, (&arrival, header), (fdb, learn), verdict, say)
     }
@@ -123,37 +130,37 @@ impl Switch {
     pub fn peek(
         &self,
         now: Instant,
-        (port, evidence): (PortId, Evidence),
+        (ingress, evidence): (impl Into<Ingress>, Evidence),
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Learned> {
-        self.peek_at(now, (port, evidence, None), header, verdict, say)
+        self.peek_at(now, (ingress.into(), evidence, None), header, verdict, say)
     }
 
     /// The same, if such a frame had just been sent where this one comes from.
     pub fn peek_after(
         &self,
         now: Instant,
-        (port, sent): (PortId, Echo),
+        (ingress, sent): (impl Into<Ingress>, Echo),
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Learned> {
-        self.peek_at(now, (port, Evidence::Complete, Some(sent)), header, verdict, say)
+        self.peek_at(now, (ingress.into(), Evidence::Complete, Some(sent)), header, verdict, say)
     }
 
     fn peek_at(
         &self,
         now: Instant,
-        (port, evidence, sent): (PortId, Evidence, Option<Echo>),
+        (ingress, evidence, sent): (Ingress, Evidence, Option<Echo>),
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) -> Option<Learned> {
         verdict.clear();
         let plane = self.state();
-        let arrival = plane.arrive((port, policy::special(header)), header, verdict, say)?;
+        let arrival = plane.arrive((ingress, policy::special(header)), header, verdict, say)?;
         let learn = lesson(&plane, &arrival, header, evidence);
         let mut fdb = self.fdb.excerpt(&learn, header.dst);
         sent.into_iter().for_each(|sent| fdb.sent.note(now, sent));
@@ -164,20 +171,22 @@ impl Switch {
     pub fn judge(
         &self,
         now: Instant,
-        port: PortId,
+        ingress: impl Into<Ingress>,
         header: &Header,
         verdict: &mut Verdict,
         say: &mut impl Narrator,
     ) {
         verdict.clear();
         let plane = self.state();
-        let Some(arrival) = plane.arrive((port, policy::special(header)), header, verdict, say) else {
+        let Some(arrival) = plane.arrive((ingress.into(), policy::special(header)), header, verdict, say)
+        else {
             return;
         };
         let segment = arrival.located.segment;
         let at = self.fdb.addresses.find(now, segment, header.dst);
         // Of a control frame nothing is learned, but it must not borrow an address.
-        if let Some(refused) = self.fdb.keeps_out(now, segment, header.src, arrival.location()) {
+        if let Some(refused) = self.fdb.keeps_out(now, segment, header.src, arrival.location(&self.topology))
+        {
             let reason = reason_of(&self.topology, refused);
             plane.refuse(&arrival, header, reason, verdict);
             say.say(|| trace::reason::source(&self.topology, now, reason, Some(&refused)));
@@ -188,13 +197,13 @@ impl Switch {
 
     /// What forwarding looks at besides frames and addresses, as it is now.
     pub fn state(&self) -> Plane<'_, '_> {
-        let Switch { topology, host, ports, designation, .. } = self;
-        Plane { topology, ports, designation, host: *host }
+        let Switch { topology, host, ports, designation, peers, .. } = self;
+        Plane { topology, ports, designation, host: *host, peers }
     }
 
-    /// How addresses at a location are learned; `port` is the port that one was seen at.
-    pub fn learn_policy(&self, location: Location, port: PortId) -> LearnPolicy {
-        learn_policy(&self.topology, location, port)
+    /// How addresses are learned that are seen at a port.
+    pub fn learn_policy(&self, port: PortId) -> LearnPolicy {
+        learn_policy(&self.topology, port)
     }
 
     /// Learns saved addresses again, those heard last first, by how addresses are learned where each is, and returns how many.
@@ -208,9 +217,9 @@ impl Switch {
             let port = match saved.location {
                 Location::Port { port, .. } => topology.port(port),
                 Location::Fabric { fabric, .. } => of_group.get(&fabric).copied()?,
-                Location::Host(_) => return None,
+                Location::Host(_) => return Some(policy_at_host(topology, saved.segment.number)),
             };
-            Some(policy_at(saved.location, port))
+            Some(policy_at(port))
         })
     }
 
@@ -222,8 +231,13 @@ impl Switch {
         self.host = host;
         let state_of =
             |name: &str| old.port_named(name).and_then(|port| self.ports.get(port.id.0 as usize).copied());
-        self.ports = topology.ports().iter().map(|port| state_of(&port.name).unwrap_or_default()).collect();
+        let state = |port: &Port| match topology.is_vtep(port.host) {
+            true => untold(&topology, port),
+            false => state_of(&port.name).unwrap_or_default(),
+        };
+        self.ports = topology.ports().iter().map(state).collect();
         self.designation = Designation::Everyone;
+        self.peers = Peers::default();
         // Many were sent into one fabric, and many addresses are in one place.
         let (mut fabrics, mut places) = (FxHashMap::default(), FxHashMap::default());
         self.fdb.sent.rename(|segment, fabric| {
@@ -295,13 +309,23 @@ impl Switch {
 
 /// What a frame that was let in teaches.
 fn lesson(plane: &Plane<'_, '_>, arrival: &Arrival<'_>, header: &Header, evidence: Evidence) -> Learn {
-    let (segment, location) = (arrival.located.segment, arrival.location());
-    let policy = policy_at(location, arrival.port);
+    let (segment, location) = (arrival.located.segment, arrival.location(plane.topology));
+    let policy = plane.policy_of(arrival, location);
     let likeness = plane.likeness(arrival, header);
     Learn { segment, mac: header.src, location, policy, likeness, evidence }
 }
 
 impl Plane<'_, '_> {
+    /// How the source address of a frame is learned. Behind a trunk group it is as by one of its trunks, wherever they are.
+    fn policy_of(&self, arrival: &Arrival<'_>, location: Location) -> LearnPolicy {
+        let segment = arrival.located.segment.number;
+        let port = arrival.port().or_else(|| match location {
+            Location::Fabric { fabric, vid } => self.topology.trunk_on(segment, fabric, vid),
+            Location::Port { .. } | Location::Host(_) => None,
+        });
+        port.map_or_else(|| policy_at_host(self.topology, segment), policy_at)
+    }
+
     /// Learns from a frame that was let in, and has it leave.
     fn bridge(
         &self,
@@ -349,17 +373,33 @@ impl Plane<'_, '_> {
     }
 }
 
-/// How addresses at a location are learned; `port` is the port that one was seen at.
-pub fn learn_policy(topology: &Topology, location: Location, port: PortId) -> LearnPolicy {
-    policy_at(location, topology.port(port))
+/// How addresses are learned that are seen at a port.
+pub fn learn_policy(topology: &Topology, port: PortId) -> LearnPolicy {
+    policy_at(topology.port(port))
 }
 
-fn policy_at(location: Location, port: &Port) -> LearnPolicy {
-    let limited_by = match location {
-        Location::Fabric { fabric, .. } => Slot::Fabric(fabric),
-        Location::Port { .. } | Location::Host(_) => Slot::Port(port.id),
-    };
-    LearnPolicy { ageing: port.ageing, limit: port.mac_limit, on_limit: port.on_limit, limited_by }
+fn policy_at(port: &Port) -> LearnPolicy {
+    LearnPolicy { ageing: port.ageing, limit: port.mac_limit, on_limit: port.on_limit }
+}
+
+/// What is heard from another l2gw host has passed the limits of the port that it came in by there.
+fn policy_at_host(topology: &Topology, segment: u32) -> LearnPolicy {
+    LearnPolicy {
+        ageing: ageing_of(topology, segment),
+        limit: DEFAULT_BRIDGE_MAC_LIMIT,
+        on_limit: OnLimit::Evict,
+    }
+}
+
+/// The ageing time of the bridge that a segment is named by.
+fn ageing_of(topology: &Topology, segment: u32) -> Duration {
+    let root = topology.segment(segment).domain(0).bridge;
+    topology.bridge(root).ageing
+}
+
+/// The state of a port of which nobody has told yet. A VTEP's port has no link: it is always there.
+fn untold(topology: &Topology, port: &Port) -> PortState {
+    if topology.is_vtep(port.host) { PortState::Up } else { PortState::Down }
 }
 
 /// The ageing time of the port or the bridge by which an address was learned.
@@ -367,7 +407,7 @@ fn ageing_at(topology: &Topology, segment: SegmentId, location: Location) -> Opt
     let bridge = match location {
         Location::Port { port, .. } => return Some(topology.port(port).ageing),
         Location::Fabric { fabric, vid } => topology.bridge_on(segment.number, fabric, vid)?,
-        Location::Host(_) => return None,
+        Location::Host(_) => return Some(ageing_of(topology, segment.number)),
     };
     Some(topology.bridge(bridge).ageing)
 }

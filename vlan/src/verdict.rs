@@ -9,7 +9,8 @@ use crate::addr::MacAddr;
 use crate::fdb::reflect::{Echo, Likeness};
 use crate::frame::{Header, MAX_TAGS};
 use crate::model::id::{FabricId, HostId, Location, PortId, SegmentId};
-use crate::tag::Tag;
+use crate::model::vnis::Origin;
+use crate::tag::{Pcp, Tag};
 use crate::vid::Vid;
 
 /// What becomes of a frame. A verdict is made once for a whole class of frames: those that agree with the judged one in
@@ -101,6 +102,17 @@ pub enum Egress {
         host: HostId,
         /// VXLAN network identifier, 1..2^24-1.
         vni: u32,
+        /// The priority that the outer header gets as DSCP class selector.
+        class: Pcp,
+    },
+    /// Every other l2gw host that has ports on the segment and can be reached: [`Topology::copies`](crate::model::topology::Topology::copies).
+    Hosts {
+        /// Number of the segment.
+        segment: u32,
+        /// By what the frame came in.
+        origin: Origin,
+        /// The priority that the outer header gets as DSCP class selector.
+        class: Pcp,
     },
 }
 
@@ -195,8 +207,10 @@ pub enum Dependency {
     Address(SegmentId, MacAddr),
     /// Which ports a segment has.
     Segment(u32),
-    /// Which trunk of a fabric carries a VLAN of it.
+    /// Which trunk of a fabric carries a VLAN of it, and who says that it does.
     Designation(FabricId, Vid),
+    /// Whether another host is alive.
+    Host(HostId),
 }
 
 /// The header fields that a verdict looked at. Arrival port and source address always are.
@@ -333,13 +347,23 @@ pub enum DropReason {
     NoMember,
     /// No live trunk can carry the VLAN.
     NoTrunk,
+    /// It came by the tunnel from an address that is no host's.
+    UnknownHost,
+    /// It came by the tunnel from this host's own address.
+    OwnHost,
+    /// It came by the tunnel with a VNI that is no segment's, or not one by which its sender may send.
+    UnknownVni,
+    /// It came by the tunnel, and its destination is behind another host.
+    NoTransit,
+    /// No tunnel leads to the host: it, or this one, has no underlay address.
+    NoTunnel,
     /// The frame has no complete header.
     Malformed,
 }
 
 impl DropReason {
     /// Every reason, in the order in which a frame can meet them.
-    pub const ALL: [DropReason; 27] = [
+    pub const ALL: [DropReason; 32] = [
         DropReason::PortDown,
         DropReason::PortBlocked,
         DropReason::UntaggedOnTrunk,
@@ -366,6 +390,11 @@ impl DropReason {
         DropReason::FloodOff,
         DropReason::NoMember,
         DropReason::NoTrunk,
+        DropReason::UnknownHost,
+        DropReason::OwnHost,
+        DropReason::UnknownVni,
+        DropReason::NoTransit,
+        DropReason::NoTunnel,
         DropReason::Malformed,
     ];
 
@@ -398,6 +427,11 @@ impl DropReason {
             DropReason::FloodOff => "flood-off",
             DropReason::NoMember => "no-member",
             DropReason::NoTrunk => "no-trunk",
+            DropReason::UnknownHost => "unknown-host",
+            DropReason::OwnHost => "own-host",
+            DropReason::UnknownVni => "unknown-vni",
+            DropReason::NoTransit => "no-transit",
+            DropReason::NoTunnel => "no-tunnel",
             DropReason::Malformed => "malformed",
         }
     }

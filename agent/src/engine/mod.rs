@@ -141,9 +141,10 @@ impl Engine {
     fn take_in(&mut self, now: Instant, input: Input) {
         let (truth, flows) = (&mut self.truth, &mut self.flows);
         match input {
-            Input::Observed { vports, flows: found } => {
+            Input::Observed { vports, flows: found, tunnel, groups } => {
                 truth.links.note_all_vports(vports);
-                flows.observe(now, truth, found);
+                truth.overlay.observe(tunnel.as_ref());
+                flows.observe(now, truth, (found, groups));
             }
             Input::Saved(addresses) => flows.heritage.saved = addresses,
             Input::Topology { revision, description, numbers, built } => {
@@ -182,6 +183,7 @@ impl Engine {
                 answers.into_iter().for_each(|answer| truth.note_attached(now, &link, answer));
             }
             Asked::Detach => truth.telling.note_refusals(now, "detach", answers),
+            Asked::Tunnel(end) => truth.note_tunnel(now, end, answers.into_iter().next(), flows),
             Asked::Flows(changed) => flows.note_flows(now, truth, &changed, &mut answers.into_iter()),
             Asked::Frames(ports) => truth.telling.note_frames(&ports, answers),
             Asked::SetUp(changed, ports) => {
@@ -192,6 +194,7 @@ impl Engine {
             Asked::Meters(meters) => {
                 flows.cache.meters.note_answers(now, &meters, answers, &mut truth.telling);
             }
+            Asked::Groups => flows.note_groups(now, truth, answers),
             Asked::Diverted(diverted) => flows.note_diverted_uses(now, truth, &diverted, answers),
             Asked::Uses(doubts) => flows.note_uses(now, truth, doubts, answers),
         }
@@ -201,6 +204,7 @@ impl Engine {
     fn keep_time(&mut self, now: Instant) {
         let (truth, flows) = (&mut self.truth, &mut self.flows);
         truth.keep_time(now, flows);
+        truth.keep_company(now, flows);
         flows.cache.keep_time(now);
         self.saving.go_on(now, truth);
         flows.strike_out_missing(now, truth);
@@ -229,8 +233,13 @@ impl Engine {
     /// Sends off what inputs led to: flows and frames before a vport goes.
     fn flush(&mut self) {
         self.flows.cache.hand_over(&mut self.outbox);
+        self.truth.say_hello(&mut self.outbox);
         if std::mem::take(&mut self.may_move_vports) {
             self.truth.move_vports(&mut self.outbox);
+            // Without a topology nothing is known of what an earlier run left: the tunnel stays, as its flows do.
+            if self.revision > 0 {
+                self.truth.move_tunnel(&mut self.outbox);
+            }
         }
         if let Some(piece) = self.saving.take_piece() {
             self.outbox.push(Output::Save(piece));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use datapath::flow::{FlowId, MeterId};
+use datapath::tunnel::TunnelEnd;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -26,6 +27,8 @@ pub(super) enum Asked {
     Attach(String),
     /// Release a vport.
     Detach,
+    /// Make the tunnel port with this end, or remove it.
+    Tunnel(Option<TunnelEnd>),
     /// Put and withdraw flows.
     Flows(SmallVec<[FlowAsked; 1]>),
     /// Send frames, counted for these ports.
@@ -34,6 +37,8 @@ pub(super) enum Asked {
     SetUp(SmallVec<[FlowAsked; 1]>, SmallVec<[PortKey; 4]>),
     /// Set and remove meters.
     Meters(Vec<MeterId>),
+    /// Set and remove groups.
+    Groups,
     /// Read when flows were last used that go elsewhere from then on, and what may come back of what they sent.
     Diverted(Vec<(FlowId, Turn)>),
     /// Read when flows were last used, for frames that wait for it.

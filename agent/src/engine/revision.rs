@@ -27,6 +27,7 @@ impl Engine {
         };
         self.unread = None;
         self.revision = revision;
+        self.truth.others.go_by(revision);
         self.truth.change_topology(&topology);
         if let Some(others) = self.truth.other_hosts() {
             let (host, hosts) = (self.settings.host.clone(), others.to_string());

@@ -5,6 +5,7 @@
 
 use datapath::flow::{Action, MeterId};
 use datapath::port::VportNo;
+use datapath::tunnel::{GroupId, TunnelTo};
 use smallvec::SmallVec;
 use vlan::fdb::Learned;
 use vlan::fdb::refusal::Refused;
@@ -35,14 +36,41 @@ pub fn is_cacheable(verdict: &Verdict, learned: Option<&Learned>) -> bool {
     verdict.effect.is_none() && !by_moment
 }
 
+/// What ways out of the host's switch are to a datapath.
+pub trait Ways {
+    /// The vport that a port is, if it is one.
+    fn vport_of(&self, port: PortId) -> Option<VportNo>;
+
+    /// By what the copies leave that are for other hosts; none while there is no tunnel.
+    fn to_hosts(&self, to: Egress) -> SmallVec<[Way; 2]>;
+}
+
+/// What a copy leaves by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// A vport.
+    Vport(VportNo),
+    /// The tunnel.
+    Tunnel(TunnelTo),
+    /// A list of copies by the tunnel.
+    Group(GroupId),
+}
+
+/// Where there are no other hosts.
+impl<F: Fn(PortId) -> Option<VportNo>> Ways for F {
+    fn vport_of(&self, port: PortId) -> Option<VportNo> {
+        self(port)
+    }
+
+    fn to_hosts(&self, _: Egress) -> SmallVec<[Way; 2]> {
+        SmallVec::new()
+    }
+}
+
 /// The actions that send a frame out by `outputs`, within the rates of `meters`, in their order. A port without vport is left out,
-/// and so is a copy to another host: a datapath has no tunnels yet. What leaves by nothing is dropped: the list is empty.
-pub fn lower(
-    outputs: &[Output],
-    meters: &[MeterId],
-    vport_of: impl Fn(PortId) -> Option<VportNo>,
-) -> Vec<Action> {
-    lower_within(outputs, meters, &[], vport_of)
+/// and so is a copy to another host that no tunnel leads to. What leaves by nothing is dropped: the list is empty.
+pub fn lower(outputs: &[Output], meters: &[MeterId], ways: &impl Ways) -> Vec<Action> {
+    lower_within(outputs, meters, &[], ways)
 }
 
 /// The same, where some ways out take only frames that are short enough. Which they are is asked behind the change of tags, so that
@@ -51,15 +79,19 @@ pub fn lower_within(
     outputs: &[Output],
     meters: &[MeterId],
     limits: &[Limit],
-    vport_of: impl Fn(PortId) -> Option<VportNo>,
+    ways: &impl Ways,
 ) -> Vec<Action> {
     let mut copies: SmallVec<[Copied<'_>; 4]> = SmallVec::new();
     for output in outputs {
-        if let Egress::Port(port) = output.to
-            && let Some(vport) = vport_of(port)
-        {
-            let limit = limits.iter().find(|limit| limit.port == port);
-            copies.push((&output.edit, vport, limit));
+        match output.to {
+            Egress::Port(port) => {
+                let limit = limits.iter().find(|limit| limit.port == port);
+                copies.extend(ways.vport_of(port).map(|vport| (&output.edit, Way::Vport(vport), limit)));
+            }
+            Egress::Tunnel { .. } | Egress::Hosts { .. } => {
+                let to = ways.to_hosts(output.to).into_iter();
+                copies.extend(to.map(|way| (&output.edit, way, None)));
+            }
         }
     }
     // The empty edit is the least of all: unedited copies come first and need no clone. Within a group the order stays.
@@ -80,21 +112,31 @@ pub fn lower_within(
     actions
 }
 
-/// A copy: how its tags change, the vport that it leaves by, and what that takes.
-type Copied<'a> = (&'a Edit, VportNo, Option<&'a Limit>);
+/// A copy: how its tags change, what it leaves by, and what that takes.
+type Copied<'a> = (&'a Edit, Way, Option<&'a Limit>);
+
+impl Way {
+    fn action(self) -> Action {
+        match self {
+            Way::Vport(vport) => Action::Output(vport),
+            Way::Tunnel(to) => Action::Tunnel(to),
+            Way::Group(group) => Action::Group(group),
+        }
+    }
+}
 
 /// Tags come off, then on: the outermost is put on last. Then the copies leave, those first for which no length is asked.
 fn push_steps(steps: &mut Vec<Action>, edit: &Edit, group: &[Copied<'_>]) {
     steps.extend((0..edit.pop).map(|_| Action::PopTag));
     steps.extend(edit.push.iter().rev().map(|tag| Action::PushTag(*tag)));
     let unlimited = group.iter().filter(|(_, _, limit)| limit.is_none());
-    steps.extend(unlimited.map(|(_, vport, _)| Action::Output(*vport)));
-    let mut limited: SmallVec<[(&Limit, VportNo); 2]> =
-        group.iter().filter_map(|(_, vport, limit)| Some(((*limit)?, *vport))).collect();
+    steps.extend(unlimited.map(|(_, way, _)| way.action()));
+    let mut limited: SmallVec<[(&Limit, Way); 2]> =
+        group.iter().filter_map(|(_, way, limit)| Some(((*limit)?, *way))).collect();
     limited.sort_by_key(|(limit, _)| limit.mtu);
     for alike in limited.chunk_by(|(one, _), (other, _)| one.mtu == other.mtu) {
         let mtu = alike[0].0.mtu;
-        let fits = alike.iter().map(|(_, vport)| Action::Output(*vport)).collect();
+        let fits = alike.iter().map(|(_, way)| way.action()).collect();
         let longer = alike.iter().map(|(limit, _)| Action::Meter(limit.meter)).collect();
         steps.push(Action::IfFits { mtu, fits, longer });
     }
@@ -105,6 +147,9 @@ const USUAL_STEPS: usize = 2;
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+    use vlan::model::id::HostId;
+    use vlan::model::vnis::Origin;
     use vlan::tag::{Pcp, Tag, Tpid};
     use vlan::vid::Vid;
 
@@ -132,27 +177,64 @@ mod tests {
             Action::PushTag(tag(9)),
             Action::Output(VportNo(3)),
         ];
-        assert_eq!(lower(&outputs, &[], same_number), expected);
+        assert_eq!(lower(&outputs, &[], &same_number), expected);
     }
 
     #[test]
     fn the_innermost_tag_is_put_on_first() {
         let expected = [Action::PushTag(tag(8)), Action::PushTag(tag(100)), Action::Output(VportNo(1))];
-        assert_eq!(lower(&[copy(1, 0, &[tag(100), tag(8)])], &[], same_number), expected);
+        assert_eq!(lower(&[copy(1, 0, &[tag(100), tag(8)])], &[], &same_number), expected);
     }
 
     #[test]
     fn the_meter_comes_before_everything() {
-        let actions = lower(&[copy(1, 0, &[])], &[MeterId(7)], same_number);
+        let actions = lower(&[copy(1, 0, &[])], &[MeterId(7)], &same_number);
         assert_eq!(actions, [Action::Meter(MeterId(7)), Action::Output(VportNo(1))]);
     }
 
     #[test]
     fn what_leaves_by_nothing_is_dropped_without_a_meter() {
-        assert_eq!(lower(&[copy(1, 0, &[])], &[MeterId(7)], |_| None), []);
-        let tunnel =
-            Output { to: Egress::Tunnel { host: vlan::model::id::HostId(1), vni: 8 }, edit: Edit::default() };
-        assert_eq!(lower(&[tunnel], &[], same_number), []);
+        assert_eq!(lower(&[copy(1, 0, &[])], &[MeterId(7)], &|_| None), []);
+    }
+
+    /// Vports with the numbers of their ports, and two other hosts.
+    struct WithHosts;
+
+    impl Ways for WithHosts {
+        fn vport_of(&self, port: PortId) -> Option<VportNo> {
+            same_number(port)
+        }
+
+        fn to_hosts(&self, to: Egress) -> SmallVec<[Way; 2]> {
+            match to {
+                Egress::Port(_) => SmallVec::new(),
+                Egress::Tunnel { vni, .. } => smallvec![to_host(1, vni)],
+                Egress::Hosts { segment, .. } => smallvec![to_host(1, segment), to_host(2, segment)],
+            }
+        }
+    }
+
+    fn to_host(last: u8, vni: u32) -> Way {
+        Way::Tunnel(TunnelTo { remote: [192, 0, 2, last].into(), vni, class: 3 })
+    }
+
+    #[test]
+    fn a_copy_to_other_hosts_shares_the_change_of_tags() {
+        let class = Pcp::ZERO;
+        let tunnel = |to, pop| Output { to, edit: Edit { pop, push: SmallVec::new() } };
+        let host = Egress::Tunnel { host: HostId(1), vni: 8, class };
+        let hosts = Egress::Hosts { segment: 9, origin: Origin::Plain, class };
+        let outputs = [copy(3, 1, &[]), tunnel(host, 1), tunnel(hosts, 1), copy(4, 0, &[])];
+        let expected = [
+            Action::Output(VportNo(4)),
+            Action::PopTag,
+            Action::Output(VportNo(3)),
+            to_host(1, 8).action(),
+            to_host(1, 9).action(),
+            to_host(2, 9).action(),
+        ];
+        assert_eq!(lower(&outputs, &[], &WithHosts), expected);
+        assert_eq!(lower(&[tunnel(host, 1)], &[MeterId(7)], &same_number), [], "no tunnel leads there");
     }
 
     #[test]
@@ -171,6 +253,6 @@ mod tests {
                 longer: vec![Action::Meter(MeterId(11)), Action::Meter(MeterId(14))],
             },
         ];
-        assert_eq!(lower_within(&outputs, &[], &limits, same_number), expected);
+        assert_eq!(lower_within(&outputs, &[], &limits, &same_number), expected);
     }
 }

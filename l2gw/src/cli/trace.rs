@@ -241,7 +241,7 @@ impl Tracer {
         };
         let (mut verdict, mut story) = (Verdict::default(), Story::default());
         self.switch.forward(Instant::ZERO, self.port, &header, &mut verdict, &mut story);
-        TraceView::of(self.switch.topology(), frame, &verdict, story)
+        TraceView::of((self.switch.topology(), self.switch.host()), frame, &verdict, story)
     }
 }
 

@@ -88,7 +88,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
         Ok(topology) => {
             let looked_through = File { root: &root, positions: &positions };
             let unrun = unrun::unrun(&looked_through, &document.stores, &document.description.hosts);
-            let shared = shared::warnings(&looked_through, &document, &topology);
+            let shared = shared::warnings(&looked_through, &document);
             Ok(config((file, text), document, topology, unrun, shared))
         }
         Err(mistakes) => {

@@ -1,25 +1,15 @@
-//! What `check` warns of where hosts share a store: who may change it and who may listen, how many servers it has, and what this version
-//! does not do between hosts.
+//! What `check` warns of where hosts share a store: who may change it and who may listen, and how many servers it has.
 
 use std::net::IpAddr;
 
 use agent::config::store::{Nsdb, Server};
 use agent::config::unrun::File;
 use agent::reader::finding::Finding;
-use vlan::model::mistake::{Mistake, ObjectKey, Table};
-use vlan::model::topology::Topology;
-use vlan::model::value::quote;
 
 use super::document::Document;
 
 /// The warnings of a right file, in no order.
-pub(super) fn warnings(file: &File<'_, '_>, document: &Document, topology: &Topology) -> Vec<Finding> {
-    let apart = apart(document, topology).map(|mistake| document.places.finding(&mistake));
-    of_store(file, document).into_iter().chain(apart).collect()
-}
-
-/// Those of a store that hosts share.
-fn of_store(file: &File<'_, '_>, document: &Document) -> Vec<Finding> {
+pub(super) fn warnings(file: &File<'_, '_>, document: &Document) -> Vec<Finding> {
     let Nsdb::ZooKeeper { servers, auth_file, .. } = &document.stores.nsdb else { return Vec::new() };
     let at = |key, text: &str| {
         let position = file.position(&["nsdb", key]).unwrap_or_default();
@@ -64,35 +54,6 @@ fn of_count(servers: usize) -> Option<String> {
             servers - 1
         ),
     })
-}
-
-/// A segment with ports on two hosts, at the first port that is not on the host of the ones before it.
-fn apart(document: &Document, topology: &Topology) -> Option<Mistake> {
-    let count = u32::try_from(topology.segments().len()).unwrap_or(u32::MAX);
-    let mut wide = (0..count).filter(|number| topology.is_on_several_hosts(*number));
-    let number = wide.next()?;
-    let mut ports = topology.segment(number).members.iter().map(|member| topology.port(member.port));
-    let first = ports.next()?;
-    let second = ports.find(|port| port.host != first.host)?;
-    let host = |port: &vlan::model::port::Port| quote(&topology.hosts()[port.host.0 as usize].name);
-    let name = topology.segment_name(number);
-    let others = match wide.count() {
-        0 => String::new(),
-        1 => "; so has one more segment".to_owned(),
-        more => format!("; so have {more} more segments"),
-    };
-    let text = format!(
-        "{name} has ports on {} and {}, and this version forwards nothing between hosts: it has no tunnels yet{others}",
-        host(first),
-        host(second)
-    );
-    let description = &document.description;
-    let (table, list) = match second.is_trunk {
-        true => (Table::Trunks, &description.trunks),
-        false => (Table::Ports, &description.ports),
-    };
-    let index = list.iter().position(|port| port.name == second.name)?;
-    Some(Mistake { place: ObjectKey { table, index, key: "host" }, text })
 }
 
 const OPEN: &str = "no \"auth-file\": everybody who reaches the servers may read and change everything";

@@ -155,7 +155,8 @@ fn known_addresses(feed: &mut Feed<'_>) {
 fn restore(example: usize, addresses: Vec<SavedAddress>) {
     let description = &example_descriptions()[example];
     let mut engine = Engine::new(Settings::new(description.hosts[0].name.as_str()));
-    engine.handle(NOW, Input::Observed { vports: Vec::new(), flows: Vec::new() });
+    engine
+        .handle(NOW, Input::Observed { vports: Vec::new(), flows: Vec::new(), tunnel: None, groups: vec![] });
     engine.handle(NOW, Input::Saved(addresses.clone()));
     engine.handle(
         NOW,

@@ -11,7 +11,7 @@ use datapath::{Datapath, Execute, FlowTable};
 use futures::FutureExt;
 use vlan::fdb::Learned;
 use vlan::frame::{Header, rewrite};
-use vlan::model::id::PortId;
+use vlan::model::id::{HostId, PortId};
 use vlan::model::topology::Topology;
 use vlan::switch::Switch;
 use vlan::tag::{Tag, Tpid};
@@ -24,6 +24,7 @@ use crate::sim::duel::hex;
 /// A frame that was judged.
 #[derive(Debug)]
 pub(super) struct Judged<'a> {
+    host: HostId,
     port: PortId,
     bytes: &'a [u8],
     header: Header,
@@ -52,7 +53,7 @@ impl<'a> Judged<'a> {
         };
         let (mut verdict, mut steps) = (Verdict::default(), Vec::new());
         let learned = switch.forward(now, port, &header, &mut verdict, &mut steps);
-        Some(Judged { port, bytes, header, learned, steps, verdict })
+        Some(Judged { host: switch.host(), port, bytes, header, learned, steps, verdict })
     }
 
     /// Checks all that holds of it.
@@ -96,16 +97,15 @@ impl<'a> Judged<'a> {
     /// The story ends as the verdict does, and names each copy.
     fn check_trace(&self, topology: &Arc<Topology>) {
         let view = TraceView::of(
-            topology,
+            (topology, self.host),
             self.bytes,
             &self.verdict,
             Story { steps: self.steps.clone(), ..Story::default() },
         );
-        assert_eq!(view.outputs.len(), self.verdict.outputs.len(), "{self:?}: every copy has bytes");
+        let copies = vlan::trace::copies(topology, self.host, &self.verdict);
+        assert_eq!(view.outputs.len(), copies, "{self:?}: every copy has bytes");
         let last = self.steps.last().map_or("", String::as_str);
-        let leaves = |output: &&vlan::verdict::Output| matches!(output.to, Egress::Port(_));
-        let is_said = match (&self.verdict.decision, self.verdict.outputs.iter().filter(leaves).count()) {
-            (Decision::Forward, 0) => last.starts_with("it leaves by no port of this host; "),
+        let is_said = match (&self.verdict.decision, view.outputs.len()) {
             (Decision::Forward, 1) => last == "forwarded, one copy",
             (Decision::Forward, copies) => last == format!("forwarded, {copies} copies"),
             (Decision::Drop(reason), _) => {
@@ -120,7 +120,7 @@ impl<'a> Judged<'a> {
         for output in &view.outputs {
             let step = match output {
                 TraceOutput::Port { port, .. } => format!("it leaves by {port}"),
-                TraceOutput::Host { host, .. } => format!("one copy is meant for host {host} by VXLAN"),
+                TraceOutput::Host { host, .. } => format!("it leaves for host {host}"),
             };
             assert!(self.steps.iter().any(|said| said.starts_with(&step)), "{step}: {self:?}");
         }
@@ -173,7 +173,7 @@ impl<'a> Judged<'a> {
             let attach = datapath.attach(&link(port.id)).now_or_never().expect("at once");
             assert_eq!(attach.expect("a link of the wire").no, vport(port.id));
         }
-        let actions = lower(&self.verdict.outputs, &[], |port| Some(vport(port)));
+        let actions = lower(&self.verdict.outputs, &[], &|port| Some(vport(port)));
         let order = Execute {
             vport: Some(vport(self.port)),
             frame: self.bytes.to_vec(),

@@ -212,7 +212,7 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
             return Vec::new();
         }
         let meters = self.meters_of(verdict).await;
-        lower(&verdict.outputs, &meters, |port| {
+        lower(&verdict.outputs, &meters, &|port: PortId| {
             let name = &self.host.switch.topology().port(port).name;
             self.places.get(name).map(|place| self.lab.links[*place].1)
         })
@@ -285,7 +285,7 @@ impl<'l, 'b, B: Rig> FlowHost<'l, 'b, B> {
         let topology = self.host.switch.topology();
         verdict.outputs.iter().filter_map(|output| match output.to {
             Egress::Port(port) => topology.port(port).group,
-            Egress::Tunnel { .. } => None,
+            Egress::Tunnel { .. } | Egress::Hosts { .. } => None,
         })
     }
 

@@ -9,9 +9,11 @@ use std::time::Duration;
 use agent::engine::{Engine, Settings};
 use agent::event::Event;
 use agent::input::{Answer, Input, SavedAddress};
+use agent::list::everything;
 use agent::output::Output;
 use agent::record;
-use agent::runtime::{answer, flow_answer, set_up_answers};
+use agent::runtime::{answer, change_groups, flow_answer, move_tunnel, set_up_answers};
+use agent::view::CounterView;
 use datapath::fake::{FakeDatapath, FakeWire, Options};
 use datapath::flow::MeterId;
 use datapath::port::{Link, LinkEvent};
@@ -39,6 +41,7 @@ pub struct Gateway {
     wire: FakeWire,
     links: Receiver<LinkEvent>,
     names: Vec<(String, String)>,
+    host: String,
 }
 
 impl Gateway {
@@ -59,6 +62,7 @@ impl Gateway {
         (revision, description): (u64, &Description),
         saved: Vec<SavedAddress>,
     ) -> Gateway {
+        let host = settings.host.clone();
         let mut gateway = Gateway {
             engine: Engine::new(settings),
             events: Vec::new(),
@@ -69,11 +73,14 @@ impl Gateway {
             datapath: FakeDatapath::open(wire),
             wire: wire.clone(),
             links: wire.watch_links(),
-            names: names(description),
+            names: names_on(description, &host),
+            host,
         };
         let vports = at_once(gateway.datapath.vports()).expect("vports of a fake");
         let flows = at_once(gateway.datapath.flows()).expect("flows of a fake");
-        gateway.handle(Input::Observed { vports, flows });
+        let tunnel = at_once(gateway.datapath.tunnel()).expect("the tunnel of a fake").map(|(port, _)| port);
+        let groups = at_once(gateway.datapath.groups()).expect("groups of a fake");
+        gateway.handle(Input::Observed { vports, flows, tunnel, groups });
         gateway.handle(Input::Saved(saved));
         gateway.handle(Input::Topology {
             revision,
@@ -87,7 +94,7 @@ impl Gateway {
 
     /// Puts another revision in force. Links that it names and that are missing are added.
     pub fn change(&mut self, revision: u64, description: &Description) {
-        self.names = names(description);
+        self.names = names_on(description, &self.host);
         for (_, link) in &self.names {
             self.wire.add_link(link);
         }
@@ -168,24 +175,30 @@ impl Gateway {
 
     /// Carries on until nothing more is to be done now.
     pub fn settle(&mut self) {
-        loop {
-            let mut has_news = false;
-            while let Ok(event) = self.links.try_recv() {
-                self.handle(Input::Link(Box::new(event)));
-                has_news = true;
-            }
-            if let Some(Ok(upcalls)) = self.datapath.upcalls(64).now_or_never() {
-                self.handle(Input::Upcalls(upcalls));
-                has_news = true;
-            }
-            if self.engine.poll_timeout().is_some_and(|due| due <= self.wire.now()) {
-                self.handle(Input::Tick);
-                has_news = true;
-            }
-            if !has_news {
-                return;
-            }
+        while self.settle_once() {}
+    }
+
+    /// Takes in what there is now and carries out what follows. Whether there was anything.
+    pub fn settle_once(&mut self) -> bool {
+        let mut has_news = false;
+        while let Ok(event) = self.links.try_recv() {
+            self.handle(Input::Link(Box::new(event)));
+            has_news = true;
         }
+        if let Some(Ok(upcalls)) = self.datapath.upcalls(64).now_or_never() {
+            self.handle(Input::Upcalls(upcalls));
+            has_news = true;
+        }
+        if self.engine.poll_timeout().is_some_and(|due| due <= self.wire.now()) {
+            self.handle(Input::Tick);
+            has_news = true;
+        }
+        has_news
+    }
+
+    /// Every counter of the engine.
+    pub fn counters(&self) -> Vec<CounterView> {
+        everything(&self.engine, self.wire.now())
     }
 
     /// The datapath it drives.
@@ -243,6 +256,7 @@ impl Gateway {
                 Some((id, vec![answer]))
             }
             Output::Detach { id, vport } => Some((id, vec![answer(at_once(self.datapath.detach(vport)))])),
+            Output::Tunnel { id, end } => Some((id, vec![at_once(move_tunnel(&mut self.datapath, end))])),
             Output::Flows { id, changes } => Some((
                 id,
                 at_once(self.datapath.change_flows(changes)).into_iter().map(flow_answer).collect(),
@@ -262,6 +276,7 @@ impl Gateway {
                 });
                 Some((id, answers(set.collect())))
             }
+            Output::Groups { id, groups } => Some((id, at_once(change_groups(&mut self.datapath, groups)))),
             Output::Event(event) => {
                 self.events.push(event);
                 None
@@ -291,6 +306,14 @@ impl Gateway {
 /// Ports and their links.
 fn names(description: &Description) -> Vec<(String, String)> {
     let ports = description.trunks.iter().chain(&description.ports);
+    ports.map(|port| (port.name.clone(), port.link.clone())).collect()
+}
+
+/// Those of a host; of all, where the host is none of the description's.
+fn names_on(description: &Description, host: &str) -> Vec<(String, String)> {
+    let is_one = description.hosts.iter().any(|one| one.name == host);
+    let ports =
+        description.trunks.iter().chain(&description.ports).filter(|port| !is_one || port.host == host);
     ports.map(|port| (port.name.clone(), port.link.clone())).collect()
 }
 

@@ -12,6 +12,7 @@
 pub mod asked;
 mod brief;
 pub mod cases;
+pub mod cluster;
 pub mod compare;
 pub mod director;
 pub mod duel;

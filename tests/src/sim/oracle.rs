@@ -173,7 +173,7 @@ fn said(topology: &Topology, verdict: &Verdict, frame: &[u8]) -> Said {
     });
     let is_elsewhere = |output: &vlan::verdict::Output| match output.to {
         Egress::Port(port) => Some(topology.port(port).bridge) != arrival,
-        Egress::Tunnel { .. } => false,
+        Egress::Tunnel { .. } | Egress::Hosts { .. } => false,
     };
     Said {
         outputs,

@@ -206,7 +206,8 @@ fn a_refusal_says_what_sits_on_the_link() {
     let lower = wire.links().iter().find(|link| link.name == "vm5").map(|link| link.index);
     set(&wire, "mv0", LinkFacts { kind: "macvlan".to_owned(), lower, ..LinkFacts::default() });
     let now = wire.now();
-    engine.handle(now, Input::Observed { vports: Vec::new(), flows: Vec::new() });
+    engine
+        .handle(now, Input::Observed { vports: Vec::new(), flows: Vec::new(), tunnel: None, groups: vec![] });
     let description = Box::new(parse(&standard::file()));
     engine.handle(now, Input::Topology { revision: 1, description, numbers: None, built: None });
     engine.handle(now, Input::Link(Box::new(LinkEvent::All(wire.links()))));

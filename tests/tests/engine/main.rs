@@ -1,6 +1,7 @@
 //! The engine and its lowerings on the datapath in memory, and what they cost.
 
 mod host;
+mod overlay;
 mod replay;
 mod scale;
 mod stragglers;

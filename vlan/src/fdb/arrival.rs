@@ -20,7 +20,7 @@ impl Arrival {
         Arrival {
             location: learn.location,
             kind: Kind::Dynamic,
-            slot: Some(learn.policy.slot_at(learn.location)),
+            slot: Some(Slot::of(learn.location)),
             ageing: learn.policy.ageing,
         }
     }
@@ -31,6 +31,6 @@ impl Arrival {
 
     /// Whether the address comes from another port, trunk group or host: from one VLAN of these to another is no move.
     pub(super) fn is_move_from(&self, at: Location) -> bool {
-        at != self.location && (Slot::of(at).is_none() || Slot::of(at) != Slot::of(self.location))
+        Slot::of(at) != Slot::of(self.location)
     }
 }

@@ -53,7 +53,7 @@ impl Copy<'_> {
     /// The slots that an address may come into, or leave.
     fn slots(&self, learn: &Learn, source: Option<Place>) -> Vec<Slot> {
         let Addresses { table, queues, moves, .. } = self.of;
-        let mut slots = vec![learn.policy.slot_at(learn.location)];
+        let mut slots = vec![Slot::of(learn.location)];
         slots.extend(source.and_then(|place| queues.slot_of(table, place)));
         let moved = source.and_then(|place| moves.of(place));
         slots.extend(moved.iter().flat_map(|moved| &moved.stays).filter_map(|stay| stay.slot));
@@ -134,7 +134,6 @@ mod tests {
                     ageing: Duration::from_secs(if last % 7 == 0 { 20 } else { 300 }),
                     limit,
                     on_limit,
-                    limited_by: Slot::Port(PortId(1)),
                 };
                 let evidence = if is_complete { Evidence::Complete } else { Evidence::FlowsUnasked };
                 let likeness = Some(likeness);
@@ -203,12 +202,8 @@ mod tests {
     #[test]
     fn an_excerpt_is_small_however_many_addresses_there_are() {
         let mut fdb = Fdb::new();
-        let policy = LearnPolicy {
-            ageing: Duration::from_secs(300),
-            limit: 10_000,
-            on_limit: OnLimit::Evict,
-            limited_by: Slot::Port(PortId(1)),
-        };
+        let policy =
+            LearnPolicy { ageing: Duration::from_secs(300), limit: 10_000, on_limit: OnLimit::Evict };
         let learn = |number: u16| {
             let [a, b] = number.to_be_bytes();
             Learn::new(segment(1), MacAddr([2, 0, 0, 0, a, b]), port(1), policy)

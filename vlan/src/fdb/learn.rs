@@ -9,7 +9,7 @@ use super::reflect::{self, Evidence};
 use super::refusal::{NotLearned, Refused};
 use super::room::Full;
 use super::table::Node;
-use super::{Fdb, Learn, Learned};
+use super::{Fdb, Learn, Learned, Slot};
 use crate::addr::MacAddr;
 use crate::model::description::OnLimit;
 use crate::model::id::{Location, SegmentId};
@@ -113,7 +113,7 @@ impl Fdb {
     }
 
     fn learn_new(&mut self, now: Instant, learn: &Learn) -> Learned {
-        let slot = learn.policy.slot_at(learn.location);
+        let slot = Slot::of(learn.location);
         match self.addresses.make_room(now, None, slot, &learn.policy) {
             Err(Full) => self.not_learned(learn.policy.on_limit, None),
             Ok(evicted) => {
@@ -128,7 +128,7 @@ impl Fdb {
 
     /// An address past its age is no evidence of a move: it is learned as if it had not been known.
     fn replace(&mut self, now: Instant, place: Place, learn: &Learn) -> Learned {
-        let (arrival, slot) = (Arrival::new(learn), learn.policy.slot_at(learn.location));
+        let (arrival, slot) = (Arrival::new(learn), Slot::of(learn.location));
         let evicted = match self.addresses.make_room(now, Some(place), slot, &learn.policy) {
             Ok(evicted) => evicted,
             Err(Full) => return self.not_learned(learn.policy.on_limit, Some(place)),
@@ -162,7 +162,7 @@ impl Fdb {
         {
             return Learned::Refused(refused);
         }
-        let (arrival, slot) = (Arrival::new(learn), learn.policy.slot_at(learn.location));
+        let (arrival, slot) = (Arrival::new(learn), Slot::of(learn.location));
         if let Some(at) = self.shared.keeps_out(key, learn.location) {
             return Learned::Refused(Refused::Pinned { at });
         }
@@ -184,7 +184,7 @@ impl Fdb {
 
     /// An address that is declared for several ports goes from one to another of them as often as it likes.
     fn hand_over(&mut self, now: Instant, place: Place, learn: &Learn, arrival: &Arrival) -> Learned {
-        let slot = learn.policy.slot_at(learn.location);
+        let slot = Slot::of(learn.location);
         let evicted = match self.addresses.make_room(now, Some(place), slot, &learn.policy) {
             Ok(evicted) => evicted,
             Err(Full) => return self.not_learned(learn.policy.on_limit, Some(place)),

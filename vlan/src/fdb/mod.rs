@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::addr::MacAddr;
 use crate::model::description::OnLimit;
-use crate::model::id::{FabricId, Location, PortId, SegmentId};
+use crate::model::id::{FabricId, HostId, Location, PortId, SegmentId};
 use crate::time::Instant;
 use crate::verdict::DropReason;
 
@@ -165,15 +165,17 @@ pub enum Slot {
     Port(PortId),
     /// All trunks of a fabric together, whatever the segment.
     Fabric(FabricId),
+    /// All that is heard from another host, whatever the segment.
+    Host(HostId),
 }
 
 impl Slot {
-    /// The slot of what is behind a port or a trunk group; an address behind another host has none by itself.
-    pub fn of(location: Location) -> Option<Slot> {
+    /// The slot of what is learned at a location.
+    pub fn of(location: Location) -> Slot {
         match location {
-            Location::Port { port, .. } => Some(Slot::Port(port)),
-            Location::Fabric { fabric, .. } => Some(Slot::Fabric(fabric)),
-            Location::Host(_) => None,
+            Location::Port { port, .. } => Slot::Port(port),
+            Location::Fabric { fabric, .. } => Slot::Fabric(fabric),
+            Location::Host(host) => Slot::Host(host),
         }
     }
 }
@@ -187,16 +189,6 @@ pub struct LearnPolicy {
     pub limit: u32,
     /// What happens to the address that is one too many.
     pub on_limit: OnLimit,
-    /// The slot of an address behind another host: the port that tunnels to it. For any other location [`Slot::of`] it
-    /// decides, and this has no effect.
-    pub limited_by: Slot,
-}
-
-impl LearnPolicy {
-    /// The slot that a dynamic address at a location counts in.
-    fn slot_at(&self, location: Location) -> Slot {
-        Slot::of(location).unwrap_or(self.limited_by)
-    }
 }
 
 /// A source address seen.

@@ -30,11 +30,11 @@ pub(super) fn policy(name: Name, location: Location) -> LearnPolicy {
         Location::Host(_) => (1, OnLimit::Evict),
     };
     let ageing = Duration::from_secs(if name.0 == 1 { 10 } else { 40 });
-    LearnPolicy { ageing, limit, on_limit, limited_by: Slot::Port(PortId(6)) }
+    LearnPolicy { ageing, limit, on_limit }
 }
 
 pub(super) fn slot(location: Location) -> Slot {
-    Slot::of(location).unwrap_or(Slot::Port(PortId(6)))
+    Slot::of(location)
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -358,5 +358,5 @@ impl Reference {
 }
 
 fn is_other_group(from: Location, to: Location) -> bool {
-    from != to && (Slot::of(from).is_none() || Slot::of(from) != Slot::of(to))
+    Slot::of(from) != Slot::of(to)
 }

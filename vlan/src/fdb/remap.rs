@@ -15,8 +15,7 @@ use crate::time::Instant;
 impl Addresses {
     /// Renames every address' segment and location. `to` is given the old ones and returns the new ones, or `None` where there
     /// is no such place any more. Returns how many addresses were lost. Where two addresses become one, a declared one
-    /// stays, else the one heard last. Addresses learned behind another host are lost: their slot has no location to go
-    /// by. Limits are not enforced: see [`Addresses::trim`]. Everything that depended on an old identifier is to be withdrawn.
+    /// stays, else the one heard last. Limits are not enforced: see [`Addresses::trim`]. Everything that depended on an old identifier is to be withdrawn.
     pub fn remap(
         &mut self,
         mut to: impl FnMut(SegmentId, Location) -> Option<(SegmentId, Location)>,
@@ -27,7 +26,7 @@ impl Addresses {
         let mut lifted = Vec::new();
         for place in places {
             let node = self.table[place];
-            let target = to(node.key.segment(), node.location).filter(|_| has_place_of_its_own(&node));
+            let target = to(node.key.segment(), node.location);
             match target {
                 Some(same)
                     if same == (node.key.segment(), node.location) && self.moves.of(place).is_none() => {}
@@ -106,20 +105,15 @@ impl Lifted {
         let before = self.key.segment();
         self.key = Key::new(segment, self.key.mac());
         self.node.location = location;
-        self.slot = self.slot.and(Slot::of(location));
+        self.slot = self.slot.map(|_| Slot::of(location));
         let Some(moved) = &mut self.moved else { return };
         moved.stays.retain_mut(|stay| match to(before, stay.location) {
-            Some((now_in, at)) if now_in == segment && (stay.slot.is_none() || Slot::of(at).is_some()) => {
+            Some((now_in, at)) if now_in == segment => {
                 stay.location = at;
-                stay.slot = stay.slot.and(Slot::of(at));
+                stay.slot = stay.slot.map(|_| Slot::of(at));
                 true
             }
             _ => false,
         });
     }
-}
-
-/// Whether the slot of an address follows from where it is.
-fn has_place_of_its_own(node: &Node) -> bool {
-    node.kind != Kind::Dynamic || Slot::of(node.location).is_some()
 }

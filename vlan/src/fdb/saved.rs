@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::LearnPolicy;
 use super::addresses::Addresses;
 use super::entry::{Entry, Kind};
 use super::key::Key;
 use super::learn::not_a_station;
 use super::lifetime;
 use super::table::Node;
+use super::{LearnPolicy, Slot};
 use crate::addr::MacAddr;
 use crate::model::id::{Location, SegmentId};
 use crate::time::Instant;
@@ -74,7 +74,7 @@ impl Addresses {
     }
 
     fn restore_one(&mut self, now: Instant, saved: &Saved, policy: &LearnPolicy) -> bool {
-        let (key, slot) = (Key::new(saved.segment, saved.mac), policy.slot_at(saved.location));
+        let (key, slot) = (Key::new(saved.segment, saved.mac), Slot::of(saved.location));
         let is_past = lifetime::is_over_after(now, saved.idle, policy.ageing);
         let is_wanted = not_a_station(saved.mac).is_none() && self.table.find(key).is_none();
         if is_past || !is_wanted || self.count(slot) >= policy.limit {

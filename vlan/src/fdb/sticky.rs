@@ -32,7 +32,7 @@ impl Sticky {
     /// Why an address that is alive at one location, and neither declared nor frozen there, is not to be heard at another: from one VLAN
     /// of a port to another it goes as it likes.
     pub(super) fn keeps_apart(&self, at: Location, seen: Location) -> Option<Refused> {
-        if self.0.is_empty() || Slot::of(at).is_some_and(|slot| Slot::of(seen) == Some(slot)) {
+        if self.0.is_empty() || Slot::of(at) == Slot::of(seen) {
             return None;
         }
         match (self.pins(at), self.pins(seen)) {

@@ -250,14 +250,8 @@ impl Story {
         };
         let known = &mut self.reference.known;
         let before = known.len();
-        let is_lost = |at: Location, kind| kind == Kind::Dynamic && Slot::of(at).is_none();
-        known.retain(|_, known| !is_lost(known.location, known.kind));
         for known in known.values_mut() {
             known.location = swapped(known.location);
-            // All stays at one place are kept as one, of the kind of the last.
-            let stays = known.stays.clone();
-            let last_at = |at: Location| stays.iter().rfind(|stay| stay.0 == at);
-            known.stays.retain(|stay| last_at(stay.0).is_none_or(|last| !is_lost(last.0, last.1)));
             known.stays.iter_mut().for_each(|stay| stay.0 = swapped(stay.0));
         }
         let lost = self.fdb.addresses.remap(|segment, location| Some((segment, swapped(location))));

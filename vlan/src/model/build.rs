@@ -25,6 +25,7 @@ use crate::model::port::{Mode, Port, Trunk};
 use crate::model::segment::{Domain, Member, Segment};
 use crate::model::topology::{Place, Places, Spot, Topology};
 use crate::model::underlays;
+use crate::model::vnis::Vnis;
 use crate::model::warnings;
 use crate::vid::{Vid, VidSet};
 
@@ -71,6 +72,7 @@ pub(super) fn build(description: &Description) -> Result<Topology, Vec<Mistake>>
         fabrics: fabrics.names,
         warnings: Vec::new(),
         has_own_numbers: false,
+        vnis: Vnis::default(),
     };
     underlays::mistakes(&topology, &mut findings);
     payloads::mistakes(&topology, &mut findings);

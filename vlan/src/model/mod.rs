@@ -28,6 +28,7 @@ pub mod shown;
 pub mod topology;
 mod underlays;
 pub mod value;
+pub mod vnis;
 mod vteps;
 mod warnings;
 pub mod words;

@@ -5,6 +5,7 @@ use crate::model::description::Description;
 use crate::model::mistake::Mistake;
 use crate::model::numbers::Numbers;
 use crate::model::topology::Topology;
+use crate::model::vnis::Vnis;
 
 impl Topology {
     /// Checks a description as a whole and compiles it, with provisional numbers: as if it were the first that is published.
@@ -39,5 +40,6 @@ impl Topology {
             let vni = numbers.segments.get(&self.segment_name(number as u32));
             self.segments[number].vni = vni.copied().unwrap_or_default();
         }
+        self.vnis = Vnis::new(self, numbers);
     }
 }

@@ -33,7 +33,16 @@ pub(crate) fn renumber(
             let located = new.locate(port.bridge, Some(vid), inner)?;
             Some((located.segment, Location::Fabric { fabric, vid }))
         }
-        Location::Host(_) => None,
+        Location::Host(host) => {
+            let host = new.host_named(&old.hosts().get(host.0 as usize)?.name)?;
+            let named = old.segments.get(segment.number as usize)?.domain(0);
+            let name = &old.bridge(named.bridge).name;
+            let bridge = new.bridge_named(name).or_else(|| new.bridge_once_named(name))?.id;
+            let inner = old.next_vid(segment, named.bridge, named.vid);
+            let located = new.locate(bridge, named.vid, inner)?;
+            let has_ports = new.hosts_of(located.segment.number).contains(&host);
+            has_ports.then_some((located.segment, Location::Host(host)))
+        }
     }
 }
 

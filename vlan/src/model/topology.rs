@@ -9,6 +9,7 @@ use crate::model::index::Index;
 use crate::model::mistake::Mistake;
 use crate::model::port::Port;
 use crate::model::segment::{Member, Segment, SegmentName};
+use crate::model::vnis::Vnis;
 use crate::vid::Vid;
 
 /// A checked, immutable topology. Identifiers index its lists.
@@ -25,6 +26,7 @@ pub struct Topology {
     pub(super) index: Index,
     pub(super) warnings: Vec<Mistake>,
     pub(super) has_own_numbers: bool,
+    pub(super) vnis: Vnis,
 }
 
 /// A domain of a segment.
@@ -167,6 +169,7 @@ impl Topology {
             index: Index::default(),
             warnings: Vec::new(),
             has_own_numbers: false,
+            vnis: Vnis::default(),
         }
     }
 
@@ -285,6 +288,16 @@ impl Topology {
             self.port(member.port).group == Some(fabric) && segment.domain(member.domain).vid == Some(vid)
         };
         segment.trunk_members(self).iter().find(is_its).map(|member| self.port(member.port))
+    }
+
+    /// The VLAN of a fabric by which its trunks are members of a segment, if there is one and no second.
+    pub fn only_vid(&self, segment: u32, fabric: FabricId) -> Option<Vid> {
+        let segment = self.segments.get(segment as usize)?;
+        let trunks = segment.trunk_members(self).iter();
+        let its = trunks.filter(|member| self.port(member.port).group == Some(fabric));
+        let mut vids = its.map(|member| segment.domain(member.domain).vid);
+        let first = vids.next()??;
+        vids.all(|vid| vid == Some(first)).then_some(first)
     }
 
     /// The other way from [`Topology::locate`]: the VID of the tag that comes next in VLAN `vid` of `bridge`, for frames of a segment.

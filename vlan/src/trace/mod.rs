@@ -10,17 +10,17 @@ use crate::frame::Header;
 use crate::ingress::Admitted;
 use crate::model::description::Storm;
 use crate::model::id::{BridgeId, HostId, Location, PortId};
-use crate::model::numbers::FIRST_DEALT_VNI;
 use crate::model::port::{Mode, Port};
 use crate::model::segment::{Domain, Member};
 use crate::model::topology::{Located, Topology};
 use crate::plane::{Arrival, Plane};
 use crate::policy::{self, Class};
 use crate::tag::{Tag, Tpid};
-use crate::verdict::{Decision, DropReason, Edit, Effect, Egress, Meter, Output, StormClass, Verdict};
+use crate::verdict::{Decision, DropReason, Edit, Effect, Egress, Meter, StormClass, Verdict};
 use crate::vid::Vid;
 
 pub mod reason;
+pub(crate) mod tunnel;
 
 /// Listens to the story of a frame. The silent one costs nothing: sentences are made only for who listens.
 pub trait Narrator {
@@ -230,7 +230,11 @@ fn storm(storm: &Storm, class: StormClass) -> (&'static str, u32) {
 
 /// A control frame stays in its customer's outer VLAN.
 pub(crate) fn tunnelled(topology: &Topology, arrival: &Arrival<'_>) -> String {
-    let bridge = &topology.bridge(arrival.port.bridge).name;
+    let Some(port) = arrival.port() else {
+        return "it is a customer's own: to the qinq ports and trunks of his outer VLAN, and nowhere else"
+            .to_owned();
+    };
+    let bridge = &topology.bridge(port.bridge).name;
     let vid = arrival.admitted.vid.map_or_else(String::new, |vid| format!("VLAN {vid} of "));
     format!(
         "it is the customer's own: to the other qinq ports and the trunks of {vid}{bridge}, and nowhere else"
@@ -266,23 +270,6 @@ pub(crate) fn leaves(topology: &Topology, passage: &Passage<'_>, member: Member,
     format!("it leaves by {port}{through}, {}", changed(passage.header, edit))
 }
 
-/// A copy goes to another host.
-pub(crate) fn leaves_to_host(
-    topology: &Topology,
-    (host, vni): (HostId, u32),
-    header: &Header,
-    edit: &Edit,
-) -> String {
-    let host = &topology.hosts()[host.0 as usize].name;
-    let is_provisional = topology.has_own_numbers() && vni >= FIRST_DEALT_VNI;
-    let provisional =
-        if is_provisional { " (provisional: the number is dealt out with the revision)" } else { "" };
-    format!(
-        "one copy is meant for host {host} by VXLAN {vni}{provisional}, which this version does not send: {}",
-        changed(header, edit)
-    )
-}
-
 /// How a copy's tags are and what was done to them.
 fn changed(header: &Header, edit: &Edit) -> String {
     let now = tags(&edit.applied_to(header));
@@ -299,21 +286,22 @@ fn changed(header: &Header, edit: &Edit) -> String {
     }
 }
 
-/// How the story of a frame on its segment ends. Copies for other hosts are none that leave.
-pub fn ending(verdict: &Verdict, decision: Decision) -> String {
-    let leaves = |output: &&Output| matches!(output.to, Egress::Port(_));
-    let copies = verdict.outputs.iter().filter(leaves).count();
-    match (decision, copies, verdict.outputs.len() - copies) {
-        (Decision::Forward, 0, 1) => {
-            "it leaves by no port of this host; one copy is meant for another".to_owned()
-        }
-        (Decision::Forward, 0, elsewhere) => {
-            format!("it leaves by no port of this host; {elsewhere} copies are meant for others")
-        }
-        (Decision::Forward, 1, _) => "forwarded, one copy".to_owned(),
-        (Decision::Forward, copies, _) => format!("forwarded, {copies} copies"),
-        (Decision::Unjudged, ..) => "not judged".to_owned(),
-        (Decision::Drop(why), ..) => format!("dropped ({why}): {}", reason::sentence(why)),
+/// How many copies leave by a verdict of a host, those to other hosts among them.
+pub fn copies(topology: &Topology, host: HostId, verdict: &Verdict) -> usize {
+    let of = |to: Egress| match to {
+        Egress::Port(_) | Egress::Tunnel { .. } => 1,
+        Egress::Hosts { segment, origin, .. } => topology.copies(host, segment, origin).count(),
+    };
+    verdict.outputs.iter().map(|output| of(output.to)).sum()
+}
+
+/// How the story of a frame ends; `copies` is how many leave.
+pub fn ending(decision: Decision, copies: usize) -> String {
+    match (decision, copies) {
+        (Decision::Forward, 1) => "forwarded, one copy".to_owned(),
+        (Decision::Forward, copies) => format!("forwarded, {copies} copies"),
+        (Decision::Unjudged, _) => "not judged".to_owned(),
+        (Decision::Drop(why), _) => format!("dropped ({why}): {}", reason::sentence(why)),
     }
 }
 

@@ -43,6 +43,13 @@ pub fn sentence(reason: DropReason) -> &'static str {
         DropReason::FloodOff => "the destination is not known, and the port is sent no unknown unicast",
         DropReason::NoMember => "no other port is there to leave by",
         DropReason::NoTrunk => "no live trunk can carry the VLAN",
+        DropReason::UnknownHost => "the address that it was sent from is no host's",
+        DropReason::OwnHost => "it was sent from this host's own address",
+        DropReason::UnknownVni => "the VNI is no segment's by which that host may send",
+        DropReason::NoTransit => {
+            "what comes by a tunnel leaves by none, and the destination is behind another host"
+        }
+        DropReason::NoTunnel => "no tunnel leads there: the host, or this one, has no underlay address",
         DropReason::Malformed => "the frame has no complete header",
     }
 }

@@ -9,9 +9,12 @@ use vlan::fdb::{Learned, Slot};
 use vlan::frame::{Header, rewrite};
 use vlan::model::id::{HostId, Location, PortId};
 use vlan::model::topology::Topology;
+use vlan::model::vnis::Origin;
 use vlan::plane::PortState;
 use vlan::switch::Switch;
+use vlan::tag::Pcp;
 use vlan::time::Instant;
+use vlan::tunnel::{Ingress, Tunnelled};
 use vlan::verdict::{Decision, Effect, Egress, Meter, Output, StormClass, Verdict};
 use vlan::vid::Vid;
 
@@ -90,6 +93,30 @@ impl Stage {
         self.switch.topology().port_named(name).map(|port| port.id).ok_or_else(|| format!("no port {name:?}"))
     }
 
+    /// A port, or `via HOST SEGMENT[+FABRIC|+isolated][/CLASS]` for the tunnel; HOST may be an address, and SEGMENT a VNI or a bridge.
+    fn ingress(&self, text: &str) -> Result<Ingress, String> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let ["via", host, way] = words[..] else { return self.port(text).map(Ingress::Port) };
+        let topology = self.switch.topology();
+        let of_host = topology.host_named(host).and_then(|host| topology.hosts()[host.0 as usize].underlay);
+        let remote = of_host.or_else(|| host.parse().ok()).ok_or_else(|| format!("no host {host:?}"))?;
+        let (way, class) = way.split_once('/').unwrap_or((way, "0"));
+        let (bridge, origin) =
+            way.split_once('+').map_or((way, None), |(bridge, origin)| (bridge, Some(origin)));
+        let origin = match origin {
+            None => Origin::Plain,
+            Some("isolated") => Origin::Isolated,
+            Some(fabric) => {
+                Origin::Group(topology.fabric_named(fabric).ok_or_else(|| format!("no fabric {fabric:?}"))?)
+            }
+        };
+        let segment = || topology.locate(topology.bridge_named(bridge)?.id, None, None);
+        let of_bridge = || topology.vni(segment()?.segment.number, origin);
+        let vni = bridge.parse().ok().or_else(of_bridge).ok_or_else(|| format!("no VNI of {way:?}"))?;
+        let class = class.parse().ok().and_then(Pcp::new).ok_or_else(|| format!("no class {class:?}"))?;
+        Ok(Ingress::Tunnel(Tunnelled { remote, vni, class }))
+    }
+
     fn set(&mut self, name: &str, state: PortState) -> Result<(), String> {
         let port = self.port(name)?;
         self.switch.set_port_state(port, state);
@@ -110,14 +137,14 @@ impl Stage {
     }
 
     fn send(&mut self, frame: &Frame) -> Result<(), String> {
-        let port = self.port(&frame.port)?;
+        let ingress = self.ingress(&frame.port)?;
         let mut verdict = Verdict::default();
         let mut steps: Vec<String> = Vec::new();
         let mut learned = None;
         let got = match Header::parse(&frame.bytes) {
             Err(_) => Fate::Drop("malformed".to_owned()),
             Ok(header) => {
-                learned = self.switch.forward(self.now, port, &header, &mut verdict, &mut steps);
+                learned = self.switch.forward(self.now, ingress, &header, &mut verdict, &mut steps);
                 self.fate(&verdict, &frame.bytes)?
             }
         };
@@ -163,19 +190,26 @@ impl Stage {
             Decision::Unjudged => return Err("the frame was not judged".to_owned()),
             Decision::Drop(reason) => Fate::Drop(reason.name().to_owned()),
             Decision::Forward => {
-                let copy = |output: &Output| Ok((self.to(output.to), edited(output, bytes)?));
-                let mut copies = verdict.outputs.iter().map(copy).collect::<Result<Vec<_>, String>>()?;
+                let mut copies = Vec::new();
+                for output in &verdict.outputs {
+                    let frame = edited(output, bytes)?;
+                    copies.extend(self.to(output.to).into_iter().map(|to| (to, frame.clone())));
+                }
                 copies.sort();
                 Fate::Forward(copies)
             }
         })
     }
 
-    fn to(&self, to: Egress) -> To {
+    fn to(&self, to: Egress) -> Vec<To> {
         let topology = self.switch.topology();
+        let host = |host: HostId| To::Host(topology.hosts()[host.0 as usize].name.clone());
         match to {
-            Egress::Port(port) => To::Port(topology.port(port).name.clone()),
-            Egress::Tunnel { host, .. } => To::Host(topology.hosts()[host.0 as usize].name.clone()),
+            Egress::Port(port) => vec![To::Port(topology.port(port).name.clone())],
+            Egress::Tunnel { host: to, .. } => vec![host(to)],
+            Egress::Hosts { segment, origin, .. } => {
+                topology.copies(self.switch.host(), segment, origin).map(|(to, _)| host(to)).collect()
+            }
         }
     }
 

@@ -16,12 +16,13 @@ use super::words;
 /// The words of a line, taken one after another.
 pub type Words<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
 
-/// `NAME [unaware] [fabric F] [redundancy R] [tpid 88a8] [join-vids] [ageing S] [limit N]`.
+/// `NAME [unaware] [vni N] [fabric F] [redundancy R] [tpid 88a8] [join-vids] [ageing S] [limit N]`.
 pub fn bridge(text: &str) -> Result<Bridge, String> {
     let mut words = text.split_whitespace().peekable();
     let name = next(&mut words, "a name")?.to_owned();
     let (mut fabric, mut redundancy) = (DEFAULT_FABRIC.to_owned(), Redundancy::Designated);
     let (mut tpid, mut join_vids, mut is_aware) = (Tpid::Customer, false, true);
+    let mut vni = None;
     let (mut ageing, mut mac_limit) = (DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT);
     while let Some(word) = words.next() {
         match word {
@@ -31,6 +32,7 @@ pub fn bridge(text: &str) -> Result<Bridge, String> {
             "tpid" => tpid = tpid_named(next(&mut words, "a TPID")?)?,
             "ageing" => ageing = Duration::from_secs(number(&mut words)?),
             "limit" => mac_limit = number(&mut words)?,
+            "vni" => vni = Some(number(&mut words)?),
             "redundancy" => {
                 redundancy = match next(&mut words, "stp or none")? {
                     "stp" => Redundancy::Stp,
@@ -44,7 +46,7 @@ pub fn bridge(text: &str) -> Result<Bridge, String> {
     let kind = if is_aware {
         BridgeKind::VlanAware { fabric, redundancy, tpid, join_vids }
     } else {
-        BridgeKind::VlanUnaware { vni: None }
+        BridgeKind::VlanUnaware { vni }
     };
     Ok(Bridge { name, ageing, mac_limit, renamed_from: None, mtu: None, kind })
 }
@@ -83,6 +85,7 @@ pub fn port(name: &str, bridge: &str, host: &str, text: &str) -> Result<Port, St
             ("limit", _) => port.mac_limit = Some(number(&mut words)?),
             ("on-limit=drop", _) => port.on_limit = OnLimit::Drop,
             ("on-limit=flood", _) => port.on_limit = OnLimit::Flood,
+            ("no-link", _) => port.link.clear(),
             ("host", _) => port.host = next(&mut words, "a host")?.to_owned(),
             ("storm", _) => port.storm = Some(storm(next(&mut words, "B/M/U")?)?),
             (other, _) => return Err(format!("this port has no {other:?}")),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use vlan::model::description::{Description, Host, Peering};
+use vlan::model::description::{Description, Host, HostKind, Peering};
 use vlan::vid::Vid;
 
 use super::words::{self, PLAIN};
@@ -57,7 +57,12 @@ pub fn declare(description: &mut Description, text: &str) -> Result<bool, String
         ports::port(name, bridge, "h1", &settings)
     };
     match word {
-        "host" => description.hosts.push(Host { name: rest.to_owned(), ..Host::default() }),
+        "host" => {
+            let host = host(rest)?;
+            description.hosts.retain(|other| other.name != host.name);
+            let at = if host.name == "h1" { 0 } else { description.hosts.len() };
+            description.hosts.insert(at, host);
+        }
         "bridge" => description.bridges.push(ports::bridge(rest)?),
         "vlan" => description.vlans.push(peering(rest)?),
         "trunk" => description.trunks.push(port()?),
@@ -65,6 +70,23 @@ pub fn declare(description: &mut Description, text: &str) -> Result<bool, String
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// `NAME [underlay ADDRESS] [vtep]`.
+fn host(text: &str) -> Result<Host, String> {
+    let mut words = text.split_whitespace();
+    let mut host = Host { name: words.next().unwrap_or_default().to_owned(), ..Host::default() };
+    while let Some(word) = words.next() {
+        match word {
+            "underlay" => {
+                let address = words.next().ok_or("an underlay address is missing")?;
+                host.underlay = Some(address.parse().map_err(|_| format!("{address:?} is no address"))?);
+            }
+            "vtep" => host.kind = HostKind::Vtep,
+            other => return Err(format!("a host has no {other:?}")),
+        }
+    }
+    Ok(host)
 }
 
 /// `BRIDGE VID TO`.

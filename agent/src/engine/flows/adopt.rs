@@ -3,7 +3,8 @@
 //! Flows say where addresses are, and when they were last heard. Then each is looked over like any flow whose ground has shifted:
 //! what it would be under the topology in force decides whether it stays.
 
-use datapath::flow::Flow;
+use datapath::flow::{Action, Flow};
+use datapath::tunnel::GroupId;
 use smallvec::SmallVec;
 use vlan::fdb::reflect::Likeness;
 use vlan::fdb::saved::Saved;
@@ -15,14 +16,21 @@ use super::heritage::Tally;
 use super::upcall::kernel_mask;
 use crate::engine::truth::Truth;
 use crate::event::Event;
+use crate::input::Answer;
 use crate::lower::Lowering;
 
 impl Flows {
     /// The flows that the datapath has at the start; later, those that it has after it was opened anew: none that is ours if somebody had
     /// removed it.
-    pub(in crate::engine) fn observe(&mut self, now: Instant, truth: &mut Truth, flows: Vec<Flow>) {
-        let Some(flows) = self.heritage.keep(flows) else { return };
+    pub(in crate::engine) fn observe(
+        &mut self,
+        now: Instant,
+        truth: &mut Truth,
+        (flows, groups): (Vec<Flow>, Vec<(GroupId, Option<Vec<Action>>)>),
+    ) {
+        let Some(flows) = self.heritage.keep(flows) else { return self.cache.groups.inherit(groups) };
         self.cache.meters.make_again();
+        self.cache.groups.make_again();
         let there: Vec<_> = flows.iter().map(|flow| (flow.id, flow.stats)).collect();
         self.read_flow_stats(now, truth, &there, true);
         truth.telling.tell(Event::DatapathAnew);
@@ -53,6 +61,17 @@ impl Flows {
         self.heritage.count_from(tally);
     }
 
+    /// Takes in what became of groups. Where one was refused, copies stand in the flows that named it.
+    pub(in crate::engine) fn note_groups(&mut self, now: Instant, truth: &mut Truth, answers: Vec<Answer>) {
+        for answer in answers {
+            if let Answer::Refused(refusal) = answer {
+                truth.telling.note_refusal(now, "set-group", &refusal, false);
+                self.cache.groups.give_up();
+                self.spoil_all();
+            }
+        }
+    }
+
     /// Whether something waits to be told and can be.
     pub(super) fn can_tell_of_renewal(&self, truth: &Truth) -> bool {
         self.heritage.is_to_be_told() && !truth.links.is_busy() && self.cache.book.is_fresh()
@@ -73,14 +92,14 @@ impl Flows {
 impl Record {
     /// A flow of the kernel as the book has it; `None` if it is not one that we would make.
     fn of_earlier_run(now: Instant, truth: &Truth, flow: Flow) -> Option<Record> {
-        let port = truth.links.standings.port_of(flow.key.vport)?;
+        let ingress = truth.ingress_of(&flow.key)?;
         let mask = kernel_mask(flow.mask?);
         Some(Record {
             id: flow.id,
             key: flow.key,
             mask,
             actions: flow.actions?,
-            port: truth.key_of(port),
+            port: truth.key_of_ingress(ingress),
             purpose: Purpose::Forward,
             judge: None,
             source: None,

@@ -1,4 +1,4 @@
-//! What the datapath is to keep: the flows of the book, the meters that they name, and what of it is on its way.
+//! What the datapath is to keep: the flows of the book, the meters and groups that they name, and what of it is on its way.
 //!
 //! A flow of the book holds the meters that it names, and lets go of them when it is struck out.
 
@@ -17,16 +17,19 @@ use super::book::{Book, Record};
 use super::changes::Changes;
 use super::class::Class;
 use super::counted::Withdrawn;
+use super::groups::Groups;
 use super::meters::Meters;
 use super::turn::Turn;
 use crate::engine::outbox::Outbox;
 use crate::engine::telling::Telling;
+use crate::output::Output;
 
 /// What the datapath is to keep.
 #[derive(Debug)]
 pub(in crate::engine) struct Cache {
     pub(in crate::engine) book: Book,
     pub(in crate::engine) meters: Meters,
+    pub(super) groups: Groups,
     pub(super) changes: Changes,
     /// Flows whose withdrawal is under way: what they count until then is counted when the answer comes.
     withdrawn: FxHashMap<FlowId, Withdrawn>,
@@ -43,6 +46,7 @@ impl Cache {
         Cache {
             book: Book::new(seed),
             meters: Meters::default(),
+            groups: Groups::default(),
             changes: Changes::default(),
             withdrawn: FxHashMap::default(),
             diverting: 0,
@@ -161,12 +165,15 @@ impl Cache {
     /// Sends off what became of flows and meters, and the frames that came up.
     pub(in crate::engine) fn hand_over(&mut self, outbox: &mut Outbox) {
         // Most answers lead to nothing.
-        if self.changes.are_none() && !self.meters.has_changes() {
+        if self.changes.are_none() && !self.meters.has_changes() && !self.groups.has_changes() {
             return;
         }
         let (changes, meters) = (std::mem::take(&mut self.changes), self.meters.take_changes());
         self.diverting += changes.diverted.len();
+        let (set, unset) = self.groups.take_changes();
+        outbox.ask_all(set, |id, groups| Output::Groups { id, groups });
         changes.hand_over(meters, outbox);
+        outbox.ask_all(unset, |id, groups| Output::Groups { id, groups });
     }
 
     /// The vports, some of them where they are many, whose frames led to flows that are still to be put.

@@ -1,6 +1,7 @@
 //! The class of frames that a flow is for, in four words: each first frame is looked up by it.
 
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 
 use datapath::flow::FlowKey;
 use vlan::tag::Tag;
@@ -15,7 +16,11 @@ use vlan::verdict::{Consulted, TagFields};
 ///   word 3   for each tag: TPID, 16    priority and VID, 16
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) struct Class([u64; 4]);
+pub(in crate::engine) struct Class {
+    words: [u64; 4],
+    /// Sender, VNI, and the priority if the mask looks at it.
+    tunnel: Option<(IpAddr, u32, u8)>,
+}
 
 impl Class {
     /// The class that a frame with this key is in.
@@ -25,18 +30,24 @@ impl Class {
         let ether_type = if mask.ether_type { header.ether_type } else { 0 };
         let tags = header.tags.iter().zip(mask.tags);
         let tags = tags.fold(0, |words, (tag, fields)| words << 32 | u64::from(tag_word(*tag, fields)));
-        Class([
+        let tunnel =
+            key.tunnel.map(|tunnel| (tunnel.remote, tunnel.vni, if mask.class { tunnel.class } else { 0 }));
+        let words = [
             u64::from(key.vport.0) << 32 | u64::from(key.recirc),
             dst << 16 | u64::from(ether_type),
             header.src.to_u64() << 16 | (header.tags.len() as u64) << 8 | looked_at(mask),
             tags,
-        ])
+        ];
+        Class { words, tunnel }
     }
 }
 
 impl Hash for Class {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.0.iter().for_each(|word| hasher.write_u64(*word));
+        self.words.iter().for_each(|word| hasher.write_u64(*word));
+        if let Some(tunnel) = self.tunnel {
+            tunnel.hash(hasher);
+        }
     }
 }
 
@@ -49,7 +60,7 @@ fn tag_word(tag: Tag, fields: TagFields) -> u32 {
 /// A bit for each field of the mask.
 fn looked_at(mask: &Consulted) -> u64 {
     let tags = mask.tags.iter().flat_map(|fields| [fields.presence, fields.vid, fields.pcp]);
-    let fields = tags.chain([mask.dst, mask.ether_type]);
+    let fields = tags.chain([mask.dst, mask.ether_type, mask.class]);
     fields.fold(0, |bits, is_looked_at| bits << 1 | u64::from(is_looked_at))
 }
 

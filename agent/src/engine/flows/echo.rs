@@ -12,17 +12,18 @@
 //! A flow that is replaced in place keeps its counts, though it sends elsewhere from then on. So it is asked once more, right before: what
 //! it sent until then may come back as it may no longer later, and what it sends from then on is what it counts beyond.
 
-use datapath::flow::{FlowId, FlowKey};
+use datapath::flow::FlowId;
 use smallvec::SmallVec;
 use vlan::fdb::reflect::{Echo, Evidence};
-use vlan::model::id::PortId;
 use vlan::policy::Special;
 use vlan::time::Instant;
+use vlan::tunnel::Ingress;
 
 use super::Flows;
 use super::book::Record;
 use super::doubt::Doubt;
 use super::turn::{Turn, last_sent};
+use super::upcall::Came;
 use crate::counters::Loss;
 use crate::engine::truth::Truth;
 use crate::input::Answer;
@@ -33,21 +34,20 @@ impl Flows {
         &mut self,
         now: Instant,
         truth: &mut Truth,
-        (port, echo): (PortId, Echo),
-        key: FlowKey,
-        frame: Vec<u8>,
+        (ingress, echo): (Ingress, Echo),
+        came: Came,
     ) {
         let flows = self.cache.book.may_have_sent(&echo);
         // One that is being withdrawn or diverted tells with an answer that comes before the one to what is asked now.
         if flows.is_empty() && !self.cache.is_one_to_tell() {
-            return self.judge_frame(now, truth, (port, Evidence::Complete, ORDINARY), key, frame);
+            return self.judge_frame(now, truth, (ingress, Evidence::Complete, ORDINARY), came);
         }
         if self.waiting >= MOST_WAITING {
-            let key = truth.key_of(port);
+            let key = truth.key_of_ingress(ingress);
             return truth.telling.counts.lose(key, Loss::OverBudget, None, 1);
         }
         self.waiting += 1;
-        self.cache.changes.doubts.push(Doubt { echo, key, frame, flows });
+        self.cache.changes.doubts.push(Doubt { echo, came, flows });
     }
 
     /// Judges the frames that waited for these answers.
@@ -65,10 +65,10 @@ impl Flows {
                 truth.note_sent(now, doubt.echo, used);
             }
         }
-        for Doubt { key, frame, .. } in doubts {
+        for Doubt { came, .. } in doubts {
             self.waiting -= 1;
-            match truth.links.standings.port_of(key.vport) {
-                Some(port) => self.judge_frame(now, truth, (port, Evidence::Complete, ORDINARY), key, frame),
+            match truth.ingress_of(&came.key) {
+                Some(ingress) => self.judge_frame(now, truth, (ingress, Evidence::Complete, ORDINARY), came),
                 None => truth.telling.counts.strangers += 1,
             }
         }

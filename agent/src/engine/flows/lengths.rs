@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use vlan::frame::Header;
 use vlan::model::id::PortId;
 use vlan::tag::Tag;
+use vlan::tunnel::Ingress;
 use vlan::verdict::{Egress, Output};
 
 use super::meters::{Length, Meters};
@@ -29,10 +30,12 @@ impl Lengths {
     pub(super) fn of(
         meters: &mut Meters,
         truth: &Truth,
-        arrival: PortId,
+        arrival: Ingress,
         header: &Header,
         outputs: &[Output],
     ) -> Lengths {
+        // What comes by the tunnel was let in by a port of another host.
+        let Ingress::Port(arrival) = arrival else { return Lengths::default() };
         let mtu_in = truth.links.standings.mtu_of(arrival);
         let mut narrow: SmallVec<[Narrow; 2]> = SmallVec::new();
         let mut ways = 0;

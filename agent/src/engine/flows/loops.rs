@@ -31,6 +31,7 @@ use vlan::switch::Switch;
 use vlan::tag::Tag;
 use vlan::time::Instant;
 use vlan::trace::Silent;
+use vlan::tunnel::Ingress;
 use vlan::verdict::{Dependency, Egress, Verdict};
 
 use super::Flows;
@@ -56,8 +57,8 @@ pub(in crate::engine) struct Loops {
 #[derive(Debug, Clone, Copy)]
 struct Flown {
     at: Instant,
-    /// The port that it had come in by.
-    from: PortId,
+    /// The port that it had come in by; `None`: the tunnel.
+    from: Option<PortId>,
     /// The port that it went out of; `None`: every other one of its segment.
     to: Option<PortId>,
     /// How often it came in by the same port again.
@@ -68,7 +69,7 @@ impl Flown {
     /// Whether it is back: it came in by another port first, or so often by this one that nobody says it so often. A frame that goes
     /// round one way comes in by the same port each time.
     fn is_back_at(&self, port: PortId) -> bool {
-        self.from != port || self.repeats > MOST_REPEATS
+        self.from != Some(port) || self.repeats > MOST_REPEATS
     }
 
     fn went_by(&self, port: PortId) -> bool {
@@ -97,9 +98,19 @@ pub(in crate::engine) enum Footing {
 /// A frame where it came in.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Incoming<'a> {
-    pub(in crate::engine) port: PortId,
+    pub(in crate::engine) from: Ingress,
     pub(in crate::engine) header: &'a Header,
     pub(in crate::engine) frame: &'a [u8],
+}
+
+impl Incoming<'_> {
+    /// The port of this host that it came in by, if that is one at which loops are looked for: no trunk, and not the tunnel.
+    fn port(&self, topology: &Topology) -> Option<PortId> {
+        match self.from {
+            Ingress::Port(port) => Some(port).filter(|port| !topology.port(*port).is_trunk),
+            Ingress::Tunnel(_) => None,
+        }
+    }
 }
 
 impl Loops {
@@ -141,7 +152,7 @@ impl Loops {
     fn meet(&mut self, now: Instant, digest: u64, port: PortId) -> Option<Flown> {
         for map in [&mut self.earlier, &mut self.recent] {
             if let Some(flown) = map.get_mut(&digest).filter(|flown| now.since(flown.at) <= vlan::fdb::ECHO) {
-                flown.repeats = flown.repeats.saturating_add(u8::from(flown.from == port));
+                flown.repeats = flown.repeats.saturating_add(u8::from(flown.from == Some(port)));
                 return Some(*flown);
             }
         }
@@ -193,13 +204,17 @@ impl Loops {
         incoming: Incoming<'_>,
         verdict: &Verdict,
     ) -> Evidence {
-        let Incoming { port, header, frame } = incoming;
-        let is_trunk = switch.topology().port(port).is_trunk;
-        let Some(segment) = segment_of(verdict, header).filter(|_| !is_trunk) else {
+        let Incoming { header, frame, .. } = incoming;
+        let (Some(port), Some(segment)) = (incoming.port(switch.topology()), segment_of(verdict, header))
+        else {
             return Evidence::Complete;
         };
         let flown = self.find(now, self.digest(segment, frame, verdict.tags_read));
-        if flown.is_some_and(|flown| flown.from != port) { Evidence::OurOwn } else { Evidence::Complete }
+        if flown.is_some_and(|flown| flown.from != Some(port)) {
+            Evidence::OurOwn
+        } else {
+            Evidence::Complete
+        }
     }
 
     /// Remembers a frame that goes out of a port that is no trunk.
@@ -207,7 +222,7 @@ impl Loops {
         &mut self,
         now: Instant,
         topology: &Topology,
-        port: PortId,
+        from: Ingress,
         frame: &[u8],
         verdict: &Verdict,
     ) {
@@ -219,7 +234,11 @@ impl Loops {
         let is_flood = verdict.depends.iter().any(|state| matches!(state, Dependency::Segment(_)));
         let to = if is_flood { None } else { Some(first) };
         let digest = self.digest(source.segment, frame, verdict.tags_read);
-        self.note(digest, Flown { at: now, from: port, to, repeats: 0 });
+        let from = match from {
+            Ingress::Port(port) => Some(port),
+            Ingress::Tunnel(_) => None,
+        };
+        self.note(digest, Flown { at: now, from, to, repeats: 0 });
     }
 }
 
@@ -234,8 +253,9 @@ impl Flows {
         verdict: &mut Verdict,
         learned: &mut Option<Learned>,
     ) -> Footing {
-        let Incoming { port, header, frame } = incoming;
-        let Some(segment) = segment_in_doubt(now, &truth.switch, incoming, verdict, learned.as_ref()) else {
+        let Incoming { header, frame, .. } = incoming;
+        let Some(port) = incoming.port(truth.switch.topology()) else { return Footing::Settled };
+        let Some(segment) = segment_in_doubt(now, &truth.switch, header, verdict, learned.as_ref()) else {
             return Footing::Settled;
         };
         let digest = self.loops.digest(segment, frame, verdict.tags_read);
@@ -245,14 +265,14 @@ impl Flows {
         if *learned == Some(Learned::Refreshed)
             && let Some(frozen) = truth.switch.fdb.note_return(now, segment, header.src)
         {
-            self.note_frozen_in_flight(truth, flown.from, incoming, &frozen);
+            self.note_frozen_in_flight(truth, flown.from, (port, header.src), &frozen);
             self.spoil(Dependency::Address(segment, header.src));
             self.renew_address(now, truth, segment, header.src);
             *learned = Some(frozen);
             truth.switch.judge(now, port, header, verdict, &mut Silent);
         }
         let key = truth.key_of(port);
-        let is_evidence = flown.from != port && flown.went_by(port);
+        let is_evidence = flown.from != Some(port) && flown.went_by(port);
         if is_evidence && self.loops.is_proven(now, key, header.src) {
             let pause = self.loops.sentence(now, key);
             truth.block(now, port, Cause::Loop, pause, self);
@@ -265,18 +285,18 @@ impl Flows {
     fn note_frozen_in_flight(
         &mut self,
         truth: &mut Truth,
-        from: PortId,
-        incoming: Incoming<'_>,
+        from: Option<PortId>,
+        (port, mac): (PortId, MacAddr),
         frozen: &Learned,
     ) {
         let Learned::Frozen { at, seen, .. } = *frozen else { return };
         if let Some(gone) = frozen.evicted() {
             self.spoil(Dependency::Address(gone.segment, gone.mac));
         }
-        let other = if at == seen { from } else { incoming.port };
-        let seen = truth.switch.topology().port(other).name.clone();
+        let other = if at == seen { from } else { Some(port) };
+        let seen = other.map_or("the tunnel", |other| &truth.switch.topology().port(other).name).to_owned();
         let held = truth.place_name(at);
-        truth.telling.tell(Event::AddressFrozen { mac: incoming.header.src, held, seen });
+        truth.telling.tell(Event::AddressFrozen { mac, held, seen });
     }
 }
 
@@ -284,13 +304,10 @@ impl Flows {
 fn segment_in_doubt(
     now: Instant,
     switch: &Switch,
-    Incoming { port, header, .. }: Incoming<'_>,
+    header: &Header,
     verdict: &Verdict,
     learned: Option<&Learned>,
 ) -> Option<SegmentId> {
-    if switch.topology().port(port).is_trunk {
-        return None;
-    }
     match learned? {
         Learned::Moved { .. }
         | Learned::Frozen { .. }
@@ -363,20 +380,23 @@ mod tests {
     fn a_frame_is_remembered_for_a_second_with_the_port_that_it_came_by_first() {
         let mut loops = Loops::new(1);
         let flown =
-            |ms, from| Flown { at: Instant::from_millis(ms), from: PortId(from), to: None, repeats: 0 };
+            |ms, from| Flown { at: Instant::from_millis(ms), from: Some(PortId(from)), to: None, repeats: 0 };
         loops.note(7, flown(5_000, 1));
         loops.note(7, flown(5_500, 2));
         let from = |loops: &Loops, ms| loops.find(Instant::from_millis(ms), 7).map(|flown| flown.from);
-        assert_eq!((from(&loops, 5_500), from(&loops, 6_000)), (Some(PortId(1)), Some(PortId(1))));
+        assert_eq!(
+            (from(&loops, 5_500), from(&loops, 6_000)),
+            (Some(Some(PortId(1))), Some(Some(PortId(1))))
+        );
         assert_eq!(from(&loops, 6_001), None);
         loops.note(7, flown(6_100, 2));
-        assert_eq!(from(&loops, 6_200), Some(PortId(2)));
+        assert_eq!(from(&loops, 6_200), Some(Some(PortId(2))));
     }
 
     #[test]
     fn a_frame_is_back_by_another_port_at_once_and_by_the_same_one_after_five_times() {
         let (mut loops, now) = (Loops::new(1), Instant::from_secs(5));
-        loops.note(7, Flown { at: now, from: PortId(1), to: None, repeats: 0 });
+        loops.note(7, Flown { at: now, from: Some(PortId(1)), to: None, repeats: 0 });
         let is_back = |loops: &mut Loops, port| {
             loops.meet(now, 7, PortId(port)).map(|flown| flown.is_back_at(PortId(port)))
         };
@@ -390,7 +410,10 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut loops = Loops::new(1);
         for digest in 0..100_000 {
-            loops.note(digest, Flown { at: Instant::from_secs(9), from: PortId(1), to: None, repeats: 0 });
+            loops.note(
+                digest,
+                Flown { at: Instant::from_secs(9), from: Some(PortId(1)), to: None, repeats: 0 },
+            );
         }
         assert!(loops.recent.len() + loops.earlier.len() <= 2 * CAPACITY);
         assert!(loops.find(Instant::from_secs(9), 99_999).is_some());

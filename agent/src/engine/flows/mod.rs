@@ -34,6 +34,7 @@ pub(super) mod class;
 mod counted;
 pub(super) mod doubt;
 mod echo;
+mod groups;
 mod hands;
 mod heritage;
 pub(super) mod lengths;
@@ -89,6 +90,9 @@ impl Flows {
     pub(super) fn sweep(&mut self, now: Instant) {
         self.budget.forget_full(now);
         self.cache.meters.sweep();
+        if self.cache.book.is_fresh() {
+            self.cache.groups.sweep();
+        }
     }
 
     /// Whether there is something to be looked over, searched or told.
@@ -109,6 +113,7 @@ impl Lowering for Flows {
     }
 
     fn spoil_all(&mut self) {
+        self.cache.groups.note_shift();
         self.cache.book.spoil_all();
     }
 }

@@ -65,9 +65,9 @@ impl Flows {
         verdict: &mut Verdict,
     ) -> Option<Renewed> {
         let record = self.cache.book.get(id)?;
-        let (vport, mask) = (record.key.vport, record.mask);
-        let port = truth.links.standings.port_of(vport)?;
-        truth.switch.judge(now, port, &record.key.header, verdict, &mut Silent);
+        let mask = record.mask;
+        let ingress = truth.ingress_of(&record.key)?;
+        truth.switch.judge(now, ingress, &record.key.header, verdict, &mut Silent);
         if verdict.effect.is_some()
             || !truth.is_source_there(now, verdict.source)
             || !covers(&mask, &kernel_mask(verdict.consulted))
@@ -75,9 +75,9 @@ impl Flows {
             return None;
         }
         let header = record.key.header.clone();
-        let (actions, _) = self.actions_of(truth, port, &header, verdict);
+        let (actions, _) = self.actions_of(truth, ingress, &header, verdict);
         let record = self.cache.book.get(id)?;
-        let account = Account::of(truth, port, verdict, &record.key.header, &actions);
+        let account = Account::of(truth, ingress, verdict, &record.key.header, &actions);
         let is_same = record.actions == actions;
         if is_same && is_as_it_was(record, &account, verdict) {
             self.cache.book.note_right(id);
@@ -127,6 +127,7 @@ fn covers(mask: &Consulted, other: &Consulted) -> bool {
     let implies = |narrow: bool, wide: bool| narrow || !wide;
     let tags = mask.tags.iter().zip(&other.tags);
     implies(mask.dst, other.dst)
+        && implies(mask.class, other.class)
         && implies(mask.ether_type, other.ether_type)
         && tags
             .into_iter()

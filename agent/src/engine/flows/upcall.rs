@@ -7,11 +7,14 @@ use vlan::fdb::Learned;
 use vlan::fdb::reflect::Evidence;
 use vlan::fdb::refusal::Refused;
 use vlan::frame::Header;
-use vlan::model::id::{FabricId, PortId};
+use vlan::model::id::{FabricId, HostId};
 use vlan::model::topology::Topology;
+use vlan::model::vnis::Origin;
 use vlan::policy::{self, Special};
+use vlan::switch::Switch;
 use vlan::time::Instant;
 use vlan::trace::Silent;
+use vlan::tunnel::Ingress;
 use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Verdict};
 
 use super::Flows;
@@ -21,10 +24,11 @@ use super::class::Class;
 use super::lengths::Lengths;
 use super::loops::{Footing, Incoming};
 use crate::budget::UNTAGGED;
-use crate::counters::{Flaw, Loss, PortKey};
+use crate::counters::{Loss, PortKey};
 use crate::engine::truth::Truth;
 use crate::engine::truth::standing::Cause;
 use crate::event::Event;
+use crate::hello::HELLO_VNI;
 use crate::lower::Lowering;
 use crate::lower::flows::{is_cacheable, lower_within};
 
@@ -36,23 +40,27 @@ impl Flows {
     }
 
     fn judge_upcall(&mut self, now: Instant, truth: &mut Truth, upcall: Upcall) {
-        let Some(port) = truth.links.standings.port_of(upcall.vport) else {
+        let flow_key = match upcall.key {
+            Err(malformed) => return truth.lose_malformed(upcall.vport, &malformed),
+            Ok(flow_key) => flow_key,
+        };
+        let Some(ingress) = truth.ingress_of(&flow_key) else {
             truth.telling.counts.strangers += 1;
             return;
         };
-        let (key, telling) = (truth.key_of(port), &mut truth.telling);
+        let (key, telling) = (truth.key_of_ingress(ingress), &mut truth.telling);
         telling.counts.port(key).upcalls += 1;
-        let flow_key = match upcall.key {
-            Err(malformed) => {
-                return telling.counts.lose(key, Loss::Malformed(Flaw::from(&malformed)), None, 1);
-            }
-            Ok(flow_key) => flow_key,
-        };
         let special = policy::special(&flow_key.header);
-        if !self.is_within_budget(now, key, &flow_key.header, special) {
+        if !self.is_within_budget(now, key, &flow_key, special) {
             return telling.note_over_budget(now, key);
         }
-        self.judge_frame(now, truth, (port, Evidence::FlowsUnasked, special), flow_key, upcall.frame);
+        if let Ingress::Tunnel(tunnelled) = ingress
+            && tunnelled.vni == HELLO_VNI
+        {
+            return truth.take_hello(now, tunnelled, &upcall.frame, self);
+        }
+        let came = Came { key: flow_key, frame: upcall.frame, hash: upcall.hash };
+        self.judge_frame(now, truth, (ingress, Evidence::FlowsUnasked, special), came);
     }
 
     /// Special frames have a budget of their own: a port that floods must not silence its spanning tree, nor the other way round.
@@ -60,35 +68,34 @@ impl Flows {
         &mut self,
         now: Instant,
         key: PortKey,
-        header: &Header,
+        flow_key: &FlowKey,
         special: Option<Special>,
     ) -> bool {
         if special.is_some() {
             return self.budget.admit_control(now, key);
         }
-        let vid = header.tag(0).map_or(UNTAGGED, vlan::tag::Tag::raw_vid);
-        self.budget.admit(now, key, vid)
+        self.budget.admit(now, key, share_of(flow_key))
     }
 
     pub(super) fn judge_frame(
         &mut self,
         now: Instant,
         truth: &mut Truth,
-        (port, evidence, special): (PortId, Evidence, Option<Special>),
-        flow_key: FlowKey,
-        frame: Vec<u8>,
+        (ingress, evidence, special): (Ingress, Evidence, Option<Special>),
+        Came { key: flow_key, frame, hash }: Came,
     ) {
         let mut verdict = self.verdict.take().unwrap_or_default();
-        let incoming = Incoming { port, header: &flow_key.header, frame: &frame };
+        let incoming = Incoming { from: ingress, header: &flow_key.header, frame: &frame };
         let header = incoming.header;
         let mut learned =
-            truth.switch.forward_by(now, (port, evidence, special), header, &mut verdict, &mut Silent);
+            truth.switch.forward_by(now, (ingress, evidence, special), header, &mut verdict, &mut Silent);
         if let Some(Learned::Undecided { echo, .. }) = learned {
             let evidence = self.loops.evidence(now, &truth.switch, incoming, &verdict);
             self.verdict = Some(verdict);
+            let came = Came { key: flow_key, frame, hash };
             return match echo {
-                Some(echo) => self.doubt(now, truth, (port, echo), flow_key, frame),
-                None => self.judge_frame(now, truth, (port, evidence, special), flow_key, frame),
+                Some(echo) => self.doubt(now, truth, (ingress, echo), came),
+                None => self.judge_frame(now, truth, (ingress, evidence, special), came),
             };
         }
         if let Some(learned) = &learned {
@@ -96,8 +103,11 @@ impl Flows {
         }
         let footing = self.look_for_loop(now, truth, incoming, &mut verdict, &mut learned);
         self.note_effect(now, truth, verdict.effect);
-        let (actions, lengths) = self.actions_of(truth, port, header, &verdict);
-        let account = Account::of(truth, port, &verdict, header, &actions);
+        if let (Ingress::Tunnel(tunnelled), Decision::Drop(reason)) = (ingress, verdict.decision) {
+            truth.tell_of_stranger(now, tunnelled, reason);
+        }
+        let (actions, lengths) = self.actions_of(truth, ingress, header, &verdict);
+        let account = Account::of(truth, ingress, &verdict, header, &actions);
         let is_too_long = lengths.are_exceeded_by(&frame, header);
         match is_too_long {
             true => lengths.lose(truth, account.port),
@@ -111,8 +121,8 @@ impl Flows {
             truth.telling.counts.refuse("put-flow", "flow-limit");
         }
         if !actions.is_empty() && !is_too_long {
-            self.loops.note_flown(now, truth.switch.topology(), port, &frame, &verdict);
-            let frame = Execute { vport: Some(vport), frame, actions, hash: None };
+            self.loops.note_flown(now, truth.switch.topology(), ingress, &frame, &verdict);
+            let frame = Execute { vport: Some(vport), frame, actions, hash };
             self.cache.changes.frames.push(Sending { port: key, frame });
         }
         self.verdict = Some(verdict);
@@ -122,7 +132,7 @@ impl Flows {
         &mut self,
         now: Instant,
         truth: &mut Truth,
-        Incoming { port, header, .. }: Incoming<'_>,
+        Incoming { from, header, .. }: Incoming<'_>,
         verdict: &Verdict,
         learned: &Learned,
     ) {
@@ -130,7 +140,9 @@ impl Flows {
             self.spoil(Dependency::Address(gone.segment, gone.mac));
         }
         // What no address is learned of is dropped from here on, and flows let it pass.
-        if matches!(learned, Learned::New { .. }) && truth.switch.fdb.is_stuck_full(port) {
+        if let (Learned::New { .. }, Ingress::Port(port)) = (learned, from)
+            && truth.switch.fdb.is_stuck_full(port)
+        {
             self.spoil(Dependency::Port(port));
         }
         if learned.is_change() {
@@ -143,7 +155,7 @@ impl Flows {
                 }
             }
         }
-        let name = |truth: &Truth| truth.switch.topology().port(port).name.clone();
+        let name = |truth: &Truth| truth.name_of_ingress(from);
         match *learned {
             Learned::Frozen { at, from, seen: location, .. } => {
                 let held = truth.place_name(at);
@@ -176,7 +188,7 @@ impl Flows {
     pub(super) fn actions_of(
         &mut self,
         truth: &Truth,
-        arrival: PortId,
+        arrival: Ingress,
         header: &Header,
         verdict: &Verdict,
     ) -> (Vec<Action>, Lengths) {
@@ -192,8 +204,8 @@ impl Flows {
             None => Vec::new(),
         };
         let lengths = Lengths::of(limits, truth, arrival, header, &verdict.outputs);
-        let vport_of = |port| truth.links.standings.vport_of(port);
-        (lower_within(&verdict.outputs, &meters, &lengths.limits, vport_of), lengths)
+        let ways = self.cache.groups.ways(truth, verdict.outputs.iter().map(|output| output.to));
+        (lower_within(&verdict.outputs, &meters, &lengths.limits, &ways), lengths)
     }
 
     /// Enters a flow into the book and has it put, if it is not there yet; `false` if there is no room for it.
@@ -250,6 +262,22 @@ impl Flows {
     }
 }
 
+/// A frame that came up.
+#[derive(Debug)]
+pub(in crate::engine) struct Came {
+    pub(in crate::engine) key: FlowKey,
+    pub(in crate::engine) frame: Vec<u8>,
+    pub(in crate::engine) hash: Option<u64>,
+}
+
+/// Whose share of a budget a frame is: that of its first tag, or of its VNI. There are as many shares as VIDs.
+pub(in crate::engine) fn share_of(key: &FlowKey) -> u16 {
+    match key.tunnel {
+        Some(tunnel) => (tunnel.vni % u32::from(UNTAGGED)) as u16,
+        None => key.header.tag(0).map_or(UNTAGGED, vlan::tag::Tag::raw_vid),
+    }
+}
+
 /// What becomes of frames of a verdict, as far as the book keeps it.
 pub(in crate::engine) struct Account {
     /// Whom they are counted for.
@@ -264,13 +292,17 @@ impl Account {
     /// Of frames with this header that come in by a port, where the verdict comes to these actions.
     pub(in crate::engine) fn of(
         truth: &Truth,
-        port: PortId,
+        ingress: Ingress,
         verdict: &Verdict,
         header: &Header,
         actions: &[Action],
     ) -> Account {
-        let into_fabrics = into_fabrics(truth.switch.topology(), verdict).collect();
-        Account { port: truth.key_of(port), purpose: purpose(verdict, header, actions), into_fabrics }
+        let into_fabrics = into_fabrics(&truth.switch, verdict);
+        Account {
+            port: truth.key_of_ingress(ingress),
+            purpose: purpose(verdict, header, actions),
+            into_fabrics,
+        }
     }
 
     /// Counts one of them that came up.
@@ -296,7 +328,7 @@ impl Account {
     }
 }
 
-/// A frame whose every way out is to a vport that is gone, or to another host, has no member to go to.
+/// A frame whose every way out is to a vport that is gone, or to another host while there is no tunnel, has no member to go to.
 fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) -> Purpose {
     match verdict.decision {
         Decision::Forward if !actions.is_empty() => Purpose::Forward,
@@ -308,11 +340,37 @@ fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) -> Purpose {
     }
 }
 
-fn into_fabrics<'a>(topology: &'a Topology, verdict: &'a Verdict) -> impl Iterator<Item = FabricId> + 'a {
-    verdict.outputs.iter().filter_map(move |output| match output.to {
-        Egress::Port(port) => topology.port(port).group,
-        Egress::Tunnel { .. } => None,
-    })
+/// The fabrics that copies go into, here or by another host: never the one that the frame came from.
+fn into_fabrics(switch: &Switch, verdict: &Verdict) -> SmallVec<[FabricId; 1]> {
+    let topology = switch.topology();
+    let mut into = SmallVec::new();
+    for output in &verdict.outputs {
+        match output.to {
+            Egress::Port(port) => into.extend(topology.port(port).group),
+            Egress::Tunnel { host, vni, .. } => {
+                let of = topology.by_vni(vni);
+                of.into_iter().for_each(|of| add_fabrics(topology, of, |there| there == host, &mut into));
+            }
+            Egress::Hosts { segment, origin, .. } => {
+                add_fabrics(topology, (segment, origin), |there| there != switch.host(), &mut into);
+            }
+        }
+    }
+    into
+}
+
+/// The fabrics into which some hosts' trunks on a segment lead.
+fn add_fabrics(
+    topology: &Topology,
+    (segment, origin): (u32, Origin),
+    is_sent: impl Fn(HostId) -> bool,
+    into: &mut SmallVec<[FabricId; 1]>,
+) {
+    for member in topology.segment(segment).trunk_members(topology) {
+        let port = topology.port(member.port);
+        let fabric = port.group.filter(|fabric| is_sent(port.host) && origin != Origin::Group(*fabric));
+        into.extend(fabric.filter(|fabric| !into.contains(fabric)));
+    }
 }
 
 /// Whether a frame may go round in the kernel without anybody seeing it: not one that is back, nor a flood of an address on the move.

@@ -1,7 +1,10 @@
 //! Flows, a page at a time, with names in the place of numbers.
 
+use std::net::IpAddr;
+
 use datapath::flow::Action;
 use vlan::frame::Header;
+use vlan::model::id::HostId;
 use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
@@ -76,6 +79,8 @@ impl View<'_> {
                 Some(port) => self.truth.switch.topology().port(port).name.clone(),
                 None => "a port that is gone".to_owned(),
             },
+            Action::Group(_) => "every other host of the segment".to_owned(),
+            Action::Tunnel(to) => format!("{} by VNI {}", self.host_at(to.remote), to.vni),
             Action::PushTag(tag) if tag.pcp().get() > 0 => {
                 format!("push {} pcp {}", tag.raw_vid(), tag.pcp().get())
             }
@@ -90,6 +95,12 @@ impl View<'_> {
             _ => "something that this version does not know".to_owned(),
         });
         words.collect::<Vec<_>>().join(", ")
+    }
+
+    fn host_at(&self, underlay: IpAddr) -> String {
+        let topology = self.truth.switch.topology();
+        let name = |host: HostId| format!("host {}", topology.hosts()[host.0 as usize].name);
+        topology.host_at(underlay).map_or_else(|| underlay.to_string(), name)
     }
 }
 

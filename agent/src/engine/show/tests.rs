@@ -189,7 +189,7 @@ fn a_page_of_ports_or_counters_takes_as_much_whether_there_are_many_or_very_many
 #[test]
 fn the_status_names_a_few_of_the_ports_that_are_down() {
     let mut engine = Engine::new(Settings::new("gw1"));
-    engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
+    engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![], tunnel: None, groups: vec![] });
     let description = Box::new(description(12));
     engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
     engine.handle(NOW, Input::Link(Box::new(LinkEvent::All(vec![]))));
@@ -203,7 +203,7 @@ fn the_status_names_a_few_of_the_ports_that_are_down() {
 #[test]
 fn no_port_is_up_while_the_hosts_links_are_being_read() {
     let mut engine = Engine::new(Settings::new("gw1"));
-    engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
+    engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![], tunnel: None, groups: vec![] });
     let description = Box::new(description(2));
     engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
     assert_eq!(engine.view().status(NOW).ports_up, 0);
@@ -217,7 +217,7 @@ fn no_port_is_up_while_the_hosts_links_are_being_read() {
 #[test]
 fn a_host_is_settled_when_no_flow_is_stale() {
     let mut engine = Engine::new(Settings::new("gw1"));
-    engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![] });
+    engine.handle(NOW, Input::Observed { vports: vec![], flows: vec![], tunnel: None, groups: vec![] });
     let description = Box::new(description(2));
     engine.handle(NOW, Input::Topology { revision: 1, description, numbers: None, built: None });
     engine.handle(NOW, Input::Link(Box::new(LinkEvent::All(vec![]))));

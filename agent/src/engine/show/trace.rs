@@ -8,13 +8,13 @@ use datapath::port::VportNo;
 use vlan::fdb::reflect::{Echo, Evidence};
 use vlan::fdb::{ECHO, Learned};
 use vlan::frame::Header;
-use vlan::model::id::PortId;
+use vlan::model::id::{HostId, PortId};
 use vlan::model::port::Port;
 use vlan::model::topology::Topology;
 use vlan::policy;
 use vlan::time::{Instant, span};
 use vlan::trace::reason::sentence;
-use vlan::trace::{Narrator, Story, ending};
+use vlan::trace::{Narrator, Story, copies, ending};
 use vlan::verdict::{Decision, DropReason, Egress, Meter, Output, Verdict};
 
 use super::View;
@@ -42,21 +42,26 @@ impl View<'_> {
             }
         };
         let (mut verdict, mut story) = (Verdict::default(), Beginning::default());
-        self.foresee(now, Incoming { port: port.id, header: &header, frame }, &mut verdict, &mut story);
-        story.go_on_after(&verdict);
+        self.foresee(
+            now,
+            Incoming { from: port.id.into(), header: &header, frame },
+            &mut verdict,
+            &mut story,
+        );
+        story.go_on_after(|| self.ending(&verdict));
         let mut story = story.told;
         let steps = &mut story.steps;
         let lost = self.leave(port, frame, &header, &mut verdict, steps);
         self.meet_limits(now, &verdict, steps);
         let over = self.meet_budget(now, port, &header, &verdict, steps);
         let topology = Some(Arc::clone(self.truth.switch.topology()));
-        Ok(Traced { topology, verdict, story, lost: over.or(lost) })
+        Ok(Traced { topology, host: self.truth.switch.host(), verdict, story, lost: over.or(lost) })
     }
 
     /// Has the frame forwarded. Where it may be our own, come back, the daemon would ask the flows that may have sent it; here what they
     /// were last known to have done has to do.
     fn foresee(&self, now: Instant, incoming: Incoming<'_>, verdict: &mut Verdict, story: &mut Beginning) {
-        let Incoming { port, header, .. } = incoming;
+        let Incoming { from: port, header, .. } = incoming;
         let learned = self.truth.switch.peek(now, (port, Evidence::FlowsUnasked), header, verdict, story);
         let Some(Learned::Undecided { echo, .. }) = learned else { return };
         *story = Beginning::default();
@@ -103,7 +108,7 @@ impl View<'_> {
         }
         let mut lost = Loss::Verdict(DropReason::NoMember, None);
         // How it ends is told again, of the copies that are left.
-        let told = ending(verdict, verdict.decision);
+        let told = self.ending(verdict);
         if let Some(at) = steps.iter().rposition(|step| *step == told) {
             steps.remove(at);
         }
@@ -121,16 +126,31 @@ impl View<'_> {
             steps.push(format!("dropped ({}): no copy is left", lost.name()));
             return Some(lost);
         }
-        steps.push(ending(verdict, verdict.decision));
+        steps.push(self.ending(verdict));
         let links = verdict.outputs.iter().filter_map(|output| self.link_of(output));
-        steps.push(handed_over(&links.take(MOST_NAMES).collect::<Vec<_>>(), verdict.outputs.len()));
+        let here = verdict.outputs.iter().filter(|output| matches!(output.to, Egress::Port(_))).count();
+        if here > 0 {
+            steps.push(handed_over(&links.take(MOST_NAMES).collect::<Vec<_>>(), here));
+        }
+        if here < verdict.outputs.len() {
+            steps.push(
+                "what goes to other hosts is handed to the tunnel port; each of them decides where it leaves"
+                    .to_owned(),
+            );
+        }
         None
+    }
+
+    /// How the story ends.
+    fn ending(&self, verdict: &Verdict) -> String {
+        let switch = &self.truth.switch;
+        ending(verdict.decision, copies(switch.topology(), switch.host(), verdict))
     }
 
     fn link_of(&self, output: &Output) -> Option<&str> {
         match output.to {
             Egress::Port(port) => Some(&self.truth.switch.topology().port(port).link),
-            Egress::Tunnel { .. } => None,
+            Egress::Tunnel { .. } | Egress::Hosts { .. } => None,
         }
     }
 
@@ -146,7 +166,9 @@ impl View<'_> {
         let topology = self.truth.switch.topology();
         let to = match output.to {
             Egress::Port(to) => topology.port(to),
-            Egress::Tunnel { .. } => return Some((no_member, None)),
+            Egress::Tunnel { .. } | Egress::Hosts { .. } => {
+                return self.no_tunnel(output.to).map(|why| (no_member, Some(why)));
+            }
         };
         if self.truth.links.standings.vport_of(to.id).is_none() {
             let why = format!("not by {}: its link {} is not attached", to.name, to.link);
@@ -162,6 +184,15 @@ impl View<'_> {
             );
             (Loss::OverMtu, Some(why))
         })
+    }
+
+    /// Why no copy goes to other hosts, if none does.
+    fn no_tunnel(&self, to: Egress) -> Option<String> {
+        if !self.truth.tunnels_to(to).is_empty() {
+            return None;
+        }
+        let why = self.truth.overlay.why_not().unwrap_or("it is being made");
+        Some(format!("not to other hosts: there is no tunnel port: {why}"))
     }
 
     /// Says of a storm limit whether it drops such frames just now.
@@ -236,6 +267,7 @@ fn handed_over(links: &[&str], copies: usize) -> String {
 pub struct Traced {
     /// `None` if the frame could not be read.
     topology: Option<Arc<Topology>>,
+    host: HostId,
     verdict: Verdict,
     story: Story,
     /// Why it does not leave after all.
@@ -245,13 +277,13 @@ pub struct Traced {
 impl Traced {
     fn malformed(step: String) -> Traced {
         let story = Story { steps: vec![step], about: Vec::new() };
-        Traced { topology: None, verdict: Verdict::default(), story, lost: None }
+        Traced { topology: None, host: HostId(0), verdict: Verdict::default(), story, lost: None }
     }
 
     /// As an operator sees it, with the bytes of each copy of `frame`.
     pub fn view(self, frame: &[u8]) -> TraceView {
         let Some(topology) = self.topology else { return TraceView::malformed(self.story.steps.concat()) };
-        let mut view = TraceView::of(&topology, frame, &self.verdict, self.story);
+        let mut view = TraceView::of((&topology, self.host), frame, &self.verdict, self.story);
         if let Some(loss) = self.lost {
             view.drop_after_all(loss.name());
         }
@@ -268,10 +300,10 @@ struct Beginning {
 
 impl Beginning {
     /// Says how many sentences were not heard, and how it ended.
-    fn go_on_after(&mut self, verdict: &Verdict) {
+    fn go_on_after(&mut self, ending: impl Fn() -> String) {
         if self.left_out > 0 {
             let left_out = format!("({} sentences more, of other ports of the segment)", self.left_out);
-            self.told.steps.extend([left_out, ending(verdict, verdict.decision)]);
+            self.told.steps.extend([left_out, ending()]);
         }
     }
 

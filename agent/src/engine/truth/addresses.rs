@@ -53,9 +53,9 @@ impl Truth {
     /// have been blocked.
     pub(in crate::engine) fn lesson_of(&self, now: Instant, flow: &Flow) -> Option<Saved> {
         flow.actions.as_ref().filter(|actions| !actions.is_empty())?;
-        let (port, used) = (self.links.standings.port_of(flow.key.vport)?, flow.stats.used?);
+        let (ingress, used) = (self.ingress_of(&flow.key)?, flow.stats.used?);
         let mut verdict = Verdict::default();
-        self.switch.judge(now, port, &flow.key.header, &mut verdict, &mut Silent);
+        self.switch.judge(now, ingress, &flow.key.header, &mut verdict, &mut Silent);
         let seen = verdict.source?;
         let idle = now.since(used);
         Some(Saved {

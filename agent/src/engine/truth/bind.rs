@@ -217,8 +217,10 @@ impl Truth {
 
     /// Chooses the trunk of every VLAN for the first time under a topology.
     fn designate_all(&mut self, lowering: &mut impl Lowering) {
-        let chosen = self.trunks.choose_all(self.switch.topology(), |port| self.is_live(port));
-        self.switch.set_designation(chosen);
+        let fabrics = self.trunks.fabrics().collect();
+        let chosen = self.chosen(&fabrics).into_iter().filter_map(|(vlan, trunk)| Some((vlan, trunk?)));
+        self.switch.set_designation(Designation::Map(chosen.collect()));
+        self.others.forget_carried();
         lowering.spoil_all();
     }
 
@@ -227,9 +229,15 @@ impl Truth {
         if matches!(self.switch.designation(), Designation::Everyone) {
             return self.designate_all(lowering);
         }
-        if fabrics.is_empty() {
+        self.redesignate(fabrics, lowering);
+    }
+
+    /// The same, where trunks were chosen before.
+    pub(super) fn redesignate(&mut self, fabrics: &BTreeSet<FabricId>, lowering: &mut impl Lowering) {
+        if fabrics.is_empty() || matches!(self.switch.designation(), Designation::Everyone) {
             return;
         }
+        self.others.forget_carried();
         let topology = Arc::clone(self.switch.topology());
         let mut orphans: BTreeMap<String, VidSet> = BTreeMap::new();
         for (vlan @ (bridge, vid), trunk) in self.chosen(fabrics) {
@@ -247,18 +255,6 @@ impl Truth {
         for (bridge, vids) in orphans {
             self.telling.tell(Event::NoTrunk { bridge, vids: vids.to_string() });
         }
-    }
-
-    /// The best live trunk of each VLAN of these fabrics.
-    fn chosen(&self, fabrics: &BTreeSet<FabricId>) -> Vec<vlan::designation::Choice> {
-        let choose = |fabric: &FabricId| {
-            self.trunks.choose(self.switch.topology(), *fabric, |port| self.is_live(port))
-        };
-        fabrics.iter().flat_map(choose).collect()
-    }
-
-    fn is_live(&self, port: &vlan::model::port::Port) -> bool {
-        port.host == self.switch.host() && self.switch.port_state(port.id) == PortState::Up
     }
 }
 

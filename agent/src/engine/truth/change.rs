@@ -15,8 +15,11 @@ impl Truth {
     pub(in crate::engine) fn change_topology(&mut self, topology: &Arc<Topology>) {
         let host = topology.host_named(&self.host).unwrap_or(NO_HOST);
         self.tell_of_losses(topology, host);
+        let before = Arc::clone(self.switch.topology());
         self.switch.set_topology(Arc::clone(topology), host);
+        self.change_others(&before, topology, host);
         self.keys = topology.ports().iter().map(|port| self.telling.counts.key(&port.name)).collect();
+        self.want_tunnel(topology, host);
         self.blocks.forget_gone(topology);
         let ours = topology.ports().iter().filter(|port| port.host == host);
         let wanted = ours.map(|port| (port.link.clone(), port.id)).collect();

@@ -22,6 +22,8 @@ use crate::view::OtherHosts;
 use addresses::spoil_addresses;
 use blocks::Blocks;
 use links::Links;
+use overlay::Overlay;
+use peers::Others;
 
 mod addresses;
 mod bind;
@@ -29,6 +31,8 @@ pub(super) mod blocks;
 mod change;
 pub(super) mod claims;
 pub(super) mod links;
+mod overlay;
+mod peers;
 pub(super) mod standing;
 #[cfg(test)]
 mod tests;
@@ -40,12 +44,18 @@ pub(super) struct Truth {
     host: String,
     pub(super) switch: Switch,
     pub(super) links: Links,
+    pub(super) overlay: Overlay,
+    pub(super) others: Others,
     pub(super) blocks: Blocks,
     pub(super) telling: Telling,
     /// Which trunks a VLAN's is chosen among.
     trunks: TrunkGroups,
     /// By port identifier of the topology in force.
     pub(super) keys: Vec<PortKey>,
+    /// By host identifier: what came from it.
+    host_keys: Vec<PortKey>,
+    /// What came by the tunnel from no host.
+    stranger: PortKey,
 }
 
 impl Truth {
@@ -57,10 +67,14 @@ impl Truth {
             host: settings.host.clone(),
             switch: Switch::new(Arc::new(Topology::empty()), NO_HOST, settings.seed),
             links,
+            overlay: Overlay::default(),
+            others: Others::new(settings.seed),
             blocks: Blocks::new(settings.block_for),
             telling: Telling::default(),
             trunks: TrunkGroups::default(),
             keys: Vec::new(),
+            host_keys: Vec::new(),
+            stranger: PortKey(0),
         }
     }
 
@@ -112,13 +126,20 @@ impl Truth {
         while let Some(port) = self.blocks.take_due(now) {
             self.unblock(now, &port, lowering);
         }
+        self.overlay.keep_time(now);
         self.telling.keep_time(now);
     }
 
     /// When something is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let (addresses, links) = (self.switch.fdb.addresses.next_due(), self.links.next_due());
-        [addresses, links, self.blocks.next_due(), self.telling.next_due()].into_iter().flatten().min()
+        let others = [
+            self.blocks.next_due(),
+            self.overlay.next_due(),
+            self.others.next_due(),
+            self.telling.next_due(),
+        ];
+        [addresses, links].into_iter().chain(others).flatten().min()
     }
 }
 

@@ -172,11 +172,11 @@ impl<V: Vports> Compiler<'_, V> {
     /// How addresses at a port are learned; it holds while the port has no vport too, for the addresses of its group.
     fn add_learning(&mut self, port: &Port) {
         let location = port.location(port.vids().first().copied());
-        let LearnPolicy { ageing, limit, on_limit, limited_by } =
-            learn_policy(self.plane.topology, location, port.id);
-        let limit_name = match limited_by {
+        let LearnPolicy { ageing, limit, on_limit } = learn_policy(self.plane.topology, port.id);
+        let limit_name = match Slot::of(location) {
             Slot::Port(port) => LimitName::Port(self.numbered.port(port)),
             Slot::Fabric(fabric) => LimitName::Fabric(self.numbered.fabrics[&fabric]),
+            Slot::Host(host) => LimitName::Host(self.numbered.hosts[host.0 as usize]),
         };
         let limited_by = LimitId(self.names.limits.of(limit_name));
         let id = LearnId(self.numbered.port(port.id));

@@ -70,12 +70,16 @@ struct Spoiled {
     addresses: BTreeSet<(SegmentId, MacAddr)>,
 }
 
-/// Rules rest on ports, on who is a member of a segment and on who carries a VLAN; addresses are entries of their own.
+/// Rules rest on ports, on who is a member of a segment, on who carries a VLAN and on which hosts are alive; addresses are entries of their
+/// own.
 impl Lowering for TableWriter {
     fn spoil(&mut self, state: Dependency) {
         match state {
             Dependency::Address(segment, mac) => drop(self.spoiled.addresses.insert((segment, mac))),
-            Dependency::Port(_) | Dependency::Segment(_) | Dependency::Designation(..) => {
+            Dependency::Port(_)
+            | Dependency::Segment(_)
+            | Dependency::Designation(..)
+            | Dependency::Host(_) => {
                 self.spoiled.are_rules = true;
             }
         }

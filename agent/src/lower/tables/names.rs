@@ -76,6 +76,7 @@ pub(super) struct AttachmentName {
 pub(super) enum LimitName {
     Port(u32),
     Fabric(u32),
+    Host(u32),
 }
 
 /// A storm meter.

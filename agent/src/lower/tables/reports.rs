@@ -165,7 +165,7 @@ impl TableWriter {
         let location = self.words.locations.get(&seen.place).copied();
         let port = self.words.learns.get(&seen.learn).copied();
         let (Some(entry), Some(location), Some(port)) = (entry, location, port) else { return false };
-        let ageing = switch.learn_policy(location, port).ageing;
+        let ageing = switch.learn_policy(port).ageing;
         (entry.kind, entry.location, entry.ageing) == (Kind::Dynamic, location, ageing)
     }
 
@@ -202,9 +202,9 @@ impl TableWriter {
             // The datapath has it where nothing is any more.
             return Heard { lesson: Lesson::Stale, changed: smallvec![(segment, mac)] };
         };
-        let mut policy = switch.learn_policy(location, port);
+        let mut policy = switch.learn_policy(port);
         // The datapath has counted already, and has let another go where it must.
-        let slot = Slot::of(location).unwrap_or(policy.limited_by);
+        let slot = Slot::of(location);
         policy.limit = policy.limit.max(switch.fdb.addresses.count(slot).saturating_add(1));
         let learned = switch.fdb.learn(now, Learn { evidence, ..Learn::new(segment, mac, location, policy) });
         let evicted = learned.evicted().map(|gone| (gone.segment, gone.mac));

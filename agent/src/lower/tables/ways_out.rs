@@ -53,13 +53,14 @@ impl WaysOut {
             from: entered.located.domain,
             admitted: entered.admitted,
             header,
+            is_bare: false,
         };
         let exit = |member: Member| {
             let to = plane.topology.port(member.port);
             let vid = segment.domain(member.domain).vid;
             plane.may_leave(port.group, to, vid, &mut |_| {})?;
             let wire = wire_of(to).ok_or(DropReason::PortDown)?;
-            let filtered = egress_filter(port, to, None);
+            let filtered = egress_filter(port.isolated, to, None);
             match filtered.and_then(|()| passage.departure(member)) {
                 Ok(departure) => Ok(exit(wire, &departure)),
                 // Whose port that is must be known still: the arrival port, which may share these ways out, drops for another reason.
@@ -137,6 +138,7 @@ fn pcp(priority: Priority) -> PcpSource {
     match priority {
         Priority::Fixed(pcp) => PcpSource::Fixed(pcp),
         Priority::OfTag(depth) => PcpSource::OfTag(depth as u8),
+        Priority::OfTunnel(class) => PcpSource::Fixed(class),
     }
 }
 

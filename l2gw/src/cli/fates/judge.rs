@@ -155,6 +155,7 @@ impl<'t, 'n> Judge<'t, 'n> {
     fn leaving(&mut self, port: &Port, arriving: Option<u16>, header: &Header, output: &Output) -> Leaving {
         let to = match output.to {
             Egress::Port(id) => self.port_name(id),
+            Egress::Hosts { .. } => self.names.number("every other host"),
             Egress::Tunnel { host, .. } => {
                 self.names.number(&format!("host {}", self.topology.hosts()[host.0 as usize].name))
             }

@@ -56,6 +56,7 @@ fn row(switch: &Switch, port: &Port, vid: Option<u16>) -> Row {
     switch.judge(Instant::ZERO, port.id, &header, &mut verdict, &mut Silent);
     let name = |to: Egress| match to {
         Egress::Port(id) => topology.port(id).name.clone(),
+        Egress::Hosts { .. } => "every other host".to_owned(),
         Egress::Tunnel { host, .. } => format!("host {}", topology.hosts()[host.0 as usize].name),
     };
     let tags = |tags: Vec<Tag>| tags.iter().map(|tag| (tag.raw_vid(), tag.pcp().get())).collect();

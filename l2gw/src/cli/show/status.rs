@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use agent::view::{StatusView, StoreAway, Unread};
+use agent::view::{OthersView, StatusView, StoreAway, Unread};
 
 /// Says it in lines.
 pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()> {
@@ -27,6 +27,13 @@ pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()>
         "ports {} of {} up, {} addresses, {} flows",
         status.ports_up, status.ports, status.addresses, status.flows
     )?;
+    match &status.others {
+        Some(OthersView { hosts, no_tunnel: Some(why), .. }) => {
+            writeln!(out, "other hosts: none of {hosts} is reached, there is no tunnel port: {why}")?;
+        }
+        Some(OthersView { hosts, heard, .. }) => writeln!(out, "other hosts: {heard} of {hosts} heard")?,
+        None => {}
+    }
     if status.down.is_empty() {
         return Ok(());
     }
@@ -89,6 +96,17 @@ mod tests {
                 "the store could not be read for 12 s, what is in force stays: none of zk1:2181 has answered"
             )
         );
+    }
+
+    #[test]
+    fn other_hosts_stand_in_the_status_where_there_are_any() {
+        let said = |others| status_with("others", others).lines().nth(2).map(str::to_owned);
+        assert_eq!(said(serde_json::Value::Null), None);
+        let some = serde_json::json!({"hosts": 3, "heard": 2});
+        assert_eq!(said(some).as_deref(), Some("other hosts: 2 of 3 heard"));
+        let none = serde_json::json!({"hosts": 3, "heard": 0, "no_tunnel": "open VXLAN: busy"});
+        let expected = "other hosts: none of 3 is reached, there is no tunnel port: open VXLAN: busy";
+        assert_eq!(said(none).as_deref(), Some(expected));
     }
 
     #[test]

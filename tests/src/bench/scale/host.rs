@@ -6,7 +6,7 @@ use agent::budget::Rates;
 use agent::engine::{Engine, Settings};
 use agent::input::{Answer, Input, SavedAddress};
 use agent::output::Output;
-use agent::runtime::{answer, flow_answer, set_up_answers};
+use agent::runtime::{answer, change_groups, flow_answer, move_tunnel, set_up_answers};
 use datapath::fake::{FakeDatapath, FakeWire, Limits, Options};
 use datapath::port::LinkEvent;
 use datapath::{Datapath, FlowTable, Upcall};
@@ -40,7 +40,7 @@ impl Host {
         let (links, datapath) = (wire.watch_links(), FakeDatapath::open(&wire));
         let mut host = Host { engine: Engine::new(settings), wire, datapath, links };
         let description = config::parse("bench", &world.file()).expect("a file that is right").description;
-        host.take(Input::Observed { vports: Vec::new(), flows: Vec::new() });
+        host.take(Input::Observed { vports: Vec::new(), flows: Vec::new(), tunnel: None, groups: vec![] });
         host.take(Input::Saved(saved));
         host.take(Input::Topology {
             revision: 1,
@@ -155,6 +155,7 @@ impl Host {
                 (id, vec![vport.map_or_else(Answer::Refused, Answer::Attached)])
             }
             Output::Detach { id, vport } => (id, vec![answer(self.datapath.detach(vport).now_or_never()?)]),
+            Output::Tunnel { id, end } => (id, vec![move_tunnel(&mut self.datapath, end).now_or_never()?]),
             Output::Flows { id, changes } => {
                 let answers = self.datapath.change_flows(changes).now_or_never()?;
                 (id, answers.into_iter().map(flow_answer).collect())
@@ -171,6 +172,7 @@ impl Host {
                 (id, counted.map(|one| one.map_or_else(Answer::Refused, Answer::Counted)).collect())
             }
             Output::Meters { id, meters } => (id, vec![Answer::Done; meters.len()]),
+            Output::Groups { id, groups } => (id, change_groups(&mut self.datapath, groups).now_or_never()?),
             Output::Event(_) | Output::Save(_) => return None,
         };
         Some(Input::Done { id, answers })

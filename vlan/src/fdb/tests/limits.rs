@@ -95,15 +95,20 @@ fn hits_that_were_not_sorted_in_yet_delay_the_right_order_but_not_the_frame() {
 }
 
 #[test]
-fn an_address_behind_a_tunnelling_port_counts_there() {
+fn an_address_that_is_heard_from_another_host_counts_there() {
     let mut fdb = Fdb::new();
     let mut far = limited(mac(1), host(3), 1, OnLimit::Evict);
-    far.policy.limited_by = Slot::Port(PortId(6));
+    let slot = Slot::Host(HostId(3));
     assert_eq!(fdb.learn(at(0), far), NEW);
-    assert_eq!(fdb.addresses.count(Slot::Port(PortId(6))), 1);
+    assert_eq!(
+        fdb.learn(at(0), Learn { mac: mac(9), location: host(4), ..far }),
+        NEW,
+        "each host for itself"
+    );
+    assert_eq!(fdb.addresses.count(slot), 1);
     far.mac = mac(2);
     assert_eq!(fdb.learn(at(1), far).evicted(), Some(gone(mac(1), host(3))));
-    assert_eq!(fdb.addresses.flush(Slot::Port(PortId(6))), [gone(mac(2), host(3))]);
+    assert_eq!(fdb.addresses.flush(slot), [gone(mac(2), host(3))]);
 }
 
 #[test]

@@ -50,8 +50,7 @@ fn learn(mac: MacAddr, location: Location) -> Learn {
 }
 
 fn limited(mac: MacAddr, location: Location, limit: u32, on_limit: OnLimit) -> Learn {
-    let limited_by = Slot::Port(PortId(0));
-    let policy = LearnPolicy { ageing: Duration::from_secs(300), limit, on_limit, limited_by };
+    let policy = LearnPolicy { ageing: Duration::from_secs(300), limit, on_limit };
     Learn { likeness: Some(LOOK), ..Learn::new(segment(1), mac, location, policy) }
 }
 

@@ -1,0 +1,261 @@
+//! Groups of the datapath: the copies of a flood to other hosts, which the flow of every sender would repeat otherwise. There is one for each
+//! VNI and class, in pieces where the hosts are many.
+//!
+//! A group is looked over when a flow names it for the first time after the ground has shifted (another topology, another tunnel port). One
+//! that no flow has named since is removed when all flows have been looked over.
+
+use std::collections::BTreeMap;
+
+use datapath::flow::Action;
+use datapath::tunnel::{GroupId, TunnelTo};
+use smallvec::SmallVec;
+use vlan::model::id::PortId;
+use vlan::verdict::Egress;
+
+use datapath::port::VportNo;
+
+use crate::engine::outbox::{Asked, Asking};
+use crate::engine::truth::Truth;
+use crate::lower::flows::{Way, Ways};
+
+/// Groups that the datapath is to have.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Groups {
+    of: BTreeMap<Flood, Held>,
+    last: u32,
+    changes: Vec<GroupChange>,
+    /// How often the ground has shifted.
+    era: u64,
+    /// The datapath has refused one: copies stand in each flow then.
+    is_refused: bool,
+}
+
+/// A VNI and a class, 0..=7.
+type Flood = (u32, u8);
+
+/// The steps that a group is to have; `None` removes it.
+pub(super) type GroupChange = (GroupId, Option<Vec<Action>>);
+
+/// What the groups of a flood send.
+#[derive(Debug, Default)]
+struct Held {
+    /// One for each piece of the copies.
+    ids: SmallVec<[GroupId; 1]>,
+    copies: Vec<TunnelTo>,
+    era: u64,
+}
+
+impl Asking for GroupChange {
+    fn asked(_: &[GroupChange]) -> Asked {
+        Asked::Groups
+    }
+}
+
+impl Groups {
+    /// Takes over what an earlier run left. What is none of ours is removed.
+    pub(in crate::engine) fn inherit(&mut self, found: Vec<(GroupId, Option<Vec<Action>>)>) {
+        for (id, steps) in found {
+            self.last = self.last.max(id.0);
+            let copies = steps.as_deref().and_then(copies_of);
+            match copies.as_ref().and_then(|copies| copies.first().map(|first| (first.vni, first.class))) {
+                Some(flood) => {
+                    let held = self.of.entry(flood).or_default();
+                    held.ids.push(id);
+                    held.copies.extend(copies.into_iter().flatten());
+                }
+                None => self.changes.push((id, None)),
+            }
+        }
+        self.era += 1;
+    }
+
+    /// The datapath was made anew, and has none.
+    pub(in crate::engine) fn make_again(&mut self) {
+        self.is_refused = false;
+        for held in self.of.values() {
+            self.changes.extend(held.ids.iter().copied().zip(held.copies.chunks(MOST)).map(set));
+        }
+    }
+
+    /// All flows are looked over from here on.
+    pub(super) fn note_shift(&mut self) {
+        self.era += 1;
+    }
+
+    /// The groups that send a flood to other hosts; none where the copies are few, and stand in the flow.
+    fn of(&mut self, truth: &Truth, to: Egress) -> SmallVec<[GroupId; 1]> {
+        let Egress::Hosts { segment, origin, class } = to else { return SmallVec::new() };
+        let (topology, host) = (truth.switch.topology(), truth.switch.host());
+        let is_few = topology.copies(host, segment, origin).nth(FEW).is_none();
+        let Some(vni) = topology.vni(segment, origin).filter(|_| !is_few && !self.is_refused) else {
+            return SmallVec::new();
+        };
+        let (flood, era) = ((vni, class.get()), self.era);
+        if let Some(held) = self.of.get(&flood).filter(|held| held.era == era) {
+            return held.ids.clone();
+        }
+        let copies = truth.tunnels_to(to);
+        self.hold(flood, &copies)
+    }
+
+    fn hold(&mut self, flood: Flood, copies: &[TunnelTo]) -> SmallVec<[GroupId; 1]> {
+        let held = self.of.entry(flood).or_default();
+        held.era = self.era;
+        for (index, piece) in copies.chunks(MOST).enumerate() {
+            let is_new = held.ids.len() <= index;
+            if is_new {
+                self.last = self.last % MOST_GROUPS + 1;
+                held.ids.push(GroupId(self.last));
+            }
+            let before = held.copies.chunks(MOST).nth(index);
+            if is_new || before != Some(piece) {
+                self.changes.push(set((held.ids[index], piece)));
+            }
+        }
+        while held.ids.len() > copies.len().div_ceil(MOST) {
+            self.changes.extend(held.ids.pop().map(|id| (id, None)));
+        }
+        held.copies = copies.to_vec();
+        held.ids.clone()
+    }
+
+    /// Removes what no flow has named since the ground shifted last; no flow is to be looked over any more.
+    pub(super) fn sweep(&mut self) {
+        let era = self.era;
+        let unused = self.of.extract_if(.., |_, held| held.era != era);
+        self.changes.extend(unused.flat_map(|(_, held)| held.ids).map(|id| (id, None)));
+    }
+
+    /// The datapath has refused a group: there are none from here on.
+    pub(super) fn give_up(&mut self) {
+        self.is_refused = true;
+        self.of.clear();
+    }
+
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// What is to be set, and what is to be removed behind it.
+    pub(super) fn take_changes(&mut self) -> (Vec<GroupChange>, Vec<GroupChange>) {
+        std::mem::take(&mut self.changes).into_iter().partition(|(_, steps)| steps.is_some())
+    }
+
+    /// The ways out of this host, with groups where there are some.
+    pub(super) fn ways<'a>(
+        &mut self,
+        truth: &'a Truth,
+        outputs: impl Iterator<Item = Egress>,
+    ) -> Grouped<'a> {
+        let flood = outputs.into_iter().find(|to| matches!(to, Egress::Hosts { .. }));
+        Grouped { truth, groups: flood.map(|to| self.of(truth, to)).unwrap_or_default() }
+    }
+}
+
+/// The ways out of a host.
+pub(super) struct Grouped<'a> {
+    truth: &'a Truth,
+    /// Those of the one flood that a verdict has.
+    groups: SmallVec<[GroupId; 1]>,
+}
+
+impl Ways for Grouped<'_> {
+    fn vport_of(&self, port: PortId) -> Option<VportNo> {
+        self.truth.links.standings.vport_of(port)
+    }
+
+    fn to_hosts(&self, to: Egress) -> SmallVec<[Way; 2]> {
+        match to {
+            Egress::Hosts { .. } if !self.groups.is_empty() => {
+                self.groups.iter().copied().map(Way::Group).collect()
+            }
+            _ => self.truth.tunnels_to(to).into_iter().map(Way::Tunnel).collect(),
+        }
+    }
+}
+
+fn set((id, piece): (GroupId, &[TunnelTo])) -> GroupChange {
+    (id, Some(piece.iter().copied().map(Action::Tunnel).collect()))
+}
+
+/// The copies that steps are, if they are nothing else, all with one VNI and class.
+fn copies_of(steps: &[Action]) -> Option<Vec<TunnelTo>> {
+    let copy = |step: &Action| match step {
+        Action::Tunnel(to) => Some(*to),
+        _ => None,
+    };
+    let copies: Vec<TunnelTo> = steps.iter().map(copy).collect::<Option<_>>()?;
+    let first = copies.first()?;
+    let is_one = copies.iter().all(|to| (to.vni, to.class) == (first.vni, first.class));
+    is_one.then_some(copies)
+}
+
+/// So few copies stand in each flow: a group costs the kernel a second look-up for each frame.
+const FEW: usize = 4;
+/// Copies of one group: a kernel takes lists of 32 KiB, and one copy is some 100 bytes of it.
+const MOST: usize = 128;
+/// The highest number that a group may have.
+const MOST_GROUPS: u32 = (1 << 24) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copies(hosts: usize) -> Vec<TunnelTo> {
+        let to = |host: usize| TunnelTo {
+            remote: [10, 0, (host >> 8) as u8, host as u8].into(),
+            vni: 8,
+            class: 0,
+        };
+        (1..=hosts).map(to).collect()
+    }
+
+    /// Which groups change, and how many copies each has then.
+    fn changed(groups: &mut Groups) -> (Vec<(u32, usize)>, Vec<u32>) {
+        let (set, unset) = groups.take_changes();
+        let set = set.into_iter().map(|(id, steps)| (id.0, steps.map_or(0, |steps| steps.len())));
+        (set.collect(), unset.into_iter().map(|(id, _)| id.0).collect())
+    }
+
+    #[test]
+    fn one_host_more_changes_the_last_piece_alone_and_one_piece_less_removes_one() {
+        let mut groups = Groups::default();
+        assert_eq!(groups.hold((8, 0), &copies(300)).len(), 3);
+        assert_eq!(changed(&mut groups), (vec![(1, 128), (2, 128), (3, 44)], vec![]));
+        groups.note_shift();
+        groups.hold((8, 0), &copies(301));
+        assert_eq!(changed(&mut groups), (vec![(3, 45)], vec![]));
+        groups.hold((8, 0), &copies(200));
+        assert_eq!(changed(&mut groups), (vec![(2, 72)], vec![3]));
+    }
+
+    #[test]
+    fn what_no_flow_has_named_since_the_ground_shifted_goes() {
+        let mut groups = Groups::default();
+        groups.hold((8, 0), &copies(9));
+        groups.hold((8, 5), &copies(9));
+        changed(&mut groups);
+        groups.note_shift();
+        groups.hold((8, 5), &copies(9));
+        groups.sweep();
+        assert_eq!(changed(&mut groups), (vec![], vec![1]));
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_taken_over_and_what_is_none_of_ours_removed() {
+        let steps =
+            |copies: &[TunnelTo]| Some(copies.iter().copied().map(Action::Tunnel).collect::<Vec<_>>());
+        let all = copies(130);
+        let mut groups = Groups::default();
+        let alien = Some(vec![Action::PopTag]);
+        groups.inherit(vec![
+            (GroupId(4), steps(&all[..128])),
+            (GroupId(7), steps(&all[128..])),
+            (GroupId(9), alien),
+        ]);
+        assert_eq!(changed(&mut groups), (vec![], vec![9]));
+        assert_eq!(groups.hold((8, 0), &all).as_slice(), [GroupId(4), GroupId(7)]);
+        assert_eq!(changed(&mut groups), (vec![], vec![]));
+        assert_eq!(groups.hold((8, 1), &all[..9]).as_slice(), [GroupId(10)]);
+    }
+}

@@ -1,0 +1,139 @@
+//! Several hosts of one topology, each with an engine and a datapath in memory, on one underlay.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use agent::engine::Settings;
+use datapath::fake::{FakeUnderlay, FakeWire};
+use vlan::model::description::{Description, HostKind};
+use vlan::time::Instant;
+
+use super::gateway::Gateway;
+
+/// The hosts of a description, and what lies between them.
+pub struct Cluster {
+    /// The network that carries their tunnels.
+    pub underlay: FakeUnderlay,
+    hosts: Vec<Member>,
+    description: Description,
+}
+
+/// A host.
+struct Member {
+    name: String,
+    wire: FakeWire,
+    gateway: Gateway,
+}
+
+impl Cluster {
+    /// Starts every l2gw host of a description at this moment. VTEPs are addresses that keep what they get.
+    pub fn start(description: &Description, start: Instant) -> Cluster {
+        let underlay = FakeUnderlay::default();
+        let mut hosts = Vec::new();
+        for host in &description.hosts {
+            let addresses: Vec<IpAddr> = host.underlay.into_iter().collect();
+            if host.kind == HostKind::Vtep {
+                addresses.into_iter().for_each(|address| underlay.add_vtep(address));
+                continue;
+            }
+            let wire = Gateway::wire(&of_host(description, &host.name), start);
+            underlay.join(&wire, &addresses);
+            let settings = Settings::new(host.name.clone());
+            let gateway = Gateway::start(&wire, settings, (1, description), Vec::new());
+            hosts.push(Member { name: host.name.clone(), wire, gateway });
+        }
+        let mut cluster = Cluster { underlay, hosts, description: description.clone() };
+        cluster.settle();
+        cluster
+    }
+
+    /// A host's engine.
+    ///
+    /// # Panics
+    /// There is no such host.
+    pub fn host(&mut self, name: &str) -> &mut Gateway {
+        &mut self.member(name).gateway
+    }
+
+    /// The description in force.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// What it is now on every host.
+    pub fn now(&self) -> Instant {
+        self.hosts[0].wire.now()
+    }
+
+    /// Sends a frame into a port and returns what left by which port of any host, in the order of ports.
+    pub fn send(&mut self, port: &str, frame: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let ports = self.description.trunks.iter().chain(&self.description.ports);
+        let host = ports.into_iter().find(|one| one.name == port).map(|port| port.host.clone());
+        self.host(&host.expect("a port of the description")).inject(port, frame);
+        self.settle();
+        let mut sent: Vec<_> = self.hosts.iter_mut().flat_map(|host| host.gateway.take_sent()).collect();
+        sent.sort();
+        sent
+    }
+
+    /// Sends a frame into a port and returns the ports that it left by.
+    pub fn reached(&mut self, port: &str, frame: &[u8]) -> Vec<String> {
+        self.send(port, frame).into_iter().map(|(port, _)| port).collect()
+    }
+
+    /// Lets time pass on every host, a piece at a time, as long as the shortest of what hosts wait for.
+    pub fn pass(&mut self, span: Duration) {
+        let end = self.now() + span;
+        while self.now() < end {
+            let step = end.since(self.now()).min(STEP);
+            self.hosts.iter().for_each(|host| host.wire.advance(step));
+            self.settle();
+        }
+    }
+
+    /// Puts another revision in force on every host.
+    pub fn change(&mut self, revision: u64, description: &Description) {
+        self.description = description.clone();
+        for host in &mut self.hosts {
+            host.gateway.change(revision, description);
+        }
+        self.settle();
+    }
+
+    /// A daemon that was killed starts again. What its kernel has is there still.
+    pub fn restart(&mut self, name: &str) {
+        let description = self.description.clone();
+        let member = self.member(name);
+        let settings = Settings { seed: 7, ..Settings::new(name) };
+        member.gateway = Gateway::start(&member.wire, settings, (1, &description), Vec::new());
+        self.settle();
+    }
+
+    /// Carries on until no host has anything left to do now.
+    pub fn settle(&mut self) {
+        loop {
+            let is_busy = self.hosts.iter_mut().fold(false, |busy, host| host.gateway.settle_once() || busy);
+            if !is_busy {
+                break;
+            }
+        }
+        for host in &mut self.hosts {
+            host.gateway.read_statistics();
+        }
+    }
+
+    fn member(&mut self, name: &str) -> &mut Member {
+        self.hosts.iter_mut().find(|host| host.name == name).expect("a host of the description")
+    }
+}
+
+/// A description with the ports of one host alone.
+fn of_host(description: &Description, host: &str) -> Description {
+    let mut own = description.clone();
+    own.trunks.retain(|port| port.host == host);
+    own.ports.retain(|port| port.host == host);
+    own
+}
+
+/// Hellos are sent every 100 ms at most.
+const STEP: Duration = Duration::from_millis(50);
