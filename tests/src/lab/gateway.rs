@@ -20,8 +20,19 @@ use super::netns::Netns;
 #[derive(Debug)]
 pub struct Gateway {
     netns: Netns,
+    host: String,
+    start: Start,
     directory: tempfile::TempDir,
     child: Option<Child>,
+}
+
+/// Which program runs a host.
+#[derive(Debug, Clone)]
+enum Start {
+    /// `l2gw run` with the file.
+    Run,
+    /// `l2gw-agent`, which is told by a word where the store is.
+    Agent(String),
 }
 
 impl Gateway {
@@ -30,11 +41,34 @@ impl Gateway {
     /// # Panics
     /// No namespace or directory can be made.
     pub fn new(name: &str, file: &str) -> Gateway {
-        let directory =
-            tempfile::Builder::new().prefix("l2gw-gateway-").tempdir().expect("a directory of its own");
-        let gateway = Gateway { netns: Netns::new(name), directory, child: None };
+        Gateway::of_host(name, "gw1", file)
+    }
+
+    /// A gateway that is not started, which is this host of the file.
+    ///
+    /// # Panics
+    /// No namespace or directory can be made.
+    pub fn of_host(name: &str, host: &str, file: &str) -> Gateway {
+        let gateway = Gateway::not_started(name, host, Start::Run);
         gateway.write_file(file);
         gateway
+    }
+
+    /// A host that `l2gw-agent` runs, not started. It is told its name and where the store is: `zookeeper:127.0.0.1:2181/l2gw`.
+    ///
+    /// # Panics
+    /// No namespace or directory can be made.
+    pub fn of_agent(host: &str, store: &str) -> Gateway {
+        let gateway = Gateway::not_started(host, host, Start::Agent(store.to_owned()));
+        // What a host keeps is its own, and these share a file system.
+        gateway.write_file(&format!("[nsdb]\npath = {:?}\n", gateway.state()));
+        gateway
+    }
+
+    fn not_started(name: &str, host: &str, start: Start) -> Gateway {
+        let directory =
+            tempfile::Builder::new().prefix("l2gw-gateway-").tempdir().expect("a directory of its own");
+        Gateway { netns: Netns::new(name), host: host.to_owned(), start, directory, child: None }
     }
 
     /// The namespace that its links are in.
@@ -64,18 +98,31 @@ impl Gateway {
     /// It does not come up; its log is shown.
     pub fn start_with(&mut self, arguments: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log_file()).expect("a log file");
-        let mut command = Command::new(program());
-        command.arg("run").arg(self.file()).args(["--host", "gw1"]);
-        command.arg("--state").arg(self.path("state")).arg("--socket").arg(self.socket()).args(arguments);
+        let mut command = self.command();
+        command.args(["--host", &self.host]).arg("--socket").arg(self.socket()).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         // A group of its own, so that a signal to the tests' group does not reach it first.
         command.process_group(0);
-        let child = self.netns.run(move || command.spawn());
-        self.child =
-            Some(child.unwrap_or_else(|error| panic!("cannot start {}: {error}", program().display())));
+        let child = self.netns.run(|| command.spawn());
+        self.child = Some(child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")));
         self.wait_for("the daemon to answer", |gateway| {
             gateway.try_show::<StatusView>("/v1/status").is_some()
         });
+    }
+
+    fn command(&self) -> Command {
+        let mut command;
+        match &self.start {
+            Start::Run => {
+                command = Command::new(program());
+                command.arg("run").arg(self.file()).arg("--state").arg(self.state());
+            }
+            Start::Agent(store) => {
+                command = Command::new(built("l2gw-agent"));
+                command.arg("--config").arg(self.file()).args(["--nsdb", store]);
+            }
+        }
+        command
     }
 
     /// Starts the daemon and waits until all its ports forward.
@@ -213,8 +260,18 @@ impl Gateway {
     /// # Errors
     /// Exit code and what it said.
     pub fn l2gw(&self, arguments: &[&str]) -> Result<String, (i32, String)> {
+        let socket = self.socket();
+        let socket = socket.to_str().expect("a path of letters");
+        self.l2gw_by_itself(&[arguments, &["--socket", socket]].concat())
+    }
+
+    /// Runs a verb of the command line that asks no daemon, in the gateway's namespace; what it printed, if it ended well.
+    ///
+    /// # Errors
+    /// Exit code and what it said.
+    pub fn l2gw_by_itself(&self, arguments: &[&str]) -> Result<String, (i32, String)> {
         let mut command = Command::new(program());
-        command.args(arguments).arg("--socket").arg(self.socket()).stdin(Stdio::null());
+        command.args(arguments).stdin(Stdio::null());
         let output = self.netns.run(move || command.output()).expect("the l2gw program");
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match output.status.success() {
@@ -303,7 +360,11 @@ fn pid_of(child: &Child) -> Pid {
 /// The program beside the running test or program: `target/PROFILE/l2gw`, built with the workspace. `cargo test -p tests` alone does not
 /// build it anew.
 pub fn program() -> PathBuf {
-    let beside = build_directory().unwrap_or_else(|error| panic!("{error}")).join("l2gw");
+    built("l2gw")
+}
+
+fn built(program: &str) -> PathBuf {
+    let beside = build_directory().unwrap_or_else(|error| panic!("{error}")).join(program);
     assert!(beside.is_file(), "no {}: run `cargo build --workspace --all-targets` first", beside.display());
     beside
 }

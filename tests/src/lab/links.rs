@@ -9,13 +9,18 @@ use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
 use rtnetlink::packet_route::link::BondMode;
 use rtnetlink::packet_route::link::{
     BridgePortState, BridgeStpState, BridgeVlanInfoFlags, InfoBridgePort, InfoKind, InfoPortData,
     LinkAttribute, LinkFlags, LinkInfo, LinkMessage, VlanProtocol,
 };
+use rtnetlink::packet_route::neighbour::NeighbourFlags;
 use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
 use rtnetlink::{
     Handle, LinkBond, LinkBridge, LinkBridgeVlan, LinkMessageBuilder, LinkUnspec, LinkVlan, QosMapping,
@@ -197,6 +202,26 @@ impl<'a> Links<'a> {
         let mut message = LinkUnspec::new_with_name(link).up().build();
         message.attributes.push(LinkAttribute::LinkInfo(vec![kind]));
         self.add(link, message);
+    }
+
+    /// Has a VXLAN device send a copy of each broadcast, and of each frame to an unknown address, to one more address, as
+    /// `bridge fdb append 00:00:00:00:00:00 dev LINK dst ADDRESS` does. Panics if the kernel refuses.
+    pub fn append_flood_target(&self, link: &str, to: IpAddr) {
+        let index = self.index(link);
+        self.ask(&format!("have {link} flood to {to}"), async |mut handle| {
+            let mut entry =
+                handle.neighbours().add_bridge(index, &[0; 6]).destination(to).flags(NeighbourFlags::Own);
+            let mut message =
+                NetlinkMessage::from(RouteNetlinkMessage::NewNeighbour(entry.message_mut().clone()));
+            message.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_APPEND;
+            let mut answers = std::pin::pin!(handle.request(message)?);
+            match answers.next().await.map(|answer| answer.payload) {
+                Some(NetlinkPayload::Error(error)) if error.code.is_some() => {
+                    Err(rtnetlink::Error::NetlinkError(error))
+                }
+                _ => Ok(()),
+            }
+        });
     }
 
     /// Makes a link from a message of the caller's own; `link` is for the text of a refusal. Panics if the kernel refuses.

@@ -15,7 +15,9 @@
 //! yardstick for `vlan`, so it shares no code with it.
 
 pub mod captures;
+pub mod cluster;
 pub mod console;
+pub mod ensemble;
 pub mod flood;
 pub mod frames;
 pub mod gateway;
