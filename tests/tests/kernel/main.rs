@@ -14,4 +14,5 @@ mod lab;
 mod links;
 mod loops;
 mod malformed;
+mod overlay;
 mod tunnels;
