@@ -133,7 +133,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 /// The VNI of hellos: the highest there is (RFC 7348 5). No segment gets it, dealt or declared.
-pub const HELLO_VNI: u32 = vlan::model::value::HELLO_VNI;
+pub const HELLO_VNI: u32 = vlan::model::encapsulation::HELLO_VNI;
 /// The multicast address that hellos go to, beside that of probes ([`vlan::policy::PROBE_ADDRESS`]).
 pub const HELLO_ADDRESS: MacAddr = MacAddr([0x03, 0x6c, 0x32, 0x67, 0x77, 0x02]);
 /// "l2gw", hello, version 1.

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use datapath::flow::{Action, Flow, FlowId, FlowStats, MeterId, MeterStats};
+use datapath::flow::{Flow, FlowId, FlowStats, MeterId, MeterStats};
 use datapath::port::{LinkEvent, Vport, VportStats};
-use datapath::tunnel::GroupId;
-use datapath::{Counters, Refusal, Upcall};
+use datapath::{Counters, Group, Refusal, Upcall};
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::model::description::Description;
@@ -28,7 +27,7 @@ pub enum Input {
         tunnel: Option<Vport>,
         /// Its groups.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        groups: Vec<(GroupId, Option<Vec<Action>>)>,
+        groups: Vec<Group>,
     },
     /// The addresses that an earlier run saved. Comes at most once, before the first topology.
     Saved(Vec<SavedAddress>),

@@ -1,9 +1,9 @@
 //! Everything that a host wants done.
 
-use datapath::Execute;
-use datapath::flow::{Action, FlowChange, FlowId, MeterId, MeterRate};
+use datapath::flow::{FlowChange, FlowId, MeterId, MeterRate};
 use datapath::port::VportNo;
-use datapath::tunnel::{GroupId, TunnelEnd};
+use datapath::tunnel::TunnelEnd;
+use datapath::{Execute, Group};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -78,7 +78,7 @@ pub enum Output {
         /// Its number.
         id: u64,
         /// The groups; `None` removes.
-        groups: Vec<(GroupId, Option<Vec<Action>>)>,
+        groups: Vec<Group>,
     },
     /// Tell an operator, and the journal.
     Event(Event),

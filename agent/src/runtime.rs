@@ -14,10 +14,10 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use datapath::flow::{Action, FlowChange};
+use datapath::flow::FlowChange;
 use datapath::port::LinkEvent;
-use datapath::tunnel::{GroupId, TunnelEnd};
-use datapath::{Datapath, Done, Execute, FlowAnswer, FlowTable, Refusal};
+use datapath::tunnel::TunnelEnd;
+use datapath::{Datapath, Done, Execute, FlowAnswer, FlowTable, Group, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 use vlan::time::Instant;
@@ -386,10 +386,7 @@ pub async fn move_tunnel(datapath: &mut impl Datapath, end: Option<TunnelEnd>) -
 }
 
 /// Has a datapath set and remove groups, and answers in the engine's words.
-pub async fn change_groups(
-    datapath: &mut impl Datapath,
-    groups: Vec<(GroupId, Option<Vec<Action>>)>,
-) -> Vec<Answer> {
+pub async fn change_groups(datapath: &mut impl Datapath, groups: Vec<Group>) -> Vec<Answer> {
     let mut answers = Vec::with_capacity(groups.len());
     for (id, steps) in groups {
         answers.push(answer(match steps {

@@ -14,10 +14,10 @@ use crate::ingress::{self, Admitted};
 use crate::model::id::{Location, PortId};
 use crate::model::port::Port;
 use crate::model::topology::Located;
+use crate::plane::Ingress;
 use crate::plane::{Arrival, Entrance, Plane};
 use crate::policy::{Class, Special};
 use crate::trace::{self, Narrator};
-use crate::tunnel::Ingress;
 use crate::verdict::{Decision, Dependency, DropReason, Seen, StormClass, Verdict};
 
 impl<'t> Plane<'t, '_> {

@@ -1,6 +1,10 @@
 //! What every step of forwarding is given: the state of the host, and a frame that was let in. In which order the steps are taken is told
 //! by [`forward`](mod@crate::forward).
 
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
 use crate::designation::{Carrier, Designation};
 use crate::frame::Header;
 use crate::ingress::Admitted;
@@ -10,8 +14,35 @@ use crate::model::topology::{Located, Topology};
 use crate::model::vnis::Origin;
 use crate::peers::Peers;
 use crate::policy::Class;
+use crate::tag::Pcp;
 use crate::verdict::DropReason;
 use crate::vid::Vid;
+
+/// By which way a frame comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Ingress {
+    /// An exterior port of this host.
+    Port(PortId),
+    /// The tunnel.
+    Tunnel(Tunnelled),
+}
+
+/// What a VXLAN packet says beside the frame that it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Tunnelled {
+    /// The underlay address that it was sent from.
+    pub remote: IpAddr,
+    /// VXLAN network identifier, 0..2^24-1.
+    pub vni: u32,
+    /// The priority that the sender wrote into the outer header as DSCP class selector (RFC 2474 4.2.2.1).
+    pub class: Pcp,
+}
+
+impl From<PortId> for Ingress {
+    fn from(port: PortId) -> Ingress {
+        Ingress::Port(port)
+    }
+}
 
 /// What forwarding looks at besides the frame and the addresses.
 #[derive(Debug, Clone, Copy)]

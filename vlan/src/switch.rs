@@ -19,11 +19,11 @@ use crate::model::port::Port;
 use crate::model::renumber::renumber;
 use crate::model::topology::Topology;
 use crate::peers::Peers;
+use crate::plane::Ingress;
 use crate::plane::{Arrival, Plane, PortState};
 use crate::policy::{self, Special};
 use crate::time::Instant;
 use crate::trace::{self, Narrator};
-use crate::tunnel::Ingress;
 use crate::verdict::{Dependency, DropReason, Verdict};
 use crate::vid::Vid;
 

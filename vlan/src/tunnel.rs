@@ -5,47 +5,16 @@
 //!   whose address? ─ control? ─ which VNI? ─ group source? │ learn │ where to? ─ …     as in `forward`, but never to another host
 //! ```
 
-use std::net::IpAddr;
-
-use serde::{Deserialize, Serialize};
-
 use crate::filters::ingress_filter;
 use crate::frame::Header;
 use crate::ingress::{Admitted, Priority};
-use crate::model::id::{HostId, PortId, SegmentId};
+use crate::model::id::{HostId, SegmentId};
 use crate::model::topology::Located;
 use crate::model::vnis::Origin;
-use crate::plane::{Arrival, Entrance, Plane};
+use crate::plane::{Arrival, Entrance, Plane, Tunnelled};
 use crate::policy::{self, Class, Special};
-use crate::tag::Pcp;
 use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Verdict};
-
-/// By which way a frame comes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Ingress {
-    /// An exterior port of this host.
-    Port(PortId),
-    /// The tunnel.
-    Tunnel(Tunnelled),
-}
-
-/// What a VXLAN packet says beside the frame that it carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Tunnelled {
-    /// The underlay address that it was sent from.
-    pub remote: IpAddr,
-    /// VXLAN network identifier, 0..2^24-1.
-    pub vni: u32,
-    /// The priority that the sender wrote into the outer header as DSCP class selector (RFC 2474 4.2.2.1).
-    pub class: Pcp,
-}
-
-impl From<PortId> for Ingress {
-    fn from(port: PortId) -> Ingress {
-        Ingress::Port(port)
-    }
-}
 
 impl<'t> Plane<'t, '_> {
     /// The first half, of a frame that came by the tunnel: from the VNI to the segment. `None` when the story ended; the verdict says how.

@@ -26,6 +26,7 @@ use vlan::time::Instant;
 use crate::budget::Rates;
 use crate::event::Event;
 use crate::input::{Answer, Command, Input, SavedAddress};
+use crate::lower::Lowering;
 use crate::output::Output;
 use crate::view::Unread;
 
@@ -183,7 +184,11 @@ impl Engine {
                 answers.into_iter().for_each(|answer| truth.note_attached(now, &link, answer));
             }
             Asked::Detach => truth.telling.note_refusals(now, "detach", answers),
-            Asked::Tunnel(end) => truth.note_tunnel(now, end, answers.into_iter().next(), flows),
+            Asked::Tunnel(end) => {
+                if truth.overlay.note(now, end, answers.into_iter().next(), &mut truth.telling) {
+                    flows.spoil_all();
+                }
+            }
             Asked::Flows(changed) => flows.note_flows(now, truth, &changed, &mut answers.into_iter()),
             Asked::Frames(ports) => truth.telling.note_frames(&ports, answers),
             Asked::SetUp(changed, ports) => {
@@ -233,12 +238,12 @@ impl Engine {
     /// Sends off what inputs led to: flows and frames before a vport goes.
     fn flush(&mut self) {
         self.flows.cache.hand_over(&mut self.outbox);
-        self.truth.say_hello(&mut self.outbox);
+        self.truth.others.send(self.truth.stranger, &mut self.outbox);
         if std::mem::take(&mut self.may_move_vports) {
             self.truth.move_vports(&mut self.outbox);
             // Without a topology nothing is known of what an earlier run left: the tunnel stays, as its flows do.
             if self.revision > 0 {
-                self.truth.move_tunnel(&mut self.outbox);
+                self.truth.overlay.move_port(&mut self.outbox);
             }
         }
         if let Some(piece) = self.saving.take_piece() {

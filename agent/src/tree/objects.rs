@@ -1,7 +1,7 @@
 //! Hosts and what they have in common, bridges and peerings.
 
 use serde::{Deserialize, Serialize};
-use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DEFAULT_OVERLAY_PORT};
+use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC};
 use vlan::model::description::{self, BridgeKind, HostKind};
 use vlan::model::value::quote;
 use vlan::time::written;
@@ -65,14 +65,14 @@ pub struct Overlay {
 
 impl Overlay {
     pub(super) fn read(&self) -> description::Overlay {
-        description::Overlay { port: self.port.unwrap_or(DEFAULT_OVERLAY_PORT) }
+        description::Overlay { port: self.port.unwrap_or(description::DEFAULT_OVERLAY_PORT) }
     }
 }
 
 impl From<&description::Overlay> for Overlay {
     fn from(overlay: &description::Overlay) -> Overlay {
         let description::Overlay { port } = *overlay;
-        Overlay { port: (port != DEFAULT_OVERLAY_PORT).then_some(port) }
+        Overlay { port: (port != description::DEFAULT_OVERLAY_PORT).then_some(port) }
     }
 }
 

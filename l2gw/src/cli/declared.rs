@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use agent::tree::runs;
 use vlan::model::defaults::{
-    DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DEFAULT_OVERLAY_PORT, DEFAULT_PORT_MAC_LIMIT,
-    default_storm, default_tags,
+    DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FABRIC, DEFAULT_PORT_MAC_LIMIT, default_storm,
+    default_tags,
 };
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, HostAddresses, HostKind, Mode, Overlay,
-    Peering, Port, Storm, TagPolicy, TrunkMode,
+    BpduPolicy, Bridge, BridgeKind, DEFAULT_OVERLAY_PORT, Description, Flood, Host, HostAddresses, HostKind,
+    Mode, Overlay, Peering, Port, Storm, TagPolicy, TrunkMode,
 };
 use vlan::model::shown::is_shown;
 use vlan::model::words::Worded;

@@ -6,6 +6,7 @@ use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT, DEFAULT_FA
 use vlan::model::description::{
     Bridge, BridgeKind, DatapathKind, Host, HostKind, Overlay, Peering, Redundancy,
 };
+use vlan::model::encapsulation;
 use vlan::model::value::{self as right, quote};
 use vlan::model::words::Worded;
 use vlan::tag::Tpid;
@@ -24,14 +25,14 @@ pub(super) fn host(name: String, section: &mut Section<'_, '_>) -> Host {
         name,
         kind,
         underlay: section.optional("underlay", addresses::underlay),
-        underlay_mtu: section.optional("underlay-mtu", |v| value::whole(v, &right::MTUS)),
+        underlay_mtu: section.optional("underlay-mtu", |v| value::whole(v, &encapsulation::MTUS)),
         datapath: datapath.unwrap_or_default(),
     }
 }
 
 /// Reads what hosts have in common.
 pub(super) fn overlay(section: &mut Section<'_, '_>) -> Overlay {
-    let port = section.optional("port", |v| value::whole(v, &right::UDP_PORTS));
+    let port = section.optional("port", |v| value::whole(v, &encapsulation::UDP_PORTS));
     port.and_then(|port| u16::try_from(port).ok()).map_or_else(Overlay::default, |port| Overlay { port })
 }
 
@@ -42,13 +43,13 @@ pub(super) fn bridge(name: String, section: &mut Section<'_, '_>) -> Bridge {
     let ageing = section.optional("ageing", |v| value::duration(v, &AGEING));
     let mac_limit = section.optional("mac-limit", |v| value::whole(v, &right::MAC_LIMITS));
     let renamed_from = section.optional("renamed-from", value::name);
-    let mtu = section.optional("mtu", |v| value::whole(v, &right::MTUS));
+    let mtu = section.optional("mtu", |v| value::whole(v, &encapsulation::MTUS));
     let aware = aware(kind, section);
     let vni = section.optional_if(
         kind != Some(Kind::Aware),
         "\"vni\" is for kind \"vlan-unaware\", this bridge is \"vlan-aware\"",
         "vni",
-        |v| value::whole(v, &right::VNIS),
+        |v| value::whole(v, &encapsulation::VNIS),
     );
     let is_unaware = kind == Some(Kind::Unaware) || (kind.is_none() && vni.is_some());
     Bridge {

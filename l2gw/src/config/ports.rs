@@ -11,6 +11,7 @@ use vlan::model::defaults::{DEFAULT_PORT_MAC_LIMIT, default_storm, default_tags}
 use vlan::model::description::{
     BpduPolicy, Flood, HostAddresses, HostKind, Mode, NativeInner, OnLimit, Port, Storm, TagPolicy, TrunkMode,
 };
+use vlan::model::encapsulation;
 use vlan::model::value::{self as right, Range};
 use vlan::model::words::Worded;
 use vlan::tag::Pcp;
@@ -106,7 +107,7 @@ fn port_of_shape(
         sticky: keys.of(STICKY, |v| value::whole(v, &right::STICKY)),
         flood: keys.flood(),
         storm: keys.storm(),
-        mtu: keys.section.optional("mtu", |v| value::whole(v, &right::MTUS)),
+        mtu: keys.section.optional("mtu", |v| value::whole(v, &encapsulation::MTUS)),
         host_addresses: keys.section.optional("host-addresses", host_addresses).unwrap_or_default(),
     }
 }

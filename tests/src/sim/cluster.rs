@@ -112,8 +112,10 @@ impl Cluster {
     /// Carries on until no host has anything left to do now.
     pub fn settle(&mut self) {
         loop {
-            let is_busy = self.hosts.iter_mut().fold(false, |busy, host| host.gateway.settle_once() || busy);
-            if !is_busy {
+            // Each has its turn, whether another was busy or not.
+            let busy =
+                self.hosts.iter_mut().filter_map(|host| host.gateway.settle_once().then_some(())).count();
+            if busy == 0 {
                 break;
             }
         }

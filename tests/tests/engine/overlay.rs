@@ -256,6 +256,35 @@ fn an_underlay_that_loses_long_frames_is_told_by_the_host_that_does_not_get_them
     assert!(events.contains(&wide("cn2")) && events.contains(&wide("gw1")), "{events:?}");
 }
 
+/// As when a host starts a moment after another one.
+#[test]
+fn one_long_hello_that_is_lost_says_nothing_of_the_underlay() {
+    let is_long = |packet: &Packet| packet.frame.len() >= 1_514 && packet.to == ip("192.0.2.12");
+    let step = Duration::from_millis(100);
+    // The steps in which long ones are sent are the same in each run.
+    let mut cluster = start(&three());
+    cluster.pass(Duration::from_secs(10));
+    cluster.underlay.sent();
+    let lost_in = (0..700).find(|_| {
+        cluster.pass(step);
+        cluster.underlay.sent().iter().any(is_long)
+    });
+    let lost_in = lost_in.expect("a long hello in a minute");
+    let mut cluster = start(&three());
+    cluster.pass(Duration::from_secs(10));
+    (0..lost_in).for_each(|_| cluster.pass(step));
+    cluster.underlay.cut(&[ip("192.0.2.12")], &[ip("192.0.2.1"), ip("192.0.2.11")]);
+    cluster.pass(step);
+    cluster.underlay.mend();
+    cluster.underlay.sent();
+    cluster.pass(Duration::from_secs(10));
+    assert!(cluster.underlay.sent().iter().any(is_long), "it is sent again");
+    for host in ["gw1", "cn1", "cn2"] {
+        let is_narrow = |event: &Event| matches!(event, Event::UnderlayNarrow { .. });
+        assert!(!cluster.host(host).events.iter().any(is_narrow), "{host}");
+    }
+}
+
 #[test]
 fn isolated_ports_do_not_reach_each_other_on_any_host() {
     let isolated = |name: &'static str, host: &'static str| (name, "vub8", host, "isolated = true");

@@ -12,8 +12,6 @@ pub const DEFAULT_BRIDGE_MAC_LIMIT: u32 = 1_000_000;
 pub const DEFAULT_PORT_MAC_LIMIT: u32 = 1_024;
 /// Default of a VLAN-aware bridge's fabric.
 pub const DEFAULT_FABRIC: &str = "fabric";
-/// Default UDP port of VXLAN (RFC 7348 5, IANA's `vxlan`).
-pub const DEFAULT_OVERLAY_PORT: u16 = 4_789;
 /// Default storm control of a trunk, packets per second a VLAN and class.
 pub const DEFAULT_TRUNK_STORM: u32 = 20_000;
 

@@ -15,7 +15,7 @@ use crate::vid::Vid;
 mod hosts;
 mod ports;
 
-pub use hosts::{DatapathKind, Host, HostKind, Overlay};
+pub use hosts::{DEFAULT_OVERLAY_PORT, DatapathKind, Host, HostKind, Overlay};
 pub use ports::{
     BpduPolicy, Flood, HostAddresses, Mode, NativeInner, OnLimit, Port, Storm, TagPolicy, TrunkMode,
 };

@@ -1,12 +1,14 @@
 //! The model: what an operator declares ([`description`], [`defaults`]), what is wrong with it ([`mistake`]) and what forwarding runs on
 //! ([`topology`]).
 
+mod between;
 pub mod bridge;
 mod build;
 mod chains;
 mod check;
 pub mod defaults;
 pub mod description;
+pub mod encapsulation;
 mod findings;
 mod graph;
 pub mod id;

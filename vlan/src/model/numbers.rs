@@ -16,10 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::model::description::BridgeKind;
+use crate::model::encapsulation::VNIS;
 use crate::model::mistake::{Mistake, ObjectKey, Table};
 use crate::model::segment::SegmentName;
 use crate::model::topology::Topology;
-use crate::model::value::VNIS;
 
 pub use further::Further;
 

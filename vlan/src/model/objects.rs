@@ -8,6 +8,7 @@ use crate::model::description::{
     BpduPolicy, Bridge, BridgeKind, Description, Flood, Host, Mode, OnLimit, Overlay, Peering, Port, Storm,
     TrunkMode,
 };
+use crate::model::encapsulation;
 use crate::model::findings::Findings;
 use crate::model::mistake::Table;
 use crate::model::value;
@@ -59,7 +60,7 @@ impl Object<'_> {
     }
 
     fn overlay(&mut self, overlay: &Overlay) {
-        self.note("port", value::UDP_PORTS.check(overlay.port.into()));
+        self.note("port", encapsulation::UDP_PORTS.check(overlay.port.into()));
     }
 
     fn host(&mut self, host: &Host) {
@@ -71,7 +72,7 @@ impl Object<'_> {
             );
         }
         if let Some(mtu) = host.underlay_mtu {
-            self.note("underlay-mtu", value::MTUS.check(mtu));
+            self.note("underlay-mtu", encapsulation::MTUS.check(mtu));
         }
     }
 
@@ -83,11 +84,11 @@ impl Object<'_> {
         self.note("ageing", value::ageing(bridge.ageing));
         self.note("mac-limit", value::MAC_LIMITS.check(bridge.mac_limit));
         if let Some(mtu) = bridge.mtu {
-            self.note("mtu", value::MTUS.check(mtu));
+            self.note("mtu", encapsulation::MTUS.check(mtu));
         }
         match &bridge.kind {
             BridgeKind::VlanAware { fabric, .. } => self.note("fabric", value::name(fabric)),
-            BridgeKind::VlanUnaware { vni: Some(vni) } => self.note("vni", value::VNIS.check(*vni)),
+            BridgeKind::VlanUnaware { vni: Some(vni) } => self.note("vni", encapsulation::VNIS.check(*vni)),
             BridgeKind::VlanUnaware { vni: None } => {}
         }
     }
@@ -107,7 +108,7 @@ impl Object<'_> {
             self.sticky(sticky, port);
         }
         if let Some(mtu) = port.mtu {
-            self.note("mtu", value::MTUS.check(mtu));
+            self.note("mtu", encapsulation::MTUS.check(mtu));
         }
         if let Some(Storm { broadcast, multicast, unknown }) = port.storm {
             for rate in [broadcast, multicast, unknown] {

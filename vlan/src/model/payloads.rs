@@ -2,13 +2,14 @@
 //! declared. What only running links show is not known here.
 
 use crate::model::description::Host;
+use crate::model::encapsulation;
 use crate::model::findings::Findings;
 use crate::model::id::HostId;
 use crate::model::mistake::Table;
 use crate::model::port::{Mode, Port};
 use crate::model::topology::Topology;
 use crate::model::underlays::each_shared;
-use crate::model::value::{self, quote};
+use crate::model::value::quote;
 
 /// Hosts whose underlay carries less than what they share a segment for is declared to need.
 pub(super) fn mistakes(topology: &Topology, findings: &mut Findings) {
@@ -138,19 +139,21 @@ impl Need<'_> {
         let (around, _) = around(of);
         let least = self.load.bytes() + around;
         let room = |underlay: u32| underlay.saturating_sub(self.load.bytes() - self.load.mtu + around);
-        let here = value::MTUS.allows(least).then(|| format!("{least} to {} here", value::MTUS.last));
-        let there = Some(room(declared(of))).filter(|room| value::MTUS.allows(*room));
+        let here = encapsulation::MTUS
+            .allows(least)
+            .then(|| format!("{least} to {} here", encapsulation::MTUS.last));
+        let there = Some(room(declared(of))).filter(|room| encapsulation::MTUS.allows(*room));
         let there = there.map(|room| format!("at most {room} there"));
         match (here, there) {
             (Some(here), Some(there)) => format!("allowed is {here}, or {there}"),
             (Some(only), None) | (None, Some(only)) => format!("allowed is {only}"),
-            (None, None) => format!("allowed is at most {} there", room(value::MTUS.last)),
+            (None, None) => format!("allowed is at most {} there", room(encapsulation::MTUS.last)),
         }
     }
 }
 
 fn declared(host: &Host) -> u32 {
-    host.underlay_mtu.unwrap_or(value::MTUS.last)
+    host.underlay_mtu.unwrap_or(encapsulation::MTUS.last)
 }
 
 /// What a tunnel puts around a payload: Ethernet 14, VXLAN 8, UDP 8 (RFC 7348 5), and IP 20 or 40.

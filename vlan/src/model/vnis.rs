@@ -1,15 +1,11 @@
 //! How frames of a segment go from host to host: by which VNIs, which hosts have a part in it, and whose an underlay address is.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::model::description::HostKind;
 use crate::model::id::{FabricId, HostId};
-use crate::model::numbers::{Further, Numbers};
-use crate::model::topology::Topology;
 
 /// By what kind of port a frame came into its segment, as far as the host that receives a copy has to know (behaviour.md 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,88 +23,10 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Vnis {
     /// By segment and origin.
-    of: FxHashMap<(u32, Origin), u32>,
+    pub(super) of: FxHashMap<(u32, Origin), u32>,
     /// The other way.
-    by_vni: FxHashMap<u32, (u32, Origin)>,
+    pub(super) by_vni: FxHashMap<u32, (u32, Origin)>,
     /// The hosts that have ports on a segment, by identifier.
-    hosts: FxHashMap<u32, Box<[HostId]>>,
-    by_underlay: FxHashMap<IpAddr, HostId>,
-}
-
-impl Vnis {
-    pub(super) fn new(topology: &Topology, numbers: &Numbers) -> Vnis {
-        let mut vnis = Vnis::default();
-        for number in
-            (0..topology.segments.len() as u32).filter(|number| topology.is_on_several_hosts(*number))
-        {
-            vnis.add(topology, number, numbers.further.get(&topology.segment_name(number)));
-        }
-        let hosts = topology.hosts().iter().zip(0..);
-        vnis.by_underlay = hosts.filter_map(|(host, id)| Some((host.underlay?, HostId(id)))).collect();
-        vnis
-    }
-
-    fn add(&mut self, topology: &Topology, number: u32, further: Option<&Further>) {
-        let segment = topology.segment(number);
-        let hosts: BTreeSet<HostId> =
-            segment.members.iter().map(|member| topology.port(member.port).host).collect();
-        self.hosts.insert(number, hosts.into_iter().collect());
-        let fabrics = further.iter().flat_map(|further| &further.fabrics);
-        let groups =
-            fabrics.filter_map(|(name, vni)| Some((Origin::Group(topology.fabric_named(name)?), *vni)));
-        let isolated = further.and_then(|further| further.isolated).map(|vni| (Origin::Isolated, vni));
-        let plain = Some((Origin::Plain, segment.vni)).filter(|(_, vni)| *vni != 0);
-        for (origin, vni) in plain.into_iter().chain(groups).chain(isolated) {
-            self.of.insert((number, origin), vni);
-            self.by_vni.insert(vni, (number, origin));
-        }
-    }
-}
-
-impl Topology {
-    /// The VNI by which frames of a segment go to another l2gw host; `None` where the segment is on one host alone, or nothing of it can
-    /// have that origin.
-    pub fn vni(&self, segment: u32, origin: Origin) -> Option<u32> {
-        self.vnis.of.get(&(segment, origin)).copied()
-    }
-
-    /// The segment and origin of what comes by a VNI.
-    pub fn by_vni(&self, vni: u32) -> Option<(u32, Origin)> {
-        self.vnis.by_vni.get(&vni).copied()
-    }
-
-    /// The hosts that have ports on a segment, in ascending order; none where it is on one host alone.
-    pub fn hosts_of(&self, segment: u32) -> &[HostId] {
-        self.vnis.hosts.get(&segment).map_or(&[], |hosts| hosts)
-    }
-
-    /// Whom a flood on a segment is sent to from a host, and by which VNI: every other l2gw host that has ports on it and is reached.
-    pub fn copies(
-        &self,
-        from: HostId,
-        segment: u32,
-        origin: Origin,
-    ) -> impl Iterator<Item = (HostId, u32)> + '_ {
-        let vni = self.vni(segment, origin);
-        let others = self.hosts_of(segment).iter().copied();
-        let reached =
-            others.filter(move |host| *host != from && !self.is_vtep(*host) && self.is_reached(from, *host));
-        reached.filter_map(move |host| Some((host, vni?)))
-    }
-
-    /// The host with this underlay address.
-    pub fn host_at(&self, underlay: IpAddr) -> Option<HostId> {
-        self.vnis.by_underlay.get(&underlay).copied()
-    }
-
-    /// Whether a host is no l2gw host, but a VTEP that is only sent to and heard.
-    pub fn is_vtep(&self, host: HostId) -> bool {
-        self.hosts().get(host.0 as usize).is_some_and(|host| host.kind == HostKind::Vtep)
-    }
-
-    /// Whether two hosts can send each other frames: both have an underlay address, of one family.
-    pub fn is_reached(&self, from: HostId, to: HostId) -> bool {
-        let underlay = |host: HostId| self.hosts().get(host.0 as usize).and_then(|host| host.underlay);
-        underlay(from).zip(underlay(to)).is_some_and(|(from, to)| from.is_ipv4() == to.is_ipv4())
-    }
+    pub(super) hosts: FxHashMap<u32, Box<[HostId]>>,
+    pub(super) by_underlay: FxHashMap<IpAddr, HostId>,
 }

@@ -5,7 +5,7 @@ use crate::model::id::HostId;
 use crate::model::numbers::FIRST_DEALT_VNI;
 use crate::model::topology::{Located, Topology};
 use crate::model::vnis::Origin;
-use crate::tunnel::Tunnelled;
+use crate::plane::Tunnelled;
 use crate::verdict::{DropReason, Edit};
 
 use super::{changed, domain_name, reason, tags};

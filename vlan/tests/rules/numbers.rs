@@ -258,9 +258,9 @@ fn numbers_that_lack_a_name_are_told() {
 
 #[test]
 fn the_last_vni_is_dealt_and_then_none_is_left() {
-    let mut numbers = Numbers { next_vni: (1 << 24) - 1, ..Numbers::default() };
+    let mut numbers = Numbers { next_vni: (1 << 24) - 2, ..Numbers::default() };
     numbers = numbers.after(&vubs(&[("a", None)])).unwrap();
-    assert_eq!(numbers.segments.values().copied().collect::<Vec<_>>(), [(1 << 24) - 1]);
+    assert_eq!(numbers.segments.values().copied().collect::<Vec<_>>(), [(1 << 24) - 2]);
     let said = refusal(&numbers, &vubs(&[("a", None), ("b", None)]));
     assert!(said.starts_with("1 segment b needs a VNI, and all from 8388608 up"), "{said}");
 }

@@ -231,7 +231,7 @@ const CASES: &[Case] = &[
         "a VNI of 32 bits",
         |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(u32::MAX) },
         "bridges 1 vni: 4294967295 is out of range, allowed is 1 to 16777214",
-        |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(16_777_215) },
+        |d| d.bridges[1].kind = BridgeKind::VlanUnaware { vni: Some(16_777_214) },
     ),
     Case(
         "a trunk with a port's mode",

@@ -11,10 +11,10 @@ use vlan::model::id::{HostId, Location, PortId};
 use vlan::model::topology::Topology;
 use vlan::model::vnis::Origin;
 use vlan::plane::PortState;
+use vlan::plane::{Ingress, Tunnelled};
 use vlan::switch::Switch;
 use vlan::tag::Pcp;
 use vlan::time::Instant;
-use vlan::tunnel::{Ingress, Tunnelled};
 use vlan::verdict::{Decision, Effect, Egress, Meter, Output, StormClass, Verdict};
 use vlan::vid::Vid;
 

@@ -3,8 +3,8 @@
 //! Flows say where addresses are, and when they were last heard. Then each is looked over like any flow whose ground has shifted:
 //! what it would be under the topology in force decides whether it stays.
 
-use datapath::flow::{Action, Flow};
-use datapath::tunnel::GroupId;
+use datapath::Group;
+use datapath::flow::Flow;
 use smallvec::SmallVec;
 use vlan::fdb::reflect::Likeness;
 use vlan::fdb::saved::Saved;
@@ -26,7 +26,7 @@ impl Flows {
         &mut self,
         now: Instant,
         truth: &mut Truth,
-        (flows, groups): (Vec<Flow>, Vec<(GroupId, Option<Vec<Action>>)>),
+        (flows, groups): (Vec<Flow>, Vec<Group>),
     ) {
         let Some(flows) = self.heritage.keep(flows) else { return self.cache.groups.inherit(groups) };
         self.cache.meters.make_again();

@@ -15,9 +15,9 @@
 use datapath::flow::FlowId;
 use smallvec::SmallVec;
 use vlan::fdb::reflect::{Echo, Evidence};
+use vlan::plane::Ingress;
 use vlan::policy::Special;
 use vlan::time::Instant;
-use vlan::tunnel::Ingress;
 
 use super::Flows;
 use super::book::Record;

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use datapath::Group;
 use datapath::flow::Action;
+use datapath::port::VportNo;
 use datapath::tunnel::{GroupId, TunnelTo};
 use smallvec::SmallVec;
 use vlan::model::id::PortId;
 use vlan::verdict::Egress;
-
-use datapath::port::VportNo;
 
 use crate::engine::outbox::{Asked, Asking};
 use crate::engine::truth::Truth;
@@ -34,7 +34,7 @@ pub(in crate::engine) struct Groups {
 type Flood = (u32, u8);
 
 /// The steps that a group is to have; `None` removes it.
-pub(super) type GroupChange = (GroupId, Option<Vec<Action>>);
+pub(super) type GroupChange = Group;
 
 /// What the groups of a flood send.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Asking for GroupChange {
 
 impl Groups {
     /// Takes over what an earlier run left. What is none of ours is removed.
-    pub(in crate::engine) fn inherit(&mut self, found: Vec<(GroupId, Option<Vec<Action>>)>) {
+    pub(in crate::engine) fn inherit(&mut self, found: Vec<Group>) {
         for (id, steps) in found {
             self.last = self.last.max(id.0);
             let copies = steps.as_deref().and_then(copies_of);
@@ -94,7 +94,7 @@ impl Groups {
         if let Some(held) = self.of.get(&flood).filter(|held| held.era == era) {
             return held.ids.clone();
         }
-        let copies = truth.tunnels_to(to);
+        let copies = truth.overlay.tunnels_to(&truth.switch, to);
         self.hold(flood, &copies)
     }
 
@@ -169,7 +169,7 @@ impl Ways for Grouped<'_> {
             Egress::Hosts { .. } if !self.groups.is_empty() => {
                 self.groups.iter().copied().map(Way::Group).collect()
             }
-            _ => self.truth.tunnels_to(to).into_iter().map(Way::Tunnel).collect(),
+            _ => self.truth.overlay.tunnels_to(&self.truth.switch, to).into_iter().map(Way::Tunnel).collect(),
         }
     }
 }

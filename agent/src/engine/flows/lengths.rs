@@ -6,8 +6,8 @@
 use smallvec::SmallVec;
 use vlan::frame::Header;
 use vlan::model::id::PortId;
+use vlan::plane::Ingress;
 use vlan::tag::Tag;
-use vlan::tunnel::Ingress;
 use vlan::verdict::{Egress, Output};
 
 use super::meters::{Length, Meters};

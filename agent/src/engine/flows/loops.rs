@@ -27,11 +27,11 @@ use vlan::fdb::refusal::Refused;
 use vlan::frame::Header;
 use vlan::model::id::{PortId, SegmentId};
 use vlan::model::topology::Topology;
+use vlan::plane::Ingress;
 use vlan::switch::Switch;
 use vlan::tag::Tag;
 use vlan::time::Instant;
 use vlan::trace::Silent;
-use vlan::tunnel::Ingress;
 use vlan::verdict::{Dependency, Egress, Verdict};
 
 use super::Flows;

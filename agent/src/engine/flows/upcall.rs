@@ -10,11 +10,11 @@ use vlan::frame::Header;
 use vlan::model::id::{FabricId, HostId};
 use vlan::model::topology::Topology;
 use vlan::model::vnis::Origin;
+use vlan::plane::Ingress;
 use vlan::policy::{self, Special};
 use vlan::switch::Switch;
 use vlan::time::Instant;
 use vlan::trace::Silent;
-use vlan::tunnel::Ingress;
 use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Verdict};
 
 use super::Flows;

@@ -188,7 +188,7 @@ impl View<'_> {
 
     /// Why no copy goes to other hosts, if none does.
     fn no_tunnel(&self, to: Egress) -> Option<String> {
-        if !self.truth.tunnels_to(to).is_empty() {
+        if !self.truth.overlay.tunnels_to(&self.truth.switch, to).is_empty() {
             return None;
         }
         let why = self.truth.overlay.why_not().unwrap_or("it is being made");

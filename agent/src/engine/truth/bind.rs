@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use vlan::designation::Designation;
+use vlan::designation::{Choice, Designation};
 use vlan::fdb::Slot;
 use vlan::model::id::{FabricId, PortId};
 use vlan::plane::PortState;
@@ -254,6 +254,26 @@ impl Truth {
         }
         for (bridge, vids) in orphans {
             self.telling.tell(Event::NoTrunk { bridge, vids: vids.to_string() });
+        }
+    }
+}
+
+impl Truth {
+    /// The best live trunk of each VLAN of these fabrics, wherever it is.
+    fn chosen(&self, fabrics: &BTreeSet<FabricId>) -> Vec<Choice> {
+        let topology = self.switch.topology();
+        let choose = |fabric: &FabricId| self.trunks.choose(topology, *fabric, |port| self.is_live(port));
+        let chosen = fabrics.iter().flat_map(choose);
+        if !self.others.is_one_ahead() {
+            return chosen.collect();
+        }
+        chosen.map(|(vlan, trunk)| (vlan, self.others.later_choice(topology, vlan).or(trunk))).collect()
+    }
+
+    fn is_live(&self, port: &vlan::model::port::Port) -> bool {
+        match port.host == self.switch.host() {
+            true => self.switch.port_state(port.id) == PortState::Up,
+            false => self.others.is_up(port.host, port.bridge, &port.name),
         }
     }
 }

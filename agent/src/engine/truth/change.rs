@@ -17,9 +17,10 @@ impl Truth {
         self.tell_of_losses(topology, host);
         let before = Arc::clone(self.switch.topology());
         self.switch.set_topology(Arc::clone(topology), host);
-        self.change_others(&before, topology, host);
+        self.others.change((&before, topology), host, &mut self.switch.peers);
         self.keys = topology.ports().iter().map(|port| self.telling.counts.key(&port.name)).collect();
-        self.want_tunnel(topology, host);
+        self.overlay.want(topology, host);
+        self.name_hosts(topology);
         self.blocks.forget_gone(topology);
         let ours = topology.ports().iter().filter(|port| port.host == host);
         let wanted = ours.map(|port| (port.link.clone(), port.id)).collect();

@@ -55,7 +55,7 @@ pub(super) struct Truth {
     /// By host identifier: what came from it.
     host_keys: Vec<PortKey>,
     /// What came by the tunnel from no host.
-    stranger: PortKey,
+    pub(super) stranger: PortKey,
 }
 
 impl Truth {

@@ -9,14 +9,17 @@ use datapath::tunnel::{TunnelEnd, TunnelTo};
 use smallvec::SmallVec;
 use vlan::model::id::HostId;
 use vlan::model::topology::Topology;
+use vlan::plane::{Ingress, Tunnelled};
+use vlan::switch::Switch;
 use vlan::time::Instant;
-use vlan::tunnel::{Ingress, Tunnelled};
 use vlan::verdict::{DropReason, Egress};
 
 use super::Truth;
 use crate::counters::{Flaw, Loss, PortKey};
 use crate::engine::outbox::{Asked, Outbox};
+use crate::engine::telling::Telling;
 use crate::event::Event;
+use crate::hello::Hello;
 use crate::input::Answer;
 use crate::lower::Lowering;
 use crate::output::Output;
@@ -53,7 +56,13 @@ impl Overlay {
         self.refused.as_ref().map(|(_, why)| why.as_str())
     }
 
-    fn want(&mut self, wanted: Option<TunnelEnd>) {
+    /// Goes by what a topology wants: none where no segment of this host has ports on another one.
+    pub(super) fn want(&mut self, topology: &Topology, host: HostId) {
+        let shares = |number: u32| topology.hosts_of(number).contains(&host);
+        let is_shared = (0..topology.segments().len() as u32).any(shares);
+        let own = topology.hosts().get(host.0 as usize).filter(|_| is_shared);
+        let end = |local| TunnelEnd { local, port: topology.description().overlay.port };
+        let wanted = own.and_then(|own| own.underlay).map(end);
         self.is_known = true;
         if self.wanted != wanted {
             (self.wanted, self.refused) = (wanted, None);
@@ -77,57 +86,102 @@ impl Overlay {
     pub(super) fn keep_time(&mut self, now: Instant) {
         self.refused.take_if(|(at, _)| *at <= now);
     }
+
+    /// Has the datapath make, exchange or remove the port.
+    pub(in crate::engine) fn move_port(&mut self, outbox: &mut Outbox) {
+        if self.is_to_be_asked() {
+            let end = self.wanted;
+            self.is_asked = true;
+            outbox.ask(Asked::Tunnel(end), |id| Output::Tunnel { id, end });
+        }
+    }
+
+    /// Takes in what became of the port. Whether it is another than before.
+    pub(in crate::engine) fn note(
+        &mut self,
+        now: Instant,
+        end: Option<TunnelEnd>,
+        answer: Option<Answer>,
+        telling: &mut Telling,
+    ) -> bool {
+        self.is_asked = false;
+        let before = self.port;
+        match answer {
+            Some(Answer::Attached(port)) => {
+                (self.port, self.end) = (Some(port.no), end);
+                let end = end.map_or_else(String::new, |end| end.to_string());
+                telling.tell(Event::TunnelUp { end });
+            }
+            Some(Answer::Refused(refusal)) => {
+                (self.port, self.end) = (None, None);
+                telling.note_refusal(now, "open-tunnel", &refusal, true);
+                self.refused = Some((now + TRY_AGAIN, refusal.to_string()));
+            }
+            _ => (self.port, self.end) = (None, None),
+        }
+        self.port != before
+    }
+
+    /// Where copies to other hosts go; none while there is no port.
+    pub(in crate::engine) fn tunnels_to(&self, switch: &Switch, to: Egress) -> SmallVec<[TunnelTo; 2]> {
+        if self.port.is_none() {
+            return SmallVec::new();
+        }
+        let topology = switch.topology();
+        let one = |host: HostId, vni: u32, class: vlan::tag::Pcp| {
+            let remote = topology.hosts().get(host.0 as usize)?.underlay?;
+            Some(TunnelTo { remote, vni, class: class.get() })
+        };
+        match to {
+            Egress::Port(_) => SmallVec::new(),
+            Egress::Tunnel { host, vni, class } => one(host, vni, class).into_iter().collect(),
+            Egress::Hosts { segment, origin, class } => topology
+                .copies(switch.host(), segment, origin)
+                .filter_map(|(host, vni)| one(host, vni, class))
+                .collect(),
+        }
+    }
 }
 
 impl Truth {
-    /// What the topology wants of the tunnel: none where no segment of this host has ports on another one.
-    pub(super) fn want_tunnel(&mut self, topology: &Topology, host: HostId) {
-        let shares = |number: u32| topology.hosts_of(number).contains(&host);
-        let is_shared = (0..topology.segments().len() as u32).any(shares);
-        let own = topology.hosts().get(host.0 as usize).filter(|_| is_shared);
-        let end = |local| TunnelEnd { local, port: topology.description().overlay.port };
-        self.overlay.want(own.and_then(|own| own.underlay).map(end));
+    /// Other hosts, by other identifiers.
+    pub(super) fn name_hosts(&mut self, topology: &Topology) {
         let counts = &mut self.telling.counts;
         self.host_keys =
             topology.hosts().iter().map(|host| counts.key(&format!("host {}", host.name))).collect();
         self.stranger = counts.key("tunnel");
     }
 
-    /// Has the datapath make, exchange or remove the tunnel port.
-    pub(in crate::engine) fn move_tunnel(&mut self, outbox: &mut Outbox) {
-        if self.overlay.is_to_be_asked() {
-            let end = self.overlay.wanted;
-            self.overlay.is_asked = true;
-            outbox.ask(Asked::Tunnel(end), |id| Output::Tunnel { id, end });
+    /// Says to other hosts what is due to be said, and notes who is silent.
+    pub(in crate::engine) fn keep_company(&mut self, now: Instant, lowering: &mut impl Lowering) {
+        let Truth { overlay, others, switch, links, telling, .. } = self;
+        if !overlay.is_open() || others.are_none() {
+            return others.fall_silent();
         }
+        others.keep_saying(now, switch, || links.standings.longest_frame());
+        others.note_unanswered(now, switch.topology(), telling);
+        let fabrics = others.note_silence(now, (switch, telling), lowering);
+        self.redesignate(&fabrics, lowering);
     }
 
-    /// Takes in what became of the tunnel port.
-    pub(in crate::engine) fn note_tunnel(
+    /// Takes in what came on the VNI of hellos.
+    pub(in crate::engine) fn take_hello(
         &mut self,
         now: Instant,
-        end: Option<TunnelEnd>,
-        answer: Option<Answer>,
+        tunnelled: Tunnelled,
+        frame: &[u8],
         lowering: &mut impl Lowering,
     ) {
-        self.overlay.is_asked = false;
-        let before = self.overlay.port;
-        match answer {
-            Some(Answer::Attached(port)) => {
-                (self.overlay.port, self.overlay.end) = (Some(port.no), end);
-                let end = end.map_or_else(String::new, |end| end.to_string());
-                self.telling.tell(Event::TunnelUp { end });
-            }
-            Some(Answer::Refused(refusal)) => {
-                (self.overlay.port, self.overlay.end) = (None, None);
-                self.telling.note_refusal(now, "open-tunnel", &refusal, true);
-                self.overlay.refused = Some((now + TRY_AGAIN, refusal.to_string()));
-            }
-            _ => (self.overlay.port, self.overlay.end) = (None, None),
-        }
-        if self.overlay.port != before {
-            lowering.spoil_all();
-        }
+        let host = self.switch.topology().host_at(tunnelled.remote);
+        let Some((host, hello)) = host.zip(Hello::from_frame(frame)) else {
+            let reason = if host.is_some() { DropReason::UnknownVni } else { DropReason::UnknownHost };
+            let key = self.key_of_ingress(Ingress::Tunnel(tunnelled));
+            self.telling.counts.lose(key, Loss::of(reason, None), None, 1);
+            return self.tell_of_stranger(now, tunnelled, reason);
+        };
+        let Truth { others, switch, telling, .. } = self;
+        let fabrics = others.hear(now, (host, hello, frame.len()), (switch, telling), lowering);
+        self.redesignate(&fabrics, lowering);
     }
 
     /// By which way frames with this key come in; `None` where they come by a vport that is not ours.
@@ -183,28 +237,6 @@ impl Truth {
         let Tunnelled { remote: from, vni, .. } = tunnelled;
         if self.telling.may_tell(now, (STRANGER, format!("{from} {reason}"))) {
             self.telling.tell(Event::TunnelStranger { from, vni, reason });
-        }
-    }
-}
-
-impl Truth {
-    /// Where copies to other hosts go; none while there is no tunnel.
-    pub(in crate::engine) fn tunnels_to(&self, to: Egress) -> SmallVec<[TunnelTo; 2]> {
-        if self.overlay.port.is_none() {
-            return SmallVec::new();
-        }
-        let topology = self.switch.topology();
-        let one = |host: HostId, vni: u32, class: vlan::tag::Pcp| {
-            let remote = topology.hosts().get(host.0 as usize)?.underlay?;
-            Some(TunnelTo { remote, vni, class: class.get() })
-        };
-        match to {
-            Egress::Port(_) => SmallVec::new(),
-            Egress::Tunnel { host, vni, class } => one(host, vni, class).into_iter().collect(),
-            Egress::Hosts { segment, origin, class } => topology
-                .copies(self.switch.host(), segment, origin)
-                .filter_map(|(host, vni)| one(host, vni, class))
-                .collect(),
         }
     }
 }

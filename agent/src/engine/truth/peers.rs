@@ -13,27 +13,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datapath::Execute;
-use datapath::flow::Action;
-use datapath::tunnel::TunnelTo;
-use smallvec::smallvec;
-use vlan::designation::{Carrier, Choice};
 use vlan::model::id::{BridgeId, FabricId, HostId, PortId};
-use vlan::model::port::Port;
 use vlan::model::topology::Topology;
-use vlan::plane::PortState;
+use vlan::peers::Peers;
+use vlan::switch::Switch;
 use vlan::time::Instant;
-use vlan::tunnel::{Ingress, Tunnelled};
-use vlan::verdict::{Dependency, DropReason};
+use vlan::verdict::Dependency;
 use vlan::vid::{Vid, VidSet};
 
-use super::Truth;
-use crate::counters::Loss;
-use crate::engine::outbox::{Asked, BATCH, Outbox};
+use super::overlay::Overlay;
+use crate::engine::telling::Telling;
 use crate::event::Event;
-use crate::hello::{Carries, HELLO_VNI, Hello, mark_of};
+use crate::hello::{Carries, Hello, mark_of};
 use crate::lower::Lowering;
-use crate::output::Output;
 use crate::view::OthersView;
+
+mod saying;
 
 /// What is known of the other hosts, and when something is said to them next.
 #[derive(Debug, Default)]
@@ -50,7 +45,6 @@ pub(in crate::engine) struct Others {
     said_at: Instant,
     /// When hellos go to gateways, and when to all.
     next: Option<(Instant, Instant)>,
-    next_long: Option<Instant>,
     /// Hellos that are to be sent.
     unsent: Vec<Execute>,
 }
@@ -71,10 +65,23 @@ struct Other {
     carries: BTreeMap<BridgeId, Carries>,
     /// The long hello that was sent to it last, when, and how long its inner frame was.
     asked: Option<(u32, Instant, usize)>,
+    /// When the next one is sent; `None`: with the next hello to all.
+    next_long: Option<Instant>,
+    /// Long hellos in a row that it did not answer, though it was heard.
+    unanswered: u32,
     is_narrow: bool,
 }
 
 impl Other {
+    /// It is there now, or is another daemon than before. What it was asked then it may not have heard.
+    fn ask_anew(&mut self) {
+        (self.asked, self.next_long, self.unanswered) = (None, None, 0);
+    }
+
+    fn is_long_due(&self, now: Instant) -> bool {
+        self.next_long.is_none_or(|at| at <= now)
+    }
+
     /// How long it may be silent.
     fn patience(&self) -> Duration {
         if self.is_gateway { GATEWAY_SILENT } else { SILENT }
@@ -87,7 +94,7 @@ impl Others {
     }
 
     /// Whether a host says that a trunk of it is up.
-    fn is_up(&self, host: HostId, bridge: BridgeId, trunk: &str) -> bool {
+    pub(super) fn is_up(&self, host: HostId, bridge: BridgeId, trunk: &str) -> bool {
         let other = self.of.get(&host).filter(|other| !other.is_silent);
         let carries = other.and_then(|other| other.carries.get(&bridge));
         carries.is_some_and(|carries| carries.up.contains(&mark_of(trunk)))
@@ -104,18 +111,20 @@ impl Others {
     }
 
     /// Whether some host goes by a later revision.
-    fn is_one_ahead(&self) -> bool {
+    pub(super) fn is_one_ahead(&self) -> bool {
         self.of.values().any(|other| !other.is_silent && other.revision > self.revision)
     }
 
-    /// A host that carries a VLAN by a later revision than this: its choice holds.
-    fn by_later_revision(&self, bridge: BridgeId, vid: Vid) -> Option<HostId> {
+    /// The trunk of a host that carries a VLAN by a later revision than this: its choice holds. `None` where there is none.
+    pub(super) fn later_choice(&self, topology: &Topology, (bridge, vid): (BridgeId, Vid)) -> Option<PortId> {
         let claims = |other: &Other| {
             !other.is_silent
                 && other.revision > self.revision
                 && other.carries.get(&bridge).is_some_and(|carries| carries.vids.contains(vid))
         };
-        self.of.iter().find(|(_, other)| claims(other)).map(|(host, _)| *host)
+        let (host, _) = self.of.iter().find(|(_, other)| claims(other))?;
+        let mut trunks = topology.trunks_of(bridge);
+        trunks.find(|port| port.host == *host && port.is_member(vid)).map(|port| port.id)
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
@@ -130,12 +139,22 @@ impl Others {
         let next = if has_gateways { gateways.min(all) } else { all };
         [Some(next), silent, asked].into_iter().flatten().min()
     }
-}
 
-impl Truth {
+    /// At a glance, where there are any.
+    pub(in crate::engine) fn view(&self, overlay: &Overlay) -> Option<OthersView> {
+        let heard = self.of.values().filter(|other| !other.is_silent && other.session != 0).count();
+        let no_tunnel = (!overlay.is_open()).then(|| overlay.why_not().unwrap_or("not yet").to_owned());
+        (!self.of.is_empty()).then_some(OthersView { hosts: self.of.len(), heard, no_tunnel })
+    }
+
     /// The hosts that this one shares segments with, under another topology. What is known of them stays, by name.
-    pub(super) fn change_others(&mut self, before: &Topology, topology: &Arc<Topology>, host: HostId) {
-        let mut known: BTreeMap<String, Other> = std::mem::take(&mut self.others.of)
+    pub(super) fn change(
+        &mut self,
+        (before, topology): (&Topology, &Topology),
+        host: HostId,
+        peers: &mut Peers,
+    ) {
+        let mut known: BTreeMap<String, Other> = std::mem::take(&mut self.of)
             .into_iter()
             .filter_map(|(id, other)| Some((before.hosts().get(id.0 as usize)?.name.clone(), other)))
             .collect();
@@ -147,236 +166,79 @@ impl Truth {
             let named =
                 carried.filter_map(|carries| Some((topology.bridge_named(&carries.bridge)?.id, carries)));
             other.carries = named.collect();
-            self.switch.peers.set_alive(id, !other.is_silent);
+            peers.set_alive(id, !other.is_silent);
             for (bridge, carries) in other.carries.iter().filter(|_| !other.is_silent) {
                 for vid in carries.vids.iter() {
-                    self.switch.peers.claim(id, (*bridge, vid), true);
+                    peers.claim(id, (*bridge, vid), true);
                 }
             }
-            self.others.of.insert(id, other);
+            self.of.insert(id, other);
         }
     }
 
-    /// Says what is due to be said, and notes who is silent.
-    pub(in crate::engine) fn keep_company(&mut self, now: Instant, lowering: &mut impl Lowering) {
-        if !self.overlay.is_open() || self.others.of.is_empty() {
-            self.others.next = None;
-            return;
-        }
-        self.note_carried(now);
-        let (gateways, all) = *self.others.next.get_or_insert((now, now));
-        if gateways <= now || all <= now {
-            let is_for_all = all <= now;
-            self.say(now, is_for_all);
-            let next_all = if is_for_all { now + EVERY } else { all };
-            self.others.next = Some((now + GATEWAYS_EVERY, next_all));
-        }
-        self.note_silence(now, lowering);
-        self.note_unanswered(now);
-    }
-
-    /// Whether this host carries other VLANs than it has said is told at once.
-    fn note_carried(&mut self, now: Instant) {
-        if self.others.carried.is_some() {
-            return;
-        }
-        let carried = self.carried();
-        if carried != self.others.said {
-            let soon = now.max(self.others.said_at + AT_LEAST_APART);
-            self.others.next = Some((soon, soon));
-        }
-        self.others.carried = Some(carried);
-    }
-
-    /// Sends a hello for each bridge of which this host has trunks, or one without a bridge; once a minute as long a one as ports may send.
-    fn say(&mut self, now: Instant, is_for_all: bool) {
-        let is_long = is_for_all && self.others.next_long.is_none_or(|at| at <= now);
-        let long = if is_long { self.longest_frame() } else { 0 };
-        if is_long {
-            self.others.next_long = Some(now + LONG_EVERY);
-        }
-        let carried = self.others.carried.take().unwrap_or_else(|| self.carried());
-        let mut each: Vec<Option<&Carries>> = carried.iter().map(Some).collect();
-        if each.is_empty() {
-            each.push(None);
-        }
-        let topology = Arc::clone(self.switch.topology());
-        let hosts: Vec<HostId> = self
-            .others
-            .of
-            .iter()
-            .filter(|(_, other)| is_for_all || other.is_gateway)
-            .map(|(id, _)| *id)
-            .collect();
-        let revision = self.others.revision;
-        for carries in each {
-            self.others.sequence = self.others.sequence.wrapping_add(1).max(1);
-            let (session, sequence) = (self.others.session.max(1), self.others.sequence);
-            for id in &hosts {
-                let Some(remote) = topology.hosts().get(id.0 as usize).and_then(|host| host.underlay) else {
-                    continue;
-                };
-                let Some(other) = self.others.of.get_mut(id) else { continue };
-                if is_long && other.asked.is_none() {
-                    other.asked = Some((sequence, now, long));
-                }
-                let (heard, long) = (other.long, long as u32);
-                let hello = Hello { session, sequence, revision, heard, long, carries: carries.cloned() };
-                let to = TunnelTo { remote, vni: HELLO_VNI, class: HELLO_CLASS };
-                let (frame, actions) = (hello.to_frame(), vec![Action::Tunnel(to)]);
-                self.others.unsent.push(Execute { vport: None, frame, actions, hash: None });
-            }
-        }
-        (self.others.said, self.others.said_at) = (carried.clone(), now);
-        self.others.carried = Some(carried);
-    }
-
-    /// Has hellos sent that are due.
-    pub(in crate::engine) fn say_hello(&mut self, outbox: &mut Outbox) {
-        let mut hellos = std::mem::take(&mut self.others.unsent).into_iter();
-        while hellos.len() > 0 {
-            let frames: Vec<Execute> = hellos.by_ref().take(BATCH).collect();
-            let asked = Asked::Frames(smallvec![self.stranger; frames.len()]);
-            outbox.ask(asked, |id| Output::Execute { id, frames });
-        }
-    }
-
-    /// What this host carries of each bridge that it has trunks of a group of.
-    fn carried(&self) -> Vec<Carries> {
-        let topology = self.switch.topology();
-        let mut of: BTreeMap<BridgeId, Carries> = BTreeMap::new();
-        for port in
-            topology.trunks().iter().filter(|port| port.host == self.switch.host() && port.group.is_some())
-        {
-            let carries = of.entry(port.bridge).or_insert_with(|| {
-                let bridge = topology.bridge(port.bridge).name.clone();
-                Carries { bridge, vids: VidSet::new(), up: Vec::new() }
-            });
-            if self.switch.port_state(port.id) != PortState::Up {
-                continue;
-            }
-            carries.up.push(mark_of(&port.name));
-            let own = port.vids().into_iter();
-            let is_carried = |vid: &Vid| self.switch.designation().carrier(port, Some(*vid)) == Carrier::This;
-            for vid in own.filter(is_carried) {
-                carries.vids.insert(vid);
-            }
-        }
-        of.into_values().collect()
-    }
-
-    /// The longest frame, without FCS, that a port of this host may send: its MTU, the header and one tag.
-    fn longest_frame(&self) -> usize {
-        let topology = self.switch.topology();
-        let own = topology.ports().iter().filter(|port| port.host == self.switch.host());
-        let mtu = own.map(|port| self.links.standings.mtu_of(port.id)).max().unwrap_or(0);
-        (mtu as usize).min(MOST_ASKED) + ETHERNET_HEADER
-    }
-
-    /// The other hosts at a glance, where there are any.
-    pub(in crate::engine) fn others_view(&self) -> Option<OthersView> {
-        let others = &self.others.of;
-        let heard = others.values().filter(|other| !other.is_silent && other.session != 0).count();
-        let no_tunnel =
-            (!self.overlay.is_open()).then(|| self.overlay.why_not().unwrap_or("not yet").to_owned());
-        (!others.is_empty()).then_some(OthersView { hosts: others.len(), heard, no_tunnel })
-    }
-
-    /// Takes in what came on the VNI of hellos.
-    pub(in crate::engine) fn take_hello(
+    /// Takes in a hello of a host. The fabrics whose trunks are to be chosen anew.
+    pub(super) fn hear(
         &mut self,
         now: Instant,
-        tunnelled: Tunnelled,
-        frame: &[u8],
+        (id, hello, len): (HostId, Hello, usize),
+        (switch, telling): (&mut Switch, &mut Telling),
         lowering: &mut impl Lowering,
-    ) {
-        if self.note_hello(now, tunnelled, frame, lowering) {
-            return;
-        }
-        let is_known = self.switch.topology().host_at(tunnelled.remote).is_some();
-        let reason = if is_known { DropReason::UnknownVni } else { DropReason::UnknownHost };
-        let key = self.key_of_ingress(Ingress::Tunnel(tunnelled));
-        self.telling.counts.lose(key, Loss::of(reason, None), None, 1);
-        self.tell_of_stranger(now, tunnelled, reason);
-    }
-
-    /// Takes in a hello. Whether it was one, of a host that may send it.
-    fn note_hello(
-        &mut self,
-        now: Instant,
-        tunnelled: Tunnelled,
-        frame: &[u8],
-        lowering: &mut impl Lowering,
-    ) -> bool {
-        let topology = Arc::clone(self.switch.topology());
-        let Some(id) = topology.host_at(tunnelled.remote) else { return false };
-        let Some(hello) = Hello::from_frame(frame) else { return false };
-        let Some(other) = self.others.of.get_mut(&id) else { return true };
+    ) -> BTreeSet<FabricId> {
+        let topology = Arc::clone(switch.topology());
+        let mut fabrics = BTreeSet::new();
+        let Some(other) = self.of.get_mut(&id) else { return fabrics };
         if other.session == hello.session && hello.sequence.wrapping_sub(other.sequence) > u32::MAX / 2 {
             // One that was overtaken.
-            return true;
+            return fabrics;
         }
         let is_first = other.session == 0;
         let was_silent = std::mem::replace(&mut other.is_silent, false) || is_first;
         let is_other_revision = other.revision != hello.revision;
+        if was_silent || other.session != hello.session {
+            other.ask_anew();
+        }
         (other.session, other.sequence, other.revision) = (hello.session, hello.sequence, hello.revision);
         other.heard = Some(now);
-        if hello.long != 0 && hello.long as usize == frame.len() {
+        if hello.long != 0 && hello.long as usize == len {
             other.long = hello.sequence;
         }
         let answered =
             other.asked.take_if(|(sequence, ..)| hello.heard.wrapping_sub(*sequence) < u32::MAX / 2);
+        if answered.is_some() {
+            other.unanswered = 0;
+        }
         let is_wide_again = answered.is_some() && std::mem::replace(&mut other.is_narrow, false);
         let carries =
             hello.carries.and_then(|carries| Some((topology.bridge_named(&carries.bridge)?.id, carries)));
-        let mut fabrics = BTreeSet::new();
         if let Some((bridge, carries)) = carries {
             let before = other.carries.insert(bridge, carries.clone());
             if before.as_ref() != Some(&carries) || was_silent || is_other_revision {
-                fabrics = self.note_carries(id, bridge, before.filter(|_| !was_silent), &carries, lowering);
+                let before = before.filter(|_| !was_silent);
+                fabrics = note_carries(switch, (id, bridge), before, &carries, lowering);
             }
         }
         let name = || topology.hosts()[id.0 as usize].name.clone();
         if is_wide_again {
-            self.telling.tell(Event::UnderlayWide { host: name() });
+            telling.tell(Event::UnderlayWide { host: name() });
         }
         if was_silent {
-            self.telling.tell(Event::HostHeard { host: name() });
-            if self.switch.peers.set_alive(id, true) {
+            telling.tell(Event::HostHeard { host: name() });
+            if switch.peers.set_alive(id, true) {
                 lowering.spoil(Dependency::Host(id));
             }
         }
-        self.redesignate(&fabrics, lowering);
-        true
+        fabrics
     }
 
-    /// Another host carries other VLANs than before. The fabrics whose trunks are to be chosen anew.
-    fn note_carries(
+    /// Hosts that have not been heard for too long are dead, as far as this host can tell. The fabrics whose trunks are to be chosen anew.
+    pub(super) fn note_silence(
         &mut self,
-        host: HostId,
-        bridge: BridgeId,
-        before: Option<Carries>,
-        now: &Carries,
+        now: Instant,
+        (switch, telling): (&mut Switch, &mut Telling),
         lowering: &mut impl Lowering,
     ) -> BTreeSet<FabricId> {
-        let topology = Arc::clone(self.switch.topology());
-        let fabric = topology.trunks_of(bridge).find_map(|port| port.group);
-        let before = before.map(|carries| carries.vids).unwrap_or_default();
-        for vid in before.iter().chain(now.vids.iter()) {
-            let is_carried = now.vids.contains(vid);
-            if self.switch.peers.claim(host, (bridge, vid), is_carried)
-                && let Some(fabric) = fabric
-            {
-                lowering.spoil(Dependency::Designation(fabric, vid));
-            }
-        }
-        fabric.into_iter().collect()
-    }
-
-    /// Hosts that have not been heard for too long are dead, as far as this host can tell.
-    fn note_silence(&mut self, now: Instant, lowering: &mut impl Lowering) {
         let mut silent = Vec::new();
-        for (id, other) in &mut self.others.of {
+        for (id, other) in &mut self.of {
             let heard = *other.heard.get_or_insert(now);
             if !other.is_silent && now.since(heard) >= other.patience() {
                 other.is_silent = true;
@@ -385,7 +247,7 @@ impl Truth {
         }
         let mut fabrics = BTreeSet::new();
         for id in silent {
-            let other = self.others.of.get(&id);
+            let other = self.of.get(&id);
             let carried: Vec<(BridgeId, Carries)> = other
                 .iter()
                 .flat_map(|other| &other.carries)
@@ -393,60 +255,62 @@ impl Truth {
                 .collect();
             for (bridge, before) in carried {
                 let nothing = Carries { vids: VidSet::new(), up: Vec::new(), ..before.clone() };
-                fabrics.extend(self.note_carries(id, bridge, Some(before), &nothing, lowering));
+                fabrics.extend(note_carries(switch, (id, bridge), Some(before), &nothing, lowering));
             }
-            let host = self.switch.topology().hosts()[id.0 as usize].name.clone();
-            self.telling.tell(Event::HostSilent { host });
-            if self.switch.peers.set_alive(id, false) {
+            let host = switch.topology().hosts()[id.0 as usize].name.clone();
+            telling.tell(Event::HostSilent { host });
+            if switch.peers.set_alive(id, false) {
                 lowering.spoil(Dependency::Host(id));
             }
         }
-        self.redesignate(&fabrics, lowering);
+        fabrics
     }
 
     /// A host that is heard, but not its answer to a long hello: the underlay loses what is long.
-    fn note_unanswered(&mut self, now: Instant) {
+    pub(super) fn note_unanswered(&mut self, now: Instant, topology: &Topology, telling: &mut Telling) {
         let mut narrow = Vec::new();
-        for (id, other) in &mut self.others.of {
+        for (id, other) in &mut self.of {
             let is_late = other.asked.is_some_and(|(_, at, _)| now.since(at) >= ANSWERED_WITHIN);
             let Some((_, at, bytes)) = other.asked.take_if(|_| is_late) else { continue };
             // It has said something since that would have been the answer.
             let has_answered = other.session != 0 && other.heard.is_some_and(|heard| heard.since(at) > EVERY);
-            if has_answered && !std::mem::replace(&mut other.is_narrow, true) {
+            if !has_answered {
+                continue;
+            }
+            other.unanswered = other.unanswered.saturating_add(1);
+            if other.unanswered < NARROW_AFTER {
+                other.next_long = None;
+            } else if !std::mem::replace(&mut other.is_narrow, true) {
                 narrow.push((*id, bytes));
             }
         }
         for (id, bytes) in narrow {
-            let host = self.switch.topology().hosts()[id.0 as usize].name.clone();
-            self.telling.tell(Event::UnderlayNarrow { host, bytes });
+            let host = topology.hosts()[id.0 as usize].name.clone();
+            telling.tell(Event::UnderlayNarrow { host, bytes });
         }
     }
+}
 
-    /// Whether a trunk can carry VLANs, wherever it is.
-    fn is_live(&self, port: &Port) -> bool {
-        match port.host == self.switch.host() {
-            true => self.switch.port_state(port.id) == PortState::Up,
-            false => self.others.is_up(port.host, port.bridge, &port.name),
+/// Another host carries other VLANs than before. The fabrics whose trunks are to be chosen anew.
+fn note_carries(
+    switch: &mut Switch,
+    (host, bridge): (HostId, BridgeId),
+    before: Option<Carries>,
+    now: &Carries,
+    lowering: &mut impl Lowering,
+) -> BTreeSet<FabricId> {
+    let topology = Arc::clone(switch.topology());
+    let fabric = topology.trunks_of(bridge).find_map(|port| port.group);
+    let before = before.map(|carries| carries.vids).unwrap_or_default();
+    for vid in before.iter().chain(now.vids.iter()) {
+        let is_carried = now.vids.contains(vid);
+        if switch.peers.claim(host, (bridge, vid), is_carried)
+            && let Some(fabric) = fabric
+        {
+            lowering.spoil(Dependency::Designation(fabric, vid));
         }
     }
-
-    /// The trunk that carries a VLAN by the choice of a host that goes by a later revision; `None` where there is none.
-    fn chosen_later(&self, (bridge, vid): (BridgeId, Vid)) -> Option<PortId> {
-        let host = self.others.by_later_revision(bridge, vid)?;
-        let mut trunks = self.switch.topology().trunks_of(bridge);
-        trunks.find(|port| port.host == host && port.is_member(vid)).map(|port| port.id)
-    }
-
-    /// The best live trunk of each VLAN of these fabrics.
-    pub(super) fn chosen(&self, fabrics: &BTreeSet<FabricId>) -> Vec<Choice> {
-        let topology = self.switch.topology();
-        let choose = |fabric: &FabricId| self.trunks.choose(topology, *fabric, |port| self.is_live(port));
-        let chosen = fabrics.iter().flat_map(choose);
-        if !self.others.is_one_ahead() {
-            return chosen.collect();
-        }
-        chosen.map(|(vlan, trunk)| (vlan, self.chosen_later(vlan).or(trunk))).collect()
-    }
+    fabric.into_iter().collect()
 }
 
 /// The l2gw hosts that have ports on a segment that a host has ports on, and can be reached.
@@ -461,23 +325,13 @@ fn fabrics_of(topology: &Topology, host: HostId) -> impl Iterator<Item = FabricI
     topology.trunks().iter().filter(move |port| port.host == host).filter_map(|port| port.group)
 }
 
-/// Hellos among gateways of one fabric (behaviour.md 8).
-const GATEWAYS_EVERY: Duration = Duration::from_millis(100);
-/// Hellos to everybody else (behaviour.md 8).
-const EVERY: Duration = Duration::from_secs(1);
-/// Hellos about what has changed are so far apart, whatever flaps.
-const AT_LEAST_APART: Duration = Duration::from_millis(20);
-/// How often a hello is as long as frames of ports may be (behaviour.md 8).
-const LONG_EVERY: Duration = Duration::from_secs(60);
 /// A gateway of the same fabric that is silent for so long is taken to be dead: ten hellos.
 const GATEWAY_SILENT: Duration = Duration::from_secs(1);
 /// Any other host: three hellos, and a little for their way.
 const SILENT: Duration = Duration::from_millis(3_500);
+/// One long hello may be lost for any reason. If it is not answered another follows, and that many in a row tell of the length.
+const NARROW_AFTER: u32 = 2;
 /// A long hello is answered by the next ordinary one.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(2_500);
-/// Class selector 6, of network control (RFC 4594 3.1).
-const HELLO_CLASS: u8 = 6;
-/// The longest payload that is asked for: a jumbo frame's.
-const MOST_ASKED: usize = 9_216;
-/// Destination, source and EtherType (802.3 3.1.1).
-const ETHERNET_HEADER: usize = 14;
+/// Hellos to everybody else (behaviour.md 8).
+const EVERY: Duration = Duration::from_secs(1);

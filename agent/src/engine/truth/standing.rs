@@ -73,6 +73,12 @@ impl Standings {
         self.of.get(port.0 as usize).map_or(0, |standing| standing.mtu)
     }
 
+    /// The longest frame, without FCS, that a port of this host may send, its tags apart: a jumbo frame at most.
+    pub(super) fn longest_frame(&self) -> usize {
+        let mtu = self.of.iter().map(|standing| standing.mtu).max().unwrap_or(0);
+        mtu.min(JUMBO) as usize + ETHERNET_HEADER
+    }
+
     /// What has become of a port.
     pub(in crate::engine) fn of(&self, port: PortId) -> Standing {
         self.of.get(port.0 as usize).cloned().unwrap_or_else(|| Standing::down(WhyNot::NotSeen))
@@ -92,6 +98,11 @@ impl Standings {
         Some(std::mem::replace(slot, standing))
     }
 }
+
+/// The payload of a jumbo frame.
+const JUMBO: u32 = 9_216;
+/// Destination, source and EtherType (802.3 3.1.1).
+const ETHERNET_HEADER: usize = 14;
 
 /// Why a port does not forward.
 #[derive(Debug, Clone, PartialEq, Eq)]

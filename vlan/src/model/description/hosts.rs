@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::is_default;
-use crate::model::defaults::DEFAULT_OVERLAY_PORT;
 
 /// A machine that has ports.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -58,6 +57,9 @@ pub struct Overlay {
     /// The UDP port that VXLAN is sent to, 1..=65535. Default 4789 (RFC 7348 5).
     pub port: u16,
 }
+
+/// Default UDP port of VXLAN (RFC 7348 5, IANA's `vxlan`).
+pub const DEFAULT_OVERLAY_PORT: u16 = 4_789;
 
 impl Default for Overlay {
     fn default() -> Overlay {

@@ -1,0 +1,142 @@
+//! What is said to other hosts, and when.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use datapath::Execute;
+use datapath::flow::Action;
+use datapath::tunnel::TunnelTo;
+use smallvec::smallvec;
+use vlan::designation::Carrier;
+use vlan::model::id::{BridgeId, HostId};
+use vlan::plane::PortState;
+use vlan::switch::Switch;
+use vlan::time::Instant;
+use vlan::vid::{Vid, VidSet};
+
+use super::{EVERY, Others};
+use crate::counters::PortKey;
+use crate::engine::outbox::{Asked, BATCH, Outbox};
+use crate::hello::{Carries, HELLO_VNI, Hello, mark_of};
+use crate::output::Output;
+
+impl Others {
+    /// Says what is due to be said; `longest` is how long a frame of a port may be. Nothing without a tunnel.
+    pub(in crate::engine::truth) fn keep_saying(
+        &mut self,
+        now: Instant,
+        switch: &Switch,
+        longest: impl FnOnce() -> usize,
+    ) {
+        self.note_carried(now, switch);
+        let (gateways, all) = *self.next.get_or_insert((now, now));
+        if gateways <= now || all <= now {
+            let is_for_all = all <= now;
+            let is_long_due = is_for_all && self.of.values().any(|other| other.is_long_due(now));
+            self.say(now, switch, if is_long_due { longest() } else { 0 }, is_for_all);
+            let next_all = if is_for_all { now + EVERY } else { all };
+            self.next = Some((now + GATEWAYS_EVERY, next_all));
+        }
+    }
+
+    /// Whether there is anybody to be spoken to.
+    pub(in crate::engine::truth) fn are_none(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Nothing can be said.
+    pub(in crate::engine::truth) fn fall_silent(&mut self) {
+        self.next = None;
+    }
+
+    /// Has hellos sent that are due, counted for this key.
+    pub(in crate::engine) fn send(&mut self, key: PortKey, outbox: &mut Outbox) {
+        let mut hellos = std::mem::take(&mut self.unsent).into_iter();
+        while hellos.len() > 0 {
+            let frames: Vec<Execute> = hellos.by_ref().take(BATCH).collect();
+            let asked = Asked::Frames(smallvec![key; frames.len()]);
+            outbox.ask(asked, |id| Output::Execute { id, frames });
+        }
+    }
+
+    /// Whether this host carries other VLANs than it has said is told at once.
+    fn note_carried(&mut self, now: Instant, switch: &Switch) {
+        if self.carried.is_some() {
+            return;
+        }
+        let carried = carried(switch);
+        if carried != self.said {
+            let soon = now.max(self.said_at + AT_LEAST_APART);
+            self.next = Some((soon, soon));
+        }
+        self.carried = Some(carried);
+    }
+
+    /// Sends a hello for each bridge of which this host has trunks, or one without a bridge; once a minute as long a one as ports may send.
+    fn say(&mut self, now: Instant, switch: &Switch, longest: usize, is_for_all: bool) {
+        let carried = self.carried.take().unwrap_or_else(|| carried(switch));
+        let mut each: Vec<Option<&Carries>> = carried.iter().map(Some).collect();
+        if each.is_empty() {
+            each.push(None);
+        }
+        let topology = switch.topology();
+        let hosts: Vec<HostId> =
+            self.of.iter().filter(|(_, other)| is_for_all || other.is_gateway).map(|(id, _)| *id).collect();
+        let revision = self.revision;
+        for carries in each {
+            self.sequence = self.sequence.wrapping_add(1).max(1);
+            let (session, sequence) = (self.session.max(1), self.sequence);
+            for id in &hosts {
+                let Some(remote) = topology.hosts().get(id.0 as usize).and_then(|host| host.underlay) else {
+                    continue;
+                };
+                let Some(other) = self.of.get_mut(id) else { continue };
+                let is_long = is_for_all && other.is_long_due(now);
+                if is_long {
+                    (other.asked, other.next_long) = (Some((sequence, now, longest)), Some(now + LONG_EVERY));
+                }
+                let heard = other.long;
+                let to = TunnelTo { remote, vni: HELLO_VNI, class: HELLO_CLASS };
+                // Beside a long one there is an ordinary one: where long ones are lost, the host is heard nevertheless.
+                for long in std::iter::once(0).chain(is_long.then_some(longest as u32)) {
+                    let hello = Hello { session, sequence, revision, heard, long, carries: carries.cloned() };
+                    let (frame, actions) = (hello.to_frame(), vec![Action::Tunnel(to)]);
+                    self.unsent.push(Execute { vport: None, frame, actions, hash: None });
+                }
+            }
+        }
+        (self.said, self.said_at) = (carried.clone(), now);
+        self.carried = Some(carried);
+    }
+}
+
+/// What this host carries of each bridge that it has trunks of a group of.
+fn carried(switch: &Switch) -> Vec<Carries> {
+    let topology = switch.topology();
+    let mut of: BTreeMap<BridgeId, Carries> = BTreeMap::new();
+    for port in topology.trunks().iter().filter(|port| port.host == switch.host() && port.group.is_some()) {
+        let carries = of.entry(port.bridge).or_insert_with(|| {
+            let bridge = topology.bridge(port.bridge).name.clone();
+            Carries { bridge, vids: VidSet::new(), up: Vec::new() }
+        });
+        if switch.port_state(port.id) != PortState::Up {
+            continue;
+        }
+        carries.up.push(mark_of(&port.name));
+        let own = port.vids().into_iter();
+        let is_carried = |vid: &Vid| switch.designation().carrier(port, Some(*vid)) == Carrier::This;
+        for vid in own.filter(is_carried) {
+            carries.vids.insert(vid);
+        }
+    }
+    of.into_values().collect()
+}
+
+/// Hellos among gateways of one fabric (behaviour.md 8).
+const GATEWAYS_EVERY: Duration = Duration::from_millis(100);
+/// Hellos about what has changed are so far apart, whatever flaps.
+const AT_LEAST_APART: Duration = Duration::from_millis(20);
+/// How often a hello is as long as frames of ports may be (behaviour.md 8).
+const LONG_EVERY: Duration = Duration::from_secs(60);
+/// Class selector 6, of network control (RFC 4594 3.1).
+const HELLO_CLASS: u8 = 6;
