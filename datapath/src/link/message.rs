@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use vlan::addr::MacAddr;
 
-use super::vxlan::KIND as VXLAN;
 use crate::netlink::message::Message;
 use crate::netlink::nla::{Nla, NlaIter, align};
 use crate::port::{DefaultRoute, Link, LinkAddress, LinkFacts, LinkIndex, LinkLayer, VlanDevice};
@@ -112,7 +111,7 @@ pub(super) fn read_link(payload: &[u8]) -> Option<Link> {
     if is_lower_elsewhere || ["veth", "netkit", "vxcan"].contains(&facts.kind.as_str()) {
         facts.lower = None;
     }
-    is_uplink &= link.facts.kind == VXLAN && link.name.starts_with(DEVICE_PREFIX);
+    is_uplink &= link.facts.kind == VXLAN_KIND && link.name.starts_with(DEVICE_PREFIX);
     (!link.name.is_empty() && !is_uplink).then_some(link)
 }
 
@@ -279,6 +278,8 @@ const IFF_LOWER_UP: i32 = 1 << 16;
 const IFLA_VLAN_ID: u16 = 1;
 const IFLA_VLAN_PROTOCOL: u16 = 5;
 pub(super) const IFLA_VXLAN_COLLECT_METADATA: u16 = 25;
+/// IFLA_INFO_KIND of VXLAN devices.
+pub(super) const VXLAN_KIND: &str = "vxlan";
 /// linux/if_addr.h.
 const IFA_PROTO: u16 = 11;
 const IFAPROT_KERNEL_RA: u8 = 2;

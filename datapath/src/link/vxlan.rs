@@ -8,7 +8,9 @@ use std::io;
 use std::net::IpAddr;
 
 use super::asker::Asker;
-use super::message::{ADDRESS_HEAD_LEN, IFLA_VXLAN_COLLECT_METADATA, LINK_HEAD_LEN, head_of, read_address};
+use super::message::{
+    ADDRESS_HEAD_LEN, IFLA_VXLAN_COLLECT_METADATA, LINK_HEAD_LEN, VXLAN_KIND, head_of, read_address,
+};
 use crate::netlink::message::{Denial, Outcome};
 use crate::netlink::nla::{Nla, NlaIter, NlaWriter};
 use crate::netlink::socket::Home;
@@ -117,7 +119,7 @@ fn new_link(name: &str, settings: impl FnOnce(&mut NlaWriter)) -> Vec<u8> {
     }
     body.put_u32(libc::IFLA_MTU, MTU);
     body.nest(libc::IFLA_LINKINFO, |info| {
-        info.put_str(libc::IFLA_INFO_KIND, KIND);
+        info.put_str(libc::IFLA_INFO_KIND, VXLAN_KIND);
         settings(info);
     });
     body.into_bytes()
@@ -155,7 +157,7 @@ fn read(payload: &[u8]) -> Option<Vxlan> {
         }
     }
     let find = |wanted| info?.nested().flatten().find(|nla| nla.kind == wanted);
-    if find(libc::IFLA_INFO_KIND)?.text() != KIND {
+    if find(libc::IFLA_INFO_KIND)?.text() != VXLAN_KIND {
         return None;
     }
     find(libc::IFLA_INFO_DATA)?.nested().flatten().for_each(|nla| device.take(nla));
@@ -183,9 +185,6 @@ impl Vxlan {
         }
     }
 }
-
-/// IFLA_INFO_KIND.
-pub(super) const KIND: &str = "vxlan";
 
 /// More than any underlay takes, so that it decides, and as much as Open vSwitch gives such a device.
 const MTU: u32 = 65_000;
@@ -224,9 +223,15 @@ mod tests {
             let device = told(end(local), |_| {}).unwrap();
             assert!(device.is_for(end(local)), "{device:?}");
             assert_eq!((device.name.as_str(), device.local()), ("vx-gw", Some(end(local).local)));
-            assert!(!device.is_for(end("192.0.2.9")), "another address");
-            assert!(!device.is_for(TunnelEnd { port: 8_472, ..end(local) }), "another port");
         }
+    }
+
+    #[test]
+    fn a_device_is_for_one_end() {
+        let device = told(end("192.0.2.1"), |_| {}).unwrap();
+        assert!(!device.is_for(end("192.0.2.9")), "another address");
+        assert!(!device.is_for(end("2001:db8::1")), "another family");
+        assert!(!device.is_for(TunnelEnd { port: 8_472, ..end("192.0.2.1") }), "another port");
     }
 
     #[test]
@@ -242,6 +247,10 @@ mod tests {
             let device = told(end("192.0.2.1"), |data| data.put(kind, payload)).unwrap();
             assert!(!device.is_for(end("192.0.2.1")), "attribute {kind}");
         }
+    }
+
+    #[test]
+    fn a_link_that_is_no_vxlan_device_is_not_read() {
         assert_eq!(read(&new_link("vx-gw", |_| {})), None, "without settings");
         let mut bare = NlaWriter::behind(&link_head(3, 0));
         bare.put_str(libc::IFLA_IFNAME, "eth2");
