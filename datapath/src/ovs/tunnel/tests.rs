@@ -1,3 +1,5 @@
+//! The bytes of copies, keys and masks, and which of them are not taken for ours.
+
 use super::*;
 
 fn ip(text: &str) -> IpAddr {
@@ -65,12 +67,15 @@ fn a_copy_that_others_set_is_none_of_ours() {
         other[at] = byte;
         assert_eq!(read_set(&tunnel("192.0.2.1"), &other), None, "byte {at} {byte:#04x}");
     }
-    let mut two = NlaWriter::default();
-    two.nest(3, |set| {
+}
+
+#[test]
+fn a_copy_with_something_else_set_is_none_of_ours() {
+    let two = nested(|set| {
         tunnel("192.0.2.1").put_set(set, to("192.0.2.7", 9, 5));
         set.put_u32(2, 1);
     });
-    assert_eq!(read_set(&tunnel("192.0.2.1"), &two.finish().unwrap()), None);
+    assert_eq!(read_set(&tunnel("192.0.2.1"), &two), None);
 }
 
 #[test]
@@ -114,12 +119,20 @@ fn how_a_frame_came_is_read_without_ecn() {
         let read = read_key(NlaIter::new(&came(src, dst, 9, 0xa3)));
         assert_eq!(read, Ok((TunnelKey { remote: ip(src), vni: 9, class: 5 }, ip(dst))));
     }
-    assert!(
-        read_key(NlaIter::new(&came("192.0.2.7", "192.0.2.1", 1 << 24, 0))).is_err(),
-        "no VNI has 25 bits"
-    );
+}
+
+#[test]
+fn no_vni_has_25_bits() {
+    let largest = came("192.0.2.7", "192.0.2.1", (1 << 24) - 1, 0);
+    assert!(read_key(NlaIter::new(&largest)).is_ok());
+    let beyond = came("192.0.2.7", "192.0.2.1", 1 << 24, 0);
+    assert!(read_key(NlaIter::new(&beyond)).is_err());
+}
+
+#[test]
+fn a_key_that_lacks_an_end_or_the_vni_is_refused() {
+    let whole = came("192.0.2.7", "192.0.2.1", 9, 0);
     for lacking in [0, 1, 2] {
-        let whole = came("192.0.2.7", "192.0.2.1", 9, 0);
         let mut writer = NlaWriter::default();
         let rest = NlaIter::new(&whole).flatten().filter(|nla| nla.kind != lacking);
         rest.for_each(|nla| writer.put(nla.kind, nla.payload));
