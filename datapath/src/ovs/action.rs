@@ -5,7 +5,7 @@ use vlan::tag::{Tag, Tpid};
 use super::nla::{HEADER_LEN, Nla, NlaIter, NlaWriter};
 use super::transact::Denial;
 use super::tunnel::{SET_KERNEL_LEN, Tunnel};
-use super::{Action, MeterId, VportNo, group};
+use super::{Action, MeterId, VportNo, part};
 use crate::tunnel::GroupId;
 
 /// Appends the actions, which [`check`] lets through, as an attribute of this type; copies to other hosts go by this tunnel.
@@ -31,7 +31,7 @@ fn check_one(action: &Action, tunnel: Option<&Tunnel>) -> Result<(), Denial> {
             let none = || Denial::Errno { errno: libc::ENOENT, message: None };
             tunnel.ok_or_else(none)?.check(*to)
         }
-        Action::Group(id) => group::check(*id),
+        Action::Group(id) => part::check(*id),
         other => other.inner().into_iter().flatten().try_for_each(|step| check_one(step, tunnel)),
     }
 }
@@ -97,7 +97,7 @@ fn decode_one(nla: Nla<'_>, depth: usize, tunnel: Option<&Tunnel>) -> Option<Act
         OVS_ACTION_ATTR_METER => Some(Action::Meter(MeterId(nla.u32().ok()?))),
         OVS_ACTION_ATTR_RECIRC => {
             let id = GroupId(nla.u32().ok()?);
-            group::check(id).ok().map(|()| Action::Group(id))
+            part::check(id).ok().map(|()| Action::Group(id))
         }
         OVS_ACTION_ATTR_CLONE => decode_level(nla.nested(), depth + 1, tunnel).map(Action::Clone),
         OVS_ACTION_ATTR_CHECK_PKT_LEN => decode_check(nla.nested(), depth + 1, tunnel),
@@ -238,13 +238,22 @@ mod tests {
     }
 
     #[test]
-    fn copies_that_cannot_go_are_refused_wherever_they_stand() {
+    fn copies_are_refused_without_a_tunnel_wherever_they_stand() {
         let none = Denial::Errno { errno: libc::ENOENT, message: None };
         assert_eq!(check(&[copy(2)], None), Err(none.clone()), "there is no tunnel");
         assert_eq!(check(&[Action::Clone(vec![copy(2)])], None), Err(none.clone()));
         let fits = Action::IfFits { mtu: 1_500, fits: vec![], longer: vec![copy(2)] };
         assert_eq!(check(&[fits], None), Err(none));
+    }
+
+    #[test]
+    fn a_group_has_a_number() {
+        assert_eq!(check(&[Action::Group(GroupId(1))], None), Ok(()));
         assert!(check(&[Action::Group(GroupId(0))], None).is_err_and(|denial| denial.is(libc::EINVAL)));
+    }
+
+    #[test]
+    fn as_many_copies_go_as_the_kernel_has_room_for() {
         let most = MAX_ACTIONS_BUFSIZE / 24;
         assert_eq!(check(&vec![copy(2); most], Some(&TUNNEL)), Ok(()));
         let longer = check(&vec![copy(2); most + 1], Some(&TUNNEL));

@@ -15,9 +15,9 @@ use vlan::time::Instant;
 use vlan::verdict::Consulted;
 
 use super::family::{DpIndex, Family, split_reply};
-use super::group::Part;
 use super::key;
 use super::nla::{HEADER_LEN, Nla, NlaIter, NlaWriter, malformed};
+use super::part::Part;
 use super::transact::{CREATE, DUMP, Denial, ECHO, Outbox, Request};
 use super::tunnel::Tunnel;
 use super::{Action, Flow, FlowChange, FlowId, FlowKey, FlowStats, Malformed, VportNo, action};

@@ -1,39 +1,21 @@
 //! Groups: lists of steps that flows share (OVS_ACTION_ATTR_RECIRC).
 //!
 //! The action gives the frame back to be looked up under the group's number, and the steps are those of flows that count nothing but that
-//! number. The kernel always matches how many tags a frame has and their TPIDs, so a group is seven flows, one for each case: none, one of
-//! two TPIDs, two of them. They have ids of 12 bytes, where those of other flows have 16, so neither are taken for the other.
+//! number, one for each [`Part`].
 
 use std::collections::BTreeMap;
-
-use vlan::tag::Tpid;
 
 use super::flow::{self, Dumped, Table};
 use super::handle::Handle;
 use super::nla::NlaWriter;
+use super::part::{self, Part};
 use super::transact::{CREATE, Denial, Outbox, Outcome};
 use super::{Action, Refusal, action, key};
 use crate::Group;
 use crate::tunnel::GroupId;
 
-/// One of the flows of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) id: GroupId,
-    /// Its place in [`SHAPES`].
-    shape: u8,
-}
-
-/// Refuses a number that no group has.
-pub(super) fn check(id: GroupId) -> Result<(), Denial> {
-    if (1..=ID_MOST).contains(&id.0) {
-        return Ok(());
-    }
-    Err(Denial::Errno { errno: libc::EINVAL, message: Some(format!("{id}, allowed are 1 to {ID_MOST}")) })
-}
-
 fn check_steps(id: GroupId, steps: &[Action], table: &Table) -> Result<(), Denial> {
-    check(id)?;
+    part::check(id)?;
     if names_group(steps) {
         let message = Some("a group in a group".to_owned());
         return Err(Denial::Errno { errno: libc::EINVAL, message });
@@ -47,27 +29,6 @@ fn names_group(steps: &[Action]) -> bool {
 }
 
 impl Part {
-    /// Those of a group.
-    fn all(id: GroupId) -> impl Iterator<Item = Part> {
-        (0..SHAPES.len() as u8).map(move |shape| Part { id, shape })
-    }
-
-    /// The id of its flow.
-    fn ufid(self) -> [u8; UFID_LEN] {
-        let mut ufid = [0; UFID_LEN];
-        ufid[..UFID_MARK.len()].copy_from_slice(UFID_MARK);
-        ufid[UFID_MARK.len()..].copy_from_slice(&(self.id.0 << 8 | u32::from(self.shape)).to_be_bytes());
-        ufid
-    }
-
-    /// The one whose flow has this id.
-    pub(super) fn of_ufid(ufid: &[u8]) -> Option<Part> {
-        let number = ufid.strip_prefix(UFID_MARK.as_slice())?;
-        let number = u32::from_be_bytes(number.try_into().ok()?);
-        let part = Part { id: GroupId(number >> 8), shape: (number & 0xff) as u8 };
-        (check(part.id).is_ok() && usize::from(part.shape) < SHAPES.len()).then_some(part)
-    }
-
     /// Asks for its flow to have these steps, by a command of flows.
     fn put(self, out: &mut Outbox, table: &Table, (command, flags): (u8, u16), steps: &[Action]) {
         out.write(table.family.head(command, flags), |message| {
@@ -77,7 +38,7 @@ impl Part {
     }
 
     fn fill(self, message: &mut NlaWriter, table: &Table, steps: &[Action]) {
-        let tags = SHAPES.get(usize::from(self.shape)).copied().unwrap_or_default();
+        let tags = self.tags();
         message.put_header(&table.dp.0.to_ne_bytes());
         message.put(flow::OVS_FLOW_ATTR_UFID, &self.ufid());
         key::encode_recirculated(message, flow::OVS_FLOW_ATTR_KEY, tags, self.id.0);
@@ -131,7 +92,7 @@ impl Handle {
 /// The steps that all flows of a group have.
 fn steps_of(mut parts: Vec<Option<Vec<Action>>>) -> Option<Vec<Action>> {
     let last = parts.pop().flatten()?;
-    let is_whole = parts.len() + 1 == SHAPES.len() && parts.iter().all(|steps| steps.as_ref() == Some(&last));
+    let is_whole = parts.len() + 1 == part::COUNT && parts.iter().all(|steps| steps.as_ref() == Some(&last));
     is_whole.then_some(last)
 }
 
@@ -139,47 +100,10 @@ fn is_none(outcome: &Outcome) -> bool {
     outcome.as_ref().is_err_and(|denial| denial.is(libc::ENOENT))
 }
 
-/// The tags by which the kernel tells frames apart, whatever is counted.
-const SHAPES: [&[Tpid]; 7] = [
-    &[],
-    &[Tpid::Customer],
-    &[Tpid::Service],
-    &[Tpid::Customer, Tpid::Customer],
-    &[Tpid::Customer, Tpid::Service],
-    &[Tpid::Service, Tpid::Customer],
-    &[Tpid::Service, Tpid::Service],
-];
-
-/// What ids of these flows begin with. Behind it: the group's number, 24 bits, and the shape, 8 bits.
-const UFID_MARK: &[u8; 8] = b"l2gw-grp";
-const UFID_LEN: usize = UFID_MARK.len() + size_of::<u32>();
-
-const ID_MOST: u32 = (1 << 24) - 1;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::port::VportNo;
-
-    #[test]
-    fn a_part_is_found_again_by_its_id() {
-        for id in [1, 0x1234, ID_MOST] {
-            let ufids: Vec<_> = Part::all(GroupId(id)).map(|part| (part, part.ufid())).collect();
-            assert_eq!(ufids.len(), SHAPES.len());
-            assert!(ufids.iter().all(|(part, ufid)| Part::of_ufid(ufid) == Some(*part)));
-        }
-        let ufid = Part { id: GroupId(7), shape: 6 }.ufid();
-        assert_eq!(&ufid, b"l2gw-grp\0\0\x07\x06");
-        for other in [
-            &b"l2gw-grp\0\0\x07\x07"[..],
-            b"l2gw-grp\0\0\0\x06",
-            b"l2gw-gro\0\0\x07\x06",
-            &ufid[..11],
-            &[0; 16],
-        ] {
-            assert_eq!(Part::of_ufid(other), None, "{other:02x?}");
-        }
-    }
 
     #[test]
     fn what_is_no_group_is_refused() {
@@ -206,7 +130,7 @@ mod tests {
     #[test]
     fn a_part_is_put_by_these_bytes() {
         let mut message = NlaWriter::default();
-        Part { id: GroupId(7), shape: 1 }.fill(&mut message, &Table::numbered(30, 5), &[]);
+        Part::all(GroupId(7)).nth(1).unwrap().fill(&mut message, &Table::numbered(30, 5), &[]);
         #[rustfmt::skip]
         let expected = [
             &[5, 0, 0, 0][..],

@@ -12,8 +12,8 @@
 //! messages of one family each, `key` `action` what they are made of, `change` how flows are put, `ports` how ports are made,
 //! `numbers` which numbers they get, `handle` one datapath and how it is asked, `upcall` the ears, `calls` which of them have
 //! something, `watch` what else the kernel tells, `hold` whether upcalls come here, `owner` who has the datapath, `removal` how one
-//! goes that nobody has, `tunnel` what is said of other hosts, `underlay` the port and the device by which they are reached, `group` the
-//! flows of groups;
+//! goes that nobody has, `tunnel` what is said of other hosts, `uplink` the port and `underlay` the device by which they are
+//! reached, `group` the flows of groups and `part` which of them a flow is;
 //! `reread` holds the codec against itself, for tests, and `codec` lets it be measured.
 //!
 //! The datapath, its ports and its flows outlive the process. A port's number is not used again as long as there are others (65 534
@@ -39,6 +39,7 @@ mod meter;
 mod numbers;
 mod owner;
 mod packet;
+mod part;
 mod ports;
 mod removal;
 mod reread;
@@ -46,10 +47,10 @@ mod transact;
 mod tunnel;
 mod underlay;
 mod upcall;
+mod uplink;
 mod vport;
 mod watch;
 
-use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 
 use vlan::frame::Header;
@@ -70,12 +71,12 @@ use self::flow::Dumped;
 use self::handle::Handle;
 use self::hold::Hold;
 use self::lister::Lister;
-use self::numbers::Numbers;
 use self::owner::open_of;
+use self::ports::Ports;
 use self::socket::Home;
 use self::transact::{Denial, Outcome, Request, Transactor};
-use self::underlay::{Underlay, device_of};
-use self::upcall::Ears;
+use self::underlay::Underlay;
+use self::uplink::Uplink;
 
 pub use self::codec::Codec;
 pub use self::removal::{Held, Removed};
@@ -87,19 +88,13 @@ pub use self::reread::{Reread, reread};
 /// it later.
 #[derive(Debug)]
 pub struct Ovs {
-    options: UpcallSockets,
     handle: Handle,
-    flow_lister: Lister,
-    vport_lister: Lister,
+    ports: Ports,
+    uplink: Uplink,
     hold: Hold,
-    ears: Ears,
-    numbers: Numbers,
-    /// Ports that the list under way has told so far.
-    listed: HashSet<VportNo>,
+    flow_lister: Lister,
     /// Flows of other programs that were removed.
     aliens: u64,
-    /// The kernel has VXLAN devices.
-    has_tunnels: bool,
 }
 
 /// How upcalls reach this program.
@@ -148,7 +143,7 @@ impl Ovs {
 
     /// How often an upcall socket was found to have lost frames; how many is in [`Counters::lost`].
     pub fn overruns(&self) -> u64 {
-        self.ears.overruns()
+        self.ports.ears.overruns()
     }
 
     /// What a mask comes to in the kernel, and what [`FlowTable::flows`] reports of it: openvswitch.ko always matches whether there
@@ -168,7 +163,7 @@ impl Datapath for Ovs {
             flow_table: true,
             switch_tables: false,
             meters: self.handle.families.meter.is_some(),
-            tunnels: self.has_tunnels,
+            tunnels: self.uplink.is_supported(),
         }
     }
 
@@ -178,20 +173,19 @@ impl Datapath for Ovs {
             Some(RefusalCause::TakenOver) => {
                 Err(Refusal { what: format!("attach {link}"), cause: RefusalCause::TakenOver })
             }
-            _ => self.attach_link(link).await,
+            _ => self.ports.attach(&mut self.handle, link).await,
         }
     }
 
     async fn detach(&mut self, vport: VportNo) -> Result<(), Refusal> {
-        self.release(vport, &format!("detach {vport}")).await
+        self.ports.release(&mut self.handle, vport, &format!("detach {vport}")).await
     }
 
     async fn vports(&mut self) -> Result<Vec<Vport>, Refusal> {
         let ports = self.handle.vports("list vports").await?;
-        self.keep_listed(&ports);
-        let device = device_of(&self.handle.name);
+        self.ports.keep_listed(&mut self.handle, &ports);
         let ports = ports.into_iter().map(|port| port.port);
-        Ok(ports.filter(|port| port.link != device).collect())
+        Ok(ports.filter(|port| !self.uplink.is(port)).collect())
     }
 
     async fn open_tunnel(&mut self, end: TunnelEnd) -> Result<Vport, Refusal> {
@@ -199,16 +193,16 @@ impl Datapath for Ovs {
             Some(RefusalCause::TakenOver) => {
                 Err(Refusal { what: format!("open {end}"), cause: RefusalCause::TakenOver })
             }
-            _ => self.open_uplink(end).await,
+            _ => self.uplink.open(&mut self.handle, &mut self.ports, end).await,
         }
     }
 
     async fn close_tunnel(&mut self) -> Result<(), Refusal> {
-        self.close_uplink("close the tunnel").await
+        self.uplink.close(&mut self.handle, &mut self.ports, "close the tunnel").await
     }
 
     async fn tunnel(&mut self) -> Result<Option<(Vport, VportStats)>, Refusal> {
-        self.count_uplink().await
+        self.uplink.count(&mut self.handle).await
     }
 
     async fn set_group(&mut self, id: GroupId, steps: Vec<Action>) -> Result<(), Refusal> {
@@ -251,7 +245,7 @@ impl Datapath for Ovs {
         if self.hold.is_in_doubt() || self.hold.loss().is_some() {
             Vec::new()
         } else {
-            self.ears.stragglers(ports, most)
+            self.ports.ears.stragglers(ports, most)
         }
     }
 
@@ -282,28 +276,18 @@ impl Datapath for Ovs {
 
     async fn counters(&mut self) -> Result<Counters, Refusal> {
         let mut counters = self.handle.describe().await?.counters;
-        counters.lost = counters.lost.saturating_add(self.ears.lost());
+        counters.lost = counters.lost.saturating_add(self.ports.ears.lost());
         counters.foreign = self.aliens;
-        counters.ungrouped = self.ears.ungrouped();
+        counters.ungrouped = self.ports.ears.ungrouped();
         Ok(counters)
     }
 
     async fn next_vports(&mut self) -> Result<Slice<(Vport, VportStats)>, Refusal> {
-        const WHAT: &str = "read counters of vports";
-        let list = || vport::list(self.handle.families.vport, self.handle.dp);
-        let mut read = Vec::new();
-        let mut collect = |reply: &[u8]| read.push(vport::read(reply));
-        let next = self.vport_lister.next(&self.handle.home, list, &mut collect).await;
-        if next.is_err() {
-            self.listed.clear();
-        }
-        let is_last = next.map_err(|denial| refuse(WHAT, denial))?;
-        let ports = read.into_iter().collect::<Result<Vec<_>, _>>().map_err(|why| unreadable(WHAT, &why))?;
-        self.note_listed(&ports, is_last).await.map_err(|denial| refuse(WHAT, denial))?;
-        let device = device_of(&self.handle.name);
-        let is_on_link = |port: &vport::Description| port.port.no != vport::LOCAL && port.port.link != device;
-        let entries = ports.into_iter().filter(is_on_link).map(|port| (port.port, port.stats)).collect();
-        Ok(Slice { entries, is_last })
+        let listed = self.ports.next_listed(&mut self.handle, "read counters of vports").await?;
+        let Slice { entries, is_last } = listed;
+        let ports = entries.into_iter().map(|port| (port.port, port.stats));
+        let is_on_link = |port: &Vport| port.no != vport::LOCAL && !self.uplink.is(port);
+        Ok(Slice { entries: ports.filter(|(port, _)| is_on_link(port)).collect(), is_last })
     }
 
     async fn teardown(mut self) -> Result<(), Refusal> {

@@ -13,7 +13,6 @@
 //! in the moment between asking and taking) is told by the call that waits for them. It does not take them back: two programs would do so in
 //! turn for ever. It closes its sockets, so that it can be opened again when the other program is gone.
 
-use std::collections::HashSet;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,12 +22,12 @@ use super::family::{Family, refuse, unreadable};
 use super::handle::Handle;
 use super::hold::{Hold, is_dispatched_to, is_stolen};
 use super::lister::Lister;
-use super::numbers::Numbers;
+use super::ports::Ports;
 use super::removal::hearer;
 use super::socket::Home;
 use super::transact::Transactor;
-use super::underlay::Underlay;
 use super::upcall::Ears;
+use super::uplink::Uplink;
 use super::watch::Watch;
 use super::{Ovs, Refusal, RefusalCause, Upcall, UpcallSockets, dp, first, flow, vport};
 
@@ -46,19 +45,15 @@ impl Ovs {
         let watch =
             Watch::open(&home, &families, ears.watcher()).map_err(|error| refuse(&*what, error.into()))?;
         let (found, is_new) = find_or_create(&mut transactor, families.datapath, &name).await?;
-        let has_tunnels = Underlay::of(&home, &name).are_tunnels_known().await;
+        let uplink = Uplink::of(&home, &name).await;
         let handle = Handle { name, home, families, dp: found.dp, tunnel: None, transactor };
         let mut ovs = Ovs {
-            options,
             handle,
-            flow_lister: Lister::new(),
-            vport_lister: Lister::new(),
-            listed: HashSet::new(),
+            ports: Ports::new(options, ears),
+            uplink,
             hold: Hold::new(watch),
-            ears,
-            numbers: Numbers::new(),
+            flow_lister: Lister::new(),
             aliens: 0,
-            has_tunnels,
         };
         if !is_new {
             ovs.adopt(&found).await?;
@@ -70,16 +65,17 @@ impl Ovs {
         let what = open_of(&self.handle.name);
         let ports = self.handle.vports(&what).await?;
         self.check_unheard(found, &ports)?;
-        self.numbers.note(ports.iter().map(|port| port.port.no));
-        self.adopt_uplink(&ports).await.map_err(|denial| refuse(&*what, denial))?;
+        self.ports.numbers.note(ports.iter().map(|port| port.port.no));
+        let adopted = self.uplink.adopt(&mut self.handle, &mut self.ports, &ports).await;
+        adopted.map_err(|denial| refuse(&*what, denial))?;
         for port in ports {
-            match self.listen_to(&port).await {
+            match self.ports.listen_to(&mut self.handle, &port).await {
                 // It may go away while we look.
                 Err(refusal) if refusal.is_not_found() => {}
                 other => other?,
             }
         }
-        if !self.ears.is_shared() {
+        if !self.ports.ears.is_shared() {
             let by_port = dp::dispatch_by_port(self.handle.families.datapath, self.handle.dp);
             self.handle.transactor.ask_written(by_port).await.map_err(|denial| refuse(what, denial))?;
         }
@@ -101,9 +97,9 @@ impl Ovs {
 
     async fn adopt_flows(&mut self) -> Result<(), Refusal> {
         let flows = self.handle.dump("list flows").await?;
-        self.numbers.note(flows.iter().flat_map(flow::vports_of));
+        self.ports.numbers.note(flows.iter().flat_map(flow::vports_of));
         self.aliens += self.handle.remove_aliens(&flow::aliens(flows)).await;
-        self.numbers.begin_behind();
+        self.ports.numbers.begin_behind();
         Ok(())
     }
 
@@ -113,11 +109,11 @@ impl Ovs {
         context: &mut Context<'_>,
         most: usize,
     ) -> Poll<std::io::Result<Vec<Upcall>>> {
-        self.hold.listen(self.handle.dp, &self.ears)?;
+        self.hold.listen(self.handle.dp, &self.ports.ears)?;
         if self.hold.is_in_doubt() {
             return Poll::Ready(Ok(Vec::new()));
         }
-        let upcalls = ready!(self.ears.poll(context, most));
+        let upcalls = ready!(self.ports.ears.poll(context, most));
         Poll::Ready(upcalls)
     }
 
@@ -137,19 +133,19 @@ impl Ovs {
         }
         if self.hold.loss().is_some() {
             // Sockets that some ports still name would keep whoever opens it next out, also this program.
-            self.ears.close();
+            self.ports.ears.close();
         }
     }
 
     async fn find_loss(&mut self) -> Result<Option<RefusalCause>, Refusal> {
         let found = self.handle.describe().await?;
-        if !is_dispatched_to(&self.ears, found.by_cpu.as_deref()) {
+        if !is_dispatched_to(&self.ports.ears, found.by_cpu.as_deref()) {
             return Ok(Some(RefusalCause::TakenOver));
         }
         let ports = self.handle.vports("list vports").await?;
-        self.keep_listed(&ports);
+        self.ports.keep_listed(&mut self.handle, &ports);
         let is_lost =
-            |port: &vport::Description| is_stolen(self.ears.port_id_of(port.port.no), port.upcalls_to);
+            |port: &vport::Description| is_stolen(self.ports.ears.port_id_of(port.port.no), port.upcalls_to);
         Ok(ports.iter().any(is_lost).then_some(RefusalCause::TakenOver))
     }
 }

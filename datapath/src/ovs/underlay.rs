@@ -1,4 +1,4 @@
-//! The port to other hosts: one VXLAN device for all of them, which is a port of the datapath.
+//! The VXLAN device by which a datapath reaches all other hosts.
 //!
 //! The kernel keeps the device when the datapath goes, and when this program does. So it has a name that follows from the datapath's: the
 //! one that an earlier run left is found again, kept if it is as it would be made, and made anew if not.
@@ -8,8 +8,7 @@ use std::net::IpAddr;
 use super::family::refuse;
 use super::socket::Home;
 use super::transact::Denial;
-use super::tunnel::Tunnel;
-use super::{Ovs, Refusal, RefusalCause, Vport, VportStats, vport};
+use super::{Refusal, RefusalCause};
 use crate::link::holder::Holder;
 use crate::link::vxlan::{Vxlan, Vxlans};
 use crate::tunnel::{DEVICE_PREFIX, TunnelEnd};
@@ -49,14 +48,14 @@ impl<'a> Underlay<'a> {
     }
 
     /// The address that the device was made for, if there is one.
-    async fn local(&self) -> Result<Option<IpAddr>, Denial> {
+    pub(super) async fn local(&self) -> Result<Option<IpAddr>, Denial> {
         let all = Vxlans::open(self.home)?.all().await?;
         Ok(own(all, &self.device).and_then(|own| own.local()))
     }
 
     /// Refuses an end that cannot be one of this host's, and one whose port another device has for all tunnels: two of them would share
     /// what comes in. Whether the device is there as it would be made.
-    async fn look(&self, end: TunnelEnd) -> Result<bool, Refusal> {
+    pub(super) async fn look(&self, end: TunnelEnd) -> Result<bool, Refusal> {
         let told = |denial| refuse(opening(end), denial);
         let mut vxlans = Vxlans::open(self.home).map_err(|error| told(error.into()))?;
         let no_end = |errno, message: &str| told(Denial::Errno { errno, message: Some(message.to_owned()) });
@@ -74,7 +73,7 @@ impl<'a> Underlay<'a> {
     }
 
     /// Makes the device.
-    async fn make(&self, end: TunnelEnd) -> Result<(), Refusal> {
+    pub(super) async fn make(&self, end: TunnelEnd) -> Result<(), Refusal> {
         let told = |denial| refuse(opening(end), denial);
         let mut vxlans = Vxlans::open(self.home).map_err(|error| told(error.into()))?;
         let Err(denial) = vxlans.make(&self.device, end).await else { return Ok(()) };
@@ -114,88 +113,9 @@ fn busy(what: String) -> Refusal {
     Refusal { what, cause: RefusalCause::Busy }
 }
 
-fn opening(end: TunnelEnd) -> String {
+/// What is refused where an end cannot be opened.
+pub(super) fn opening(end: TunnelEnd) -> String {
     format!("open {end}")
-}
-
-impl Ovs {
-    /// Has the port be there as this end wants it.
-    pub(super) async fn open_uplink(&mut self, end: TunnelEnd) -> Result<Vport, Refusal> {
-        let what = opening(end);
-        if !self.has_tunnels {
-            return Err(Refusal { what, cause: RefusalCause::Unsupported });
-        }
-        let is_there = self.underlay().look(end).await?;
-        let port = self.find_uplink(&what).await?;
-        let port = match port {
-            Some(port) if is_there => self.listen_to(&port).await.map(|()| port.port)?,
-            None if is_there => self.attach_link(&device_of(&self.handle.name)).await?,
-            _ => {
-                self.close_uplink(&what).await?;
-                self.underlay().make(end).await?;
-                self.attach_made().await?
-            }
-        };
-        self.set_tunnel(Some(Tunnel { no: port.no, local: end.local }));
-        Ok(port)
-    }
-
-    /// Makes the device that was just made a port; without one it does not stay.
-    async fn attach_made(&mut self) -> Result<Vport, Refusal> {
-        let attached = self.attach_link(&device_of(&self.handle.name)).await;
-        if attached.is_err()
-            && let Err(denial) = self.underlay().remove().await
-        {
-            tracing::warn!(datapath = self.handle.name, ?denial, "the device of its tunnel stays");
-        }
-        attached
-    }
-
-    /// Removes the port and the device; where there is none, nothing.
-    pub(super) async fn close_uplink(&mut self, what: &str) -> Result<(), Refusal> {
-        if let Some(port) = self.find_uplink(what).await? {
-            self.release(port.port.no, what).await?;
-        }
-        self.set_tunnel(None);
-        self.underlay().remove().await.map(drop).map_err(|denial| refuse(what, denial))
-    }
-
-    /// The port to other hosts, and what it counted. The kernel counts the bytes of a frame there from behind its Ethernet header on
-    /// (`iptunnel_xmit` in `net/ipv4/ip_tunnel_core.c`, `vxlan_rcv` in `drivers/net/vxlan/vxlan_core.c`).
-    pub(super) async fn count_uplink(&mut self) -> Result<Option<(Vport, VportStats)>, Refusal> {
-        let port = self.find_uplink("read the tunnel").await?;
-        let whole = |bytes: u64, frames: u64| bytes.saturating_add(frames.saturating_mul(ETHERNET_HEADER));
-        Ok(port.map(|vport::Description { port, stats, .. }| {
-            let rx_bytes = whole(stats.rx_bytes, stats.rx_packets);
-            let tx_bytes = whole(stats.tx_bytes, stats.tx_packets);
-            (port, VportStats { rx_bytes, tx_bytes, ..stats })
-        }))
-    }
-
-    /// The port to other hosts.
-    pub(super) async fn find_uplink(&mut self, what: &str) -> Result<Option<vport::Description>, Refusal> {
-        let device = device_of(&self.handle.name);
-        Ok(self.handle.vports(what).await?.into_iter().find(|port| port.port.link == device))
-    }
-
-    /// Goes on with the port that an earlier run opened.
-    pub(super) async fn adopt_uplink(&mut self, ports: &[vport::Description]) -> Result<(), Denial> {
-        let device = device_of(&self.handle.name);
-        if let Some(port) = ports.iter().find(|port| port.port.link == device) {
-            let local = self.underlay().local().await?;
-            self.set_tunnel(local.map(|local| Tunnel { no: port.port.no, local }));
-        }
-        Ok(())
-    }
-
-    pub(super) fn set_tunnel(&mut self, tunnel: Option<Tunnel>) {
-        self.handle.tunnel = tunnel;
-        self.ears.set_tunnel(tunnel);
-    }
-
-    fn underlay(&self) -> Underlay<'_> {
-        Underlay::of(&self.handle.home, &self.handle.name)
-    }
 }
 
 /// The name of a datapath's device, at most 15 bytes (IFNAMSIZ of `linux/if.h`). A long name is cut, and told from others by a number.
@@ -216,9 +136,6 @@ fn number_of(text: &str) -> u32 {
 
 const LONGEST_NAME: usize = 15;
 
-/// Destination, source and EtherType (802.3 3.1.1).
-const ETHERNET_HEADER: u64 = 14;
-
 /// So many bytes are left of a long name: the prefix and eight digits go with it.
 const CUT: usize = LONGEST_NAME - DEVICE_PREFIX.len() - 8;
 
@@ -234,6 +151,10 @@ mod tests {
         assert!(long.iter().all(|name| name.len() <= LONGEST_NAME && name.starts_with("vx-")), "{long:?}");
         assert_eq!(long[0], format!("vx-a-na{:08x}", number_of("a-name-of-15-by")));
         assert_ne!(long[0], long[1]);
-        assert_eq!(number_of("a"), 0xe40c_292c, "a test vector of the draft");
+    }
+
+    #[test]
+    fn a_number_is_as_in_a_test_vector_of_the_draft() {
+        assert_eq!(number_of("a"), 0xe40c_292c);
     }
 }
