@@ -40,16 +40,7 @@ async fn capture(rig: &mut KernelRig, tap: &Tap) {
     print(tap, "attach");
     granted(dp.vports().await);
     print(tap, "list-vports");
-    let frames = [
-        Frame::new(NEAR, FAR).arp_request([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
-        Frame::new(NEAR, FAR).tag_raw(0x8100, 0xb008).udp4(
-            ([10, 0, 0, 1].into(), 1),
-            ([10, 0, 0, 2].into(), 2),
-            b"x",
-        ),
-        Frame::new(NEAR, FAR).tag_as(Tpid::Service, 100, 3).tag(8, 5).payload(0x88b5, b"two tags"),
-        Frame::new(NEAR, [1, 0x80, 0xc2, 0, 0, 0]).llc(&[0x42, 0x42, 3, 0, 0]),
-    ];
+    let frames = frames();
     rig.inject("a", &frames);
     let upcalls = take_upcalls(&mut dp, frames.len()).await;
     print(tap, "upcall");
@@ -95,6 +86,20 @@ async fn capture(rig: &mut KernelRig, tap: &Tap) {
     print(tap, "detach");
     rig.other_hand().delete_datapath(DATAPATH);
     print(tap, "deleted");
+}
+
+/// Without a tag, with one, with two, and one with a length where others have a type.
+fn frames() -> [Vec<u8>; 4] {
+    [
+        Frame::new(NEAR, FAR).arp_request([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
+        Frame::new(NEAR, FAR).tag_raw(0x8100, 0xb008).udp4(
+            ([10, 0, 0, 1].into(), 1),
+            ([10, 0, 0, 2].into(), 2),
+            b"x",
+        ),
+        Frame::new(NEAR, FAR).tag_as(Tpid::Service, 100, 3).tag(8, 5).payload(0x88b5, b"two tags"),
+        Frame::new(NEAR, [1, 0x80, 0xc2, 0, 0, 0]).llc(&[0x42, 0x42, 3, 0, 0]),
+    ]
 }
 
 fn print(tap: &Tap, what: &str) {
