@@ -81,6 +81,8 @@ pub enum Input {
         /// Whether that ends a reading of all ports; the next slice begins another.
         is_last: bool,
     },
+    /// The port by which frames go to other hosts, if there is one still.
+    Tunnel(Option<Vport>),
     /// An operator wants something.
     Operator(Command),
     /// An output was carried out, or not: one answer for each of its elements. Those that are missing at the end are `Done`.

@@ -292,7 +292,8 @@ impl Switch {
                 let Some(located) = topology.locate(port.bridge, vid, None) else { continue };
                 let location = match (port.group, vid) {
                     (Some(fabric), Some(vid)) => Location::Fabric { fabric, vid },
-                    _ if port.host != self.host => Location::Host(port.host),
+                    // A VTEP is reached by its port, wherever that is looked from.
+                    _ if port.host != self.host && !topology.is_vtep(port.host) => Location::Host(port.host),
                     _ => Location::Port { port: port.id, vid },
                 };
                 for mac in &port.macs {

@@ -13,6 +13,7 @@ use crate::model::topology::Located;
 use crate::model::vnis::Origin;
 use crate::plane::{Arrival, Entrance, Plane, Tunnelled};
 use crate::policy::{self, Class, Special};
+use crate::tag::Pcp;
 use crate::trace::{self, Narrator};
 use crate::verdict::{Decision, Dependency, DropReason, Verdict};
 
@@ -54,7 +55,11 @@ impl<'t> Plane<'t, '_> {
         let class = self.control_by_tunnel(special)?;
         let located = self.locate_bare(segment, header, verdict);
         let vid = self.topology.segment(segment).domain(located.domain).vid;
-        let priority = Priority::OfTunnel(tunnelled.class);
+        // Nobody knows what a VTEP means by it.
+        let priority = match self.topology.is_vtep(host) {
+            true => Priority::Fixed(Pcp::ZERO),
+            false => Priority::OfTunnel(tunnelled.class),
+        };
         let admitted = Admitted { vid, is_tagged: false, taken: 0, priority };
         say.say(|| trace::tunnel::located(self.topology, located, origin));
         let from = self.entrance(host, (segment, origin)).ok_or(DropReason::UnknownVni)?;

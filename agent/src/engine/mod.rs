@@ -163,6 +163,11 @@ impl Engine {
             Input::FlowStats { slice, is_last } => flows.read_flow_stats(now, truth, &slice, is_last),
             Input::MeterStats(stats) => flows.cache.meters.count(&stats, &mut truth.telling.counts),
             Input::Counted(datapath) => flows.hands.note_counters(now, datapath),
+            Input::Tunnel(seen) => {
+                if truth.overlay.note_seen(seen.as_ref(), &mut truth.telling) {
+                    flows.spoil_all();
+                }
+            }
             Input::Vports { slice, is_last } => truth.links.note_vports(slice, is_last),
             Input::Operator(Command::FlushAddresses { port }) => {
                 truth.flush_addresses(port.as_deref(), flows)
@@ -186,7 +191,7 @@ impl Engine {
             Asked::Detach => truth.telling.note_refusals(now, "detach", answers),
             Asked::Tunnel(end) => {
                 if truth.overlay.note(now, end, answers.into_iter().next(), &mut truth.telling) {
-                    flows.spoil_all();
+                    flows.follow_tunnel(truth);
                 }
             }
             Asked::Flows(changed) => flows.note_flows(now, truth, &changed, &mut answers.into_iter()),
@@ -199,7 +204,7 @@ impl Engine {
             Asked::Meters(meters) => {
                 flows.cache.meters.note_answers(now, &meters, answers, &mut truth.telling);
             }
-            Asked::Groups => flows.note_groups(now, truth, answers),
+            Asked::Groups { is_set } => flows.note_groups(now, truth, is_set, answers),
             Asked::Diverted(diverted) => flows.note_diverted_uses(now, truth, &diverted, answers),
             Asked::Uses(doubts) => flows.note_uses(now, truth, doubts, answers),
         }
@@ -264,6 +269,11 @@ impl Engine {
         }
         let due = [self.truth.next_due(), self.flows.next_due(), self.saving.next_due(), self.sweep_at];
         due.into_iter().flatten().min()
+    }
+
+    /// Whether there is a tunnel port, so that it is worth a look whether it is there still.
+    pub fn has_tunnel(&self) -> bool {
+        self.truth.overlay.is_open()
     }
 
     /// The meters from `first` on, in ascending order, at most `most`.

@@ -37,8 +37,11 @@ pub(super) enum Asked {
     SetUp(SmallVec<[FlowAsked; 1]>, SmallVec<[PortKey; 4]>),
     /// Set and remove meters.
     Meters(Vec<MeterId>),
-    /// Set and remove groups.
-    Groups,
+    /// Set groups, or remove them.
+    Groups {
+        /// Whether they were to be set.
+        is_set: bool,
+    },
     /// Read when flows were last used that go elsewhere from then on, and what may come back of what they sent.
     Diverted(Vec<(FlowId, Turn)>),
     /// Read when flows were last used, for frames that wait for it.

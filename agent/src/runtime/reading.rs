@@ -1,7 +1,7 @@
 //! Reading what the datapath has and counted: slice by slice, with frames in between, and not more of the time than its share.
 //!
 //! ```text
-//!   pause ──► flows, a slice at a time ──► vports ──► counters ──► meters, some at a time ──► pause
+//!   pause ──► flows, a slice at a time ──► vports ──► counters ──► tunnel port ──► meters, some at a time ──► pause
 //! ```
 
 use std::time::Duration;
@@ -29,6 +29,7 @@ enum Step {
     Flows,
     Vports,
     Counters,
+    Tunnel,
     /// Meters from this one on.
     Meters(MeterId),
 }
@@ -99,8 +100,12 @@ impl Reading {
                 Ok(Input::Vports { slice: slice.entries, is_last: slice.is_last })
             }
             Step::Counters => {
-                self.step = Step::Meters(MeterId(0));
+                self.step = if engine.has_tunnel() { Step::Tunnel } else { Step::Meters(MeterId(0)) };
                 Ok(Input::Counted(datapath.counters().await?))
+            }
+            Step::Tunnel => {
+                self.step = Step::Meters(MeterId(0));
+                Ok(Input::Tunnel(datapath.tunnel().await?.map(|(port, _)| port)))
             }
             Step::Meters(from) => {
                 let meters = engine.meters(from, METERS_AT_ONCE);

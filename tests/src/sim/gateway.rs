@@ -240,6 +240,10 @@ impl Gateway {
         }
         let datapath = at_once(self.datapath.counters()).expect("counters of a fake");
         self.handle(Input::Counted(datapath));
+        if self.engine.has_tunnel() {
+            let tunnel = at_once(self.datapath.tunnel()).expect("the tunnel of a fake").map(|(port, _)| port);
+            self.handle(Input::Tunnel(tunnel));
+        }
         let meters = self.engine.meters(MeterId(0), usize::MAX);
         let read = |meter: MeterId| Some((meter, at_once(self.datapath.meter_stats(meter)).ok()?));
         let stats: Vec<_> = meters.into_iter().filter_map(read).collect();

@@ -161,6 +161,28 @@ impl<'a> References<'a> {
                 self.port((table, index), port, findings);
             }
         }
+        self.spanning_trees(findings);
+    }
+
+    /// Switches see each other through us only by trunks of one host: spanning tree frames do not go between hosts yet, and data does, so
+    /// that nothing would break the loop.
+    fn spanning_trees(&self, findings: &mut Findings) {
+        let mut first: BTreeMap<&str, &Port> = BTreeMap::new();
+        for (index, trunk) in self.description.trunks.iter().enumerate() {
+            let kind = self.names.bridge(&trunk.bridge).map(|bridge| &self.description.bridges[bridge].kind);
+            if !matches!(kind, Some(BridgeKind::VlanAware { redundancy: Redundancy::Stp, .. })) {
+                continue;
+            }
+            let one = *first.entry(&trunk.bridge).or_insert(trunk);
+            if one.host != trunk.host {
+                let (bridge, other, host) = (quote(&trunk.bridge), quote(&one.name), quote(&one.host));
+                let text = format!(
+                    "bridge {bridge} has redundancy \"stp\" and trunk {other} on host {host}: this version passes spanning tree frames \
+                     between trunks of one host only, so the switches would not see the loop; allowed is {host}, or redundancy = \"designated\""
+                );
+                findings.add(Table::Trunks, index, "host", text);
+            }
+        }
     }
 
     fn peerings(&mut self, findings: &mut Findings) {

@@ -317,6 +317,12 @@ const CASES: &[Case] = &[
         "trunks 0 sticky: \"sticky\" is for [[ports]], this is a trunk",
         |d| d.ports[1].sticky = Some(1),
     ),
+    Case(
+        "trunks of a spanning tree on two hosts",
+        |d| stp_trunks(d, "gw2"),
+        "trunks 1 host: bridge \"dc1\" has redundancy \"stp\" and trunk \"leaf1\" on host \"gw1\": this version passes spanning tree frames between trunks of one host only, so the switches would not see the loop; allowed is \"gw1\", or redundancy = \"designated\"",
+        |d| stp_trunks(d, "gw1"),
+    ),
 ];
 
 fn trunk(description: &mut Description) -> &mut TrunkMode {
@@ -331,6 +337,23 @@ fn customer(description: &mut Description, vids: Option<VidSet>) {
         Mode::Qinq { customer_vlans, .. } => *customer_vlans = vids,
         other => panic!("{other:?}"),
     }
+}
+
+/// A second trunk of the bridge, on this host, with spanning tree.
+fn stp_trunks(description: &mut Description, host: &str) {
+    if let BridgeKind::VlanAware { redundancy, .. } = &mut description.bridges[0].kind {
+        *redundancy = Redundancy::Stp;
+    }
+    if host != "gw1" {
+        description.hosts.push(Host { name: host.to_owned(), ..Host::default() });
+    }
+    let second = Port {
+        name: "leaf9".to_owned(),
+        host: host.to_owned(),
+        link: "eth9".to_owned(),
+        ..description.trunks[0].clone()
+    };
+    description.trunks.push(second);
 }
 
 fn fabric(description: &mut Description, name: &str) {

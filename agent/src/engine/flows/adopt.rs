@@ -4,7 +4,7 @@
 //! what it would be under the topology in force decides whether it stays.
 
 use datapath::Group;
-use datapath::flow::Flow;
+use datapath::flow::{Action, Flow};
 use smallvec::SmallVec;
 use vlan::fdb::reflect::Likeness;
 use vlan::fdb::saved::Saved;
@@ -12,6 +12,7 @@ use vlan::time::Instant;
 
 use super::Flows;
 use super::book::{Purpose, Record};
+use super::changes::Wanted;
 use super::heritage::Tally;
 use super::upcall::kernel_mask;
 use crate::engine::truth::Truth;
@@ -30,7 +31,6 @@ impl Flows {
     ) {
         let Some(flows) = self.heritage.keep(flows) else { return self.cache.groups.inherit(groups) };
         self.cache.meters.make_again();
-        self.cache.groups.make_again();
         let there: Vec<_> = flows.iter().map(|flow| (flow.id, flow.stats)).collect();
         self.read_flow_stats(now, truth, &there, true);
         truth.telling.tell(Event::DatapathAnew);
@@ -61,14 +61,45 @@ impl Flows {
         self.heritage.count_from(tally);
     }
 
+    /// The tunnel port is another one. What leaves by it is put once more, since a datapath has the port's number in it; what came in by
+    /// the one before is gone.
+    pub(in crate::engine) fn follow_tunnel(&mut self, truth: &Truth) {
+        self.spoil_all();
+        if !truth.overlay.is_open() {
+            return;
+        }
+        self.cache.groups.make_again();
+        for place in 0..self.cache.book.places() {
+            let Some(record) = self.cache.book.at(place) else { continue };
+            let Record { id, mask, .. } = *record;
+            if truth.ingress_of(&record.key).is_none() {
+                self.cache.withdraw(id);
+            } else if names_tunnel(&record.actions) {
+                let (key, actions) = (record.key.clone(), record.actions.clone());
+                self.cache.put_again(Wanted { id, key, mask, actions });
+            }
+        }
+    }
+
     /// Takes in what became of groups. Where one was refused, copies stand in the flows that named it.
-    pub(in crate::engine) fn note_groups(&mut self, now: Instant, truth: &mut Truth, answers: Vec<Answer>) {
+    pub(in crate::engine) fn note_groups(
+        &mut self,
+        now: Instant,
+        truth: &mut Truth,
+        is_set: bool,
+        answers: Vec<Answer>,
+    ) {
+        let mut is_one_refused = false;
         for answer in answers {
             if let Answer::Refused(refusal) = answer {
                 truth.telling.note_refusal(now, "set-group", &refusal, false);
-                self.cache.groups.give_up();
-                self.spoil_all();
+                is_one_refused = true;
             }
+        }
+        // One that could not be removed harms nobody.
+        if is_one_refused && is_set {
+            self.cache.groups.give_up();
+            self.spoil_all();
         }
     }
 
@@ -87,6 +118,12 @@ impl Flows {
             truth.telling.tell(Event::Applied { revision });
         }
     }
+}
+
+/// Whether steps send by the tunnel.
+fn names_tunnel(steps: &[Action]) -> bool {
+    let is_one = |step: &Action| matches!(step, Action::Tunnel(_) | Action::Group(_));
+    steps.iter().any(|step| is_one(step) || step.inner().into_iter().any(names_tunnel))
 }
 
 impl Record {

@@ -14,7 +14,7 @@ use vlan::fdb::reflect::Echo;
 use vlan::time::Instant;
 
 use super::book::{Book, Record};
-use super::changes::Changes;
+use super::changes::{Changes, Wanted};
 use super::class::Class;
 use super::counted::Withdrawn;
 use super::groups::Groups;
@@ -69,6 +69,14 @@ impl Cache {
         let record = self.book.remove(id)?;
         self.meters.release(&record.actions);
         Some(record)
+    }
+
+    /// Has a flow put once more, as it is.
+    pub(super) fn put_again(&mut self, flow: Wanted) {
+        if let Some(record) = self.book.get_mut(flow.id) {
+            record.unanswered += 1;
+        }
+        self.changes.put_flow(flow, false);
     }
 
     /// Withdraws a flow.

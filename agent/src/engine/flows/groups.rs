@@ -46,8 +46,9 @@ struct Held {
 }
 
 impl Asking for GroupChange {
-    fn asked(_: &[GroupChange]) -> Asked {
-        Asked::Groups
+    fn asked(batch: &[GroupChange]) -> Asked {
+        // Those that are set and those that are removed are asked for apart.
+        Asked::Groups { is_set: batch.iter().any(|(_, steps)| steps.is_some()) }
     }
 }
 
@@ -69,7 +70,7 @@ impl Groups {
         self.era += 1;
     }
 
-    /// The datapath was made anew, and has none.
+    /// The tunnel port is another one: what groups send by goes with it.
     pub(in crate::engine) fn make_again(&mut self) {
         self.is_refused = false;
         for held in self.of.values() {
@@ -129,7 +130,8 @@ impl Groups {
     /// The datapath has refused a group: there are none from here on.
     pub(super) fn give_up(&mut self) {
         self.is_refused = true;
-        self.of.clear();
+        let given_up = std::mem::take(&mut self.of).into_values().flat_map(|held| held.ids);
+        self.changes.extend(given_up.map(|id| (id, None)));
     }
 
     pub(super) fn has_changes(&self) -> bool {

@@ -114,7 +114,13 @@ impl Flows {
             false => account.count(now, truth, &verdict),
         }
         let (vport, key) = (flow_key.vport, account.port);
+        let is_strange = matches!(
+            verdict.decision,
+            Decision::Drop(DropReason::UnknownHost | DropReason::OwnHost | DropReason::UnknownVni)
+        );
         if is_cacheable(&verdict, learned.as_ref())
+            // Whoever is no host may make up addresses: the flow table is not for them.
+            && !is_strange
             && may_be_left_to_kernel(&verdict, footing)
             && !self.put_flow(now, flow_key, &verdict, &actions, account)
         {

@@ -267,7 +267,13 @@ impl Truth {
         if !self.others.is_one_ahead() {
             return chosen.collect();
         }
-        chosen.map(|(vlan, trunk)| (vlan, self.others.later_choice(topology, vlan).or(trunk))).collect()
+        let is_left = |port: &vlan::model::port::Port| self.is_live(port) && !self.others.is_ahead(port.host);
+        let others = fabrics.iter().flat_map(|fabric| self.trunks.choose(topology, *fabric, is_left));
+        let settle = |((vlan, trunk), (_, other)): (Choice, Choice)| {
+            let is_given_up = trunk.is_some_and(|trunk| self.others.is_ahead(topology.port(trunk).host));
+            (vlan, self.others.later_choice(topology, vlan).or(if is_given_up { other } else { trunk }))
+        };
+        chosen.zip(others).map(settle).collect()
     }
 
     fn is_live(&self, port: &vlan::model::port::Port) -> bool {

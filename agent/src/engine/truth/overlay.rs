@@ -47,7 +47,7 @@ impl Overlay {
     }
 
     /// Whether there is a tunnel port.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::engine) fn is_open(&self) -> bool {
         self.port.is_some()
     }
 
@@ -96,7 +96,7 @@ impl Overlay {
         }
     }
 
-    /// Takes in what became of the port. Whether it is another than before.
+    /// Takes in what became of the port. Whether it is another than before, or has another end.
     pub(in crate::engine) fn note(
         &mut self,
         now: Instant,
@@ -105,7 +105,7 @@ impl Overlay {
         telling: &mut Telling,
     ) -> bool {
         self.is_asked = false;
-        let before = self.port;
+        let before = (self.port, self.end);
         match answer {
             Some(Answer::Attached(port)) => {
                 (self.port, self.end) = (Some(port.no), end);
@@ -119,7 +119,18 @@ impl Overlay {
             }
             _ => (self.port, self.end) = (None, None),
         }
-        self.port != before
+        // An end that nobody knew is that of an earlier run, found equal.
+        self.port != before.0 || (before.1.is_some() && self.end != before.1)
+    }
+
+    /// Takes in which port there is. Whether the one that there was is gone: somebody has removed it.
+    pub(in crate::engine) fn note_seen(&mut self, seen: Option<&Vport>, telling: &mut Telling) -> bool {
+        let is_gone = !self.is_asked && self.port.is_some() && self.port != seen.map(|port| port.no);
+        if is_gone {
+            (self.port, self.end) = (None, None);
+            telling.tell(Event::VportGone { link: "the tunnel's".to_owned() });
+        }
+        is_gone
     }
 
     /// Where copies to other hosts go; none while there is no port.
@@ -149,7 +160,8 @@ impl Truth {
         let counts = &mut self.telling.counts;
         self.host_keys =
             topology.hosts().iter().map(|host| counts.key(&format!("host {}", host.name))).collect();
-        self.stranger = counts.key("tunnel");
+        // No port can be called so.
+        self.stranger = counts.key("the tunnel");
     }
 
     /// Says to other hosts what is due to be said, and notes who is silent.
@@ -159,6 +171,9 @@ impl Truth {
             return others.fall_silent();
         }
         others.keep_saying(now, switch, || links.standings.longest_frame());
+        if !others.is_to_look(now) {
+            return;
+        }
         others.note_unanswered(now, switch.topology(), telling);
         let fabrics = others.note_silence(now, (switch, telling), lowering);
         self.redesignate(&fabrics, lowering);
@@ -173,8 +188,14 @@ impl Truth {
         lowering: &mut impl Lowering,
     ) {
         let host = self.switch.topology().host_at(tunnelled.remote);
-        let Some((host, hello)) = host.zip(Hello::from_frame(frame)) else {
-            let reason = if host.is_some() { DropReason::UnknownVni } else { DropReason::UnknownHost };
+        let own = self.switch.host();
+        let speaks = |host: &HostId| *host != own && !self.switch.topology().is_vtep(*host);
+        let Some((host, hello)) = host.filter(speaks).zip(Hello::from_frame(frame)) else {
+            let reason = match host {
+                None => DropReason::UnknownHost,
+                Some(host) if host == own => DropReason::OwnHost,
+                Some(_) => DropReason::UnknownVni,
+            };
             let key = self.key_of_ingress(Ingress::Tunnel(tunnelled));
             self.telling.counts.lose(key, Loss::of(reason, None), None, 1);
             return self.tell_of_stranger(now, tunnelled, reason);
@@ -235,7 +256,7 @@ impl Truth {
             return;
         }
         let Tunnelled { remote: from, vni, .. } = tunnelled;
-        if self.telling.may_tell(now, (STRANGER, format!("{from} {reason}"))) {
+        if self.telling.may_tell(now, (STRANGER, reason.to_string())) {
             self.telling.tell(Event::TunnelStranger { from, vni, reason });
         }
     }

@@ -45,6 +45,9 @@ pub(in crate::engine) struct Others {
     said_at: Instant,
     /// When hellos go to gateways, and when to all.
     next: Option<(Instant, Instant)>,
+    has_gateways: bool,
+    /// When it was last looked who is silent.
+    looked_at: Instant,
     /// Hellos that are to be sent.
     unsent: Vec<Execute>,
 }
@@ -57,6 +60,8 @@ struct Other {
     /// When it was last heard; before the first time, when one began to listen.
     heard: Option<Instant>,
     is_silent: bool,
+    /// Whether it was ever heard.
+    is_known: bool,
     session: u64,
     sequence: u32,
     revision: u64,
@@ -83,8 +88,9 @@ impl Other {
     }
 
     /// How long it may be silent.
-    fn patience(&self) -> Duration {
-        if self.is_gateway { GATEWAY_SILENT } else { SILENT }
+    fn patience(&self, revision: u64) -> Duration {
+        // By another revision it may take this host for none, and speak once a second.
+        if self.is_gateway && self.revision == revision { GATEWAY_SILENT } else { SILENT }
     }
 }
 
@@ -115,6 +121,11 @@ impl Others {
         self.of.values().any(|other| !other.is_silent && other.revision > self.revision)
     }
 
+    /// Whether a trunk is of a host that goes by a later revision: what it does not say that it carries, it does not.
+    pub(super) fn is_ahead(&self, host: HostId) -> bool {
+        self.of.get(&host).is_some_and(|other| !other.is_silent && other.revision > self.revision)
+    }
+
     /// The trunk of a host that carries a VLAN by a later revision than this: its choice holds. `None` where there is none.
     pub(super) fn later_choice(&self, topology: &Topology, (bridge, vid): (BridgeId, Vid)) -> Option<PortId> {
         let claims = |other: &Other| {
@@ -131,18 +142,14 @@ impl Others {
         if self.of.is_empty() {
             return None;
         }
-        let silent = self.of.values().filter(|other| !other.is_silent);
-        let silent = silent.filter_map(|other| Some(other.heard? + other.patience())).min();
-        let asked = self.of.values().filter_map(|other| Some(other.asked?.1 + ANSWERED_WITHIN)).min();
         let (gateways, all) = self.next?;
-        let has_gateways = self.of.values().any(|other| other.is_gateway);
-        let next = if has_gateways { gateways.min(all) } else { all };
-        [Some(next), silent, asked].into_iter().flatten().min()
+        let next = if self.has_gateways { gateways.min(all) } else { all };
+        Some(next.min(self.looked_at + LOOK_EVERY))
     }
 
     /// At a glance, where there are any.
     pub(in crate::engine) fn view(&self, overlay: &Overlay) -> Option<OthersView> {
-        let heard = self.of.values().filter(|other| !other.is_silent && other.session != 0).count();
+        let heard = self.of.values().filter(|other| !other.is_silent && other.is_known).count();
         let no_tunnel = (!overlay.is_open()).then(|| overlay.why_not().unwrap_or("not yet").to_owned());
         (!self.of.is_empty()).then_some(OthersView { hosts: self.of.len(), heard, no_tunnel })
     }
@@ -159,9 +166,14 @@ impl Others {
             .filter_map(|(id, other)| Some((before.hosts().get(id.0 as usize)?.name.clone(), other)))
             .collect();
         let own_fabrics: BTreeSet<FabricId> = fabrics_of(topology, host).collect();
+        let ours = topology
+            .trunks()
+            .iter()
+            .filter(|port| port.group.is_some_and(|fabric| own_fabrics.contains(&fabric)));
+        let gateways: BTreeSet<HostId> = ours.map(|port| port.host).collect();
         for id in peers_of(topology, host) {
             let mut other = known.remove(&topology.hosts()[id.0 as usize].name).unwrap_or_default();
-            other.is_gateway = fabrics_of(topology, id).any(|fabric| own_fabrics.contains(&fabric));
+            other.is_gateway = gateways.contains(&id);
             let carried = std::mem::take(&mut other.carries).into_values();
             let named =
                 carried.filter_map(|carries| Some((topology.bridge_named(&carries.bridge)?.id, carries)));
@@ -174,6 +186,24 @@ impl Others {
             }
             self.of.insert(id, other);
         }
+        self.has_gateways = self.of.values().any(|other| other.is_gateway);
+    }
+
+    /// Whether it is time to look who is silent. Where this host has slept, what others said meanwhile may not have been read yet: their
+    /// silence counts from now.
+    pub(super) fn is_to_look(&mut self, now: Instant) -> bool {
+        let since = now.since(self.looked_at);
+        if since < LOOK_EVERY {
+            return false;
+        }
+        if since >= SLEPT {
+            self.of
+                .values_mut()
+                .filter(|other| other.heard.is_some())
+                .for_each(|other| other.heard = Some(now));
+        }
+        self.looked_at = now;
+        true
     }
 
     /// Takes in a hello of a host. The fabrics whose trunks are to be chosen anew.
@@ -187,15 +217,19 @@ impl Others {
         let topology = Arc::clone(switch.topology());
         let mut fabrics = BTreeSet::new();
         let Some(other) = self.of.get_mut(&id) else { return fabrics };
-        if other.session == hello.session && hello.sequence.wrapping_sub(other.sequence) > u32::MAX / 2 {
-            // One that was overtaken.
+        if other.session == hello.session
+            && hello.sequence.wrapping_sub(other.sequence).wrapping_sub(1) > u32::MAX / 2
+        {
+            // One that was overtaken, or comes once more.
             return fabrics;
         }
-        let is_first = other.session == 0;
-        let was_silent = std::mem::replace(&mut other.is_silent, false) || is_first;
+        let was_silent =
+            std::mem::replace(&mut other.is_silent, false) || !std::mem::replace(&mut other.is_known, true);
         let is_other_revision = other.revision != hello.revision;
         if was_silent || other.session != hello.session {
             other.ask_anew();
+            // Numbers of another session answer nothing of this one.
+            other.long = 0;
         }
         (other.session, other.sequence, other.revision) = (hello.session, hello.sequence, hello.revision);
         other.heard = Some(now);
@@ -208,14 +242,21 @@ impl Others {
             other.unanswered = 0;
         }
         let is_wide_again = answered.is_some() && std::mem::replace(&mut other.is_narrow, false);
-        let carries =
-            hello.carries.and_then(|carries| Some((topology.bridge_named(&carries.bridge)?.id, carries)));
+        let named = |carries: Carries| Some((topology.bridge_named(&carries.bridge)?.id, carries));
+        // Of a bridge that it has no trunk of it has nothing to say.
+        let has_trunk = |bridge: &BridgeId| topology.trunks_of(*bridge).any(|port| port.host == id);
+        let carries = hello.carries.and_then(named).filter(|(bridge, _)| has_trunk(bridge));
         if let Some((bridge, carries)) = carries {
             let before = other.carries.insert(bridge, carries.clone());
-            if before.as_ref() != Some(&carries) || was_silent || is_other_revision {
-                let before = before.filter(|_| !was_silent);
+            if before.as_ref() != Some(&carries) {
                 fabrics = note_carries(switch, (id, bridge), before, &carries, lowering);
             }
+        }
+        if is_other_revision {
+            // Whose choice holds may be another for each VLAN of each bridge.
+            let bridges = other.carries.keys();
+            fabrics
+                .extend(bridges.filter_map(|bridge| topology.trunks_of(*bridge).find_map(|port| port.group)));
         }
         let name = || topology.hosts()[id.0 as usize].name.clone();
         if is_wide_again {
@@ -240,20 +281,16 @@ impl Others {
         let mut silent = Vec::new();
         for (id, other) in &mut self.of {
             let heard = *other.heard.get_or_insert(now);
-            if !other.is_silent && now.since(heard) >= other.patience() {
+            if !other.is_silent && now.since(heard) >= other.patience(self.revision) {
                 other.is_silent = true;
                 silent.push(*id);
             }
         }
         let mut fabrics = BTreeSet::new();
         for id in silent {
-            let other = self.of.get(&id);
-            let carried: Vec<(BridgeId, Carries)> = other
-                .iter()
-                .flat_map(|other| &other.carries)
-                .map(|(bridge, of)| (*bridge, of.clone()))
-                .collect();
-            for (bridge, before) in carried {
+            // It says anew what it carries when it is heard again.
+            let carried = self.of.get_mut(&id).map(|other| std::mem::take(&mut other.carries));
+            for (bridge, before) in carried.into_iter().flatten() {
                 let nothing = Carries { vids: VidSet::new(), up: Vec::new(), ..before.clone() };
                 fabrics.extend(note_carries(switch, (id, bridge), Some(before), &nothing, lowering));
             }
@@ -273,7 +310,7 @@ impl Others {
             let is_late = other.asked.is_some_and(|(_, at, _)| now.since(at) >= ANSWERED_WITHIN);
             let Some((_, at, bytes)) = other.asked.take_if(|_| is_late) else { continue };
             // It has said something since that would have been the answer.
-            let has_answered = other.session != 0 && other.heard.is_some_and(|heard| heard.since(at) > EVERY);
+            let has_answered = other.is_known && other.heard.is_some_and(|heard| heard.since(at) > EVERY);
             if !has_answered {
                 continue;
             }
@@ -315,9 +352,14 @@ fn note_carries(
 
 /// The l2gw hosts that have ports on a segment that a host has ports on, and can be reached.
 fn peers_of(topology: &Topology, host: HostId) -> BTreeSet<HostId> {
-    let numbers = 0..topology.segments().len() as u32;
-    let shared = numbers.map(|number| topology.hosts_of(number)).filter(|hosts| hosts.contains(&host));
-    let others = shared.flatten().copied().filter(|other| *other != host && !topology.is_vtep(*other));
+    let mut is_shared = vec![false; topology.hosts().len()];
+    for hosts in (0..topology.segments().len() as u32).map(|number| topology.hosts_of(number)) {
+        if hosts.binary_search(&host).is_ok() {
+            hosts.iter().for_each(|other| is_shared[other.0 as usize] = true);
+        }
+    }
+    let shared = (0..).map(HostId).zip(is_shared).filter(|(_, is_shared)| *is_shared).map(|(other, _)| other);
+    let others = shared.filter(|other| *other != host && !topology.is_vtep(*other));
     others.filter(|other| topology.is_reached(host, *other)).collect()
 }
 
@@ -325,6 +367,10 @@ fn fabrics_of(topology: &Topology, host: HostId) -> impl Iterator<Item = FabricI
     topology.trunks().iter().filter(move |port| port.host == host).filter_map(|port| port.group)
 }
 
+/// How often it is looked who is silent: each is a look at every host.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Who has not looked for so long has slept.
+const SLEPT: Duration = Duration::from_millis(700);
 /// A gateway of the same fabric that is silent for so long is taken to be dead: ten hellos.
 const GATEWAY_SILENT: Duration = Duration::from_secs(1);
 /// Any other host: three hellos, and a little for their way.

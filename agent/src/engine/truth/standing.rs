@@ -6,6 +6,7 @@ use datapath::port::VportNo;
 use rustc_hash::FxHashMap;
 use vlan::model::id::PortId;
 use vlan::plane::PortState;
+use vlan::tag::Tag;
 
 use super::claims::Claim;
 
@@ -73,10 +74,10 @@ impl Standings {
         self.of.get(port.0 as usize).map_or(0, |standing| standing.mtu)
     }
 
-    /// The longest frame, without FCS, that a port of this host may send, its tags apart: a jumbo frame at most.
+    /// The longest frame, without FCS, that a port of this host may send, with the one tag that no MTU counts: a jumbo frame at most.
     pub(super) fn longest_frame(&self) -> usize {
         let mtu = self.of.iter().map(|standing| standing.mtu).max().unwrap_or(0);
-        mtu.min(JUMBO) as usize + ETHERNET_HEADER
+        mtu.min(JUMBO) as usize + ETHERNET_HEADER + Tag::LEN
     }
 
     /// What has become of a port.

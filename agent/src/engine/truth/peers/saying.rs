@@ -64,7 +64,7 @@ impl Others {
         if self.carried.is_some() {
             return;
         }
-        let carried = carried(switch);
+        let carried = self.carried_of(switch);
         if carried != self.said {
             let soon = now.max(self.said_at + AT_LEAST_APART);
             self.next = Some((soon, soon));
@@ -72,9 +72,20 @@ impl Others {
         self.carried = Some(carried);
     }
 
+    /// What this host carries; of a bridge of which it once said that it carries some, that it carries none any more.
+    fn carried_of(&self, switch: &Switch) -> Vec<Carries> {
+        let mut carried = carried(switch);
+        for said in &self.said {
+            if !carried.iter().any(|carries| carries.bridge == said.bridge) {
+                carried.push(Carries { bridge: said.bridge.clone(), vids: VidSet::new(), up: Vec::new() });
+            }
+        }
+        carried
+    }
+
     /// Sends a hello for each bridge of which this host has trunks, or one without a bridge; once a minute as long a one as ports may send.
     fn say(&mut self, now: Instant, switch: &Switch, longest: usize, is_for_all: bool) {
-        let carried = self.carried.take().unwrap_or_else(|| carried(switch));
+        let carried = self.carried.take().unwrap_or_else(|| self.carried_of(switch));
         let mut each: Vec<Option<&Carries>> = carried.iter().map(Some).collect();
         if each.is_empty() {
             each.push(None);
@@ -83,22 +94,26 @@ impl Others {
         let hosts: Vec<HostId> =
             self.of.iter().filter(|(_, other)| is_for_all || other.is_gateway).map(|(id, _)| *id).collect();
         let revision = self.revision;
+        let session = self.session.max(1);
         for carries in each {
-            self.sequence = self.sequence.wrapping_add(1).max(1);
-            let (session, sequence) = (self.session.max(1), self.sequence);
+            // Two numbers, since a long hello may go beside the ordinary one.
+            let sequence = self.sequence.wrapping_add(1).max(1);
+            let behind = sequence.wrapping_add(1).max(1);
+            self.sequence = behind;
             for id in &hosts {
                 let Some(remote) = topology.hosts().get(id.0 as usize).and_then(|host| host.underlay) else {
                     continue;
                 };
                 let Some(other) = self.of.get_mut(id) else { continue };
-                let is_long = is_for_all && other.is_long_due(now);
+                let is_long = is_for_all && longest >= LEAST_LONG && other.is_long_due(now);
                 if is_long {
-                    (other.asked, other.next_long) = (Some((sequence, now, longest)), Some(now + LONG_EVERY));
+                    (other.asked, other.next_long) = (Some((behind, now, longest)), Some(now + LONG_EVERY));
                 }
                 let heard = other.long;
                 let to = TunnelTo { remote, vni: HELLO_VNI, class: HELLO_CLASS };
                 // Beside a long one there is an ordinary one: where long ones are lost, the host is heard nevertheless.
-                for long in std::iter::once(0).chain(is_long.then_some(longest as u32)) {
+                let long = is_long.then_some((behind, longest as u32));
+                for (sequence, long) in std::iter::once((sequence, 0)).chain(long) {
                     let hello = Hello { session, sequence, revision, heard, long, carries: carries.cloned() };
                     let (frame, actions) = (hello.to_frame(), vec![Action::Tunnel(to)]);
                     self.unsent.push(Execute { vport: None, frame, actions, hash: None });
@@ -138,5 +153,7 @@ const GATEWAYS_EVERY: Duration = Duration::from_millis(100);
 const AT_LEAST_APART: Duration = Duration::from_millis(20);
 /// How often a hello is as long as frames of ports may be (behaviour.md 8).
 const LONG_EVERY: Duration = Duration::from_secs(60);
+/// A long hello is longer than any other: one for a bridge with 200 trunks has 1 500 bytes. Ports that send less are not asked for.
+const LEAST_LONG: usize = 1_514;
 /// Class selector 6, of network control (RFC 4594 3.1).
 const HELLO_CLASS: u8 = 6;
