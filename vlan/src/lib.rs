@@ -52,6 +52,7 @@
 //!     vlans: vec![Peering { bridge: "dc1".to_owned(), vid: Vid::new(8).unwrap(), to: "vub8".to_owned() }],
 //!     trunks: vec![port("leaf1", "dc1", "eth2", Mode::Trunk(TrunkMode::default()))],
 //!     ports: vec![port("vm8", "vub8", "tap8", Mode::Plain)],
+//!     ..Description::default()
 //! };
 //! let topology = Arc::new(Topology::build(&description).unwrap());
 //! let mut switch = Switch::offline(Arc::clone(&topology), HostId(0));

@@ -65,28 +65,52 @@ struct Other {
     session: u64,
     sequence: u32,
     revision: u64,
-    /// The last long hello of it that was heard.
-    long: u32,
     carries: BTreeMap<BridgeId, Carries>,
+    long: Long,
+}
+
+/// Whether long frames arrive at another host, and its at this one.
+#[derive(Debug, Default)]
+struct Long {
+    /// The last long hello of it that was heard.
+    heard: u32,
     /// The long hello that was sent to it last, when, and how long its inner frame was.
     asked: Option<(u32, Instant, usize)>,
     /// When the next one is sent; `None`: with the next hello to all.
-    next_long: Option<Instant>,
+    next: Option<Instant>,
     /// Long hellos in a row that it did not answer, though it was heard.
     unanswered: u32,
     is_narrow: bool,
 }
 
+impl Long {
+    /// The host is there now, or is another daemon than before: what it was asked then it may not have heard, and the numbers of another
+    /// session answer nothing of this one.
+    fn begin_anew(&mut self) {
+        let is_narrow = self.is_narrow;
+        *self = Long { is_narrow, ..Long::default() };
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.next.is_none_or(|at| at <= now)
+    }
+
+    /// Takes in a hello of so many bytes. Whether it says that long frames arrive again.
+    fn hear(&mut self, hello: &Hello, len: usize) -> bool {
+        if hello.long != 0 && hello.long as usize == len {
+            self.heard = hello.sequence;
+        }
+        let answered =
+            self.asked.take_if(|(sequence, ..)| hello.heard.wrapping_sub(*sequence) < u32::MAX / 2);
+        if answered.is_none() {
+            return false;
+        }
+        self.unanswered = 0;
+        std::mem::replace(&mut self.is_narrow, false)
+    }
+}
+
 impl Other {
-    /// It is there now, or is another daemon than before. What it was asked then it may not have heard.
-    fn ask_anew(&mut self) {
-        (self.asked, self.next_long, self.unanswered) = (None, None, 0);
-    }
-
-    fn is_long_due(&self, now: Instant) -> bool {
-        self.next_long.is_none_or(|at| at <= now)
-    }
-
     /// How long it may be silent.
     fn patience(&self, revision: u64) -> Duration {
         // By another revision it may take this host for none, and speak once a second.
@@ -227,21 +251,11 @@ impl Others {
             std::mem::replace(&mut other.is_silent, false) || !std::mem::replace(&mut other.is_known, true);
         let is_other_revision = other.revision != hello.revision;
         if was_silent || other.session != hello.session {
-            other.ask_anew();
-            // Numbers of another session answer nothing of this one.
-            other.long = 0;
+            other.long.begin_anew();
         }
         (other.session, other.sequence, other.revision) = (hello.session, hello.sequence, hello.revision);
         other.heard = Some(now);
-        if hello.long != 0 && hello.long as usize == len {
-            other.long = hello.sequence;
-        }
-        let answered =
-            other.asked.take_if(|(sequence, ..)| hello.heard.wrapping_sub(*sequence) < u32::MAX / 2);
-        if answered.is_some() {
-            other.unanswered = 0;
-        }
-        let is_wide_again = answered.is_some() && std::mem::replace(&mut other.is_narrow, false);
+        let is_wide_again = other.long.hear(&hello, len);
         let named = |carries: Carries| Some((topology.bridge_named(&carries.bridge)?.id, carries));
         // Of a bridge that it has no trunk of it has nothing to say.
         let has_trunk = |bridge: &BridgeId| topology.trunks_of(*bridge).any(|port| port.host == id);
@@ -307,17 +321,17 @@ impl Others {
     pub(super) fn note_unanswered(&mut self, now: Instant, topology: &Topology, telling: &mut Telling) {
         let mut narrow = Vec::new();
         for (id, other) in &mut self.of {
-            let is_late = other.asked.is_some_and(|(_, at, _)| now.since(at) >= ANSWERED_WITHIN);
-            let Some((_, at, bytes)) = other.asked.take_if(|_| is_late) else { continue };
+            let is_late = other.long.asked.is_some_and(|(_, at, _)| now.since(at) >= ANSWERED_WITHIN);
+            let Some((_, at, bytes)) = other.long.asked.take_if(|_| is_late) else { continue };
             // It has said something since that would have been the answer.
             let has_answered = other.is_known && other.heard.is_some_and(|heard| heard.since(at) > EVERY);
             if !has_answered {
                 continue;
             }
-            other.unanswered = other.unanswered.saturating_add(1);
-            if other.unanswered < NARROW_AFTER {
-                other.next_long = None;
-            } else if !std::mem::replace(&mut other.is_narrow, true) {
+            other.long.unanswered = other.long.unanswered.saturating_add(1);
+            if other.long.unanswered < NARROW_AFTER {
+                other.long.next = None;
+            } else if !std::mem::replace(&mut other.long.is_narrow, true) {
                 narrow.push((*id, bytes));
             }
         }

@@ -32,7 +32,7 @@ impl Others {
         let (gateways, all) = *self.next.get_or_insert((now, now));
         if gateways <= now || all <= now {
             let is_for_all = all <= now;
-            let is_long_due = is_for_all && self.of.values().any(|other| other.is_long_due(now));
+            let is_long_due = is_for_all && self.of.values().any(|other| other.long.is_due(now));
             self.say(now, switch, if is_long_due { longest() } else { 0 }, is_for_all);
             let next_all = if is_for_all { now + EVERY } else { all };
             self.next = Some((now + GATEWAYS_EVERY, next_all));
@@ -105,11 +105,12 @@ impl Others {
                     continue;
                 };
                 let Some(other) = self.of.get_mut(id) else { continue };
-                let is_long = is_for_all && longest >= LEAST_LONG && other.is_long_due(now);
+                let is_long = is_for_all && longest >= LEAST_LONG && other.long.is_due(now);
                 if is_long {
-                    (other.asked, other.next_long) = (Some((behind, now, longest)), Some(now + LONG_EVERY));
+                    (other.long.asked, other.long.next) =
+                        (Some((behind, now, longest)), Some(now + LONG_EVERY));
                 }
-                let heard = other.long;
+                let heard = other.long.heard;
                 let to = TunnelTo { remote, vni: HELLO_VNI, class: HELLO_CLASS };
                 // Beside a long one there is an ordinary one: where long ones are lost, the host is heard nevertheless.
                 let long = is_long.then_some((behind, longest as u32));
