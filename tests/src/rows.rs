@@ -42,7 +42,7 @@ pub struct Seen {
     pub excuse: Option<&'static str>,
 }
 
-/// All stories of the table and of the stories' file but those of frames that come by the tunnel: a side is one host alone.
+/// All stories of the table and of the stories' file but those of hosts with an overlay: a side is one host alone.
 ///
 /// # Panics
 /// A line is not understood.
@@ -50,8 +50,12 @@ pub fn stories() -> Vec<Story> {
     [include_str!("../../vlan/tests/table.txt"), include_str!("../../vlan/tests/stories.txt")]
         .iter()
         .flat_map(|text| table::parse(text).unwrap_or_else(|error| panic!("{error}")))
-        .filter(|story| !story.steps.iter().any(comes_by_tunnel))
+        .filter(|story| !has_overlay(&story.description) && !story.steps.iter().any(comes_by_tunnel))
         .collect()
+}
+
+fn has_overlay(description: &Description) -> bool {
+    description.hosts.iter().any(|host| host.underlay.is_some())
 }
 
 fn comes_by_tunnel(step: &table::Step) -> bool {

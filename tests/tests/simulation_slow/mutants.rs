@@ -42,7 +42,7 @@ const MUTANTS: [Mutant; 5] = [
     Mutant {
         name: "ingress port not excluded",
         file: "src/exits.rs",
-        from: "member.port == self.arrival.port.id || !is_wanted(*member)",
+        from: "Some(member.port) == from || !is_wanted(*member)",
         to: "!is_wanted(*member)",
     },
     Mutant {
