@@ -9,6 +9,8 @@
 //! 2 finds the publisher, or the publication has ended, and 3 finds its root. A document that a publication touches later has another
 //! version then, and its deletion fails; if it was deleted first, the publication makes it again.
 //!
+//! One collects at a time: a node that is made again has the first version again, so that another that judged the old one could delete it.
+//!
 //! Since when a document is out of use stands in a node of the same name, whose age is told by the servers' clock.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,12 +23,27 @@ use crate::documents::collection::Sweep;
 use crate::documents::shard::ShardId;
 use crate::error::StoreError;
 use crate::zookeeper::access::Access;
+use crate::zookeeper::coordinator::Life;
 use crate::zookeeper::documents::{AT_ONCE, DOCUMENTS, Pages, Shelf, document_path};
 use crate::zookeeper::publishing::PUBLISHING;
+use crate::zookeeper::refusal::Refusal;
 
 impl Shelf {
     /// Removes what was out of use for `unused_for`, and notes what is so now. Returns how many were removed.
     pub(super) async fn collect(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
+        let access = self.ground.access_of_topology().await?;
+        match self.ground.coordinator.create(COLLECTING, &[], Life::OfSession, &access).await {
+            Ok(_) => {}
+            Err(Refusal::Exists) => return Ok(0),
+            Err(refusal) => return Err(self.ground.error("make", COLLECTING)(refusal).into()),
+        }
+        let collected = self.collect_alone(unused_for).await;
+        // What is left of it goes with our session.
+        let _ = self.ground.coordinator.delete(COLLECTING, None).await;
+        collected
+    }
+
+    async fn collect_alone(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
         let stored = self.ids_under(DOCUMENTS).await?;
         let mut pages = Pages::new();
         let named = self.named_by(&self.kept_roots().await?, &mut pages).await?;
@@ -133,3 +150,5 @@ fn note_path(id: ShardId) -> String {
 }
 
 const UNUSED: &str = "/unused";
+/// Somebody is collecting: it lives with its session.
+const COLLECTING: &str = "/collecting";
