@@ -1,6 +1,6 @@
 //! How documents go that no kept revision names.
 //!
-//! Nothing is locked, and no transaction is needed, because of the order in which one session reads:
+//! Nobody who publishes waits for it, and no transaction is needed, because of the order in which one session reads:
 //! 1. the documents that no kept revision names, and then their versions;
 //! 2. who is publishing: somebody, and nothing is collected now;
 //! 3. the roots that are kept, again: what they name by now is in use.
@@ -9,7 +9,9 @@
 //! 2 finds the publisher, or the publication has ended, and 3 finds its root. A document that a publication touches later has another
 //! version then, and its deletion fails; if it was deleted first, the publication makes it again.
 //!
-//! One collects at a time: a node that is made again has the first version again, so that another that judged the old one could delete it.
+//! One collects at a time, on all hosts together: a node that is made again has the first version again, so that another collection, which
+//! judged the old one, could delete the new one. Who collects has a node for that, which lives with the session. Whether a marker was made
+//! or deleted may never be heard, so that one of ours that is found is taken back: else nobody would collect until this session ends.
 //!
 //! Since when a document is out of use stands in a node of the same name, whose age is told by the servers' clock.
 
@@ -31,16 +33,48 @@ use crate::zookeeper::refusal::Refusal;
 impl Shelf {
     /// Removes what was out of use for `unused_for`, and notes what is so now. Returns how many were removed.
     pub(super) async fn collect(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
-        let access = self.ground.access_of_topology().await?;
-        match self.ground.coordinator.create(COLLECTING, &[], Life::OfSession, &access).await {
-            Ok(_) => {}
-            Err(Refusal::Exists) => return Ok(0),
-            Err(refusal) => return Err(self.ground.error("make", COLLECTING)(refusal).into()),
+        let Ok(_alone) = self.collecting.try_lock() else { return Ok(0) };
+        if !self.begin_collecting().await? {
+            return Ok(0);
         }
         let collected = self.collect_alone(unused_for).await;
-        // What is left of it goes with our session.
+        // What is left of it the next one takes back.
         let _ = self.ground.coordinator.delete(COLLECTING, None).await;
         collected
+    }
+
+    /// Keeps others from collecting. Whether nobody does.
+    async fn begin_collecting(&self) -> Result<bool, DocumentsError> {
+        self.take_back(COLLECTING).await?;
+        let access = self.ground.access_of_topology().await?;
+        match self.ground.coordinator.create(COLLECTING, &[], Life::OfSession, &access).await {
+            Ok(_) => Ok(true),
+            Err(Refusal::Exists) => Ok(false),
+            Err(refusal) => Err(self.ground.error("make", COLLECTING)(refusal).into()),
+        }
+    }
+
+    /// Whether nobody is publishing. What publications of ours have left behind is taken back, for the next collection.
+    async fn is_nobody_publishing(&self) -> Result<bool, DocumentsError> {
+        let markers = self.ground.children(PUBLISHING).await?;
+        if let Ok(_none_of_ours) = self.publishing.try_write() {
+            for marker in &markers {
+                self.take_back(&format!("{PUBLISHING}/{marker}")).await?;
+            }
+        }
+        Ok(markers.is_empty())
+    }
+
+    /// Deletes a marker if it is of our session. Nothing that is under way may have it.
+    async fn take_back(&self, path: &str) -> Result<(), StoreError> {
+        let coordinator = &self.ground.coordinator;
+        let Some(stat) = coordinator.look(path).await.map_err(self.ground.error("look at", path))? else {
+            return Ok(());
+        };
+        match coordinator.delete_own(path, stat.owner).await {
+            Ok(()) | Err(Refusal::NoNode) => Ok(()),
+            Err(refusal) => Err(self.ground.error("delete", path)(refusal)),
+        }
     }
 
     async fn collect_alone(&self, unused_for: Duration) -> Result<usize, DocumentsError> {
@@ -51,7 +85,7 @@ impl Shelf {
         self.note_lost(&named, &stored);
         let unused = stored.difference(&named).copied().collect();
         let versions = self.stats_of(&unused, document_path).await?;
-        if !self.ground.children(PUBLISHING).await?.is_empty() {
+        if !self.is_nobody_publishing().await? {
             return Ok(0);
         }
         let named = self.named_by(&self.kept_roots().await?, &mut pages).await?;

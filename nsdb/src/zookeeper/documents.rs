@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 
 use crate::documents::kept::Kept;
 use crate::documents::layout::{decode_page, decode_root};
@@ -30,6 +30,10 @@ pub(super) struct Shelf {
     pub(super) read: Arc<Kept>,
     /// Documents that were not there, or damaged: who publishes them again writes them again.
     lost: Mutex<BTreeSet<ShardId>>,
+    /// Held by the one collection of this process that is under way.
+    pub(super) collecting: tokio::sync::Mutex<()>,
+    /// Read by each publication of this process that is under way.
+    pub(super) publishing: RwLock<()>,
 }
 
 /// Pages that were read on the way.
@@ -53,6 +57,8 @@ impl Shelf {
             known: Mutex::default(),
             read: Arc::default(),
             lost: Mutex::default(),
+            collecting: tokio::sync::Mutex::default(),
+            publishing: RwLock::default(),
         }
     }
 

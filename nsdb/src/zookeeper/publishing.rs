@@ -36,10 +36,11 @@ impl Shelf {
         let publication =
             Publication::after(current.as_ref().map(|root| &root.root), expected, shards, change)?;
         let access = self.ground.access_of_topology().await?;
+        let _under_way = self.publishing.read().await;
         let marker = self.begin(&access).await?;
         let (revision, root) = (publication.root.revision, publication.root.clone());
         let published = self.carry_out(current.as_ref(), publication, &access).await;
-        // What is left of it goes with our session.
+        // What is left of it the next collection takes back, or it goes with our session.
         let _ = self.ground.coordinator.delete(&marker, None).await;
         published?;
         self.take(Some(root));

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod another;
+mod collecting;
 mod connection;
 mod feed;
 mod host;
