@@ -39,10 +39,15 @@ pub(super) type GroupChange = Group;
 /// What the groups of a flood send.
 #[derive(Debug, Default)]
 struct Held {
-    /// One for each piece of the copies.
-    ids: SmallVec<[GroupId; 1]>,
-    copies: Vec<TunnelTo>,
+    /// Each with the copies that it sends.
+    pieces: Vec<(GroupId, Vec<TunnelTo>)>,
     era: u64,
+}
+
+impl Held {
+    fn ids(&self) -> SmallVec<[GroupId; 1]> {
+        self.pieces.iter().map(|(id, _)| *id).collect()
+    }
 }
 
 impl Asking for GroupChange {
@@ -57,13 +62,8 @@ impl Groups {
     pub(in crate::engine) fn inherit(&mut self, found: Vec<Group>) {
         for (id, steps) in found {
             self.last = self.last.max(id.0);
-            let copies = steps.as_deref().and_then(copies_of);
-            match copies.as_ref().and_then(|copies| copies.first().map(|first| (first.vni, first.class))) {
-                Some(flood) => {
-                    let held = self.of.entry(flood).or_default();
-                    held.ids.push(id);
-                    held.copies.extend(copies.into_iter().flatten());
-                }
+            match steps.as_deref().and_then(copies_of) {
+                Some((flood, copies)) => self.of.entry(flood).or_default().pieces.push((id, copies)),
                 None => self.changes.push((id, None)),
             }
         }
@@ -73,9 +73,8 @@ impl Groups {
     /// The tunnel port is another one: what groups send by goes with it.
     pub(in crate::engine) fn make_again(&mut self) {
         self.is_refused = false;
-        for held in self.of.values() {
-            self.changes.extend(held.ids.iter().copied().zip(held.copies.chunks(MOST)).map(set));
-        }
+        let pieces = self.of.values().flat_map(|held| &held.pieces);
+        self.changes.extend(pieces.map(|(id, copies)| set(*id, copies)));
     }
 
     /// All flows are looked over from here on.
@@ -93,7 +92,7 @@ impl Groups {
         };
         let (flood, era) = ((vni, class.get()), self.era);
         if let Some(held) = self.of.get(&flood).filter(|held| held.era == era) {
-            return held.ids.clone();
+            return held.ids();
         }
         let copies = truth.overlay.tunnels_to(&truth.switch, to);
         self.hold(flood, &copies)
@@ -102,35 +101,33 @@ impl Groups {
     fn hold(&mut self, flood: Flood, copies: &[TunnelTo]) -> SmallVec<[GroupId; 1]> {
         let held = self.of.entry(flood).or_default();
         held.era = self.era;
-        for (index, piece) in copies.chunks(MOST).enumerate() {
-            let is_new = held.ids.len() <= index;
-            if is_new {
-                self.last = self.last % MOST_GROUPS + 1;
-                held.ids.push(GroupId(self.last));
-            }
-            let before = held.copies.chunks(MOST).nth(index);
-            if is_new || before != Some(piece) {
-                self.changes.push(set((held.ids[index], piece)));
+        let wanted: Vec<&[TunnelTo]> = copies.chunks(MOST).collect();
+        while held.pieces.len() < wanted.len() {
+            self.last = self.last % MOST_GROUPS + 1;
+            held.pieces.push((GroupId(self.last), Vec::new()));
+        }
+        let left = held.pieces.drain(wanted.len()..);
+        self.changes.extend(left.map(|(id, _)| (id, None)));
+        for ((id, sends), piece) in held.pieces.iter_mut().zip(wanted) {
+            if sends != piece {
+                *sends = piece.to_vec();
+                self.changes.push(set(*id, piece));
             }
         }
-        while held.ids.len() > copies.len().div_ceil(MOST) {
-            self.changes.extend(held.ids.pop().map(|id| (id, None)));
-        }
-        held.copies = copies.to_vec();
-        held.ids.clone()
+        held.ids()
     }
 
     /// Removes what no flow has named since the ground shifted last; no flow is to be looked over any more.
     pub(super) fn sweep(&mut self) {
         let era = self.era;
         let unused = self.of.extract_if(.., |_, held| held.era != era);
-        self.changes.extend(unused.flat_map(|(_, held)| held.ids).map(|id| (id, None)));
+        self.changes.extend(unused.flat_map(|(_, held)| held.ids()).map(|id| (id, None)));
     }
 
     /// The datapath has refused a group: there are none from here on.
     pub(super) fn give_up(&mut self) {
         self.is_refused = true;
-        let given_up = std::mem::take(&mut self.of).into_values().flat_map(|held| held.ids);
+        let given_up = std::mem::take(&mut self.of).into_values().flat_map(|held| held.ids());
         self.changes.extend(given_up.map(|id| (id, None)));
     }
 
@@ -176,20 +173,20 @@ impl Ways for Grouped<'_> {
     }
 }
 
-fn set((id, piece): (GroupId, &[TunnelTo])) -> GroupChange {
+fn set(id: GroupId, piece: &[TunnelTo]) -> GroupChange {
     (id, Some(piece.iter().copied().map(Action::Tunnel).collect()))
 }
 
-/// The copies that steps are, if they are nothing else, all with one VNI and class.
-fn copies_of(steps: &[Action]) -> Option<Vec<TunnelTo>> {
+/// The copies that steps are, if they are nothing else, all with one VNI and class: which flood, and where to.
+fn copies_of(steps: &[Action]) -> Option<(Flood, Vec<TunnelTo>)> {
     let copy = |step: &Action| match step {
         Action::Tunnel(to) => Some(*to),
         _ => None,
     };
     let copies: Vec<TunnelTo> = steps.iter().map(copy).collect::<Option<_>>()?;
-    let first = copies.first()?;
-    let is_one = copies.iter().all(|to| (to.vni, to.class) == (first.vni, first.class));
-    is_one.then_some(copies)
+    let flood = copies.first().map(|first| (first.vni, first.class))?;
+    let is_one = copies.iter().all(|to| (to.vni, to.class) == flood);
+    is_one.then_some((flood, copies))
 }
 
 /// So few copies stand in each flow: a group costs the kernel a second look-up for each frame.
@@ -259,5 +256,18 @@ mod tests {
         assert_eq!(groups.hold((8, 0), &all).as_slice(), [GroupId(4), GroupId(7)]);
         assert_eq!(changed(&mut groups), (vec![], vec![]));
         assert_eq!(groups.hold((8, 1), &all[..9]).as_slice(), [GroupId(10)]);
+    }
+
+    /// As where the run before ended in the middle of a change, or cut pieces otherwise: together they send all copies, and each another
+    /// part of them than it would.
+    #[test]
+    fn pieces_that_an_earlier_run_cut_otherwise_are_cut_anew() {
+        let steps =
+            |copies: &[TunnelTo]| Some(copies.iter().copied().map(Action::Tunnel).collect::<Vec<_>>());
+        let all = copies(130);
+        let mut groups = Groups::default();
+        groups.inherit(vec![(GroupId(4), steps(&all[..100])), (GroupId(7), steps(&all[100..]))]);
+        groups.hold((8, 0), &all);
+        assert_eq!(changed(&mut groups), (vec![(4, 128), (7, 2)], vec![]));
     }
 }
