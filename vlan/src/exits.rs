@@ -312,9 +312,9 @@ impl Exits<'_> {
         }
         let class = self.class(&mut verdict.consulted);
         let (to, edit) = (Egress::Hosts { segment, origin, class }, self.passage.bare());
-        for copy in topology.copies(self.plane.host, segment, origin) {
-            say.say(|| trace::tunnel::leaves(topology, copy, self.passage.header, &edit));
-        }
+        say.say_each(topology.copies(self.plane.host, segment, origin), |copy| {
+            trace::tunnel::leaves(topology, copy, self.passage.header, &edit)
+        });
         verdict.outputs.push(Output { to, edit });
     }
 

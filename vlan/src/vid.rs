@@ -134,6 +134,15 @@ impl VidSet {
         }
     }
 
+    /// What is in one of both and not in the other.
+    pub fn symmetric_difference(&self, other: &VidSet) -> VidSet {
+        let mut changed = self.clone();
+        for (word, other) in changed.words.iter_mut().zip(other.words.iter()) {
+            *word ^= other;
+        }
+        changed
+    }
+
     /// Takes `vid` out; false when it was not there.
     pub fn remove(&mut self, vid: Vid) -> bool {
         let (word, bit) = place(vid);
@@ -342,6 +351,15 @@ mod tests {
             set.insert_range(vid(first), vid(last));
             assert_eq!(set, expected, "{first}-{last}");
         }
+    }
+
+    #[test]
+    fn a_symmetric_difference_is_what_one_set_alone_has() {
+        let set = |vids: &[u16]| -> VidSet { vids.iter().filter_map(|vid| Vid::new(*vid)).collect() };
+        let (one, other) = (set(&[1, 63, 64, 4094]), set(&[1, 64, 65]));
+        assert_eq!(one.symmetric_difference(&other), set(&[63, 65, 4094]));
+        assert_eq!(other.symmetric_difference(&one), set(&[63, 65, 4094]));
+        assert!(one.symmetric_difference(&one).is_empty());
     }
 
     #[test]

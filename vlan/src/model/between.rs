@@ -1,37 +1,33 @@
 //! What of a topology goes between hosts: who has a part in a segment, by which VNIs, and who can be reached.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::model::description::HostKind;
 use crate::model::id::HostId;
 use crate::model::numbers::{Further, Numbers};
 use crate::model::topology::Topology;
+use crate::model::underlays::each_shared;
 use crate::model::vnis::{Origin, Vnis};
 
 impl Vnis {
     pub(super) fn new(topology: &Topology, numbers: &Numbers) -> Vnis {
         let mut vnis = Vnis::default();
-        for number in
-            (0..topology.segments.len() as u32).filter(|number| topology.is_on_several_hosts(*number))
-        {
-            vnis.add(topology, number, numbers.further.get(&topology.segment_name(number)));
-        }
+        each_shared(topology, |number, sharing| {
+            let further = numbers.further.get(&topology.segment_name(number));
+            vnis.hosts.insert(number, sharing.into());
+            vnis.add(topology, number, further);
+        });
         let hosts = topology.hosts().iter().zip(0..);
         vnis.by_underlay = hosts.filter_map(|(host, id)| Some((host.underlay?, HostId(id)))).collect();
         vnis
     }
 
     fn add(&mut self, topology: &Topology, number: u32, further: Option<&Further>) {
-        let segment = topology.segment(number);
-        let hosts: BTreeSet<HostId> =
-            segment.members.iter().map(|member| topology.port(member.port).host).collect();
-        self.hosts.insert(number, hosts.into_iter().collect());
         let fabrics = further.iter().flat_map(|further| &further.fabrics);
         let groups =
             fabrics.filter_map(|(name, vni)| Some((Origin::Group(topology.fabric_named(name)?), *vni)));
         let isolated = further.and_then(|further| further.isolated).map(|vni| (Origin::Isolated, vni));
-        let plain = Some((Origin::Plain, segment.vni)).filter(|(_, vni)| *vni != 0);
+        let plain = Some((Origin::Plain, topology.segment(number).vni)).filter(|(_, vni)| *vni != 0);
         for (origin, vni) in plain.into_iter().chain(groups).chain(isolated) {
             self.of.insert((number, origin), vni);
             self.by_vni.insert(vni, (number, origin));

@@ -40,7 +40,7 @@ pub(crate) fn renumber(
             let bridge = new.bridge_named(name).or_else(|| new.bridge_once_named(name))?.id;
             let inner = old.next_vid(segment, named.bridge, named.vid);
             let located = new.locate(bridge, named.vid, inner)?;
-            let has_ports = new.hosts_of(located.segment.number).contains(&host);
+            let has_ports = new.hosts_of(located.segment.number).binary_search(&host).is_ok();
             has_ports.then_some((located.segment, Location::Host(host)))
         }
     }

@@ -32,6 +32,11 @@ pub trait Narrator {
         self.say_if(|| Some(sentence()));
     }
 
+    /// Hears a sentence about each of many things.
+    fn say_each<T>(&mut self, things: impl Iterator<Item = T>, sentence: impl Fn(T) -> String) {
+        things.for_each(|thing| self.say(|| sentence(thing)));
+    }
+
     /// Hears one sentence that is about a port, where there is one to say.
     fn say_of(&mut self, port: PortId, sentence: impl FnOnce() -> Option<String>) {
         let _ = port;
@@ -68,6 +73,8 @@ pub struct Silent;
 
 impl Narrator for Silent {
     fn say_if(&mut self, _: impl FnOnce() -> Option<String>) {}
+
+    fn say_each<T>(&mut self, _: impl Iterator<Item = T>, _: impl Fn(T) -> String) {}
 }
 
 impl Narrator for Vec<String> {

@@ -58,7 +58,7 @@ impl Overlay {
 
     /// Goes by what a topology wants: none where no segment of this host has ports on another one.
     pub(super) fn want(&mut self, topology: &Topology, host: HostId) {
-        let shares = |number: u32| topology.hosts_of(number).contains(&host);
+        let shares = |number: u32| topology.hosts_of(number).binary_search(&host).is_ok();
         let is_shared = (0..topology.segments().len() as u32).any(shares);
         let own = topology.hosts().get(host.0 as usize).filter(|_| is_shared);
         let end = |local| TunnelEnd { local, port: topology.description().overlay.port };

@@ -353,7 +353,7 @@ fn note_carries(
     let topology = Arc::clone(switch.topology());
     let fabric = topology.trunks_of(bridge).find_map(|port| port.group);
     let before = before.map(|carries| carries.vids).unwrap_or_default();
-    for vid in before.iter().chain(now.vids.iter()) {
+    for vid in before.symmetric_difference(&now.vids).iter() {
         let is_carried = now.vids.contains(vid);
         if switch.peers.claim(host, (bridge, vid), is_carried)
             && let Some(fabric) = fabric
