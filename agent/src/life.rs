@@ -235,9 +235,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 mod tests {
     use std::path::Path;
 
-    use file::FileContents;
-    use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
-    use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
+    use file::tests::contents;
 
     use super::*;
     use crate::topology;
@@ -259,24 +257,9 @@ mod tests {
     }
 
     fn file(link: &str) -> Option<FileSource> {
-        let kind = BridgeKind::VlanUnaware { vni: None };
-        let (ageing, mac_limit) = (DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT);
-        let description = Description {
-            hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],
-            bridges: vec![Bridge {
-                name: "v".into(),
-                ageing,
-                mac_limit,
-                renamed_from: None,
-                mtu: None,
-                kind,
-            }],
-            ports: vec![Port::plain("p1", "v", "gw1", link)],
-            ..Description::default()
-        };
         Some(FileSource {
             path: PathBuf::from("gateway.toml"),
-            first: Some(FileContents { description, digest: link.to_owned(), text: None }),
+            first: Some(contents(link)),
             without_hosts: Vec::new(),
             read: |_| Err("not read again".to_owned()),
         })

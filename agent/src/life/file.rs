@@ -175,7 +175,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use nsdb::{Store, StoreConfig};
     use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
     use vlan::model::description::{Bridge, BridgeKind, Host, Port};
@@ -184,12 +184,8 @@ mod tests {
     use crate::event::Event;
     use crate::journal;
 
-    /// A reader of files that hold the name of a link.
-    fn read(path: &Path) -> Result<FileContents, String> {
-        let link = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-        if link.contains(' ') {
-            return Err(format!("{link} is no link"));
-        }
+    /// A file with one port, on this link.
+    pub(in crate::life) fn contents(link: &str) -> FileContents {
         let kind = BridgeKind::VlanUnaware { vni: None };
         let (ageing, mac_limit) = (DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT);
         let description = Description {
@@ -202,10 +198,19 @@ mod tests {
                 mtu: None,
                 kind,
             }],
-            ports: vec![Port::plain("p1", "v", "gw1", &link)],
+            ports: vec![Port::plain("p1", "v", "gw1", link)],
             ..Description::default()
         };
-        Ok(FileContents { description, digest: link, text: None })
+        FileContents { description, digest: link.to_owned(), text: None }
+    }
+
+    /// A reader of files that hold the name of a link.
+    fn read(path: &Path) -> Result<FileContents, String> {
+        let link = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        if link.contains(' ') {
+            return Err(format!("{link} is no link"));
+        }
+        Ok(contents(&link))
     }
 
     /// What is told where a reading is asked for `times`, the next as soon as one has begun.

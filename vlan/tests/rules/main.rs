@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod any_frame;
+mod described;
 mod large;
 mod numbers;
 mod overlay;

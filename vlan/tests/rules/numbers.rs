@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
-use vlan::model::description::{
-    Bridge, BridgeKind, Description, Host, Mode, Peering, Port, Redundancy, TrunkMode,
-};
+use vlan::model::description::{Bridge, BridgeKind, Description, Host, Mode, Peering, Port, TrunkMode};
 use vlan::model::numbers::{FIRST_DEALT_VNI, Further, Numbers};
 use vlan::model::segment::SegmentName;
 use vlan::model::topology::Topology;
-use vlan::tag::Tpid;
 use vlan::vid::Vid;
+
+use crate::described::{aware, bridge, unaware};
 
 /// Numbers that look random and are the same each time (SplitMix64, Steele and others 2014).
 struct Dice(u64);
@@ -35,23 +33,6 @@ impl Dice {
     }
 }
 
-fn bridge(name: String, kind: BridgeKind) -> Bridge {
-    Bridge {
-        name,
-        ageing: DEFAULT_AGEING,
-        mac_limit: DEFAULT_BRIDGE_MAC_LIMIT,
-        renamed_from: None,
-        mtu: None,
-        kind,
-    }
-}
-
-fn aware(name: &str) -> Bridge {
-    let (fabric, redundancy) = (name.to_owned(), Redundancy::Designated);
-    let kind = BridgeKind::VlanAware { fabric, redundancy, tpid: Tpid::Customer, join_vids: false };
-    bridge(name.to_owned(), kind)
-}
-
 fn vid(number: u16) -> Vid {
     Vid::new(number).unwrap()
 }
@@ -61,7 +42,7 @@ fn network(dice: &mut Dice) -> Description {
     let hosts = ["h1", "h2", "h3"].map(|name| Host { name: name.to_owned(), ..Host::default() });
     let mut made = Description { hosts: hosts.into(), ..Description::default() };
     for (number, name) in ["dc1", "dc2"].into_iter().enumerate() {
-        made.bridges.push(aware(name));
+        made.bridges.push(aware(name, name));
         for host in ["h1", "h2"] {
             let vlans = Some([8, 9, 10].into_iter().filter(|_| !dice.is(3)).map(vid).collect());
             let mode = Mode::Trunk(TrunkMode { vlans, ..TrunkMode::default() });
@@ -74,7 +55,7 @@ fn network(dice: &mut Dice) -> Description {
         let renamed_from = dice.is(3).then(|| name.to_owned());
         let name = &if renamed_from.is_some() { format!("{name}{name}") } else { name.to_owned() };
         let kind = BridgeKind::VlanUnaware { vni };
-        made.bridges.push(Bridge { renamed_from, ..bridge(name.clone(), kind) });
+        made.bridges.push(Bridge { renamed_from, ..bridge(name, kind) });
         for host in ["h1", "h2", "h3"].into_iter().filter(|_| !dice.is(2)).collect::<Vec<_>>() {
             let isolated = dice.is(3);
             made.ports.push(Port { isolated, ..Port::plain(&format!("{name}-{host}"), name, host, name) });
@@ -192,7 +173,7 @@ fn vubs(vubs: &[(&str, Option<u32>)]) -> Topology {
     let hosts = ["h1", "h2"].map(|name| Host { name: name.to_owned(), ..Host::default() });
     let mut made = Description { hosts: hosts.into(), ..Description::default() };
     for (name, vni) in vubs {
-        made.bridges.push(bridge((*name).to_owned(), BridgeKind::VlanUnaware { vni: *vni }));
+        made.bridges.push(unaware(name, *vni));
         for host in ["h1", "h2"] {
             made.ports.push(Port::plain(&format!("{name}-{host}"), name, host, name));
         }

@@ -1,33 +1,19 @@
 //! What `Topology::build` refuses of hosts that send each other frames, and of VTEPs: each with a neighbour that is right.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use vlan::addr::MacAddr;
 use vlan::model::description::{
-    BpduPolicy, Bridge, BridgeKind, DatapathKind, Description, Flood, Host, HostAddresses, HostKind, Mode,
-    OnLimit, Peering, Port, Redundancy, Storm, TagPolicy, TrunkMode,
+    BpduPolicy, BridgeKind, DatapathKind, Description, Flood, Host, HostAddresses, HostKind, Mode, OnLimit,
+    Port, Storm, TagPolicy, TrunkMode,
 };
 use vlan::model::topology::Topology;
-use vlan::tag::Tpid;
 use vlan::vid::Vid;
+
+use crate::described::{Case, aware, hold, said, unaware, vlan_8};
 
 /// VLAN 8 of `dc1` is `vub8`: with a trunk of gw1, a VM at gw2, and a VTEP.
 fn right() -> Description {
-    let bridge = |name: &str, kind| Bridge {
-        name: name.to_owned(),
-        ageing: Duration::from_secs(300),
-        mac_limit: 1_000,
-        renamed_from: None,
-        mtu: None,
-        kind,
-    };
-    let aware = BridgeKind::VlanAware {
-        fabric: "leaf-pair".to_owned(),
-        redundancy: Redundancy::Designated,
-        tpid: Tpid::Customer,
-        join_vids: false,
-    };
     let host = |name: &str, kind, last| Host {
         name: name.to_owned(),
         kind,
@@ -42,22 +28,13 @@ fn right() -> Description {
             host("gw2", HostKind::L2gw, 2),
             host("vtep1", HostKind::Vtep, 9),
         ],
-        bridges: vec![
-            bridge("dc1", aware),
-            bridge("vub8", BridgeKind::VlanUnaware { vni: Some(8_008) }),
-            bridge("vub9", BridgeKind::VlanUnaware { vni: None }),
-        ],
-        vlans: vec![Peering { bridge: "dc1".to_owned(), vid: Vid::new(8).unwrap(), to: "vub8".to_owned() }],
+        bridges: vec![aware("dc1", "leaf-pair"), unaware("vub8", Some(8_008)), unaware("vub9", None)],
+        vlans: vec![vlan_8()],
         trunks: vec![trunk],
         ports: vec![Port::plain("vm8", "vub8", "gw2", "tap8"), Port::plain("racks", "vub8", "vtep1", "")],
         ..Description::default()
     }
 }
-
-type Change = fn(&mut Description);
-
-/// A wrong value, what is said of it, and a right one in its place.
-struct Case(&'static str, Change, &'static str, Change);
 
 const CASES: &[Case] = &[
     Case(
@@ -227,26 +204,9 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn said(description: &Description) -> Vec<String> {
-    let mistakes = Topology::build(description).err().unwrap_or_default();
-    let said = mistakes.iter().map(|mistake| {
-        let place = &mistake.place;
-        format!("{} {} {}: {}", place.table, place.index, place.key, mistake.text)
-    });
-    said.collect()
-}
-
 #[test]
 fn a_wrong_value_is_refused_and_its_neighbour_is_not() {
-    assert_eq!(said(&right()), Vec::<String>::new());
-    for Case(name, wrong, expected, twin) in CASES {
-        let mut description = right();
-        wrong(&mut description);
-        assert_eq!(said(&description), [expected.to_owned()], "{name}");
-        let mut description = right();
-        twin(&mut description);
-        assert_eq!(said(&description), Vec::<String>::new(), "the neighbour of {name}");
-    }
+    hold(right, CASES);
 }
 
 #[test]

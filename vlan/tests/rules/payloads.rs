@@ -1,31 +1,14 @@
 //! Payloads that do not fit into the underlay of the hosts that share a segment: each with a neighbour that fits to the byte.
 
-use std::time::Duration;
-
-use vlan::model::description::{
-    Bridge, BridgeKind, Description, Host, Mode, Peering, Port, Redundancy, TagPolicy, TrunkMode,
-};
+use vlan::model::description::{Description, Host, Mode, Port, TagPolicy, TrunkMode};
 use vlan::model::mistake::Mistake;
 use vlan::model::topology::Topology;
-use vlan::tag::Tpid;
 use vlan::vid::Vid;
+
+use crate::described::{Case, Change, aware, told, unaware, vlan_8};
 
 /// VLAN 8 of `dc1` is `vub8`: with a trunk of gw1 and a VM at gw2 that tags nothing. A second VM at gw1 is on `vub9`, all alone.
 fn right() -> Description {
-    let bridge = |name: &str, kind| Bridge {
-        name: name.to_owned(),
-        ageing: Duration::from_secs(300),
-        mac_limit: 1_000,
-        renamed_from: None,
-        mtu: None,
-        kind,
-    };
-    let aware = BridgeKind::VlanAware {
-        fabric: "leaf-pair".to_owned(),
-        redundancy: Redundancy::Designated,
-        tpid: Tpid::Customer,
-        join_vids: false,
-    };
     let host = |name: &str, last| Host {
         name: name.to_owned(),
         underlay: Some([192, 0, 2, last].into()),
@@ -39,22 +22,13 @@ fn right() -> Description {
         Port { mode: Mode::Trunk(TrunkMode::default()), ..Port::plain("leaf1", "dc1", "gw1", "eth0") };
     Description {
         hosts: vec![host("gw1", 1), host("gw2", 2)],
-        bridges: vec![
-            bridge("dc1", aware),
-            bridge("vub8", BridgeKind::VlanUnaware { vni: None }),
-            bridge("vub9", BridgeKind::VlanUnaware { vni: None }),
-        ],
-        vlans: vec![Peering { bridge: "dc1".to_owned(), vid: Vid::new(8).unwrap(), to: "vub8".to_owned() }],
+        bridges: vec![aware("dc1", "leaf-pair"), unaware("vub8", None), unaware("vub9", None)],
+        vlans: vec![vlan_8()],
         trunks: vec![trunk],
         ports: vec![vm("vm8", "vub8", "gw2", "tap8"), vm("vm9", "vub9", "gw1", "tap9")],
         ..Description::default()
     }
 }
-
-type Change = fn(&mut Description);
-
-/// What does not fit, what is said of it, and what fits.
-struct Case(&'static str, Change, &'static str, Change);
 
 const REFUSED: &[Case] = &[
     Case(
@@ -208,12 +182,9 @@ fn customer(description: &mut Description) {
     port.mode = Mode::Qinq { vid: Vid::new(8), customer_vlans: None, pcp: None };
 }
 
-fn told(mistakes: &[Mistake]) -> Vec<String> {
-    let text = |mistake: &Mistake| {
-        let place = &mistake.place;
-        format!("{} {} {}: {}", place.table, place.index, place.key, mistake.text)
-    };
-    mistakes.iter().filter(|mistake| mistake.place.key == "underlay-mtu").map(text).collect()
+/// What is said of underlays.
+fn of_underlays(mistakes: &[Mistake]) -> Vec<String> {
+    mistakes.iter().filter(|mistake| mistake.place.key == "underlay-mtu").map(told).collect()
 }
 
 /// What is refused, and what is warned of.
@@ -221,8 +192,8 @@ fn said(change: Change) -> (Vec<String>, Vec<String>) {
     let mut description = right();
     change(&mut description);
     match Topology::build(&description) {
-        Ok(topology) => (Vec::new(), told(topology.warnings())),
-        Err(mistakes) => (told(&mistakes), Vec::new()),
+        Ok(topology) => (Vec::new(), of_underlays(topology.warnings())),
+        Err(mistakes) => (of_underlays(&mistakes), Vec::new()),
     }
 }
 

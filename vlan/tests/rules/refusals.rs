@@ -7,32 +7,18 @@ use vlan::model::description::{
     BpduPolicy, Bridge, BridgeKind, Description, Host, Mode, OnLimit, Peering, Port, Redundancy, Storm,
     TrunkMode,
 };
-use vlan::model::topology::Topology;
-use vlan::tag::Tpid;
 use vlan::vid::{Vid, VidSet};
+
+use crate::described::{Case, aware, hold, said, unaware, vlan_8};
 
 /// VLAN 8 of `dc1` is `vub8`, with a trunk, a VM, a port in mode trunk and a customer's.
 fn right() -> Description {
-    let bridge = |name: &str, kind| Bridge {
-        name: name.to_owned(),
-        ageing: Duration::from_secs(300),
-        mac_limit: 1_000,
-        renamed_from: None,
-        mtu: None,
-        kind,
-    };
-    let aware = BridgeKind::VlanAware {
-        fabric: "leaf-pair".to_owned(),
-        redundancy: Redundancy::Designated,
-        tpid: Tpid::Customer,
-        join_vids: false,
-    };
     let port = |name: &str, bridge: &str, mode| Port { mode, ..Port::plain(name, bridge, "gw1", name) };
     let qinq = Mode::Qinq { vid: Vid::new(100), customer_vlans: Some(VidSet::all()), pcp: None };
     Description {
         hosts: vec![Host { name: "gw1".to_owned(), ..Host::default() }],
-        bridges: vec![bridge("dc1", aware), bridge("vub8", BridgeKind::VlanUnaware { vni: Some(8008) })],
-        vlans: vec![Peering { bridge: "dc1".to_owned(), vid: Vid::new(8).unwrap(), to: "vub8".to_owned() }],
+        bridges: vec![aware("dc1", "leaf-pair"), unaware("vub8", Some(8008))],
+        vlans: vec![vlan_8()],
         trunks: vec![port(
             "leaf1",
             "dc1",
@@ -46,11 +32,6 @@ fn right() -> Description {
         ..Description::default()
     }
 }
-
-type Change = fn(&mut Description);
-
-/// A wrong value, what is said of it, and a right one in its place.
-struct Case(&'static str, Change, &'static str, Change);
 
 const CASES: &[Case] = &[
     Case(
@@ -363,32 +344,9 @@ fn fabric(description: &mut Description, name: &str) {
     }
 }
 
-fn said(description: &Description) -> Vec<String> {
-    match Topology::build(description) {
-        Ok(_) => Vec::new(),
-        Err(mistakes) => mistakes
-            .iter()
-            .map(|mistake| {
-                format!(
-                    "{} {} {}: {}",
-                    mistake.place.table, mistake.place.index, mistake.place.key, mistake.text
-                )
-            })
-            .collect(),
-    }
-}
-
 #[test]
 fn a_wrong_value_is_refused_and_its_neighbour_is_not() {
-    assert_eq!(said(&right()), Vec::<String>::new());
-    for Case(name, wrong, expected, twin) in CASES {
-        let mut description = right();
-        wrong(&mut description);
-        assert_eq!(said(&description), [expected.to_owned()], "{name}");
-        let mut description = right();
-        twin(&mut description);
-        assert_eq!(said(&description), Vec::<String>::new(), "the neighbour of {name}");
-    }
+    hold(right, CASES);
 }
 
 /// Several wrong things are told together, in the order of the description.
