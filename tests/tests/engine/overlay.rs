@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use agent::event::Event;
 use agent::output::Output;
+use agent::view::CounterView;
 use datapath::Datapath;
 use datapath::fake::Packet;
 use futures::FutureExt;
 use l2gw::config;
 use tests::lab::frames::{BROADCAST, Frame, Mac, tags};
 use tests::sim::cluster::Cluster;
+use tests::sim::gateway::Gateway;
 use vlan::model::description::Description;
 use vlan::model::topology::Topology;
 use vlan::model::vnis::Origin;
@@ -412,9 +414,8 @@ fn a_daemon_that_starts_again_takes_over_its_flows_of_the_tunnel() {
     assert_eq!(cluster.reached("a8", &bare(VM1, PHYS)), ["leaf1"]);
 }
 
-#[test]
-fn a_flood_to_many_hosts_is_a_group_that_all_senders_share() {
-    let many = 12;
+/// So many hosts more, each with one VM on `vub8`.
+fn start_with(many: usize) -> Cluster {
     let mut text = THREE.to_owned();
     for host in 0..many {
         text += &format!("[hosts.m{host}]\nunderlay = \"192.0.2.{}\"\n", 100 + host);
@@ -422,7 +423,34 @@ fn a_flood_to_many_hosts_is_a_group_that_all_senders_share() {
     let names: Vec<(String, String)> =
         (0..many).map(|host| (format!("v{host}"), format!("m{host}"))).collect();
     let far: Vec<_> = names.iter().map(|(port, host)| (port.as_str(), "vub8", host.as_str(), "")).collect();
-    let mut cluster = start(&(text + &ports(&VMS) + &ports(&far)));
+    start(&(text + &ports(&VMS) + &ports(&far)))
+}
+
+/// Somebody has removed the group: what is lost by it until the flows are looked over is counted where an operator looks.
+#[test]
+fn frames_to_a_group_that_is_gone_are_counted() {
+    let mut cluster = start_with(12);
+    cluster.reached("a8", &bare(VM1, BROADCAST));
+    let host = cluster.host("cn1");
+    let ungrouped = |host: &Gateway| {
+        let counters = host.counters();
+        let is_it = |row: &&CounterView| row.labels.iter().any(|(_, value)| value == "ungrouped");
+        counters.iter().find(is_it).map(|row| (row.name.clone(), row.value))
+    };
+    let made = host.datapath().groups().now_or_never().unwrap().unwrap();
+    host.datapath().delete_group(made[0].0).now_or_never().unwrap().unwrap();
+    host.read_statistics();
+    assert_eq!(ungrouped(host), Some(("l2gw_datapath_frames_total".into(), 0)));
+    assert_eq!(cluster.reached("a8", &bare(VM1, BROADCAST)), ["b8"], "the rest of it");
+    let host = cluster.host("cn1");
+    host.read_statistics();
+    assert_eq!(ungrouped(host), Some(("l2gw_datapath_frames_total".into(), 1)));
+}
+
+#[test]
+fn a_flood_to_many_hosts_is_a_group_that_all_senders_share() {
+    let many = 12;
+    let mut cluster = start_with(many);
     let groups = |cluster: &mut Cluster| {
         let groups = cluster.host("cn1").datapath().groups().now_or_never().unwrap().unwrap();
         groups.into_iter().map(|(id, steps)| (id, steps.map_or(0, |steps| steps.len()))).collect::<Vec<_>>()

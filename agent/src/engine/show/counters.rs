@@ -110,6 +110,7 @@ impl View<'_> {
             ("hit", self.flows.hands.datapath.hit),
             ("missed", self.flows.hands.datapath.missed),
             ("lost", self.flows.hands.datapath.lost),
+            ("ungrouped", self.flows.hands.datapath.ungrouped),
         ];
         counted
             .into_iter()
