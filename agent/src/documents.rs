@@ -1,12 +1,14 @@
 //! How a topology is laid out in the store: a shard for each bridge with what hangs on it, one for each host, one for the counters of
-//! numbers, one for what all hosts have in common, and for each host a list of the bridges that it has ports on. A change of one object writes one shard, two where a port is the
-//! first or the last that its host has on its bridge, or a VLAN that leads to its bridge. An agent reads what all have in common, its list,
-//! those bridges, what can be reached by them, and the hosts that have ports there (`ShareReading`).
+//! numbers, one for what all hosts have in common, and for each host a list of the bridges that it has ports on. A change of one object
+//! writes one shard, two where a port is the first or the last that its host has on its bridge, or a VLAN that leads to its bridge. An
+//! agent reads what all have in common, its list, those bridges, what can be reached by them, and the hosts that have ports there
+//! (`ShareReading`).
 //!
-//! A shard is one line of JSON with sorted keys, so that equal content has equal bytes and an operator can read it. Its objects are in
-//! the words of the file ([`crate::tree`]), and an object that did not come from the daemon's own file says its `origin` and its `author`. `format` says which layout it is, `needs` which features its reader must know: to pass one over
-//! might open what it closes; what every host must know is needed by `numbers`, which all read. Other keys that a reader does not know are passed on as they are. Of a bridge with many objects each kind
-//! goes on in further shards.
+//! A shard is one line of JSON with sorted keys, so that equal content has equal bytes and an operator can read it. Its objects are in the
+//! words of the file ([`crate::tree`]), and an object that did not come from the daemon's own file says its `origin` and its `author`.
+//! `format` says which layout it is, `needs` which features its reader must know: to pass one over might open what it closes; what every
+//! host must know is needed by `numbers`, which all read. Other keys that a reader does not know are passed on as they are. Of a bridge
+//! with many objects each kind goes on in further shards.
 //!
 //! ```text
 //! hosts/gw1                 {"format":4,"host":{…},"number":1}

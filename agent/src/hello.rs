@@ -40,8 +40,8 @@ pub struct Carries {
 }
 
 impl Hello {
-    /// As a frame of [`long`](Self::long) bytes, or as many as it takes. Its source address differs with the sequence: so hellos try one path after the other,
-    /// where routers choose by it.
+    /// As a frame of [`long`](Self::long) bytes, or as many as it takes. Its source address differs with the sequence: so hellos try one path
+    /// after the other, where routers choose by it.
     pub fn to_frame(&self) -> Vec<u8> {
         let least = SHORTEST.max(self.long as usize);
         let [_, _, a, b] = self.sequence.to_be_bytes();

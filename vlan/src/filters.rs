@@ -38,7 +38,8 @@ fn is_tagged(admitted: Admitted, header: &Header, consulted: &mut Consulted) -> 
     is_tag_type(header.type_after(admitted.taken))
 }
 
-/// Whether a frame, which may have come in by an isolated port, may leave by `to`; `flooded` is the class of one whose destination is not known to be there.
+/// Whether a frame, which may have come in by an isolated port, may leave by `to`; `flooded` is the class of one whose destination is not
+/// known to be there.
 ///
 /// # Errors
 /// `isolated`: both ports are. `flood-off`: unknown unicast is not sent there.
