@@ -4,7 +4,8 @@
 //! ```text
 //!                                              ┌────────────────┐
 //!   links of the host ──── 1024, a new list ──►│                │
-//!   follow, watch the store ─── 1, they wait ─►│    runtime     ├── 4, with the next round ──────► save addresses
+//!   follow, watch the store,                   │                ├── 4, with the next round ──────► save addresses
+//!   follow addresses ────────── 1, they wait ─►│    runtime     ├── 1, answered before the next ─► announce addresses
 //!   socket ────────────── 256, askers wait ───►│ engine thread  ├── 1024, logged, but not kept ──► keep the journal
 //!   whoever stops it ──────────── a watch ────►│                │
 //!                                              └────────────────┘
@@ -24,6 +25,7 @@ use tracing::{info, warn};
 
 use crate::driver::{Driver, NoDriver};
 use crate::engine::{Engine, Settings};
+use crate::feed;
 use crate::input::{Input, SavedAddress};
 use crate::journal;
 use crate::output::SavedPiece;
@@ -117,13 +119,15 @@ pub async fn run<D: FlowTable + 'static>(
     let tasks = TaskTracker::new();
     launch.serving.tell(OPENING);
     let (asked, answering) = launch.serving.split();
+    let (feed, feed_asked) = feed::asks();
+    let feeding = feed::keep_feed(&store, feed_asked, &arrivals);
     let kept = keep_tasks(&store, (&launch.settings.host, launch.built), arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
     let outlives = launch.settings.datapath != "fake";
     let mut settings = launch.settings;
     settings.bound = load_bound(&store).await;
     let recorder = launch.record.map(|file| Recorder::begin(file, &settings)).transpose()?;
-    let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, stop, recorder };
+    let wiring = Wiring { links, topology: arrived, requests: asked, saves, events, feed, stop, recorder };
     let engine = Engine::new(settings);
     let before = load_addresses(&store).await;
     let driver = Driver::start(engine, opener, wiring, before).await?;
@@ -131,7 +135,7 @@ pub async fn run<D: FlowTable + 'static>(
     ready();
     let (ended, rest) = driver.ended().await;
     drop(answering);
-    drop(kept);
+    drop((kept, feeding));
     let addresses = ended?;
     tasks.close();
     let write = async {

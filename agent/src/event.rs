@@ -158,6 +158,20 @@ pub enum Event {
         /// The port where it was seen now.
         seen: String,
     },
+    /// Another host says that it has an address that this host has too, and neither had heard of it from the other before.
+    AddressClaimed {
+        /// The address.
+        mac: MacAddr,
+        /// The host, which has it from now on.
+        host: String,
+    },
+    /// The store does not take this host's word of its addresses; it is said again.
+    AddressesUntold {
+        /// Why.
+        why: String,
+    },
+    /// It takes it again.
+    AddressesTold,
     /// Our own frame came back by a trunk.
     Reflected {
         /// Its source address.
@@ -297,6 +311,9 @@ impl Event {
             Event::UnderlayNarrow { .. } => "underlay-narrow",
             Event::UnderlayWide { .. } => "underlay-wide",
             Event::AddressFrozen { .. } => "address-frozen",
+            Event::AddressClaimed { .. } => "address-claimed",
+            Event::AddressesUntold { .. } => "addresses-untold",
+            Event::AddressesTold => "addresses-told",
             Event::Reflected { .. } => "reflected",
             Event::NoTrunk { .. } => "no-trunk",
             Event::OverBudget { .. } => "over-budget",
@@ -400,6 +417,13 @@ impl Event {
             Event::AddressFrozen { mac, held, seen } => {
                 format!("{mac} moved too often: held at {held}, not followed to {seen}")
             }
+            Event::AddressClaimed { mac, host } => {
+                format!("host {host} has {mac} at the same time as this host: it is taken to be there")
+            }
+            Event::AddressesUntold { why } => {
+                format!("other hosts cannot be told of addresses, which they learn from frames alone: {why}")
+            }
+            Event::AddressesTold => "other hosts are told of addresses again".to_owned(),
             Event::Reflected { mac, held, port } => {
                 format!("our frame from {mac} at {held} came back by {port}: a loop outside?")
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datapath::flow::{Flow, FlowId, FlowStats, MeterId, MeterStats};
 use datapath::port::{LinkEvent, Vport, VportStats};
 use datapath::{Counters, Group, Refusal, Upcall};
+use nsdb::AddressRecord;
 use serde::{Deserialize, Serialize};
 use vlan::addr::MacAddr;
 use vlan::model::description::Description;
@@ -58,6 +59,8 @@ pub enum Input {
     },
     /// It answers again.
     StoreBack,
+    /// What the store says of which host has which address.
+    Feed(FeedNews),
     /// Links of this host changed.
     // Boxed, since it is by far the largest: inputs are handed on by value, and frames come most often.
     Link(Box<LinkEvent>),
@@ -98,6 +101,27 @@ pub enum Input {
     UpcallsUnread(Refusal),
     /// What the datapath has or counted could not be read; it is tried again.
     Unread(Refusal),
+}
+
+/// What the store says of addresses, in the words of hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FeedNews {
+    /// What was known of a segment when following began, or began anew. It comes in pieces.
+    Snapshot {
+        /// The segment, by its VNI.
+        vni: u32,
+        /// Some of the words.
+        records: Vec<AddressRecord>,
+        /// Whether these are the last.
+        is_last: bool,
+    },
+    /// What was said since.
+    Words(Vec<AddressRecord>),
+    /// What was to be announced has been, or not.
+    Announced {
+        /// Why not.
+        refused: Option<String>,
+    },
 }
 
 /// The answer for one element of an output.

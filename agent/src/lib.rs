@@ -103,6 +103,7 @@ pub mod door;
 mod driver;
 pub mod engine;
 pub mod event;
+pub mod feed;
 pub mod hello;
 pub mod input;
 pub mod journal;

@@ -4,6 +4,7 @@ use datapath::flow::{FlowChange, FlowId, MeterId, MeterRate};
 use datapath::port::VportNo;
 use datapath::tunnel::TunnelEnd;
 use datapath::{Execute, Group};
+use nsdb::AddressRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -84,6 +85,11 @@ pub enum Output {
     Event(Event),
     /// Save some of the learned addresses.
     Save(SavedPiece),
+    /// Hear what hosts say of the addresses on these segments, by VNI, and of no others.
+    Follow(Vec<u32>),
+    /// Say to other hosts which addresses this one has; at most 1 024 words. Answered by [`FeedNews::Announced`](crate::input::FeedNews), and
+    /// until then there is no other.
+    Announce(Vec<AddressRecord>),
 }
 
 impl Output {
@@ -101,6 +107,8 @@ impl Output {
             Output::Groups { .. } => "groups",
             Output::Event(event) => event.kind(),
             Output::Save(_) => "save",
+            Output::Follow(_) => "follow",
+            Output::Announce(_) => "announce",
         }
     }
 }

@@ -25,7 +25,8 @@ use vlan::time::Instant;
 use crate::clock;
 use crate::engine::Engine;
 use crate::event::Event;
-use crate::input::{Answer, Command, Input, SavedAddress};
+use crate::feed::FeedAsks;
+use crate::input::{Answer, Command, FeedNews, Input, SavedAddress};
 use crate::output::{Output, SavedPiece};
 use crate::record::Recorder;
 
@@ -63,6 +64,8 @@ pub struct Wiring {
     pub saves: mpsc::Sender<SavedPiece>,
     /// Events for the journal.
     pub events: mpsc::Sender<Event>,
+    /// What hosts say to each other of addresses.
+    pub feed: FeedAsks,
     /// Becomes true when the daemon is to stop.
     pub stop: watch::Receiver<bool>,
     /// Records every input, if wanted.
@@ -339,6 +342,14 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
             Output::Event(event) => {
                 self.tell(event);
                 None
+            }
+            Output::Follow(segments) => {
+                self.wiring.feed.follow.send_replace(segments);
+                None
+            }
+            Output::Announce(words) => {
+                let refused = self.wiring.feed.announce.try_send(words).err().map(|error| error.to_string());
+                refused.map(|why| Input::Feed(FeedNews::Announced { refused: Some(why) }))
             }
             Output::Save(piece) => {
                 if self.wiring.saves.try_send(piece).is_err() {

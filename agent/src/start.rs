@@ -98,6 +98,7 @@ pub async fn run(
 ) -> Result<(), DaemonError> {
     let mut settings = Settings::new(&start.host);
     settings.seed = random_seed();
+    settings.session = clock::wall_ms();
     settings.rates = start.rates;
     settings.datapath = if start.datapath == Choice::Fake { "fake" } else { "ovs" }.to_owned();
     let Start { serving, built, teardown, record, .. } = start;

@@ -102,9 +102,9 @@ pub struct MacView {
     /// The VID of the next tag, where the VLAN leads into another VAB that does not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner: Option<u16>,
-    /// The port, or `trunks of FABRIC`.
+    /// The port, `trunks of FABRIC`, or `host NAME`.
     pub location: String,
-    /// `dynamic`, `sticky` (pinned to the port where it was heard), `frozen` (moved too often), `declared` or `remote`.
+    /// `dynamic`, `sticky` (pinned to the port where it was heard), `frozen` (moved too often), `declared` or `remote` (another host says so).
     pub kind: String,
     /// Milliseconds since it was last heard; 0 for a declared one.
     pub age_ms: u64,
@@ -219,6 +219,9 @@ pub struct StatusView {
     /// The other hosts that share segments with this one, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others: Option<OthersView>,
+    /// What hosts say to each other of addresses, where segments are shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FeedView>,
     /// The datapath: `ovs`, `fake`.
     pub datapath: String,
     /// Ports that are up, and all.
@@ -246,6 +249,22 @@ pub struct OthersView {
     /// Why none is reached: there is no tunnel port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_tunnel: Option<String>,
+}
+
+/// What hosts say to each other of addresses, at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedView {
+    /// Segments that this host shares with others.
+    pub segments: usize,
+    /// Those of which it has heard all that was said.
+    pub heard: usize,
+    /// Addresses on them that some host says it has, this one's included.
+    pub addresses: usize,
+    /// Words of this host that the store has not taken yet.
+    pub unsaid: usize,
+    /// Why it did not take them when it was last asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// A store that cannot be read.

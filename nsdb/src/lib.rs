@@ -75,6 +75,7 @@ pub mod zookeeper;
 
 pub use addresses::feed::{FeedLimits, FeedTail, Following, ProcessFeed};
 pub use addresses::record::{AddressKey, AddressRecord, HostId, Mac, Mobility, Presence, SegmentId};
+pub use addresses::table::{SegmentTable, Taken};
 pub use addresses::{AddressFeed, FeedBatch, FeedError, FeedSnapshot};
 pub use again::reread_document;
 pub use clock::{Clock, ManualClock, MonotonicClock, WallTime};

@@ -237,7 +237,7 @@ impl Host {
             }
             Output::Meters { id, meters } => done(id, meters.len()),
             Output::Groups { id, groups } => done(id, groups.len()),
-            Output::Event(_) | Output::Save(_) => None,
+            Output::Event(_) | Output::Save(_) | Output::Follow(_) | Output::Announce(_) => None,
         }
     }
 }

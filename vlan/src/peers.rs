@@ -12,6 +12,8 @@ pub struct Peers {
     /// Those that are dead, in ascending order: they are few.
     dead: SmallVec<[HostId; 4]>,
     claims: FxHashMap<(BridgeId, Vid), SmallVec<[HostId; 2]>>,
+    /// Whether hosts hear from each other which addresses each has. Then what a frame from another host says is a hint.
+    pub are_telling: bool,
 }
 
 impl Peers {

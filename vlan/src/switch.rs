@@ -10,7 +10,7 @@ use crate::designation::Designation;
 use crate::fdb::reflect::{Echo, Evidence};
 use crate::fdb::refusal::Refused;
 use crate::fdb::saved::Saved;
-use crate::fdb::{Fdb, Learn, LearnPolicy, Learned, Slot};
+use crate::fdb::{Fdb, HINT, Learn, LearnPolicy, Learned, Slot};
 use crate::frame::Header;
 use crate::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
 use crate::model::description::OnLimit;
@@ -313,7 +313,8 @@ fn lesson(plane: &Plane<'_, '_>, arrival: &Arrival<'_>, header: &Header, evidenc
     let (segment, location) = (arrival.located.segment, arrival.location(plane.topology));
     let policy = plane.policy_of(arrival, location);
     let likeness = plane.likeness(arrival, header);
-    Learn { segment, mac: header.src, location, policy, likeness, evidence }
+    let is_hint = arrival.port().is_none();
+    Learn { segment, mac: header.src, location, policy, likeness, evidence, is_hint }
 }
 
 impl Plane<'_, '_> {
@@ -324,7 +325,11 @@ impl Plane<'_, '_> {
             Location::Fabric { fabric, vid } => self.topology.trunk_on(segment, fabric, vid),
             Location::Port { .. } | Location::Host(_) => None,
         });
-        port.map_or_else(|| policy_at_host(self.topology, segment), policy_at)
+        let policy = port.map_or_else(|| policy_at_host(self.topology, segment), policy_at);
+        match arrival.port().is_none() && self.peers.are_telling {
+            true => LearnPolicy { ageing: shorter(policy.ageing, HINT), ..policy },
+            false => policy,
+        }
     }
 
     /// Learns from a frame that was let in, and has it leave.
@@ -381,6 +386,11 @@ pub fn learn_policy(topology: &Topology, port: PortId) -> LearnPolicy {
 
 fn policy_at(port: &Port) -> LearnPolicy {
     LearnPolicy { ageing: port.ageing, limit: port.mac_limit, on_limit: port.on_limit }
+}
+
+/// The shorter of two ageing times; zero is never.
+fn shorter(ageing: Duration, most: Duration) -> Duration {
+    if ageing.is_zero() { most } else { ageing.min(most) }
 }
 
 /// What is heard from another l2gw host has passed the limits of the port that it came in by there.

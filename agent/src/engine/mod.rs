@@ -55,6 +55,9 @@ pub struct Settings {
     pub datapath: String,
     /// Varies hashes and flow ids: random where frames come from a network, fixed in a replay.
     pub seed: u64,
+    /// Which run of the daemon this is, from 1: a later one has a greater number. Other hosts go by it.
+    #[serde(default)]
+    pub session: u64,
     /// Rates of first frames.
     pub rates: Rates,
     /// How long a flow stays without a hit, at least 1 s.
@@ -75,6 +78,7 @@ impl Settings {
             host: host.into(),
             datapath: "ovs".to_owned(),
             seed: 0,
+            session: 1,
             rates: Rates::default(),
             flow_idle: FLOW_IDLE,
             flow_limit: FLOW_LIMIT,
@@ -158,6 +162,7 @@ impl Engine {
             }
             Input::StoreAway { why } => self.note_store_away(now, why),
             Input::StoreBack => self.note_store_back(now),
+            Input::Feed(news) => truth.hear_feed(now, news, flows),
             Input::Link(event) => truth.links.note_link(*event),
             Input::Upcalls(upcalls) => flows.judge_upcalls(now, truth, upcalls),
             Input::FlowStats { slice, is_last } => flows.read_flow_stats(now, truth, &slice, is_last),
@@ -215,6 +220,9 @@ impl Engine {
         let (truth, flows) = (&mut self.truth, &mut self.flows);
         truth.keep_time(now, flows);
         truth.keep_company(now, flows);
+        truth.keep_feed(now, flows);
+        truth.feed.follow(&mut self.outbox);
+        truth.feed.ask(now, &mut self.outbox);
         flows.cache.keep_time(now);
         self.saving.go_on(now, truth);
         flows.strike_out_missing(now, truth);

@@ -37,6 +37,7 @@ impl Engine {
     }
 
     pub(super) fn note_store_away(&mut self, now: Instant, why: String) {
+        self.truth.feed.set_away(true);
         if self.store_away.is_none() {
             self.truth.telling.tell(Event::StoreAway { revision: self.revision, why: why.clone() });
         }
@@ -45,6 +46,7 @@ impl Engine {
     }
 
     pub(super) fn note_store_back(&mut self, now: Instant) {
+        self.truth.feed.set_away(false);
         if let Some((since, _)) = self.store_away.take() {
             self.truth.telling.tell(Event::StoreBack { seconds: now.since(since).as_secs() });
         }

@@ -17,8 +17,14 @@ use crate::error::StoreError;
 /// This is the busiest of the traits and the one whose loss hurts least: an unknown address floods. So a record is not
 /// durable by itself. Its owner announces it, announces it again after it lost its session or its store, and
 /// withdraws it. What the feed adds is one order per segment that all readers see, and one answer to "who has it":
-/// the higher [mobility counter](crate::Mobility), then the lower host id (RFC 7432 section 7.7). A record that loses
-/// is dropped on arrival and no reader sees it; its sender learns by following that somebody else was right.
+/// the higher [mobility counter](crate::Mobility), then the lower host id (RFC 7432 section 7.7), then what that host
+/// said last. A record that loses is dropped on arrival and no reader sees it; its sender learns by following that
+/// somebody else was right.
+///
+/// An owner's words carry the [session](AddressRecord::session) of its daemon and a [number](AddressRecord::number)
+/// within it. So a word that is sent again after a lost connection, and comes after the owner's farewell, changes
+/// nothing: which words came decides what is known, not their order, nor how often each came. Two inner tags of one
+/// segment are two addresses.
 ///
 /// ```text
 /// follow ─► snapshot up to sequence 17 ─► tail: 18, 19, 20 … ─► Lagged? ─► follow again
@@ -28,7 +34,7 @@ use crate::error::StoreError;
 /// stops reading must not hold up anyone, so the feed keeps a bounded backlog per segment; who falls further behind is
 /// told ([`is_lagged`](FeedError::is_lagged)) and follows again.
 ///
-/// A withdrawn address is remembered with its counter, so that an old word about it does not count again, up to a
+/// A withdrawn address is remembered with its last word, so that an old word about it does not count again, up to a
 /// number per segment; then the longest-gone are forgotten.
 ///
 /// A feed keeps a bounded number of addresses per segment. One that does not fit is not known, as one that nobody announced.
@@ -47,7 +53,7 @@ pub trait AddressFeed: Send + Sync {
         records: Vec<AddressRecord>,
     ) -> impl Future<Output = Result<(), FeedError>> + Send;
 
-    /// Everything `owner` has is gone: its host died.
+    /// Everything `owner` has is gone: its host died, and somebody else says so. The owner's next word counts again.
     fn withdraw(&self, owner: HostId) -> impl Future<Output = Result<(), FeedError>> + Send;
 
     /// What is known of a segment now, and everything that comes after it.
@@ -61,7 +67,7 @@ pub struct FeedSnapshot {
     pub segment: SegmentId,
     /// Sequence number of the last record in it; 0 if there never was one.
     pub sequence: u64,
-    /// One record per address, by address, withdrawn ones included.
+    /// One record per address, by inner VID and MAC, withdrawn ones included.
     pub records: Vec<AddressRecord>,
 }
 
@@ -100,7 +106,7 @@ pub enum FeedError {
         segment: SegmentId,
     },
     /// A record of another host was announced.
-    #[error("host {} announced {} in segment {} as owned by host {}: a host announces its own addresses", .owner.0, .record.key.mac, .record.key.segment.0, .record.owner.0)]
+    #[error("host {} announced {} as owned by host {}: a host announces its own addresses", .owner.0, .record.key, .record.owner.0)]
     ForeignRecord {
         /// The host that announced.
         owner: HostId,
@@ -124,5 +130,5 @@ impl FeedError {
     }
 }
 
-/// Most records in one batch: about 32 KiB encoded, so that one fits the 64 KiB nodes of a ZooKeeper log.
+/// Most records in one batch: at most 60 bytes each encoded, so that one fits the 64 KiB nodes of a ZooKeeper log.
 pub(crate) const MAX_BATCH_RECORDS: usize = 1_024;

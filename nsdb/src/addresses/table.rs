@@ -1,17 +1,25 @@
 //! The addresses of one segment as plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use crate::addresses::record::{AddressRecord, HostId, Mac, Presence, SegmentId};
 use crate::addresses::{FeedBatch, FeedSnapshot};
 
-/// What is known of one segment.
+/// What is known of one segment: the words of hosts, folded. All who have folded the same words have the same table.
 #[derive(Debug, Default)]
-pub(crate) struct SegmentTable {
+pub struct SegmentTable {
     sequence: u64,
-    known: BTreeMap<Mac, Known>,
+    known: BTreeMap<Place, Known>,
     /// Withdrawn addresses, the longest-gone first.
-    gone: BTreeSet<(u64, Mac)>,
+    gone: BTreeSet<(u64, Place)>,
+}
+
+/// An address within its segment: the inner VID, or 0, and the MAC.
+type Place = (u16, Mac);
+
+const fn place(record: &AddressRecord) -> Place {
+    (record.key.inner, record.key.mac)
 }
 
 #[derive(Debug)]
@@ -22,7 +30,7 @@ struct Known {
 
 /// What became of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub enum Taken {
     /// It counts and is passed on.
     Accepted,
     /// Something better, or the same, is known.
@@ -33,10 +41,11 @@ pub(crate) enum Taken {
 
 impl SegmentTable {
     /// Takes `record` unless something better is known. At most `addresses` present and `tombstones` withdrawn ones
-    /// are kept.
-    pub(crate) fn take(&mut self, record: AddressRecord, addresses: usize, tombstones: usize) -> Taken {
-        let mac = record.key.mac;
-        let was = self.known.get(&mac);
+    /// are kept. Within these, which records are known in the end does not depend on their order, nor on how often
+    /// each came.
+    pub fn take(&mut self, record: AddressRecord, addresses: usize, tombstones: usize) -> Taken {
+        let place = place(&record);
+        let was = self.known.get(&place);
         if was.is_some_and(|known| !record.supersedes(&known.record)) {
             return Taken::Outdated;
         }
@@ -46,15 +55,26 @@ impl SegmentTable {
             return Taken::Refused;
         }
         if let Some(known) = was {
-            self.gone.remove(&(known.sequence, mac));
+            self.gone.remove(&(known.sequence, place));
         }
         self.sequence += 1;
-        self.known.insert(mac, Known { record, sequence: self.sequence });
+        self.known.insert(place, Known { record, sequence: self.sequence });
         if !is_present {
-            self.gone.insert((self.sequence, mac));
+            self.gone.insert((self.sequence, place));
             self.forget_beyond(tombstones);
         }
         Taken::Accepted
+    }
+
+    /// The word that holds of an address; `inner` as in [`AddressKey`](crate::AddressKey).
+    pub fn get(&self, inner: u16, mac: Mac) -> Option<&AddressRecord> {
+        self.known.get(&(inner, mac)).map(|known| &known.record)
+    }
+
+    /// The words that hold of the addresses behind one, in the order of addresses; of all where there is none.
+    pub fn behind(&self, place: Option<(u16, Mac)>) -> impl Iterator<Item = &AddressRecord> {
+        let from = place.map_or(Bound::Unbounded, Bound::Excluded);
+        self.known.range((from, Bound::Unbounded)).map(|(_, known)| &known.record)
     }
 
     /// The records that say that everything `owner` has is gone.
@@ -63,7 +83,7 @@ impl SegmentTable {
             .values()
             .map(|known| known.record)
             .filter(|record| record.owner == owner && record.presence == Presence::Present)
-            .map(|record| AddressRecord { presence: Presence::Gone, ..record })
+            .map(AddressRecord::farewell)
             .collect()
     }
 
@@ -82,9 +102,9 @@ impl SegmentTable {
         let mut table = Self { sequence, ..Self::default() };
         for (record, sequence) in records {
             if record.presence == Presence::Gone {
-                table.gone.insert((sequence, record.key.mac));
+                table.gone.insert((sequence, place(&record)));
             }
-            table.known.insert(record.key.mac, Known { record, sequence });
+            table.known.insert(place(&record), Known { record, sequence });
         }
         table
     }
@@ -99,57 +119,140 @@ impl SegmentTable {
         FeedBatch { first_sequence: self.sequence + 1 - records.len() as u64, records }
     }
 
-    fn present(&self) -> usize {
+    /// How many addresses somebody has.
+    pub fn present(&self) -> usize {
         self.known.len() - self.gone.len()
     }
 
     fn forget_beyond(&mut self, tombstones: usize) {
         while self.gone.len() > tombstones {
-            if let Some((_, mac)) = self.gone.pop_first() {
-                self.known.remove(&mac);
+            if let Some((_, place)) = self.gone.pop_first() {
+                self.known.remove(&place);
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::addresses::record::{AddressKey, Mobility};
 
-    fn record() -> impl Strategy<Value = AddressRecord> {
-        (0..4_u8, 0..3_u32, 0..4_u64, any::<bool>()).prop_map(|(mac, owner, mobility, here)| AddressRecord {
-            key: AddressKey { segment: SegmentId(1), mac: Mac([2, 0, 0, 0, 0, mac]) },
-            owner: HostId(owner),
-            mobility: Mobility(mobility),
-            presence: if here { Presence::Present } else { Presence::Gone },
+    /// Any word of a few hosts about a few addresses.
+    pub(crate) fn word() -> impl Strategy<Value = AddressRecord> {
+        let key = (0..2_u16, 0..3_u8).prop_map(|(inner, mac)| AddressKey {
+            segment: SegmentId(1),
+            inner,
+            mac: Mac([2, 0, 0, 0, 0, mac]),
+        });
+        let presence = prop_oneof![Just(Presence::Present), Just(Presence::Gone)];
+        (key, 0..3_u32, 0..3_u64, 1..3_u64, 1..4_u64, 1..3_u32, presence).prop_map(
+            |(key, owner, mobility, session, number, by, presence)| {
+                let (owner, mobility) = (HostId(owner), Mobility(mobility));
+                AddressRecord { key, owner, mobility, session, number, by, presence }
+            },
+        )
+    }
+
+    /// Words, and the same in another order, some of them twice.
+    fn words_and_how_else_they_may_come() -> impl Strategy<Value = (Vec<AddressRecord>, Vec<AddressRecord>)> {
+        prop::collection::vec(word(), 0..24).prop_flat_map(|words| {
+            let again = prop::sample::subsequence(words.clone(), 0..=words.len());
+            let mixed = again.prop_map({
+                let words = words.clone();
+                move |again| [words.clone(), again].concat()
+            });
+            (Just(words), mixed.prop_shuffle())
         })
     }
 
+    fn unlimited(table: &mut SegmentTable, record: AddressRecord) -> Taken {
+        table.take(record, 100, 100)
+    }
+
+    fn folded(words: &[AddressRecord]) -> SegmentTable {
+        let mut table = SegmentTable::default();
+        for word in words {
+            unlimited(&mut table, *word);
+        }
+        table
+    }
+
+    #[test]
+    fn a_farewell_for_a_dead_owner_counts_until_its_next_word() {
+        let key = AddressKey { segment: SegmentId(1), inner: 0, mac: Mac([2, 0, 0, 0, 0, 1]) };
+        let (owner, mobility) = (HostId(1), Mobility(3));
+        let presence = Presence::Present;
+        let word = AddressRecord { key, owner, mobility, session: 5, number: 7, by: 1, presence };
+        for next in [
+            AddressRecord { number: 8, ..word },
+            AddressRecord { session: 6, number: 1, ..word },
+            AddressRecord { owner: HostId(2), mobility: mobility.next(), session: 1, number: 1, ..word },
+        ] {
+            let mut table = folded(&[word]);
+            let farewells = table.farewells(owner);
+            assert_eq!(farewells, [AddressRecord { presence: Presence::Gone, ..word }]);
+            assert_eq!(unlimited(&mut table, farewells[0]), Taken::Accepted);
+            assert_eq!(unlimited(&mut table, word), Taken::Outdated);
+            assert_eq!(table.farewells(owner), [], "what is gone does not go again");
+            assert_eq!(unlimited(&mut table, next), Taken::Accepted, "{next:?}");
+            assert_eq!(unlimited(&mut table, farewells[0]), Taken::Outdated);
+            assert_eq!(table.snapshot(SegmentId(1)).records, [next]);
+        }
+    }
+
     proptest! {
-        /// Who wins depends on the records, not on the order in which different hosts' words arrive.
+        /// What is known depends on which words came, not on their order, nor on how often each came.
         #[test]
-        fn every_order_of_hosts_ends_the_same(records in prop::collection::vec(record(), 0..12)) {
-            let winner = |records: &[AddressRecord]| {
-                let mut table = SegmentTable::default();
-                for record in records {
-                    table.take(*record, 100, 100);
-                }
-                let found = table.snapshot(SegmentId(1)).records;
-                found.into_iter().map(|r| (r.key, r.owner, r.mobility)).collect::<Vec<_>>()
-            };
-            let mut reversed = records.clone();
-            reversed.reverse();
-            prop_assert_eq!(winner(&records), winner(&reversed));
+        fn words_in_any_order_with_repeats_give_one_table(
+            (words, mixed) in words_and_how_else_they_may_come(),
+        ) {
+            let (one, mut other) = (folded(&words), folded(&mixed));
+            let known = other.snapshot(SegmentId(1));
+            prop_assert_eq!(&one.snapshot(SegmentId(1)).records, &known.records);
+            for word in words {
+                prop_assert_eq!(unlimited(&mut other, word), Taken::Outdated);
+            }
+            prop_assert_eq!(other.snapshot(SegmentId(1)), known);
+        }
+
+        /// A word that is sent again after the farewell of its session changes nothing, whatever else was said.
+        #[test]
+        fn a_word_that_comes_after_its_farewell_changes_nothing(
+            before in prop::collection::vec(word(), 0..8),
+            word in word(),
+            later in 1..4_u64,
+            after in prop::collection::vec(word(), 0..8),
+        ) {
+            let word = AddressRecord { presence: Presence::Present, ..word };
+            let farewell = AddressRecord { number: word.number + later, presence: Presence::Gone, ..word };
+            let mut table = folded(&[before, vec![word, farewell], after].concat());
+            let known = table.snapshot(SegmentId(1));
+            prop_assert_eq!(unlimited(&mut table, word), Taken::Outdated);
+            prop_assert_eq!(table.snapshot(SegmentId(1)), known);
+        }
+
+        /// The daemon was started again, and counts its words from 1: they count.
+        #[test]
+        fn a_new_sessions_word_counts_with_the_same_counter(
+            word in word(),
+            later in 1..4_u64,
+            next in prop_oneof![Just(Presence::Present), Just(Presence::Gone)],
+        ) {
+            let mut table = folded(&[word]);
+            let next = AddressRecord { session: word.session + later, number: 1, presence: next, ..word };
+            prop_assert_eq!(unlimited(&mut table, next), Taken::Accepted);
+            prop_assert_eq!(unlimited(&mut table, word), Taken::Outdated);
+            prop_assert_eq!(table.snapshot(SegmentId(1)).records, [next]);
         }
 
         /// A table that was written down and read goes on as the one it was: also what it forgets first.
         #[test]
         fn a_restored_table_goes_on_as_the_one_it_was(
-            before in prop::collection::vec(record(), 0..30),
-            after in prop::collection::vec(record(), 0..30),
+            before in prop::collection::vec(word(), 0..30),
+            after in prop::collection::vec(word(), 0..30),
         ) {
             let mut table = SegmentTable::default();
             for record in before {
@@ -164,7 +267,7 @@ mod tests {
         }
 
         #[test]
-        fn limits_hold_and_sequences_have_no_gap(records in prop::collection::vec(record(), 0..60)) {
+        fn limits_hold_and_sequences_have_no_gap(records in prop::collection::vec(word(), 0..60)) {
             let mut table = SegmentTable::default();
             let mut accepted = 0;
             for record in records {

@@ -13,8 +13,14 @@ use crate::backends::{FEED, Fixture};
 const SEGMENT: SegmentId = SegmentId(8);
 
 fn record(mac: u8, owner: u32, mobility: u64) -> AddressRecord {
-    let key = AddressKey { segment: SEGMENT, mac: Mac([2, 0, 0, 0, 0, mac]) };
-    AddressRecord { key, owner: HostId(owner), mobility: Mobility(mobility), presence: Presence::Present }
+    let key = AddressKey { segment: SEGMENT, inner: 0, mac: Mac([2, 0, 0, 0, 0, mac]) };
+    let (owner, mobility) = (HostId(owner), Mobility(mobility));
+    AddressRecord { key, owner, mobility, session: 1, number: 1, by: 8, presence: Presence::Present }
+}
+
+/// The same as word `number` of the owner's run `session`.
+fn said(record: AddressRecord, session: u64, number: u64) -> AddressRecord {
+    AddressRecord { session, number, ..record }
 }
 
 fn gone(record: AddressRecord) -> AddressRecord {
@@ -72,7 +78,54 @@ pub(crate) async fn a_withdrawn_host_leaves_its_counters<S: AddressFeed>(fixture
     let expected = [gone(record(1, 1, 4)), gone(record(2, 1, 1)), record(3, 2, 1)];
     assert_eq!(snapshot(&fixture).await.records, expected, "an old word must not bring an address back");
     announce(&fixture, record(1, 1, 4)).await;
-    assert_eq!(snapshot(&fixture).await.records[0], record(1, 1, 4), "its owner may announce it again");
+    assert_eq!(snapshot(&fixture).await.records, expected, "nor its dead owner's word that comes once more");
+    for next in [said(record(1, 1, 4), 1, 2), said(record(2, 1, 1), 2, 1)] {
+        announce(&fixture, next).await;
+        let known = snapshot(&fixture).await.records;
+        assert!(known.contains(&next), "its owner may announce it again: {known:?}");
+    }
+}
+
+pub(crate) async fn a_word_that_is_repeated_after_its_farewell_does_not_come_back<S: AddressFeed>(
+    fixture: Fixture<S>,
+) {
+    let (word, farewell) = (record(1, 1, 1), said(gone(record(1, 1, 1)), 1, 2));
+    let mut tail = fixture.store.follow(SEGMENT).await.unwrap().tail;
+    // The last of these sends everything again, as after a lost connection.
+    for records in [vec![word], vec![farewell], vec![word], vec![word, farewell]] {
+        fixture.store.announce(HostId(1), records).await.unwrap();
+    }
+    assert_eq!(snapshot(&fixture).await.records, [farewell]);
+    let restarted = said(word, 2, 1);
+    announce(&fixture, restarted).await;
+    for old in [farewell, word] {
+        announce(&fixture, old).await;
+        assert_eq!(snapshot(&fixture).await.records, [restarted], "after {old:?}");
+    }
+    for (sequence, expected) in [(1, word), (2, farewell), (3, restarted)] {
+        let batch = tail.next().await.unwrap();
+        assert_eq!((batch.first_sequence, batch.records.as_slice()), (sequence, [expected].as_slice()));
+    }
+}
+
+pub(crate) async fn two_inner_tags_of_one_segment_are_two_addresses<S: AddressFeed>(fixture: Fixture<S>) {
+    let behind = |inner: u16, owner: u32| {
+        let record = record(1, owner, 1);
+        AddressRecord { key: AddressKey { inner, ..record.key }, by: 100, ..record }
+    };
+    let (plain, low, high) = (record(1, 1, 1), behind(7, 2), behind(4094, 3));
+    for record in [high, plain, low] {
+        announce(&fixture, record).await;
+    }
+    assert_eq!(snapshot(&fixture).await.records, [plain, low, high]);
+    fixture.store.withdraw(HostId(2)).await.unwrap();
+    announce(&fixture, said(gone(plain), 1, 2)).await;
+    assert_eq!(snapshot(&fixture).await.records, [said(gone(plain), 1, 2), gone(low), high]);
+    let error = fixture.store.announce(HostId(1), vec![low]).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "host 1 announced 02:00:00:00:00:01 in segment 8 with inner VID 7 as owned by host 2: a host announces its own addresses"
+    );
 }
 
 pub(crate) async fn a_reader_that_fell_behind_follows_again<S: AddressFeed>(fixture: Fixture<S>) {

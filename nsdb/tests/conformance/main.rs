@@ -79,6 +79,8 @@ on_every_backend!(addresses, addresses_cases, shared:
     a_tail_begins_where_the_snapshot_ends,
     the_higher_counter_then_the_lower_host_counts,
     a_withdrawn_host_leaves_its_counters,
+    a_word_that_is_repeated_after_its_farewell_does_not_come_back,
+    two_inner_tags_of_one_segment_are_two_addresses,
     a_reader_that_fell_behind_follows_again,
     a_host_announces_only_its_own,
     segments_do_not_disturb_each_other,

@@ -126,10 +126,14 @@ async fn an_agent_cannot_write_the_topology_and_a_stranger_cannot_read_it() {
         agent.publish(Some(Revision::FIRST), BTreeMap::new(), change).await.unwrap_err().to_string();
     assert!(refused.contains("agent may not make /l2gw/publishing/"), "{refused}");
     let refused = agent.collect(Duration::ZERO).await.unwrap_err().to_string();
-    assert!(refused.starts_with("agent may not touch /l2gw/unused: the password is wrong"), "{refused}");
+    assert!(refused.starts_with("agent may not make /l2gw/collecting: the password is wrong"), "{refused}");
+    let touched = Coordinator::open(of(Some(login("agent")))).write("/unused", &[], None).await;
+    assert_eq!(touched.unwrap_err(), Refusal::Denied);
     agent.open_session("compute1", Duration::from_secs(10)).await.unwrap();
-    let key = AddressKey { segment: SegmentId(8), mac: Mac([2, 0, 0, 0, 0, 1]) };
-    let record = AddressRecord { key, owner: HostId(7), mobility: Mobility(1), presence: Presence::Present };
+    let key = AddressKey { segment: SegmentId(8), inner: 0, mac: Mac([2, 0, 0, 0, 0, 1]) };
+    let (owner, mobility) = (HostId(7), Mobility(1));
+    let record =
+        AddressRecord { key, owner, mobility, session: 1, number: 1, by: 8, presence: Presence::Present };
     agent.announce(HostId(7), vec![record]).await.unwrap();
     assert_eq!(gateway.follow(SegmentId(8)).await.unwrap().snapshot.records, [record]);
     assert_eq!(gateway.sessions().await.unwrap()[0].name, "compute1");

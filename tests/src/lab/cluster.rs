@@ -86,7 +86,8 @@ pub struct Cluster {
     outside: Netns,
     underlay: Netns,
     underlay_mtu: u32,
-    _reach: Vec<Reach>,
+    /// Each host's way to the store.
+    reach: BTreeMap<&'static str, Reach>,
 }
 
 /// Frames that came out, by port.
@@ -133,7 +134,7 @@ impl Cluster {
             outside: Netns::new("outside"),
             underlay: Netns::new("underlay"),
             underlay_mtu: plan.underlay_mtu,
-            _reach: Vec::new(),
+            reach: BTreeMap::new(),
         };
         cluster.underlay.links().add_vlan_bridge(BRIDGE);
         for site in plan.sites {
@@ -141,7 +142,7 @@ impl Cluster {
             let tap = cluster.connect(netns, site.host, site.underlay);
             let reach = servers.reach_from(netns);
             cluster.sent.insert(site.host, tap);
-            cluster._reach.push(reach);
+            cluster.reach.insert(site.host, reach);
         }
         for wire in plan.wires {
             let netns = cluster.host(wire.host).netns();
@@ -179,6 +180,19 @@ impl Cluster {
     pub fn add_wire(&mut self, wire: Wire, tap: Tap) {
         self.wires.push(wire);
         self.taps.insert(wire.port, tap);
+    }
+
+    /// Cuts a host off from the store, or lets it be reached again.
+    ///
+    /// # Panics
+    /// There is no such host.
+    pub fn cut_off(&mut self, name: &'static str, is_cut: bool) {
+        if is_cut {
+            self.reach.remove(name);
+            return;
+        }
+        let reach = Servers::of_this_process().reach_from(self.host(name).netns());
+        self.reach.insert(name, reach);
     }
 
     /// Applies the topology at the first host.

@@ -34,6 +34,11 @@ impl Servers {
         })
     }
 
+    /// The servers, to be killed and started again.
+    pub fn ensemble(&self) -> &Ensemble {
+        &self.ensemble
+    }
+
     /// Has the servers be reached at [`ADDRESSES`] from a namespace, as long as what is returned is kept.
     ///
     /// # Panics

@@ -4,18 +4,27 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use agent::engine::Settings;
+use agent::input::Input;
 use datapath::fake::{FakeUnderlay, FakeWire};
 use vlan::model::description::{Description, HostKind};
+use vlan::model::numbers::Numbers;
+use vlan::model::topology::Topology;
 use vlan::time::Instant;
 
+use super::feed::{Listener, SimFeed};
 use super::gateway::Gateway;
 
 /// The hosts of a description, and what lies between them.
 pub struct Cluster {
     /// The network that carries their tunnels.
     pub underlay: FakeUnderlay,
+    /// What they tell each other of addresses.
+    pub feed: SimFeed,
     hosts: Vec<Member>,
     description: Description,
+    /// Dealt out from revision to revision, as whoever publishes does.
+    numbers: Numbers,
+    revision: u64,
 }
 
 /// A host.
@@ -23,6 +32,7 @@ struct Member {
     name: String,
     wire: FakeWire,
     gateway: Gateway,
+    listener: Listener,
 }
 
 impl Cluster {
@@ -40,9 +50,18 @@ impl Cluster {
             underlay.join(&wire, &addresses);
             let settings = Settings::new(host.name.clone());
             let gateway = Gateway::start(&wire, settings, (1, description), Vec::new());
-            hosts.push(Member { name: host.name.clone(), wire, gateway });
+            let listener = Listener::default();
+            hosts.push(Member { name: host.name.clone(), wire, gateway, listener });
         }
-        let mut cluster = Cluster { underlay, hosts, description: description.clone() };
+        let numbers = numbers_after(&Numbers::default(), description);
+        let mut cluster = Cluster {
+            underlay,
+            feed: SimFeed::default(),
+            hosts,
+            description: description.clone(),
+            numbers,
+            revision: 1,
+        };
         cluster.settle();
         cluster
     }
@@ -93,19 +112,24 @@ impl Cluster {
 
     /// Puts another revision in force on every host.
     pub fn change(&mut self, revision: u64, description: &Description) {
-        self.description = description.clone();
+        self.numbers = numbers_after(&self.numbers, description);
+        (self.description, self.revision) = (description.clone(), revision);
         for host in &mut self.hosts {
-            host.gateway.change(revision, description);
+            host.gateway.change_by(revision, description, Some(&self.numbers));
         }
         self.settle();
     }
 
     /// A daemon that was killed starts again. What its kernel has is there still.
     pub fn restart(&mut self, name: &str) {
-        let description = self.description.clone();
+        let (description, numbers, revision) =
+            (self.description.clone(), self.numbers.clone(), self.revision);
         let member = self.member(name);
-        let settings = Settings { seed: 7, ..Settings::new(name) };
-        member.gateway = Gateway::start(&member.wire, settings, (1, &description), Vec::new());
+        let settings = Settings { seed: 7, session: 2, ..Settings::new(name) };
+        let saved = std::mem::take(&mut member.gateway.saved);
+        member.gateway = Gateway::start(&member.wire, settings, (1, &description), saved);
+        member.listener.forget();
+        member.gateway.change_by(revision, &description, Some(&numbers));
         self.settle();
     }
 
@@ -113,8 +137,11 @@ impl Cluster {
     pub fn settle(&mut self) {
         loop {
             // Each has its turn, whether another was busy or not.
-            let busy =
-                self.hosts.iter_mut().filter_map(|host| host.gateway.settle_once().then_some(())).count();
+            let feed = &mut self.feed;
+            let is_busy = |host: &mut Member| {
+                host.gateway.settle_once() | feed.pass_on(&mut host.listener, &mut host.gateway)
+            };
+            let busy = self.hosts.iter_mut().map(is_busy).filter(|is_busy| *is_busy).count();
             if busy == 0 {
                 break;
             }
@@ -124,9 +151,28 @@ impl Cluster {
         }
     }
 
+    /// Cuts a host off from the store, or lets it be reached again. The host is told when it has found out.
+    pub fn cut_off(&mut self, name: &str, is_cut: bool, is_told: bool) {
+        let member = self.member(name);
+        member.listener.is_cut = is_cut;
+        if is_told {
+            member.gateway.handle(match is_cut {
+                true => Input::StoreAway { why: "nobody is there".to_owned() },
+                false => Input::StoreBack,
+            });
+        }
+        self.settle();
+    }
+
     fn member(&mut self, name: &str) -> &mut Member {
         self.hosts.iter_mut().find(|host| host.name == name).expect("a host of the description")
     }
+}
+
+/// The numbers of a description that follows the one that has these.
+fn numbers_after(before: &Numbers, description: &Description) -> Numbers {
+    let topology = Topology::build(description).expect("a description that builds");
+    before.after(&topology).expect("numbers for it")
 }
 
 /// A description with the ports of one host alone.

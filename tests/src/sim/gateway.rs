@@ -19,8 +19,10 @@ use datapath::flow::MeterId;
 use datapath::port::{Link, LinkEvent};
 use datapath::{Datapath, FlowTable, Refusal, Upcall};
 use futures::FutureExt;
+use nsdb::AddressRecord;
 use tokio::sync::mpsc::Receiver;
 use vlan::model::description::Description;
+use vlan::model::numbers::Numbers;
 use vlan::time::Instant;
 
 /// A gateway on a wire.
@@ -37,6 +39,10 @@ pub struct Gateway {
     pub inputs: Vec<record::Line>,
     /// All that came out, and when, in nanoseconds.
     pub outputs: Vec<(u64, Output)>,
+    /// The segments that it wants to hear of, if they are others than when that was last asked.
+    followed: Option<Vec<u32>>,
+    /// What it says of its addresses.
+    announced: Option<Vec<AddressRecord>>,
     datapath: FakeDatapath,
     wire: FakeWire,
     links: Receiver<LinkEvent>,
@@ -70,6 +76,8 @@ impl Gateway {
             bound: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            followed: None,
+            announced: None,
             datapath: FakeDatapath::open(wire),
             wire: wire.clone(),
             links: wire.watch_links(),
@@ -94,6 +102,11 @@ impl Gateway {
 
     /// Puts another revision in force. Links that it names and that are missing are added.
     pub fn change(&mut self, revision: u64, description: &Description) {
+        self.change_by(revision, description, None);
+    }
+
+    /// The same with numbers that were dealt out to it.
+    pub fn change_by(&mut self, revision: u64, description: &Description, numbers: Option<&Numbers>) {
         self.names = names_on(description, &self.host);
         for (_, link) in &self.names {
             self.wire.add_link(link);
@@ -101,7 +114,7 @@ impl Gateway {
         self.handle(Input::Topology {
             revision,
             description: Box::new(description.clone()),
-            numbers: None,
+            numbers: numbers.cloned().map(Box::new),
             built: None,
         });
         self.settle();
@@ -196,6 +209,16 @@ impl Gateway {
         has_news
     }
 
+    /// The segments that it wants to hear of, by VNI, if that is news.
+    pub fn take_followed(&mut self) -> Option<Vec<u32>> {
+        self.followed.take()
+    }
+
+    /// What it has to say of its addresses, which is to be answered.
+    pub fn take_announced(&mut self) -> Option<Vec<AddressRecord>> {
+        self.announced.take()
+    }
+
     /// Every counter of the engine.
     pub fn counters(&self) -> Vec<CounterView> {
         everything(&self.engine, self.wire.now())
@@ -283,6 +306,14 @@ impl Gateway {
             Output::Groups { id, groups } => Some((id, at_once(change_groups(&mut self.datapath, groups)))),
             Output::Event(event) => {
                 self.events.push(event);
+                None
+            }
+            Output::Follow(segments) => {
+                self.followed = Some(segments);
+                None
+            }
+            Output::Announce(words) => {
+                assert!(self.announced.replace(words).is_none(), "said before the last was answered");
                 None
             }
             Output::Save(piece) => {

@@ -17,6 +17,7 @@ pub mod compare;
 pub mod director;
 pub mod duel;
 pub mod egress;
+pub mod feed;
 pub mod flow_host;
 pub mod gateway;
 pub mod oracle;

@@ -20,6 +20,7 @@ use vlan::model::vnis::Origin;
 use vlan::time::Instant;
 use vlan::verdict::DropReason;
 
+mod feed;
 mod hostile;
 
 const PHYS: Mac = [2, 0, 0, 0, 0, 9];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agent::clock;
 use agent::engine::{Engine, Settings};
+use agent::feed::asks;
 use agent::input::Input;
 use agent::list::everything;
 use agent::record::{RecordFile, Recorder};
@@ -261,6 +262,7 @@ impl Daemon {
             requests: asked,
             saves,
             events,
+            feed: asks().0,
             stop: stopped,
             recorder,
         };

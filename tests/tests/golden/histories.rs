@@ -205,7 +205,10 @@ impl Scene {
             while let Some(output) = engine.poll_output() {
                 let recorded = expected.next().map(|line| line.output);
                 assert_eq!(Some(&output), recorded.as_ref(), "{}", self.folder);
-                if !matches!(output, Output::Event(_) | Output::Save(_)) {
+                if !matches!(
+                    output,
+                    Output::Event(_) | Output::Save(_) | Output::Follow(_) | Output::Announce(_)
+                ) {
                     break;
                 }
             }

@@ -11,6 +11,7 @@ use super::counters::Ends;
 use super::entry::{Entry, Gone, Kind};
 use super::key::{Key, Seed};
 use super::moves::{LEAST_STAY, Moves};
+use super::news::News;
 use super::place::Place;
 use super::queues::Queues;
 use super::table::{Node, Table};
@@ -25,6 +26,8 @@ pub struct Addresses {
     pub(super) queues: Queues,
     pub(super) moves: Moves,
     pub(super) ends: Ends,
+    /// Kept where somebody asked for it.
+    pub(super) news: Option<News>,
     /// How often an address was put somewhere.
     generation: u32,
 }
@@ -36,6 +39,7 @@ impl Addresses {
             queues: Queues::default(),
             moves: Moves::default(),
             ends: Ends::default(),
+            news: None,
             generation: 0,
         }
     }
@@ -138,6 +142,7 @@ impl Addresses {
         let node = &mut self.table[place];
         self.generation = self.generation.wrapping_add(1);
         node.generation = self.generation;
+        self.news.iter_mut().for_each(|news| news.note(node.key));
         if let Some(slot) = slot {
             self.queues.admit(&mut self.table, place, slot, ageing);
         }
@@ -146,6 +151,7 @@ impl Addresses {
     pub(super) fn remove(&mut self, place: Place) -> Gone {
         self.queues.dismiss(&mut self.table, place);
         self.moves.forget(place);
+        self.news.iter_mut().for_each(|news| news.note(self.table[place].key));
         self.table.remove(place)
     }
 }

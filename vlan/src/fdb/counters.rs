@@ -16,6 +16,8 @@ pub struct Counters {
     pub frozen: u64,
     /// Frames that went on though their source was not learned, their slot being full.
     pub not_learned_at_limit: u64,
+    /// Frames that went on though their source was not learned: it had left the host that they came from a moment before.
+    pub not_learned_just_left: u64,
     /// Frames whose source was no station's address.
     pub not_a_station: u64,
     /// Frames and words refused: the address is declared elsewhere, or sticks there.
@@ -28,8 +30,6 @@ pub struct Counters {
     pub refused_elsewhere: u64,
     /// Frames refused: their slot is full.
     pub refused_at_limit: u64,
-    /// Claims refused: a later one is known.
-    pub refused_stale: u64,
 }
 
 impl Counters {
@@ -40,13 +40,13 @@ impl Counters {
             Learned::Moved { .. } => &mut self.moved,
             Learned::Frozen { .. } => &mut self.frozen,
             Learned::NotLearned(NotLearned::AtLimit { .. }) => &mut self.not_learned_at_limit,
+            Learned::NotLearned(NotLearned::JustLeft) => &mut self.not_learned_just_left,
             Learned::NotLearned(NotLearned::Zero | NotLearned::Group) => &mut self.not_a_station,
             Learned::Refused(Refused::Pinned { .. }) => &mut self.refused_pinned,
             Learned::Refused(Refused::Frozen { .. }) => &mut self.refused_frozen,
             Learned::Refused(Refused::Reflected { .. }) => &mut self.refused_reflected,
             Learned::Refused(Refused::Elsewhere { .. }) => &mut self.refused_elsewhere,
             Learned::Refused(Refused::AtLimitDrop) => &mut self.refused_at_limit,
-            Learned::Refused(Refused::Stale { .. }) => &mut self.refused_stale,
         };
         *counter += 1;
     }

@@ -136,9 +136,15 @@ mod tests {
                     on_limit,
                 };
                 let evidence = if is_complete { Evidence::Complete } else { Evidence::FlowsUnasked };
-                let likeness = Some(likeness);
-                let learn =
-                    Learn { segment: segment(1), mac: mac(last), location, policy, likeness, evidence };
+                let learn = Learn {
+                    segment: segment(1),
+                    mac: mac(last),
+                    location,
+                    policy,
+                    likeness: Some(likeness),
+                    evidence,
+                    is_hint: last % 5 == 0,
+                };
                 Step::Learn(learn, mac(dst))
             },
         )

@@ -8,7 +8,7 @@ use super::place::Place;
 use super::reflect::{self, Evidence};
 use super::refusal::{NotLearned, Refused};
 use super::room::Full;
-use super::table::Node;
+use super::table::{FROZEN, Node};
 use super::{Fdb, Learn, Learned, Slot};
 use crate::addr::MacAddr;
 use crate::model::description::OnLimit;
@@ -102,9 +102,17 @@ impl Fdb {
         let Addresses { table, queues, .. } = &mut self.addresses;
         let is_here = table[place].location == learn.location;
         match (live.is_some(), is_here) {
+            (true, true) if is_told(&table[place]) && !learn.is_hint => {
+                self.hear_what_was_told(now, place, learn)
+            }
             (true, true) => {
                 table[place].hear(now);
-                queues.queue_by(table, place, learn.policy.ageing);
+                let known = queues.ageing_of(table, place);
+                // A hint is no reason to forget sooner what was heard here.
+                let is_shorter = learn.is_hint && (known.is_zero() || known >= learn.policy.ageing);
+                if !is_shorter {
+                    queues.queue_by(table, place, learn.policy.ageing);
+                }
                 Learned::Refreshed
             }
             (true, false) => self.hear_elsewhere(now, place, learn),
@@ -143,6 +151,21 @@ impl Fdb {
         Learned::New { evicted }
     }
 
+    /// An address is heard by a trunk of this host that another host has said is behind that trunk's group: from here on it is this host's
+    /// to say. If there is no room for it, it stays as it was.
+    fn hear_what_was_told(&mut self, now: Instant, place: Place, learn: &Learn) -> Learned {
+        let slot = Slot::of(learn.location);
+        self.addresses.table[place].hear(now);
+        let Ok(evicted) = self.addresses.make_room(now, Some(place), slot, &learn.policy) else {
+            return Learned::Refreshed;
+        };
+        let since = self.addresses.table[place].learned;
+        self.addresses.settle(now, place, &Arrival::new(learn));
+        self.addresses.table[place].learned = since;
+        self.addresses.queues.set_limit(slot, learn.policy.limit);
+        if evicted.is_some() { Learned::New { evicted } } else { Learned::Refreshed }
+    }
+
     fn hear_elsewhere(&mut self, now: Instant, place: Place, learn: &Learn) -> Learned {
         let node = &self.addresses.table[place];
         let (at, key) = (node.location, node.key);
@@ -153,6 +176,9 @@ impl Fdb {
             let is_shared = self.shared.places(key).is_some();
             let claim = if is_shared { None } else { self.note_claim(now, place, learn.location) };
             return claim.unwrap_or(reflected);
+        }
+        if learn.is_hint && self.addresses.moves.has_just_left(now, place, learn.location) {
+            return Learned::NotLearned(NotLearned::JustLeft);
         }
         let may_be_own = echo.is_some() || matches!(learn.location, Location::Port { .. });
         if learn.evidence == Evidence::FlowsUnasked && may_be_own {
@@ -233,6 +259,11 @@ impl Fdb {
             }),
         }
     }
+}
+
+/// Whether an address is where it is by another host's word.
+fn is_told(node: &Node) -> bool {
+    node.kind == Kind::Remote && node.queue != FROZEN
 }
 
 /// Why an address is no station's.

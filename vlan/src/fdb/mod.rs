@@ -59,6 +59,7 @@ pub mod key;
 mod learn;
 pub mod lifetime;
 mod moves;
+mod news;
 mod page;
 mod place;
 mod queue;
@@ -206,12 +207,14 @@ pub struct Learn {
     pub likeness: Option<Likeness>,
     /// Whether all is known of what we have sent.
     pub evidence: Evidence,
+    /// Whether another host has heard it, and sent the frame on to this one: a hint, which that host's [word](word) may follow.
+    pub is_hint: bool,
 }
 
 impl Learn {
     /// One that is none of our own frames come back, as far as is known.
     pub fn new(segment: SegmentId, mac: MacAddr, location: Location, policy: LearnPolicy) -> Learn {
-        Learn { segment, mac, location, policy, likeness: None, evidence: Evidence::Complete }
+        Learn { segment, mac, location, policy, likeness: None, evidence: Evidence::Complete, is_hint: false }
     }
 }
 
@@ -292,6 +295,9 @@ impl Learned {
         }
     }
 }
+
+/// How long a hint is believed where hosts give each other their word of what they have (behaviour.md 8).
+pub const HINT: Duration = Duration::from_secs(10);
 
 /// How long a frame of ours may be under way in a fabric before it comes back (behaviour.md 4).
 pub const ECHO: Duration = Duration::from_secs(1);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use rustc_hash::FxHashMap;
 
-use super::Slot;
 use super::entry::Kind;
 use super::place::Place;
+use super::{ECHO, Slot};
 use crate::model::id::Location;
 use crate::time::Instant;
 
@@ -64,6 +64,13 @@ impl Moves {
         let moved = self.of.entry(place).or_default();
         moved.prune(now, &self.flushes);
         moved.note(stay);
+    }
+
+    /// Whether an address left a place so short a time ago that a frame from there may still be under way.
+    pub(super) fn has_just_left(&self, now: Instant, place: Place, location: Location) -> bool {
+        let stays = self.of(place).map(|moved| &moved.stays);
+        let has_left = |stay: &Stay| stay.location == location && now.since(stay.left) < ECHO;
+        stays.into_iter().flatten().any(|stay| has_left(stay) && !self.flushes.covers(stay))
     }
 
     /// Counts a move for good: see [`Entry::mobility`](super::entry::Entry::mobility).

@@ -11,8 +11,7 @@ use super::damping::FREEZE;
 use super::entry::{Gone, Kind};
 use super::moves::{LEAST_STAY, MOVES, WINDOW};
 use super::refusal::{NotLearned, Refused};
-use super::word::Word;
-use super::{LearnPolicy, Learned, Slot};
+use super::{HINT, LearnPolicy, Learned, Slot};
 use crate::model::description::OnLimit;
 use crate::model::id::{Location, PortId};
 use crate::time::Instant;
@@ -144,7 +143,21 @@ impl Reference {
     }
 
     pub(super) fn learn(&mut self, now: Instant, name: Name, to: Location, got: &Learned) -> Learned {
-        let policy = policy(name, to);
+        self.learn_by(now, (name, to, false), policy(name, to), got)
+    }
+
+    /// The same of what another host has heard.
+    pub(super) fn hint(&mut self, now: Instant, name: Name, to: Location, got: &Learned) -> Learned {
+        self.learn_by(now, (name, to, true), LearnPolicy { ageing: HINT, ..policy(name, to) }, got)
+    }
+
+    fn learn_by(
+        &mut self,
+        now: Instant,
+        (name, to, is_hint): (Name, Location, bool),
+        policy: LearnPolicy,
+        got: &Learned,
+    ) -> Learned {
         let arrival = Known {
             location: to,
             kind: Kind::Dynamic,
@@ -168,14 +181,15 @@ impl Reference {
         let at = known.location;
         let is_live = known.is_live(now);
         if at == to && is_live {
-            let known = self.known.get_mut(&name).unwrap();
-            known.used = now;
-            if known.kind == Kind::Dynamic && known.frozen.is_none() {
-                known.ageing = policy.ageing;
-            }
-            return Learned::Refreshed;
+            return self.hear_there(now, (name, is_hint), &policy, evicted);
         }
-        if is_live && self.is_echo(now, name, to) {
+        let has_left = |stay: &(Location, Kind, Duration, Instant, Instant)| {
+            stay.0 == to && now.since(stay.4) < Duration::from_secs(1)
+        };
+        if is_live && is_hint && known.stays.iter().any(has_left) {
+            return Learned::NotLearned(NotLearned::JustLeft);
+        }
+        if is_live && !is_hint && self.is_echo(now, name, to) {
             let claim = self.note_claim(now, name, to, evicted);
             return claim.unwrap_or(Learned::Refused(Refused::Reflected { at }));
         }
@@ -190,6 +204,34 @@ impl Reference {
         }
         self.arrive(now, name, arrival, is_live);
         if is_live { Learned::Moved { from: at, evicted } } else { Learned::New { evicted } }
+    }
+
+    /// It is heard where it is known to be.
+    fn hear_there(
+        &mut self,
+        now: Instant,
+        (name, is_hint): (Name, bool),
+        policy: &LearnPolicy,
+        evicted: Option<Gone>,
+    ) -> Learned {
+        let known = self.known.get_mut(&name).unwrap();
+        known.used = now;
+        if known.frozen.is_some() || (is_hint && known.kind != Kind::Dynamic) {
+            return Learned::Refreshed;
+        }
+        if known.kind == Kind::Dynamic {
+            let is_no_shorter = !known.ageing.is_zero() && known.ageing < policy.ageing;
+            if !is_hint || is_no_shorter {
+                known.ageing = policy.ageing;
+            }
+            return Learned::Refreshed;
+        }
+        let slot = slot(known.location);
+        if known.kind == Kind::Remote && self.make_room(now, slot, policy, evicted).is_ok() {
+            let known = self.known.get_mut(&name).unwrap();
+            (known.kind, known.ageing) = (Kind::Dynamic, policy.ageing);
+        }
+        if evicted.is_some() { Learned::New { evicted } } else { Learned::Refreshed }
     }
 
     fn full(&mut self, name: Name, policy: &LearnPolicy) -> Learned {
@@ -303,17 +345,16 @@ impl Reference {
         &mut self,
         now: Instant,
         name: Name,
-        word: &Word,
+        to: Location,
         evicted: Option<Gone>,
     ) -> Learned {
-        let to = Location::Host(word.host);
         let mut arrival = Known {
             location: to,
             kind: Kind::Remote,
             used: now,
             learned: now,
             ageing: Duration::ZERO,
-            mobility: word.mobility,
+            mobility: 0,
             stays: Vec::new(),
             counted: Vec::new(),
             claimed: Instant::ZERO,
@@ -323,36 +364,25 @@ impl Reference {
             self.known.insert(name, arrival);
             return Learned::New { evicted: None };
         };
-        let highest = known.mobility.max(word.mobility);
+        arrival.mobility = known.mobility;
         if !known.is_live(now) {
-            arrival = Known { mobility: highest, ..arrival.with_history_of(known) };
-            self.known.insert(name, arrival);
+            self.known.insert(name, arrival.with_history_of(known));
             return Learned::New { evicted: None };
         }
-        if known.location == to {
-            let known = self.known.get_mut(&name).unwrap();
-            if known.kind == Kind::Dynamic {
-                let Known { stays, counted, claimed, .. } = known.clone();
-                *known = Known { mobility: highest, stays, counted, claimed, ..arrival };
+        let at = known.location;
+        if at == to {
+            if known.kind == Kind::Dynamic && known.frozen.is_none() {
+                self.known.insert(name, arrival.with_history_of(known));
             }
-            known.mobility = highest;
             return Learned::Refreshed;
         }
         if let Some(refused) = self.refused(now, name) {
             return Learned::Refused(refused);
         }
-        let at = known.location;
-        let holder = if let Location::Host(host) = at { host } else { word.own };
-        if (word.mobility, std::cmp::Reverse(word.host)) <= (known.mobility, std::cmp::Reverse(holder)) {
-            return Learned::Refused(Refused::Stale { at });
-        }
         if let Some(frozen) = self.freeze(now, name, to, evicted) {
-            let known = self.known.get_mut(&name).unwrap();
-            known.mobility = known.mobility.max(word.mobility);
             return frozen;
         }
         self.arrive(now, name, arrival, true);
-        self.known.get_mut(&name).unwrap().mobility = word.mobility;
         Learned::Moved { from: at, evicted: None }
     }
 }

@@ -12,6 +12,8 @@ pub enum NotLearned {
         /// Where it was known to be: it is there no longer, and is known nowhere now.
         forgotten: Option<Location>,
     },
+    /// It left the host from which its frame comes less than a second ago (behaviour.md 8).
+    JustLeft,
     /// It is all zeros.
     Zero,
     /// It is a group address, which no station has (802-2014 8.2.2).
@@ -45,18 +47,13 @@ pub enum Refused {
     },
     /// Its slot is full and `on-limit` is `drop`.
     AtLimitDrop,
-    /// A host says that it has it, with a mobility counter that another word has overtaken (RFC 7432 7.7). Never said of a frame.
-    Stale {
-        /// Where the address is.
-        at: Location,
-    },
 }
 
 impl Refused {
     /// The reason that the frame's drop is counted by.
     pub fn reason(self) -> DropReason {
         match self {
-            Refused::Pinned { .. } | Refused::Stale { .. } => DropReason::Pinned,
+            Refused::Pinned { .. } => DropReason::Pinned,
             Refused::Frozen { .. } => DropReason::Frozen,
             Refused::Reflected { .. } => DropReason::Reflected,
             Refused::Elsewhere { .. } => DropReason::Sticky,

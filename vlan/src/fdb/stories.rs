@@ -15,8 +15,8 @@ use super::reference::{Known, Name, Reference, policy, slot};
 use super::reflect::Echo;
 use super::tests::{LOOK, fabric, host, mac, port, segment};
 use super::word::Word;
-use super::{Learn, Slot};
-use crate::model::id::{FabricId, HostId, Location, PortId};
+use super::{HINT, Learn, LearnPolicy, Slot};
+use crate::model::id::{FabricId, Location, PortId};
 use crate::time::Instant;
 
 /// What happens; small numbers, so that stories meet. Times are milliseconds.
@@ -26,8 +26,9 @@ enum Event {
     Learn(Name, usize),
     /// Seen at two places in turn.
     Flap(Name, [usize; 2], u64),
-    Word(Name, u32, u64),
-    Withdraw(Name, u32),
+    Word(Name, usize),
+    Withdraw(Name, usize),
+    Hint(Name, usize),
     Touch(Name, u64),
     Declare(Name, usize),
     Undeclare(Name),
@@ -49,8 +50,9 @@ fn stories() -> impl Strategy<Value = Vec<Event>> {
         6 => span.prop_map(Event::Pass),
         24 => (name(), 0..PLACES).prop_map(|(n, p)| Event::Learn(n, p)),
         2 => (name(), 0..PLACES, 0..PLACES, 1..6u64).prop_map(|(n, p, q, t)| Event::Flap(n, [p, q], t)),
-        3 => (name(), 1..=3u32, 0..8u64).prop_map(|(n, h, m)| Event::Word(n, h, m)),
-        1 => (name(), 1..=3u32).prop_map(|(n, h)| Event::Withdraw(n, h)),
+        3 => (name(), 0..WORDS).prop_map(|(n, w)| Event::Word(n, w)),
+        1 => (name(), 0..WORDS).prop_map(|(n, w)| Event::Withdraw(n, w)),
+        8 => (name(), 0..WORDS).prop_map(|(n, w)| Event::Hint(n, w)),
         4 => (name(), 0..20_000u64).prop_map(|(n, ago)| Event::Touch(n, ago)),
         1 => (name(), 0..PLACES).prop_map(|(n, p)| Event::Declare(n, p)),
         1 => name().prop_map(Event::Undeclare),
@@ -72,6 +74,13 @@ fn place(number: usize) -> Location {
     [port(1), port(2), port(3), fabric(0, 5), fabric(0, 6), fabric(1, 5), host(3)][number]
 }
 
+/// What another host can say, or hint at.
+fn told(number: usize) -> Location {
+    [host(1), host(2), host(3), fabric(0, 5), fabric(1, 5)][number]
+}
+
+const WORDS: usize = 5;
+
 struct Story {
     fdb: Fdb,
     reference: Reference,
@@ -91,8 +100,9 @@ impl Story {
                 self.now = self.now + Duration::from_secs(2);
                 self.learn(name, place(places[(i % 2) as usize]));
             }),
-            Event::Word(name, host, mobility) => self.believe(name, HostId(host), mobility),
-            Event::Withdraw(name, host) => self.withdraw(name, HostId(host)),
+            Event::Word(name, to) => self.believe(name, told(to)),
+            Event::Withdraw(name, to) => self.withdraw(name, told(to)),
+            Event::Hint(name, to) => self.hint(name, told(to)),
             Event::Touch(name, ago) => self.touch(name, self.now - Duration::from_millis(ago)),
             Event::Declare(name, at) => self.declare(name, place(at)),
             Event::Undeclare(name) => self.undeclare(name),
@@ -133,17 +143,23 @@ impl Story {
         self.reference.sent.insert((name, fabric), self.now);
     }
 
-    fn believe(&mut self, name: Name, host: HostId, mobility: u64) {
-        let word = Word { segment: segment(name.0), mac: mac(name.1), host, mobility, own: HostId(2) };
-        let got = self.fdb.believe(self.now, word);
-        assert_eq!(got, self.reference.believe(self.now, name, &word, got.evicted()));
+    fn hint(&mut self, name: Name, location: Location) {
+        let policy = LearnPolicy { ageing: HINT, ..policy(name, location) };
+        let learn = Learn { is_hint: true, ..Learn::new(segment(name.0), mac(name.1), location, policy) };
+        let got = self.fdb.learn(self.now, learn);
+        assert_eq!(got, self.reference.hint(self.now, name, location, &got));
     }
 
-    fn withdraw(&mut self, name: Name, host: HostId) {
-        let got = self.fdb.addresses.withdraw(segment(name.0), mac(name.1), host);
+    fn believe(&mut self, name: Name, location: Location) {
+        let word = Word { segment: segment(name.0), mac: mac(name.1), location };
+        let got = self.fdb.believe(self.now, word);
+        assert_eq!(got, self.reference.believe(self.now, name, location, got.evicted()));
+    }
+
+    fn withdraw(&mut self, name: Name, location: Location) {
+        let got = self.fdb.addresses.withdraw(segment(name.0), mac(name.1), location);
         let known = &mut self.reference.known;
-        let is_its =
-            known.get(&name).is_some_and(|k| k.kind == Kind::Remote && k.location == Location::Host(host));
+        let is_its = known.get(&name).is_some_and(|k| k.kind == Kind::Remote && k.location == location);
         assert_eq!(got.is_some(), is_its);
         if is_its {
             known.remove(&name);
@@ -268,7 +284,8 @@ impl Story {
             .restore(now, saved, |one| Some(policy((one.segment.number, one.mac.0[5]), one.location)));
         let known = &mut self.reference.known;
         known.retain(|_, known| known.kind == Kind::Dynamic && !known.is_over(now));
-        for known in known.values_mut() {
+        for (name, known) in known.iter_mut() {
+            known.ageing = policy(*name, known.location).ageing;
             known.stays.clear();
             known.counted.clear();
             (known.frozen, known.claimed) = (None, Instant::ZERO);
@@ -351,7 +368,7 @@ fn stories_meet_every_outcome() {
             ("refused frozen", c.refused_frozen),
             ("reflected", c.refused_reflected),
             ("at limit", c.refused_at_limit),
-            ("stale", c.refused_stale),
+            ("just left", c.not_learned_just_left),
         ] {
             *least.entry(name).or_insert(0) += count;
         }

@@ -27,6 +27,11 @@ impl Table {
         Table { index: Index::new(), seed, nodes: Vec::new(), vacant: Place::NONE }
     }
 
+    /// By what keys are hashed.
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
+    }
+
     #[inline]
     pub(super) fn find(&self, key: Key) -> Option<Place> {
         self.index.find(self.seed.hash_one(key), |place| self[place].key == key)

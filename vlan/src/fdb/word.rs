@@ -1,4 +1,5 @@
-//! Addresses that another host says it has.
+//! Addresses that another host says it has. Which of several words holds is decided before (RFC 7432 7.7): here it is put where the table
+//! allows it.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::refusal::Refused;
 use super::table::Node;
 use super::{Fdb, Learned};
 use crate::addr::MacAddr;
-use crate::model::id::{HostId, Location, SegmentId};
+use crate::model::id::{Location, SegmentId};
 use crate::time::Instant;
 
 /// Another host's word that it has an address.
@@ -22,17 +23,12 @@ pub struct Word {
     pub segment: SegmentId,
     /// The address.
     pub mac: MacAddr,
-    /// Who has it.
-    pub host: HostId,
-    /// The mobility counter that it was published with (RFC 7432 7.7).
-    pub mobility: u64,
-    /// This host: the lower of two hosts wins between equal counters.
-    pub own: HostId,
+    /// Where it is: at that host, or behind a trunk group that it has a trunk of.
+    pub location: Location,
 }
 
 impl Fdb {
-    /// Believes another host's word, unless a later one is known: a higher mobility counter wins, between equals the lower
-    /// host (behaviour.md 8). Damping and declarations hold as for learning; it fills no slot.
+    /// Believes another host's word. Damping and declarations hold as for learning; it fills no slot, and does not age.
     pub fn believe(&mut self, now: Instant, word: Word) -> Learned {
         let learned = self.judge_word(now, &word);
         self.counters.note(&learned);
@@ -44,34 +40,31 @@ impl Fdb {
             return Learned::NotLearned(why);
         }
         let key = Key::new(word.segment, word.mac);
-        let arrival = Arrival::remote(Location::Host(word.host));
+        let arrival = Arrival::remote(word.location);
         if let Some(at) = self.shared.keeps_out(key, arrival.location) {
             return Learned::Refused(Refused::Pinned { at });
         }
-        let Some(place) = self.addresses.table.find(key) else {
-            let place = self.addresses.enter(
-                Node::new(key, arrival.location, Kind::Remote, now),
-                None,
-                Duration::ZERO,
-            );
-            self.addresses.moves.adopt_mobility(place, word.mobility);
-            return Learned::New { evicted: None };
-        };
-        if !self.addresses.is_live(now, place) {
-            self.addresses.settle(now, place, &arrival);
-            self.addresses.moves.adopt_mobility(place, word.mobility);
-            return Learned::New { evicted: None };
+        match self.addresses.table.find(key) {
+            None => {
+                let node = Node::new(key, arrival.location, Kind::Remote, now);
+                self.addresses.enter(node, None, Duration::ZERO);
+                Learned::New { evicted: None }
+            }
+            Some(place) if !self.addresses.is_live(now, place) => {
+                self.addresses.settle(now, place, &arrival);
+                Learned::New { evicted: None }
+            }
+            Some(place) => self.believe_known(now, place, &arrival),
         }
-        self.contest(now, place, word, &arrival)
     }
 
-    fn contest(&mut self, now: Instant, place: Place, word: &Word, arrival: &Arrival) -> Learned {
-        let Node { kind, location: at, .. } = self.addresses.table[place];
+    fn believe_known(&mut self, now: Instant, place: Place, arrival: &Arrival) -> Learned {
+        let Node { kind, location: at, key, .. } = self.addresses.table[place];
         if at == arrival.location {
-            if kind == Kind::Dynamic {
+            let is_frozen = self.addresses.queues.freeze_of(&self.addresses.table, place).is_some();
+            if kind == Kind::Dynamic && !is_frozen {
                 self.addresses.settle(now, place, arrival);
             }
-            self.addresses.moves.adopt_mobility(place, word.mobility);
             return Learned::Refreshed;
         }
         if let Some(refused) =
@@ -79,29 +72,20 @@ impl Fdb {
         {
             return Learned::Refused(refused);
         }
-        let holder = if let Location::Host(host) = at { host } else { word.own };
-        let known = self.addresses.moves.mobility(place);
-        let wins = word.mobility > known || (word.mobility == known && word.host < holder);
-        if !wins {
-            return Learned::Refused(Refused::Stale { at });
-        }
-        let is_shared = self.shared.places(self.addresses.table[place].key).is_some();
+        let is_shared = self.shared.places(key).is_some();
         if !is_shared && self.is_one_too_many(now, place, arrival) {
-            let learned = self.freeze(now, place, arrival.location);
-            self.addresses.moves.adopt_mobility(place, word.mobility);
-            return learned;
+            return self.freeze(now, place, arrival.location);
         }
         let from = self.relocate(now, place, arrival);
-        self.addresses.moves.of_mut(place).mobility = word.mobility;
         Learned::Moved { from, evicted: None }
     }
 }
 
 impl Addresses {
-    /// A host takes its word back. Nothing happens if the address is no longer that host's.
-    pub fn withdraw(&mut self, segment: SegmentId, mac: MacAddr, host: HostId) -> Option<Gone> {
+    /// A word is taken back. Nothing happens if the address is not known by one, or not there.
+    pub fn withdraw(&mut self, segment: SegmentId, mac: MacAddr, at: Location) -> Option<Gone> {
         let place = self.table.find(Key::new(segment, mac))?;
         let node = &self.table[place];
-        (node.kind == Kind::Remote && node.location == Location::Host(host)).then(|| self.remove(place))
+        (node.kind == Kind::Remote && node.location == at).then(|| self.remove(place))
     }
 }

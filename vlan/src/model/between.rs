@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::description::HostKind;
+use crate::model::description::{Host, HostKind};
 use crate::model::id::HostId;
 use crate::model::numbers::{Further, Numbers};
 use crate::model::topology::Topology;
@@ -18,6 +18,9 @@ impl Vnis {
             vnis.add(topology, number, further);
         });
         let hosts = topology.hosts().iter().zip(0..);
+        let number_of = |host: &Host| numbers.hosts.get(&host.name).copied().unwrap_or_default();
+        vnis.host_numbers = topology.hosts().iter().map(number_of).collect();
+        vnis.by_number = vnis.host_numbers.iter().copied().zip((0..).map(HostId)).collect();
         vnis.by_underlay = hosts.filter_map(|(host, id)| Some((host.underlay?, HostId(id)))).collect();
         vnis
     }
@@ -64,6 +67,16 @@ impl Topology {
         let reached =
             others.filter(move |host| *host != from && !self.is_vtep(*host) && self.is_reached(from, *host));
         reached.filter_map(move |host| Some((host, vni?)))
+    }
+
+    /// The number that a host keeps from revision to revision, from 1; `None` where none was dealt out to it.
+    pub fn host_number(&self, host: HostId) -> Option<u32> {
+        self.vnis.host_numbers.get(host.0 as usize).copied().filter(|number| *number != 0)
+    }
+
+    /// The host that has a number.
+    pub fn host_numbered(&self, number: u32) -> Option<HostId> {
+        self.vnis.by_number.get(&number).copied().filter(|_| number != 0)
     }
 
     /// The host with this underlay address.

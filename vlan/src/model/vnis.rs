@@ -29,4 +29,8 @@ pub(super) struct Vnis {
     /// The hosts that have ports on a segment, by identifier.
     pub(super) hosts: FxHashMap<u32, Box<[HostId]>>,
     pub(super) by_underlay: FxHashMap<IpAddr, HostId>,
+    /// The numbers of hosts, by identifier; 0 where none was dealt out.
+    pub(super) host_numbers: Vec<u32>,
+    /// The other way.
+    pub(super) by_number: FxHashMap<u32, HostId>,
 }

@@ -79,6 +79,7 @@ impl View<'_> {
                     self.truth.telling.counts.views(rows);
                     rows.extend(self.datapath_counters());
                     rows.extend(self.address_counters());
+                    rows.extend(self.word_counters());
                 }
                 None
             }
@@ -128,9 +129,17 @@ impl View<'_> {
             ("expired", ends.expired),
             ("evicted", ends.evicted),
             ("not-learned-at-limit", fdb.not_learned_at_limit),
+            ("not-learned-just-left", fdb.not_learned_just_left),
         ]
         .into_iter()
         .map(|(what, value)| counter("l2gw_addresses_total", &[("what", what)], value))
+    }
+
+    fn word_counters(&self) -> impl Iterator<Item = CounterView> {
+        let feed = &self.truth.feed;
+        [("heard", feed.heard), ("said", feed.said)]
+            .into_iter()
+            .map(|(what, value)| counter("l2gw_address_words_total", &[("what", what)], value))
     }
 
     fn meter_counter(&self, what: Storm, dropped: u64) -> CounterView {

@@ -89,7 +89,7 @@ impl View<'_> {
     fn kind_name(&self, entry: &Entry) -> &'static str {
         match entry.kind {
             Kind::Dynamic if self.truth.switch.fdb.sticky.pins(entry.location) => "sticky",
-            Kind::Dynamic if entry.frozen_until.is_some() => "frozen",
+            Kind::Dynamic | Kind::Remote if entry.frozen_until.is_some() => "frozen",
             Kind::Dynamic => "dynamic",
             Kind::Declared => "declared",
             Kind::Remote => "remote",

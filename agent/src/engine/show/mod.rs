@@ -60,6 +60,7 @@ impl<'a> View<'a> {
                 .map(|(since, why)| StoreAway { seconds: now.since(*since).as_secs(), why: why.clone() }),
             no_such_host: self.truth.other_hosts().filter(|_| revision > 0),
             others: self.truth.others.view(&self.truth.overlay),
+            feed: self.truth.feed.view(),
             datapath: self.engine.settings.datapath.clone(),
             ports_up,
             ports,

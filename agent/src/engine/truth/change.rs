@@ -18,6 +18,11 @@ impl Truth {
         let before = Arc::clone(self.switch.topology());
         self.switch.set_topology(Arc::clone(topology), host);
         self.others.change((&before, topology), host, &mut self.switch.peers);
+        self.feed.change(topology, host);
+        self.switch.fdb.addresses.drop_news();
+        if self.feed.is_shared() {
+            self.switch.fdb.addresses.keep_news();
+        }
         self.keys = topology.ports().iter().map(|port| self.telling.counts.key(&port.name)).collect();
         self.overlay.want(topology, host);
         self.name_hosts(topology);

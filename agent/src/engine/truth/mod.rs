@@ -21,6 +21,7 @@ use crate::view::OtherHosts;
 
 use addresses::spoil_addresses;
 use blocks::Blocks;
+use feed::Feed;
 use links::Links;
 use overlay::Overlay;
 use peers::Others;
@@ -30,6 +31,7 @@ mod bind;
 pub(super) mod blocks;
 mod change;
 pub(super) mod claims;
+mod feed;
 pub(super) mod links;
 mod overlay;
 mod peers;
@@ -46,6 +48,7 @@ pub(super) struct Truth {
     pub(super) links: Links,
     pub(super) overlay: Overlay,
     pub(super) others: Others,
+    pub(super) feed: Feed,
     pub(super) blocks: Blocks,
     pub(super) telling: Telling,
     /// Which trunks a VLAN's is chosen among.
@@ -69,6 +72,7 @@ impl Truth {
             links,
             overlay: Overlay::default(),
             others: Others::new(settings.seed),
+            feed: Feed::new(settings.session),
             blocks: Blocks::new(settings.block_for),
             telling: Telling::default(),
             trunks: TrunkGroups::default(),
@@ -133,7 +137,10 @@ impl Truth {
     /// When something is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let (addresses, links) = (self.switch.fdb.addresses.next_due(), self.links.next_due());
+        let news = self.switch.fdb.addresses.has_news().then_some(Instant::ZERO);
         let others = [
+            news,
+            self.feed.next_due(),
             self.blocks.next_due(),
             self.overlay.next_due(),
             self.others.next_due(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use agent::view::{OthersView, StatusView, StoreAway, Unread};
+use agent::view::{FeedView, OthersView, StatusView, StoreAway, Unread};
 
 /// Says it in lines.
 pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()> {
@@ -34,6 +34,9 @@ pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()>
         Some(OthersView { hosts, heard, .. }) => writeln!(out, "other hosts: {heard} of {hosts} heard")?,
         None => {}
     }
+    if let Some(feed) = &status.feed {
+        writeln!(out, "{}", feed_line(feed))?;
+    }
     if status.down.is_empty() {
         return Ok(());
     }
@@ -42,6 +45,20 @@ pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()>
         more => format!(" and {more} more; `l2gw show ports --down` says why"),
     };
     writeln!(out, "not up: {}{more}", status.down.join(", "))
+}
+
+/// What hosts say to each other of addresses.
+fn feed_line(FeedView { segments, heard, addresses, unsaid, refused }: &FeedView) -> String {
+    let heard = match heard == segments {
+        true => format!("{segments} shared segments"),
+        false => format!("{segments} shared segments, {heard} of them heard of"),
+    };
+    let unsaid = match (unsaid, refused) {
+        (0, _) => String::new(),
+        (unsaid, None) => format!(", {unsaid} still to be told"),
+        (unsaid, Some(why)) => format!(", {unsaid} cannot be told: {why}"),
+    };
+    format!("addresses that hosts tell each other: {addresses} on {heard}{unsaid}")
 }
 
 #[cfg(test)]

@@ -101,5 +101,5 @@ pub(super) const EVERY: u64 = 1_024;
 /// Batches before the snapshot that stay for readers who are behind.
 const KEPT_BEHIND: u64 = 1_024;
 
-/// Records of a part: at most 42 bytes each, so that a part is below 512 KiB.
-const PART_RECORDS: usize = 12_000;
+/// Records of a part: at most 70 bytes each, so that a part is below 512 KiB.
+pub(super) const PART_RECORDS: usize = 7_400;

@@ -236,11 +236,50 @@ pub(super) const FEED: &str = "/feed";
 /// Numbers of sequential nodes are an `int` of Java.
 pub(super) const LAST_NUMBER: u64 = i32::MAX as u64;
 
-const BATCH_VERSION: u8 = 1;
-const PART_VERSION: u8 = 1;
+/// Version 1 had no inner tag, session, number and `by`; no daemon wrote it.
+const BATCH_VERSION: u8 = 2;
+/// As [`BATCH_VERSION`].
+const PART_VERSION: u8 = 2;
 
 /// Parts of a snapshot that are read at the same time: 512 KiB each.
 const PARTS_AT_ONCE: usize = 4;
 
-/// Batches that a reader who is behind reads at the same time: up to 32 KiB each.
+/// Batches that a reader who is behind reads at the same time: up to 60 KiB each.
 pub(super) const AHEAD: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addresses::MAX_BATCH_RECORDS;
+    use crate::addresses::record::{AddressKey, HostId, Mac, Mobility, Presence};
+    use crate::zookeeper::feed::compaction::PART_RECORDS;
+
+    /// The largest values that the types have, so that each takes as many bytes as it can.
+    fn largest() -> AddressRecord {
+        AddressRecord {
+            key: AddressKey { segment: SegmentId(u64::MAX), inner: u16::MAX, mac: Mac([255; 6]) },
+            owner: HostId(u32::MAX),
+            mobility: Mobility(u64::MAX),
+            session: u64::MAX,
+            number: u64::MAX,
+            by: u32::MAX,
+            presence: Presence::Gone,
+        }
+    }
+
+    #[test]
+    fn a_batch_of_the_largest_records_fits_its_node() {
+        let batch = vec![largest(); MAX_BATCH_RECORDS];
+        let bytes = encode_batch(&batch).unwrap();
+        assert!(bytes.len() <= 64 * 1024, "{} bytes", bytes.len());
+        assert_eq!(schema::decode::<Vec<AddressRecord>>(BATCH_VERSION, &bytes), Ok(batch));
+    }
+
+    #[test]
+    fn a_part_of_the_largest_records_fits_its_node() {
+        let part = vec![(largest(), u64::MAX); PART_RECORDS];
+        let bytes = encode_part(&part).unwrap();
+        assert!(bytes.len() <= 512 * 1024, "{} bytes", bytes.len());
+        assert_eq!(schema::decode::<Vec<(AddressRecord, u64)>>(PART_VERSION, &bytes), Ok(part));
+    }
+}

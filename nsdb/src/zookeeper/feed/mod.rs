@@ -8,7 +8,7 @@
 //! ```
 //! Who announces makes the next node of the log; the servers give it its number. Who follows takes the snapshot, reads on from its number,
 //! and waits for the number that is not there yet: only a compaction ever lists a log. Folding is the same everywhere, so that all who have read up to
-//! a number know the same.
+//! a number know the same. A batch that is in the log twice, because the answer to the first attempt was lost, changes nothing.
 
 mod compaction;
 mod follower;

@@ -173,7 +173,7 @@ impl Host {
             }
             Output::Meters { id, meters } => (id, vec![Answer::Done; meters.len()]),
             Output::Groups { id, groups } => (id, change_groups(&mut self.datapath, groups).now_or_never()?),
-            Output::Event(_) | Output::Save(_) => return None,
+            Output::Event(_) | Output::Save(_) | Output::Follow(_) | Output::Announce(_) => return None,
         };
         Some(Input::Done { id, answers })
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use agent::clock;
 use agent::engine::{Engine, Settings};
 use agent::event::Event;
+use agent::feed::asks;
 use agent::input::Input;
 use agent::output::SavedPiece;
 use agent::runtime::{Opener, Request, Runtime, Wiring, ask};
@@ -76,6 +77,7 @@ impl Live {
             requests: asked,
             saves,
             events,
+            feed: asks().0,
             stop: stopped,
             recorder: None,
         };

@@ -19,6 +19,7 @@ mod ageing;
 mod flushing;
 mod limits;
 mod moves;
+mod news;
 mod sticky;
 
 pub(in crate::fdb) fn segment(number: u32) -> SegmentId {

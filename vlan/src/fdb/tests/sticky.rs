@@ -32,7 +32,7 @@ fn one_that_sticks_moves_nowhere_however_often_it_is_heard_elsewhere() {
     for second in 1..20 {
         assert_eq!(fdb.learn(at(second), learn(mac(1), port(2))), pinned);
     }
-    let word = Word { segment: segment(1), mac: mac(1), host: HostId(3), mobility: 9, own: HostId(0) };
+    let word = Word { segment: segment(1), mac: mac(1), location: host(3) };
     assert_eq!(fdb.believe(at(20), word), pinned);
     assert_eq!(fdb.keeps_out(at(20), segment(1), mac(1), port(2)), Some(Refused::Pinned { at: port(1) }));
     assert_eq!(fdb.keeps_out(at(20), segment(1), mac(1), port(1)), None);

@@ -1,0 +1,190 @@
+//! Which host has which address: what this host says to the others by the store, and what they say (behaviour.md 8).
+//!
+//! ```text
+//!   a frame's source ──► addresses ── news ──► settle ──► own words ──► Announce ──► store
+//!                            ▲                   │
+//!                            └──── believed ◄────┴─────── words of all hosts ◄────── Input::Feed
+//! ```
+//! A word counts by its mobility counter (RFC 7432 7.7): who hears an address by a port of its own says the known counter plus one, and
+//! between equal counters the lower host has it. What is said is said by what is so when it is looked at (`settle`), not by what has
+//! happened: so nothing is forgotten, whatever came in between.
+//!
+//! Nothing waits for the store. An address of another host is known by its frames too: a hint, which its word confirms.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use nsdb::{AddressKey, AddressRecord, FeedLimits, HostId as HostNumber, Mac, Mobility, Presence, SegmentId};
+use nsdb::{SegmentTable, Taken};
+use vlan::addr::MacAddr;
+use vlan::time::Instant;
+
+use crate::engine::due::Due;
+use crate::view::FeedView;
+use asking::Asking;
+
+pub(in crate::engine) mod asking;
+mod scope;
+mod settle;
+mod telling;
+
+/// The words of all hosts about the segments that this host shares with others, and what of them is still to be done.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Feed {
+    /// This host's number; 0 where it has none and says nothing.
+    own: u32,
+    /// Which run of the daemon speaks: a later one has a greater number.
+    session: u64,
+    /// How many words this run has said.
+    number: u64,
+    segments: BTreeMap<u32, Segment>,
+    /// Whether the store is known to be away: words are as old as that.
+    is_away: bool,
+    unsettled: Unsettled,
+    /// Own words of an earlier run, and when each is taken back unless its address is here by then.
+    farewells: Due<AddressKey>,
+    pub(in crate::engine) asking: Asking,
+    looking: Option<scope::Looking>,
+    is_to_follow: bool,
+    /// How many words were heard that count, and how many were said.
+    pub(in crate::engine) heard: u64,
+    pub(in crate::engine) said: u64,
+}
+
+/// A segment that this host shares.
+#[derive(Debug, Default)]
+struct Segment {
+    words: SegmentTable,
+    /// Whether all was heard that had been said before this host listened.
+    is_heard: bool,
+    /// Own addresses in the snapshot that is under way.
+    own_heard: BTreeSet<(u16, Mac)>,
+    /// What is settled then.
+    put_off: BTreeSet<(u16, Mac)>,
+}
+
+/// Addresses that are to be looked at, each once, in order.
+#[derive(Debug, Default)]
+struct Unsettled {
+    queue: VecDeque<AddressKey>,
+    has: BTreeSet<AddressKey>,
+}
+
+impl Unsettled {
+    fn add(&mut self, key: AddressKey) {
+        if self.has.insert(key) {
+            self.queue.push_back(key);
+        }
+    }
+
+    fn take(&mut self) -> Option<AddressKey> {
+        let key = self.queue.pop_front()?;
+        self.has.remove(&key);
+        Some(key)
+    }
+}
+
+impl Feed {
+    pub(super) fn new(session: u64) -> Feed {
+        Feed { session: session.max(1), ..Feed::default() }
+    }
+
+    /// Whether hosts hear each other's words here, so that a frame from another host is no more than a hint.
+    pub(super) fn is_telling(&self) -> bool {
+        !self.is_away && !self.segments.is_empty() && self.segments.values().all(|segment| segment.is_heard)
+    }
+
+    /// Whether there is any segment to be heard of.
+    pub(super) fn is_shared(&self) -> bool {
+        !self.segments.is_empty()
+    }
+
+    /// Whether an address is settled later, when all has been heard that was said of its segment; it is remembered until then.
+    fn is_put_off(&mut self, key: &AddressKey) -> bool {
+        let Some(segment) = self.segments.get_mut(&vni_of(key)) else { return true };
+        if !segment.is_heard {
+            segment.put_off.insert((key.inner, key.mac));
+        }
+        !segment.is_heard
+    }
+
+    /// Says whether the store answers.
+    pub(in crate::engine) fn set_away(&mut self, is_away: bool) {
+        self.is_away = is_away;
+    }
+
+    /// The word that holds of an address.
+    fn word(&self, key: &AddressKey) -> Option<&AddressRecord> {
+        self.segments.get(&vni_of(key))?.words.get(key.inner, key.mac)
+    }
+
+    /// Takes a word into the table; what became of it, `None` if it is about a segment that this host does not share.
+    fn take(&mut self, record: AddressRecord) -> Option<Taken> {
+        let FeedLimits { addresses, tombstones, .. } = FeedLimits::default();
+        let segment = self.segments.get_mut(&vni_of(&record.key))?;
+        Some(segment.words.take(record, addresses, tombstones))
+    }
+
+    fn is_own(&self, record: &AddressRecord) -> bool {
+        record.owner == HostNumber(self.own)
+    }
+
+    /// Says that an address is here, and comes by this VNI; or that it is not here any more.
+    fn say(&mut self, key: AddressKey, by: u32, presence: Presence) {
+        let known = self.word(&key).copied();
+        let mobility = match known {
+            None => Mobility(1),
+            Some(known) if self.is_own(&known) => known.mobility,
+            Some(known) => known.mobility.next(),
+        };
+        self.session = known.map_or(self.session, |known| self.session.max(known.session));
+        self.number += 1;
+        let (owner, session, number) = (HostNumber(self.own), self.session, self.number);
+        let record = AddressRecord { key, owner, session, number, by, mobility, presence };
+        if self.take(record) == Some(Taken::Accepted) {
+            self.asking.add(key);
+            self.said += 1;
+        }
+        self.farewells.remove(&key);
+    }
+
+    /// An own word came back, or one of an earlier run, or one that somebody spoke for this host.
+    fn note_own(&mut self, record: &AddressRecord) {
+        // The clock has gone back since the run that said it: what this one says is later all the same.
+        if record.session > self.session {
+            (self.session, self.number) = (record.session, self.number.max(record.number));
+        }
+    }
+
+    /// When something of it is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        if !self.unsettled.queue.is_empty() || self.looking.is_some() {
+            return Some(Instant::ZERO);
+        }
+        [self.farewells.next(), self.asking.next_due()].into_iter().flatten().min()
+    }
+
+    /// At a glance; `None` where this host shares no segment.
+    pub(in crate::engine) fn view(&self) -> Option<FeedView> {
+        (!self.segments.is_empty()).then(|| FeedView {
+            segments: self.segments.len(),
+            heard: self.segments.values().filter(|segment| segment.is_heard).count(),
+            addresses: self.segments.values().map(|segment| segment.words.present()).sum(),
+            unsaid: self.asking.len(),
+            refused: self.asking.refused().map(str::to_owned),
+        })
+    }
+}
+
+fn vni_of(key: &AddressKey) -> u32 {
+    u32::try_from(key.segment.0).unwrap_or_default()
+}
+
+fn key_of(vni: u32, inner: u16, mac: MacAddr) -> AddressKey {
+    AddressKey { segment: SegmentId(u64::from(vni)), inner, mac: Mac(mac.0) }
+}
+
+/// Addresses looked at for one input: some microseconds each.
+const SETTLED_AT_ONCE: usize = 500;
+/// An own word of an earlier run is taken back when its address was not found here by then: flows and saved addresses bring it back.
+const FORMER_PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,113 @@
+//! Which segments this host hears words of, and what becomes of all addresses when the topology is another.
+
+use std::collections::BTreeSet;
+
+use nsdb::Mac;
+use vlan::fdb::entry::Entry;
+use vlan::model::id::HostId;
+use vlan::model::topology::Topology;
+use vlan::model::vnis::Origin;
+use vlan::time::Instant;
+
+use super::{Feed, key_of, vni_of};
+use crate::engine::outbox::Outbox;
+use crate::engine::truth::Truth;
+use crate::output::Output;
+
+/// How far all words and addresses have been gone over, to be settled.
+#[derive(Debug, Default)]
+pub(super) struct Looking {
+    /// The segment and the word behind which it goes on.
+    behind: Option<(u32, Option<(u16, Mac)>)>,
+    /// The place in the address table where it goes on; `None` when that is done.
+    from: Option<u32>,
+}
+
+impl Feed {
+    /// Goes by another topology. Words of segments that are still shared stay.
+    pub(in crate::engine::truth) fn change(&mut self, topology: &Topology, host: HostId) {
+        self.own = topology.host_number(host).unwrap_or_default();
+        let wanted = if self.own == 0 { BTreeSet::new() } else { shared(topology, host) };
+        let before = self.segments.len();
+        self.segments.retain(|vni, _| wanted.contains(vni));
+        let is_less = self.segments.len() < before;
+        let had = self.segments.len();
+        for vni in wanted {
+            self.segments.entry(vni).or_default();
+        }
+        self.is_to_follow |= is_less || self.segments.len() > had;
+        let segments = &self.segments;
+        self.asking.retain(|key| segments.contains_key(&vni_of(key)));
+        self.looking = (!self.segments.is_empty()).then(|| Looking {
+            behind: self.segments.keys().next().map(|first| (*first, None)),
+            from: Some(0),
+        });
+    }
+
+    /// Has the store followed for other segments than before.
+    pub(in crate::engine) fn follow(&mut self, outbox: &mut Outbox) {
+        if std::mem::take(&mut self.is_to_follow) {
+            outbox.push(Output::Follow(self.segments.keys().copied().collect()));
+        }
+    }
+
+    /// Goes on through all words; the rest is told by `looking`.
+    fn look_at_words(&mut self) {
+        let Some((vni, behind)) = self.looking.as_ref().and_then(|looking| looking.behind) else { return };
+        let mut last = None;
+        if let Some(segment) = self.segments.get(&vni) {
+            for record in segment.words.behind(behind).take(LOOKED_AT_ONCE) {
+                self.unsettled.add(record.key);
+                last = Some((record.key.inner, record.key.mac));
+            }
+        }
+        let next = match last {
+            Some(last) => Some((vni, Some(last))),
+            None => self.segments.range(vni + 1..).next().map(|(vni, _)| (*vni, None)),
+        };
+        if let Some(looking) = &mut self.looking {
+            looking.behind = next;
+        }
+    }
+}
+
+impl Truth {
+    /// Goes on through all words and addresses after the topology has become another.
+    pub(super) fn look_at_all(&mut self, now: Instant) {
+        self.feed.look_at_words();
+        let Some(looking) = &self.feed.looking else { return };
+        if let Some(from) = looking.from {
+            let addresses = &self.switch.fdb.addresses;
+            let entries: Vec<Entry> =
+                addresses.page(now, from, LOOKED_AT_ONCE as u32).map(|(_, entry)| entry).collect();
+            let next = addresses.page_after(from, LOOKED_AT_ONCE as u32);
+            entries.iter().for_each(|entry| self.note_news(entry.segment, entry.mac));
+            if let Some(looking) = &mut self.feed.looking {
+                looking.from = next;
+            }
+        }
+        self.feed.looking.take_if(|looking| looking.behind.is_none() && looking.from.is_none());
+    }
+
+    /// There is news of an address: it is to be settled, if its segment is shared.
+    pub(super) fn note_news(&mut self, segment: vlan::model::id::SegmentId, mac: vlan::addr::MacAddr) {
+        let vni = self.switch.topology().vni(segment.number, Origin::Plain);
+        if let Some(vni) = vni.filter(|vni| self.feed.segments.contains_key(vni)) {
+            self.feed.unsettled.add(key_of(vni, segment.inner, mac));
+        }
+    }
+}
+
+/// The VNIs of the segments that a host shares with other l2gw hosts.
+fn shared(topology: &Topology, host: HostId) -> BTreeSet<u32> {
+    let is_shared = |number: &u32| {
+        let hosts = topology.hosts_of(*number);
+        let others = || hosts.iter().any(|other| *other != host && !topology.is_vtep(*other));
+        hosts.binary_search(&host).is_ok() && others()
+    };
+    let numbers = (0..topology.segments().len() as u32).filter(is_shared);
+    numbers.filter_map(|number| topology.vni(number, Origin::Plain)).collect()
+}
+
+/// Words, and places of the address table, that are gone over for one input.
+const LOOKED_AT_ONCE: usize = 500;

@@ -1,0 +1,180 @@
+//! Brings the address table and the words of hosts in step, one address at a time.
+
+use nsdb::{AddressKey, AddressRecord, Presence, Taken};
+use vlan::addr::MacAddr;
+use vlan::fdb::Learned;
+use vlan::fdb::entry::{Entry, Kind};
+use vlan::fdb::word::Word;
+use vlan::model::id::{Location, SegmentId};
+use vlan::model::vnis::Origin;
+use vlan::time::Instant;
+use vlan::verdict::Dependency;
+
+use super::{FORMER_PATIENCE, SETTLED_AT_ONCE, vni_of};
+use crate::engine::truth::Truth;
+use crate::event::Event;
+use crate::lower::Lowering;
+
+impl Truth {
+    /// Takes what is new of addresses, and settles some of what is to be settled.
+    pub(in crate::engine) fn keep_feed(&mut self, now: Instant, lowering: &mut impl Lowering) {
+        self.look_at_all(now);
+        for _ in 0..SETTLED_AT_ONCE {
+            let Some((segment, mac)) = self.switch.fdb.addresses.take_news() else { break };
+            self.note_news(segment, mac);
+        }
+        while let Some(key) = self.feed.farewells.take(now) {
+            self.part_from(now, key);
+        }
+        for _ in 0..SETTLED_AT_ONCE {
+            let Some(key) = self.feed.unsettled.take() else { break };
+            self.settle(now, key, lowering);
+        }
+        self.switch.peers.are_telling = self.feed.is_telling();
+    }
+
+    /// Takes in a word that was said in the store.
+    pub(in crate::engine) fn take_word(
+        &mut self,
+        now: Instant,
+        record: AddressRecord,
+        lowering: &mut impl Lowering,
+    ) {
+        let before = self.feed.word(&record.key).copied();
+        match self.feed.take(record) {
+            None | Some(Taken::Outdated) => return,
+            Some(Taken::Refused) => return self.telling.counts.refuse("word", "address-limit"),
+            Some(Taken::Accepted) => {}
+        }
+        self.feed.heard += 1;
+        if self.feed.is_own(&record) {
+            self.feed.note_own(&record);
+        } else {
+            self.follow_word(now, &record, lowering);
+            self.tell_of_claim(now, before.as_ref(), &record);
+        }
+        self.feed.unsettled.add(record.key);
+    }
+
+    /// Puts an address where another host's word says that it is, or takes it away with the word.
+    fn follow_word(&mut self, now: Instant, record: &AddressRecord, lowering: &mut impl Lowering) {
+        let Some(segment) = self.segment_of(&record.key) else { return };
+        let mac = MacAddr(record.key.mac.0);
+        let at = self.place_of(record).filter(|_| record.presence == Presence::Present);
+        let entry = self.switch.fdb.addresses.entry(now, segment, mac);
+        let told = entry.filter(|entry| entry.kind == Kind::Remote && Some(entry.location) != at);
+        match at {
+            Some(location) => self.believe(now, Word { segment, mac, location }, lowering),
+            None => {
+                let told =
+                    told.and_then(|told| self.switch.fdb.addresses.withdraw(segment, mac, told.location));
+                told.into_iter().for_each(|_| lowering.spoil(Dependency::Address(segment, mac)));
+            }
+        }
+    }
+
+    fn believe(&mut self, now: Instant, word: Word, lowering: &mut impl Lowering) {
+        let learned = self.switch.fdb.believe(now, word);
+        if learned.is_change() {
+            lowering.spoil(Dependency::Address(word.segment, word.mac));
+        }
+        if let Some(gone) = learned.evicted() {
+            lowering.spoil(Dependency::Address(gone.segment, gone.mac));
+        }
+        if let Learned::Frozen { at, from, .. } = learned {
+            let held = self.place_name(at);
+            let seen = self.place_name(if at == word.location { from } else { word.location });
+            self.telling.tell(Event::AddressFrozen { mac: word.mac, held, seen });
+        }
+    }
+
+    /// Brings one address in step: says what this host has, takes back what it has not, and believes what others have.
+    fn settle(&mut self, now: Instant, key: AddressKey, lowering: &mut impl Lowering) {
+        let Some(segment) = self.segment_of(&key).filter(|_| !self.feed.is_put_off(&key)) else { return };
+        let entry = self.switch.fdb.addresses.entry(now, segment, MacAddr(key.mac.0));
+        let mine = entry.as_ref().and_then(|entry| self.by_of(segment, entry));
+        let word = self.feed.word(&key).copied();
+        let own = word.filter(|word| self.feed.is_own(word) && word.presence == Presence::Present);
+        match (mine, own, word) {
+            (Some(by), Some(own), _) if own.by == by => self.feed.farewells.remove(&key),
+            (Some(by), ..) => self.feed.say(key, by, Presence::Present),
+            (None, Some(own), _) => self.miss(now, &own, entry.is_some()),
+            (None, None, Some(word)) if word.presence == Presence::Present => {
+                let is_hint = entry.is_some_and(|entry| entry.kind == Kind::Dynamic);
+                // Where the store is away the word is as old as that, and what was heard since was later.
+                if !is_hint && !self.feed.is_away {
+                    self.follow_word(now, &word, lowering);
+                }
+            }
+            (None, None, Some(word)) => self.follow_word(now, &word, lowering),
+            (None, None, None) => {}
+        }
+    }
+
+    /// An own address is not here, though this host has said that it is. What was heard from another host is left to that host's word.
+    fn miss(&mut self, now: Instant, own: &AddressRecord, is_known: bool) {
+        if is_known {
+            return;
+        }
+        if own.session == self.feed.session {
+            self.feed.say(own.key, own.by, Presence::Gone);
+        } else if self.feed.farewells.when(&own.key).is_none() {
+            self.feed.farewells.set(own.key, now + FORMER_PATIENCE);
+        }
+    }
+
+    /// The time has come to take a word of an earlier run back, unless the address is here or was heard elsewhere.
+    fn part_from(&mut self, now: Instant, key: AddressKey) {
+        let own = self.feed.word(&key).copied();
+        let own = own.filter(|word| self.feed.is_own(word) && word.presence == Presence::Present);
+        let Some((own, segment)) = own.zip(self.segment_of(&key)) else { return };
+        if self.switch.fdb.addresses.find(now, segment, MacAddr(key.mac.0)).is_none() {
+            self.feed.say(key, own.by, Presence::Gone);
+        }
+    }
+
+    fn segment_of(&self, key: &AddressKey) -> Option<SegmentId> {
+        let (number, _) = self.switch.topology().by_vni(vni_of(key))?;
+        Some(SegmentId { number, inner: key.inner })
+    }
+
+    /// Where an address is by a word: behind a trunk group, or at the host that says so. `None` where that is not in the topology in force.
+    pub(super) fn place_of(&self, record: &AddressRecord) -> Option<Location> {
+        let topology = self.switch.topology();
+        let (segment, origin) = topology.by_vni(record.by)?;
+        let host = topology.host_numbered(record.owner.0)?;
+        let is_its = topology.by_vni(vni_of(&record.key)) == Some((segment, Origin::Plain));
+        let at = match origin {
+            Origin::Group(fabric) => match topology.only_vid(segment, fabric) {
+                Some(vid) => Location::Fabric { fabric, vid },
+                None => Location::Host(host),
+            },
+            Origin::Plain | Origin::Isolated => Location::Host(host),
+        };
+        let is_here = at == Location::Host(self.switch.host());
+        Some(at).filter(|_| is_its && !is_here)
+    }
+
+    /// By which VNI frames come from an address that this host hears by a port of its own; `None` if it does not.
+    fn by_of(&self, segment: SegmentId, entry: &Entry) -> Option<u32> {
+        let topology = self.switch.topology();
+        if entry.kind != Kind::Dynamic {
+            return None;
+        }
+        match entry.location {
+            Location::Host(_) => None,
+            Location::Port { port, .. } if topology.port(port).host != self.switch.host() => None,
+            Location::Port { .. } => topology.vni(segment.number, Origin::Plain),
+            Location::Fabric { fabric, vid } => {
+                let plane = self.switch.state();
+                let mut members = plane.members_at(segment.number, entry.location);
+                let is_carried = members.any(|member| {
+                    let port = topology.port(member.port);
+                    port.host == self.switch.host()
+                        && plane.may_leave(None, port, Some(vid), &mut |_| {}).is_ok()
+                });
+                topology.vni(segment.number, Origin::Group(fabric)).filter(|_| is_carried)
+            }
+        }
+    }
+}

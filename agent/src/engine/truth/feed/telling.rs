@@ -1,0 +1,96 @@
+//! What the store says and answers, and what an operator is told of it.
+
+use nsdb::{AddressKey, AddressRecord, Presence, SegmentId};
+use vlan::addr::MacAddr;
+use vlan::time::Instant;
+
+use super::vni_of;
+use crate::engine::truth::Truth;
+use crate::event::Event;
+use crate::input::FeedNews;
+use crate::lower::Lowering;
+
+impl Truth {
+    /// Takes in what the store says of addresses.
+    pub(in crate::engine) fn hear_feed(
+        &mut self,
+        now: Instant,
+        news: FeedNews,
+        lowering: &mut impl Lowering,
+    ) {
+        match news {
+            FeedNews::Snapshot { vni, records, is_last } => {
+                self.hear_snapshot(now, vni, records, is_last, lowering)
+            }
+            FeedNews::Words(records) => {
+                records.into_iter().for_each(|record| self.take_word(now, record, lowering));
+            }
+            FeedNews::Announced { refused } => {
+                let why = refused.clone();
+                if self.feed.asking.note_answer(now, refused) {
+                    let event = why.map_or(Event::AddressesTold, |why| Event::AddressesUntold { why });
+                    self.telling.tell(event);
+                }
+            }
+        }
+    }
+
+    /// What was known of a segment when following began. Own words that are not in it were lost, or have not arrived: they are said again.
+    fn hear_snapshot(
+        &mut self,
+        now: Instant,
+        vni: u32,
+        records: Vec<AddressRecord>,
+        is_last: bool,
+        lowering: &mut impl Lowering,
+    ) {
+        let Some(segment) = self.feed.segments.get_mut(&vni) else { return };
+        let own = self.feed.own;
+        let keys = records.iter().filter(|record| record.owner.0 == own && vni_of(&record.key) == vni);
+        segment.own_heard.extend(keys.map(|record| (record.key.inner, record.key.mac)));
+        records.into_iter().for_each(|record| self.take_word(now, record, lowering));
+        if !is_last {
+            return;
+        }
+        let Some(segment) = self.feed.segments.get_mut(&vni) else { return };
+        segment.is_heard = true;
+        let heard = std::mem::take(&mut segment.own_heard);
+        for (inner, mac) in std::mem::take(&mut segment.put_off) {
+            self.feed.unsettled.add(AddressKey { segment: SegmentId(u64::from(vni)), inner, mac });
+        }
+        for word in segment.words.behind(None) {
+            let is_missing = word.owner.0 == own && !heard.contains(&(word.key.inner, word.key.mac));
+            if is_missing {
+                self.feed.asking.add(word.key);
+            }
+        }
+    }
+
+    /// Another host has an address that this host has said to have, and neither has heard of the other's word before.
+    pub(super) fn tell_of_claim(
+        &mut self,
+        now: Instant,
+        before: Option<&AddressRecord>,
+        word: &AddressRecord,
+    ) {
+        let is_tie = |own: &&AddressRecord| {
+            self.feed.is_own(own)
+                && own.mobility == word.mobility
+                && own.presence == Presence::Present
+                && word.presence == Presence::Present
+        };
+        if before.filter(is_tie).is_none() {
+            return;
+        }
+        let mac = MacAddr(word.key.mac.0);
+        if self.telling.may_tell(now, (CLAIMED, mac.to_string())) {
+            let topology = self.switch.topology();
+            let host = topology.host_numbered(word.owner.0);
+            let host = host.map_or_else(String::new, |host| topology.hosts()[host.0 as usize].name.clone());
+            self.telling.tell(Event::AddressClaimed { mac, host });
+        }
+    }
+}
+
+/// The kind of telling that two hosts have one address.
+const CLAIMED: &str = "address-claimed";
