@@ -1,5 +1,5 @@
 # make demo and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
-.PHONY: install build check test test-slow test-smp demo house bench-kernel bench-uml bench-scale fuzz fmt clean
+.PHONY: install build check test test-slow test-smp demo house bench-kernel bench-uml bench-scale bench-feed fuzz fmt clean
 
 install:
 	@tests/setup/install.sh
@@ -45,6 +45,11 @@ bench-uml: install
 bench-scale: install
 	@. tests/setup/toolchain.sh; cargo build --release --locked --workspace --bins
 	@"$${CARGO_TARGET_DIR:-target}"/release/bench-scale
+
+# How long it takes until another host knows of an address, through a real ensemble: two minutes after the build.
+bench-feed: install
+	@. tests/setup/toolchain.sh; cargo build --release --locked -p tests --bin bench-feed
+	@"$${CARGO_TARGET_DIR:-target}"/release/bench-feed
 
 # What only two CPUs show, under QEMU, against ovs-vswitchd: some minutes after the build. It needs what bench-kernel needs.
 test-smp: install

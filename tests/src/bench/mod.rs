@@ -15,6 +15,7 @@
 
 pub mod contender;
 pub mod cpio;
+pub mod feed;
 pub mod figure;
 pub mod first_frames;
 pub mod guest;

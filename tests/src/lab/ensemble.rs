@@ -34,9 +34,9 @@ impl Servers {
         })
     }
 
-    /// The servers, to be killed and started again.
-    pub fn ensemble(&self) -> &Ensemble {
-        &self.ensemble
+    /// Has something done with the servers where they are: to be killed and started again.
+    pub fn run<T: Send>(&self, step: impl FnOnce(&Ensemble) -> T + Send) -> T {
+        self.netns.run(|| step(&self.ensemble))
     }
 
     /// Has the servers be reached at [`ADDRESSES`] from a namespace, as long as what is returned is kept.

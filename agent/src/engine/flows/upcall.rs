@@ -4,7 +4,7 @@ use datapath::flow::{Action, FlowKey, FlowStats};
 use datapath::{Execute, Upcall};
 use smallvec::SmallVec;
 use vlan::fdb::Learned;
-use vlan::fdb::reflect::Evidence;
+use vlan::fdb::reflect::{Echo, Evidence};
 use vlan::fdb::refusal::Refused;
 use vlan::frame::Header;
 use vlan::model::id::{FabricId, HostId};
@@ -15,7 +15,7 @@ use vlan::policy::{self, Special};
 use vlan::switch::Switch;
 use vlan::time::Instant;
 use vlan::trace::Silent;
-use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Verdict};
+use vlan::verdict::{Consulted, Decision, Dependency, DropReason, Effect, Egress, Seen, Verdict};
 
 use super::Flows;
 use super::book::{Purpose, Record};
@@ -303,12 +303,17 @@ impl Account {
         header: &Header,
         actions: &[Action],
     ) -> Account {
-        let into_fabrics = into_fabrics(&truth.switch, verdict);
+        let into_fabrics = into_fabrics(&truth.switch, ingress, verdict);
         Account {
             port: truth.key_of_ingress(ingress),
             purpose: purpose(verdict, header, actions),
             into_fabrics,
         }
+    }
+
+    /// What may come back of one with this source.
+    fn echoes_of<'a>(&'a self, source: &'a Seen, verdict: &'a Verdict) -> impl Iterator<Item = Echo> + 'a {
+        self.into_fabrics.iter().map(|to| source.echo(verdict.likeness, *to))
     }
 
     /// Counts one of them that came up.
@@ -321,15 +326,11 @@ impl Account {
                 counts.executed += 1;
                 counts.floods +=
                     u64::from(verdict.depends.iter().any(|d| matches!(d, Dependency::Segment(_))));
-                // It may come back from there within a second, and is no move then.
-                for echo in verdict
-                    .source
-                    .iter()
-                    .flat_map(|source| self.into_fabrics.iter().map(|to| source.echo(verdict.likeness, *to)))
-                {
-                    truth.switch.fdb.sent.note(now, echo);
-                }
             }
+        }
+        // It may come back from there within a second, and is no move then.
+        for echo in verdict.source.iter().flat_map(|source| self.echoes_of(source, verdict)) {
+            truth.switch.fdb.sent.note(now, echo);
         }
     }
 }
@@ -346,10 +347,17 @@ fn purpose(verdict: &Verdict, header: &Header, actions: &[Action]) -> Purpose {
     }
 }
 
-/// The fabrics that copies go into, here or by another host: never the one that the frame came from.
-fn into_fabrics(switch: &Switch, verdict: &Verdict) -> SmallVec<[FabricId; 1]> {
+/// The fabrics that copies go into, here or by another host: never the one that the frame came from. What another host floods it sends to all
+/// gateways of a fabric, and whichever of them carries the VLAN has sent it there: it may come back by a trunk of another.
+fn into_fabrics(switch: &Switch, ingress: Ingress, verdict: &Verdict) -> SmallVec<[FabricId; 1]> {
     let topology = switch.topology();
     let mut into = SmallVec::new();
+    let is_flood = verdict.depends.iter().any(|state| matches!(state, Dependency::Segment(_)));
+    if let (true, Ingress::Tunnel(tunnelled)) = (is_flood, ingress)
+        && let Some(of) = topology.by_vni(tunnelled.vni)
+    {
+        add_fabrics(topology, of, |there| there == switch.host(), &mut into);
+    }
     for output in &verdict.outputs {
         match output.to {
             Egress::Port(port) => into.extend(topology.port(port).group),

@@ -38,6 +38,8 @@ pub(in crate::engine) struct Feed {
     /// How many words this run has said.
     number: u64,
     segments: BTreeMap<u32, Segment>,
+    /// How many of them are not heard.
+    unheard: usize,
     /// Whether the store is known to be away: words are as old as that.
     is_away: bool,
     unsettled: Unsettled,
@@ -57,6 +59,8 @@ struct Segment {
     words: SegmentTable,
     /// Whether all was heard that had been said before this host listened.
     is_heard: bool,
+    /// Whether this run has said anything of it.
+    has_said: bool,
     /// Own addresses in the snapshot that is under way.
     own_heard: BTreeSet<(u16, Mac)>,
     /// What is settled then.
@@ -91,7 +95,7 @@ impl Feed {
 
     /// Whether hosts hear each other's words here, so that a frame from another host is no more than a hint.
     pub(super) fn is_telling(&self) -> bool {
-        !self.is_away && !self.segments.is_empty() && self.segments.values().all(|segment| segment.is_heard)
+        !self.is_away && self.unheard == 0 && !self.segments.is_empty()
     }
 
     /// Whether there is any segment to be heard of.
@@ -144,6 +148,7 @@ impl Feed {
         if self.take(record) == Some(Taken::Accepted) {
             self.asking.add(key);
             self.said += 1;
+            self.segments.entry(vni_of(&key)).and_modify(|segment| segment.has_said = true);
         }
         self.farewells.remove(&key);
     }
@@ -168,7 +173,7 @@ impl Feed {
     pub(in crate::engine) fn view(&self) -> Option<FeedView> {
         (!self.segments.is_empty()).then(|| FeedView {
             segments: self.segments.len(),
-            heard: self.segments.values().filter(|segment| segment.is_heard).count(),
+            heard: self.segments.len() - self.unheard,
             addresses: self.segments.values().map(|segment| segment.words.present()).sum(),
             unsaid: self.asking.len(),
             refused: self.asking.refused().map(str::to_owned),

@@ -239,6 +239,29 @@ fn behind_a_fabric_an_address_stays_known_whichever_gateway_carries_its_vlan() {
     assert_eq!(known(&mut cluster, "cn1", OTHER), None, "whom nobody hears is taken back after its time");
 }
 
+/// Another gateway sent it into the fabric, and this one takes over while the switches bring it back.
+#[test]
+fn a_frame_of_ours_that_a_fabric_brings_back_to_another_gateway_moves_no_address() {
+    let mut cluster = start(&two_gateways());
+    cluster.pass(Duration::from_secs(1));
+    let carrier = super::carriers(&mut cluster).0.remove(0);
+    let (host, other, standby) = match carrier.as_str() {
+        "leaf1" => ("gw1", "gw2", "leaf2"),
+        _ => ("gw2", "gw1", "leaf1"),
+    };
+    for by_flow in [false, true] {
+        assert!(cluster.reached("a8", &bare(VM2, BROADCAST)).contains(&carrier), "by a flow: {by_flow}");
+    }
+    cluster.host(host).set_carrier(&carrier, false);
+    cluster.pass(Duration::from_millis(300));
+    assert_eq!(cluster.reached(standby, &tagged(8, 0, VM2, BROADCAST)), Vec::<String>::new());
+    assert_eq!(known(&mut cluster, other, VM2), is("host cn1", "remote"));
+    // A second later it is a machine behind the fabric that speaks.
+    cluster.pass(Duration::from_millis(1_200));
+    assert_eq!(cluster.reached(standby, &tagged(8, 0, VM2, BROADCAST)), ["a8", "b8", "c8", "d8"]);
+    assert_eq!(known(&mut cluster, "cn2", VM2), is("trunks of fabric", "remote"));
+}
+
 #[test]
 fn addresses_stay_known_when_hosts_and_ports_get_other_identifiers() {
     let mut cluster = spoken_at_home();
@@ -257,6 +280,23 @@ fn addresses_stay_known_when_hosts_and_ports_get_other_identifiers() {
     cluster.host("cn2").change(3, &parse(&text.join("[[ports]]")));
     cluster.pass(Duration::from_secs(1));
     assert_eq!(known(&mut cluster, "cn2", VM1), None);
+}
+
+#[test]
+fn a_host_that_loses_its_last_port_of_a_segment_forgets_what_others_said_of_it() {
+    let mut cluster = spoken_at_home();
+    let later = |ports: &[&str]| {
+        let text = three();
+        let wanted = |port: &&str| ports.iter().all(|name| !port.contains(&format!("name = \"{name}\"")));
+        let kept: Vec<&str> = text.split("[[ports]]").filter(wanted).collect();
+        parse(&kept.join("[[ports]]"))
+    };
+    for (revision, gone) in [(2, &["c8"][..]), (3, &["c8", "c5"])] {
+        cluster.change(revision, &later(gone));
+        cluster.pass(Duration::from_secs(1));
+        assert_eq!(known(&mut cluster, "cn2", VM1), None, "{gone:?}");
+        assert_eq!(known(&mut cluster, "gw1", VM1), is("host cn1", "remote"));
+    }
 }
 
 #[test]

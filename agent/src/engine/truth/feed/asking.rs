@@ -53,7 +53,7 @@ impl Asking {
             return None;
         }
         let retry = self.refused.as_ref().map(|(at, _)| *at);
-        retry.max(self.more_at)
+        retry.max(self.more_at).or(Some(Instant::ZERO))
     }
 
     /// The store has answered. Whether that is other news than before.
@@ -80,12 +80,15 @@ impl Asking {
         let most = WORDS_AT_ONCE.min(self.allowed as usize);
         self.more_at = (most == 0).then_some(now + REFILL_EVERY);
         let behind = self.last.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut turn: Vec<_> = self.of.range((behind, Bound::Unbounded)).take(most).copied().collect();
-        if turn.len() < most {
-            let rest = most - turn.len();
-            let first = self.of.iter().take(rest).filter(|key| self.last.is_some_and(|last| **key <= last));
-            turn.extend(first.copied().collect::<Vec<_>>());
-        }
+        // Behind the last one, and then from the beginning again.
+        let first = self.of.iter().take_while(|key| self.last.is_some_and(|last| **key <= last));
+        let in_order = self.of.range((behind, Bound::Unbounded)).chain(first).copied();
+        let (mut segments, mut at) = (0, None);
+        let is_one_more = |key: &AddressKey| {
+            segments += usize::from(at.replace(key.segment) != Some(key.segment));
+            segments <= SEGMENTS_AT_ONCE
+        };
+        let turn: Vec<AddressKey> = in_order.take(most).take_while(is_one_more).collect();
         for key in &turn {
             self.of.remove(key);
         }
@@ -125,6 +128,8 @@ impl Feed {
 
 /// Words that the store is told at once: as many as one node takes.
 const WORDS_AT_ONCE: usize = 1_024;
+/// Segments that they are of: each is a write of its own, of which a host may do fifty a second (`nsdb/src/zookeeper/feed/pace.rs`).
+const SEGMENTS_AT_ONCE: usize = 64;
 /// Words that may be said at once after a while of silence, such as when a trunk comes up.
 const BURST: u32 = 20_000;
 /// Words a step, and how long a step is: 2 000 a second (behaviour.md 8 has moves of a host at half of that).
@@ -132,3 +137,72 @@ const REFILL: u32 = 20;
 const REFILL_EVERY: Duration = Duration::from_millis(10);
 /// When words that were not taken are said again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use nsdb::{Mac, SegmentId};
+
+    use super::*;
+
+    fn key(segment: u64, number: u16) -> AddressKey {
+        let [a, b] = number.to_be_bytes();
+        AddressKey { segment: SegmentId(segment), inner: 0, mac: Mac([2, 0, 0, 0, a, b]) }
+    }
+
+    fn asking(keys: impl IntoIterator<Item = AddressKey>) -> Asking {
+        let mut asking = Asking::default();
+        keys.into_iter().for_each(|key| asking.add(key));
+        asking
+    }
+
+    #[test]
+    fn a_turn_has_so_many_words_of_so_few_segments_and_each_has_its_turn() {
+        let now = Instant::from_secs(9);
+        let mut many = asking((0..3_000).map(|number| key(8, number)));
+        let sizes: Vec<usize> = (0..4).map(|_| many.take_turn(now).len()).collect();
+        assert_eq!(sizes, [1_024, 1_024, 952, 0]);
+        let mut wide = asking((0..150).map(|segment| key(segment, 1)));
+        assert_eq!(wide.take_turn(now).len(), 64);
+        // One that changes all the time waits until the others have had theirs.
+        wide.add(key(0, 1));
+        let second = wide.take_turn(now);
+        assert!(second.len() == 64 && second[0] == key(64, 1));
+        let third = wide.take_turn(now);
+        assert_eq!((third.len(), third.last()), (23, Some(&key(0, 1))));
+    }
+
+    #[test]
+    fn after_a_burst_two_thousand_a_second_are_said() {
+        let mut now = Instant::from_secs(9);
+        let mut many = asking((0..40_000).map(|number| key(8, number)));
+        let said = |many: &mut Asking, now| {
+            std::iter::from_fn(|| Some(many.take_turn(now).len())).take_while(|said| *said > 0).sum::<usize>()
+        };
+        assert_eq!(said(&mut many, now), 20_000);
+        assert_eq!(many.next_due(), Some(now + REFILL_EVERY));
+        for _ in 0..100 {
+            now = now + Duration::from_millis(50);
+            assert_eq!(said(&mut many, now), 100);
+        }
+    }
+
+    #[test]
+    fn what_was_refused_is_said_again_a_while_later_and_told_once() {
+        let now = Instant::from_secs(9);
+        let mut one = asking([key(8, 1)]);
+        one.asked = one.take_turn(now);
+        assert!(!one.is_free(now) && one.next_due().is_none() && one.len() == 1);
+        assert!(one.note_answer(now, Some("full".to_owned())));
+        assert_eq!(
+            (one.is_free(now), one.next_due(), one.refused()),
+            (false, Some(now + TRY_AGAIN), Some("full"))
+        );
+        let later = now + TRY_AGAIN;
+        assert!(one.is_free(later));
+        one.asked = one.take_turn(later);
+        assert!(!one.note_answer(later, Some("full".to_owned())), "as before");
+        one.asked = one.take_turn(later + TRY_AGAIN);
+        assert!(one.note_answer(later, None));
+        assert_eq!((one.len(), one.refused()), (0, None));
+    }
+}

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 
 use nsdb::Mac;
-use vlan::fdb::entry::Entry;
-use vlan::model::id::HostId;
+use vlan::addr::MacAddr;
+use vlan::fdb::entry::{Entry, Kind};
+use vlan::model::id::{HostId, SegmentId};
 use vlan::model::topology::Topology;
 use vlan::model::vnis::Origin;
 use vlan::time::Instant;
+use vlan::verdict::Dependency;
 
 use super::{Feed, key_of, vni_of};
 use crate::engine::outbox::Outbox;
 use crate::engine::truth::Truth;
+use crate::lower::Lowering;
 use crate::output::Output;
 
 /// How far all words and addresses have been gone over, to be settled.
@@ -36,12 +39,14 @@ impl Feed {
             self.segments.entry(vni).or_default();
         }
         self.is_to_follow |= is_less || self.segments.len() > had;
+        self.unheard = self.segments.values().filter(|segment| !segment.is_heard).count();
         let segments = &self.segments;
         self.asking.retain(|key| segments.contains_key(&vni_of(key)));
-        self.looking = (!self.segments.is_empty()).then(|| Looking {
-            behind: self.segments.keys().next().map(|first| (*first, None)),
-            from: Some(0),
-        });
+        // Where nothing is shared any more, what others had is to be forgotten.
+        let is_to_look = before > 0 || !self.segments.is_empty();
+        let first = self.segments.keys().next();
+        self.looking =
+            is_to_look.then(|| Looking { behind: first.map(|first| (*first, None)), from: Some(0) });
     }
 
     /// Has the store followed for other segments than before.
@@ -73,7 +78,7 @@ impl Feed {
 
 impl Truth {
     /// Goes on through all words and addresses after the topology has become another.
-    pub(super) fn look_at_all(&mut self, now: Instant) {
+    pub(super) fn look_at_all(&mut self, now: Instant, lowering: &mut impl Lowering) {
         self.feed.look_at_words();
         let Some(looking) = &self.feed.looking else { return };
         if let Some(from) = looking.from {
@@ -81,7 +86,7 @@ impl Truth {
             let entries: Vec<Entry> =
                 addresses.page(now, from, LOOKED_AT_ONCE as u32).map(|(_, entry)| entry).collect();
             let next = addresses.page_after(from, LOOKED_AT_ONCE as u32);
-            entries.iter().for_each(|entry| self.note_news(entry.segment, entry.mac));
+            entries.iter().for_each(|entry| self.look_at(entry, lowering));
             if let Some(looking) = &mut self.feed.looking {
                 looking.from = next;
             }
@@ -89,12 +94,25 @@ impl Truth {
         self.feed.looking.take_if(|looking| looking.behind.is_none() && looking.from.is_none());
     }
 
-    /// There is news of an address: it is to be settled, if its segment is shared.
-    pub(super) fn note_news(&mut self, segment: vlan::model::id::SegmentId, mac: vlan::addr::MacAddr) {
+    /// An address is settled if its segment is shared. If it is not any more, nobody tells when another host has it no longer.
+    fn look_at(&mut self, entry: &Entry, lowering: &mut impl Lowering) {
+        let Entry { segment, mac, location, kind, .. } = *entry;
+        if !self.note_news(segment, mac)
+            && kind == Kind::Remote
+            && self.switch.fdb.addresses.withdraw(segment, mac, location).is_some()
+        {
+            lowering.spoil(Dependency::Address(segment, mac));
+        }
+    }
+
+    /// There is news of an address: it is to be settled, if its segment is shared. Whether it is.
+    pub(super) fn note_news(&mut self, segment: SegmentId, mac: MacAddr) -> bool {
         let vni = self.switch.topology().vni(segment.number, Origin::Plain);
-        if let Some(vni) = vni.filter(|vni| self.feed.segments.contains_key(vni)) {
+        let vni = vni.filter(|vni| self.feed.segments.contains_key(vni));
+        if let Some(vni) = vni {
             self.feed.unsettled.add(key_of(vni, segment.inner, mac));
         }
+        vni.is_some()
     }
 }
 

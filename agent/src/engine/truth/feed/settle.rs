@@ -18,7 +18,7 @@ use crate::lower::Lowering;
 impl Truth {
     /// Takes what is new of addresses, and settles some of what is to be settled.
     pub(in crate::engine) fn keep_feed(&mut self, now: Instant, lowering: &mut impl Lowering) {
-        self.look_at_all(now);
+        self.look_at_all(now, lowering);
         for _ in 0..SETTLED_AT_ONCE {
             let Some((segment, mac)) = self.switch.fdb.addresses.take_news() else { break };
             self.note_news(segment, mac);

@@ -53,12 +53,12 @@ impl Truth {
             return;
         }
         let Some(segment) = self.feed.segments.get_mut(&vni) else { return };
-        segment.is_heard = true;
+        self.feed.unheard -= usize::from(!std::mem::replace(&mut segment.is_heard, true));
         let heard = std::mem::take(&mut segment.own_heard);
         for (inner, mac) in std::mem::take(&mut segment.put_off) {
             self.feed.unsettled.add(AddressKey { segment: SegmentId(u64::from(vni)), inner, mac });
         }
-        for word in segment.words.behind(None) {
+        for word in segment.words.behind(None).take_while(|_| segment.has_said) {
             let is_missing = word.owner.0 == own && !heard.contains(&(word.key.inner, word.key.mac));
             if is_missing {
                 self.feed.asking.add(word.key);

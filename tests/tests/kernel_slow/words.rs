@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use servers::Ensemble;
 use tests::lab::cluster::{Cluster, Plan, Runs, Site, Wire};
 use tests::lab::ensemble::Servers;
 use tests::lab::frames::{BROADCAST, Frame, Mac};
@@ -12,7 +13,7 @@ use tests::lab::gateway::Gateway;
 use tests::lab::tap::Tap;
 
 tests::kernel_tests! {
-    group addresses;
+    group words;
 
     fn a_vm_that_moves_is_reached_by_its_first_frame_with_and_without_a_store() {
         let Some(mut cluster) = start("moves") else { return };
@@ -49,21 +50,15 @@ tests::kernel_tests! {
     fn servers_that_die_cost_no_address_and_no_frame() {
         let Some(cluster) = start("servers") else { return };
         everybody_is_known(&cluster);
-        let ensemble = Servers::of_this_process().ensemble();
+        let servers = Servers::of_this_process();
         let lost = lost_meanwhile(&cluster, || {
-            for server in ensemble.servers() {
-                server.kill().expect("a server that is killed");
-                std::thread::sleep(Duration::from_secs(2));
-                server.restart().expect("a server that starts again");
-                ensemble.wait_until_ready().expect("three servers");
-            }
-            ensemble.servers().iter().for_each(|server| server.kill().expect("a server that is killed"));
+            servers.run(each_dies_in_turn);
+            servers.run(all_die);
             // Longer than sessions live.
             std::thread::sleep(Duration::from_secs(20));
             assert!(cluster.host("cn1").status().store_away.is_some());
             conversations_begin(&cluster);
-            ensemble.servers().iter().for_each(|server| server.restart().expect("a server that starts again"));
-            ensemble.wait_until_ready().expect("three servers");
+            servers.run(all_start_again);
         });
         assert_eq!(lost, (0, 0), "there and back");
         for host in ["gw1", "cn1", "cn2"] {
@@ -101,6 +96,24 @@ fn start(name: &str) -> Option<Cluster> {
     let plan =
         Plan { name, topology: TOPOLOGY, sites: &SITES, wires: &WIRES, underlay_mtu: 1_600, link_mtu: 1_500 };
     servers::are_there().then(|| Cluster::start(&plan))
+}
+
+fn each_dies_in_turn(ensemble: &Ensemble) {
+    for server in ensemble.servers() {
+        server.kill().expect("a server that is killed");
+        std::thread::sleep(Duration::from_secs(2));
+        server.restart().expect("a server that starts again");
+        ensemble.wait_until_ready().expect("three servers");
+    }
+}
+
+fn all_die(ensemble: &Ensemble) {
+    ensemble.servers().iter().for_each(|server| server.kill().expect("a server that is killed"));
+}
+
+fn all_start_again(ensemble: &Ensemble) {
+    ensemble.servers().iter().for_each(|server| server.restart().expect("a server that starts again"));
+    ensemble.wait_until_ready().expect("three servers");
 }
 
 /// Every port's own address has been heard, and is told of everywhere.
