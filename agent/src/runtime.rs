@@ -18,6 +18,7 @@ use datapath::flow::FlowChange;
 use datapath::port::LinkEvent;
 use datapath::tunnel::TunnelEnd;
 use datapath::{Datapath, Done, Execute, FlowAnswer, FlowTable, Group, Refusal};
+use nsdb::AddressRecord;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 use vlan::time::Instant;
@@ -347,10 +348,7 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 self.wiring.feed.follow.send_replace(segments);
                 None
             }
-            Output::Announce(words) => {
-                let refused = self.wiring.feed.announce.try_send(words).err().map(|error| error.to_string());
-                refused.map(|why| Input::Feed(FeedNews::Announced { refused: Some(why) }))
-            }
+            Output::Announce(words) => self.announce(words),
             Output::Save(piece) => {
                 if self.wiring.saves.try_send(piece).is_err() {
                     debug!(
@@ -360,6 +358,12 @@ impl<D: FlowTable, O: Opener<D>> Runtime<D, O> {
                 None
             }
         }
+    }
+
+    /// Has the store told of addresses; the answer, where it is not asked.
+    fn announce(&mut self, words: Vec<AddressRecord>) -> Option<Input> {
+        let why = self.wiring.feed.announce.try_send(words).err()?;
+        Some(Input::Feed(FeedNews::Announced { refused: Some(why.to_string()) }))
     }
 
     async fn change_flows(&mut self, id: u64, changes: Vec<FlowChange>) -> Input {

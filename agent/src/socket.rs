@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
+use nix::sys::stat::Mode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
@@ -267,12 +270,15 @@ fn check_directory(path: &Path) -> io::Result<Result<(), SocketError>> {
     Ok(Ok(()))
 }
 
-/// Binds it so that nobody who may not can connect in the moment before its mode is set.
+/// Binds it so that nobody who may not can connect in the moment before its mode is set: the file gets the mode of the socket that is bound to
+/// it, as far as the umask leaves it (Linux, net/unix/af_unix.c, unix_bind_bsd). The umask itself is the whole process', and other threads make files.
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(!MODE & 0o777));
-    let bound = UnixListener::bind(path);
-    nix::sys::stat::umask(before);
-    bound
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    nix::sys::stat::fchmod(&socket, Mode::from_bits_truncate(MODE))?;
+    socket::bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    socket::listen(&socket, Backlog::MAXCONN)?;
+    UnixListener::from_std(socket.into())
 }
 
 /// Removes a socket file; anything else that is there stays.

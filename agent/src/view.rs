@@ -13,6 +13,10 @@ use vlan::vid::Vid;
 
 use crate::event::Event;
 
+pub use others::{FeedView, OthersView};
+
+mod others;
+
 /// One exterior port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortView {
@@ -237,34 +241,6 @@ pub struct StatusView {
     pub flows: usize,
     /// Outputs not yet answered.
     pub outstanding: usize,
-}
-
-/// The other hosts at a glance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OthersView {
-    /// How many there are.
-    pub hosts: usize,
-    /// How many of them are heard.
-    pub heard: usize,
-    /// Why none is reached: there is no tunnel port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub no_tunnel: Option<String>,
-}
-
-/// What hosts say to each other of addresses, at a glance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FeedView {
-    /// Segments that this host shares with others.
-    pub segments: usize,
-    /// Those of which it has heard all that was said.
-    pub heard: usize,
-    /// Addresses on them that some host says it has, this one's included.
-    pub addresses: usize,
-    /// Words of this host that the store has not taken yet.
-    pub unsaid: usize,
-    /// Why it did not take them when it was last asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
 }
 
 /// A store that cannot be read.

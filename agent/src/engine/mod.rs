@@ -36,6 +36,7 @@ use revision::build;
 use saved::Saving;
 use show::View;
 use truth::Truth;
+use truth::feed::Hearing;
 
 mod due;
 mod flows;
@@ -162,7 +163,7 @@ impl Engine {
             }
             Input::StoreAway { why } => self.note_store_away(now, why),
             Input::StoreBack => self.note_store_back(now),
-            Input::Feed(news) => truth.hear_feed(now, news, flows),
+            Input::Feed(news) => Hearing::new(now, truth, flows).hear(news),
             Input::Link(event) => truth.links.note_link(*event),
             Input::Upcalls(upcalls) => flows.judge_upcalls(now, truth, upcalls),
             Input::FlowStats { slice, is_last } => flows.read_flow_stats(now, truth, &slice, is_last),
@@ -220,7 +221,7 @@ impl Engine {
         let (truth, flows) = (&mut self.truth, &mut self.flows);
         truth.keep_time(now, flows);
         truth.keep_company(now, flows);
-        truth.keep_feed(now, flows);
+        Hearing::new(now, truth, flows).keep_time();
         truth.feed.follow(&mut self.outbox);
         truth.feed.ask(now, &mut self.outbox);
         flows.cache.keep_time(now);

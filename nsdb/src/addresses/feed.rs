@@ -22,9 +22,10 @@ pub struct FeedLimits {
 }
 
 impl Default for FeedLimits {
-    /// 256 batches behind, 262 144 addresses (more than the largest FDB asked for, 200 000), 65 536 withdrawn ones.
+    /// 32 batches behind, twice what is read at once: room for each is there from the beginning, and a host may follow 4 094 segments.
+    /// 262 144 addresses (more than the largest FDB asked for, 200 000), 65 536 withdrawn ones.
     fn default() -> Self {
-        Self { backlog: 256, addresses: 262_144, tombstones: 65_536 }
+        Self { backlog: 32, addresses: 262_144, tombstones: 65_536 }
     }
 }
 

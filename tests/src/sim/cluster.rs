@@ -21,10 +21,16 @@ pub struct Cluster {
     /// What they tell each other of addresses.
     pub feed: SimFeed,
     hosts: Vec<Member>,
+    newest: Revision,
+}
+
+/// What was published once.
+#[derive(Clone)]
+struct Revision {
+    number: u64,
     description: Description,
     /// Dealt out from revision to revision, as whoever publishes does.
     numbers: Numbers,
-    revision: u64,
 }
 
 /// A host.
@@ -33,12 +39,18 @@ struct Member {
     wire: FakeWire,
     gateway: Gateway,
     listener: Listener,
+    /// What is in force on it.
+    revision: Revision,
+    /// How often its daemon was started.
+    runs: u64,
 }
 
 impl Cluster {
     /// Starts every l2gw host of a description at this moment. VTEPs are addresses that keep what they get.
     pub fn start(description: &Description, start: Instant) -> Cluster {
         let underlay = FakeUnderlay::default();
+        let numbers = numbers_after(&Numbers::default(), description);
+        let newest = Revision { number: 1, description: description.clone(), numbers };
         let mut hosts = Vec::new();
         for host in &description.hosts {
             let addresses: Vec<IpAddr> = host.underlay.into_iter().collect();
@@ -51,17 +63,10 @@ impl Cluster {
             let settings = Settings::new(host.name.clone());
             let gateway = Gateway::start(&wire, settings, (1, description), Vec::new());
             let listener = Listener::default();
-            hosts.push(Member { name: host.name.clone(), wire, gateway, listener });
+            let revision = newest.clone();
+            hosts.push(Member { name: host.name.clone(), wire, gateway, listener, revision, runs: 1 });
         }
-        let numbers = numbers_after(&Numbers::default(), description);
-        let mut cluster = Cluster {
-            underlay,
-            feed: SimFeed::default(),
-            hosts,
-            description: description.clone(),
-            numbers,
-            revision: 1,
-        };
+        let mut cluster = Cluster { underlay, feed: SimFeed::default(), hosts, newest };
         cluster.settle();
         cluster
     }
@@ -74,9 +79,28 @@ impl Cluster {
         &mut self.member(name).gateway
     }
 
-    /// The description in force.
+    /// The description that was published last.
     pub fn description(&self) -> &Description {
-        &self.description
+        &self.newest.description
+    }
+
+    /// The numbers that were dealt out to it.
+    pub fn numbers(&self) -> &Numbers {
+        &self.newest.numbers
+    }
+
+    /// The description in force on a host.
+    ///
+    /// # Panics
+    /// There is no such host.
+    pub fn in_force(&self, name: &str) -> &Description {
+        let member = self.hosts.iter().find(|host| host.name == name);
+        &member.expect("a host of the description").revision.description
+    }
+
+    /// Whether every host goes by the revision that was published last.
+    pub fn is_of_one_mind(&self) -> bool {
+        self.hosts.iter().all(|host| host.revision.number == self.newest.number)
     }
 
     /// What it is now on every host.
@@ -86,7 +110,8 @@ impl Cluster {
 
     /// Sends a frame into a port and returns what left by which port of any host, in the order of ports.
     pub fn send(&mut self, port: &str, frame: &[u8]) -> Vec<(String, Vec<u8>)> {
-        let ports = self.description.trunks.iter().chain(&self.description.ports);
+        let Description { trunks, ports, .. } = self.description();
+        let ports = trunks.iter().chain(ports);
         let host = ports.into_iter().find(|one| one.name == port).map(|port| port.host.clone());
         self.host(&host.expect("a port of the description")).inject(port, frame);
         self.settle();
@@ -112,24 +137,36 @@ impl Cluster {
 
     /// Puts another revision in force on every host.
     pub fn change(&mut self, revision: u64, description: &Description) {
-        self.numbers = numbers_after(&self.numbers, description);
-        (self.description, self.revision) = (description.clone(), revision);
+        self.publish(revision, description);
         for host in &mut self.hosts {
-            host.gateway.change_by(revision, description, Some(&self.numbers));
+            host.adopt(&self.newest);
         }
         self.settle();
     }
 
-    /// A daemon that was killed starts again. What its kernel has is there still.
+    /// Deals out the numbers of another revision. It is in force where it is [adopted](Self::adopt).
+    pub fn publish(&mut self, number: u64, description: &Description) {
+        let numbers = numbers_after(&self.newest.numbers, description);
+        self.newest = Revision { number, description: description.clone(), numbers };
+    }
+
+    /// Puts the revision that was published last in force on one host.
+    pub fn adopt(&mut self, name: &str) {
+        let newest = self.newest.clone();
+        self.member(name).adopt(&newest);
+        self.settle();
+    }
+
+    /// A daemon that was killed starts again, with the revision that it had. What its kernel has is there still.
     pub fn restart(&mut self, name: &str) {
-        let (description, numbers, revision) =
-            (self.description.clone(), self.numbers.clone(), self.revision);
         let member = self.member(name);
-        let settings = Settings { seed: 7, session: 2, ..Settings::new(name) };
+        member.runs += 1;
+        let settings = Settings { seed: 5 + member.runs, session: member.runs, ..Settings::new(name) };
         let saved = std::mem::take(&mut member.gateway.saved);
-        member.gateway = Gateway::start(&member.wire, settings, (1, &description), saved);
+        let Revision { number, description, numbers } = &member.revision;
+        let revision = (*number, description, Some(numbers));
+        member.gateway = Gateway::start_by(&member.wire, settings, revision, saved);
         member.listener.forget();
-        member.gateway.change_by(revision, &description, Some(&numbers));
         self.settle();
     }
 
@@ -164,8 +201,31 @@ impl Cluster {
         self.settle();
     }
 
+    /// How a host hears the feed.
+    pub fn listener(&mut self, name: &str) -> &mut Listener {
+        &mut self.member(name).listener
+    }
+
+    /// What left by which port of which host since this was last asked.
+    pub fn take_sent(&mut self) -> Vec<(String, String, Vec<u8>)> {
+        let of = |host: &mut Member| {
+            let sent = host.gateway.take_sent().into_iter();
+            let name = host.name.clone();
+            sent.map(move |(port, frame)| (name.clone(), port, frame)).collect::<Vec<_>>()
+        };
+        self.hosts.iter_mut().flat_map(of).collect()
+    }
+
     fn member(&mut self, name: &str) -> &mut Member {
         self.hosts.iter_mut().find(|host| host.name == name).expect("a host of the description")
+    }
+}
+
+impl Member {
+    fn adopt(&mut self, revision: &Revision) {
+        let Revision { number, description, numbers } = revision;
+        self.gateway.change_by(*number, description, Some(numbers));
+        self.revision = revision.clone();
     }
 }
 

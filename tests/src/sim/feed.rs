@@ -20,12 +20,23 @@ pub struct Listener {
     heard: BTreeMap<u32, usize>,
     /// Whether it hears and says nothing.
     pub is_cut: bool,
+    /// Whether what it says is taken, while it hears nothing yet.
+    pub is_late: bool,
 }
 
 impl Listener {
     /// It has heard nothing, as one that has just started.
     pub fn forget(&mut self) {
         self.heard.clear();
+    }
+
+    /// It follows the same segments from a new beginning, as one whose connection was lost.
+    pub fn begin_anew(&mut self) {
+        self.heard.values_mut().for_each(|at| *at = NOTHING);
+    }
+
+    fn hears(&self) -> bool {
+        !self.is_cut && !self.is_late
     }
 }
 
@@ -36,10 +47,10 @@ impl SimFeed {
         if let Some(wanted) = gateway.take_followed() {
             listener.heard.retain(|vni, _| wanted.contains(vni));
             for vni in wanted {
-                is_busy |= !listener.is_cut && self.begin(vni, listener, gateway);
+                is_busy |= listener.hears() && self.begin(vni, listener, gateway);
                 // Whoever is cut off begins when it is not any more.
-                if listener.is_cut {
-                    listener.heard.insert(vni, usize::MAX);
+                if !listener.hears() {
+                    listener.heard.entry(vni).or_insert(NOTHING);
                 }
             }
         }
@@ -51,7 +62,7 @@ impl SimFeed {
             }
             gateway.handle(Input::Feed(FeedNews::Announced { refused }));
         }
-        if !listener.is_cut {
+        if listener.hears() {
             is_busy |= self.go_on(listener, gateway);
         }
         is_busy
@@ -70,7 +81,7 @@ impl SimFeed {
     }
 
     fn begin(&self, vni: u32, listener: &mut Listener, gateway: &mut Gateway) -> bool {
-        if listener.heard.get(&vni).is_some_and(|at| *at != usize::MAX) {
+        if listener.heard.get(&vni).is_some_and(|at| *at != NOTHING) {
             return false;
         }
         let (log, limits) = (self.log(vni), FeedLimits::default());
@@ -89,7 +100,7 @@ impl SimFeed {
         let mut is_busy = false;
         for (vni, at) in begun {
             let log = self.log(vni);
-            if at == usize::MAX {
+            if at == NOTHING {
                 is_busy |= self.begin(vni, listener, gateway);
             } else if at < log.len() {
                 gateway.handle(Input::Feed(FeedNews::Words(log[at..].to_vec())));
@@ -100,3 +111,6 @@ impl SimFeed {
         is_busy
     }
 }
+
+/// How far somebody has heard who has yet to begin.
+const NOTHING: usize = usize::MAX;

@@ -68,6 +68,16 @@ impl Gateway {
         (revision, description): (u64, &Description),
         saved: Vec<SavedAddress>,
     ) -> Gateway {
+        Gateway::start_by(wire, settings, (revision, description, None), saved)
+    }
+
+    /// The same with numbers that were dealt out to the revision.
+    pub fn start_by(
+        wire: &FakeWire,
+        settings: Settings,
+        (revision, description, numbers): (u64, &Description, Option<&Numbers>),
+        saved: Vec<SavedAddress>,
+    ) -> Gateway {
         let host = settings.host.clone();
         let mut gateway = Gateway {
             engine: Engine::new(settings),
@@ -93,7 +103,7 @@ impl Gateway {
         gateway.handle(Input::Topology {
             revision,
             description: Box::new(description.clone()),
-            numbers: None,
+            numbers: numbers.cloned().map(Box::new),
             built: None,
         });
         gateway.settle();

@@ -20,6 +20,7 @@ pub mod egress;
 pub mod feed;
 pub mod flow_host;
 pub mod gateway;
+pub mod hosts;
 pub mod oracle;
 pub mod reference;
 pub mod reserved;

@@ -2,5 +2,6 @@
 
 mod backends;
 mod forwarding;
+mod hosts;
 mod loops;
 mod moves;

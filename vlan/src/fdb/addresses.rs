@@ -26,8 +26,8 @@ pub struct Addresses {
     pub(super) queues: Queues,
     pub(super) moves: Moves,
     pub(super) ends: Ends,
-    /// Kept where somebody asked for it.
-    pub(super) news: Option<News>,
+    /// What of them is new.
+    pub news: News,
     /// How often an address was put somewhere.
     generation: u32,
 }
@@ -39,7 +39,7 @@ impl Addresses {
             queues: Queues::default(),
             moves: Moves::default(),
             ends: Ends::default(),
-            news: None,
+            news: News::new(seed),
             generation: 0,
         }
     }
@@ -112,6 +112,7 @@ impl Addresses {
             mac: node.key.mac(),
             location: node.location,
             kind: node.kind,
+            is_hint: node.is_hint,
             learned: node.learned,
             used: node.used,
             ageing: self.queues.ageing_of(&self.table, place),
@@ -133,6 +134,7 @@ impl Addresses {
         self.queues.dismiss(&mut self.table, place);
         let node = &mut self.table[place];
         (node.location, node.kind, node.learned) = (arrival.location, arrival.kind, now);
+        node.is_hint = arrival.is_hint;
         node.hear(now);
         self.attach(place, arrival.slot, arrival.ageing);
     }
@@ -142,7 +144,7 @@ impl Addresses {
         let node = &mut self.table[place];
         self.generation = self.generation.wrapping_add(1);
         node.generation = self.generation;
-        self.news.iter_mut().for_each(|news| news.note(node.key));
+        self.news.note(self.table[place].key);
         if let Some(slot) = slot {
             self.queues.admit(&mut self.table, place, slot, ageing);
         }
@@ -151,7 +153,7 @@ impl Addresses {
     pub(super) fn remove(&mut self, place: Place) -> Gone {
         self.queues.dismiss(&mut self.table, place);
         self.moves.forget(place);
-        self.news.iter_mut().for_each(|news| news.note(self.table[place].key));
+        self.news.note(self.table[place].key);
         self.table.remove(place)
     }
 }

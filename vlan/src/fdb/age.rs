@@ -71,6 +71,10 @@ impl Addresses {
     pub(super) fn release(&mut self, place: Place) -> bool {
         let is_frozen = self.queues.thaw(&mut self.table, place);
         self.ends.thawed += u64::from(is_frozen);
+        // What was refused meanwhile may be so.
+        if is_frozen {
+            self.news.note(self.table[place].key);
+        }
         is_frozen
     }
 }

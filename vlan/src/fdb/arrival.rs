@@ -13,6 +13,7 @@ pub(super) struct Arrival {
     pub(super) kind: Kind,
     pub(super) slot: Option<Slot>,
     pub(super) ageing: Duration,
+    pub(super) is_hint: bool,
 }
 
 impl Arrival {
@@ -22,11 +23,12 @@ impl Arrival {
             kind: Kind::Dynamic,
             slot: Some(Slot::of(learn.location)),
             ageing: learn.policy.ageing,
+            is_hint: learn.is_hint,
         }
     }
 
     pub(super) fn remote(location: Location) -> Arrival {
-        Arrival { location, kind: Kind::Remote, slot: None, ageing: Duration::ZERO }
+        Arrival { location, kind: Kind::Remote, slot: None, ageing: Duration::ZERO, is_hint: false }
     }
 
     /// Whether the address comes from another port, trunk group or host: from one VLAN of these to another is no move.

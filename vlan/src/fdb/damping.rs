@@ -84,6 +84,7 @@ impl Fdb {
         queues.dismiss(table, place);
         let node = &mut table[place];
         node.learned = if home.location == from { node.learned } else { now };
+        node.is_hint &= home.location == from;
         (node.location, node.kind) = (home.location, home.kind);
         if seen == home.location {
             node.hear(now);

@@ -19,6 +19,8 @@ pub struct Entry {
     pub location: Location,
     /// How we know.
     pub kind: Kind,
+    /// Whether no port of this host has heard it there: a frame of another host said so.
+    pub is_hint: bool,
     /// When it was first known to be there; [`Instant::ZERO`] if declared before it was heard.
     pub learned: Instant,
     /// When it was last heard; [`Instant::ZERO`] if never.

@@ -113,6 +113,9 @@ impl Fdb {
                 if !is_shorter {
                     queues.queue_by(table, place, learn.policy.ageing);
                 }
+                if !learn.is_hint && std::mem::take(&mut table[place].is_hint) {
+                    self.addresses.news.note(self.addresses.table[place].key);
+                }
                 Learned::Refreshed
             }
             (true, false) => self.hear_elsewhere(now, place, learn),
@@ -126,7 +129,8 @@ impl Fdb {
             Err(Full) => self.not_learned(learn.policy.on_limit, None),
             Ok(evicted) => {
                 let key = Key::new(learn.segment, learn.mac);
-                let node = Node::new(key, learn.location, Kind::Dynamic, now);
+                let mut node = Node::new(key, learn.location, Kind::Dynamic, now);
+                node.is_hint = learn.is_hint;
                 self.addresses.enter(node, Some(slot), learn.policy.ageing);
                 self.addresses.queues.set_limit(slot, learn.policy.limit);
                 Learned::New { evicted }

@@ -59,7 +59,7 @@ pub mod key;
 mod learn;
 pub mod lifetime;
 mod moves;
-mod news;
+pub mod news;
 mod page;
 mod place;
 mod queue;

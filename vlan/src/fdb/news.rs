@@ -1,56 +1,52 @@
-//! Which addresses have become known, moved, changed their kind or gone, for who tells other hosts of them.
+//! Which addresses have become known, moved, changed their kind, thawed or gone, for who tells other hosts of them.
 
 use std::collections::{HashSet, VecDeque};
 
-use super::addresses::Addresses;
 use super::key::{Key, Seed};
 use crate::addr::MacAddr;
 use crate::model::id::SegmentId;
 
-/// The addresses of which there is news, each once, the oldest news first.
+/// The addresses of which there is news, each once, the oldest news first. Without somebody who wants it none is kept.
 #[derive(Debug, Clone)]
-pub(super) struct News {
+pub struct News {
+    is_kept: bool,
     keys: VecDeque<Key>,
     has: HashSet<Key, Seed>,
 }
 
 impl News {
+    pub(super) fn new(seed: Seed) -> News {
+        News { is_kept: false, keys: VecDeque::new(), has: HashSet::with_hasher(seed) }
+    }
+
+    /// Forgets all news, and keeps what there is from now on, or none. Of what is known already there is none.
+    pub fn begin(&mut self, is_kept: bool) {
+        self.is_kept = is_kept;
+        self.keys = VecDeque::new();
+        self.has.clear();
+    }
+
     pub(super) fn note(&mut self, key: Key) {
-        if self.has.insert(key) {
+        if self.is_kept && self.has.insert(key) {
             self.keys.push_back(key);
         }
     }
-}
-
-impl Addresses {
-    /// Has news of addresses kept from now on, until it is [taken](Self::take_news). Of what was known before there is none. Without this
-    /// none is kept.
-    pub fn keep_news(&mut self) {
-        let has = HashSet::with_hasher(self.table.seed());
-        self.news = Some(News { keys: VecDeque::new(), has });
-    }
-
-    /// Forgets all news, and keeps none until [`keep_news`](Self::keep_news).
-    pub fn drop_news(&mut self) {
-        self.news = None;
-    }
 
     /// An address of which there is news: what is so of it now is to be looked up.
-    pub fn take_news(&mut self) -> Option<(SegmentId, MacAddr)> {
-        let news = self.news.as_mut()?;
-        let key = news.keys.pop_front()?;
-        news.has.remove(&key);
+    pub fn take(&mut self) -> Option<(SegmentId, MacAddr)> {
+        let key = self.keys.pop_front()?;
+        self.has.remove(&key);
         // A burst must not be paid for ever after.
-        if news.keys.is_empty() {
-            news.keys.shrink_to(KEPT);
-            news.has.shrink_to(KEPT);
+        if self.keys.is_empty() {
+            self.keys.shrink_to(KEPT);
+            self.has.shrink_to(KEPT);
         }
         Some((key.segment(), key.mac()))
     }
 
     /// Whether there is any.
-    pub fn has_news(&self) -> bool {
-        self.news.as_ref().is_some_and(|news| !news.keys.is_empty())
+    pub fn is_any(&self) -> bool {
+        !self.keys.is_empty()
     }
 }
 

@@ -80,9 +80,9 @@ impl Lifted {
             }
             addresses.remove(other);
         }
-        let Node { location, kind, used, learned, .. } = self.node;
+        let Node { location, kind, used, learned, is_hint, .. } = self.node;
         let mut node = Node::new(self.key, location, kind, used);
-        node.learned = learned;
+        (node.learned, node.is_hint) = (learned, is_hint);
         let place = addresses.enter(node, self.slot, self.ageing);
         let Addresses { table, queues, moves, .. } = addresses;
         if let (Some(slot), Some(limit)) = (self.slot, self.limit) {

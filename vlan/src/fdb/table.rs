@@ -27,11 +27,6 @@ impl Table {
         Table { index: Index::new(), seed, nodes: Vec::new(), vacant: Place::NONE }
     }
 
-    /// By what keys are hashed.
-    pub(super) fn seed(&self) -> Seed {
-        self.seed
-    }
-
     #[inline]
     pub(super) fn find(&self, key: Key) -> Option<Place> {
         self.index.find(self.seed.hash_one(key), |place| self[place].key == key)
@@ -58,7 +53,7 @@ impl Table {
         let vacant = self.vacant;
         let node = &mut self[place];
         let (key, location) = (node.key, node.location);
-        node.is_vacant = true;
+        node.queue = VACANT;
         node.next = vacant;
         self.vacant = place;
         self.index.remove(self.seed.hash_one(key), place);
@@ -84,7 +79,7 @@ impl Table {
     /// The places of the nodes among `most` of the array from one place on, in its order.
     pub(super) fn places_from(&self, from: u32, most: usize) -> impl Iterator<Item = Place> + '_ {
         let nodes = self.nodes.iter().skip(from as usize).take(most);
-        (from..).map(Place).zip(nodes).filter(|(_, node)| !node.is_vacant).map(|(place, _)| place)
+        (from..).map(Place).zip(nodes).filter(|(_, node)| node.queue != VACANT).map(|(place, _)| place)
     }
 
     /// How many places there are, vacant ones too.
@@ -125,7 +120,8 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     /// Which of the few ageing times there are its queue has, see `Queues::ageing`.
     pub(super) class: u8,
-    is_vacant: bool,
+    /// Whether no port of this host has heard it there: another host's frame said so.
+    pub(super) is_hint: bool,
 }
 
 impl Node {
@@ -143,7 +139,7 @@ impl Node {
             next: Place::NONE,
             kind,
             class: 0,
-            is_vacant: false,
+            is_hint: false,
         }
     }
 
@@ -158,6 +154,8 @@ impl Node {
 pub(super) const NO_QUEUE: u32 = u32::MAX;
 /// The queue of a node that waits until it thaws.
 pub(super) const FROZEN: u32 = u32::MAX - 1;
+/// No address is there.
+const VACANT: u32 = u32::MAX - 2;
 
 const _: () = assert!(size_of::<Node>() == 64, "a node is one cache line");
 

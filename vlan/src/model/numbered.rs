@@ -26,10 +26,7 @@ impl Topology {
     /// As [`Topology::build`].
     pub fn with_numbers(description: &Description, numbers: &Numbers) -> Result<Topology, Vec<Mistake>> {
         let mut topology = build::build(description)?;
-        // None have been dealt out, as it has none yet.
-        if !numbers.segments.is_empty() {
-            topology.take_numbers(numbers);
-        }
+        topology.take_numbers(numbers);
         Ok(topology)
     }
 

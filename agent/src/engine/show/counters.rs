@@ -136,8 +136,8 @@ impl View<'_> {
     }
 
     fn word_counters(&self) -> impl Iterator<Item = CounterView> {
-        let feed = &self.truth.feed;
-        [("heard", feed.heard), ("said", feed.said)]
+        let counted = &self.truth.feed.counted;
+        [("heard", counted.heard), ("said", counted.said)]
             .into_iter()
             .map(|(what, value)| counter("l2gw_address_words_total", &[("what", what)], value))
     }

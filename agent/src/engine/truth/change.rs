@@ -19,10 +19,7 @@ impl Truth {
         self.switch.set_topology(Arc::clone(topology), host);
         self.others.change((&before, topology), host, &mut self.switch.peers);
         self.feed.change(topology, host);
-        self.switch.fdb.addresses.drop_news();
-        if self.feed.is_shared() {
-            self.switch.fdb.addresses.keep_news();
-        }
+        self.switch.fdb.addresses.news.begin(self.feed.is_shared());
         self.keys = topology.ports().iter().map(|port| self.telling.counts.key(&port.name)).collect();
         self.overlay.want(topology, host);
         self.name_hosts(topology);

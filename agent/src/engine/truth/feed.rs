@@ -19,7 +19,9 @@ use nsdb::{SegmentTable, Taken};
 use vlan::addr::MacAddr;
 use vlan::time::Instant;
 
+use super::Truth;
 use crate::engine::due::Due;
+use crate::lower::Lowering;
 use crate::view::FeedView;
 use asking::Asking;
 
@@ -48,8 +50,15 @@ pub(in crate::engine) struct Feed {
     pub(in crate::engine) asking: Asking,
     looking: Option<scope::Looking>,
     is_to_follow: bool,
-    /// How many words were heard that count, and how many were said.
+    pub(in crate::engine) counted: Counted,
+}
+
+/// How many words there were.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Counted {
+    /// Of other hosts, and count.
     pub(in crate::engine) heard: u64,
+    /// Of this one.
     pub(in crate::engine) said: u64,
 }
 
@@ -85,6 +94,19 @@ impl Unsettled {
         let key = self.queue.pop_front()?;
         self.has.remove(&key);
         Some(key)
+    }
+}
+
+/// What a host has and hears at a moment, and what rests on that.
+pub(in crate::engine) struct Hearing<'a, L> {
+    truth: &'a mut Truth,
+    now: Instant,
+    lowering: &'a mut L,
+}
+
+impl<'a, L: Lowering> Hearing<'a, L> {
+    pub(in crate::engine) fn new(now: Instant, truth: &'a mut Truth, lowering: &'a mut L) -> Hearing<'a, L> {
+        Hearing { truth, now, lowering }
     }
 }
 
@@ -141,24 +163,24 @@ impl Feed {
             Some(known) if self.is_own(&known) => known.mobility,
             Some(known) => known.mobility.next(),
         };
-        self.session = known.map_or(self.session, |known| self.session.max(known.session));
-        self.number += 1;
+        self.number_behind(known.filter(|known| self.is_own(known)));
         let (owner, session, number) = (HostNumber(self.own), self.session, self.number);
         let record = AddressRecord { key, owner, session, number, by, mobility, presence };
         if self.take(record) == Some(Taken::Accepted) {
             self.asking.add(key);
-            self.said += 1;
+            self.counted.said += 1;
             self.segments.entry(vni_of(&key)).and_modify(|segment| segment.has_said = true);
         }
         self.farewells.remove(&key);
     }
 
-    /// An own word came back, or one of an earlier run, or one that somebody spoke for this host.
-    fn note_own(&mut self, record: &AddressRecord) {
-        // The clock has gone back since the run that said it: what this one says is later all the same.
-        if record.session > self.session {
-            (self.session, self.number) = (record.session, self.number.max(record.number));
+    /// The next word has a number that counts beside an own word that is known. Where the clock has gone back since an earlier run, that one's
+    /// session is gone on with.
+    fn number_behind(&mut self, own: Option<AddressRecord>) {
+        if let Some(own) = own.filter(|own| own.session >= self.session) {
+            (self.session, self.number) = (own.session, self.number.max(own.number));
         }
+        self.number += 1;
     }
 
     /// When something of it is due.
@@ -166,7 +188,9 @@ impl Feed {
         if !self.unsettled.queue.is_empty() || self.looking.is_some() {
             return Some(Instant::ZERO);
         }
-        [self.farewells.next(), self.asking.next_due()].into_iter().flatten().min()
+        // While the store is away nothing can be said.
+        let asking = self.asking.next_due().filter(|_| !self.is_away);
+        [self.farewells.next(), asking].into_iter().flatten().min()
     }
 
     /// At a glance; `None` where this host shares no segment.

@@ -31,7 +31,7 @@ mod bind;
 pub(super) mod blocks;
 mod change;
 pub(super) mod claims;
-mod feed;
+pub(super) mod feed;
 pub(super) mod links;
 mod overlay;
 mod peers;
@@ -137,7 +137,7 @@ impl Truth {
     /// When something is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let (addresses, links) = (self.switch.fdb.addresses.next_due(), self.links.next_due());
-        let news = self.switch.fdb.addresses.has_news().then_some(Instant::ZERO);
+        let news = self.switch.fdb.addresses.news.is_any().then_some(Instant::ZERO);
         let others = [
             news,
             self.feed.next_due(),

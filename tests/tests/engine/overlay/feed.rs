@@ -282,6 +282,25 @@ fn addresses_stay_known_when_hosts_and_ports_get_other_identifiers() {
     assert_eq!(known(&mut cluster, "cn2", VM1), None);
 }
 
+/// As where its clock was set back meanwhile.
+#[test]
+fn a_daemon_that_starts_again_with_an_earlier_session_is_heard_all_the_same() {
+    let mut cluster = spoken_at_home();
+    let word = AddressRecord { session: 9, number: 77, ..words(&cluster, 8008, VM1)[0] };
+    cluster.feed.repeat(&[word]);
+    cluster.settle();
+    cluster.restart("cn1");
+    assert_eq!(known(&mut cluster, "cn2", VM1), is("host cn1", "remote"));
+    cluster.host("cn1").set_carrier("a8", false);
+    cluster.pass(Duration::from_secs(12));
+    assert_eq!(known(&mut cluster, "cn2", VM1), None);
+    cluster.host("cn1").set_carrier("a8", true);
+    cluster.reached("a8", &bare(VM1, VM2));
+    assert_eq!(known(&mut cluster, "cn2", VM1), is("host cn1", "remote"));
+    let last = words(&cluster, 8008, VM1).pop().unwrap();
+    assert!(last.session == 9 && last.number > 78, "{last:?}: it was taken back and said again");
+}
+
 #[test]
 fn a_host_that_loses_its_last_port_of_a_segment_forgets_what_others_said_of_it() {
     let mut cluster = spoken_at_home();
@@ -319,6 +338,8 @@ fn what_a_word_says_of_another_segment_host_or_vni_is_not_believed() {
     ];
     for (word, at) in wrong.into_iter().zip(0..) {
         let mut cluster = spoken_at_home();
+        // Whose name it is said in would take it back.
+        cluster.cut_off("cn1", true, false);
         cluster.feed.repeat(&[word]);
         cluster.settle();
         let mac = word.key.mac.0;
@@ -328,6 +349,7 @@ fn what_a_word_says_of_another_segment_host_or_vni_is_not_believed() {
     }
     let mut twin = later(&|_| {});
     twin.key.mac = nsdb::Mac([2, 0, 0, 0, 0, 0x77]);
+    cluster.cut_off("cn1", true, false);
     cluster.feed.repeat(&[twin]);
     cluster.settle();
     assert_eq!(known(&mut cluster, "cn2", [2, 0, 0, 0, 0, 0x77]), is("host cn1", "remote"));
@@ -362,6 +384,17 @@ fn a_word_does_not_move_a_declared_address_and_one_that_moves_too_often_is_held(
     assert_eq!(known(&mut cluster, "cn2", VM1), is("host cn1", "frozen"));
     assert_eq!(known(&mut cluster, "gw1", VM1), is("host cn1", "remote"));
     assert_eq!(known(&mut cluster, "cn1", VM1), is("a8", "dynamic"));
+    // What it has refused to hear meanwhile holds when the address may move again. Whose name it is said in would take it
+    // back, and who has the address would say so.
+    ["gw1", "cn1"].into_iter().for_each(|host| cluster.cut_off(host, true, false));
+    let word = words(&cluster, 8008, VM1).pop().unwrap();
+    let mobility = nsdb::Mobility(word.mobility.0 + 9);
+    let (owner, presence) = (nsdb::HostId(3), Presence::Present);
+    cluster.feed.repeat(&[AddressRecord { owner, mobility, presence, ..word }]);
+    cluster.settle();
+    assert_eq!(known(&mut cluster, "cn2", VM1), is("host cn1", "frozen"));
+    cluster.pass(Duration::from_secs(310));
+    assert_eq!(known(&mut cluster, "cn2", VM1), is("host gw1", "remote"));
 }
 
 #[test]

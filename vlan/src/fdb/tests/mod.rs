@@ -21,6 +21,7 @@ mod limits;
 mod moves;
 mod news;
 mod sticky;
+mod words;
 
 pub(in crate::fdb) fn segment(number: u32) -> SegmentId {
     SegmentId { number, inner: 0 }

@@ -112,7 +112,7 @@ impl Asking {
 impl Feed {
     /// Has the store told of own words, if it is not being told of others.
     pub(in crate::engine) fn ask(&mut self, now: Instant, outbox: &mut Outbox) {
-        if !self.asking.is_free(now) {
+        if self.is_away || !self.asking.is_free(now) {
             return;
         }
         let turn = self.asking.take_turn(now);

@@ -8,12 +8,10 @@ use vlan::fdb::entry::{Entry, Kind};
 use vlan::model::id::{HostId, SegmentId};
 use vlan::model::topology::Topology;
 use vlan::model::vnis::Origin;
-use vlan::time::Instant;
 use vlan::verdict::Dependency;
 
-use super::{Feed, key_of, vni_of};
+use super::{Feed, Hearing, key_of, vni_of};
 use crate::engine::outbox::Outbox;
-use crate::engine::truth::Truth;
 use crate::lower::Lowering;
 use crate::output::Output;
 
@@ -76,41 +74,41 @@ impl Feed {
     }
 }
 
-impl Truth {
+impl<L: Lowering> Hearing<'_, L> {
     /// Goes on through all words and addresses after the topology has become another.
-    pub(super) fn look_at_all(&mut self, now: Instant, lowering: &mut impl Lowering) {
-        self.feed.look_at_words();
-        let Some(looking) = &self.feed.looking else { return };
+    pub(super) fn look_at_all(&mut self) {
+        self.truth.feed.look_at_words();
+        let Some(looking) = &self.truth.feed.looking else { return };
         if let Some(from) = looking.from {
-            let addresses = &self.switch.fdb.addresses;
+            let addresses = &self.truth.switch.fdb.addresses;
             let entries: Vec<Entry> =
-                addresses.page(now, from, LOOKED_AT_ONCE as u32).map(|(_, entry)| entry).collect();
+                addresses.page(self.now, from, LOOKED_AT_ONCE as u32).map(|(_, entry)| entry).collect();
             let next = addresses.page_after(from, LOOKED_AT_ONCE as u32);
-            entries.iter().for_each(|entry| self.look_at(entry, lowering));
-            if let Some(looking) = &mut self.feed.looking {
+            entries.iter().for_each(|entry| self.look_at(entry));
+            if let Some(looking) = &mut self.truth.feed.looking {
                 looking.from = next;
             }
         }
-        self.feed.looking.take_if(|looking| looking.behind.is_none() && looking.from.is_none());
+        self.truth.feed.looking.take_if(|looking| looking.behind.is_none() && looking.from.is_none());
     }
 
     /// An address is settled if its segment is shared. If it is not any more, nobody tells when another host has it no longer.
-    fn look_at(&mut self, entry: &Entry, lowering: &mut impl Lowering) {
+    fn look_at(&mut self, entry: &Entry) {
         let Entry { segment, mac, location, kind, .. } = *entry;
         if !self.note_news(segment, mac)
             && kind == Kind::Remote
-            && self.switch.fdb.addresses.withdraw(segment, mac, location).is_some()
+            && self.truth.switch.fdb.addresses.withdraw(segment, mac, location).is_some()
         {
-            lowering.spoil(Dependency::Address(segment, mac));
+            self.lowering.spoil(Dependency::Address(segment, mac));
         }
     }
 
     /// There is news of an address: it is to be settled, if its segment is shared. Whether it is.
     pub(super) fn note_news(&mut self, segment: SegmentId, mac: MacAddr) -> bool {
-        let vni = self.switch.topology().vni(segment.number, Origin::Plain);
-        let vni = vni.filter(|vni| self.feed.segments.contains_key(vni));
+        let vni = self.truth.switch.topology().vni(segment.number, Origin::Plain);
+        let vni = vni.filter(|vni| self.truth.feed.segments.contains_key(vni));
         if let Some(vni) = vni {
-            self.feed.unsettled.add(key_of(vni, segment.inner, mac));
+            self.truth.feed.unsettled.add(key_of(vni, segment.inner, mac));
         }
         vni.is_some()
     }

@@ -7,140 +7,134 @@ use vlan::fdb::entry::{Entry, Kind};
 use vlan::fdb::word::Word;
 use vlan::model::id::{Location, SegmentId};
 use vlan::model::vnis::Origin;
-use vlan::time::Instant;
 use vlan::verdict::Dependency;
 
-use super::{FORMER_PATIENCE, SETTLED_AT_ONCE, vni_of};
-use crate::engine::truth::Truth;
+use super::{FORMER_PATIENCE, Hearing, SETTLED_AT_ONCE, vni_of};
 use crate::event::Event;
 use crate::lower::Lowering;
 
-impl Truth {
+impl<L: Lowering> Hearing<'_, L> {
     /// Takes what is new of addresses, and settles some of what is to be settled.
-    pub(in crate::engine) fn keep_feed(&mut self, now: Instant, lowering: &mut impl Lowering) {
-        self.look_at_all(now, lowering);
+    pub(in crate::engine) fn keep_time(&mut self) {
+        self.look_at_all();
         for _ in 0..SETTLED_AT_ONCE {
-            let Some((segment, mac)) = self.switch.fdb.addresses.take_news() else { break };
+            let Some((segment, mac)) = self.truth.switch.fdb.addresses.news.take() else { break };
             self.note_news(segment, mac);
         }
-        while let Some(key) = self.feed.farewells.take(now) {
-            self.part_from(now, key);
+        for _ in 0..SETTLED_AT_ONCE {
+            let Some(key) = self.truth.feed.farewells.take(self.now) else { break };
+            self.part_from(key);
         }
         for _ in 0..SETTLED_AT_ONCE {
-            let Some(key) = self.feed.unsettled.take() else { break };
-            self.settle(now, key, lowering);
+            let Some(key) = self.truth.feed.unsettled.take() else { break };
+            self.settle(key);
         }
-        self.switch.peers.are_telling = self.feed.is_telling();
+        self.truth.switch.peers.are_telling = self.truth.feed.is_telling();
     }
 
     /// Takes in a word that was said in the store.
-    pub(in crate::engine) fn take_word(
-        &mut self,
-        now: Instant,
-        record: AddressRecord,
-        lowering: &mut impl Lowering,
-    ) {
-        let before = self.feed.word(&record.key).copied();
-        match self.feed.take(record) {
+    pub(in crate::engine) fn take_word(&mut self, record: AddressRecord) {
+        let before = self.truth.feed.word(&record.key).copied();
+        match self.truth.feed.take(record) {
             None | Some(Taken::Outdated) => return,
-            Some(Taken::Refused) => return self.telling.counts.refuse("word", "address-limit"),
+            Some(Taken::Refused) => return self.truth.telling.counts.refuse("word", "address-limit"),
             Some(Taken::Accepted) => {}
         }
-        self.feed.heard += 1;
-        if self.feed.is_own(&record) {
-            self.feed.note_own(&record);
-        } else {
-            self.follow_word(now, &record, lowering);
-            self.tell_of_claim(now, before.as_ref(), &record);
+        self.truth.feed.counted.heard += 1;
+        if !self.truth.feed.is_own(&record) {
+            self.follow_word(&record);
+            self.tell_of_claim(before.as_ref(), &record);
         }
-        self.feed.unsettled.add(record.key);
+        self.truth.feed.unsettled.add(record.key);
     }
 
     /// Puts an address where another host's word says that it is, or takes it away with the word.
-    fn follow_word(&mut self, now: Instant, record: &AddressRecord, lowering: &mut impl Lowering) {
+    fn follow_word(&mut self, record: &AddressRecord) {
         let Some(segment) = self.segment_of(&record.key) else { return };
         let mac = MacAddr(record.key.mac.0);
         let at = self.place_of(record).filter(|_| record.presence == Presence::Present);
-        let entry = self.switch.fdb.addresses.entry(now, segment, mac);
+        let entry = self.truth.switch.fdb.addresses.entry(self.now, segment, mac);
         let told = entry.filter(|entry| entry.kind == Kind::Remote && Some(entry.location) != at);
         match at {
-            Some(location) => self.believe(now, Word { segment, mac, location }, lowering),
+            Some(location) => self.believe(Word { segment, mac, location }),
             None => {
-                let told =
-                    told.and_then(|told| self.switch.fdb.addresses.withdraw(segment, mac, told.location));
-                told.into_iter().for_each(|_| lowering.spoil(Dependency::Address(segment, mac)));
+                let told = told
+                    .and_then(|told| self.truth.switch.fdb.addresses.withdraw(segment, mac, told.location));
+                told.into_iter().for_each(|_| self.lowering.spoil(Dependency::Address(segment, mac)));
             }
         }
     }
 
-    fn believe(&mut self, now: Instant, word: Word, lowering: &mut impl Lowering) {
-        let learned = self.switch.fdb.believe(now, word);
+    fn believe(&mut self, word: Word) {
+        let learned = self.truth.switch.fdb.believe(self.now, word);
         if learned.is_change() {
-            lowering.spoil(Dependency::Address(word.segment, word.mac));
+            self.lowering.spoil(Dependency::Address(word.segment, word.mac));
         }
         if let Some(gone) = learned.evicted() {
-            lowering.spoil(Dependency::Address(gone.segment, gone.mac));
+            self.lowering.spoil(Dependency::Address(gone.segment, gone.mac));
         }
         if let Learned::Frozen { at, from, .. } = learned {
-            let held = self.place_name(at);
-            let seen = self.place_name(if at == word.location { from } else { word.location });
-            self.telling.tell(Event::AddressFrozen { mac: word.mac, held, seen });
+            let held = self.truth.place_name(at);
+            let seen = self.truth.place_name(if at == word.location { from } else { word.location });
+            self.truth.telling.tell(Event::AddressFrozen { mac: word.mac, held, seen });
         }
     }
 
     /// Brings one address in step: says what this host has, takes back what it has not, and believes what others have.
-    fn settle(&mut self, now: Instant, key: AddressKey, lowering: &mut impl Lowering) {
-        let Some(segment) = self.segment_of(&key).filter(|_| !self.feed.is_put_off(&key)) else { return };
-        let entry = self.switch.fdb.addresses.entry(now, segment, MacAddr(key.mac.0));
+    fn settle(&mut self, key: AddressKey) {
+        let Some(segment) = self.segment_of(&key).filter(|_| !self.truth.feed.is_put_off(&key)) else {
+            return;
+        };
+        let entry = self.truth.switch.fdb.addresses.entry(self.now, segment, MacAddr(key.mac.0));
         let mine = entry.as_ref().and_then(|entry| self.by_of(segment, entry));
-        let word = self.feed.word(&key).copied();
-        let own = word.filter(|word| self.feed.is_own(word) && word.presence == Presence::Present);
+        let word = self.truth.feed.word(&key).copied();
+        let own = word.filter(|word| self.truth.feed.is_own(word) && word.presence == Presence::Present);
         match (mine, own, word) {
-            (Some(by), Some(own), _) if own.by == by => self.feed.farewells.remove(&key),
-            (Some(by), ..) => self.feed.say(key, by, Presence::Present),
-            (None, Some(own), _) => self.miss(now, &own, entry.is_some()),
+            (Some(by), Some(own), _) if own.by == by => self.truth.feed.farewells.remove(&key),
+            (Some(by), ..) => self.truth.feed.say(key, by, Presence::Present),
+            (None, Some(own), _) => self.miss(&own, entry.is_some()),
             (None, None, Some(word)) if word.presence == Presence::Present => {
                 let is_hint = entry.is_some_and(|entry| entry.kind == Kind::Dynamic);
                 // Where the store is away the word is as old as that, and what was heard since was later.
-                if !is_hint && !self.feed.is_away {
-                    self.follow_word(now, &word, lowering);
+                if !is_hint && !self.truth.feed.is_away {
+                    self.follow_word(&word);
                 }
             }
-            (None, None, Some(word)) => self.follow_word(now, &word, lowering),
+            (None, None, Some(word)) => self.follow_word(&word),
             (None, None, None) => {}
         }
     }
 
     /// An own address is not here, though this host has said that it is. What was heard from another host is left to that host's word.
-    fn miss(&mut self, now: Instant, own: &AddressRecord, is_known: bool) {
+    fn miss(&mut self, own: &AddressRecord, is_known: bool) {
         if is_known {
             return;
         }
-        if own.session == self.feed.session {
-            self.feed.say(own.key, own.by, Presence::Gone);
-        } else if self.feed.farewells.when(&own.key).is_none() {
-            self.feed.farewells.set(own.key, now + FORMER_PATIENCE);
+        if own.session == self.truth.feed.session {
+            self.truth.feed.say(own.key, own.by, Presence::Gone);
+        } else if self.truth.feed.farewells.when(&own.key).is_none() {
+            self.truth.feed.farewells.set(own.key, self.now + FORMER_PATIENCE);
         }
     }
 
     /// The time has come to take a word of an earlier run back, unless the address is here or was heard elsewhere.
-    fn part_from(&mut self, now: Instant, key: AddressKey) {
-        let own = self.feed.word(&key).copied();
-        let own = own.filter(|word| self.feed.is_own(word) && word.presence == Presence::Present);
+    fn part_from(&mut self, key: AddressKey) {
+        let own = self.truth.feed.word(&key).copied();
+        let own = own.filter(|word| self.truth.feed.is_own(word) && word.presence == Presence::Present);
         let Some((own, segment)) = own.zip(self.segment_of(&key)) else { return };
-        if self.switch.fdb.addresses.find(now, segment, MacAddr(key.mac.0)).is_none() {
-            self.feed.say(key, own.by, Presence::Gone);
+        if self.truth.switch.fdb.addresses.find(self.now, segment, MacAddr(key.mac.0)).is_none() {
+            self.truth.feed.say(key, own.by, Presence::Gone);
         }
     }
 
     fn segment_of(&self, key: &AddressKey) -> Option<SegmentId> {
-        let (number, _) = self.switch.topology().by_vni(vni_of(key))?;
+        let (number, _) = self.truth.switch.topology().by_vni(vni_of(key))?;
         Some(SegmentId { number, inner: key.inner })
     }
 
     /// Where an address is by a word: behind a trunk group, or at the host that says so. `None` where that is not in the topology in force.
     pub(super) fn place_of(&self, record: &AddressRecord) -> Option<Location> {
-        let topology = self.switch.topology();
+        let topology = self.truth.switch.topology();
         let (segment, origin) = topology.by_vni(record.by)?;
         let host = topology.host_numbered(record.owner.0)?;
         let is_its = topology.by_vni(vni_of(&record.key)) == Some((segment, Origin::Plain));
@@ -151,26 +145,26 @@ impl Truth {
             },
             Origin::Plain | Origin::Isolated => Location::Host(host),
         };
-        let is_here = at == Location::Host(self.switch.host());
+        let is_here = at == Location::Host(self.truth.switch.host());
         Some(at).filter(|_| is_its && !is_here)
     }
 
     /// By which VNI frames come from an address that this host hears by a port of its own; `None` if it does not.
     fn by_of(&self, segment: SegmentId, entry: &Entry) -> Option<u32> {
-        let topology = self.switch.topology();
-        if entry.kind != Kind::Dynamic {
+        let topology = self.truth.switch.topology();
+        if entry.kind != Kind::Dynamic || entry.is_hint {
             return None;
         }
         match entry.location {
             Location::Host(_) => None,
-            Location::Port { port, .. } if topology.port(port).host != self.switch.host() => None,
+            Location::Port { port, .. } if topology.port(port).host != self.truth.switch.host() => None,
             Location::Port { .. } => topology.vni(segment.number, Origin::Plain),
             Location::Fabric { fabric, vid } => {
-                let plane = self.switch.state();
+                let plane = self.truth.switch.state();
                 let mut members = plane.members_at(segment.number, entry.location);
                 let is_carried = members.any(|member| {
                     let port = topology.port(member.port);
-                    port.host == self.switch.host()
+                    port.host == self.truth.switch.host()
                         && plane.may_leave(None, port, Some(vid), &mut |_| {}).is_ok()
                 });
                 topology.vni(segment.number, Origin::Group(fabric)).filter(|_| is_carried)

@@ -2,79 +2,58 @@
 
 use nsdb::{AddressKey, AddressRecord, Presence, SegmentId};
 use vlan::addr::MacAddr;
-use vlan::time::Instant;
 
-use super::vni_of;
-use crate::engine::truth::Truth;
+use super::{Hearing, vni_of};
 use crate::event::Event;
 use crate::input::FeedNews;
 use crate::lower::Lowering;
 
-impl Truth {
+impl<L: Lowering> Hearing<'_, L> {
     /// Takes in what the store says of addresses.
-    pub(in crate::engine) fn hear_feed(
-        &mut self,
-        now: Instant,
-        news: FeedNews,
-        lowering: &mut impl Lowering,
-    ) {
+    pub(in crate::engine) fn hear(&mut self, news: FeedNews) {
         match news {
-            FeedNews::Snapshot { vni, records, is_last } => {
-                self.hear_snapshot(now, vni, records, is_last, lowering)
-            }
+            FeedNews::Snapshot { vni, records, is_last } => self.hear_snapshot(vni, records, is_last),
             FeedNews::Words(records) => {
-                records.into_iter().for_each(|record| self.take_word(now, record, lowering));
+                records.into_iter().for_each(|record| self.take_word(record));
             }
             FeedNews::Announced { refused } => {
                 let why = refused.clone();
-                if self.feed.asking.note_answer(now, refused) {
+                if self.truth.feed.asking.note_answer(self.now, refused) {
                     let event = why.map_or(Event::AddressesTold, |why| Event::AddressesUntold { why });
-                    self.telling.tell(event);
+                    self.truth.telling.tell(event);
                 }
             }
         }
     }
 
     /// What was known of a segment when following began. Own words that are not in it were lost, or have not arrived: they are said again.
-    fn hear_snapshot(
-        &mut self,
-        now: Instant,
-        vni: u32,
-        records: Vec<AddressRecord>,
-        is_last: bool,
-        lowering: &mut impl Lowering,
-    ) {
-        let Some(segment) = self.feed.segments.get_mut(&vni) else { return };
-        let own = self.feed.own;
+    fn hear_snapshot(&mut self, vni: u32, records: Vec<AddressRecord>, is_last: bool) {
+        let Some(segment) = self.truth.feed.segments.get_mut(&vni) else { return };
+        let own = self.truth.feed.own;
         let keys = records.iter().filter(|record| record.owner.0 == own && vni_of(&record.key) == vni);
         segment.own_heard.extend(keys.map(|record| (record.key.inner, record.key.mac)));
-        records.into_iter().for_each(|record| self.take_word(now, record, lowering));
+        records.into_iter().for_each(|record| self.take_word(record));
         if !is_last {
             return;
         }
-        let Some(segment) = self.feed.segments.get_mut(&vni) else { return };
-        self.feed.unheard -= usize::from(!std::mem::replace(&mut segment.is_heard, true));
+        let Some(segment) = self.truth.feed.segments.get_mut(&vni) else { return };
+        self.truth.feed.unheard -= usize::from(!std::mem::replace(&mut segment.is_heard, true));
         let heard = std::mem::take(&mut segment.own_heard);
         for (inner, mac) in std::mem::take(&mut segment.put_off) {
-            self.feed.unsettled.add(AddressKey { segment: SegmentId(u64::from(vni)), inner, mac });
+            self.truth.feed.unsettled.add(AddressKey { segment: SegmentId(u64::from(vni)), inner, mac });
         }
         for word in segment.words.behind(None).take_while(|_| segment.has_said) {
             let is_missing = word.owner.0 == own && !heard.contains(&(word.key.inner, word.key.mac));
             if is_missing {
-                self.feed.asking.add(word.key);
+                self.truth.feed.asking.add(word.key);
             }
         }
     }
 
     /// Another host has an address that this host has said to have, and neither has heard of the other's word before.
-    pub(super) fn tell_of_claim(
-        &mut self,
-        now: Instant,
-        before: Option<&AddressRecord>,
-        word: &AddressRecord,
-    ) {
+    pub(super) fn tell_of_claim(&mut self, before: Option<&AddressRecord>, word: &AddressRecord) {
         let is_tie = |own: &&AddressRecord| {
-            self.feed.is_own(own)
+            self.truth.feed.is_own(own)
                 && own.mobility == word.mobility
                 && own.presence == Presence::Present
                 && word.presence == Presence::Present
@@ -83,11 +62,11 @@ impl Truth {
             return;
         }
         let mac = MacAddr(word.key.mac.0);
-        if self.telling.may_tell(now, (CLAIMED, mac.to_string())) {
-            let topology = self.switch.topology();
+        if self.truth.telling.may_tell(self.now, (CLAIMED, mac.to_string())) {
+            let topology = self.truth.switch.topology();
             let host = topology.host_numbered(word.owner.0);
             let host = host.map_or_else(String::new, |host| topology.hosts()[host.0 as usize].name.clone());
-            self.telling.tell(Event::AddressClaimed { mac, host });
+            self.truth.telling.tell(Event::AddressClaimed { mac, host });
         }
     }
 }
