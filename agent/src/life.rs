@@ -23,13 +23,14 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nsdb::Store;
 use nsdb::zookeeper::ZooKeeperSettings;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::budget::Rates;
 use crate::daemon::DaemonError;
 use crate::door::Door;
 use crate::record::RecordFile;
+use crate::runtime::Request;
 use crate::serving::{OPENING, Serving};
 use crate::socket::Socket;
 use crate::start::{self, Choice, Start};
@@ -146,7 +147,9 @@ impl Life {
         let Opened { start, store, door, file } = opened;
         let (stop, stopped) = watch::channel(false);
         let obeying = tokio::spawn(obey(signals, file, door, stop));
-        let ended = start::run(start, Arc::clone(&store), stopped, tell_ready).await.map_err(failed);
+        let engine = start.serving.requests();
+        let ready = || tell_ready(engine);
+        let ended = start::run(start, Arc::clone(&store), stopped, ready).await.map_err(failed);
         // A file that is being published is told of.
         if ended.is_ok() {
             let _ = tokio::time::timeout(PATIENCE, obeying).await;
@@ -221,9 +224,11 @@ fn allow_many_ports() {
     }
 }
 
-fn tell_ready() {
+/// Says that the daemon is ready, and that the engine answers for as long as it does.
+fn tell_ready(engine: mpsc::Sender<Request>) {
     info!("ready");
     systemd::tell(sd_notify::NotifyState::Ready);
+    systemd::keep_watched(engine);
 }
 
 /// What the start is at while the file comes in.

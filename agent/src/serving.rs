@@ -22,6 +22,8 @@ use crate::socket::Socket;
 pub struct Serving {
     /// What is asked of the engine.
     asked: mpsc::Receiver<Request>,
+    /// Where the engine is asked.
+    requests: mpsc::Sender<Request>,
     rest: Answering,
 }
 
@@ -37,18 +39,23 @@ impl Serving {
     pub fn begin(socket: Socket, store: Arc<Store>, door: Arc<Door>, step: &'static str) -> Serving {
         let (requests, asked) = mpsc::channel(QUEUE);
         let (start, starting) = watch::channel(Some(step));
-        let admin = Admin { requests, store, door, starting };
+        let admin = Admin { requests: requests.clone(), store, door, starting };
         let task = tokio::spawn(async move {
             if let Err(error) = admin::serve(socket, admin).await {
                 warn!(%error, "the socket answers no more");
             }
         });
-        Serving { asked, rest: Answering { start, _task: AbortOnDropHandle::new(task) } }
+        Serving { asked, requests, rest: Answering { start, _task: AbortOnDropHandle::new(task) } }
     }
 
     /// The start is at another step now.
     pub fn tell(&self, step: &'static str) {
         self.rest.start.send_replace(Some(step));
+    }
+
+    /// Where the engine is asked; the answer comes once there is one.
+    pub(crate) fn requests(&self) -> mpsc::Sender<Request> {
+        self.requests.clone()
     }
 
     /// The questions for the engine, and the rest, which is told when there is one.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -204,21 +205,50 @@ fn a_host_is_known_by_its_name_in_any_letter_case_and_with_its_domain() {
     }
 }
 
-#[test]
-fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+/// A gateway that is told of systemd's socket and of `more`, and what it said there until it was ready and `count` times more.
+fn told_to_systemd(more: &[(&str, &str)], count: usize) -> (Gateway, UnixDatagram, Vec<String>) {
     let mut gateway = Gateway::new();
     let notified = UnixDatagram::bind(gateway.path("notify")).unwrap();
-    notified.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    notified.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut run = gateway.run(&[]);
-    gateway.start_as(run.env("NOTIFY_SOCKET", gateway.path("notify")));
-    gateway.stop();
-    let mut told = Vec::new();
-    for _ in 0..2 {
-        let mut buffer = [0; 64];
-        let len = notified.recv(&mut buffer).unwrap();
-        told.push(String::from_utf8_lossy(&buffer[..len]).trim().to_owned());
+    gateway.start_as(run.env("NOTIFY_SOCKET", gateway.path("notify")).envs(more.iter().copied()));
+    let told = (0..=count).map(|_| next_told(&notified)).collect();
+    (gateway, notified, told)
+}
+
+fn next_told(notified: &UnixDatagram) -> String {
+    let mut buffer = [0; 64];
+    let len = notified.recv(&mut buffer).unwrap();
+    String::from_utf8_lossy(&buffer[..len]).trim().to_owned()
+}
+
+#[test]
+fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+    // Somebody else's watchdog, as WATCHDOG_PID says, is none of ours.
+    for more in [&[][..], &[("WATCHDOG_USEC", "30000"), ("WATCHDOG_PID", "1")], &[("WATCHDOG_USEC", "0")]] {
+        let (mut gateway, notified, told) = told_to_systemd(more, 0);
+        assert_eq!(told, ["READY=1"], "{more:?}");
+        std::thread::sleep(Duration::from_millis(100));
+        gateway.stop();
+        assert_eq!(next_told(&notified), "STOPPING=1", "{more:?}");
     }
-    assert_eq!(told, ["READY=1", "STOPPING=1"]);
+}
+
+/// systemd gives a daemon up that says nothing for `WATCHDOG_USEC`: this one says it three times in that, and not more often.
+#[test]
+fn systemds_watchdog_hears_that_the_engine_answers() {
+    let begun = Instant::now();
+    let (mut gateway, notified, told) = told_to_systemd(&[("WATCHDOG_USEC", "300000")], 5);
+    assert_eq!(told[0], "READY=1");
+    gateway.stop();
+    let longest = begun.elapsed().as_millis() / 100 + 1;
+    let mut beats = told[1..].to_vec();
+    while beats.last().is_some_and(|last| last == "WATCHDOG=1") {
+        beats.push(next_told(&notified));
+    }
+    assert_eq!(beats.pop().as_deref(), Some("STOPPING=1"));
+    assert!(beats.len() >= 5 && beats.iter().all(|word| word == "WATCHDOG=1"), "{beats:?}");
+    assert!(beats.len() as u128 <= longest, "{} times in {longest} pauses", beats.len());
 }
 
 /// What is written wrongly is not passed over in silence.

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum ServersError {
     /// A program or library that servers need is not on this machine.
-    #[error("{0} is not there: make install installs it")]
+    #[error("{0} is not there: make setup installs it")]
     NotInstalled(String),
     /// The options ask for what there is not.
     #[error("{what} is {value}: allowed are {allowed}")]

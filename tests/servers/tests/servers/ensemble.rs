@@ -137,7 +137,7 @@ fn a_test_that_cannot_run_fails_unless_it_may_be_left_out() {
     let (refused, allowed) = (run("0"), run("1"));
     assert!(!refused.status.success() && allowed.status.success(), "{refused:?} {allowed:?}");
     let told = String::from_utf8(refused.stdout).unwrap();
-    assert!(told.contains("skipped: java is not there: make install installs it"), "{told}");
+    assert!(told.contains("skipped: java is not there: make setup installs it"), "{told}");
     let noted = std::fs::read_to_string(notes).unwrap();
     let line = "no ZooKeeper: ensemble::a_stopped_server_is_silent_until_it_goes_on\n";
     assert_eq!(noted, line.repeat(2));
