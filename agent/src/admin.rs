@@ -49,8 +49,6 @@ use crate::runtime::{Request, ask};
 use crate::socket::Peer;
 use crate::view::{CounterView, FlowView, MacView, PortView, TrunkView};
 
-pub use revisions::{Published, RevisionView};
-
 /// What the handlers need.
 #[derive(Clone)]
 pub struct Admin {

@@ -1,9 +1,11 @@
-//! The one door by which a revision comes in: from the file at the start, by SIGHUP, or by the socket, all pass the same checks.
+//! The one door by which a revision comes in: from the file at the start, by SIGHUP, by the socket, or by a command that has opened the
+//! store itself, all pass the same checks.
 //!
 //! ```text
 //! proposal ─► read, build (a thread of their own, one at a time) ─► against the newest? ─► what would it stop? ─► published
 //! ```
-//! Whoever may publish can still not stop a host by mistake: what takes away a host that runs, or all its ports, has to name it.
+//! Whoever may publish can still not stop a host by mistake: what takes away the host that runs, or all its ports, has to name it. Where no
+//! host runs, only what leaves nothing at all has to name those that lose by it.
 //!
 //! A file says all that came from files. What came otherwise stays when a file is published, and a file that names it is refused. Any other
 //! proposal is the topology as a whole.
@@ -105,8 +107,8 @@ pub struct Accepted {
 #[derive(Debug)]
 pub struct Door {
     store: Arc<Store>,
-    /// The host that runs.
-    host: String,
+    /// The host that runs; `None` where none does.
+    host: Option<String>,
     /// The file that it was started with.
     file: Option<PathBuf>,
     built: Built,
@@ -120,13 +122,18 @@ impl Door {
     /// For the host that runs on this store, started with `file`.
     pub fn new(store: Arc<Store>, host: impl Into<String>, file: Option<PathBuf>) -> Door {
         let file = file.map(|file| file::canonical(&file));
+        Door { host: Some(host.into()), file, ..Door::of_no_host(store) }
+    }
+
+    /// For whoever has opened this store and runs no host: nothing ends here by what comes in, so that no host is held dearer than others.
+    pub fn of_no_host(store: Arc<Store>) -> Door {
         let (checking, publishing) = (Arc::new(Semaphore::new(1)), Mutex::new(()));
-        Door { store, host: host.into(), file, built: Built::default(), checking, publishing }
+        Door { store, host: None, file: None, built: Built::default(), checking, publishing }
     }
 
     /// The host that runs.
-    pub fn host(&self) -> &str {
-        &self.host
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
 
     /// What it builds, for whoever follows the store.
@@ -216,7 +223,9 @@ impl Door {
                 return Ok((Accepted { revision: there, is_new: false }, Before::Same));
             }
             let known = known.map(|stored| &stored.description);
-            self.check_loss(known, topology.description(), &proposal.without_hosts)?;
+            self.check_hosts(topology.description())?;
+            Taken::between(known, topology.description())
+                .check(self.host.as_deref(), &proposal.without_hosts)?;
             tries += 1;
             let by = joined.by(proposal);
             match topology::publish(&self.store, topology, newest.as_ref(), &by, &self.built).await {
@@ -252,6 +261,15 @@ impl Door {
         }
     }
 
+    /// Refuses ports on several hosts where the store is that of one.
+    fn check_hosts(&self, proposed: &Description) -> Result<(), DoorError> {
+        let hosts = proposed.agents_with_ports();
+        if hosts.len() > 1 && self.store.is_of_one_host() {
+            return Err(DoorError::SeveralHosts { hosts: hosts.into_iter().map(str::to_owned).collect() });
+        }
+        Ok(())
+    }
+
     /// What an earlier revision was.
     async fn kept(&self, number: u64) -> Result<Stored, DoorError> {
         let there = match Revision::new(number) {
@@ -261,39 +279,6 @@ impl Door {
         there.and_then(|there| there.stored.ok()).ok_or(DoorError::Wrong(vec![format!(
             "again: {number} is no revision that is kept and can be read"
         )]))
-    }
-
-    /// Refuses what takes away a host that runs, unless it is named.
-    fn check_loss(
-        &self,
-        newest: Option<&Description>,
-        proposed: &Description,
-        without_hosts: &[String],
-    ) -> Result<(), DoorError> {
-        let host = &self.host;
-        let is_named = |host: &str| without_hosts.iter().any(|named| named == host);
-        let is_empty = proposed.hosts.is_empty() && proposed.bridges.is_empty();
-        if is_empty && !is_named(host) {
-            return Err(DoorError::Nothing { host: host.clone() });
-        }
-        let hosts = proposed.agents_with_ports();
-        if hosts.len() > 1 && self.store.is_of_one_host() {
-            return Err(DoorError::SeveralHosts { hosts: hosts.into_iter().map(str::to_owned).collect() });
-        }
-        if newest.is_none() && !proposed.agents().any(|known| known.name == *host) {
-            let known = proposed.agents().map(|host| host.name.clone()).collect();
-            return Err(DoorError::NoHost { host: host.clone(), known });
-        }
-        let taken = Taken::between(newest, proposed);
-        if let Some(host) = without_hosts.iter().find(|host| !taken.has(host)) {
-            return Err(DoorError::Stays { host: host.clone() });
-        }
-        match taken.of(host) {
-            Some((what, ports)) if !is_named(host) => {
-                Err(DoorError::Takes { host: host.clone(), what, ports })
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -323,6 +308,7 @@ mod tests {
     use vlan::model::topology::Topology;
 
     use super::*;
+    mod no_host;
     mod vteps;
 
     /// Hosts, each with ports on one bridge.

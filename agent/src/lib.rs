@@ -16,8 +16,8 @@
 //!   store. [`program`] is `l2gw-agent`.
 //! - [`start`] and [`daemon`] open what is needed, start the tasks, and end them in order; [`supervise`] keeps the side tasks alive.
 //! - [`runtime`] is the one task that owns engine and datapath, on a thread of its own. Nothing needs a lock.
-//! - [`door`] is the one way by which a revision comes in; [`topology`] publishes and follows revisions; [`documents`] lays them out in
-//!   the store; [`journal`] keeps events.
+//! - [`door`] is the one way by which a revision comes in; [`topology`] publishes and follows revisions, [`revisions`] shows them;
+//!   [`documents`] lays them out in the store; [`journal`] keeps events.
 //! - [`serving`], [`socket`] and [`admin`] answer operators, in the form of [`view`]; what may be long comes in pages ([`page`]), of which [`list`] makes
 //!   one list.
 //! - [`reconcile`], [`lower`], [`budget`] and [`counters`] are the engine's own and as pure as it is.
@@ -118,6 +118,7 @@ pub mod reconcile;
 pub mod record;
 pub mod regular;
 pub mod replay;
+pub mod revisions;
 pub mod runtime;
 pub mod serving;
 pub mod socket;

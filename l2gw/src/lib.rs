@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `check`, `table`, `trace FILE` | a file, and nothing else |
 //! | `run` | a file, the state directory, a datapath: it is the daemon |
-//! | `show`, `plan`, `apply`, `flush`, `unblock`, `trace` | a daemon, by its socket |
+//! | `show`, `plan`, `apply`, `rollback`, `port`, `flush`, `unblock`, `trace` | a daemon, by its socket |
+//! | `plan`, `apply`, `rollback`, `port`, `show config`, `show revisions`, with `--nsdb` | a store that hosts share, and no daemon |
 //! | `demo` | a kernel with openvswitch.ko, and root |
 //!
 //! A verb writes what it is asked for to `out`, what went wrong to `err`, and returns its exit code ([`cli::DONE`] and its neighbours).

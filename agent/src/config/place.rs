@@ -5,6 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
 use super::store::{DEFAULT_ROOT, Nsdb, Server, is_node_path};
 
 /// A store as a command line names it.
@@ -51,6 +53,11 @@ impl StorePlace {
             }
         }
     }
+}
+
+/// A store on a command line.
+pub fn store_place() -> impl TypedValueParser<Value = StorePlace> {
+    OsStringValueParser::new().try_map(StorePlace::parse)
 }
 
 fn ensemble(written: &str) -> Option<StorePlace> {

@@ -17,6 +17,12 @@ pub enum DoorError {
         /// The host that runs.
         host: String,
     },
+    /// It declares nothing, and no host runs here that would be the first to lose by it.
+    #[error("this declares nothing at all: {} would forward nothing any more; {}", listed(.hosts), remedy_of_all(.hosts))]
+    NothingAnywhere {
+        /// The hosts that there are.
+        hosts: Vec<String>,
+    },
     /// It has ports on several hosts, and the store is one host's own.
     #[error(
         "it has ports on several hosts: {}; the embedded store is that of a single host, and nothing would be forwarded between them; \
@@ -78,6 +84,11 @@ impl DoorError {
 
 fn remedy(host: &str) -> String {
     format!("if that is meant, say so by --without-host {host}")
+}
+
+/// All of them, however many: what is to be typed is not shortened.
+fn remedy_of_all(hosts: &[String]) -> String {
+    remedy(&hosts.join(" --without-host "))
 }
 
 fn listed(names: &[String]) -> String {

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::config::defaults::{device_name, socket_path};
-use crate::config::place::StorePlace;
+use crate::config::place::{StorePlace, store_place};
 use crate::start::Choice;
 
 /// Runs one host, in the foreground. The topology comes from the store: `l2gw apply FILE` brings it in by the socket.
@@ -27,7 +26,7 @@ pub struct Arguments {
     pub host: Option<String>,
     /// Where the network's state is: embedded:DIR, which is made if it is missing, or zookeeper:HOST:PORT,HOST:PORT/ROOT;
     /// the file's [nsdb], or embedded:/var/lib/l2gw
-    #[arg(long, value_name = "STORE", value_parser = OsStringValueParser::new().try_map(StorePlace::parse))]
+    #[arg(long, value_name = "STORE", value_parser = store_place())]
     pub nsdb: Option<StorePlace>,
     /// A file with user:password for ZooKeeper, which not everybody can read; the file's nsdb.auth-file
     #[arg(long, value_name = "FILE")]

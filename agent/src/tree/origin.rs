@@ -10,7 +10,7 @@ use vlan::model::value;
 
 use super::{Bridge, Host, Overlay, Peering, Port, Tree, called};
 
-/// By which way an object first came in: `file`, `socket`, or another name.
+/// By which way an object first came in: `file`, `socket`, `cli`, or another name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Origin(String);
@@ -24,6 +24,11 @@ impl Origin {
     /// By the socket, and from no file.
     pub fn socket() -> Origin {
         Origin("socket".to_owned())
+    }
+
+    /// By `l2gw port`, one object at a time.
+    pub fn cli() -> Origin {
+        Origin("cli".to_owned())
     }
 
     /// Whether it is a file.
@@ -70,8 +75,8 @@ impl Source {
         Source { origin, author: (author != DAEMON).then(|| author.to_owned()) }
     }
 
-    /// `by socket, from root (uid 0)`
-    fn in_words(&self) -> String {
+    /// `by socket, from root (user 0)`
+    pub fn in_words(&self) -> String {
         let origin = &self.origin.0;
         self.author
             .as_ref()
@@ -88,6 +93,11 @@ impl Sources {
     /// Of an object.
     pub(crate) fn get(&self, path: &str) -> Option<&Source> {
         self.0.get(path)
+    }
+
+    /// Where an object came from; of one that is not there, and of one that nobody else brought, the daemon's own file.
+    pub fn of(&self, path: &str) -> Source {
+        self.get(path).cloned().unwrap_or_default()
     }
 
     pub(crate) fn insert(&mut self, path: String, source: Source) {

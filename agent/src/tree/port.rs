@@ -95,6 +95,25 @@ struct Storm {
 }
 
 impl Port {
+    /// A port of these keys, in the words of the file. Whether their values fit is told where the tree is read.
+    ///
+    /// # Errors
+    /// A key is unknown or missing, or has a value of another type: which, and what is allowed.
+    pub fn of_keys(keys: &serde_json::Map<String, serde_json::Value>) -> Result<Port, String> {
+        let text = serde_json::to_vec(keys).map_err(|error| error.to_string())?;
+        crate::door::body::read("the port", &text)
+    }
+
+    /// The path of the port of this name, as sources have it: `ports.vm1`.
+    pub fn path_of(name: &str) -> String {
+        format!("ports.{}", called(name))
+    }
+
+    /// The host that it is on.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The bridge that it is a port of.
     pub fn bridge(&self) -> &str {
         &self.bridge

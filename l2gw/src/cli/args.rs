@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use agent::budget::Rates;
 use agent::config::defaults::{DEFAULT_DEVICE, DEFAULT_SOCKET, device_name, socket_path};
+use agent::config::place::{StorePlace, store_place};
 use agent::start::Choice;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
 use vlan::addr::MacAddr;
@@ -11,6 +12,10 @@ use vlan::vid::Vid;
 
 use crate::cli::craft::Fields;
 use crate::cli::help;
+
+pub use port::{PortAddRequest, Porting};
+
+mod port;
 
 /// Puts physical machines on a switch's VLANs and virtual machines into the same L2 segments.
 #[derive(Debug, Parser)]
@@ -74,9 +79,9 @@ pub enum Verb {
         /// Which of many, and in which order
         #[command(flatten)]
         selection: Selection,
-        /// Which daemon
+        /// Whom to ask
         #[command(flatten)]
-        at: At,
+        of: Of,
     },
     /// Say what a file would change, and change nothing
     #[command(
@@ -85,9 +90,9 @@ pub enum Verb {
     Plan {
         /// The configuration file
         file: PathBuf,
-        /// Which daemon
+        /// Whom to ask
         #[command(flatten)]
-        at: At,
+        of: Of,
     },
     /// Make a file the next revision, and wait until it is in force
     #[command(
@@ -97,6 +102,12 @@ pub enum Verb {
     /// Make what an earlier revision declares the next one, and wait until it is in force
     #[command(after_help = help::ROLLBACK)]
     Rollback(RollbackRequest),
+    /// Add a VM's port, or remove one that was added so, without a file
+    Port {
+        /// What to do with it
+        #[command(subcommand)]
+        what: Porting,
+    },
     /// Let the running daemon forget something that it learned
     #[command(after_help = help::FLUSH)]
     Flush {
@@ -218,9 +229,9 @@ pub struct Publishing {
     /// Let it take away this host, or all its ports; without it that is refused
     #[arg(long, value_name = "HOST")]
     pub without_host: Vec<String>,
-    /// Which daemon
+    /// By whom
     #[command(flatten)]
-    pub at: At,
+    pub of: Of,
 }
 
 /// What `rollback` is asked.
@@ -323,6 +334,21 @@ pub struct At {
     /// JSON instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// By whom revisions are read and published: a daemon, or this command itself.
+#[derive(Debug, Clone, Args)]
+pub struct Of {
+    /// Open this store itself, with no daemon in between, from any machine: zookeeper:HOST:PORT,HOST:PORT/ROOT, or
+    /// embedded:DIR where no daemon has it open
+    #[arg(long, value_name = "STORE", conflicts_with = "socket", value_parser = store_place())]
+    pub nsdb: Option<StorePlace>,
+    /// A file with user:password for ZooKeeper, which not everybody can read
+    #[arg(long, value_name = "FILE", requires = "nsdb")]
+    pub auth_file: Option<PathBuf>,
+    /// Which daemon
+    #[command(flatten)]
+    pub at: At,
 }
 
 /// What can be shown.

@@ -3,28 +3,26 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use agent::admin::Published;
 use agent::door::{Accepted, Proposal};
 use agent::life::file::proposal;
+use agent::revisions::Published;
 use agent::tree::{Sources, Tree, TreeMistake};
-use agent::view::{StatusView, Unread};
 use serde::Serialize;
 use vlan::model::mistake::Mistake;
 use vlan::model::numbers::Numbers;
 use vlan::model::shown::{beginning, printable};
 use vlan::model::topology::Topology;
 
-use crate::cli::args::{ApplyRequest, At};
-use crate::cli::client::{Client, ClientError};
+use crate::cli::args::{ApplyRequest, Of};
 use crate::cli::difference::Difference;
 use crate::cli::failure::say;
-use crate::cli::offline::{is_refused, load};
+use crate::cli::offline::{is_refused, load_as};
+use crate::cli::revisions::{Revisions, RevisionsError, Waited};
 use crate::cli::run::declared;
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED};
-use crate::config::Config;
 use crate::config::text::kept;
+use crate::config::{Config, StoreSaid};
 
 #[derive(Serialize)]
 struct Plan<'a> {
@@ -46,48 +44,56 @@ struct Plan<'a> {
 pub(super) struct Applied {
     revision: u64,
     is_new: bool,
-    in_force: bool,
+    /// `None` where no daemon was asked: hosts take it from the store.
+    in_force: Option<bool>,
     /// Why it is not in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What becomes of it where no daemon was asked.
+    #[serde(skip)]
+    next: &'static str,
 }
 
 /// `l2gw plan FILE`.
 ///
 /// # Errors
 /// The answer cannot be written.
-pub fn plan(file: &Path, at: &At, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
-    let Some(config) = load_to_run(file, err)? else { return Ok(BAD_CONFIGURATION) };
-    match Client::new(&at.socket).read::<Published>("/v1/topology") {
-        Ok(Published { revision, topology, numbers, text, sources, share_of: _ }) => match topology
-            .description()
-        {
-            Ok(before) => {
-                let after = match after(&config, topology, &sources, &numbers.unwrap_or_default()) {
-                    Ok(after) => after,
-                    Err(lines) => {
-                        lines.iter().try_for_each(|line| writeln!(err, "{}", printable(line)))?;
-                        return Ok(BAD_CONFIGURATION);
-                    }
-                };
-                let after = Arc::new(after.unwrap_or_else(|| config.topology.clone()));
-                let is_text_other = kept(&config).is_some_and(|kept| !kept.is_kept(text.as_ref()));
-                let difference = &Difference::new(&before, &after);
-                let kept = sources.others().map(|other| printable(&other)).collect();
-                let kept_in_brief = printable(&sources.others_in_brief());
-                print_plan(&Plan { revision, difference, is_text_other, kept, kept_in_brief }, at.json, out)?;
-                Ok(DONE)
+pub fn plan(file: &Path, of: &Of, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
+    let Some(config) = load_to_run(file, of, err)? else { return Ok(BAD_CONFIGURATION) };
+    match Revisions::open(of).and_then(|revisions| revisions.newest()) {
+        Ok(Published { revision, topology, numbers, text, sources, share_of: _ }) => {
+            match topology.description() {
+                Ok(before) => {
+                    let after = match after(&config, topology, &sources, &numbers.unwrap_or_default()) {
+                        Ok(after) => after,
+                        Err(lines) => {
+                            lines.iter().try_for_each(|line| writeln!(err, "{}", printable(line)))?;
+                            return Ok(BAD_CONFIGURATION);
+                        }
+                    };
+                    let after = Arc::new(after.unwrap_or_else(|| config.topology.clone()));
+                    let is_text_other = kept(&config).is_some_and(|kept| !kept.is_kept(text.as_ref()));
+                    let difference = &Difference::new(&before, &after);
+                    let kept = sources.others().map(|other| printable(&other)).collect();
+                    let kept_in_brief = printable(&sources.others_in_brief());
+                    print_plan(
+                        &Plan { revision, difference, is_text_other, kept, kept_in_brief },
+                        of.at.json,
+                        out,
+                    )?;
+                    Ok(DONE)
+                }
+                Err(mistakes) => {
+                    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                    let mistakes = mistakes.join("; ");
+                    writeln!(
+                        err,
+                        "l2gw: revision {revision}, as the daemon tells it, has what this version does not know: {mistakes}"
+                    )?;
+                    Ok(FAILED)
+                }
             }
-            Err(mistakes) => {
-                let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-                let mistakes = mistakes.join("; ");
-                writeln!(
-                    err,
-                    "l2gw: revision {revision}, as the daemon tells it, has what this version does not know: {mistakes}"
-                )?;
-                Ok(FAILED)
-            }
-        },
+        }
         Err(error) => fail(&error, err),
     }
 }
@@ -130,8 +136,9 @@ fn lines_of(config: &Config, said: impl IntoIterator<Item = String>) -> Vec<Stri
 
 /// Reads a file that a daemon is to run. What the file asks of a host and this version does not do is only a warning, for the file does
 /// not say which host the daemon is, nor with which datapath it was started.
-fn load_to_run(file: &Path, err: &mut impl Write) -> io::Result<Option<Config>> {
-    let Some(config) = load(file, err)? else { return Ok(None) };
+fn load_to_run(file: &Path, of: &Of, err: &mut impl Write) -> io::Result<Option<Config>> {
+    let store = if of.nsdb.is_some() { StoreSaid::Elsewhere } else { StoreSaid::InFile };
+    let Some(config) = load_as(file, store, err)? else { return Ok(None) };
     if is_refused(&config, None, err)? {
         return Ok(None);
     }
@@ -176,15 +183,15 @@ fn print_difference(
     Ok(())
 }
 
-/// `l2gw apply FILE`: publishes, then waits until the daemon has it in force.
+/// `l2gw apply FILE`: publishes, then waits until the daemon, if one was asked, has it in force.
 ///
 /// # Errors
 /// The answer cannot be written.
 pub fn apply(request: &ApplyRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
-    let at = &request.publishing.at;
-    let Some(config) = load_to_run(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
-    match try_apply(request, &Client::new(&at.socket), config) {
-        Ok(applied) => tell(&applied, "the file says", at.json, (out, err)),
+    let of = &request.publishing.of;
+    let Some(config) = load_to_run(&request.file, of, err)? else { return Ok(BAD_CONFIGURATION) };
+    match Revisions::open(of).and_then(|revisions| try_apply(request, &revisions, config)) {
+        Ok(applied) => tell(&applied, "the file says", of.at.json, (out, err)),
         Err(error) => fail(&error, err),
     }
 }
@@ -210,60 +217,45 @@ fn print_applied(applied: &Applied, like: &str, json: bool, out: &mut impl Write
         serde_json::to_writer(&mut *out, applied)?;
         return writeln!(out);
     }
-    let revision = applied.revision;
+    let Applied { revision, next, .. } = applied;
     match (applied.is_new, applied.in_force) {
-        (false, true) => writeln!(out, "nothing to do: revision {revision} is as {like}"),
-        (true, true) => writeln!(out, "revision {revision} is in force"),
-        (_, false) => Ok(()),
+        (_, Some(false)) => Ok(()),
+        (false, _) => writeln!(out, "nothing to do: revision {revision} is as {like}"),
+        (true, Some(true)) => writeln!(out, "revision {revision} is in force"),
+        (true, None) => writeln!(out, "revision {revision} is stored; {next}"),
     }
 }
 
-fn try_apply(request: &ApplyRequest, client: &Client, config: Config) -> Result<Applied, ClientError> {
+fn try_apply(
+    request: &ApplyRequest,
+    revisions: &Revisions,
+    config: Config,
+) -> Result<Applied, RevisionsError> {
     let mut proposal =
         proposal(&request.file, declared(config), "apply", request.publishing.without_host.clone());
     proposal.expected = request.publishing.against;
-    publish(client, proposal)
+    publish(revisions, proposal)
 }
 
-/// Publishes a proposal, and waits until it is in force.
-pub(super) fn publish(client: &Client, mut proposal: Proposal) -> Result<Applied, ClientError> {
-    // The daemon sees by itself who connects; sudo alone knows for whom.
+/// Publishes a proposal, and waits until it is in force where a daemon can tell.
+pub(super) fn publish(revisions: &Revisions, mut proposal: Proposal) -> Result<Applied, RevisionsError> {
+    // Who connects, or runs this, is seen by the kernel; sudo alone knows for whom.
     if let Ok(user) = std::env::var("SUDO_USER") {
         proposal.note += &format!(", for {}", beginning(&printable(&user), LONGEST_USER));
     }
-    let accepted: Accepted = client.send("/v1/topology", &proposal)?;
-    let Accepted { revision, is_new } = accepted;
-    let error = wait_for(client, revision)?;
-    Ok(Applied { revision, is_new, in_force: error.is_none(), error })
+    let Accepted { revision, is_new } = revisions.publish(proposal)?;
+    let (in_force, error, next) = match revisions.wait_for(revision)? {
+        Waited::InForce => (Some(true), None, ""),
+        Waited::NotYet(why) => (Some(false), Some(why), ""),
+        Waited::Stored(next) => (None, None, next),
+    };
+    Ok(Applied { revision, is_new, in_force, error, next })
 }
 
-/// Characters of a user's name that are told.
-const LONGEST_USER: usize = 100;
-
-/// Waits until a revision is in force; why it is not.
-fn wait_for(client: &Client, revision: u64) -> Result<Option<String>, ClientError> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let status: StatusView = client.read("/v1/status")?;
-        if status.revision >= revision && status.settled {
-            return Ok(None);
-        }
-        if let Some(Unread { revision, why }) = status.unread.filter(|unread| unread.revision >= revision) {
-            return Ok(Some(format!("revision {revision} is stored, but not taken: {why}")));
-        }
-        if Instant::now() > until {
-            let seconds = PATIENCE.as_secs();
-            return Ok(Some(format!(
-                "revision {revision} is stored, but not in force after {seconds} s; see `l2gw show status` and the log"
-            )));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-pub(super) fn fail(error: &ClientError, err: &mut impl Write) -> io::Result<u8> {
+pub(super) fn fail(error: &RevisionsError, err: &mut impl Write) -> io::Result<u8> {
     say(error, err)?;
     Ok(error.exit_code())
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Characters of a user's name that are told.
+const LONGEST_USER: usize = 100;

@@ -63,6 +63,11 @@ impl ClientError {
         matches!(self, ClientError::Refused { status: 503, .. })
     }
 
+    /// Whether somebody else published in between.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, ClientError::Refused { status: 409, .. })
+    }
+
     /// How the command ends: what names an object that is not there is wrong usage, what does not build is bad configuration.
     pub fn exit_code(&self) -> u8 {
         match self {

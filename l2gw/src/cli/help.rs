@@ -19,6 +19,8 @@ A day with a gateway:
                                 where does this frame go now?
   l2gw plan gateway.toml        what would change, for the file and for frames?
   l2gw apply gateway.toml       change it; established traffic goes on
+  l2gw port add vm9 --bridge vub8 --host gw1 --link tap9
+                                one more VM, without the file
 
 Exit codes: 0 done, 1 failed, 64 wrong usage, 78 bad configuration. With --json
 a failure is {\"error\": \"why\"} on standard output. A configuration that cannot be
@@ -112,6 +114,9 @@ and --limit show some:
   l2gw show flows --vlan 8 --sort bytes --limit 10
   l2gw show ports --down
 
+config and revisions are in the store, and can be read of it from any machine:
+  l2gw show revisions --nsdb zookeeper:192.0.2.21:2181 --auth-file zk.auth
+
 The socket speaks HTTP; this is the answer of `l2gw show ports --json`:
   curl --unix-socket /run/l2gw/l2gw.sock http://l2gw/v1/ports";
 
@@ -120,7 +125,10 @@ Compares the file with the newest revision: objects in the file's words (+ new,
 - gone, ~ changed; a key without a value is `unset`), all of them, then what
 changes for a broadcast frame of each port and VLAN: [v] is the frame's own VID.
 The order of objects says nothing. Addresses already learned play no part in it.
-A host that would have no port any more is named first.";
+A host that would have no port any more is named first.
+
+  l2gw plan gateway.toml
+  l2gw plan gateway.toml --nsdb zookeeper:192.0.2.21:2181 --auth-file zk.auth";
 
 pub(super) const APPLY: &str = "\
 Only flows that the change meets are replaced; all other traffic goes on.
@@ -131,7 +139,15 @@ nothing is applied if somebody else made a revision in between (exit code 1).
 A file without the host that runs, or without any port of it, would stop all
 forwarding here, and is refused (78). --without-host HOST says that it is meant.
 
-  l2gw apply gateway.toml --without-host gw1";
+  l2gw apply gateway.toml --without-host gw1
+
+With --nsdb no daemon is asked: this command opens the store, publishes by the
+same rules, and ends once the revision is stored. It may run on any machine. No
+host runs there, so that none is protected but by --against and `l2gw plan`,
+which names the hosts that would lose all of their ports.
+
+  l2gw apply gateway.toml --against 7 \\
+             --nsdb zookeeper:192.0.2.21:2181 --auth-file zk.auth";
 
 pub(super) const ROLLBACK: &str = "\
 The last 100 revisions are kept. What the earlier one declares is published as a
@@ -141,6 +157,24 @@ file changes or SIGHUP has it read again.
 
   l2gw show revisions
   l2gw rollback 41";
+
+pub(super) const PORT_ADD: &str = "\
+The port goes into the newest revision beside what is there, and outlives
+`l2gw apply`: a file replaces only what came from a file. `l2gw plan` and
+`l2gw show config` tell of it, with the origin cli and who added it. A port that
+is there already, as it is asked for, is no mistake. If somebody else makes a
+revision meanwhile, it is added to theirs.
+
+  l2gw port add vm9 --bridge vub8 --host gw1 --link tap9
+  l2gw port add vm9 --bridge vub8 --host gw1 --link tap9 \\
+                --mac 52:54:00:00:00:09 --set sticky=1 --set bpdu=discard
+  l2gw port add vm9 --bridge vub8 --host compute1 --link tap9 \\
+                --nsdb zookeeper:192.0.2.21:2181 --auth-file zk.auth";
+
+pub(super) const PORT_DEL: &str = "\
+What came from a file, or by the socket, is refused (78): take it out there.
+
+  l2gw port del vm9";
 
 pub(super) const FLUSH: &str = "\
 Addresses declared in the file stay; those that stick to a port (`sticky`) go.

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use agent::admin::Published;
+use agent::revisions::Published;
 use agent::tree::Tree;
 use agent::view::TraceView;
 use vlan::model::mistake::{ObjectKey, Table};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, StoreSaid};
 
 /// The line of each port and trunk of a file.
 #[derive(Debug, Default)]
@@ -37,16 +37,21 @@ impl Lines {
     /// Adds them to the steps of a story.
     pub(crate) fn add_to(&self, story: &mut TraceView) {
         for about in &mut story.about {
-            let line = self.of_ports.get(&about.port);
-            about.declared_at = line.map(|line| format!("{}:{line}", self.file));
+            about.declared_at = self.of_port(&about.port);
         }
+    }
+
+    /// Where a port or trunk is declared: `gateway.toml:14`.
+    pub(crate) fn of_port(&self, name: &str) -> Option<String> {
+        self.of_ports.get(name).map(|line| format!("{}:{line}", self.file))
     }
 }
 
 /// The file that a revision was published from. `None` if its text declares something else: whoever published it may have sent any.
 pub(crate) fn read(published: &Published) -> Option<Config> {
     let text = published.text.as_ref()?;
-    let config = config::parse(&text.file, &text.text).ok()?;
+    // What it said of stores is not kept with it.
+    let config = config::parse_as(&text.file, &text.text, StoreSaid::Elsewhere).ok()?;
     // Whatever did not come from a file is not in it.
     let (of_file, _) = published.topology.clone().apart(&published.sources);
     (Tree::from(&config.description).digest() == of_file.digest()).then_some(config)

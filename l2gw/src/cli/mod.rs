@@ -15,6 +15,7 @@ pub mod craft;
 mod declared;
 pub mod demo;
 pub mod difference;
+mod direct;
 mod failure;
 mod fates;
 pub mod frames;
@@ -26,7 +27,9 @@ pub mod offline;
 pub mod paste;
 pub mod pcap;
 mod pipe;
+mod port;
 pub mod replay;
+mod revisions;
 mod rollback;
 pub mod run;
 #[cfg(test)]
@@ -44,7 +47,7 @@ use std::io::{self, Write};
 use agent::life::exit;
 use clap::{CommandFactory, Parser};
 
-use crate::cli::args::{Cli, Storing, Verb};
+use crate::cli::args::{Cli, Porting, Storing, Verb};
 use crate::cli::pipe::MayClose;
 
 pub use agent::life::exit::{BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
@@ -93,12 +96,14 @@ fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Resu
             None => live::trace(&request, out, err),
         },
         Verb::Run(request) => run::run(&request, err),
-        Verb::Show { subject, newest, selection, at } => {
-            show::show(subject, (newest.into(), &selection), &at, out, err)
+        Verb::Show { subject, newest, selection, of } => {
+            show::show(subject, (newest.into(), &selection), &of, out, err)
         }
-        Verb::Plan { file, at } => change::plan(&file, &at, out, err),
+        Verb::Plan { file, of } => change::plan(&file, &of, out, err),
         Verb::Apply(request) => change::apply(&request, out, err),
         Verb::Rollback(request) => rollback::rollback(&request, out, err),
+        Verb::Port { what: Porting::Add(request) } => port::add(&request, out, err),
+        Verb::Port { what: Porting::Del { name, of } } => port::del(&name, &of, out, err),
         Verb::Flush { what, port, at } => live::flush(what, port, &at, out, err),
         Verb::Unblock { port, at } => live::unblock(port, &at, out, err),
         Verb::Teardown { device, json } => teardown::teardown(&device, json, out, err),

@@ -12,7 +12,7 @@ use crate::cli::failure::say;
 use crate::cli::lines::Lines;
 use crate::cli::trace::{TraceError, Tracer};
 use crate::cli::{BAD_CONFIGURATION, DONE, table as rows, trace as answers};
-use crate::config::{self, Config};
+use crate::config::{self, Config, StoreSaid};
 
 /// `l2gw table`.
 ///
@@ -89,7 +89,11 @@ pub(crate) fn is_refused(config: &Config, host: Option<&str>, err: &mut impl Wri
 }
 
 pub(crate) fn load(file: &Path, err: &mut impl Write) -> io::Result<Option<Config>> {
-    match config::load(file) {
+    load_as(file, StoreSaid::InFile, err)
+}
+
+pub(crate) fn load_as(file: &Path, store: StoreSaid, err: &mut impl Write) -> io::Result<Option<Config>> {
+    match config::load_as(file, store) {
         Ok(config) => Ok(Some(config)),
         Err(problems) => {
             writeln!(err, "{problems}")?;

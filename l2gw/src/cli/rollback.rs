@@ -2,14 +2,13 @@
 
 use std::io::{self, Write};
 
-use agent::admin::Published;
 use agent::door::Proposal;
 
 use crate::cli::args::RollbackRequest;
 use crate::cli::change::{Applied, fail, publish, tell};
-use crate::cli::client::{Client, ClientError};
+use crate::cli::revisions::{Revisions, RevisionsError};
 
-/// Publishes an earlier revision again, then waits until the daemon has it in force. Numbers that were dealt out since stay dealt out.
+/// Publishes an earlier revision again, then waits until the daemon, if one was asked, has it in force. Numbers that were dealt out since stay dealt out.
 ///
 /// # Errors
 /// The answer cannot be written.
@@ -18,18 +17,18 @@ pub(super) fn rollback(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<u8> {
-    let at = &request.publishing.at;
-    match try_rollback(request, &Client::new(&at.socket)) {
+    let of = &request.publishing.of;
+    match Revisions::open(of).and_then(|revisions| try_rollback(request, &revisions)) {
         Ok(applied) => {
             let like = format!("revision {} was", request.revision);
-            tell(&applied, &like, at.json, (out, err))
+            tell(&applied, &like, of.at.json, (out, err))
         }
         Err(error) => fail(&error, err),
     }
 }
 
-fn try_rollback(request: &RollbackRequest, client: &Client) -> Result<Applied, ClientError> {
-    let earlier: Published = client.read(&format!("/v1/revisions/{}", request.revision))?;
+fn try_rollback(request: &RollbackRequest, revisions: &Revisions) -> Result<Applied, RevisionsError> {
+    let earlier = revisions.one(request.revision)?;
     let proposal = Proposal {
         expected: request.publishing.against,
         topology: earlier.topology,
@@ -41,5 +40,5 @@ fn try_rollback(request: &RollbackRequest, client: &Client) -> Result<Applied, C
         origin: None,
         again: Some(request.revision),
     };
-    publish(client, proposal)
+    publish(revisions, proposal)
 }

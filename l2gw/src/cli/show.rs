@@ -2,35 +2,36 @@
 
 use std::io::{self, Write};
 
-use agent::admin::{Published, RevisionView};
 use agent::list::{Asked, Listed};
+use agent::revisions::{Published, RevisionView};
 use agent::tree::Tree;
 use agent::view::{BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vlan::model::shown::printable;
 
-use crate::cli::args::{At, Selection, Subject};
-use crate::cli::client::{Client, ClientError};
+use crate::cli::args::{Of, Selection, Subject};
+use crate::cli::client::Client;
 use crate::cli::failure::say;
+use crate::cli::revisions::{Revisions, RevisionsError};
 use crate::cli::time::utc;
 use crate::cli::{DONE, FAILED, WRONG_USAGE, lines};
 use crate::config::Config;
 
 mod status;
 
-/// Asks the daemon and prints its answer.
+/// Asks the daemon, or of revisions perhaps the store itself, and prints the answer.
 ///
 /// # Errors
 /// The answer cannot be written.
 pub fn show(
     subject: Subject,
     (newest, selection): (usize, &Selection),
-    at: &At,
+    of: &Of,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<u8> {
-    let (client, json) = (&Client::new(&at.socket), at.json);
+    let (client, json) = (&Client::new(&of.at.socket), of.at.json);
     let asked = &asked(selection);
     let printed = match subject {
         Subject::Status | Subject::Events | Subject::Config | Subject::Revisions
@@ -38,6 +39,13 @@ pub fn show(
         {
             let whole = "status, events, config and revisions are shown as a whole, without a filter";
             Err(Failure::Usage(whole.to_owned()))
+        }
+        Subject::Config => config(of, out),
+        Subject::Revisions => revisions(of, out),
+        _ if of.nsdb.is_some() => {
+            let whose =
+                "only config and revisions are in the store: the rest a daemon knows, leave out --nsdb";
+            Err(Failure::Usage(whose.to_owned()))
         }
         Subject::Status => one(client, json, out),
         Subject::Ports => list::<PortView>(client, asked, json, out),
@@ -47,12 +55,10 @@ pub fn show(
         Subject::Flows => list::<FlowView>(client, asked, json, out),
         Subject::Counters => counters(client, asked, json, out),
         Subject::Events => events(client, newest, json, out),
-        Subject::Config => config(client, json, out),
-        Subject::Revisions => revisions(client, json, out),
     };
     let (text, code) = match printed {
         Ok(written) => return written.map(|()| DONE),
-        Err(Failure::Client(error)) => (error.to_string(), error.exit_code()),
+        Err(Failure::Revisions(error)) => (error.to_string(), error.exit_code()),
         Err(Failure::Usage(error)) => (error, WRONG_USAGE),
         Err(Failure::Part(error)) => (error, FAILED),
     };
@@ -62,15 +68,15 @@ pub fn show(
 
 /// Why nothing is shown, or not all.
 enum Failure {
-    Client(ClientError),
+    Revisions(RevisionsError),
     Usage(String),
     /// Something is, and it is not what was asked for.
     Part(String),
 }
 
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Failure {
-        Failure::Client(error)
+impl<E: Into<RevisionsError>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Revisions(error.into())
     }
 }
 
@@ -124,9 +130,9 @@ fn events(client: &Client, newest: usize, json: bool, out: &mut impl Write) -> P
     Ok(if json { print_json(&rows, out) } else { print_columns(&rows, out) })
 }
 
-fn revisions(client: &Client, json: bool, out: &mut impl Write) -> Printed {
-    let rows: Vec<RevisionView> = client.read("/v1/revisions")?;
-    Ok(if json { print_json(&rows, out) } else { print_revisions(&rows, out) })
+fn revisions(of: &Of, out: &mut impl Write) -> Printed {
+    let rows = Revisions::open(of)?.known()?;
+    Ok(if of.at.json { print_json(&rows, out) } else { print_revisions(&rows, out) })
 }
 
 /// Behind the list, what an operator looks for in vain in the file.
@@ -148,16 +154,17 @@ fn print_revisions(rows: &[RevisionView], out: &mut impl Write) -> io::Result<()
 }
 
 /// As a file that `l2gw check` and `l2gw apply` take.
-fn config(client: &Client, json: bool, out: &mut impl Write) -> Printed {
+fn config(of: &Of, out: &mut impl Write) -> Printed {
+    let (revisions, json) = (Revisions::open(of)?, of.at.json);
     let print = |published: &Published, out: &mut _| match json {
         true => print_json(published, out),
         false => write_config(published, out),
     };
-    match client.read::<Published>("/v1/topology") {
+    match revisions.newest() {
         Ok(published) => Ok(print(&published, out)),
         Err(away) if away.is_for_now() => {
             // What the host has kept is better than nothing; that it is not all stays a failure, or it would be saved as a backup.
-            let Ok(kept) = client.read::<Published>("/v1/topology/kept") else { return Err(away.into()) };
+            let Some(kept) = revisions.kept() else { return Err(away.into()) };
             let host = kept.share_of.as_deref().unwrap_or_default();
             let what = format!("this is what host {host} has kept of revision {}, its share", kept.revision);
             let text = format!("{away}; {what}: not all of it, so do not apply it");

@@ -12,13 +12,19 @@ use vlan::model::mistake::{Mistake, ObjectKey, Table};
 use vlan::model::topology::Topology;
 use vlan::model::value::quote;
 
+use super::StoreSaid;
 use super::document::Document;
 
 /// The topology, or the mistakes to tell with places in the file's lists. No topology and no mistakes either when
 /// `drafts` explain all that is wrong.
-pub(super) fn judge(document: &Document, drafts: &Drafts) -> Result<Topology, Vec<Mistake>> {
+pub(super) fn judge(
+    document: &Document,
+    drafts: &Drafts,
+    store: StoreSaid,
+) -> Result<Topology, Vec<Mistake>> {
+    let second_host = || second_host(document, drafts).filter(|_| store == StoreSaid::InFile);
     let mistakes = match Topology::build(&document.description) {
-        Ok(topology) => match (second_host(document, drafts), drafts.is_empty()) {
+        Ok(topology) => match (second_host(), drafts.is_empty()) {
             (None, true) => return Ok(topology),
             (second, _) => return Err(second.into_iter().collect()),
         },
@@ -26,7 +32,7 @@ pub(super) fn judge(document: &Document, drafts: &Drafts) -> Result<Topology, Ve
     };
     let unclear = unclear_bridges(document, drafts);
     let mut all = Judge { document, drafts, unclear }.all(mistakes);
-    all.extend(second_host(document, drafts));
+    all.extend(second_host());
     Err(all)
 }
 

@@ -65,13 +65,30 @@ impl Config {
     }
 }
 
+/// Where it is said where the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreSaid {
+    /// In the file, or nowhere: then it is the host's own.
+    InFile,
+    /// By the command line, or by the store that the text was read from. How many hosts it may have, its door judges.
+    Elsewhere,
+}
+
 /// Reads and checks the file at `path`. Never blocks on what is not a regular file, never reads more than [`source::MAX_BYTES`].
 ///
 /// # Errors
 /// Every mistake of the file; one if it cannot be read or is no TOML.
 pub fn load(path: &Path) -> Result<Config, Problems> {
+    load_as(path, StoreSaid::InFile)
+}
+
+/// The same, of a file whose store may be another than it says.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as(path: &Path, store: StoreSaid) -> Result<Config, Problems> {
     let text = source::read(path)?;
-    parse(&path.display().to_string(), &text)
+    parse_as(&path.display().to_string(), &text, store)
 }
 
 /// Checks `text`, which messages call `file`.
@@ -79,12 +96,20 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 /// # Errors
 /// Every mistake of the text; one if it is no TOML.
 pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
+    parse_as(file, text, StoreSaid::InFile)
+}
+
+/// The same, of a text whose store may be another than it says.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_as(file: &str, text: &str, store: StoreSaid) -> Result<Config, Problems> {
     let Opened { root, positions, mut drafts } = reader::open(file, text)?;
     if root.is_empty() {
         return Err(Problems::of_file(file, EMPTY.to_owned()));
     }
     let document = document::read(&root, &positions, &mut drafts);
-    match judge::judge(&document, &drafts) {
+    match judge::judge(&document, &drafts, store) {
         Ok(topology) => {
             let looked_through = File { root: &root, positions: &positions };
             let unrun = unrun::unrun(&looked_through, &document.stores, &document.description.hosts);

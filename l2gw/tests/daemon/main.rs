@@ -6,6 +6,8 @@ mod file;
 mod frames;
 mod life;
 mod lists;
+mod nsdb;
+mod port;
 mod process;
 mod record;
 mod revisions;

@@ -1,9 +1,11 @@
-//! `l2gw store init` on real ZooKeeper servers, straight and through a tunnel.
+//! `l2gw store init` on real ZooKeeper servers, straight and through a tunnel, and what `--nsdb` does there with no daemon in between.
 
 // Clippy sees tests only where it sees #[test]; what these share is test code too.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod direct;
 mod init;
+mod killed;
 mod tunnel;
 
 use std::fs;
