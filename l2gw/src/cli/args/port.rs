@@ -53,7 +53,7 @@ pub struct PortAddRequest {
     /// No frames between it and other isolated ports
     #[arg(long)]
     pub isolated: bool,
-    /// Any other key of [[ports]], with its value as in a file; a word needs no quotation marks there
+    /// Any other key of a port, with its value as in a file; a word needs no quotation marks there
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// By whom
