@@ -5,7 +5,7 @@
 //!          ── words ─────► the store, one lot at a time ── taken or refused ─────────────► engine
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub fn keep_feed(
 async fn follow(store: Arc<Store>, mut asked: watch::Receiver<Vec<u32>>, arrivals: mpsc::Sender<Input>) {
     let mut followed: BTreeMap<u32, AbortOnDropHandle<()>> = BTreeMap::new();
     loop {
-        let wanted = asked.borrow_and_update().clone();
+        let wanted: BTreeSet<u32> = asked.borrow_and_update().iter().copied().collect();
         followed.retain(|vni, _| wanted.contains(vni));
         for vni in wanted {
             followed.entry(vni).or_insert_with(|| {

@@ -8,7 +8,8 @@ use crate::cli::args::RollbackRequest;
 use crate::cli::change::{Applied, fail, publish, tell};
 use crate::cli::revisions::{Revisions, RevisionsError};
 
-/// Publishes an earlier revision again, then waits until the daemon, if one was asked, has it in force. Numbers that were dealt out since stay dealt out.
+/// Publishes an earlier revision again, then waits until the daemon, if one was asked, has it in force. Numbers that were dealt out since
+/// stay dealt out.
 ///
 /// # Errors
 /// The answer cannot be written.

@@ -75,6 +75,11 @@ impl SimFeed {
         }
     }
 
+    /// The store has lost what was said of a segment.
+    pub fn lose(&mut self, vni: u32) {
+        self.logs.remove(&vni);
+    }
+
     /// The words that were said of a segment, in their order.
     pub fn log(&self, vni: u32) -> &[AddressRecord] {
         self.logs.get(&vni).map_or(&[], Vec::as_slice)

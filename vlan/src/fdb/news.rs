@@ -32,6 +32,11 @@ impl News {
         }
     }
 
+    /// There is news of an address from elsewhere.
+    pub fn add(&mut self, segment: SegmentId, mac: MacAddr) {
+        self.note(Key::new(segment, mac));
+    }
+
     /// An address of which there is news: what is so of it now is to be looked up.
     pub fn take(&mut self) -> Option<(SegmentId, MacAddr)> {
         let key = self.keys.pop_front()?;

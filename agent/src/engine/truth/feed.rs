@@ -11,12 +11,14 @@
 //!
 //! Nothing waits for the store. An address of another host is known by its frames too: a hint, which its word confirms.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nsdb::{AddressKey, AddressRecord, FeedLimits, HostId as HostNumber, Mac, Mobility, Presence, SegmentId};
 use nsdb::{SegmentTable, Taken};
 use vlan::addr::MacAddr;
+use vlan::model::topology::Topology;
+use vlan::model::vnis::Origin;
 use vlan::time::Instant;
 
 use super::Truth;
@@ -44,7 +46,6 @@ pub(in crate::engine) struct Feed {
     unheard: usize,
     /// Whether the store is known to be away: words are as old as that.
     is_away: bool,
-    unsettled: Unsettled,
     /// Own words of an earlier run, and when each is taken back unless its address is here by then.
     farewells: Due<AddressKey>,
     pub(in crate::engine) asking: Asking,
@@ -74,27 +75,6 @@ struct Segment {
     own_heard: BTreeSet<(u16, Mac)>,
     /// What is settled then.
     put_off: BTreeSet<(u16, Mac)>,
-}
-
-/// Addresses that are to be looked at, each once, in order.
-#[derive(Debug, Default)]
-struct Unsettled {
-    queue: VecDeque<AddressKey>,
-    has: BTreeSet<AddressKey>,
-}
-
-impl Unsettled {
-    fn add(&mut self, key: AddressKey) {
-        if self.has.insert(key) {
-            self.queue.push_back(key);
-        }
-    }
-
-    fn take(&mut self) -> Option<AddressKey> {
-        let key = self.queue.pop_front()?;
-        self.has.remove(&key);
-        Some(key)
-    }
 }
 
 /// What a host has and hears at a moment, and what rests on that.
@@ -134,6 +114,18 @@ impl Feed {
         !segment.is_heard
     }
 
+    /// What an address is called in words; `None` where its segment is not shared.
+    fn key_of(
+        &self,
+        topology: &Topology,
+        segment: vlan::model::id::SegmentId,
+        mac: MacAddr,
+    ) -> Option<AddressKey> {
+        let vni =
+            topology.vni(segment.number, Origin::Plain).filter(|vni| self.segments.contains_key(vni))?;
+        Some(AddressKey { segment: SegmentId(u64::from(vni)), inner: segment.inner, mac: Mac(mac.0) })
+    }
+
     /// Says whether the store answers.
     pub(in crate::engine) fn set_away(&mut self, is_away: bool) {
         self.is_away = is_away;
@@ -169,7 +161,7 @@ impl Feed {
         if self.take(record) == Some(Taken::Accepted) {
             self.asking.add(key);
             self.counted.said += 1;
-            self.segments.entry(vni_of(&key)).and_modify(|segment| segment.has_said = true);
+            self.segments.get_mut(&vni_of(&key)).into_iter().for_each(|segment| segment.has_said = true);
         }
         self.farewells.remove(&key);
     }
@@ -185,7 +177,7 @@ impl Feed {
 
     /// When something of it is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        if !self.unsettled.queue.is_empty() || self.looking.is_some() {
+        if self.looking.is_some() {
             return Some(Instant::ZERO);
         }
         // While the store is away nothing can be said.
@@ -207,10 +199,6 @@ impl Feed {
 
 fn vni_of(key: &AddressKey) -> u32 {
     u32::try_from(key.segment.0).unwrap_or_default()
-}
-
-fn key_of(vni: u32, inner: u16, mac: MacAddr) -> AddressKey {
-    AddressKey { segment: SegmentId(u64::from(vni)), inner, mac: Mac(mac.0) }
 }
 
 /// Addresses looked at for one input: some microseconds each.

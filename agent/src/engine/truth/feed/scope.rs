@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use nsdb::Mac;
+use nsdb::{AddressKey, Mac};
 use vlan::addr::MacAddr;
 use vlan::fdb::entry::{Entry, Kind};
-use vlan::model::id::{HostId, SegmentId};
+use vlan::model::id::HostId;
 use vlan::model::topology::Topology;
 use vlan::model::vnis::Origin;
 use vlan::verdict::Dependency;
 
-use super::{Feed, Hearing, key_of, vni_of};
+use super::{Feed, Hearing, vni_of};
 use crate::engine::outbox::Outbox;
 use crate::lower::Lowering;
 use crate::output::Output;
@@ -53,31 +53,12 @@ impl Feed {
             outbox.push(Output::Follow(self.segments.keys().copied().collect()));
         }
     }
-
-    /// Goes on through all words; the rest is told by `looking`.
-    fn look_at_words(&mut self) {
-        let Some((vni, behind)) = self.looking.as_ref().and_then(|looking| looking.behind) else { return };
-        let mut last = None;
-        if let Some(segment) = self.segments.get(&vni) {
-            for record in segment.words.behind(behind).take(LOOKED_AT_ONCE) {
-                self.unsettled.add(record.key);
-                last = Some((record.key.inner, record.key.mac));
-            }
-        }
-        let next = match last {
-            Some(last) => Some((vni, Some(last))),
-            None => self.segments.range(vni + 1..).next().map(|(vni, _)| (*vni, None)),
-        };
-        if let Some(looking) = &mut self.looking {
-            looking.behind = next;
-        }
-    }
 }
 
 impl<L: Lowering> Hearing<'_, L> {
     /// Goes on through all words and addresses after the topology has become another.
     pub(super) fn look_at_all(&mut self) {
-        self.truth.feed.look_at_words();
+        self.look_at_words();
         let Some(looking) = &self.truth.feed.looking else { return };
         if let Some(from) = looking.from {
             let addresses = &self.truth.switch.fdb.addresses;
@@ -92,25 +73,38 @@ impl<L: Lowering> Hearing<'_, L> {
         self.truth.feed.looking.take_if(|looking| looking.behind.is_none() && looking.from.is_none());
     }
 
+    fn look_at_words(&mut self) {
+        let feed = &self.truth.feed;
+        let Some((vni, behind)) = feed.looking.as_ref().and_then(|looking| looking.behind) else { return };
+        let words = feed.segments.get(&vni).into_iter().flat_map(|segment| segment.words.behind(behind));
+        let keys: Vec<AddressKey> = words.take(LOOKED_AT_ONCE).map(|word| word.key).collect();
+        let next = match keys.last() {
+            Some(last) => Some((vni, Some((last.inner, last.mac)))),
+            None => feed.segments.range(vni + 1..).next().map(|(vni, _)| (*vni, None)),
+        };
+        keys.iter().for_each(|key| self.note(key));
+        if let Some(looking) = &mut self.truth.feed.looking {
+            looking.behind = next;
+        }
+    }
+
     /// An address is settled if its segment is shared. If it is not any more, nobody tells when another host has it no longer.
     fn look_at(&mut self, entry: &Entry) {
         let Entry { segment, mac, location, kind, .. } = *entry;
-        if !self.note_news(segment, mac)
-            && kind == Kind::Remote
-            && self.truth.switch.fdb.addresses.withdraw(segment, mac, location).is_some()
-        {
+        let is_shared = self.truth.feed.key_of(self.truth.switch.topology(), segment, mac).is_some();
+        let addresses = &mut self.truth.switch.fdb.addresses;
+        if is_shared {
+            addresses.news.add(segment, mac);
+        } else if kind == Kind::Remote && addresses.withdraw(segment, mac, location).is_some() {
             self.lowering.spoil(Dependency::Address(segment, mac));
         }
     }
 
-    /// There is news of an address: it is to be settled, if its segment is shared. Whether it is.
-    pub(super) fn note_news(&mut self, segment: SegmentId, mac: MacAddr) -> bool {
-        let vni = self.truth.switch.topology().vni(segment.number, Origin::Plain);
-        let vni = vni.filter(|vni| self.truth.feed.segments.contains_key(vni));
-        if let Some(vni) = vni {
-            self.truth.feed.unsettled.add(key_of(vni, segment.inner, mac));
+    /// An address is to be settled.
+    pub(super) fn note(&mut self, key: &AddressKey) {
+        if let Some(segment) = self.segment_of(key) {
+            self.truth.switch.fdb.addresses.news.add(segment, MacAddr(key.mac.0));
         }
-        vni.is_some()
     }
 }
 

@@ -19,15 +19,13 @@ impl<L: Lowering> Hearing<'_, L> {
         self.look_at_all();
         for _ in 0..SETTLED_AT_ONCE {
             let Some((segment, mac)) = self.truth.switch.fdb.addresses.news.take() else { break };
-            self.note_news(segment, mac);
+            if let Some(key) = self.truth.feed.key_of(self.truth.switch.topology(), segment, mac) {
+                self.settle(segment, key);
+            }
         }
         for _ in 0..SETTLED_AT_ONCE {
             let Some(key) = self.truth.feed.farewells.take(self.now) else { break };
             self.part_from(key);
-        }
-        for _ in 0..SETTLED_AT_ONCE {
-            let Some(key) = self.truth.feed.unsettled.take() else { break };
-            self.settle(key);
         }
         self.truth.switch.peers.are_telling = self.truth.feed.is_telling();
     }
@@ -45,7 +43,7 @@ impl<L: Lowering> Hearing<'_, L> {
             self.follow_word(&record);
             self.tell_of_claim(before.as_ref(), &record);
         }
-        self.truth.feed.unsettled.add(record.key);
+        self.note(&record.key);
     }
 
     /// Puts an address where another host's word says that it is, or takes it away with the word.
@@ -81,10 +79,10 @@ impl<L: Lowering> Hearing<'_, L> {
     }
 
     /// Brings one address in step: says what this host has, takes back what it has not, and believes what others have.
-    fn settle(&mut self, key: AddressKey) {
-        let Some(segment) = self.segment_of(&key).filter(|_| !self.truth.feed.is_put_off(&key)) else {
+    fn settle(&mut self, segment: SegmentId, key: AddressKey) {
+        if self.truth.feed.is_put_off(&key) {
             return;
-        };
+        }
         let entry = self.truth.switch.fdb.addresses.entry(self.now, segment, MacAddr(key.mac.0));
         let mine = entry.as_ref().and_then(|entry| self.by_of(segment, entry));
         let word = self.truth.feed.word(&key).copied();
@@ -127,7 +125,7 @@ impl<L: Lowering> Hearing<'_, L> {
         }
     }
 
-    fn segment_of(&self, key: &AddressKey) -> Option<SegmentId> {
+    pub(super) fn segment_of(&self, key: &AddressKey) -> Option<SegmentId> {
         let (number, _) = self.truth.switch.topology().by_vni(vni_of(key))?;
         Some(SegmentId { number, inner: key.inner })
     }

@@ -39,14 +39,15 @@ impl<L: Lowering> Hearing<'_, L> {
         let Some(segment) = self.truth.feed.segments.get_mut(&vni) else { return };
         self.truth.feed.unheard -= usize::from(!std::mem::replace(&mut segment.is_heard, true));
         let heard = std::mem::take(&mut segment.own_heard);
-        for (inner, mac) in std::mem::take(&mut segment.put_off) {
-            self.truth.feed.unsettled.add(AddressKey { segment: SegmentId(u64::from(vni)), inner, mac });
-        }
+        let put_off = std::mem::take(&mut segment.put_off);
         for word in segment.words.behind(None).take_while(|_| segment.has_said) {
             let is_missing = word.owner.0 == own && !heard.contains(&(word.key.inner, word.key.mac));
             if is_missing {
                 self.truth.feed.asking.add(word.key);
             }
+        }
+        for (inner, mac) in put_off {
+            self.note(&AddressKey { segment: SegmentId(u64::from(vni)), inner, mac });
         }
     }
 
