@@ -106,7 +106,7 @@ pub enum LinkState {
 }
 
 /// Hands every case, group by group, to a macro of the caller's: `$run! { group: case, case, … }`. A case is the function
-/// `tests::suite::group::case`, which takes a [`Rig`](crate::suite::Rig).
+/// `tests::suite::group::case`, which takes a [`Rig`].
 #[macro_export]
 macro_rules! datapath_cases {
     ($run:ident) => {
