@@ -18,6 +18,9 @@ pub struct Counters {
     pub not_learned_at_limit: u64,
     /// Frames that went on though their source was not learned: it had left the host that they came from a moment before.
     pub not_learned_just_left: u64,
+    /// Frames that went on though their source was not learned: the host that they came from had sent too many sources within a second.
+    #[serde(default)]
+    pub not_learned_hints: u64,
     /// Frames whose source was no station's address.
     pub not_a_station: u64,
     /// Frames and words refused: the address is declared elsewhere, or sticks there.
@@ -41,6 +44,7 @@ impl Counters {
             Learned::Frozen { .. } => &mut self.frozen,
             Learned::NotLearned(NotLearned::AtLimit { .. }) => &mut self.not_learned_at_limit,
             Learned::NotLearned(NotLearned::JustLeft) => &mut self.not_learned_just_left,
+            Learned::NotLearned(NotLearned::TooManyHints) => &mut self.not_learned_hints,
             Learned::NotLearned(NotLearned::Zero | NotLearned::Group) => &mut self.not_a_station,
             Learned::Refused(Refused::Pinned { .. }) => &mut self.refused_pinned,
             Learned::Refused(Refused::Frozen { .. }) => &mut self.refused_frozen,

@@ -98,6 +98,10 @@ impl Fdb {
         if let Some(at) = keeps_out().filter(|_| live.is_none()) {
             return Learned::Refused(Refused::Pinned { at });
         }
+        let is_known_there = live.is_some_and(|place| self.addresses.table[place].location == learn.location);
+        if learn.is_hint && !is_known_there && !self.hints.allow(now, Slot::of(learn.location)) {
+            return Learned::NotLearned(NotLearned::TooManyHints);
+        }
         let Some(place) = place else { return self.learn_new(now, learn) };
         let Addresses { table, queues, .. } = &mut self.addresses;
         let is_here = table[place].location == learn.location;

@@ -9,7 +9,7 @@
 //! ```text
 //!                 ┌─ Addresses ── Table · Queues with Frozen · Moves   what is known, and when that ends
 //!   learn ─► Fdb ─┤
-//!   believe       └─ Shared · Sticky · Sent · Counters                 who may be where
+//!   believe       └─ Shared · Sticky · Sent · Hints · Counters         who may be where
 //! ```
 //!
 //! The topology is not known here: ageing and limits come with each [`Learn`]. Nothing is withdrawn here either: each
@@ -36,6 +36,7 @@ use crate::verdict::DropReason;
 use addresses::Addresses;
 use counters::Counters;
 use entry::{Gone, Kind};
+use hints::Hints;
 use key::Seed;
 use place::Place;
 use reflect::{Echo, Evidence, Likeness, Sent};
@@ -54,6 +55,7 @@ pub mod entry;
 mod excerpt;
 mod flush;
 mod frozen;
+mod hints;
 mod index;
 pub mod key;
 mod learn;
@@ -91,6 +93,7 @@ pub struct Fdb {
     pub sticky: Sticky,
     /// What we have sent and may come back.
     pub sent: Sent,
+    hints: Hints,
     counters: Counters,
 }
 
@@ -108,6 +111,7 @@ impl Fdb {
             shared: Shared::default(),
             sticky: Sticky::default(),
             sent: Sent::new(seed),
+            hints: Hints::default(),
             counters: Counters::default(),
         }
     }

@@ -14,6 +14,8 @@ pub enum NotLearned {
     },
     /// It left the host from which its frame comes less than a second ago (behaviour.md 8).
     JustLeft,
+    /// Frames of the host that it comes from have said too much within a second (behaviour.md 8).
+    TooManyHints,
     /// It is all zeros.
     Zero,
     /// It is a group address, which no station has (802-2014 8.2.2).

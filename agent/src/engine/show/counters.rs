@@ -130,6 +130,7 @@ impl View<'_> {
             ("evicted", ends.evicted),
             ("not-learned-at-limit", fdb.not_learned_at_limit),
             ("not-learned-just-left", fdb.not_learned_just_left),
+            ("not-learned-too-many", fdb.not_learned_hints),
         ]
         .into_iter()
         .map(|(what, value)| counter("l2gw_addresses_total", &[("what", what)], value))

@@ -71,3 +71,24 @@ fn words_are_damped_pinned_and_flushed() {
     fdb.addresses.declare(segment(1), mac(1), port(1));
     assert_eq!(fdb.believe(at(6), word(host(1))), Learned::Refused(Refused::Pinned { at: port(1) }));
 }
+
+#[test]
+fn a_host_that_sends_ever_new_sources_is_believed_a_thousand_a_second() {
+    let mut fdb = Fdb::new();
+    let numbered = |number: u16| MacAddr([2, 0, 0, 9, number.to_be_bytes()[0], number.to_be_bytes()[1]]);
+    let policy = LearnPolicy { limit: 10_000, ..learn(mac(1), host(7)).policy };
+    let hint = |number, location| Learn { is_hint: true, policy, ..learn(numbered(number), location) };
+    let heard = |fdb: &mut Fdb, now, location| {
+        (0..1_500).filter(|number| fdb.learn(now, hint(*number, location)) == NEW).count()
+    };
+    assert_eq!(heard(&mut fdb, at(1), host(7)), 1_000);
+    let refused = fdb.learn(at(1), hint(1_400, host(7)));
+    assert_eq!(refused, Learned::NotLearned(NotLearned::TooManyHints));
+    assert_eq!(refused.refusal(), None, "its frame goes on");
+    // What is known is refreshed, other places have their own share, and words have no such limit.
+    assert_eq!(fdb.learn(at(1), hint(3, host(7))), Learned::Refreshed);
+    assert_eq!(fdb.learn(at(1), hint(1_400, host(8))), NEW);
+    assert_eq!(fdb.learn(at(1), Learn { is_hint: false, ..hint(1_401, port(1)) }), NEW);
+    assert!(fdb.believe(at(1), Word { mac: numbered(1_402), ..word(host(7)) }).is_change());
+    assert_eq!(heard(&mut fdb, at(2), host(7)), 497, "all that are left, within the next second's share");
+}
