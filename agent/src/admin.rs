@@ -6,8 +6,10 @@
 //! | GET `/v1/ports`, `/v1/trunks`, `/v1/bridges`, `/v1/macs`, `/v1/flows`, `/v1/counters` | lists, with `?port=`, `vlan=`, `mac=`, `down=`, `sort=`, `limit=` ([`crate::list`]) |
 //! | GET `/v1/events?newest=100` | the newest events of the journal, the oldest of them first |
 //! | GET `/v1/topology` | the newest revision, in the words of the file ([`crate::tree`]) |
+//! | GET `/v1/hosts` | the hosts of the newest revision, which of them are there, and what they say of themselves ([`crate::hosts`]) |
 //! | GET `/v1/revisions`, `/v1/revisions/7` | the revisions that are kept, the newest first; what one of them declares |
-//! | POST `/v1/topology` | publishes a revision ([`crate::door`]); 409 if another came first, 422 if it does not build, is too large or takes away this host |
+//! | POST `/v1/topology` | publishes a revision ([`crate::door`]); 409 if another came first, 422 if it does not build, is too large or takes away this host, 423 while the newest waits for its confirmation |
+//! | POST `/v1/confirm` | the newest revision, which waits for its confirmation, stays; 409 if it does not wait |
 //! | POST `/v1/trace` | what the running switch would do with a frame; nothing is learned |
 //! | POST `/v1/command` | an operator's command |
 //! | GET `/metrics` | counters |
@@ -16,6 +18,7 @@
 //! Errors are `{"error": "…"}` with a fitting status. While the daemon starts, every answer is 503 with what it is at.
 
 mod costs;
+mod hosts;
 mod revisions;
 
 use std::fmt::{Debug, Write as _};
@@ -37,17 +40,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use vlan::model::shown::beginning;
-use vlan::time::Instant;
 
 use crate::door::{Door, body, unread};
-use crate::engine::Engine;
 use crate::engine::show::NoCommand;
 use crate::input::Command;
 use crate::journal;
 use crate::list::{self, Asked, ListError, Listed};
 use crate::runtime::{Request, ask};
 use crate::socket::Peer;
-use crate::view::{CounterView, FlowView, MacView, PortView, TrunkView};
+use crate::view::{CounterView, FlowView, MacView, PortView, StatusView, TrunkView};
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -92,9 +93,11 @@ where
 
 fn router(admin: Admin) -> Router {
     let without_query = Router::new()
-        .route("/v1/status", get(|state| look(state, |engine, now| engine.view().status(now))))
+        .route("/v1/status", get(status))
         .route("/v1/topology", get(revisions::newest).post(revisions::publish))
         .route("/v1/topology/kept", get(revisions::kept))
+        .route("/v1/hosts", get(hosts::all))
+        .route("/v1/confirm", post(revisions::confirm))
         .route("/v1/revisions", get(revisions::known))
         .route("/v1/revisions/{revision}", get(revisions::one))
         .route("/v1/trace", post(trace))
@@ -151,7 +154,7 @@ async fn not_allowed(uri: Uri) -> Response {
     let path = uri.path();
     let (methods, words) = match path {
         "/v1/topology" => ("GET, HEAD, POST", "read by GET and written by POST"),
-        "/v1/trace" | "/v1/command" => ("POST", "asked by POST, with JSON"),
+        "/v1/trace" | "/v1/command" | "/v1/confirm" => ("POST", "asked by POST, with JSON"),
         _ => ("GET, HEAD", "read by GET"),
     };
     let answer =
@@ -159,13 +162,12 @@ async fn not_allowed(uri: Uri) -> Response {
     ([(ALLOW, methods)], answer).into_response()
 }
 
-async fn look<T, F>(State(admin): State<Admin>, view: F) -> Response
-where
-    T: Serialize + Send + 'static,
-    F: FnOnce(&Engine, Instant) -> T + Send + 'static,
-{
-    match ask(&admin.requests, view).await {
-        Some(view) => Json(view).into_response(),
+/// What the engine says, and what it does not know.
+async fn status(State(admin): State<Admin>) -> Response {
+    match ask(&admin.requests, |engine, now| engine.view().status(now)).await {
+        Some(status) => {
+            Json(StatusView { unconfirmed: revisions::unconfirmed(&admin), ..status }).into_response()
+        }
         None => stopping(),
     }
 }

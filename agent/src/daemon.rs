@@ -4,9 +4,9 @@
 //! ```text
 //!                                              ┌────────────────┐
 //!   links of the host ──── 1024, a new list ──►│                │
-//!   follow, watch the store,                   │                ├── 4, with the next round ──────► save addresses
+//!   follow, watch the store, be there in it,   │                ├── 4, with the next round ──────► save addresses
 //!   follow addresses ────────── 1, they wait ─►│    runtime     ├── 1, answered before the next ─► announce addresses
-//!   socket ────────────── 256, askers wait ───►│ engine thread  ├── 1024, logged, but not kept ──► keep the journal
+//!   socket, be there ──── 256, askers wait ───►│ engine thread  ├── 1024, logged, but not kept ──► keep the journal
 //!   whoever stops it ──────────── a watch ────►│                │
 //!                                              └────────────────┘
 //! ```
@@ -29,8 +29,9 @@ use crate::feed;
 use crate::input::{Input, SavedAddress};
 use crate::journal;
 use crate::output::SavedPiece;
+use crate::presence::{self, Pace};
 use crate::record::{RecordError, RecordFile, Recorder};
-use crate::runtime::{Opener, Wiring};
+use crate::runtime::{Opener, Request, Wiring};
 use crate::serving::{OPENING, Serving};
 use crate::supervise::keep;
 use crate::topology::{self, Built};
@@ -118,9 +119,11 @@ pub async fn run<D: FlowTable + 'static>(
     let (events, told) = mpsc::channel(QUEUE);
     let tasks = TaskTracker::new();
     launch.serving.tell(OPENING);
+    let requests = launch.serving.requests();
     let (asked, answering) = launch.serving.split();
     let (feed, feed_asked) = feed::asks();
     let feeding = feed::keep_feed(&store, feed_asked, &arrivals);
+    let present = keep_present(&store, &launch.settings.host, requests, &arrivals);
     let kept = keep_tasks(&store, (&launch.settings.host, launch.built), arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
     let outlives = launch.settings.datapath != "fake";
@@ -135,7 +138,7 @@ pub async fn run<D: FlowTable + 'static>(
     ready();
     let (ended, rest) = driver.ended().await;
     drop(answering);
-    drop((kept, feeding));
+    drop((kept, feeding, present));
     let addresses = ended?;
     tasks.close();
     let write = async {
@@ -156,6 +159,19 @@ pub async fn run<D: FlowTable + 'static>(
         info!("stopped");
     }
     Ok(())
+}
+
+/// The task by which other hosts see that this one is there.
+fn keep_present(
+    store: &Arc<Store>,
+    host: &str,
+    requests: mpsc::Sender<Request>,
+    arrivals: &mpsc::Sender<Input>,
+) -> AbortOnDropHandle<()> {
+    let (store, host, arrivals) = (Arc::clone(store), host.to_owned(), arrivals.clone());
+    keep("be there in the store", move || {
+        presence::keep(Arc::clone(&store), host.clone(), Pace::default(), requests.clone(), arrivals.clone())
+    })
 }
 
 /// The tasks that can be started again at any moment.

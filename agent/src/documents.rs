@@ -384,12 +384,19 @@ pub(crate) fn take_segments(bytes: &[u8], numbers: &mut Numbers) {
     segments.into_iter().flatten().for_each(|segment| segment.put_into(numbers));
 }
 
+/// Whether the shard of a host is that of a VTEP, which runs no agent.
+pub(crate) fn is_of_vtep(shard: &[u8]) -> bool {
+    let shard = serde_json::from_slice::<Value>(shard);
+    shard.is_ok_and(|json| json.pointer("/host/kind").and_then(Value::as_str) == Some(shard::VTEP))
+}
+
 fn shard_name(name: &str) -> Result<ShardName, DocumentError> {
     ShardName::new(name)
         .map_err(|error| DocumentError::Name { name: name.to_owned(), reason: error.to_string() })
 }
 
-const HOSTS: &str = "hosts/";
+/// Below it a shard for each host.
+pub(crate) const HOSTS: &str = "hosts/";
 const BRIDGES: &str = "bridges/";
 const PARTS: &str = "parts/";
 const LISTS: &str = "lists/";

@@ -14,14 +14,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nsdb::{Revision, Store};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use vlan::model::description::Description;
 
-use crate::documents::{FileText, Stored};
+use crate::documents::Stored;
 use crate::door::taken::Taken;
-use crate::topology::{self, Built, TopologyError};
-use crate::tree::{Origin, Tree};
+use crate::topology::{self, Built, Newest, TopologyError};
 
 pub(crate) mod body;
 mod checked;
@@ -29,79 +27,19 @@ mod error;
 mod file;
 mod joined;
 mod place;
+mod proposal;
 mod strict;
 mod taken;
 pub(crate) mod unread;
+mod waiting;
 
 pub use error::DoorError;
-pub use file::{AtStart, FileMark, canonical};
+pub use file::AtStart;
+pub use proposal::{Accepted, FileMark, Proposal, canonical};
+pub use waiting::Confirmation;
 
 use checked::{Checked, build};
 use joined::{Joined, Joining};
-
-/// A revision to be published.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Proposal {
-    /// The revision that it was planned against; `None` publishes over whatever is there.
-    pub expected: Option<u64>,
-    /// What it declares.
-    pub topology: Tree,
-    /// Who publishes it: whoever connected, whatever a client says.
-    #[serde(skip)]
-    pub author: String,
-    /// What it is about.
-    pub note: String,
-    /// Hosts that it may take away, or all ports of.
-    #[serde(default)]
-    pub without_hosts: Vec<String>,
-    /// The file that it was read from.
-    #[serde(default)]
-    pub file: Option<FileMark>,
-    /// Its text, with comments, to be kept with the revision. Without it the one that is there is kept as long as the topology is the same.
-    #[serde(default)]
-    pub text: Option<FileText>,
-    /// By which way it comes; without it, from a file if one is named, else by the socket.
-    #[serde(default)]
-    pub origin: Option<Origin>,
-    /// The earlier revision that it brings back, as a whole: its objects come from where they came then.
-    #[serde(default)]
-    pub again: Option<u64>,
-}
-
-impl Proposal {
-    /// To be published over whatever is there.
-    pub fn new(description: &Description, author: impl Into<String>, note: impl Into<String>) -> Proposal {
-        let (topology, author, note) = (Tree::from(description), author.into(), note.into());
-        Proposal {
-            expected: None,
-            topology,
-            author,
-            note,
-            without_hosts: Vec::new(),
-            file: None,
-            text: None,
-            origin: None,
-            again: None,
-        }
-    }
-
-    /// By which way it comes.
-    fn origin(&self) -> Origin {
-        let is_file = self.file.is_some() || self.text.is_some();
-        let usual = || if is_file { Origin::file() } else { Origin::socket() };
-        self.origin.clone().unwrap_or_else(usual)
-    }
-}
-
-/// What became of a proposal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accepted {
-    /// The revision that is there now.
-    pub revision: u64,
-    /// False if it was there before.
-    pub is_new: bool,
-}
 
 /// The door of one host's store.
 #[derive(Debug)]
@@ -121,7 +59,7 @@ pub struct Door {
 impl Door {
     /// For the host that runs on this store, started with `file`.
     pub fn new(store: Arc<Store>, host: impl Into<String>, file: Option<PathBuf>) -> Door {
-        let file = file.map(|file| file::canonical(&file));
+        let file = file.map(|file| canonical(&file));
         Door { host: Some(host.into()), file, ..Door::of_no_host(store) }
     }
 
@@ -190,7 +128,13 @@ impl Door {
     }
 
     async fn let_in_alone(&self, checked: &mut Checked) -> Result<(Accepted, Before), DoorError> {
-        let (accepted, before) = self.make_newest(checked).await?;
+        let (accepted, before) = match self.make_newest(checked).await {
+            // The server that was asked may not have heard yet that the wait is over.
+            Err(error) if error.is_for_wait() && self.store.catch_up().await.is_ok() => {
+                self.make_newest(checked).await?
+            }
+            made => made?,
+        };
         self.note_file(&checked.proposal, accepted.revision).await;
         Ok((accepted, before))
     }
@@ -204,6 +148,7 @@ impl Door {
             if let Some(expected) = proposal.expected.filter(|expected| *expected != there) {
                 return Err(TopologyError::Conflict { expected, there }.into());
             }
+            self.check_turn(proposal, newest.as_ref()).await?;
             // One that cannot be read is replaced by anything that is right.
             let stored = newest.as_ref().and_then(|newest| newest.stored.as_ref().ok());
             let before = match (&newest, stored) {
@@ -220,6 +165,8 @@ impl Door {
                 if !std::mem::replace(&mut is_read_anew, true) && self.store.forget_read() {
                     continue;
                 }
+                // Going back to what waits would not end its wait.
+                self.check_waits(newest.as_ref())?;
                 return Ok((Accepted { revision: there, is_new: false }, Before::Same));
             }
             let known = known.map(|stored| &stored.description);
@@ -231,12 +178,7 @@ impl Door {
             match topology::publish(&self.store, topology, newest.as_ref(), &by, &self.built).await {
                 Ok(revision) => {
                     let accepted = Accepted { revision: revision.get(), is_new: true };
-                    let before = newest.map_or(Before::Nothing, |newest| match newest.stored {
-                        Ok(_) if said_same => Before::Same,
-                        Ok(_) => Before::Other,
-                        Err(why) => Before::Unreadable(why),
-                    });
-                    return Ok((accepted, before));
+                    return Ok((accepted, Before::of(newest, said_same)));
                 }
                 // Another process was first. What was planned against no revision is published over that one.
                 Err(error) if error.is_conflict() && proposal.expected.is_none() && tries < MOST_TRIES => {}
@@ -294,6 +236,17 @@ enum Before {
     Unreadable(String),
 }
 
+impl Before {
+    fn of(newest: Option<Newest>, said_same: bool) -> Before {
+        match newest.map(|newest| newest.stored) {
+            None => Before::Nothing,
+            Some(Ok(_)) if said_same => Before::Same,
+            Some(Ok(_)) => Before::Other,
+            Some(Err(why)) => Before::Unreadable(why),
+        }
+    }
+}
+
 /// Bytes of a proposal that is read and built in milliseconds, without a thread of its own.
 const SMALL: usize = 64 << 10;
 /// Times that a proposal is tried, with another process publishing in between each time.
@@ -308,11 +261,13 @@ mod tests {
     use vlan::model::topology::Topology;
 
     use super::*;
+    use crate::documents::FileText;
+    use crate::tree::{Origin, Tree};
     mod no_host;
     mod vteps;
 
     /// Hosts, each with ports on one bridge.
-    fn network(hosts: &[(&str, &[&str])]) -> Description {
+    pub(super) fn network(hosts: &[(&str, &[&str])]) -> Description {
         let bridge = Bridge {
             name: "vub".to_owned(),
             ageing: Duration::from_secs(300),
@@ -331,11 +286,11 @@ mod tests {
         }
     }
 
-    fn proposal(description: Description) -> Proposal {
+    pub(super) fn proposal(description: Description) -> Proposal {
         Proposal::new(&description, "test", "")
     }
 
-    fn door() -> (Arc<Store>, Door) {
+    pub(super) fn door() -> (Arc<Store>, Door) {
         let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
         (Arc::clone(&store), Door::new(store, "gw1", None))
     }
@@ -458,7 +413,7 @@ mod tests {
         // Past the door, as another process would.
         let other = tokio::spawn(async move {
             let (author, note, sources) = ("other".to_owned(), String::new(), Default::default());
-            let by = topology::Authorship { author, note, text: None, sources };
+            let by = topology::Authorship { author, note, text: None, sources, confirm_within: None };
             let mut published = 0_u32;
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 let there = topology::newest(&theirs).await.unwrap();

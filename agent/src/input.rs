@@ -59,6 +59,8 @@ pub enum Input {
     },
     /// It answers again.
     StoreBack,
+    /// Another process has this host's name in the store, on the machine that is named; `None` when no other has it any more.
+    Namesake(Option<String>),
     /// What the store says of which host has which address.
     Feed(FeedNews),
     /// Links of this host changed.

@@ -1,11 +1,12 @@
 //! Revisions as operators see them: the same whether a daemon is asked by its socket, or the store by whoever has opened it.
 
-use nsdb::{Revision, RevisionInfo, Store};
+use nsdb::{ConfirmWithin, Revision, RevisionInfo, Store};
 use serde::{Deserialize, Serialize};
 use vlan::model::numbers::Numbers;
+use vlan::time::Instant;
 
 use crate::documents::{FileText, Stored};
-use crate::topology::{self, Newest, TopologyError};
+use crate::topology::{self, Newest, TopologyError, Waits};
 use crate::tree::{Sources, Tree};
 
 /// A revision, in the words of the file.
@@ -27,6 +28,9 @@ pub struct Published {
     /// The host of which it is the share, where it is not all of the revision but what that host has kept of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_of: Option<String>,
+    /// Within how many seconds it has to be confirmed, if it has to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_within_s: Option<ConfirmWithin>,
 }
 
 impl Published {
@@ -34,7 +38,7 @@ impl Published {
     pub(crate) fn whole(revision: u64, stored: Stored) -> Published {
         let topology = Tree::from(&stored.description);
         let Stored { numbers, text, sources, .. } = stored;
-        Published { revision, topology, numbers, text, sources, share_of: None }
+        Published { revision, topology, numbers, text, sources, share_of: None, confirm_within_s: None }
     }
 }
 
@@ -52,6 +56,15 @@ pub struct RevisionView {
     /// Why nothing else is known of it, if what is stored of it cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+    /// Within how many seconds it has to be confirmed, or had to be; what came of that stands in the note of the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_within_s: Option<ConfirmWithin>,
+    /// Whether it waits for that now: only the newest can.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unconfirmed: bool,
+    /// How long it still waits, by the host that was asked, in seconds; of the newest only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
     /// Of the newest: which of its objects did not come from the daemon's own file as they are, with their origins and authors.
     #[serde(default, skip_serializing_if = "Sources::is_empty")]
     pub sources: Sources,
@@ -59,9 +72,35 @@ pub struct RevisionView {
 
 impl From<RevisionInfo> for RevisionView {
     fn from(info: RevisionInfo) -> RevisionView {
-        let RevisionInfo { revision, author, at, note, unreadable } = info;
+        let RevisionInfo { revision, author, at, note, confirm_within, unreadable } = info;
         let (revision, at_ms, sources) = (revision.get(), at.as_millis(), Sources::default());
-        RevisionView { revision, at_ms, author, note, unreadable, sources }
+        RevisionView {
+            revision,
+            at_ms,
+            author,
+            note,
+            unreadable,
+            confirm_within_s: confirm_within,
+            is_unconfirmed: false,
+            seconds_left: None,
+            sources,
+        }
+    }
+}
+
+/// A revision that has to be confirmed and is not yet, as one host sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unconfirmed {
+    /// Its number.
+    pub revision: u64,
+    /// How long it is in force here, in seconds, rounded up; `None` where this host has gone back to the revision before.
+    pub seconds_left: Option<u64>,
+}
+
+impl Unconfirmed {
+    pub(crate) fn of(waits: Waits, now: Instant) -> Unconfirmed {
+        let left = waits.until.map(|until| until.since(now).as_millis().div_ceil(1_000) as u64);
+        Unconfirmed { revision: waits.revision.get(), seconds_left: left }
     }
 }
 
@@ -110,9 +149,12 @@ pub async fn one(store: &Store, revision: Revision) -> Result<Published, Unshown
 pub async fn known(store: &Store) -> Result<Vec<RevisionView>, TopologyError> {
     let known = topology::revisions(store).await?;
     let mut known: Vec<RevisionView> = known.into_iter().map(RevisionView::from).collect();
+    if let Some(newest) = known.first_mut() {
+        newest.is_unconfirmed = newest.confirm_within_s.is_some();
+    }
     // The list is there without it too, and one that has come in between is in the next list.
     let newest = topology::newest(store).await.ok().flatten();
-    if let (Some(first), Some(Newest { revision, stored: Ok(stored) })) = (known.first_mut(), newest)
+    if let (Some(first), Some(Newest { revision, stored: Ok(stored), .. })) = (known.first_mut(), newest)
         && first.revision == revision.get()
     {
         first.sources = stored.sources;
@@ -120,9 +162,12 @@ pub async fn known(store: &Store) -> Result<Vec<RevisionView>, TopologyError> {
     Ok(known)
 }
 
-fn read(Newest { revision, stored }: Newest) -> Result<Published, Unshown> {
+fn read(Newest { revision, confirm_within, stored, .. }: Newest) -> Result<Published, Unshown> {
     match stored {
-        Ok(stored) => Ok(Published::whole(revision.get(), stored)),
+        Ok(stored) => {
+            let whole = Published::whole(revision.get(), stored);
+            Ok(Published { confirm_within_s: confirm_within, ..whole })
+        }
         Err(why) => Err(Unshown::Unreadable { revision, why }),
     }
 }

@@ -1,15 +1,20 @@
 //! The topology in the shared store: publishing a revision, and following the newest.
 
+mod back;
 mod built;
 mod follow;
 mod kept;
 mod scope;
 pub mod standing;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nsdb::{Change, Documents, DocumentsError, Revision, RevisionInfo, Root, ShardName, Store, WallTime};
+use nsdb::{
+    Change, ConfirmWithin, Documents, DocumentsError, Revision, RevisionInfo, Root, ShardName, Store,
+    WallTime,
+};
 use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
 
@@ -18,8 +23,10 @@ use crate::documents::{self, DocumentError, FileText, Stored};
 use crate::tree::{Sources, TreeMistake};
 use scope::Scope;
 
+pub use back::confirm;
 pub use built::Built;
 pub use follow::follow;
+pub use trial::Waits;
 
 /// Why a topology could not be read or published.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +64,12 @@ pub enum TopologyError {
         /// Which servers, and what is known of them.
         why: String,
     },
+    /// What is to be published again cannot be.
+    #[error("revision {revision} cannot be read, or does not build any more: there is no way back to it")]
+    NoWayBack {
+        /// The revision.
+        revision: u64,
+    },
     /// The daemon is at its end.
     #[error("the daemon is stopping")]
     Stopping,
@@ -72,6 +85,11 @@ impl TopologyError {
         matches!(self, TopologyError::Conflict { .. } | TopologyError::Contended { .. })
     }
 
+    /// Whether the store does not let this host publish.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, TopologyError::Store(error) if error.is_denied())
+    }
+
     /// Whether what was to be published cannot be stored: a name that cannot be a shard's, more bytes than a store takes.
     pub fn is_unstorable(&self) -> bool {
         match self {
@@ -81,6 +99,7 @@ impl TopologyError {
             TopologyError::Conflict { .. }
             | TopologyError::Contended { .. }
             | TopologyError::Away { .. }
+            | TopologyError::NoWayBack { .. }
             | TopologyError::Stopping => false,
         }
     }
@@ -97,6 +116,8 @@ pub struct Authorship {
     pub text: Option<FileText>,
     /// Where its objects came from.
     pub sources: Sources,
+    /// Within which time it has to be confirmed, if it has to be.
+    pub confirm_within: Option<ConfirmWithin>,
 }
 
 /// A revision, mostly the newest.
@@ -104,6 +125,10 @@ pub struct Authorship {
 pub struct Newest {
     /// Its number.
     pub revision: Revision,
+    /// Who published it; empty of what a host has kept.
+    pub author: String,
+    /// Within which time it has to be confirmed, if it has to be.
+    pub confirm_within: Option<ConfirmWithin>,
     /// What is stored of it; why it cannot be read, where a newer version wrote it or it is damaged.
     pub stored: Result<Stored, String>,
 }
@@ -145,6 +170,16 @@ pub async fn last_readable(store: &Store) -> Result<Option<Newest>, TopologyErro
 /// The store cannot be read.
 pub async fn newest_root(store: &Store) -> Result<Option<Root>, TopologyError> {
     standing::check_there(store)?;
+    Ok(store.root().await?)
+}
+
+/// The same, no older than anything that was published before this was called.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn fresh_root(store: &Store) -> Result<Option<Root>, TopologyError> {
+    standing::check_there(store)?;
+    store.catch_up().await.map_err(DocumentsError::from)?;
     Ok(store.root().await?)
 }
 
@@ -192,7 +227,8 @@ pub async fn publish(
     let stored = Stored::after(kept, topology.description(), numbers, by.text.clone(), by.sources.clone());
     let shards = documents::to_shards(&stored)?;
     documents::check_read_back(&stored, &shards)?;
-    let change = Change::new(by.author.clone(), WallTime::from_millis(clock::wall_ms()), by.note.clone());
+    let change = Change::new(by.author.clone(), WallTime::from_millis(clock::wall_ms()), by.note.clone())
+        .to_be_confirmed(by.confirm_within);
     let expected = before.map(|newest| newest.revision);
     // Who follows a store of several hosts reads less than was built.
     if let Some(numbers) = stored.numbers.as_ref().filter(|_| store.is_of_one_host()) {

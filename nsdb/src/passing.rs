@@ -75,12 +75,23 @@ macro_rules! pass_sessions_on {
                 match self { $($held => $to.keep_alive(session).await),+ }
             }
 
+            async fn say(&self, session: $crate::SessionId, word: String) -> Result<(), $crate::SessionsError> {
+                match self { $($held => $to.say(session, word).await),+ }
+            }
+
             async fn close_session(&self, session: $crate::SessionId) -> Result<(), $crate::SessionsError> {
                 match self { $($held => $to.close_session(session).await),+ }
             }
 
             async fn sessions(&self) -> Result<Vec<$crate::SessionInfo>, $crate::SessionsError> {
                 match self { $($held => $to.sessions().await),+ }
+            }
+
+            async fn session_named(
+                &self,
+                name: &str,
+            ) -> Result<Option<$crate::SessionInfo>, $crate::SessionsError> {
+                match self { $($held => $to.session_named(name).await),+ }
             }
 
             async fn acquire(

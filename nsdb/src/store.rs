@@ -164,6 +164,18 @@ impl Store {
         self.documents.forget_read()
     }
 
+    /// Waits until what is read next is no older than what anybody had written when this was called. Of servers that hosts share, the one
+    /// that is asked may not have heard of the newest revision yet; elsewhere there is nothing to wait for.
+    ///
+    /// # Errors
+    /// No server answers.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        match &self.ensemble {
+            Some(ensemble) => ensemble.catch_up().await,
+            None => Ok(()),
+        }
+    }
+
     /// Ends the connection to others, so that they need not wait until it runs out. Nothing can be asked of an ensemble afterwards.
     pub async fn close(&self) {
         if let Some(ensemble) = &self.ensemble {

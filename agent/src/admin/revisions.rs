@@ -1,4 +1,4 @@
-//! Revisions: which there are, what one declares, and publishing another.
+//! Revisions: which there are, what one declares, publishing another, and confirming the newest.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -8,17 +8,26 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nsdb::Revision;
 
-use super::{Admin, failure, rejected, stopping};
-use crate::door::DoorError;
-use crate::revisions::{self, Published, Unshown};
+use super::{Admin, Body, failure, rejected, stopping};
+use crate::clock;
+use crate::door::{Confirmation, DoorError};
+use crate::revisions::{self, Published, Unconfirmed, Unshown};
 use crate::socket::Peer;
 use crate::topology::{self, Newest, TopologyError};
 
 /// The revisions that are kept, the newest first.
 pub(super) async fn known(State(admin): State<Admin>) -> Response {
     let here = tokio::runtime::Handle::current();
+    let waits = unconfirmed(&admin);
     let read = move || match here.block_on(revisions::known(&admin.store)) {
-        Ok(known) => Json(known).into_response(),
+        Ok(mut known) => {
+            if let Some((newest, waits)) = known.first_mut().zip(waits)
+                && newest.revision == waits.revision
+            {
+                newest.seconds_left = waits.seconds_left;
+            }
+            Json(known).into_response()
+        }
         Err(error) => failure(read_status(&error), error.to_string()),
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| stopping())
@@ -35,7 +44,7 @@ pub(super) async fn kept(State(admin): State<Admin>) -> Response {
     let host = admin.door.host().unwrap_or_default().to_owned();
     let here = tokio::runtime::Handle::current();
     let read = move || match here.block_on(topology::kept_of(&admin.store, &host)) {
-        Some(Newest { revision, stored: Ok(stored) }) => {
+        Some(Newest { revision, stored: Ok(stored), .. }) => {
             let whole = Published::whole(revision.get(), stored);
             Json(Published { share_of: Some(host), ..whole }).into_response()
         }
@@ -100,9 +109,30 @@ pub(super) async fn publish(
     }
 }
 
+/// Lets the revision that waits for its confirmation stay.
+pub(super) async fn confirm(
+    State(admin): State<Admin>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Body(confirmation): Body<Confirmation>,
+) -> Response {
+    match admin.door.confirm(confirmation, peer.in_words()).await {
+        Ok(accepted) => Json(accepted).into_response(),
+        Err(error) => failure(refusal_status(&error), error.to_string()),
+    }
+}
+
+/// The revision that waits for its confirmation, as this host counts its time.
+pub(super) fn unconfirmed(admin: &Admin) -> Option<Unconfirmed> {
+    let now = clock::now();
+    admin.door.built().waits().map(|waits| Unconfirmed::of(waits, now))
+}
+
 fn refusal_status(error: &DoorError) -> StatusCode {
     match error {
         error if error.is_conflict() => StatusCode::CONFLICT,
+        // Not a conflict: trying again at once is of no use.
+        DoorError::Waits { .. } => StatusCode::LOCKED,
+        DoorError::NothingToConfirm { .. } => StatusCode::CONFLICT,
         error if error.is_wrong() => StatusCode::UNPROCESSABLE_ENTITY,
         DoorError::Unreadable(_) => StatusCode::BAD_REQUEST,
         DoorError::Stopping => StatusCode::SERVICE_UNAVAILABLE,

@@ -44,17 +44,21 @@ fn read(path: &Path) -> io::Result<(String, u32)> {
     Ok((text, mode))
 }
 
-/// The number that this machine has since it was installed (machine-id(5)): a copy that is told apart has another.
+/// The number that this machine has since it was installed (machine-id(5)), and that of its start (random(4)): a copy that kept the first
+/// has another of the second.
 fn machine() -> Result<String, String> {
     let read = std::fs::read_to_string(MACHINE_ID).map(|id| id.trim().to_owned());
-    match read {
-        Ok(id) if !id.is_empty() => Ok(id),
-        Ok(_) => Err(format!("{MACHINE_ID} is empty: `systemd-machine-id-setup` fills it")),
-        Err(error) => Err(format!("{MACHINE_ID}: {error}; `systemd-machine-id-setup` makes it")),
-    }
+    let id = match read {
+        Ok(id) if !id.is_empty() => id,
+        Ok(_) => return Err(format!("{MACHINE_ID} is empty: `systemd-machine-id-setup` fills it")),
+        Err(error) => return Err(format!("{MACHINE_ID}: {error}; `systemd-machine-id-setup` makes it")),
+    };
+    let boot = std::fs::read_to_string(BOOT_ID).map_err(|error| format!("{BOOT_ID}: {error}"))?;
+    Ok(format!("{id}, booted as {}", boot.trim()))
 }
 
 const MACHINE_ID: &str = "/etc/machine-id";
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The permission of everybody to read or write a file.
 const EVERYBODY: u32 = 0o006;

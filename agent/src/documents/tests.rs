@@ -184,8 +184,13 @@ async fn a_store_of_format_1_is_written_anew_by_the_next_revision() {
     let newest = topology::newest(&store).await.unwrap().unwrap();
     assert_eq!(newest.stored, Ok(Stored::from(stored_then())));
     let mut next = std::sync::Arc::new(Topology::build(&in_two_hosts()).unwrap());
-    let by =
-        Authorship { author: "new".to_owned(), note: String::new(), text: None, sources: Default::default() };
+    let by = Authorship {
+        author: "new".to_owned(),
+        note: String::new(),
+        text: None,
+        sources: Default::default(),
+        confirm_within: None,
+    };
     topology::publish(&store, &mut next, Some(&newest), &by, &Built::default()).await.unwrap();
     let stored = topology::newest(&store).await.unwrap().unwrap().stored.unwrap();
     assert_eq!(stored, numbered(&in_two_hosts()));

@@ -58,6 +58,34 @@ pub enum DoorError {
         /// The host.
         host: String,
     },
+    /// The newest revision waits for its confirmation: what would come on top of it could not be gone back from.
+    #[error(
+        "revision {revision} of {author} waits for its confirmation, {left}: `l2gw confirm` keeps it, `l2gw rollback {before}` \
+         ends it now",
+        before = .revision.saturating_sub(1)
+    )]
+    Waits {
+        /// The revision.
+        revision: u64,
+        /// Who published it.
+        author: String,
+        /// How long it still waits, in words.
+        left: String,
+    },
+    /// A revision that has to be confirmed would be the first, or comes behind one that cannot be read.
+    #[error("{why}, so that there is nothing to go back to: apply this without --confirm")]
+    NothingBefore {
+        /// Which of the two.
+        why: String,
+    },
+    /// What is confirmed does not wait for that.
+    #[error("{what} for a confirmation: {newest}")]
+    NothingToConfirm {
+        /// `nothing waits` or `revision 41 does not wait`.
+        what: String,
+        /// The newest revision, in words.
+        newest: String,
+    },
     /// The store refuses, or another revision came first.
     #[error(transparent)]
     Topology(#[from] TopologyError),
@@ -72,8 +100,14 @@ impl DoorError {
         match self {
             DoorError::Topology(error) => error.is_unstorable(),
             DoorError::Unreadable(_) | DoorError::Stopping => false,
+            DoorError::Waits { .. } | DoorError::NothingToConfirm { .. } => false,
             _ => true,
         }
+    }
+
+    /// Whether another revision waits for its confirmation: nothing else comes in before that has an end.
+    pub fn is_for_wait(&self) -> bool {
+        matches!(self, DoorError::Waits { .. })
     }
 
     /// Whether somebody else published in between.

@@ -1,38 +1,21 @@
 //! The file that a daemon is started with, and what was last published from it: a file that has not changed since does not undo what
 //! was applied after it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use nsdb::{Local, ShardId};
+use nsdb::Local;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 use vlan::model::shown::printable;
 
-use super::{Accepted, Before, Door, DoorError, Proposal};
+use super::{Accepted, Before, Door, DoorError, FileMark, Proposal};
 use crate::event::Event;
 use crate::{journal, topology};
-
-/// Which file a proposal was read from, and what it said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileMark {
-    /// The file, without symbolic links in its path.
-    pub path: PathBuf,
-    /// SHA-256 of its bytes, in hexadecimal.
-    pub digest: String,
-}
-
-impl FileMark {
-    /// Of the file at `path` with these bytes.
-    pub fn new(path: &Path, text: &[u8]) -> FileMark {
-        FileMark { path: canonical(path), digest: ShardId::of(text).to_string() }
-    }
-}
 
 /// What became of the file at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AtStart {
-    /// It has not changed since it was published last, and the newest revision, which came after it, stays.
+    /// It has not changed since it was published last, and the newest revision, which came after it, stays; or that waits for its confirmation.
     Kept {
         /// The newest revision.
         revision: u64,
@@ -54,7 +37,8 @@ struct LastPublished {
 }
 
 impl Door {
-    /// Publishes the file at the start, unless it is what it was when it was published last and something else was published since.
+    /// Publishes the file at the start, unless it is what it was when it was published last and something else was published since. While the
+    /// newest revision waits for its confirmation that stays.
     ///
     /// # Errors
     /// Every reason why it does not come in.
@@ -63,12 +47,23 @@ impl Door {
         let last = self.last_published().await;
         let file = self.file_in_words();
         let digests = (proposal.file.as_ref().map(|file| file.digest.clone()), proposal.topology.digest());
-        if let (Some(newest), Some(last)) = (&newest, &last) {
-            let is_unchanged = Some(&last.digest) == digests.0.as_ref() || last.declared == digests.1;
-            if is_unchanged && newest.revision.get() > last.revision {
-                self.tell_kept(file, last.revision, newest).await;
-                return Ok(AtStart::Kept { revision: newest.revision.get() });
+        let is_unchanged =
+            |last: &LastPublished| Some(&last.digest) == digests.0.as_ref() || last.declared == digests.1;
+        if let (Some(newest), Some(last)) = (&newest, last.as_ref().filter(|last| is_unchanged(last)))
+            && newest.revision.get() > last.revision
+        {
+            self.tell_kept(file, last.revision, newest).await;
+            return Ok(AtStart::Kept { revision: newest.revision.get() });
+        }
+        // A start is never refused for what waits: it is in force, or what was before it will be again.
+        if let Some(newest) = &newest
+            && let Some(within) = newest.confirm_within
+        {
+            let revision = newest.revision.get();
+            if !last.as_ref().is_some_and(is_unchanged) {
+                self.tell_refused(self.waits(revision, &newest.author, within).to_string()).await;
             }
+            return Ok(AtStart::Kept { revision });
         }
         Ok(AtStart::InForce(self.publish_file(proposal).await?))
     }
@@ -153,11 +148,6 @@ impl Door {
 
 fn author(root: &nsdb::Root) -> String {
     format!("{}: {}", root.author, root.note)
-}
-
-/// A file by its real path, if it has one.
-pub fn canonical(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Key of the host's own notes.

@@ -98,6 +98,7 @@ impl Joined {
     /// Who publishes it, and from where.
     pub(super) fn by(&self, proposal: &Proposal) -> Authorship {
         let (author, note) = (proposal.author.clone(), proposal.note.clone());
-        Authorship { author, note, text: self.text.clone(), sources: self.sources.clone() }
+        let (text, sources) = (self.text.clone(), self.sources.clone());
+        Authorship { author, note, text, sources, confirm_within: proposal.confirm_within }
     }
 }

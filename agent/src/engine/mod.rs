@@ -98,6 +98,8 @@ pub struct Engine {
     unread: Option<Unread>,
     /// Since when the store that is shared does not answer, and why.
     store_away: Option<(Instant, String)>,
+    /// On which machine another process has this host's name.
+    namesake: Option<String>,
     truth: Truth,
     flows: Flows,
     saving: Saving,
@@ -117,6 +119,7 @@ impl Engine {
             revision: 0,
             unread: None,
             store_away: None,
+            namesake: None,
             truth: Truth::new(&settings),
             flows: Flows::new(&settings),
             saving: Saving::default(),
@@ -163,6 +166,7 @@ impl Engine {
             }
             Input::StoreAway { why } => self.note_store_away(now, why),
             Input::StoreBack => self.note_store_back(now),
+            Input::Namesake(machine) => self.note_namesake(machine),
             Input::Feed(news) => Hearing::new(now, truth, flows).hear(news),
             Input::Link(event) => truth.links.note_link(*event),
             Input::Upcalls(upcalls) => flows.judge_upcalls(now, truth, upcalls),

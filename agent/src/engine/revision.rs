@@ -52,6 +52,18 @@ impl Engine {
         }
     }
 
+    pub(super) fn note_namesake(&mut self, machine: Option<String>) {
+        let host = self.settings.host.clone();
+        match (&self.namesake, &machine) {
+            (before, Some(machine)) if before.as_ref() != Some(machine) => {
+                self.truth.telling.tell(Event::HostTwice { host, machine: machine.clone() });
+            }
+            (Some(_), None) => self.truth.telling.tell(Event::HostOnce { host }),
+            _ => {}
+        }
+        self.namesake = machine;
+    }
+
     /// The newest revision is not in force, and will not be.
     pub(super) fn note_unread(&mut self, revision: u64, why: String) {
         self.unread = Some(Unread { revision, why });
@@ -98,5 +110,25 @@ mod tests {
             (vec!["the store can be read again, after 60 s".to_owned()], None)
         );
         assert_eq!(told(71, Input::StoreBack), (vec![], None));
+    }
+
+    #[test]
+    fn a_namesake_is_told_once_and_stands_in_the_status() {
+        let mut engine = Engine::new(Settings::new("gw1"));
+        let mut told = |machine: Option<&str>| {
+            engine.handle(Instant::ZERO, Input::Namesake(machine.map(str::to_owned)));
+            let events = std::iter::from_fn(|| engine.poll_output()).filter_map(|output| match output {
+                Output::Event(event) => Some(event.kind()),
+                _ => None,
+            });
+            let events: Vec<_> = events.collect();
+            (events, engine.view().status(Instant::ZERO).namesake)
+        };
+        let at = |machine: &str| Some(machine.to_owned());
+        assert_eq!(told(None), (vec![], None));
+        assert_eq!(told(Some("0af3")), (vec!["host-twice"], at("0af3")));
+        assert_eq!(told(Some("0af3")), (vec![], at("0af3")));
+        assert_eq!(told(Some("17cc")), (vec!["host-twice"], at("17cc")));
+        assert_eq!(told(None), (vec!["host-once"], None));
     }
 }

@@ -132,7 +132,9 @@ async fn reload((file, read): (&Path, Read), door: &Door, asked: &mut mpsc::Rece
                 tell(&shown, &accepted);
                 return Next::Nothing;
             }
-            Err(error) if !error.is_wrong() && tokio::time::Instant::now() < until => {
+            Err(error)
+                if !error.is_wrong() && !error.is_for_wait() && tokio::time::Instant::now() < until =>
+            {
                 warn!(%error, file = shown, "the file cannot be published now, it is tried again");
                 let (why, next) = tokio::select! {
                     () = tokio::time::sleep(PAUSE) => continue,

@@ -1,5 +1,6 @@
 //! A topology that this process publishes is built before it is stored. Whoever follows the store here takes that one, and builds only what
-//! another process has published; and shows what it follows to whoever else in this process needs it.
+//! another process has published; and shows what it follows, and which revision waits for its confirmation, to whoever else in this process
+//! needs it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,6 +9,7 @@ use nsdb::Revision;
 use vlan::model::numbers::Numbers;
 use vlan::model::topology::Topology;
 
+use super::trial::Waits;
 use crate::documents::Stored;
 
 /// The topology that was published last from this process, until whoever follows the store has taken it.
@@ -17,6 +19,7 @@ pub struct Built(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     offered: Mutex<Option<Offered>>,
+    waits: Mutex<Option<Waits>>,
     onlooker: OnceLock<Onlooker>,
 }
 
@@ -53,6 +56,16 @@ impl Built {
         if let Some(onlooker) = self.0.onlooker.get() {
             onlooker(followed);
         }
+    }
+
+    /// The revision that has to be confirmed, as this host counts its time, if there is one.
+    pub fn waits(&self) -> Option<Waits> {
+        *self.0.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This revision waits; `None`: none does.
+    pub(super) fn tell_waits(&self, waits: Option<Waits>) {
+        *self.0.waits.lock().unwrap_or_else(PoisonError::into_inner) = waits;
     }
 
     /// What was offered, if this revision is that: what declares the same and has the same numbers is built the same.

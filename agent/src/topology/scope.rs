@@ -1,6 +1,6 @@
 //! How much of a revision is read: all of it, or a host's share.
 
-use nsdb::{Documents, Root, Store};
+use nsdb::{Documents, RevisionInfo, Root, Store};
 
 use super::kept::Shards;
 use super::{Newest, TopologyError};
@@ -39,16 +39,19 @@ impl Scope {
             Err(TopologyError::Store(error)) if error.is_retryable() => return Err(error.into()),
             Err(error) => Err(error.to_string()),
         };
-        Ok(Newest { revision: root.revision, stored })
+        let (revision, author) = (root.revision, root.author.clone());
+        Ok(Newest { revision, author, confirm_within: root.confirm_within, stored })
     }
 
-    /// The newest revision that can be read, of those that the store keeps.
+    /// The newest revision that can be read, of those that the store keeps. One that has to be confirmed, or had to be, is none: what came of
+    /// it is another.
     ///
     /// # Errors
     /// The store cannot be read now.
     pub(super) async fn last_readable(&mut self, store: &Store) -> Result<Option<Newest>, TopologyError> {
         let known = store.revisions().await?;
-        for known in known.into_iter().filter(|known| known.unreadable.is_none()) {
+        let is_one = |known: &RevisionInfo| known.unreadable.is_none() && known.confirm_within.is_none();
+        for known in known.into_iter().filter(is_one) {
             let Some(root) = store.root_of(known.revision).await? else { continue };
             let there = self.read(store, &root).await?;
             if there.stored.is_ok() {

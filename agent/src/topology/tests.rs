@@ -32,7 +32,8 @@ fn network(port: &str) -> Description {
 }
 
 fn by() -> Authorship {
-    Authorship { author: "test".to_owned(), note: String::new(), text: None, sources: Default::default() }
+    let (author, sources) = ("test".to_owned(), Default::default());
+    Authorship { author, note: String::new(), text: None, sources, confirm_within: None }
 }
 
 /// Makes this the revision behind `before`, past the door.

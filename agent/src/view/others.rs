@@ -9,6 +9,9 @@ pub struct OthersView {
     pub hosts: usize,
     /// How many of them are heard.
     pub heard: usize,
+    /// The first of the others, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<String>,
     /// Why none is reached: there is no tunnel port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_tunnel: Option<String>,

@@ -4,17 +4,21 @@ use std::path::PathBuf;
 
 use agent::budget::Rates;
 use agent::config::defaults::{DEFAULT_DEVICE, DEFAULT_SOCKET, device_name, socket_path};
-use agent::config::place::{StorePlace, store_place};
 use agent::start::Choice;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
+use nsdb::ConfirmWithin;
 use vlan::addr::MacAddr;
 use vlan::vid::Vid;
 
 use crate::cli::craft::Fields;
 use crate::cli::help;
 
+pub use confirm::ConfirmRequest;
+pub use place::Place;
 pub use port::{PortAddRequest, Porting};
 
+mod confirm;
+mod place;
 mod port;
 
 /// Puts physical machines on a switch's VLANs and virtual machines into the same L2 segments.
@@ -99,6 +103,9 @@ pub enum Verb {
         after_help = help::APPLY
     )]
     Apply(ApplyRequest),
+    /// Let a revision stay that `apply --confirm` put into force for a while
+    #[command(after_help = help::CONFIRM)]
+    Confirm(ConfirmRequest),
     /// Make what an earlier revision declares the next one, and wait until it is in force
     #[command(after_help = help::ROLLBACK)]
     Rollback(RollbackRequest),
@@ -215,6 +222,9 @@ pub struct TraceRequest {
 pub struct ApplyRequest {
     /// The configuration file
     pub file: PathBuf,
+    /// Go back to the revision before, on every host, unless `l2gw confirm` comes within this time: 1s to 24h
+    #[arg(long, value_name = "TIME", value_parser = confirm::time)]
+    pub confirm: Option<ConfirmWithin>,
     /// How it is published
     #[command(flatten)]
     pub publishing: Publishing,
@@ -340,10 +350,10 @@ pub struct At {
 #[derive(Debug, Clone, Args)]
 pub struct Of {
     /// Open this store itself, with no daemon in between, from any machine: zookeeper:HOST:PORT,HOST:PORT/ROOT, or
-    /// embedded:DIR where no daemon has it open
-    #[arg(long, value_name = "STORE", conflicts_with = "socket", value_parser = store_place())]
-    pub nsdb: Option<StorePlace>,
-    /// A file with user:password for ZooKeeper, which not everybody can read
+    /// embedded:DIR where no daemon has it open; of plan and apply the word `file`: as the [nsdb] of FILE says
+    #[arg(long, value_name = "STORE", conflicts_with = "socket", value_parser = place::place())]
+    pub nsdb: Option<Place>,
+    /// A file with user:password for ZooKeeper, which not everybody can read; in the place of the file's own
     #[arg(long, value_name = "FILE", requires = "nsdb")]
     pub auth_file: Option<PathBuf>,
     /// Which daemon
@@ -370,6 +380,8 @@ pub enum Subject {
     Trunks,
     /// What happened
     Events,
+    /// The hosts of the newest revision: which are there, and what they say of themselves
+    Hosts,
     /// The newest revision, as a file
     Config,
     /// The revisions that are kept: who published them, when and why

@@ -4,22 +4,26 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use agent::clock::wall_ms;
+use agent::config::store::Nsdb;
 use agent::door::{Accepted, Proposal};
 use agent::life::file::proposal;
 use agent::revisions::Published;
 use agent::tree::{Sources, Tree, TreeMistake};
+use nsdb::ConfirmWithin;
 use serde::Serialize;
 use vlan::model::mistake::Mistake;
 use vlan::model::numbers::Numbers;
 use vlan::model::shown::{beginning, printable};
 use vlan::model::topology::Topology;
 
-use crate::cli::args::{ApplyRequest, Of};
+use crate::cli::args::{ApplyRequest, Of, Place};
 use crate::cli::difference::Difference;
 use crate::cli::failure::say;
 use crate::cli::offline::{is_refused, load_as};
 use crate::cli::revisions::{Revisions, RevisionsError, Waited};
 use crate::cli::run::declared;
+use crate::cli::time::utc;
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED};
 use crate::config::text::kept;
 use crate::config::{Config, StoreSaid};
@@ -49,6 +53,12 @@ pub(super) struct Applied {
     /// Why it is not in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// When hosts go back to the revision before unless it is confirmed, in milliseconds since 1970 by this machine's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirm_by_ms: Option<u64>,
+    /// How it is confirmed.
+    #[serde(skip)]
+    confirmed_by: String,
     /// What becomes of it where no daemon was asked.
     #[serde(skip)]
     next: &'static str,
@@ -60,8 +70,11 @@ pub(super) struct Applied {
 /// The answer cannot be written.
 pub fn plan(file: &Path, of: &Of, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let Some(config) = load_to_run(file, of, err)? else { return Ok(BAD_CONFIGURATION) };
-    match Revisions::open(of).and_then(|revisions| revisions.newest()) {
-        Ok(Published { revision, topology, numbers, text, sources, share_of: _ }) => {
+    match Revisions::open_with(of, &config.nsdb).and_then(|revisions| revisions.newest()) {
+        Ok(Published { revision, topology, numbers, text, sources, confirm_within_s, .. }) => {
+            if let Some(within) = confirm_within_s {
+                warn_of_wait(revision, within, err)?;
+            }
             match topology.description() {
                 Ok(before) => {
                     let after = match after(&config, topology, &sources, &numbers.unwrap_or_default()) {
@@ -94,8 +107,18 @@ pub fn plan(file: &Path, of: &Of, out: &mut impl Write, err: &mut impl Write) ->
                 }
             }
         }
-        Err(error) => fail(&error, err),
+        Err(error) => fail_with(&config.nsdb, &error, err),
     }
+}
+
+/// What is planned cannot be applied yet.
+fn warn_of_wait(revision: u64, within: ConfirmWithin, err: &mut impl Write) -> io::Result<()> {
+    let before = revision.saturating_sub(1);
+    writeln!(
+        err,
+        "warning: revision {revision} waits for its confirmation, within {within} from when hosts saw it: nothing is applied before \
+         `l2gw confirm` or `l2gw rollback {before}`"
+    )
 }
 
 /// What would be in force beside what is there: `None` where that is what the file says, and nothing else.
@@ -137,7 +160,10 @@ fn lines_of(config: &Config, said: impl IntoIterator<Item = String>) -> Vec<Stri
 /// Reads a file that a daemon is to run. What the file asks of a host and this version does not do is only a warning, for the file does
 /// not say which host the daemon is, nor with which datapath it was started.
 fn load_to_run(file: &Path, of: &Of, err: &mut impl Write) -> io::Result<Option<Config>> {
-    let store = if of.nsdb.is_some() { StoreSaid::Elsewhere } else { StoreSaid::InFile };
+    let store = match of.nsdb {
+        Some(Place::Named(_)) => StoreSaid::Elsewhere,
+        Some(Place::OfFile) | None => StoreSaid::InFile,
+    };
     let Some(config) = load_as(file, store, err)? else { return Ok(None) };
     if is_refused(&config, None, err)? {
         return Ok(None);
@@ -190,9 +216,10 @@ fn print_difference(
 pub fn apply(request: &ApplyRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let of = &request.publishing.of;
     let Some(config) = load_to_run(&request.file, of, err)? else { return Ok(BAD_CONFIGURATION) };
-    match Revisions::open(of).and_then(|revisions| try_apply(request, &revisions, config)) {
+    let nsdb = config.nsdb.clone();
+    match Revisions::open_with(of, &nsdb).and_then(|revisions| try_apply(request, &revisions, config)) {
         Ok(applied) => tell(&applied, "the file says", of.at.json, (out, err)),
-        Err(error) => fail(&error, err),
+        Err(error) => fail_with(&nsdb, &error, err),
     }
 }
 
@@ -221,8 +248,21 @@ fn print_applied(applied: &Applied, like: &str, json: bool, out: &mut impl Write
     match (applied.is_new, applied.in_force) {
         (_, Some(false)) => Ok(()),
         (false, _) => writeln!(out, "nothing to do: revision {revision} is as {like}"),
-        (true, Some(true)) => writeln!(out, "revision {revision} is in force"),
-        (true, None) => writeln!(out, "revision {revision} is stored; {next}"),
+        (true, in_force) => {
+            let what = match in_force {
+                Some(_) => format!("revision {revision} is in force"),
+                None => format!("revision {revision} is stored"),
+            };
+            let confirm = |by: u64| {
+                format!("until {} unless confirmed: {}", time_of(by, wall_ms()), applied.confirmed_by)
+            };
+            match (in_force, applied.confirm_by_ms.map(confirm)) {
+                (Some(_), None) => writeln!(out, "{what}"),
+                (Some(_), Some(confirm)) => writeln!(out, "{what} {confirm}"),
+                (None, None) => writeln!(out, "{what}; {next}"),
+                (None, Some(confirm)) => writeln!(out, "{what}, and in force {confirm}; {next}"),
+            }
+        }
     }
 }
 
@@ -234,26 +274,68 @@ fn try_apply(
     let mut proposal =
         proposal(&request.file, declared(config), "apply", request.publishing.without_host.clone());
     proposal.expected = request.publishing.against;
-    publish(revisions, proposal)
+    proposal.confirm_within = request.confirm;
+    if request.confirm.is_some() {
+        revisions.check_confirmable()?;
+    }
+    let (before, applied) = (wall_ms(), publish(revisions, proposal)?);
+    // Hosts count from when they see it, which is no earlier than this.
+    let by = request.confirm.filter(|_| applied.is_new).map(|within| before + within.as_secs() * 1_000);
+    let confirmed_by = confirmation(&request.publishing.of, applied.revision);
+    Ok(Applied { confirm_by_ms: by, confirmed_by, ..applied })
+}
+
+/// The command that confirms a revision, as it can be typed.
+fn confirmation(of: &Of, revision: u64) -> String {
+    let place = of.nsdb.as_ref().map(|_| " --nsdb …").unwrap_or_default();
+    format!("`l2gw confirm {revision}{place}`")
+}
+
+/// A time of UTC, as in the daemon's log, with its day where that is not the day of `now`.
+fn time_of(ms: u64, now: u64) -> String {
+    let (then, today) = (utc(ms), utc(now));
+    let parts = then.split_once('T').zip(today.split_once('T'));
+    let Some(((day, time), (today, _))) = parts else { return then };
+    let seconds = time.split_once('.').map_or(time, |(seconds, _)| seconds);
+    if day == today { format!("{seconds} UTC") } else { format!("{day} {seconds} UTC") }
 }
 
 /// Publishes a proposal, and waits until it is in force where a daemon can tell.
 pub(super) fn publish(revisions: &Revisions, mut proposal: Proposal) -> Result<Applied, RevisionsError> {
-    // Who connects, or runs this, is seen by the kernel; sudo alone knows for whom.
-    if let Ok(user) = std::env::var("SUDO_USER") {
-        proposal.note += &format!(", for {}", beginning(&printable(&user), LONGEST_USER));
+    if let Some(user) = on_behalf_of() {
+        proposal.note += &format!(", for {user}");
     }
-    let Accepted { revision, is_new } = revisions.publish(proposal)?;
+    wait(revisions, revisions.publish(proposal)?)
+}
+
+/// For whom this is run. Who connects, or runs it, is seen by the kernel; sudo alone knows for whom.
+pub(super) fn on_behalf_of() -> Option<String> {
+    std::env::var("SUDO_USER").ok().map(|user| beginning(&printable(&user), LONGEST_USER))
+}
+
+/// Waits until what came in is in force, where a daemon can tell.
+pub(super) fn wait(revisions: &Revisions, accepted: Accepted) -> Result<Applied, RevisionsError> {
+    let Accepted { revision, is_new } = accepted;
     let (in_force, error, next) = match revisions.wait_for(revision)? {
         Waited::InForce => (Some(true), None, ""),
         Waited::NotYet(why) => (Some(false), Some(why), ""),
         Waited::Stored(next) => (None, None, next),
     };
-    Ok(Applied { revision, is_new, in_force, error, next })
+    let (confirm_by_ms, confirmed_by) = (None, String::new());
+    Ok(Applied { revision, is_new, in_force, error, confirm_by_ms, confirmed_by, next })
 }
 
 pub(super) fn fail(error: &RevisionsError, err: &mut impl Write) -> io::Result<u8> {
     say(error, err)?;
+    Ok(error.exit_code())
+}
+
+/// The same of a verb whose file may name the store.
+fn fail_with(file: &Nsdb, error: &RevisionsError, err: &mut impl Write) -> io::Result<u8> {
+    if !(error.is_no_daemon() && file.is_shared()) {
+        return fail(error, err);
+    }
+    say(&format!("{error} Without one, `--nsdb file` opens the store that the file's [nsdb] names"), err)?;
     Ok(error.exit_code())
 }
 

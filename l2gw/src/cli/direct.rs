@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use agent::config::ensemble;
 use agent::config::host::hostname;
-use agent::config::place::StorePlace;
 use agent::config::store::Nsdb;
-use agent::door::{Accepted, Door, DoorError, Proposal};
+use agent::door::{Accepted, Confirmation, Door, DoorError, Proposal};
+use agent::hosts::{self, HostsError, HostsView};
 use agent::revisions::{self, Published, RevisionView, Unshown};
 use agent::socket::Peer;
 use agent::topology::TopologyError;
-use nsdb::{DocumentsError, Revision, Store, StoreConfig, StoreError, StorePlace as Backend};
+use nsdb::{DocumentsError, Revision, SessionsError, Store, StoreConfig, StoreError, StorePlace as Backend};
 use tokio::runtime::{Builder, Runtime};
 use vlan::model::shown::printable;
 
@@ -23,6 +23,11 @@ pub(super) enum DirectError {
     /// A login, and nobody to be told it.
     #[error("--auth-file is for a store on ZooKeeper: name one by --nsdb zookeeper:HOST:PORT")]
     NoLogin,
+    /// A verb without a file was to take the store from one.
+    #[error(
+        "--nsdb file is of `l2gw plan FILE` and `l2gw apply FILE`: name the store, as by zookeeper:HOST:PORT"
+    )]
+    NoFile,
     /// There is no directory, and none is made for a name that may be mistyped.
     #[error("--nsdb embedded:{}: there is no such directory; a daemon makes it at its first start", .0.display())]
     NoDirectory(PathBuf),
@@ -38,6 +43,14 @@ pub(super) enum DirectError {
     /// A revision is not shown.
     #[error("{0}{hint}", hint = hint(of_shown(.0)))]
     Unshown(#[from] Unshown),
+    /// Nobody counts the time of a revision that has to be confirmed.
+    #[error(
+        "--confirm: no daemon runs with this directory that would count the time; start it, and apply by its socket"
+    )]
+    NobodyCounts,
+    /// The hosts are not shown.
+    #[error("{0}{hint}", hint = hint(of_hosts(.0)))]
+    NoHosts(#[from] HostsError),
     /// A revision does not come in.
     #[error("{0}{hint}", hint = hint(of_refused(.0)))]
     Refused(#[from] DoorError),
@@ -47,7 +60,8 @@ impl DirectError {
     /// How the command ends, as if a daemon had said it.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            DirectError::NoLogin | DirectError::Unshown(Unshown::NotKept(_)) => WRONG_USAGE,
+            DirectError::NoLogin | DirectError::NoFile | DirectError::NobodyCounts => WRONG_USAGE,
+            DirectError::Unshown(Unshown::NotKept(_)) => WRONG_USAGE,
             DirectError::Refused(error) if error.is_wrong() => BAD_CONFIGURATION,
             _ => FAILED,
         }
@@ -67,12 +81,12 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// Opens a store; the servers of an ensemble are not waited for.
+    /// Opens a store, with another login than it names if one is given; the servers of an ensemble are not waited for.
     ///
     /// # Errors
     /// There is none, or another process has it; the login cannot be read.
-    pub(super) fn open(place: StorePlace, auth_file: Option<PathBuf>) -> Result<Direct, DirectError> {
-        let config = config(place, auth_file)?;
+    pub(super) fn open(nsdb: Nsdb, auth_file: Option<PathBuf>) -> Result<Direct, DirectError> {
+        let config = config(nsdb, auth_file)?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(DirectError::Runtime)?;
         let inside = runtime.enter();
@@ -86,7 +100,7 @@ impl Direct {
     /// # Errors
     /// It cannot be read.
     pub(super) fn newest(&self) -> Result<Published, DirectError> {
-        Ok(self.runtime.block_on(revisions::newest(&self.store))?)
+        self.read(revisions::newest(&self.store))
     }
 
     /// A revision that is kept; `number` is 1 or more.
@@ -95,7 +109,7 @@ impl Direct {
     /// It is not kept, or cannot be read.
     pub(super) fn one(&self, number: u64) -> Result<Published, DirectError> {
         let revision = Revision::new(number).unwrap_or(Revision::FIRST);
-        Ok(self.runtime.block_on(revisions::one(&self.store, revision))?)
+        self.read(revisions::one(&self.store, revision))
     }
 
     /// Those that are kept.
@@ -103,7 +117,15 @@ impl Direct {
     /// # Errors
     /// They cannot be read.
     pub(super) fn known(&self) -> Result<Vec<RevisionView>, DirectError> {
-        Ok(self.runtime.block_on(revisions::known(&self.store)).map_err(Unshown::Store)?)
+        self.read(async { revisions::known(&self.store).await.map_err(Unshown::Store) })
+    }
+
+    /// The hosts of the newest revision, and which of them are there.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(super) fn hosts(&self) -> Result<HostsView, DirectError> {
+        Ok(self.runtime.block_on(hosts::all(&self.store))?)
     }
 
     /// Publishes a revision, as the user that runs this.
@@ -111,7 +133,40 @@ impl Direct {
     /// # Errors
     /// The door refuses it, or whether it came in is not known.
     pub(super) fn publish(&self, proposal: Proposal) -> Result<Accepted, DirectError> {
-        Ok(self.runtime.block_on(self.door.publish(Proposal { author: author(), ..proposal }))?)
+        let publish = async {
+            self.catch_up().await?;
+            self.door.publish(Proposal { author: author(), ..proposal }).await
+        };
+        Ok(self.runtime.block_on(publish)?)
+    }
+
+    /// Lets the revision that waits for its confirmation stay, as the user that runs this.
+    ///
+    /// # Errors
+    /// None waits, or whether it came in is not known.
+    pub(super) fn confirm(&self, confirmation: Confirmation) -> Result<Accepted, DirectError> {
+        Ok(self.runtime.block_on(self.door.confirm(confirmation, author()))?)
+    }
+
+    /// Reads what is no older than anything that was published before.
+    fn read<T>(&self, asked: impl Future<Output = Result<T, Unshown>>) -> Result<T, DirectError> {
+        let read = async {
+            self.catch_up().await?;
+            asked.await
+        };
+        Ok(self.runtime.block_on(read)?)
+    }
+
+    async fn catch_up(&self) -> Result<(), TopologyError> {
+        Ok(self.store.catch_up().await.map_err(DocumentsError::from)?)
+    }
+
+    /// Whether there are hosts that count the time of a revision that has to be confirmed.
+    ///
+    /// # Errors
+    /// The store is that of a host whose daemon does not run.
+    pub(super) fn check_confirmable(&self) -> Result<(), DirectError> {
+        if self.store.is_of_one_host() { Err(DirectError::NobodyCounts) } else { Ok(()) }
     }
 
     /// What becomes of a revision that is stored.
@@ -135,11 +190,10 @@ fn author() -> String {
     format!("{user} on {}", printable(&hostname()))
 }
 
-fn config(place: StorePlace, login: Option<PathBuf>) -> Result<StoreConfig, DirectError> {
+fn config(mut nsdb: Nsdb, login: Option<PathBuf>) -> Result<StoreConfig, DirectError> {
     let is_login_given = login.is_some();
-    let mut nsdb = place.over(Nsdb::default());
     if let Nsdb::ZooKeeper { auth_file, .. } = &mut nsdb {
-        *auth_file = login;
+        *auth_file = login.or(auth_file.take());
     }
     if let Some(settings) = ensemble::settings(&nsdb).map_err(DirectError::Settings)? {
         return Ok(StoreConfig { documents: Backend::Ensemble(settings), ..StoreConfig::in_memory() });
@@ -156,6 +210,14 @@ fn of_shown(error: &Unshown) -> Option<&StoreError> {
     match error {
         Unshown::Store(error) => of_topology(error),
         _ => None,
+    }
+}
+
+fn of_hosts(error: &HostsError) -> Option<&StoreError> {
+    match error {
+        HostsError::Topology(error) => of_topology(error),
+        HostsError::Sessions(SessionsError::Store(error)) => Some(error),
+        HostsError::Sessions(_) => None,
     }
 }
 

@@ -141,6 +141,11 @@ forwarding here, and is refused (78). --without-host HOST says that it is meant.
 
   l2gw apply gateway.toml --without-host gw1
 
+With --confirm TIME it is in force for that time only, unless it is confirmed: for
+a change that may cut you off. `l2gw confirm --help` says how.
+
+  l2gw apply gateway.toml --confirm 60s
+
 With --nsdb no daemon is asked: this command opens the store, publishes by the
 same rules, and ends once the revision is stored. It may run on any machine. No
 host runs there, so that none is protected but by --against and `l2gw plan`,
@@ -148,6 +153,20 @@ which names the hosts that would lose all of their ports.
 
   l2gw apply gateway.toml --against 7 \\
              --nsdb zookeeper:192.0.2.21:2181 --auth-file zk.auth";
+
+pub(super) const CONFIRM: &str = "\
+`l2gw apply FILE --confirm 60s` puts a file into force for a while. If nobody
+confirms it in that time, every host goes back to the revision before by itself,
+also one that the change has cut off from the store, and the store gets that
+revision again. So whoever locks themselves out waits, and is back.
+
+Each host counts from when it saw the revision; one that is restarted meanwhile
+counts anew. Until then nothing else is applied, but `l2gw rollback` ends it at
+once. Where nothing waits, what became of it is said (exit code 1).
+
+  l2gw apply gateway.toml --confirm 60s
+  l2gw confirm
+  l2gw confirm 42 --nsdb zookeeper:192.0.2.21:2181 --auth-file zk.auth";
 
 pub(super) const ROLLBACK: &str = "\
 The last 100 revisions are kept. What the earlier one declares is published as a

@@ -39,6 +39,7 @@ impl Lines {
         for about in &mut story.about {
             about.declared_at = self.of_port(&about.port);
         }
+        story.elsewhere.iter_mut().for_each(|elsewhere| self.add_to(&mut elsewhere.story));
     }
 
     /// Where a port or trunk is declared: `gateway.toml:14`.

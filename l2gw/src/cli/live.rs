@@ -1,17 +1,21 @@
 //! The verbs that ask or tell a running daemon something about itself: `trace` without a file, `flush` and `unblock`.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use agent::admin::TraceQuestion;
 use agent::input::Command;
-use agent::view::TraceView;
+use agent::revisions::Published;
+use agent::view::{StatusView, TraceView};
 use vlan::model::shown::printable;
+use vlan::model::topology::Topology;
 use vlan::tag::Tpid;
 
 use crate::cli::args::{At, Flushed, TraceRequest};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::failure::say;
 use crate::cli::lines::Lines;
+use crate::cli::trace::across;
 use crate::cli::{DONE, trace as answers};
 
 /// `l2gw trace` without a file: what the daemon would do with a frame, or with each frame of a capture, as it stands.
@@ -21,9 +25,8 @@ use crate::cli::{DONE, trace as answers};
 pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let client = Client::new(&request.at.socket);
     // Without them the story is the same.
-    let lines =
-        client.read("/v1/topology").map(|published| Lines::of_revision(&published)).unwrap_or_default();
-    let ask = |frame| ask(&client, &lines, &request.port, frame);
+    let whole = Whole::read(&client);
+    let ask = |frame| ask(&client, &whole, &request.port, frame);
     if let Some(path) = &request.pcap {
         let answer = ask;
         return match answers::tell_capture(path, request.at.json, out, err, answer)? {
@@ -47,10 +50,38 @@ pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write)
     }
 }
 
-fn ask(client: &Client, lines: &Lines, port: &str, frame: Vec<u8>) -> Result<TraceView, ClientError> {
+fn ask(client: &Client, whole: &Whole, port: &str, frame: Vec<u8>) -> Result<TraceView, ClientError> {
     let mut story = client.send("/v1/trace", &TraceQuestion { port: port.to_owned(), frame })?;
-    lines.add_to(&mut story);
+    if let Some((topology, host)) = &whole.topology {
+        across::follow_by_topology(topology, host, &mut story);
+    }
+    whole.lines.add_to(&mut story);
     Ok(story)
+}
+
+/// What the newest revision as a whole says, of which a host has its share.
+#[derive(Default)]
+struct Whole {
+    lines: Lines,
+    /// With the name of the host that is asked.
+    topology: Option<(Arc<Topology>, String)>,
+}
+
+impl Whole {
+    /// Nothing of it where the store is away, or where another revision is in force on the host.
+    fn read(client: &Client) -> Whole {
+        let Ok(published) = client.read::<Published>("/v1/topology") else { return Whole::default() };
+        let status = client.read::<StatusView>("/v1/status").ok();
+        let in_force = status.filter(|status| status.revision == published.revision);
+        let built = in_force.and_then(|status| Some((built(&published)?, status.host)));
+        Whole { lines: Lines::of_revision(&published), topology: built }
+    }
+}
+
+fn built(published: &Published) -> Option<Arc<Topology>> {
+    let description = published.topology.description().ok()?;
+    let numbers = published.numbers.as_ref()?;
+    Topology::with_numbers(&description, numbers).ok().map(Arc::new)
 }
 
 /// `l2gw flush`.

@@ -11,6 +11,7 @@ pub mod args;
 pub mod change;
 pub mod check;
 pub mod client;
+mod confirm;
 pub mod craft;
 mod declared;
 pub mod demo;
@@ -101,6 +102,7 @@ fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Resu
         }
         Verb::Plan { file, of } => change::plan(&file, &of, out, err),
         Verb::Apply(request) => change::apply(&request, out, err),
+        Verb::Confirm(request) => confirm::confirm(&request, out, err),
         Verb::Rollback(request) => rollback::rollback(&request, out, err),
         Verb::Port { what: Porting::Add(request) } => port::add(&request, out, err),
         Verb::Port { what: Porting::Del { name, of } } => port::del(&name, &of, out, err),

@@ -105,6 +105,7 @@ fn change(
             text: None,
             origin: Some(Origin::cli()),
             again: None,
+            confirm_within: None,
         };
         tries += 1;
         match publish(&revisions, proposal) {

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use agent::door::{Accepted, Proposal};
+use agent::config::store::Nsdb;
+use agent::door::{Accepted, Confirmation, Proposal};
+use agent::hosts::HostsView;
 use agent::revisions::{Published, RevisionView};
 use agent::view::{StatusView, Unread};
 
-use crate::cli::args::Of;
+use crate::cli::args::{Of, Place};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::direct::{Direct, DirectError};
 
@@ -43,6 +45,11 @@ impl RevisionsError {
         matches!(self, RevisionsError::Daemon(error) if error.is_for_now())
     }
 
+    /// Whether no daemon is there.
+    pub(super) fn is_no_daemon(&self) -> bool {
+        matches!(self, RevisionsError::Daemon(ClientError::NoDaemon { .. }))
+    }
+
     /// Whether somebody else published in between.
     pub(super) fn is_conflict(&self) -> bool {
         match self {
@@ -69,8 +76,23 @@ impl Revisions {
     /// The store cannot be opened.
     pub(super) fn open(of: &Of) -> Result<Revisions, RevisionsError> {
         match &of.nsdb {
-            Some(place) => Ok(Revisions::Store(Direct::open(place.clone(), of.auth_file.clone())?)),
+            Some(Place::OfFile) => Err(DirectError::NoFile.into()),
+            Some(Place::Named(place)) => {
+                let nsdb = place.clone().over(Nsdb::default());
+                Ok(Revisions::Store(Direct::open(nsdb, of.auth_file.clone())?))
+            }
             None => Ok(Revisions::Daemon(Client::new(&of.at.socket))),
+        }
+    }
+
+    /// The same of a verb with a file, which may name the store.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    pub(super) fn open_with(of: &Of, file: &Nsdb) -> Result<Revisions, RevisionsError> {
+        match &of.nsdb {
+            Some(Place::OfFile) => Ok(Revisions::Store(Direct::open(file.clone(), of.auth_file.clone())?)),
+            _ => Revisions::open(of),
         }
     }
 
@@ -115,6 +137,28 @@ impl Revisions {
         })
     }
 
+    /// The hosts of the newest revision, and which of them are there.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(super) fn hosts(&self) -> Result<HostsView, RevisionsError> {
+        Ok(match self {
+            Revisions::Daemon(client) => client.read("/v1/hosts")?,
+            Revisions::Store(direct) => direct.hosts()?,
+        })
+    }
+
+    /// Whether a daemon counts the time within which a revision has to be confirmed.
+    ///
+    /// # Errors
+    /// The store is that of a host whose daemon does not run.
+    pub(super) fn check_confirmable(&self) -> Result<(), RevisionsError> {
+        match self {
+            Revisions::Store(direct) => Ok(direct.check_confirmable()?),
+            Revisions::Daemon(_) => Ok(()),
+        }
+    }
+
     /// Publishes a revision.
     ///
     /// # Errors
@@ -123,6 +167,17 @@ impl Revisions {
         Ok(match self {
             Revisions::Daemon(client) => client.send("/v1/topology", &proposal)?,
             Revisions::Store(direct) => direct.publish(proposal)?,
+        })
+    }
+
+    /// Lets the revision that waits for its confirmation stay.
+    ///
+    /// # Errors
+    /// None waits, or whether it came in is not known.
+    pub(super) fn confirm(&self, confirmation: Confirmation) -> Result<Accepted, RevisionsError> {
+        Ok(match self {
+            Revisions::Daemon(client) => client.send("/v1/confirm", &confirmation)?,
+            Revisions::Store(direct) => direct.confirm(confirmation)?,
         })
     }
 

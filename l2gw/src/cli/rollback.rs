@@ -40,6 +40,7 @@ fn try_rollback(request: &RollbackRequest, revisions: &Revisions) -> Result<Appl
         text: earlier.text,
         origin: None,
         again: Some(request.revision),
+        confirm_within: None,
     };
     publish(revisions, proposal)
 }

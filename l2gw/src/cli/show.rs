@@ -18,6 +18,7 @@ use crate::cli::time::utc;
 use crate::cli::{DONE, FAILED, WRONG_USAGE, lines};
 use crate::config::Config;
 
+mod hosts;
 mod status;
 
 /// Asks the daemon, or of revisions perhaps the store itself, and prints the answer.
@@ -34,17 +35,17 @@ pub fn show(
     let (client, json) = (&Client::new(&of.at.socket), of.at.json);
     let asked = &asked(selection);
     let printed = match subject {
-        Subject::Status | Subject::Events | Subject::Config | Subject::Revisions
+        Subject::Status | Subject::Events | Subject::Hosts | Subject::Config | Subject::Revisions
             if *asked != Asked::default() =>
         {
-            let whole = "status, events, config and revisions are shown as a whole, without a filter";
+            let whole = "status, events, hosts, config and revisions are shown as a whole, without a filter";
             Err(Failure::Usage(whole.to_owned()))
         }
         Subject::Config => config(of, out),
         Subject::Revisions => revisions(of, out),
+        Subject::Hosts => hosts_of(of, out),
         _ if of.nsdb.is_some() => {
-            let whose =
-                "only config and revisions are in the store: the rest a daemon knows, leave out --nsdb";
+            let whose = "only hosts, config and revisions are in the store: the rest a daemon knows, leave out --nsdb";
             Err(Failure::Usage(whose.to_owned()))
         }
         Subject::Status => one(client, json, out),
@@ -133,6 +134,11 @@ fn events(client: &Client, newest: usize, json: bool, out: &mut impl Write) -> P
 fn revisions(of: &Of, out: &mut impl Write) -> Printed {
     let rows = Revisions::open(of)?.known()?;
     Ok(if of.at.json { print_json(&rows, out) } else { print_revisions(&rows, out) })
+}
+
+fn hosts_of(of: &Of, out: &mut impl Write) -> Printed {
+    let view = Revisions::open(of)?.hosts()?;
+    Ok(if of.at.json { print_json(&view, out) } else { hosts::print(view, out) })
 }
 
 /// Behind the list, what an operator looks for in vain in the file.
@@ -371,9 +377,18 @@ impl Row for RevisionView {
     fn cells(&self) -> Vec<String> {
         let number = self.revision.to_string();
         match &self.unreadable {
-            None => vec![number, utc(self.at_ms), self.author.clone(), self.note.clone()],
+            None => vec![number, utc(self.at_ms), self.author.clone(), self.note.clone() + &waits(self)],
             Some(why) => vec![number, dash(""), dash(""), why.clone()],
         }
+    }
+}
+
+/// That a revision waits for its confirmation, if it does.
+fn waits(row: &RevisionView) -> String {
+    match (row.confirm_within_s.filter(|_| row.is_unconfirmed), row.seconds_left) {
+        (None, _) => String::new(),
+        (Some(_), Some(left)) => format!(" (unconfirmed, {left} s left)"),
+        (Some(within), None) => format!(" (unconfirmed, within {within})"),
     }
 }
 

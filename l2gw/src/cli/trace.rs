@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agent::regular::{read_bounded, read_bytes};
-use agent::view::{TraceOutput, TraceView};
+use agent::view::{Elsewhere, TraceOutput, TraceView};
 use vlan::addr::MacAddr;
 use vlan::designation::Designation;
 use vlan::frame::{Header, MalformedFrame};
@@ -23,6 +23,8 @@ use crate::cli::args::TraceRequest;
 use crate::cli::failure::{say, warn};
 use crate::cli::paste::{self, PasteError};
 use crate::cli::{DONE, FAILED, WRONG_USAGE, pcap};
+
+pub(in crate::cli) mod across;
 
 /// Why a trace cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -139,6 +141,8 @@ fn known(near: &Option<String>) -> String {
 pub struct Tracer {
     switch: Switch,
     port: PortId,
+    /// What was taught, for other hosts' switches as well.
+    taught: Vec<String>,
 }
 
 impl Tracer {
@@ -149,7 +153,7 @@ impl Tracer {
     pub fn new(topology: &Arc<Topology>, port: &str) -> Result<Tracer, TraceError> {
         let found = find(topology, "port", port)?;
         let (id, host): (PortId, HostId) = (found.id, found.host);
-        Ok(Tracer { switch: Switch::offline(Arc::clone(topology), host), port: id })
+        Ok(Tracer { switch: Switch::offline(Arc::clone(topology), host), port: id, taught: Vec::new() })
     }
 
     /// Says which trunk carries a VLAN: `VID=TRUNK`.
@@ -181,6 +185,22 @@ impl Tracer {
     /// # Errors
     /// Not of that form, no such port, or not a VLAN of that port.
     pub fn learn(&mut self, text: &str) -> Result<(), TraceError> {
+        self.learn_here(text)?;
+        self.taught.push(text.to_owned());
+        Ok(())
+    }
+
+    /// The switch of another host that knows the same.
+    fn switch_at(&self, host: HostId) -> Switch {
+        let switch = Switch::offline(Arc::clone(self.switch.topology()), host);
+        let mut there = Tracer { switch, port: self.port, taught: Vec::new() };
+        // What one host would not learn another may, and the other way round.
+        self.taught.iter().for_each(|text| drop(there.learn_here(text)));
+        there.switch.set_designation(self.switch.designation().clone());
+        there.switch
+    }
+
+    fn learn_here(&mut self, text: &str) -> Result<(), TraceError> {
         let refuse = || TraceError::Learn(text.to_owned());
         let (name, rest) = text.split_once('=').ok_or_else(refuse)?;
         let (mac, vids) = rest.split_once('@').unwrap_or((rest, ""));
@@ -241,7 +261,10 @@ impl Tracer {
         };
         let (mut verdict, mut story) = (Verdict::default(), Story::default());
         self.switch.forward(Instant::ZERO, self.port, &header, &mut verdict, &mut story);
-        TraceView::of((self.switch.topology(), self.switch.host()), frame, &verdict, story)
+        let (topology, host) = (self.switch.topology(), self.switch.host());
+        let mut view = TraceView::of((topology, host), frame, &verdict, story);
+        across::follow(topology, host, &mut view, |other| self.switch_at(other));
+        view
     }
 }
 
@@ -365,6 +388,20 @@ pub fn print(answer: &TraceView, json: bool, out: &mut impl Write) -> io::Result
         serde_json::to_writer(&mut *out, answer)?;
         return writeln!(out);
     }
+    print_story(answer, out)?;
+    for Elsewhere { host, unknown, story } in &answer.elsewhere {
+        let unknown = if unknown.is_empty() { String::new() } else { format!(" ({unknown})") };
+        writeln!(out, "at host {host}{unknown}:")?;
+        print_story(story, out)?;
+    }
+    match answer.elsewhere_too {
+        0 => Ok(()),
+        1 => writeln!(out, "and at 1 more host"),
+        more => writeln!(out, "and at {more} more hosts"),
+    }
+}
+
+fn print_story(answer: &TraceView, out: &mut impl Write) -> io::Result<()> {
     for (number, step) in (1..).zip(&answer.steps) {
         let about = answer.about.iter().find(|about| about.step == number);
         let declared_at = about.and_then(|about| about.declared_at.as_ref());
@@ -374,7 +411,9 @@ pub fn print(answer: &TraceView, json: bool, out: &mut impl Write) -> io::Result
     for output in &answer.outputs {
         match output {
             TraceOutput::Port { port, frame } => writeln!(out, "    {port}: {frame}")?,
-            TraceOutput::Host { host, vni, frame } => writeln!(out, "    host {host}, VNI {vni}: {frame}")?,
+            TraceOutput::Host { host, vni, frame, .. } => {
+                writeln!(out, "    host {host}, VNI {vni}: {frame}")?
+            }
         }
     }
     Ok(())

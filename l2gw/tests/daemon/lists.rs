@@ -58,11 +58,11 @@ fn what_a_list_does_not_have_is_told_with_what_it_has() {
         ),
         (
             &["status", "--port", "vm8"],
-            "status, events, config and revisions are shown as a whole, without a filter",
+            "status, events, hosts, config and revisions are shown as a whole, without a filter",
         ),
         (
             &["events", "--limit", "1"],
-            "status, events, config and revisions are shown as a whole, without a filter",
+            "status, events, hosts, config and revisions are shown as a whole, without a filter",
         ),
         (
             &["macs", "--port", "vm80"],

@@ -81,7 +81,7 @@ impl Network {
     }
 
     /// Writes the gateway's file, with this VLAN to `vub8`.
-    fn write(&self, vid: u16) {
+    pub(crate) fn write(&self, vid: u16) {
         let there = "\n[hosts.compute1]\n\n[[ports]]\nname = \"vm9\"\nbridge = \"vub8\"\nhost = \"compute1\"\nlink = \"tap9\"\n";
         let file = FILE.replace("vid = 8", &format!("vid = {vid}"));
         self.write_topology(&format!("{file}{there}"));
@@ -105,14 +105,20 @@ impl Network {
         finish(command.arg("--agents-auth-file").arg(self.compute.path("zookeeper.auth"))).done();
     }
 
-    fn agent(&self) -> Command {
+    /// What starts the compute host's daemon.
+    pub(crate) fn agent(&self) -> Command {
+        self.agent_by(&self.ensemble.connection_string())
+    }
+
+    /// The same, which reaches the servers at these addresses.
+    pub(crate) fn agent_by(&self, servers: &str) -> Command {
         let mut command = program();
         let state = format!("[nsdb]\npath = {:?}\n", self.compute.path("state"));
         fs::write(self.compute.path("agent.toml"), state).unwrap();
         command
             .args(["--host", "compute1", "--datapath", "fake", "--config"])
             .arg(self.compute.path("agent.toml"));
-        command.arg("--nsdb").arg(format!("zookeeper:{}", self.ensemble.connection_string()));
+        command.arg("--nsdb").arg(format!("zookeeper:{servers}"));
         command.arg("--auth-file").arg(self.compute.path("zookeeper.auth"));
         command.arg("--socket").arg(self.compute.socket());
         command

@@ -140,7 +140,7 @@ fn a_topology_goes_in_and_back_and_is_shown_from_anywhere() {
     let (code, _, err) = there.ask(&["apply", file, "--without-host", "gw1"]);
     assert!(code == 78 && err.contains("this does not take away host \"gw1\""), "{err}");
     let (code, _, err) = there.ask(&["show", "ports"]);
-    assert!(code == 64 && err.contains("only config and revisions are in the store"), "{err}");
+    assert!(code == 64 && err.contains("only hosts, config and revisions are in the store"), "{err}");
 }
 
 #[test]
@@ -179,6 +179,45 @@ fn a_port_is_added_and_removed_in_one_line_and_outlives_a_file() {
     let (code, _, err) =
         there.ask(&["port", "add", "vm8", "--bridge", "vub9", "--host", "gw1", "--link", "tap8"]);
     assert!(code == 78 && err.contains("ports.vm8.bridge: \"vub9\" is no bridge"), "{err}");
+}
+
+/// A gateway's own file says where its store is, and which login it has.
+#[test]
+fn the_store_that_the_file_names_is_opened_by_a_word() {
+    if !servers::are_there() {
+        return;
+    }
+    let there = Elsewhere::new(Options::one());
+    let nsdb = fs::read_to_string(there.path("gateway.toml")).unwrap().replace("[hosts.gw1]\n", "");
+    let file = there.write("gw.toml", &format!("{nsdb}{}", topology(&["vm1"])));
+    let file = text(&file);
+    let nobody = text(&there.path("no.sock")).to_owned();
+    for verb in ["plan", "apply"] {
+        let (code, _, err) = l2gw(&[verb, file, "--socket", &nobody]);
+        let hint =
+            "with this --socket? Without one, `--nsdb file` opens the store that the file's [nsdb] names\n";
+        assert!(code == 1 && err.contains("no daemon answers here") && err.ends_with(hint), "{err}");
+    }
+    let (code, out, err) = l2gw(&["apply", file, "--nsdb", "file"]);
+    assert_eq!((code, out), (0, format!("revision 1 {STORED}")), "{err}");
+    let (code, out, err) = l2gw(&["plan", file, "--nsdb", "file"]);
+    assert_eq!((code, out.as_str()), (0, "nothing to do: revision 1 is as the file says\n"), "{err}");
+    assert_eq!(
+        there.done(&["show", "config"]).lines().count(),
+        fs::read_to_string(file).unwrap().lines().count()
+    );
+    // Another login than the file's.
+    there.write("gw.toml", &format!("{nsdb}{}", topology(&["vm2"])));
+    let (code, _, err) = l2gw(&["apply", file, "--nsdb", "file", "--auth-file", text(&there.path("agent"))]);
+    assert!(code == 1 && err.contains("agent may not make"), "{err}");
+    // Without a file there is none to be named.
+    for words in [&["rollback", "1"][..], &["confirm"], &["show", "config"]] {
+        let (code, _, err) = l2gw(&[words, &["--nsdb", "file"]].concat());
+        assert!(
+            code == 64 && err.contains("--nsdb file is of `l2gw plan FILE` and `l2gw apply FILE`"),
+            "{err}"
+        );
+    }
 }
 
 /// Each of them is about one object: all come in, whoever is first.

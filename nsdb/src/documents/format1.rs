@@ -27,5 +27,5 @@ struct FirstRoot {
 pub(super) fn read(bytes: &[u8]) -> Result<Root, SchemaError> {
     let FirstRoot { revision, shards, author, at, note } = schema::decode(FORMAT, bytes)?;
     let entries = shards.into_iter().map(|(name, id)| (name, ShardId::from_bytes(id))).collect();
-    Ok(Root { revision, author, at, note, top: Page { depth: 0, entries } })
+    Ok(Root { revision, author, at, note, confirm_within: None, top: Page { depth: 0, entries } })
 }

@@ -117,7 +117,8 @@ mod tests {
         let entries = pages.iter().zip(&read).map(|(text, (page, ..))| (name(text), *page)).collect();
         let (author, note) = (String::new(), String::new());
         let revision = Revision::new(number).unwrap();
-        (Root { revision, author, at: Default::default(), note, top: Page { depth: 1, entries } }, read)
+        let (at, top) = (Default::default(), Page { depth: 1, entries });
+        (Root { revision, author, at, note, confirm_within: None, top }, read)
     }
 
     fn read(kept: &Kept, number: u64, pages: &[&'static str], is_whole: bool) {

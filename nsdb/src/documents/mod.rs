@@ -1,6 +1,7 @@
 //! The trait [`Documents`] and its errors.
 
 pub(crate) mod collection;
+pub(crate) mod confirm;
 mod format1;
 pub(crate) mod keeping;
 pub(crate) mod kept;
@@ -57,6 +58,9 @@ use crate::error::StoreError;
 ///
 /// A publication that takes longer than `unused_for` from its first document to its root could lose one on a backend without
 /// transactions; it must start again.
+///
+/// A revision may be published on condition that it is confirmed ([`Change::to_be_confirmed`]): its root says within which time. The store
+/// only says so; whoever follows it goes back to the revision before when that time is over, and whoever publishes the next one ends it.
 ///
 /// The bytes are the caller's ([`crate::schema`] gives them a version). At most [`MAX_SHARD_BYTES`] per shard.
 pub trait Documents: Send + Sync {

@@ -43,7 +43,8 @@ impl Publication {
         let Pages { top, stored } = Pages::of(names)?;
         contents.extend(stored);
         let revision = found.map_or(Revision::FIRST, Revision::next);
-        let root = Root { revision, author: change.author, at: change.at, note: change.note, top };
+        let Change { author, at, note, confirm_within } = change;
+        let root = Root { revision, author, at, note, confirm_within, top };
         let root_bytes = encode_root(&root)?;
         Ok(Self { root, root_bytes, contents })
     }

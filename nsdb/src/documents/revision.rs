@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::WallTime;
+use crate::documents::confirm::ConfirmWithin;
 use crate::documents::page::Pages;
 use crate::documents::shard::{Page, ShardId, ShardName};
 
@@ -64,6 +65,8 @@ pub struct Root {
     pub at: WallTime,
     /// Why, in the author's words; may be empty.
     pub note: String,
+    /// Within which time it has to be confirmed, if it has to be: hosts go back to the revision before otherwise.
+    pub confirm_within: Option<ConfirmWithin>,
     /// Its topmost page, from which the names and ids of its shards are read.
     pub(crate) top: Page,
 }
@@ -92,6 +95,8 @@ pub struct RevisionInfo {
     pub at: WallTime,
     /// Why, in the author's words; may be empty.
     pub note: String,
+    /// Within which time it has, or had, to be confirmed.
+    pub confirm_within: Option<ConfirmWithin>,
     /// Why its root cannot be read, if it cannot: then nothing else is known of it but its number.
     pub unreadable: Option<String>,
 }
@@ -100,14 +105,15 @@ impl RevisionInfo {
     /// One whose root cannot be read, and why.
     pub(crate) fn unreadable(revision: Revision, why: String) -> Self {
         let (author, note) = (String::new(), String::new());
-        Self { revision, author, at: WallTime::default(), note, unreadable: Some(why) }
+        Self { revision, author, at: WallTime::default(), note, confirm_within: None, unreadable: Some(why) }
     }
 }
 
 impl From<&Root> for RevisionInfo {
     fn from(root: &Root) -> Self {
         let (author, note) = (root.author.clone(), root.note.clone());
-        Self { revision: root.revision, author, at: root.at, note, unreadable: None }
+        let (revision, at, confirm_within) = (root.revision, root.at, root.confirm_within);
+        Self { revision, author, at, note, confirm_within, unreadable: None }
     }
 }
 
@@ -120,12 +126,20 @@ pub struct Change {
     pub at: WallTime,
     /// Why, up to 4 096 bytes; may be empty.
     pub note: String,
+    /// Within which time it has to be confirmed, if it has to be.
+    pub confirm_within: Option<ConfirmWithin>,
 }
 
 impl Change {
     /// A change by `author` at `at`, because of `note`.
     pub fn new(author: impl Into<String>, at: WallTime, note: impl Into<String>) -> Self {
-        Self { author: author.into(), at, note: note.into() }
+        Self { author: author.into(), at, note: note.into(), confirm_within: None }
+    }
+
+    /// The same, which has to be confirmed within this time; `None`: it has not.
+    #[must_use]
+    pub fn to_be_confirmed(self, within: Option<ConfirmWithin>) -> Self {
+        Self { confirm_within: within, ..self }
     }
 }
 

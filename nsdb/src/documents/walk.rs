@@ -141,6 +141,7 @@ mod tests {
             author: String::new(),
             at: Default::default(),
             note: String::new(),
+            confirm_within: None,
             top,
         };
         let read = |wanted: &[&str]| {

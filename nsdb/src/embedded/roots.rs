@@ -68,7 +68,7 @@ where
     T: ReadableTable<&'static [u8], &'static [u8]>,
 {
     match error {
-        LayoutError::Newer { found } => table.newer(found),
+        LayoutError::Newer { found, known } => table.newer(found, known),
         error => table.damaged(key, error.to_string()),
     }
 }

@@ -8,7 +8,6 @@ use std::path::Path;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::digest::{CHECKSUM_BYTES, checksum};
-use crate::documents::layout;
 use crate::error::{Corruption, Extent, StoreError};
 
 /// A table of the file: bytes to sealed bytes.
@@ -137,8 +136,8 @@ impl<T: ReadableTable<Bytes, Bytes>> Sealed<'_, T> {
     }
 
     /// An error that says that a newer program wrote a document in here.
-    pub(super) fn newer(&self, found: u64) -> StoreError {
-        StoreError::Newer { file: self.file.to_path_buf(), found, known: layout::FORMAT }
+    pub(super) fn newer(&self, found: u64, known: u64) -> StoreError {
+        StoreError::Newer { file: self.file.to_path_buf(), found, known }
     }
 
     fn unseal<'v>(&self, key: &[u8], sealed: &'v [u8]) -> Result<&'v [u8], StoreError> {

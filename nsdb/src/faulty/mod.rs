@@ -146,12 +146,20 @@ impl<S: Sessions> Sessions for Faulty<S> {
         self.call_in(Operation::KeepAlive, session, self.store.keep_alive(session)).await
     }
 
+    async fn say(&self, session: SessionId, word: String) -> Result<(), SessionsError> {
+        self.call_in(Operation::KeepAlive, session, self.store.say(session, word)).await
+    }
+
     async fn close_session(&self, session: SessionId) -> Result<(), SessionsError> {
         self.call(Operation::OtherSessions, self.store.close_session(session)).await
     }
 
     async fn sessions(&self) -> Result<Vec<SessionInfo>, SessionsError> {
         self.call(Operation::OtherSessions, self.store.sessions()).await
+    }
+
+    async fn session_named(&self, name: &str) -> Result<Option<SessionInfo>, SessionsError> {
+        self.call(Operation::OtherSessions, self.store.session_named(name)).await
     }
 
     async fn acquire(&self, session: SessionId, name: &str) -> Result<Lease, SessionsError> {

@@ -44,6 +44,10 @@ impl Sessions for ProcessSessions {
         self.with(|table, now| table.keep_alive(now, session))
     }
 
+    async fn say(&self, session: SessionId, word: String) -> Result<(), SessionsError> {
+        self.with(|table, now| table.say(now, session, word))
+    }
+
     async fn close_session(&self, session: SessionId) -> Result<(), SessionsError> {
         self.with(|table, _| table.end(session));
         Ok(())
@@ -51,6 +55,10 @@ impl Sessions for ProcessSessions {
 
     async fn sessions(&self) -> Result<Vec<SessionInfo>, SessionsError> {
         Ok(self.with(SessionTable::sessions))
+    }
+
+    async fn session_named(&self, name: &str) -> Result<Option<SessionInfo>, SessionsError> {
+        Ok(self.with(|table, now| table.session_named(now, name)))
     }
 
     async fn acquire(&self, session: SessionId, name: &str) -> Result<Lease, SessionsError> {

@@ -29,6 +29,8 @@ pub struct SessionInfo {
     pub name: String,
     /// How long it lives without a sign of life.
     pub ttl: Duration,
+    /// What it has said of itself; empty if nothing.
+    pub word: String,
 }
 
 /// Grows with every acquisition of a lease, also over restarts. Whoever acts under a lease passes it on, and whoever

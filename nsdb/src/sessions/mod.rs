@@ -55,11 +55,25 @@ pub trait Sessions: Send + Sync {
     /// [lost](SessionsError::is_lost) if it has ended.
     fn keep_alive(&self, session: SessionId) -> impl Future<Output = Result<(), SessionsError>> + Send;
 
+    /// Says something of whoever has the session: text of at most [`MAX_WORD_BYTES`], in place of what was said before. It is there for
+    /// as long as the session is. Watchers are not told of it.
+    ///
+    /// # Errors
+    /// [lost](SessionsError::is_lost) if the session has ended; the text is too long.
+    fn say(&self, session: SessionId, word: String)
+    -> impl Future<Output = Result<(), SessionsError>> + Send;
+
     /// Ends the session and frees its leases. Ending one that has ended is no error.
     fn close_session(&self, session: SessionId) -> impl Future<Output = Result<(), SessionsError>> + Send;
 
     /// The live sessions, by name.
     fn sessions(&self) -> impl Future<Output = Result<Vec<SessionInfo>, SessionsError>> + Send;
+
+    /// The live session that has this name, if there is one. It asks about no other: of a fleet whose sessions all ended, each host may ask.
+    fn session_named(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<SessionInfo>, SessionsError>> + Send;
 
     /// Takes the lease `name` for `session`. Taking a lease one holds gives the same lease again.
     ///
@@ -129,6 +143,14 @@ pub enum SessionsError {
         /// The time it asked for.
         ttl: Duration,
     },
+    /// What is said of it is too long.
+    #[error("what session {session} says has {length} bytes: at most {MAX_WORD_BYTES} are allowed")]
+    WordTooLong {
+        /// The session.
+        session: SessionId,
+        /// The text's length in bytes.
+        length: usize,
+    },
     /// There are too many open sessions.
     #[error("session {name} would be the {}th: at most {MAX_SESSIONS} are allowed", MAX_SESSIONS + 1)]
     TooMany {
@@ -149,6 +171,11 @@ impl SessionsError {
         matches!(self, Self::Lost { .. })
     }
 
+    /// Whether the name is another machine's, which is alive.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Elsewhere { .. })
+    }
+
     /// Whether another live session has the lease.
     pub fn is_held(&self) -> bool {
         matches!(self, Self::Held { .. })
@@ -167,6 +194,17 @@ pub(crate) fn check_ttl(name: &str, ttl: Duration) -> Result<(), SessionsError> 
     }
     Ok(())
 }
+
+/// Whether a session may say so much.
+pub(crate) fn check_word(session: SessionId, word: &str) -> Result<(), SessionsError> {
+    match word.len() {
+        length if length > MAX_WORD_BYTES => Err(SessionsError::WordTooLong { session, length }),
+        _ => Ok(()),
+    }
+}
+
+/// Longest text that a session says of itself, in bytes. Of 1 000 hosts that is at most 16 MiB in the memory of each server.
+pub const MAX_WORD_BYTES: usize = 16 << 10;
 
 /// Shortest time to live of a session.
 const MIN_TTL: Duration = Duration::from_millis(1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::path::check_name;
 use crate::sessions::lease::{Lease, LeaseToken, SessionId, SessionInfo};
-use crate::sessions::{MAX_SESSIONS, SessionsError, check_ttl};
+use crate::sessions::{MAX_SESSIONS, SessionsError, check_ttl, check_word};
 
 /// Live sessions and held leases. `now` is time since the clock's origin and never goes backwards.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ struct Session {
     ttl: Duration,
     ends: Duration,
     leases: BTreeSet<String>,
+    word: String,
 }
 
 impl SessionTable {
@@ -56,7 +57,8 @@ impl SessionTable {
         }
         let id = SessionId(self.next_number());
         let ends = now.saturating_add(ttl);
-        self.sessions.insert(id, Session { name: name.to_owned(), ttl, ends, leases: BTreeSet::new() });
+        let (leases, word) = (BTreeSet::new(), String::new());
+        self.sessions.insert(id, Session { name: name.to_owned(), ttl, ends, leases, word });
         self.by_name.insert(name.to_owned(), id);
         self.deadlines.insert((ends, id));
         self.changes += 1;
@@ -69,6 +71,12 @@ impl SessionTable {
         session.ends = after;
         self.deadlines.remove(&(before, id));
         self.deadlines.insert((after, id));
+        Ok(())
+    }
+
+    pub(crate) fn say(&mut self, now: Duration, id: SessionId, word: String) -> Result<(), SessionsError> {
+        check_word(id, &word)?;
+        self.live(now, id)?.word = word;
         Ok(())
     }
 
@@ -136,6 +144,11 @@ impl SessionTable {
         self.by_name.values().filter_map(|id| self.info(*id)).collect()
     }
 
+    pub(crate) fn session_named(&mut self, now: Duration, name: &str) -> Option<SessionInfo> {
+        self.expire(now);
+        self.by_name.get(name).and_then(|id| self.info(*id))
+    }
+
     /// Grows with every change that a watcher should hear of.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
@@ -159,7 +172,7 @@ impl SessionTable {
 
     fn info(&self, id: SessionId) -> Option<SessionInfo> {
         let session = self.sessions.get(&id)?;
-        Some(SessionInfo { id, name: session.name.clone(), ttl: session.ttl })
+        Some(SessionInfo { id, name: session.name.clone(), ttl: session.ttl, word: session.word.clone() })
     }
 }
 

@@ -3,8 +3,8 @@
 //! | nodes | gateways | agents |
 //! |---|---|---|
 //! | the root, revisions, documents | all | read |
-//! | what sessions, leases and addresses lie below | all | read, write, create, delete |
-//! | these themselves | all | read |
+//! | what sessions, leases and addresses lie below, and sessions | all | read, write, create, delete |
+//! | leases and addresses themselves | all | read |
 //!
 //! The ids are those of ZooKeeper's scheme `digest`: `user:` and, in base64, the SHA-1 of `user:password`
 //! (`DigestAuthenticationProvider`). A SHA-1 of a short password can be found by trying, so [`DigestId::of`] takes none.

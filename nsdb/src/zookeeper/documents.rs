@@ -331,6 +331,7 @@ mod tests {
             author: "alice".to_owned(),
             at: Default::default(),
             note: note.to_owned(),
+            confirm_within: None,
             top: Page::default(),
         };
         let known = root(7, "");

@@ -150,12 +150,12 @@ impl Ground {
         Ok(Access::of_topology(&self.store().await?.users))
     }
 
-    /// Who may do what with a node that one host makes, and that nobody changes: a session, a batch of addresses.
+    /// Who may do what with a node that one host makes, and that nobody changes: a lease, a batch of addresses.
     pub(super) async fn access_of_words(&self) -> Result<Access, StoreError> {
         self.access_of_topology().await
     }
 
-    /// Who may do what with nodes below which hosts make theirs.
+    /// Who may do what with nodes below which hosts make theirs, and with those that they write again: sessions.
     pub(super) async fn access_of_hosts(&self) -> Result<Access, StoreError> {
         Ok(Access::of_hosts(&self.store().await?.users))
     }

@@ -115,6 +115,14 @@ impl ZooKeeper {
         coordinator.standing().borrow().why(coordinator.settings())
     }
 
+    /// Waits until the server that is asked has what was written before, by anybody: what is read next is no older.
+    ///
+    /// # Errors
+    /// No server answers.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        self.ground.coordinator.catch_up().await.map_err(self.ground.error("read", "/"))
+    }
+
     /// Ends the connection, so that what lives with it goes at once.
     pub async fn close(&self) {
         self.ground.coordinator.close().await;
@@ -182,12 +190,20 @@ impl Sessions for ZooKeeper {
         self.roll.keep_alive(session).await
     }
 
+    async fn say(&self, session: SessionId, word: String) -> Result<(), SessionsError> {
+        self.roll.say(session, &word).await
+    }
+
     async fn close_session(&self, session: SessionId) -> Result<(), SessionsError> {
         self.roll.close(session).await
     }
 
     async fn sessions(&self) -> Result<Vec<SessionInfo>, SessionsError> {
         self.roll.sessions().await
+    }
+
+    async fn session_named(&self, name: &str) -> Result<Option<SessionInfo>, SessionsError> {
+        self.roll.session_named(name).await
     }
 
     async fn acquire(&self, session: SessionId, name: &str) -> Result<Lease, SessionsError> {

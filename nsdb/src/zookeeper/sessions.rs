@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::path::check_name;
 use crate::sessions::lease::{Lease, LeaseToken, SessionId, SessionInfo};
-use crate::sessions::{SessionsError, check_ttl};
+use crate::sessions::{SessionsError, check_ttl, check_word};
 use crate::zookeeper::coordinator::{Life, Stat, Watch};
 use crate::zookeeper::documents::AT_ONCE;
 use crate::zookeeper::ground::Ground;
@@ -48,6 +48,8 @@ struct SessionNode {
     machine: String,
     #[serde(rename = "ttl-ms")]
     ttl: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    word: String,
 }
 
 /// What the node of a lease says.
@@ -72,10 +74,10 @@ impl Roll {
         check_name("session", name)?;
         check_ttl(name, ttl)?;
         self.expire().await?;
-        let access = self.ground.access_of_words().await?;
-        let machine = self.ground.coordinator.settings().machine.clone();
-        let node = SessionNode { machine, ttl: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX) };
-        let (path, content) = (session_path(name), self.encode(&session_path(name), &node)?);
+        // It is written again whenever its host says something, and that is an agent's to do.
+        let access = self.ground.access_of_hosts().await?;
+        let path = session_path(name);
+        let content = self.encode(&path, &self.node(ttl, String::new()))?;
         loop {
             match self.ground.coordinator.create(&path, &content, Life::OfSession, &access).await {
                 Ok((_, stat)) => {
@@ -87,6 +89,11 @@ impl Roll {
                 Err(refusal) => return Err(self.ground.error("make", &path)(refusal).into()),
             }
         }
+    }
+
+    fn node(&self, ttl: Duration, word: String) -> SessionNode {
+        let machine = self.ground.coordinator.settings().machine.clone();
+        SessionNode { machine, ttl: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX), word }
     }
 
     fn opened(&self, name: &str, ttl: Duration, stat: &Stat) -> SessionId {
@@ -142,6 +149,22 @@ impl Roll {
         Err(SessionsError::Lost { session: id })
     }
 
+    pub(super) async fn say(&self, id: SessionId, word: &str) -> Result<(), SessionsError> {
+        check_word(id, word)?;
+        let name = self.own_name(id)?;
+        let ttl = self.with(|sessions| sessions.get(&id).map(|own| own.ttl)).unwrap_or_default();
+        let path = session_path(&name);
+        let content = self.encode(&path, &self.node(ttl, word.to_owned()))?;
+        let Some(stat) = self.look(&path).await?.filter(|stat| id_of(stat) == id) else {
+            return Err(SessionsError::Lost { session: id });
+        };
+        match self.ground.coordinator.write(&path, &content, Some(stat.version)).await {
+            Ok(_) => Ok(()),
+            Err(Refusal::NoNode | Refusal::BadVersion) => Err(SessionsError::Lost { session: id }),
+            Err(refusal) => Err(self.ground.error("write", &path)(refusal).into()),
+        }
+    }
+
     /// The name of a session that we opened and whose time is not over.
     fn own_name(&self, id: SessionId) -> Result<String, SessionsError> {
         let now = self.clock.now();
@@ -188,21 +211,30 @@ impl Roll {
         self.expire().await?;
         let mut names = self.ground.children(SESSIONS).await?;
         names.sort_unstable();
-        let read = |name: String| async move {
-            let path = format!("{SESSIONS}/{name}");
-            let Some((bytes, stat)) = self.read(&path).await? else { return Ok(None) };
-            // What lives with no session, or cannot be read, is nobody who is alive.
-            let node: Option<SessionNode> = self.decoded(&path, &bytes).filter(|_| stat.owner != 0);
-            Ok::<_, SessionsError>(node.map(|node| SessionInfo {
-                id: id_of(&stat),
-                name: decoded(&name),
-                ttl: Duration::from_millis(node.ttl),
-            }))
-        };
+        let names = names.into_iter().map(|name| decoded(&name));
+        let read = |name: String| async move { self.session_at(&name).await };
         let found: Vec<_> = stream::iter(names).map(read).buffered(AT_ONCE).try_collect().await?;
         let mut found: Vec<_> = found.into_iter().flatten().collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+
+    pub(super) async fn session_named(&self, name: &str) -> Result<Option<SessionInfo>, SessionsError> {
+        self.expire().await?;
+        self.session_at(name).await
+    }
+
+    async fn session_at(&self, name: &str) -> Result<Option<SessionInfo>, SessionsError> {
+        let path = session_path(name);
+        let Some((bytes, stat)) = self.read(&path).await? else { return Ok(None) };
+        // What lives with no session, or cannot be read, is nobody who is alive.
+        let node: Option<SessionNode> = self.decoded(&path, &bytes).filter(|_| stat.owner != 0);
+        Ok(node.map(|node| SessionInfo {
+            id: id_of(&stat),
+            name: name.to_owned(),
+            ttl: Duration::from_millis(node.ttl),
+            word: node.word,
+        }))
     }
 
     pub(super) async fn acquire(&self, id: SessionId, name: &str) -> Result<Lease, SessionsError> {

@@ -16,7 +16,7 @@ pub struct ZooKeeperSettings {
     pub session_timeout: Duration,
     /// How long a call waits for a server before it says that none is available.
     pub patience: Duration,
-    /// Which machine this is. A name that a live session of another machine has is not taken from it.
+    /// Which machine this is, since when it was started. A name that a live session of another machine has is not taken from it.
     pub machine: String,
 }
 

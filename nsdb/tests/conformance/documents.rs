@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nsdb::{Change, Documents, KEPT_REVISIONS, MAX_SHARD_BYTES, Revision, ShardId, ShardName, WallTime};
+use nsdb::{
+    Change, ConfirmWithin, Documents, KEPT_REVISIONS, MAX_SHARD_BYTES, Revision, ShardId, ShardName, WallTime,
+};
 use tokio::task::JoinSet;
 
 use crate::backends::Fixture;
@@ -75,6 +77,30 @@ pub(crate) async fn one_of_many_writers_wins<S: Documents + 'static>(fixture: Fi
     let root = fixture.store.root().await.unwrap().unwrap();
     let content = fixture.store.read_shards(&root, &[""]).await.unwrap();
     assert_eq!(content, shards(&[("winner", &format!("{}", winners[0]))]));
+}
+
+pub(crate) async fn what_has_to_be_confirmed_says_so_for_as_long_as_it_is_kept<S: Documents>(
+    fixture: Fixture<S>,
+) {
+    let store = &fixture.store;
+    let within = ConfirmWithin::new(Duration::from_secs(60));
+    let content = shards(&[("a", "1")]);
+    for number in 0..3 {
+        let expected = Revision::new(number);
+        let change = change(number).to_be_confirmed(within.filter(|_| number == 1));
+        store.publish(expected, content.clone(), change).await.unwrap();
+        let newest = store.root().await.unwrap().unwrap();
+        assert_eq!(newest.confirm_within, within.filter(|_| number == 1));
+    }
+    for (number, expected) in [(1, None), (2, within), (3, None)] {
+        let root = store.root_of(revision(number)).await.unwrap().unwrap();
+        assert_eq!((root.revision.get(), root.confirm_within), (number, expected));
+        assert_eq!(store.read_shards(&root, &[""]).await.unwrap(), content);
+    }
+    let known = store.revisions().await.unwrap();
+    let known: Vec<_> = known.iter().map(|known| (known.revision.get(), known.confirm_within)).collect();
+    assert_eq!(known, [(3, None), (2, within), (1, None)]);
+    assert_eq!(store.collect(Duration::ZERO).await.unwrap(), 0);
 }
 
 /// Every revision says its number in each of its shards; a reader that mixes two would find different numbers.

@@ -55,6 +55,7 @@ on_every_backend!(documents, documents_cases, shared:
     one_of_many_writers_wins,
     a_reader_sees_a_whole_revision,
     watchers_hear_of_the_newest_revision,
+    what_has_to_be_confirmed_says_so_for_as_long_as_it_is_kept,
     the_last_hundred_revisions_can_be_read,
     an_old_revision_published_again_keeps_its_shards,
     shards_out_of_use_are_collected_when_old,
@@ -74,6 +75,7 @@ on_every_backend!(sessions, sessions_cases, shared:
     watchers_hear_of_every_change,
     giving_back_what_one_does_not_hold_does_nothing,
     bad_names_and_times_are_refused,
+    what_a_session_says_is_there_as_long_as_it_is,
 );
 on_every_backend!(addresses, addresses_cases, shared:
     a_tail_begins_where_the_snapshot_ends,

@@ -164,3 +164,34 @@ pub(crate) async fn bad_names_and_times_are_refused<S: Sessions>(fixture: Fixtur
     }
     assert_eq!(names(&fixture).await, ["gw1"]);
 }
+
+pub(crate) async fn what_a_session_says_is_there_as_long_as_it_is<S: Sessions>(fixture: Fixture<S>) {
+    let store = &fixture.store;
+    let words = async || -> Vec<(String, String)> {
+        let sessions = store.sessions().await.unwrap();
+        sessions.into_iter().map(|session| (session.name, session.word)).collect()
+    };
+    let said = |name: &str, word: &str| (name.to_owned(), word.to_owned());
+    let (one, two) =
+        (store.open_session("gw1", TTL).await.unwrap(), store.open_session("gw2", TTL).await.unwrap());
+    assert_eq!(words().await, [said("gw1", ""), said("gw2", "")]);
+    store.say(one, "revision 7".to_owned()).await.unwrap();
+    store.say(two, "é \"{}\" \n".to_owned()).await.unwrap();
+    store.say(one, "revision 8".to_owned()).await.unwrap();
+    assert_eq!(words().await, [said("gw1", "revision 8"), said("gw2", "é \"{}\" \n")]);
+    store.say(one, "x".repeat(nsdb::MAX_WORD_BYTES)).await.unwrap();
+    let error = store.say(one, "x".repeat(nsdb::MAX_WORD_BYTES + 1)).await.unwrap_err();
+    let number = one.get();
+    let expected = format!("what session {number} says has 16385 bytes: at most 16384 are allowed");
+    assert_eq!(error.to_string(), expected);
+    let there = store.session_named("gw2").await.unwrap().unwrap();
+    assert_eq!((there.id, there.name.as_str(), there.word.as_str()), (two, "gw2", "é \"{}\" \n"));
+    assert_eq!(store.session_named("gw3").await.unwrap(), None);
+    // Whoever has the name now has said nothing yet, and whoever had it says nothing more.
+    let again = store.open_session("gw1", TTL).await.unwrap();
+    assert_eq!(words().await[0], said("gw1", ""));
+    assert!(store.say(one, "revision 9".to_owned()).await.unwrap_err().is_lost());
+    store.say(again, "revision 10".to_owned()).await.unwrap();
+    store.close_session(two).await.unwrap();
+    assert_eq!(words().await, [said("gw1", "revision 10")]);
+}

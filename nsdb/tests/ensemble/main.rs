@@ -7,6 +7,7 @@ mod another;
 mod collecting;
 mod connection;
 mod feed;
+mod fresh;
 mod host;
 mod kept;
 mod partition;

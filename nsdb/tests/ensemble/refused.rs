@@ -129,14 +129,16 @@ async fn an_agent_cannot_write_the_topology_and_a_stranger_cannot_read_it() {
     assert!(refused.starts_with("agent may not make /l2gw/collecting: the password is wrong"), "{refused}");
     let touched = Coordinator::open(of(Some(login("agent")))).write("/unused", &[], None).await;
     assert_eq!(touched.unwrap_err(), Refusal::Denied);
-    agent.open_session("compute1", Duration::from_secs(10)).await.unwrap();
+    let session = agent.open_session("compute1", Duration::from_secs(10)).await.unwrap();
+    agent.say(session, "revision 1".to_owned()).await.unwrap();
     let key = AddressKey { segment: SegmentId(8), inner: 0, mac: Mac([2, 0, 0, 0, 0, 1]) };
     let (owner, mobility) = (HostId(7), Mobility(1));
     let record =
         AddressRecord { key, owner, mobility, session: 1, number: 1, by: 8, presence: Presence::Present };
     agent.announce(HostId(7), vec![record]).await.unwrap();
     assert_eq!(gateway.follow(SegmentId(8)).await.unwrap().snapshot.records, [record]);
-    assert_eq!(gateway.sessions().await.unwrap()[0].name, "compute1");
+    let there = gateway.sessions().await.unwrap().remove(0);
+    assert_eq!((there.name.as_str(), there.word.as_str()), ("compute1", "revision 1"));
     let wrong = Login { password: "another-0123456789".to_owned(), ..login("gateway") };
     for (user, stranger) in [("gateway", of(Some(wrong))), ("nobody", of(None))] {
         let said = open(stranger).root().await.unwrap_err().to_string();

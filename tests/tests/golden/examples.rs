@@ -33,6 +33,7 @@ examples! {
     two_trunks: "06-two-trunks";
     priority: "07-priority";
     two_hosts: "08-two-hosts";
+    ensemble: "09-ensemble";
 }
 
 #[test]

@@ -211,7 +211,7 @@ pub struct Learn {
     pub likeness: Option<Likeness>,
     /// Whether all is known of what we have sent.
     pub evidence: Evidence,
-    /// Whether another host has heard it, and sent the frame on to this one: a hint, which that host's [word](word) may follow.
+    /// Whether another host has heard it, and sent the frame on to this one: a hint, which that host's [word] may follow.
     pub is_hint: bool,
 }
 

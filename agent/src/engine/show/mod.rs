@@ -48,18 +48,21 @@ impl<'a> View<'a> {
             }
         }
         let (revision, book) = (self.engine.revision, &self.flows.cache.book);
+        let Progress { settled, .. } = self.progress();
         StatusView {
             host: self.engine.settings.host.clone(),
             revision,
-            settled: revision > 0 && self.flows.heritage.in_force.is_none() && book.is_fresh(),
+            settled,
             unread: self.engine.unread.clone(),
+            unconfirmed: None,
             store_away: self
                 .engine
                 .store_away
                 .as_ref()
                 .map(|(since, why)| StoreAway { seconds: now.since(*since).as_secs(), why: why.clone() }),
+            namesake: self.engine.namesake.clone(),
             no_such_host: self.truth.other_hosts().filter(|_| revision > 0),
-            others: self.truth.others.view(&self.truth.overlay),
+            others: self.truth.others.view(self.truth.switch.topology(), &self.truth.overlay),
             feed: self.truth.feed.view(),
             datapath: self.engine.settings.datapath.clone(),
             ports_up,
@@ -69,6 +72,15 @@ impl<'a> View<'a> {
             flows: book.len(),
             outstanding: self.engine.outbox.unanswered(),
         }
+    }
+
+    /// How far the host is with the newest revision: what costs little to ask.
+    pub fn progress(&self) -> Progress {
+        let revision = self.engine.revision;
+        let is_fresh = self.flows.heritage.in_force.is_none() && self.flows.cache.book.is_fresh();
+        let unread = self.engine.unread.as_ref().map(|unread| unread.revision);
+        let heard = self.truth.others.heard();
+        Progress { revision, settled: revision > 0 && is_fresh, unread, heard }
     }
 
     /// The port of that name, or the port of this host on the link of that name.
@@ -131,6 +143,19 @@ pub enum NoCommand {
     NoPort(String),
     /// It would change nothing.
     Pointless(String),
+}
+
+/// How far a host is with the newest revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The revision in force; 0 before the first.
+    pub revision: u64,
+    /// Whether every flow is as that revision has it.
+    pub settled: bool,
+    /// A newer one that is not in force and will not be.
+    pub unread: Option<u64>,
+    /// How many other hosts are heard.
+    pub heard: usize,
 }
 
 /// What is wanted, found.

@@ -111,6 +111,10 @@ impl Long {
 }
 
 impl Other {
+    fn is_heard(&self) -> bool {
+        !self.is_silent && self.is_known
+    }
+
     /// How long it may be silent.
     fn patience(&self, revision: u64) -> Duration {
         // By another revision it may take this host for none, and speak once a second.
@@ -171,11 +175,18 @@ impl Others {
         Some(next.min(self.looked_at + LOOK_EVERY))
     }
 
+    /// How many of them are heard.
+    pub(in crate::engine) fn heard(&self) -> usize {
+        self.of.values().filter(|other| other.is_heard()).count()
+    }
+
     /// At a glance, where there are any.
-    pub(in crate::engine) fn view(&self, overlay: &Overlay) -> Option<OthersView> {
-        let heard = self.of.values().filter(|other| !other.is_silent && other.is_known).count();
+    pub(in crate::engine) fn view(&self, topology: &Topology, overlay: &Overlay) -> Option<OthersView> {
+        let heard = self.heard();
+        let silent = self.of.iter().filter(|(_, other)| !other.is_heard()).take(NAMED);
+        let silent = silent.map(|(id, _)| topology.hosts()[id.0 as usize].name.clone()).collect();
         let no_tunnel = (!overlay.is_open()).then(|| overlay.why_not().unwrap_or("not yet").to_owned());
-        (!self.of.is_empty()).then_some(OthersView { hosts: self.of.len(), heard, no_tunnel })
+        (!self.of.is_empty()).then_some(OthersView { hosts: self.of.len(), heard, silent, no_tunnel })
     }
 
     /// The hosts that this one shares segments with, under another topology. What is known of them stays, by name.
@@ -395,3 +406,5 @@ const NARROW_AFTER: u32 = 2;
 const ANSWERED_WITHIN: Duration = Duration::from_millis(2_500);
 /// Hellos to everybody else (behaviour.md 8).
 const EVERY: Duration = Duration::from_secs(1);
+/// Silent hosts that are named where more may be.
+const NAMED: usize = 8;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use agent::revisions::Unconfirmed;
 use agent::view::{FeedView, OthersView, StatusView, StoreAway, Unread};
 
 /// Says it in lines.
@@ -16,8 +17,17 @@ pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()>
     if let Some(others) = &status.no_such_host {
         writeln!(out, "{host:?} is no host of this revision, nothing is forwarded; its hosts: {others}")?;
     }
+    if let Some(machine) = &status.namesake {
+        writeln!(
+            out,
+            "another process has the name {host}, on {machine}: give one of them another by --host"
+        )?;
+    }
     if let Some(Unread { revision, why }) = &status.unread {
         writeln!(out, "revision {revision} is not taken, the one in force stays: {why}")?;
+    }
+    if let Some(unconfirmed) = &status.unconfirmed {
+        writeln!(out, "{}", unconfirmed_line(unconfirmed))?;
     }
     if let Some(StoreAway { seconds, why }) = &status.store_away {
         writeln!(out, "the store could not be read for {seconds} s, what is in force stays: {why}")?;
@@ -31,7 +41,13 @@ pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()>
         Some(OthersView { hosts, no_tunnel: Some(why), .. }) => {
             writeln!(out, "other hosts: none of {hosts} is reached, there is no tunnel port: {why}")?;
         }
-        Some(OthersView { hosts, heard, .. }) => writeln!(out, "other hosts: {heard} of {hosts} heard")?,
+        Some(OthersView { hosts, heard, silent, .. }) => {
+            let more = hosts.saturating_sub(*heard).saturating_sub(silent.len());
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            let silent =
+                if silent.is_empty() { String::new() } else { format!(", not: {}{more}", silent.join(", ")) };
+            writeln!(out, "other hosts: {heard} of {hosts} heard{silent}")?;
+        }
         None => {}
     }
     if let Some(feed) = &status.feed {
@@ -45,6 +61,19 @@ pub(super) fn print(status: &StatusView, out: &mut impl Write) -> io::Result<()>
         more => format!(" and {more} more; `l2gw show ports --down` says why"),
     };
     writeln!(out, "not up: {}{more}", status.down.join(", "))
+}
+
+/// A revision that is in force for a while only, or was.
+fn unconfirmed_line(Unconfirmed { revision, seconds_left }: &Unconfirmed) -> String {
+    let before = revision.saturating_sub(1);
+    match seconds_left {
+        Some(left) => format!(
+            "revision {revision} is not confirmed: this host goes back to revision {before} in {left} s; `l2gw confirm` keeps it"
+        ),
+        None => format!(
+            "revision {revision} was not confirmed in its time: this host has gone back to the one before"
+        ),
+    }
 }
 
 /// What hosts say to each other of addresses.
@@ -102,6 +131,23 @@ mod tests {
     }
 
     #[test]
+    fn a_revision_that_waits_for_its_confirmation_stands_in_the_status() {
+        for (left, expected) in [
+            (
+                serde_json::json!(31),
+                "revision 3 is not confirmed: this host goes back to revision 2 in 31 s; `l2gw confirm` keeps it",
+            ),
+            (
+                serde_json::Value::Null,
+                "revision 3 was not confirmed in its time: this host has gone back to the one before",
+            ),
+        ] {
+            let said = status_with("unconfirmed", serde_json::json!({"revision": 3, "seconds_left": left}));
+            assert_eq!(said.lines().nth(1), Some(expected));
+        }
+    }
+
+    #[test]
     fn a_store_that_does_not_answer_stands_in_the_status() {
         let said = status_with(
             "store_away",
@@ -121,6 +167,8 @@ mod tests {
         assert_eq!(said(serde_json::Value::Null), None);
         let some = serde_json::json!({"hosts": 3, "heard": 2});
         assert_eq!(said(some).as_deref(), Some("other hosts: 2 of 3 heard"));
+        let silent = serde_json::json!({"hosts": 12, "heard": 2, "silent": ["cn1", "cn2"]});
+        assert_eq!(said(silent).as_deref(), Some("other hosts: 2 of 12 heard, not: cn1, cn2 and 8 more"));
         let none = serde_json::json!({"hosts": 3, "heard": 0, "no_tunnel": "open VXLAN: busy"});
         let expected = "other hosts: none of 3 is reached, there is no tunnel port: open VXLAN: busy";
         assert_eq!(said(none).as_deref(), Some(expected));
