@@ -8,11 +8,13 @@
 //!   inside:   station ══ `vm`  [ contender ]  `trunk` ══ switch          a wire; the contender is one of seven
 //!               └ pktgen, packet sockets ──► figures ──► report (table, ratios, aims)
 //! ```
-//! [`scale`] is `make bench-scale`: how cost grows with size. [`smp`] is `make test-smp`: what only two CPUs show.
+//! [`scale`] is `make bench-scale`: how cost grows with size. [`agents`] is `make bench-agents`: a fleet of
+//! hosts on an ensemble. [`smp`] is `make test-smp`: what only two CPUs show.
 //!
 //! Figures are [`samples::Samples`]: what was measured several times, never one number without its spread. As in the lab, a step that
 //! cannot be done panics and names what, which and why.
 
+pub mod agents;
 pub mod contender;
 pub mod cpio;
 pub mod feed;
