@@ -1,6 +1,6 @@
-# make demo and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
+# make demo, make demo-cluster and make test set themselves up on a bare Debian 12 machine; see tests/setup/install.sh for what they install.
 # make install and make deb install the gateway; l2gw/packaging/ has what they do.
-.PHONY: setup install deb build check test test-slow test-smp demo house bench-kernel bench-uml bench-scale bench-feed fuzz fmt clean
+.PHONY: setup install deb build check test test-slow test-smp demo demo-cluster house bench-kernel bench-uml bench-scale bench-feed bench-agents fuzz fmt clean
 
 setup:
 	@tests/setup/install.sh
@@ -34,6 +34,11 @@ demo: setup
 	@tests/setup/run-tests.sh demo
 	@"$${CARGO_TARGET_DIR:-target}"/debug/lab-run "$${CARGO_TARGET_DIR:-target}"/debug/l2gw demo
 
+# Five hosts on three ZooKeeper servers: a minute after the build.
+demo-cluster: setup
+	@tests/setup/run-tests.sh demo-cluster
+	@LAB_MEM="$${LAB_MEM:-768M}" "$${CARGO_TARGET_DIR:-target}"/debug/lab-run --limit 300 "$${CARGO_TARGET_DIR:-target}"/debug/demo-cluster
+
 # The size of the code against its budgets; CONTRIBUTING.md has them.
 house:
 	@. tests/setup/toolchain.sh; cargo run --locked --quiet -p tests --bin house
@@ -59,6 +64,11 @@ bench-scale: setup
 bench-feed: setup
 	@. tests/setup/toolchain.sh; cargo build --release --locked -p tests --bin bench-feed
 	@"$${CARGO_TARGET_DIR:-target}"/release/bench-feed
+
+# What 250 and 1 000 hosts cost a real ensemble, and how long news takes to all of them: ten minutes after the build.
+bench-agents: setup
+	@. tests/setup/toolchain.sh; cargo build --release --locked -p tests -p agent --bin bench-agents --bin l2gw-agent
+	@"$${CARGO_TARGET_DIR:-target}"/release/bench-agents
 
 # What only two CPUs show, under QEMU, against ovs-vswitchd: some minutes after the build. It needs what bench-kernel needs.
 test-smp: setup

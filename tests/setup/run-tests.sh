@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Runs the stages of `make build`, `make check`, `make test` or `make test-slow` and says what each took. A stage that fails does
-# not keep the others from running, unless nothing can be built; the last line is the sum. For `make demo` it builds the demo's
-# programs. `run-tests.sh targets` says which test target `make test` runs, and which `make test-slow`: each in one of them, once.
+# not keep the others from running, unless nothing can be built; the last line is the sum. For `make demo` and `make demo-cluster`
+# it builds their programs. `run-tests.sh targets` says which test target `make test` runs, and which `make test-slow`: each in one
+# of them, once.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 mode=${1:-test}
-case $mode in build | check | test | test-slow | demo | targets) ;; *)
-  echo "run-tests.sh: unknown mode $mode: allowed are build, check, test, test-slow, demo and targets" >&2
+case $mode in build | check | test | test-slow | demo | demo-cluster | targets) ;; *)
+  echo "run-tests.sh: unknown mode $mode: allowed are build, check, test, test-slow, demo, demo-cluster and targets" >&2
   exit 64
   ;;
 esac
@@ -107,21 +108,24 @@ if [ "${L2GW_SEEDS:-}" = commit ] && commit=$(git rev-parse --verify --quiet HEA
   seeds="L2GW_SEED=$L2GW_SEED NSDB_SEED=$NSDB_SEED PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
 fi
 
-# What `make demo` runs. Also of the whole workspace: nearly all of it is then built for the tests as well.
+# What `make demo` and `make demo-cluster` run. Also of the whole workspace: nearly all of it is then built for the tests as well.
 demo_programs=(--bin l2gw --bin lab-run --bin lab-init)
+[ "$mode" = demo ] || demo_programs+=(--bin l2gw-agent --bin demo-cluster)
 cargo_test=(cargo test --locked --offline --workspace --no-fail-fast)
 # Two at least: a test that waits for a kernel or a server leaves its CPU to another.
 threads=$(nproc)
 [ "$threads" -ge 2 ] || threads=2
 
-if [ "$mode" = demo ]; then
-  echo "demo: 1. build l2gw, lab-run and lab-init; the first time that is some 150 crates"
+case $mode in demo | demo-cluster)
+  names=${demo_programs[*]#--bin}
+  echo "demo: build${names//  /, }; the first time that is some 150 crates"
   stage build cargo build --locked --workspace "${demo_programs[@]}"
   [ "${#failed[@]}" -eq 0 ] || finish
-  echo "demo: 2. a kernel with openvswitch.ko: the running one, or a test kernel that boots in a second"
-  echo "demo: 3. the network, and what is tried on it"
+  echo "demo: a kernel with openvswitch.ko: the running one, or a test kernel that boots in a second"
+  echo "demo: the network, and what is tried on it"
   exit 0
-fi
+  ;;
+esac
 case $mode in check | test) stage fmt cargo fmt --all --check ;; esac
 stage build cargo build --locked --workspace --all-targets
 case " ${failed[*]} " in *" build "*) finish ;; esac

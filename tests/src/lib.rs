@@ -3,7 +3,7 @@
 //! [`lab`] is the real thing in small: test kernels, namespaces, links, frames on a wire, physical switches and hosts. [`sim`] is the
 //! forwarding plane against a reference that was written from behaviour.md alone. [`suite`] is what every datapath must do, run on each;
 //! [`rows`] are `vlan`'s own table and stories, for every backend. [`bench`](mod@bench) is what programs measure, and tests do
-//! not; [`house`] measures the code itself; [`entry`] takes any bytes, for fuzzers.
+//! not; [`demo`](mod@demo) is what `make demo-cluster` shows; [`house`] measures the code itself; [`entry`] takes any bytes, for fuzzers.
 //!
 //! ```
 //! use tests::sim::cases::Case;
@@ -25,6 +25,7 @@
 //! ```
 
 pub mod bench;
+pub mod demo;
 pub mod entry;
 pub mod house;
 pub mod lab;

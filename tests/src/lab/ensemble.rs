@@ -1,7 +1,8 @@
-//! A real ensemble of three ZooKeeper servers, one for all tests of a process, and the way to it from namespaces.
+//! A real ensemble of three ZooKeeper servers, one for all tests of a process or one of its own, and the way to it from namespaces.
 //!
-//! The servers listen on loopback addresses of a namespace of their own. A host's namespace gets listeners on its own 127.0.0.1; what
-//! connects there is carried to the servers by a thread in theirs, since a socket stays in the namespace that it was made in.
+//! The servers listen on loopback addresses of a namespace of their own. A host's namespace gets listeners on its own 127.0.0.1, or theirs
+//! gets some on addresses that hosts reach by the underlay; what connects there is carried to the servers by a thread in theirs, since a
+//! socket stays in the namespace that it was made in.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::netns::Netns;
 
-/// The servers, which end with the process.
+/// The servers. Dropping them ends them.
 #[derive(Debug)]
 pub struct Servers {
     netns: Netns,
@@ -21,17 +22,28 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// The servers of this process, started when they are first asked for.
+    /// The servers of this process, started when they are first asked for. They end with the process.
     ///
     /// # Panics
     /// They are not installed or do not come up.
     pub fn of_this_process() -> &'static Servers {
         static SERVERS: OnceLock<Servers> = OnceLock::new();
-        SERVERS.get_or_init(|| {
-            let netns = Netns::new("servers");
-            let ensemble = netns.run(|| Ensemble::start(Options::three()));
-            Servers { ensemble: ensemble.unwrap_or_else(|error| panic!("no servers: {error}")), netns }
-        })
+        SERVERS.get_or_init(|| Servers::start(Options::three()))
+    }
+
+    /// Servers in a namespace of their own.
+    ///
+    /// # Panics
+    /// They are not installed or do not come up.
+    pub fn start(options: Options) -> Servers {
+        let netns = Netns::new("servers");
+        let ensemble = netns.run(|| Ensemble::start(options));
+        Servers { ensemble: ensemble.unwrap_or_else(|error| panic!("no servers: {error}")), netns }
+    }
+
+    /// The namespace that they are in.
+    pub fn netns(&self) -> &Netns {
+        &self.netns
     }
 
     /// Has something done with the servers where they are: to be killed and started again.
@@ -44,7 +56,15 @@ impl Servers {
     /// # Panics
     /// Somebody listens there.
     pub fn reach_from(&self, netns: &Netns) -> Reach {
-        let listeners: Vec<TcpListener> = netns.run(|| ADDRESSES.iter().map(|at| listen(at)).collect());
+        self.reach_at(netns, &ADDRESSES)
+    }
+
+    /// Has the servers, in the order of their numbers, be reached at these addresses of a namespace, as long as what is returned is kept.
+    ///
+    /// # Panics
+    /// An address is not there, or somebody listens on it.
+    pub fn reach_at(&self, netns: &Netns, addresses: &[&str]) -> Reach {
+        let listeners: Vec<TcpListener> = netns.run(|| addresses.iter().map(|at| listen(at)).collect());
         let servers: Vec<SocketAddr> =
             self.ensemble.servers().iter().map(|server| server.address()).collect();
         let (end, ended) = oneshot::channel();

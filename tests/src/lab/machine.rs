@@ -69,12 +69,12 @@ impl Machine {
     pub fn start(program: &Program) -> Result<Self, String> {
         let kernel = find_kernel().ok_or("no linux.uml; install the package user-mode-linux")?;
         let shim = shim::shim_for_this_processor()?;
+        let mut slot = Slot::take();
         let directory = tempfile::Builder::new()
             .prefix("l2gw-lab-")
             .tempdir()
             .map_err(|e| format!("cannot make a job directory: {e}"))?;
         write_job(program, directory.path())?;
-        let mut slot = Slot::take();
         let started = Instant::now();
         let mut command = boot_command(&kernel, directory.path())?;
         if let Some(shim) = shim {
@@ -95,6 +95,11 @@ impl Machine {
     /// The process that leads its process group.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What ends it from another thread, where this process is to exit.
+    pub fn ending(&self) -> Ending {
+        Ending { group: self.child.id(), directory: self.directory.path().to_owned() }
     }
 
     /// Waits for the end. `heed` sees each piece of output as it comes.
@@ -132,6 +137,27 @@ impl Drop for Machine {
     fn drop(&mut self) {
         let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
         let _ = self.child.wait();
+    }
+}
+
+/// Ends a test kernel whose owner waits for it.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    group: u32,
+    directory: PathBuf,
+}
+
+impl Ending {
+    /// Kills the kernel and removes its job directory.
+    pub fn end(&self) {
+        let _ = killpg(Pid::from_raw(self.group as i32), Signal::SIGKILL);
+        // While its processes end, a file may come into it.
+        for _ in 0..REMOVALS {
+            if !self.directory.exists() || std::fs::remove_dir_all(&self.directory).is_ok() {
+                return;
+            }
+            std::thread::sleep(REMOVAL);
+        }
     }
 }
 
@@ -223,6 +249,10 @@ fn read_in_pieces(stream: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8
     });
     receiver
 }
+
+/// How often, and how far apart, it is tried to remove the directory of a machine that was killed.
+const REMOVALS: usize = 10;
+const REMOVAL: Duration = Duration::from_millis(20);
 
 /// How often a silent machine is looked at.
 const LOOK: Duration = Duration::from_millis(250);
