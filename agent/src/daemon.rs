@@ -123,7 +123,7 @@ pub async fn run<D: FlowTable + 'static>(
     let (asked, answering) = launch.serving.split();
     let (feed, feed_asked) = feed::asks();
     let feeding = feed::keep_feed(&store, feed_asked, &arrivals);
-    let present = keep_present(&store, &launch.settings.host, requests, &arrivals);
+    let present = keep_present(&store, (&launch.settings.host, launch.built.clone()), requests, &arrivals);
     let kept = keep_tasks(&store, (&launch.settings.host, launch.built), arrivals, saved);
     tasks.spawn(journal::keep(Arc::clone(&store), told));
     let outlives = launch.settings.datapath != "fake";
@@ -164,13 +164,14 @@ pub async fn run<D: FlowTable + 'static>(
 /// The task by which other hosts see that this one is there.
 fn keep_present(
     store: &Arc<Store>,
-    host: &str,
+    (host, built): (&str, Built),
     requests: mpsc::Sender<Request>,
     arrivals: &mpsc::Sender<Input>,
 ) -> AbortOnDropHandle<()> {
     let (store, host, arrivals) = (Arc::clone(store), host.to_owned(), arrivals.clone());
     keep("be there in the store", move || {
-        presence::keep(Arc::clone(&store), host.clone(), Pace::default(), requests.clone(), arrivals.clone())
+        let ends = (requests.clone(), arrivals.clone());
+        presence::keep(Arc::clone(&store), host.clone(), Pace::default(), built.clone(), ends)
     })
 }
 

@@ -20,7 +20,9 @@ use tracing::{debug, warn};
 use crate::clock;
 use crate::engine::show::Progress;
 use crate::input::Input;
+use crate::revisions::Unconfirmed;
 use crate::runtime::{Request, ask};
+use crate::topology::Built;
 use crate::view::StatusView;
 
 /// What a host says of itself to all who read the store.
@@ -79,11 +81,11 @@ pub async fn keep<S: Sessions>(
     store: Arc<S>,
     host: String,
     pace: Pace,
-    requests: mpsc::Sender<Request>,
-    arrivals: mpsc::Sender<Input>,
+    built: Built,
+    (requests, arrivals): (mpsc::Sender<Request>, mpsc::Sender<Input>),
 ) {
     let started_ms = clock::wall_ms();
-    let mut presence = Presence { store, host, pace, requests, arrivals, started_ms, told: None };
+    let mut presence = Presence { store, host, pace, built, requests, arrivals, started_ms, told: None };
     let mut taken_since = None;
     let mut pause = AGAIN;
     loop {
@@ -116,6 +118,8 @@ struct Presence<S> {
     store: Arc<S>,
     host: String,
     pace: Pace,
+    /// Which revision waits for its confirmation.
+    built: Built,
     requests: mpsc::Sender<Request>,
     arrivals: mpsc::Sender<Input>,
     started_ms: u64,
@@ -166,7 +170,8 @@ impl<S: Sessions> Presence<S> {
 
     /// Says what is so now; that is a sign of life too.
     async fn say(&self, session: SessionId) -> Result<Result<(), SessionsError>, Gone> {
-        let status = ask(&self.requests, |engine, now| engine.view().status(now)).await.ok_or(Gone)?;
+        let mut status = ask(&self.requests, |engine, now| engine.view().status(now)).await.ok_or(Gone)?;
+        status.unconfirmed = self.built.waits().map(|waits| Unconfirmed::of(waits, clock::now()));
         let (version, said_ms) = (env!("CARGO_PKG_VERSION").to_owned(), clock::wall_ms());
         let word = HostWord { version, started_ms: self.started_ms, said_ms, status };
         let said = self.store.say(session, in_bounds(word)).await;

@@ -133,7 +133,7 @@ pub enum StoreError {
         why: String,
     },
     /// The server does not let us.
-    #[error("{user} may not {doing} {}: the password is wrong, or another user has the database", .path.display())]
+    #[error("{user} may not {doing} {}: it has not the right to, its password is wrong, or another user has the database", .path.display())]
     Denied {
         /// What was being done.
         doing: &'static str,

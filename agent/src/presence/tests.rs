@@ -105,7 +105,13 @@ impl Kept {
                 look(&engine, vlan::time::Instant::ZERO);
             }
         });
-        let keeping = tokio::spawn(keep(Arc::clone(&store), "gw1".to_owned(), fast(), requests, arrivals));
+        let keeping = tokio::spawn(keep(
+            Arc::clone(&store),
+            "gw1".to_owned(),
+            fast(),
+            Built::default(),
+            (requests, arrivals),
+        ));
         Kept { store, told, _tasks: [answering, keeping].map(AbortOnDropHandle::new) }
     }
 
@@ -195,7 +201,8 @@ async fn a_revision_is_told_at_once_and_who_is_heard_a_little_later() {
     let (arrivals, _told) = mpsc::channel(1);
     let store = Arc::new(ProcessSessions::new(Arc::new(MonotonicClock::default()), 0));
     let (host, pace) = ("gw1".to_owned(), fast());
-    let presence = Presence { store, host, pace, requests, arrivals, started_ms: 0, told: None };
+    let built = Built::default();
+    let presence = Presence { store, host, pace, built, requests, arrivals, started_ms: 0, told: None };
     let last = Progress { revision: 7, settled: true, unread: None, heard: 2 };
     for (now, patience) in [
         (last, pace.say),

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -47,6 +48,16 @@ pub enum ClientError {
         /// Why.
         cause: String,
     },
+    /// The daemon has the question, and says nothing.
+    #[error(
+        "{socket}: the daemon has not answered for {seconds} s: is it stopped (SIGSTOP), or very busy? its log says more"
+    )]
+    Silent {
+        /// The socket.
+        socket: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The daemon refused; these are its words.
     #[error("{message}")]
     Refused {
@@ -82,12 +93,14 @@ impl ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 impl Client {
     /// For the daemon at `socket`; nothing is opened yet.
     pub fn new(socket: &Path) -> Client {
-        Client { socket: socket.to_owned() }
+        Client { socket: socket.to_owned(), patience: PATIENCE }
     }
 
     /// Asks and reads the JSON answer.
@@ -115,7 +128,12 @@ impl Client {
     fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes, ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| self.broken(error.to_string()))?;
-        runtime.block_on(self.exchange_async(method, path, body))
+        runtime.block_on(async {
+            let exchange = self.exchange_async(method, path, body);
+            let silent =
+                ClientError::Silent { socket: self.socket.clone(), seconds: self.patience.as_secs() };
+            tokio::time::timeout(self.patience, exchange).await.unwrap_or(Err(silent))
+        })
     }
 
     async fn exchange_async(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes, ClientError> {
@@ -204,6 +222,9 @@ fn refused(status: StatusCode, bytes: &[u8]) -> ClientError {
     ClientError::Refused { status: status.as_u16(), message }
 }
 
+/// How long an answer may take: the largest proposal is checked in some seconds, and a store that is away is waited for ten.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
@@ -246,5 +267,16 @@ mod tests {
         let said = Client::new(&socket).send::<()>("/v1/topology", &"x".repeat(32 << 20)).unwrap_err();
         daemon.join().unwrap();
         assert!(said.to_string().contains("the daemon broke off"), "{said}");
+    }
+
+    #[test]
+    fn a_daemon_that_says_nothing_is_not_waited_for_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let _stopped = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let client = Client { patience: Duration::from_millis(50), ..Client::new(&socket) };
+        let said = client.read::<()>("/v1/status").unwrap_err();
+        assert!(matches!(said, ClientError::Silent { .. }), "{said}");
+        assert_eq!(said.exit_code(), crate::cli::FAILED);
     }
 }

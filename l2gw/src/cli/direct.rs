@@ -125,7 +125,11 @@ impl Direct {
     /// # Errors
     /// They cannot be read.
     pub(super) fn hosts(&self) -> Result<HostsView, DirectError> {
-        Ok(self.runtime.block_on(hosts::all(&self.store))?)
+        let read = async {
+            self.catch_up().await?;
+            hosts::all(&self.store).await
+        };
+        Ok(self.runtime.block_on(read)?)
     }
 
     /// Publishes a revision, as the user that runs this.

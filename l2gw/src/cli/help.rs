@@ -105,6 +105,8 @@ pub(super) const SHOW: &str = "\
   flows     each flow of the kernel, most hit first: what matches, what is done
   counters  drops by reason, frames, refusals; the same as /metrics on the socket
   events    what happened lately: ports up, down, blocked; revisions; refusals
+  hosts     each host of the newest revision: is it there, which revision has it,
+            what is wrong there
   config    the newest revision, as a file
   revisions the last 100: who published each, when and why
 
@@ -114,7 +116,8 @@ and --limit show some:
   l2gw show flows --vlan 8 --sort bytes --limit 10
   l2gw show ports --down
 
-config and revisions are in the store, and can be read of it from any machine:
+hosts, config and revisions are in the store, and can be read of it from any
+machine:
   l2gw show revisions --nsdb zookeeper:192.0.2.21:2181 --auth-file zk.auth
 
 The socket speaks HTTP; this is the answer of `l2gw show ports --json`:

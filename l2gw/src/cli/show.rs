@@ -187,6 +187,13 @@ fn config(of: &Of, out: &mut impl Write) -> Printed {
 fn write_config(published: &Published, out: &mut impl Write) -> io::Result<()> {
     let revision = published.revision;
     let (of_file, others) = published.topology.clone().apart(&published.sources);
+    if let Some(within) = published.confirm_within_s {
+        writeln!(
+            out,
+            "# revision {revision} has to be confirmed within {within} of hosts' seeing it, or they go back to revision {}: it may not be in force",
+            revision.saturating_sub(1)
+        )?;
+    }
     // As it was, with nothing but comments added: so it is a file that changes nothing.
     if let Some(Config { text, .. }) = lines::read(published) {
         out.write_all(text.as_bytes())?;

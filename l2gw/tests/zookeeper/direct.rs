@@ -294,8 +294,7 @@ fn who_may_not_and_where_nothing_is_are_told_with_what_to_do() {
     let (code, out, _) = there.ask_as("agent", &["apply", file, "--json"]);
     assert!(code == 1 && out.starts_with("{\"error\":\"agent may not make"), "{out}");
     login(there.folder.path(), "wrong:another-password-of-24");
-    let denied =
-        "the password is wrong, or another user has the database; --auth-file FILE names the login\n";
+    let denied = "it has not the right to, its password is wrong, or another user has the database; --auth-file FILE names the login\n";
     let (code, _, err) = there.ask_as("wrong", &["plan", file]);
     assert_eq!((code, err), (1, format!("l2gw: wrong may not read /l2gw/store: {denied}")));
     let place = there.place();

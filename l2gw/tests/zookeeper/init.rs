@@ -31,8 +31,7 @@ fn a_database_is_made_once_and_its_users_are_told() {
     assert_eq!(init(&["--json"]), (1, format!("{{\"error\":\"{there}\"}}\n"), String::new()));
     login(folder.path(), "gateway:another-password-of-24");
     let (code, out, err) = init(&[]);
-    let denied =
-        "l2gw: gateway may not list /l2gw: the password is wrong, or another user has the database\n";
+    let denied = "l2gw: gateway may not list /l2gw: it has not the right to, its password is wrong, or another user has the database\n";
     assert_eq!((code, out.as_str(), err.as_str()), (1, "", denied));
 }
 

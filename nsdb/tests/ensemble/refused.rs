@@ -126,7 +126,7 @@ async fn an_agent_cannot_write_the_topology_and_a_stranger_cannot_read_it() {
         agent.publish(Some(Revision::FIRST), BTreeMap::new(), change).await.unwrap_err().to_string();
     assert!(refused.contains("agent may not make /l2gw/publishing/"), "{refused}");
     let refused = agent.collect(Duration::ZERO).await.unwrap_err().to_string();
-    assert!(refused.starts_with("agent may not make /l2gw/collecting: the password is wrong"), "{refused}");
+    assert!(refused.starts_with("agent may not make /l2gw/collecting: it has not the right to"), "{refused}");
     let touched = Coordinator::open(of(Some(login("agent")))).write("/unused", &[], None).await;
     assert_eq!(touched.unwrap_err(), Refusal::Denied);
     let session = agent.open_session("compute1", Duration::from_secs(10)).await.unwrap();
@@ -145,7 +145,7 @@ async fn an_agent_cannot_write_the_topology_and_a_stranger_cannot_read_it() {
         assert_eq!(
             said,
             format!(
-                "{user} may not read /l2gw/store: the password is wrong, or another user has the database"
+                "{user} may not read /l2gw/store: it has not the right to, its password is wrong, or another user has the database"
             )
         );
     }

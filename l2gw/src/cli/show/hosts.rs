@@ -77,8 +77,11 @@ impl HostRow {
     }
 
     fn of_status(&self, status: &StatusView) -> Vec<String> {
-        let StatusView { revision, settled, unread, namesake, others, feed, down, .. } = status;
-        let is_behind = *revision < self.newest && unread.is_none();
+        let StatusView { revision, settled, unread, unconfirmed, namesake, others, feed, down, .. } = status;
+        let is_back = unconfirmed
+            .as_ref()
+            .is_some_and(|waits| waits.revision == self.newest && waits.seconds_left.is_none());
+        let is_behind = *revision < self.newest && unread.is_none() && !is_back;
         let no_tunnel = others.as_ref().and_then(|others| others.no_tunnel.as_ref());
         let silent = others.as_ref().map(|others| others.silent.join(", ")).filter(|names| !names.is_empty());
         let refused = feed.as_ref().and_then(|feed| feed.refused.as_ref());
@@ -87,7 +90,8 @@ impl HostRow {
             unread
                 .as_ref()
                 .map(|unread| format!("revision {} is not taken: {}", unread.revision, unread.why)),
-            is_behind.then(|| format!("revision {} is not in force yet", self.newest)),
+            is_back.then(|| format!("revision {} was not confirmed in its time: went back", self.newest)),
+            is_behind.then(|| format!("had not revision {} when it spoke last", self.newest)),
             (!settled && *revision > 0).then(|| "flows are being looked over".to_owned()),
             no_tunnel.map(|why| format!("no tunnel port: {why}")),
             silent.filter(|_| no_tunnel.is_none()).map(|names| format!("does not hear {names}")),
@@ -112,10 +116,13 @@ mod tests {
         let word =
             |status| serde_json::json!({"version": "0.1.0", "started_ms": 0, "said_ms": 5, "status": status});
         let host = |name: &str, declared: bool, word| serde_json::json!({"host": name, "alive": true, "declared": declared, "word": word});
+        let mut back = status("cn4", 3, &[]);
+        back["unconfirmed"] = serde_json::json!({"revision": 4, "seconds_left": null});
         let hosts = serde_json::json!([
             host("cn1", true, word(status("cn1", 4, &[]))),
             host("cn2", true, word(status("cn2", 3, &["tap1", "tap2"]))),
             host("cn3", false, serde_json::Value::Null),
+            host("cn4", true, word(back)),
             {"host": "cn9", "alive": false, "declared": true},
         ]);
         let view = serde_json::json!({"revision": 4, "hosts": hosts});
@@ -132,12 +139,13 @@ mod tests {
             lines[1],
             format!("cn1   alive  4         1 of 1  7          1 of 2  {start}  does not hear cn9")
         );
-        let what = "revision 4 is not in force yet; does not hear cn9; not up: tap1, tap2";
+        let what = "had not revision 4 when it spoke last; does not hear cn9; not up: tap1, tap2";
         assert_eq!(lines[2], format!("cn2   alive  3         1 of 3  7          1 of 2  {start}  {what}"));
         assert!(lines[3].ends_with(
             "the newest revision has no such host; has said nothing that can be read: it is starting, or of another version"
         ));
-        assert!(lines[4].starts_with("cn9   gone   -"), "{}", lines[4]);
-        assert_eq!(lines[5], "3 of 4 alive; the newest revision is 4");
+        assert!(lines[4].ends_with("revision 4 was not confirmed in its time: went back; does not hear cn9"));
+        assert!(lines[5].starts_with("cn9   gone   -"), "{}", lines[5]);
+        assert_eq!(lines[6], "4 of 5 alive; the newest revision is 4");
     }
 }
