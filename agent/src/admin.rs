@@ -46,6 +46,7 @@ use crate::engine::show::NoCommand;
 use crate::input::Command;
 use crate::journal;
 use crate::list::{self, Asked, ListError, Listed};
+use crate::revisions::Unconfirmed;
 use crate::runtime::{Request, ask};
 use crate::socket::Peer;
 use crate::view::{CounterView, FlowView, MacView, PortView, StatusView, TrunkView};
@@ -166,7 +167,8 @@ async fn not_allowed(uri: Uri) -> Response {
 async fn status(State(admin): State<Admin>) -> Response {
     match ask(&admin.requests, |engine, now| engine.view().status(now)).await {
         Some(status) => {
-            Json(StatusView { unconfirmed: revisions::unconfirmed(&admin), ..status }).into_response()
+            let unconfirmed = Unconfirmed::here(&admin.door.built());
+            Json(StatusView { unconfirmed, ..status }).into_response()
         }
         None => stopping(),
     }

@@ -58,9 +58,8 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// A session of 60 s with a sign of life every 10 s. A word every 30 s, which is 33 writes a second of 1 000 hosts, and 5 s after the one before where
-    /// others are heard that were not. A look every second,
-    /// a taken name every 5 s. Certain after 50 s: servers end a session that nobody keeps after at most 40 s, by their default (20 ticks of
+    /// A session of 60 s with a sign of life every 10 s. A word every 30 s, which is 33 writes a second of 1 000 hosts, and 5 s after the one
+    /// before where others are heard that were not. A look every second, a taken name every 5 s. Certain after 50 s: servers end a session that nobody keeps after at most 40 s, by their default (20 ticks of
     /// 2 s, `maxSessionTimeout`).
     fn default() -> Pace {
         let seconds = Duration::from_secs;
@@ -171,14 +170,10 @@ impl<S: Sessions> Presence<S> {
     /// Says what is so now; that is a sign of life too.
     async fn say(&self, session: SessionId) -> Result<Result<(), SessionsError>, Gone> {
         let mut status = ask(&self.requests, |engine, now| engine.view().status(now)).await.ok_or(Gone)?;
-        status.unconfirmed = self.built.waits().map(|waits| Unconfirmed::of(waits, clock::now()));
+        status.unconfirmed = Unconfirmed::here(&self.built);
         let (version, said_ms) = (env!("CARGO_PKG_VERSION").to_owned(), clock::wall_ms());
         let word = HostWord { version, started_ms: self.started_ms, said_ms, status };
-        let said = self.store.say(session, in_bounds(word)).await;
-        Ok(match said {
-            Ok(()) => self.store.keep_alive(session).await,
-            refused => refused,
-        })
+        Ok(self.store.say(session, in_bounds(word)).await)
     }
 
     /// A session was lost. If another process of this machine has the name now, it was started later, and keeps it: two that take it from

@@ -3,10 +3,10 @@
 use nsdb::{ConfirmWithin, Revision, RevisionInfo, Store};
 use serde::{Deserialize, Serialize};
 use vlan::model::numbers::Numbers;
-use vlan::time::Instant;
 
+use crate::clock;
 use crate::documents::{FileText, Stored};
-use crate::topology::{self, Newest, TopologyError, Waits};
+use crate::topology::{self, Built, Newest, TopologyError, Waits};
 use crate::tree::{Sources, Tree};
 
 /// A revision, in the words of the file.
@@ -98,9 +98,13 @@ pub struct Unconfirmed {
 }
 
 impl Unconfirmed {
-    pub(crate) fn of(waits: Waits, now: Instant) -> Unconfirmed {
-        let left = waits.until.map(|until| until.since(now).as_millis().div_ceil(1_000) as u64);
-        Unconfirmed { revision: waits.revision.get(), seconds_left: left }
+    /// The revision that waits for its confirmation, as this host counts its time, if there is one.
+    pub(crate) fn here(built: &Built) -> Option<Unconfirmed> {
+        let now = clock::now();
+        built.waits().map(|Waits { revision, until }| {
+            let left = until.map(|until| until.since(now).as_millis().div_ceil(1_000) as u64);
+            Unconfirmed { revision: revision.get(), seconds_left: left }
+        })
     }
 }
 

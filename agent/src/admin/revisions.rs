@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use nsdb::Revision;
 
 use super::{Admin, Body, failure, rejected, stopping};
-use crate::clock;
 use crate::door::{Confirmation, DoorError};
 use crate::revisions::{self, Published, Unconfirmed, Unshown};
 use crate::socket::Peer;
@@ -18,7 +17,7 @@ use crate::topology::{self, Newest, TopologyError};
 /// The revisions that are kept, the newest first.
 pub(super) async fn known(State(admin): State<Admin>) -> Response {
     let here = tokio::runtime::Handle::current();
-    let waits = unconfirmed(&admin);
+    let waits = Unconfirmed::here(&admin.door.built());
     let read = move || match here.block_on(revisions::known(&admin.store)) {
         Ok(mut known) => {
             if let Some((newest, waits)) = known.first_mut().zip(waits)
@@ -119,12 +118,6 @@ pub(super) async fn confirm(
         Ok(accepted) => Json(accepted).into_response(),
         Err(error) => failure(refusal_status(&error), error.to_string()),
     }
-}
-
-/// The revision that waits for its confirmation, as this host counts its time.
-pub(super) fn unconfirmed(admin: &Admin) -> Option<Unconfirmed> {
-    let now = clock::now();
-    admin.door.built().waits().map(|waits| Unconfirmed::of(waits, now))
 }
 
 fn refusal_status(error: &DoorError) -> StatusCode {

@@ -297,6 +297,12 @@ mod tests {
         assert_eq!(kept(&store, "gw1").await, Some((1, "p1".to_owned())));
         assert_eq!(load(&store, "gw1").await.unwrap().confirm_within, None);
         assert!(load_before(&store, "gw1", revision(3)).await.is_none(), "not the one before that");
+        // In another database this number waits for nothing.
+        unmark(&store, revision(1)).await;
+        assert_eq!(kept(&store, "gw1").await, Some((1, "p1".to_owned())), "the note is of another revision");
+        unmark(&store, revision(2)).await;
+        assert_eq!(kept(&store, "gw1").await, Some((2, "p2".to_owned())));
+        mark(&store, marked).await;
         // Once it is confirmed it is as any other.
         keep(&store, "gw1", revision(3), &shards("p2", 0)).await;
         assert_eq!(kept(&store, "gw1").await, Some((3, "p2".to_owned())));

@@ -109,7 +109,9 @@ fn all(user: &str) -> String {
 }
 
 fn some(user: &str) -> String {
-    format!("user {user} may read everything, and make or delete sessions, leases and addresses: agents")
+    format!(
+        "user {user} may read everything, and make or delete leases and addresses, and make, change or delete sessions: agents"
+    )
 }
 
 fn tell(made: &Made, is_json: bool, out: &mut impl Write) -> io::Result<()> {
@@ -144,8 +146,7 @@ mod tests {
     fn who_may_do_what_is_told_by_name() {
         let first = "a database is made: /l2gw on a:1,b:2, incarnation 0af3";
         let all = "user gateway may read and change everything: gateways";
-        let some =
-            "user agent may read everything, and make or delete sessions, leases and addresses: agents";
+        let some = "user agent may read everything, and make or delete leases and addresses, and make, change or delete sessions: agents";
         assert_eq!(made(None, None).lines(), [first, EVERYBODY]);
         assert_eq!(made(Some("gateway"), None).lines(), [first, all, NO_AGENTS]);
         assert_eq!(made(Some("gateway"), Some("agent")).lines(), [first, all, some, NOBODY_ELSE]);

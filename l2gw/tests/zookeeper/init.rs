@@ -23,7 +23,7 @@ fn a_database_is_made_once_and_its_users_are_told() {
     let (first, rest) = out.split_once('\n').unwrap();
     assert!(first.starts_with(&format!("a database is made: /l2gw on {servers}, incarnation ")), "{out}");
     let expected = "user gateway may read and change everything: gateways\n\
-        user agent may read everything, and make or delete sessions, leases and addresses: agents\n\
+        user agent may read everything, and make or delete leases and addresses, and make, change or delete sessions: agents\n\
         no other user may read or change anything\n";
     assert_eq!(rest, expected);
     let there = format!("no database was made at /l2gw on {servers}: a database is there already");

@@ -56,7 +56,7 @@ pub trait Sessions: Send + Sync {
     fn keep_alive(&self, session: SessionId) -> impl Future<Output = Result<(), SessionsError>> + Send;
 
     /// Says something of whoever has the session: text of at most [`MAX_WORD_BYTES`], in place of what was said before. It is there for
-    /// as long as the session is. Watchers are not told of it.
+    /// as long as the session is. That is a sign of life, as [`keep_alive`](Self::keep_alive) is. Watchers are not told of it.
     ///
     /// # Errors
     /// [lost](SessionsError::is_lost) if the session has ended; the text is too long.

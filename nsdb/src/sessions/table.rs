@@ -76,6 +76,7 @@ impl SessionTable {
 
     pub(crate) fn say(&mut self, now: Duration, id: SessionId, word: String) -> Result<(), SessionsError> {
         check_word(id, &word)?;
+        self.keep_alive(now, id)?;
         self.live(now, id)?.word = word;
         Ok(())
     }

@@ -138,9 +138,7 @@ impl Roll {
     }
 
     pub(super) async fn keep_alive(&self, id: SessionId) -> Result<(), SessionsError> {
-        let name = self.own_name(id)?;
-        let now = self.clock.now();
-        self.with(|sessions| sessions.get_mut(&id).map(|own| own.ends = now.saturating_add(own.ttl)));
+        let (name, _) = self.own_for_longer(id)?;
         if self.is_live(id, &name).await? {
             return Ok(());
         }
@@ -151,8 +149,7 @@ impl Roll {
 
     pub(super) async fn say(&self, id: SessionId, word: &str) -> Result<(), SessionsError> {
         check_word(id, word)?;
-        let name = self.own_name(id)?;
-        let ttl = self.with(|sessions| sessions.get(&id).map(|own| own.ttl)).unwrap_or_default();
+        let (name, ttl) = self.own_for_longer(id)?;
         let path = session_path(&name);
         let content = self.encode(&path, &self.node(ttl, word.to_owned()))?;
         let Some(stat) = self.look(&path).await?.filter(|stat| id_of(stat) == id) else {
@@ -163,6 +160,18 @@ impl Roll {
             Err(Refusal::NoNode | Refusal::BadVersion) => Err(SessionsError::Lost { session: id }),
             Err(refusal) => Err(self.ground.error("write", &path)(refusal).into()),
         }
+    }
+
+    /// The name and time of a session of ours, which begins anew: there was a sign of life.
+    fn own_for_longer(&self, id: SessionId) -> Result<(String, Duration), SessionsError> {
+        let name = self.own_name(id)?;
+        let now = self.clock.now();
+        let ttl = self.with(|sessions| {
+            let own = sessions.get_mut(&id)?;
+            own.ends = now.saturating_add(own.ttl);
+            Some(own.ttl)
+        });
+        Ok((name, ttl.ok_or(SessionsError::Lost { session: id })?))
     }
 
     /// The name of a session that we opened and whose time is not over.

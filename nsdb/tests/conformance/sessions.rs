@@ -187,6 +187,12 @@ pub(crate) async fn what_a_session_says_is_there_as_long_as_it_is<S: Sessions>(f
     let there = store.session_named("gw2").await.unwrap().unwrap();
     assert_eq!((there.id, there.name.as_str(), there.word.as_str()), (two, "gw2", "é \"{}\" \n"));
     assert_eq!(store.session_named("gw3").await.unwrap(), None);
+    for _ in 0..2 {
+        fixture.clock.advance(TTL - SECOND);
+        store.keep_alive(two).await.unwrap();
+        store.say(one, "it lives".to_owned()).await.unwrap();
+    }
+    assert_eq!(words().await.len(), 2, "who says something lives");
     // Whoever has the name now has said nothing yet, and whoever had it says nothing more.
     let again = store.open_session("gw1", TTL).await.unwrap();
     assert_eq!(words().await[0], said("gw1", ""));

@@ -77,7 +77,7 @@ impl HostRow {
     }
 
     fn of_status(&self, status: &StatusView) -> Vec<String> {
-        let StatusView { revision, settled, unread, unconfirmed, namesake, others, feed, down, .. } = status;
+        let StatusView { revision, settled, unread, unconfirmed, others, feed, down, .. } = status;
         let is_back = unconfirmed
             .as_ref()
             .is_some_and(|waits| waits.revision == self.newest && waits.seconds_left.is_none());
@@ -86,7 +86,6 @@ impl HostRow {
         let silent = others.as_ref().map(|others| others.silent.join(", ")).filter(|names| !names.is_empty());
         let refused = feed.as_ref().and_then(|feed| feed.refused.as_ref());
         let said = [
-            namesake.as_ref().map(|machine| format!("another process has its name, on {machine}")),
             unread
                 .as_ref()
                 .map(|unread| format!("revision {} is not taken: {}", unread.revision, unread.why)),
