@@ -217,12 +217,12 @@ async fn a_root_of_a_newer_program_is_refused_and_nothing_is_written() {
     store.close().unwrap();
     let openings = meta(dir.path(), b"openings");
     let root = String::from_utf8(meta(dir.path(), b"root")).unwrap();
-    let newer = root.replace("\"format\":2", "\"format\":3,\"needs\":[\"more\"]");
+    let newer = root.replace("\"format\":2", "\"format\":4,\"needs\":[\"more\"]");
     put_meta(dir.path(), b"root", newer.as_bytes());
     let error = open(dir.path()).unwrap_err();
     assert!(!error.is_corrupt() && !error.is_retryable());
     assert!(
-        error.to_string().ends_with("has format 3, this program knows format 2: start the newer program"),
+        error.to_string().ends_with("has format 4, this program knows format 3: start the newer program"),
         "{error}"
     );
     assert_eq!(meta(dir.path(), b"root"), newer.as_bytes());

@@ -215,7 +215,10 @@ impl Session {
         }
         match self.judge(record) {
             Ok(()) => {}
-            Err(Fault::OfTheBody) => panic!("{test} failed inside the test kernel; its output is above"),
+            Err(Fault::OfTheBody) => {
+                let why = record.and_then(|record| first_panic(&record.output)).unwrap_or_default();
+                panic!("{test} failed inside the test kernel; its output is above\n{why}")
+            }
             Err(Fault::OfTheKernel(why)) => panic!("{test}: {why}\n{}", self.epitaph()),
         }
     }
@@ -245,6 +248,17 @@ impl Session {
         )
     }
 }
+
+/// What a test that failed said first, as libtest has it: where a log keeps only the end, this is what has to be there.
+fn first_panic(output: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+    let begins = text.lines().position(|line| line.contains(" panicked at "))?;
+    let said = text.lines().skip(begins).take_while(|line| !line.starts_with("stack backtrace:"));
+    Some(said.take(PANIC_LINES).collect::<Vec<_>>().join("\n"))
+}
+
+/// As many lines as the two sides of a comparison mostly take.
+const PANIC_LINES: usize = 12;
 
 /// Who is to blame when a test did not pass.
 enum Fault {
@@ -335,6 +349,14 @@ mod tests {
         let long: String = (0..100).map(|n| format!("{n}\n")).collect();
         assert!(tail(&long).starts_with("61\n") && tail(&long).ends_with("99\n"), "{}", tail(&long));
         assert_eq!(tail("a\nb"), "a\nb");
+    }
+
+    #[test]
+    fn what_a_test_said_when_it_failed_is_told_again() {
+        let output = b"lab start a\nthread 'a' (7) panicked at a.rs:1:2:\nleft: 1\nright: 2\nstack backtrace:\n   0: x\n";
+        let said = first_panic(output).unwrap();
+        assert_eq!(said, "thread 'a' (7) panicked at a.rs:1:2:\nleft: 1\nright: 2");
+        assert_eq!(first_panic(b"a process that was killed\n"), None);
     }
 
     #[test]

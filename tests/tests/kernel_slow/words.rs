@@ -24,6 +24,7 @@ tests::kernel_tests! {
         let began = Instant::now();
         cluster.host("cn2").wait_for("the word of cn1", |host| is_known(host, VM, "host cn1", "remote"));
         eprintln!("known on cn2 {} ms after its frame", began.elapsed().as_millis());
+        cluster.host("gw1").wait_for("the word of cn1", |host| is_known(host, VM, "host cn1", "remote"));
         assert_eq!(send(&cluster, "c8", (mac("c8"), VM)), set(["a8"]));
         assert_eq!(send(&cluster, "d8", (mac("d8"), VM)), set(["a8"]));
         // It moves to cn2, and its first frame goes to gw1 alone.
