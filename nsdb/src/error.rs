@@ -110,7 +110,7 @@ pub enum StoreError {
     },
     /// Another database is where ours was.
     #[error(
-        "{root} on {servers} is another database than before, with incarnation {found} in the place of {known}: was it made anew?"
+        "{root} on {servers} is another database than before, with incarnation {found} in the place of {known}: was it made anew? If it is meant, `l2gw store accept {known} FILE` tells all hosts"
     )]
     AnotherDatabase {
         /// The node under which it is.
@@ -126,6 +126,16 @@ pub enum StoreError {
     #[error("no database was made at {root} on {servers}: {why}")]
     Unmade {
         /// The node under which it was to be.
+        root: String,
+        /// The servers.
+        servers: String,
+        /// Why not.
+        why: String,
+    },
+    /// A database was to be accepted, and is not.
+    #[error("{root} on {servers} is not accepted: {why}")]
+    Unaccepted {
+        /// The node under which it is.
         root: String,
         /// The servers.
         servers: String,

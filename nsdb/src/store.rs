@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::acquaintance;
 use crate::addresses::feed::{FeedLimits, ProcessFeed};
 use crate::backends::{AddressBackend, DocumentsBackend, JournalBackend, LocalBackend, SessionsBackend};
 use crate::clock::{Clock, MonotonicClock};
@@ -111,7 +112,18 @@ impl Store {
             StorePlace::Memory => DocumentsBackend::Memory(Arc::clone(&memory)),
             StorePlace::State => DocumentsBackend::Embedded(in_state("revisions")?),
             StorePlace::Ensemble(settings) => {
-                let opened = ZooKeeper::open(Coordinator::open(settings), Arc::clone(&clock), feed_limits);
+                let known = embedded.as_deref().map(|local| acquaintance::load(local, &settings.root));
+                let known = known.transpose()?.flatten();
+                let root = settings.root.clone();
+                let opened = ZooKeeper::open_again(
+                    Coordinator::open(settings),
+                    Arc::clone(&clock),
+                    feed_limits,
+                    known,
+                );
+                if let Some(local) = &embedded {
+                    acquaintance::keep(local, root, opened.acquainted());
+                }
                 DocumentsBackend::ZooKeeper(Arc::clone(ensemble.insert(Arc::new(opened))))
             }
         };

@@ -296,6 +296,9 @@ pub enum Storing {
     /// Make the database of a file's [nsdb] on its ZooKeeper servers, once, where nothing is
     #[command(after_help = help::STORE_INIT)]
     Init(InitRequest),
+    /// Let hosts follow the database that is there though they know another, or a newer revision: it was put back, or made anew
+    #[command(after_help = help::STORE_ACCEPT)]
+    Accept(AcceptRequest),
 }
 
 /// What `store init` is asked.
@@ -308,6 +311,25 @@ pub struct InitRequest {
     #[arg(long, value_name = "PATH")]
     pub agents_auth_file: Option<PathBuf>,
     /// A JSON object {root, servers, incarnation, gateways, agents, open} instead of lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `store accept` is asked.
+#[derive(Debug, Args)]
+pub struct AcceptRequest {
+    /// The incarnation of the database that hosts know, as they tell it: 32 hexadecimal digits
+    pub incarnation: String,
+    /// The configuration file, whose [nsdb] names the database that is there
+    #[arg(required_unless_present = "nsdb", conflicts_with = "nsdb")]
+    pub file: Option<PathBuf>,
+    /// The database that is there, in the place of a file: zookeeper:HOST:PORT,HOST:PORT/ROOT
+    #[arg(long, value_name = "STORE", value_parser = place::place())]
+    pub nsdb: Option<Place>,
+    /// A file with user:password, the login of gateways; in the place of the file's own
+    #[arg(long, value_name = "PATH")]
+    pub auth_file: Option<PathBuf>,
+    /// A JSON object {root, servers, known, incarnation, revision, is_new} instead of lines
     #[arg(long)]
     pub json: bool,
 }

@@ -229,6 +229,15 @@ A password has 16 bytes or more; `openssl rand -base64 24` makes one:
   (umask 077; echo \"agent:$(openssl rand -base64 24)\" > /etc/l2gw/agents.auth)
   l2gw store init gateway.toml --agents-auth-file /etc/l2gw/agents.auth";
 
+pub(super) const STORE_ACCEPT: &str = "\
+A host follows the database that it knows, also over a restart, and no older
+revision than it had. Of a database that was put back from a backup, or made anew,
+it says which one it knew and keeps what is in force. This command says to all hosts
+that knew that one: what is there is meant. They follow within half a minute, with
+the revision that is there. `l2gw show config --nsdb STORE` shows it before.
+
+  l2gw store accept 0123456789abcdef0123456789abcdef gateway.toml";
+
 pub(super) const DEMO: &str = "\
 A switch, two physical machines, two VMs and a gateway in network namespaces of
 this machine, on the real kernel datapath: needs root, iproute2, ping and a

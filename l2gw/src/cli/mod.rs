@@ -110,6 +110,7 @@ fn carry_out(verb: Verb, out: &mut impl Write, err: &mut impl Write) -> io::Resu
         Verb::Unblock { port, at } => live::unblock(port, &at, out, err),
         Verb::Teardown { device, json } => teardown::teardown(&device, json, out, err),
         Verb::Store { what: Storing::Init(request) } => store::init(&request, out, err),
+        Verb::Store { what: Storing::Accept(request) } => store::accept(&request, out, err),
         Verb::Replay { file, json } => replay::replay(&file, json, out, err),
         Verb::Demo { json } => demo::demo(json, out, err),
         Verb::Completions { shell } => {

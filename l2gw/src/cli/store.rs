@@ -1,4 +1,6 @@
-//! `l2gw store init`: makes the database that hosts share, once and by hand.
+//! `l2gw store init`: makes the database that hosts share, once and by hand. [`accept`] says that another is meant.
+
+mod accepting;
 
 use std::io::{self, Write};
 
@@ -13,6 +15,8 @@ use crate::cli::args::InitRequest;
 use crate::cli::failure::say;
 use crate::cli::offline::load;
 use crate::cli::{BAD_CONFIGURATION, DONE, FAILED};
+
+pub use accepting::accept;
 
 /// `l2gw store init FILE`.
 ///

@@ -1,5 +1,6 @@
 //! `l2gw run` and `l2gw-agent` as processes, on a datapath in memory, with its command line as its clients.
 
+mod accepted;
 mod agent_program;
 mod door;
 mod file;

@@ -50,7 +50,7 @@ impl Network {
     }
 
     /// What was at the root of the database; puts `new` there if it is given.
-    fn with_root(&self, new: Option<Vec<u8>>) -> Vec<u8> {
+    pub(crate) fn with_root(&self, new: Option<Vec<u8>>) -> Vec<u8> {
         let servers = self.ensemble.servers().iter().map(|server| server.address().to_string()).collect();
         let login = fs::read_to_string(self.gateway.path("zookeeper.auth")).unwrap();
         let login = Some(Login::parse(&login).unwrap());
@@ -135,7 +135,7 @@ pub(crate) fn is_at(host: &Gateway, revision: u64) -> bool {
 }
 
 /// Whether it says that the store is away.
-fn misses_the_store(host: &Gateway) -> bool {
+pub(crate) fn misses_the_store(host: &Gateway) -> bool {
     let said = host.ask(&["show", "status", "--json"]);
     said.code == 0 && said.json().get("store_away").is_some()
 }

@@ -2,7 +2,15 @@
 
 use crate::embedded::Embedded;
 use crate::embedded::tables::LOCAL;
+use crate::error::StoreError;
 use crate::local::{self, Local, LocalError};
+
+impl Embedded {
+    /// What was saved under `key`, for who cannot wait.
+    pub(crate) fn load_now(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.file.read(|reading| reading.table(LOCAL)?.load(key.as_bytes()))
+    }
+}
 
 impl Local for Embedded {
     async fn save(&self, key: &str, value: Vec<u8>) -> Result<(), LocalError> {
@@ -19,7 +27,7 @@ impl Local for Embedded {
 
     async fn load(&self, key: &str) -> Result<Option<Vec<u8>>, LocalError> {
         local::check(key, &[])?;
-        Ok(self.file.read(|reading| reading.table(LOCAL)?.load(key.as_bytes()))?)
+        Ok(self.load_now(key)?)
     }
 
     async fn delete(&self, key: &str) -> Result<bool, LocalError> {

@@ -13,8 +13,9 @@ use crate::documents::revision::{Revision, Root};
 use crate::documents::shard::{Page, ShardId};
 use crate::documents::{DocumentsError, named, walk};
 use crate::error::{Corruption, Extent, StoreError};
+use crate::zookeeper::acquainted::Acquainted;
 use crate::zookeeper::coordinator::Watch;
-use crate::zookeeper::ground::Ground;
+use crate::zookeeper::ground::{Ground, Origin};
 
 /// The revisions under a root.
 #[derive(Debug)]
@@ -24,8 +25,10 @@ pub(super) struct Shelf {
     pub(super) newest: watch::Sender<Option<Revision>>,
     /// Why the newest revision cannot be followed, where a server answers.
     pub(super) trouble: watch::Sender<Option<String>>,
-    /// The root of the newest revision that was taken.
-    known: Mutex<Option<Root>>,
+    /// The newest root that was taken, by this process or one before it.
+    known: Mutex<Option<Taken>>,
+    /// What a process after this one has to know to go on.
+    pub(super) acquainted: watch::Sender<Option<Acquainted>>,
     /// What was read, for as long as a revision in hand names it.
     pub(super) read: Arc<Kept>,
     /// Documents that were not there, or damaged: who publishes them again writes them again.
@@ -48,13 +51,29 @@ pub(super) struct StoredRoot {
     pub(super) version: i32,
 }
 
+/// A root that was taken.
+#[derive(Debug, Clone)]
+struct Taken {
+    root: Root,
+    /// The incarnation of the database in which it was.
+    of: String,
+    /// The connection on which the database was last seen to go on from it.
+    connection: Option<u64>,
+}
+
 impl Shelf {
-    pub(super) fn new(ground: Arc<Ground>) -> Self {
+    /// `acquainted` is what a process before this one knew.
+    pub(super) fn new(ground: Arc<Ground>, acquainted: Option<Acquainted>) -> Self {
+        let known = acquainted.as_ref().and_then(|acquainted| {
+            let root = acquainted.root.clone()?;
+            Some(Taken { root, of: acquainted.incarnation.clone(), connection: None })
+        });
         Self {
             ground,
+            acquainted: watch::Sender::new(acquainted),
             newest: watch::Sender::new(None),
             trouble: watch::Sender::new(None),
-            known: Mutex::default(),
+            known: Mutex::new(known),
             read: Arc::default(),
             lost: Mutex::default(),
             collecting: tokio::sync::Mutex::default(),
@@ -64,40 +83,79 @@ impl Shelf {
 
     /// The newest root. A server that has not heard of the one we know is asked to catch up.
     pub(super) async fn newest_root(&self) -> Result<Option<StoredRoot>, DocumentsError> {
-        let found = self.stored_root().await?;
-        match self.contradiction(found.as_ref().map(|found| &found.root)) {
+        let (found, origin) = self.stored_root().await?;
+        match self.contradiction(found.as_ref().map(|found| &found.root), &origin).await? {
             None => Ok(found),
-            Some(_) => self.fresh_root().await,
+            Some(_) => Ok(self.fresh_root().await?.0),
         }
     }
 
-    /// The newest root of all that were published before this was asked.
-    pub(super) async fn fresh_root(&self) -> Result<Option<StoredRoot>, DocumentsError> {
+    /// The newest root of all that were published before this was asked, and where it was read.
+    pub(super) async fn fresh_root(&self) -> Result<(Option<StoredRoot>, Origin), DocumentsError> {
         let coordinator = &self.ground.coordinator;
-        coordinator.catch_up().await.map_err(self.ground.error("read", ROOT))?;
-        let found = self.stored_root().await?;
-        match self.contradiction(found.as_ref().map(|found| &found.root)) {
-            None => Ok(found),
-            Some(why) => {
-                // Whose root this is says more than what is wrong with it.
-                self.ground.doubt();
-                self.ground.store().await?;
+        loop {
+            coordinator.catch_up().await.map_err(self.ground.error("read", ROOT))?;
+            let (found, origin) = self.stored_root().await?;
+            let Some(why) = self.contradiction(found.as_ref().map(|found| &found.root), &origin).await?
+            else {
+                return Ok((found, origin));
+            };
+            // Whose root this is says more than what is wrong with it; and it may have been accepted.
+            self.ground.doubt();
+            if self.ground.origin().await? == origin {
                 let path = self.full_path(ROOT).into();
-                Err(StoreError::Unexpected { doing: "follow", path, why }.into())
+                return Err(StoreError::Unexpected { doing: "follow", path, why }.into());
             }
         }
     }
 
     /// What is wrong with a root that is found where another was known.
-    pub(super) fn contradiction(&self, found: Option<&Root>) -> Option<String> {
-        contradiction(lock(&self.known).as_ref(), found)
+    pub(super) async fn contradiction(
+        &self,
+        found: Option<&Root>,
+        origin: &Origin,
+    ) -> Result<Option<String>, DocumentsError> {
+        let known = lock(&self.known).clone();
+        // Of a database that an operator has accepted in the place of the one before any is right.
+        let Some(known) = known.filter(|known| known.of == origin.incarnation) else { return Ok(None) };
+        let why = match contradiction(&known.root, found) {
+            None if known.connection == Some(origin.connection) => return Ok(None),
+            None => self.gap(&known.root, found).await?,
+            why => why,
+        };
+        if why.is_none() {
+            self.note_going_on(&known.root, origin);
+        }
+        Ok(why.map(|why| format!("{why}: was it put back from a backup? If it is meant, `l2gw store accept {} FILE` tells all hosts", known.of)))
     }
 
-    /// The newest root, and what wakes when it moves.
-    pub(super) async fn watched_root(&self) -> Result<(Option<Root>, Watch), DocumentsError> {
+    /// What is behind a new connection may have been put back, and have come past the root that is known: then the database has another
+    /// root of its number, for as long as it has one.
+    async fn gap(&self, known: &Root, found: Option<&Root>) -> Result<Option<String>, DocumentsError> {
+        if found == Some(known) {
+            return Ok(None);
+        }
+        match self.kept_root(known.revision).await {
+            Ok(Some(kept)) if kept != *known => {
+                Ok(Some(format!("it went on from another revision {} than was known", known.revision)))
+            }
+            Err(error) if error.is_retryable() => Err(error),
+            // One that cannot be read says nothing.
+            _ => Ok(None),
+        }
+    }
+
+    fn note_going_on(&self, root: &Root, origin: &Origin) {
+        if let Some(known) = lock(&self.known).as_mut().filter(|known| known.root == *root) {
+            known.connection = Some(origin.connection);
+        }
+    }
+
+    /// The newest root, where it was read, and what wakes when it moves.
+    pub(super) async fn watched_root(&self) -> Result<(Option<Root>, Origin, Watch), DocumentsError> {
         let coordinator = &self.ground.coordinator;
         loop {
-            let connection = self.ground.connection().await?;
+            let origin = self.ground.origin().await?;
             let error = |refusal| self.ground.error("watch", ROOT)(refusal);
             let found = match coordinator.read_and_watch(ROOT).await.map_err(error)? {
                 Some((bytes, _, watch)) => Some((Some(self.decode(ROOT, &bytes)?), watch)),
@@ -107,8 +165,8 @@ impl Shelf {
                 }
             };
             // Of another connection nobody knows yet which database is behind it.
-            if let Some(found) = found.filter(|_| coordinator.is_on(connection)) {
-                return Ok(found);
+            if let Some((root, watch)) = found.filter(|_| coordinator.is_on(origin.connection)) {
+                return Ok((root, origin, watch));
             }
         }
     }
@@ -227,14 +285,22 @@ impl Shelf {
         lost.retain(|id| named.contains(id));
     }
 
-    /// Takes a root for the newest, and tells watchers, if it is newer than the one that is known.
-    pub(super) fn take(&self, root: Option<Root>) {
+    /// Takes a root for the newest, and tells watchers, unless a newer one of the same database is known.
+    pub(super) fn take(&self, root: Option<Root>, origin: &Origin) {
         let mut known = lock(&self.known);
         let revision = root.as_ref().map(|root| root.revision);
-        if revision > known.as_ref().map(|known| known.revision) {
-            *known = root;
-            self.newest.send_replace(revision);
+        let before = known.as_ref().filter(|known| known.of == origin.incarnation);
+        if before.is_some_and(|before| revision < Some(before.root.revision)) {
+            return;
         }
+        let (of, connection) = (origin.incarnation.clone(), Some(origin.connection));
+        *known = root.clone().map(|root| Taken { root, of, connection });
+        let acquainted = Some(Acquainted { incarnation: origin.incarnation.clone(), root });
+        let is_news = self
+            .acquainted
+            .send_if_modified(|known| std::mem::replace(known, acquainted.clone()) != acquainted);
+        // Another of the same number is news too.
+        self.newest.send_if_modified(|known| std::mem::replace(known, revision) != revision || is_news);
     }
 
     pub(super) fn note_trouble(&self, trouble: Option<String>) {
@@ -245,17 +311,19 @@ impl Shelf {
         self.ground.coordinator.settings().full_path(path)
     }
 
-    async fn stored_root(&self) -> Result<Option<StoredRoot>, DocumentsError> {
+    /// The root that is there, and where it was read.
+    async fn stored_root(&self) -> Result<(Option<StoredRoot>, Origin), DocumentsError> {
         let coordinator = &self.ground.coordinator;
         loop {
-            let connection = self.ground.connection().await?;
+            let origin = self.ground.origin().await?;
             let found = coordinator.read(ROOT).await.map_err(self.ground.error("read", ROOT))?;
             // As where it is watched.
-            if !coordinator.is_on(connection) {
+            if !coordinator.is_on(origin.connection) {
                 continue;
             }
-            let Some((bytes, stat)) = found else { return Ok(None) };
-            return Ok(Some(StoredRoot { root: self.decode(ROOT, &bytes)?, bytes, version: stat.version }));
+            let Some((bytes, stat)) = found else { return Ok((None, origin)) };
+            let root = self.decode(ROOT, &bytes)?;
+            return Ok((Some(StoredRoot { root, bytes, version: stat.version }), origin));
         }
     }
 
@@ -282,17 +350,13 @@ impl Shelf {
 }
 
 /// What is wrong with a root that follows another in time: its number went back, or it is another of the same number.
-fn contradiction(known: Option<&Root>, found: Option<&Root>) -> Option<String> {
-    let known = known?;
+fn contradiction(known: &Root, found: Option<&Root>) -> Option<String> {
     let there = match found {
         Some(found) if found.revision > known.revision || found == known => return None,
         Some(found) if found.revision == known.revision => format!("another revision {}", found.revision),
         found => named(found.map(|found| found.revision)),
     };
-    Some(format!(
-        "it has {there}, and had revision {} before: was it put back from a backup?",
-        known.revision
-    ))
+    Some(format!("it has {there}, and had revision {} before", known.revision))
 }
 
 /// Each step under these locks leaves its data whole.
@@ -342,10 +406,9 @@ mod tests {
             (Some(root(6, "")), Some("it has revision 6, and had revision 7")),
             (None, Some("no revision")),
         ] {
-            let said = contradiction(Some(&known), found.as_ref());
+            let said = contradiction(&known, found.as_ref());
             assert_eq!(said.is_some(), told.is_some(), "{said:?}");
             assert!(said.is_none_or(|said| said.contains(told.unwrap())));
-            assert_eq!(contradiction(None, found.as_ref()), None);
         }
     }
 }

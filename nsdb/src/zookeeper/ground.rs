@@ -28,16 +28,21 @@ use crate::zookeeper::settings::ZooKeeperSettings;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreNode {
     pub(super) format: u64,
-    /// A number by chance, which a database has from its making on: one made anew, or put back over another, is told by it.
+    /// A number by chance, which a database has from its making on, or from when it was accepted in its own place: one made anew, or
+    /// put back over another, is told by it.
     pub incarnation: String,
+    /// The databases in whose place it is, the oldest first: hosts that knew one of them follow this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<String>,
     /// Who may do what.
     #[serde(default)]
     pub users: Users,
 }
 
 impl StoreNode {
-    fn is_same(&self, other: &Self) -> bool {
-        self.incarnation == other.incarnation
+    /// Whether who knew the database `known` may follow this one.
+    fn goes_on_from(&self, known: &str) -> bool {
+        self.incarnation == known || self.replaces.iter().any(|name| name == known)
     }
 }
 
@@ -52,20 +57,29 @@ struct AnyFormat {
 #[derive(Debug)]
 pub(super) struct Ground {
     pub(super) coordinator: Coordinator,
-    found: Mutex<Option<Found>>,
+    seen: Mutex<Seen>,
 }
 
-/// A database, and on which connection it was seen last.
-#[derive(Debug, Clone)]
-struct Found {
-    store: Arc<StoreNode>,
-    /// `None` where it is to be looked at again.
-    connection: Option<u64>,
+/// What was seen of the database.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The incarnation of the one that is followed, by this process or one before it.
+    known: Option<String>,
+    /// What it says of itself, and the connection on which it does; `None` where it is to be looked at again.
+    found: Option<(Arc<StoreNode>, u64)>,
+}
+
+/// Where something was read: the incarnation of the database, and the connection to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) incarnation: String,
+    pub(super) connection: u64,
 }
 
 impl Ground {
-    pub(super) fn new(coordinator: Coordinator) -> Self {
-        Self { coordinator, found: Mutex::default() }
+    /// `known` is the incarnation of the database that was followed before, if one was.
+    pub(super) fn new(coordinator: Coordinator, known: Option<String>) -> Self {
+        Self { coordinator, seen: Mutex::new(Seen { known, found: None }) }
     }
 
     /// What the database says of itself.
@@ -76,45 +90,47 @@ impl Ground {
         self.look().await.map(|(store, _)| store)
     }
 
-    /// The connection on which the database was seen: as long as it is the one there is, what is read comes from that database.
+    /// The database, and the connection on which it was seen: as long as that is the one there is, what is read comes from this database.
     ///
     /// # Errors
     /// As [`store`](Self::store).
-    pub(super) async fn connection(&self) -> Result<u64, StoreError> {
-        self.look().await.map(|(_, connection)| connection)
+    pub(super) async fn origin(&self) -> Result<Origin, StoreError> {
+        let (store, connection) = self.look().await?;
+        Ok(Origin { incarnation: store.incarnation.clone(), connection })
     }
 
     /// The database is looked at again before anything else is read: something in it says that it is another.
     pub(super) fn doubt(&self) {
-        if let Some(found) = self.found().as_mut() {
-            found.connection = None;
-        }
+        self.seen().found = None;
     }
 
     async fn look(&self) -> Result<(Arc<StoreNode>, u64), StoreError> {
         loop {
             let connection = self.coordinator.connection().await.map_err(self.error("read", STORE))?;
-            let known = self.found().clone();
-            if let Some(Found { store, .. }) =
-                known.as_ref().filter(|found| found.connection == Some(connection))
-            {
-                return Ok((Arc::clone(store), connection));
-            }
+            let known = {
+                let seen = self.seen();
+                if let Some(found) = seen.found.as_ref().filter(|(_, on)| *on == connection) {
+                    return Ok(found.clone());
+                }
+                seen.known.clone()
+            };
             if known.is_some() {
                 // A server that lags has not heard of what was made a moment ago.
                 self.coordinator.catch_up().await.map_err(self.error("read", STORE))?;
             }
-            let store = Arc::new(read(&self.coordinator).await?);
-            if let Some(Found { store: known, .. }) = known.filter(|known| !known.store.is_same(&store)) {
-                return Err(another(self.coordinator.settings(), &known, &store));
+            let (store, _) = read(&self.coordinator).await?;
+            if let Some(known) = known.filter(|known| !store.goes_on_from(known)) {
+                return Err(another(self.coordinator.settings(), known, store.incarnation));
             }
-            *self.found() = Some(Found { store, connection: Some(connection) });
+            // If the connection has changed meanwhile, it is looked at again.
+            *self.seen() =
+                Seen { known: Some(store.incarnation.clone()), found: Some((Arc::new(store), connection)) };
         }
     }
 
     /// Each step under this lock leaves it whole.
-    fn found(&self) -> MutexGuard<'_, Option<Found>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Turns a refusal of `doing` something to `path` into an error.
@@ -161,9 +177,11 @@ impl Ground {
     }
 }
 
-async fn read(coordinator: &Coordinator) -> Result<StoreNode, StoreError> {
+/// What a database says of itself, and the version of the node in which it does.
+pub(super) async fn read(coordinator: &Coordinator) -> Result<(StoreNode, i32), StoreError> {
     let settings = coordinator.settings();
-    let Some((bytes, _)) = coordinator.read(STORE).await.map_err(error(coordinator, "read", STORE))? else {
+    let Some((bytes, stat)) = coordinator.read(STORE).await.map_err(error(coordinator, "read", STORE))?
+    else {
         return Err(match children(coordinator).await? {
             None => unusable(settings, "it is not there".to_owned()),
             Some(found) if found.is_empty() => unusable(settings, "it is empty".to_owned()),
@@ -180,7 +198,7 @@ async fn read(coordinator: &Coordinator) -> Result<StoreNode, StoreError> {
         let file = PathBuf::from(settings.full_path(STORE));
         return Err(StoreError::Newer { file, found, known: FORMAT });
     }
-    serde_json::from_slice(&bytes).map_err(damaged)
+    Ok((serde_json::from_slice(&bytes).map_err(damaged)?, stat.version))
 }
 
 /// The names of the nodes right below the root, `None` if that is not there.
@@ -214,13 +232,8 @@ pub(super) fn is_half_made(found: &[String]) -> bool {
     found.iter().all(|name| ours().any(|path| path.strip_prefix('/') == Some(name)))
 }
 
-fn another(settings: &ZooKeeperSettings, known: &StoreNode, found: &StoreNode) -> StoreError {
-    StoreError::AnotherDatabase {
-        root: settings.full_path("/"),
-        servers: settings.ensemble(),
-        known: known.incarnation.clone(),
-        found: found.incarnation.clone(),
-    }
+fn another(settings: &ZooKeeperSettings, known: String, found: String) -> StoreError {
+    StoreError::AnotherDatabase { root: settings.full_path("/"), servers: settings.ensemble(), known, found }
 }
 
 fn unusable(settings: &ZooKeeperSettings, why: String) -> StoreError {

@@ -4,6 +4,7 @@
 //! next, since its users may be others. Two at a time are kept apart by the node `making`, which goes with the session of who made it.
 
 use crate::error::StoreError;
+use crate::zookeeper::accepting::new_incarnation;
 use crate::zookeeper::access::{Access, Users};
 use crate::zookeeper::coordinator::{Coordinator, Life};
 use crate::zookeeper::ground::{
@@ -63,9 +64,9 @@ impl Making<'_> {
         for path in OF_HOSTS {
             self.make_node(path, &[], &self.hosts).await?;
         }
-        let incarnation = uuid::Uuid::new_v4().simple().to_string();
+        let incarnation = new_incarnation();
         let is_open = users.gateways.is_none();
-        let node = StoreNode { format: FORMAT, incarnation, users };
+        let node = StoreNode { format: FORMAT, incarnation, replaces: Vec::new(), users };
         if !is_open {
             // Who may delete a node is said by the one above it.
             let restricted = self.coordinator.restrict("/", &self.topology).await;

@@ -4,11 +4,14 @@
 //! |---|---|
 //! | `coordinator`, `supervisor`, `refusal`, `settings` | how is an ensemble asked, and who keeps the connection |
 //! | `ground`, `making`, `access` | what is a database, how is one made, and who may do what in it |
+//! | `acquainted`, `accepting` | which one does a host know, and when does it follow another |
 //! | `documents`, `publishing`, `collecting` | how revisions are read, come in, and go |
 //! | `sessions` | who is alive |
 //! | `feed` | who has which address |
 
+mod accepting;
 mod access;
+mod acquainted;
 mod collecting;
 mod coordinator;
 mod costs;
@@ -30,7 +33,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use accepting::{Acceptance, accept};
 pub use access::{Access, DigestId, MIN_PASSWORD_BYTES, Users};
+pub use acquainted::Acquainted;
 pub use coordinator::{Coordinator, Life, Stat, Watch};
 pub use costs::Costs;
 pub use ground::StoreNode;
@@ -73,8 +78,19 @@ impl ZooKeeper {
     ///
     /// To be called where a tokio runtime is.
     pub fn open(coordinator: Coordinator, clock: Arc<dyn Clock>, limits: FeedLimits) -> Self {
-        let ground = Arc::new(Ground::new(coordinator));
-        let shelf = Arc::new(Shelf::new(Arc::clone(&ground)));
+        Self::open_again(coordinator, clock, limits, None)
+    }
+
+    /// The same in a process after another, which knew this of the database: one that is not that, or went back, is not followed.
+    pub fn open_again(
+        coordinator: Coordinator,
+        clock: Arc<dyn Clock>,
+        limits: FeedLimits,
+        acquainted: Option<Acquainted>,
+    ) -> Self {
+        let known = acquainted.as_ref().map(|acquainted| acquainted.incarnation.clone());
+        let ground = Arc::new(Ground::new(coordinator, known));
+        let shelf = Arc::new(Shelf::new(Arc::clone(&ground), acquainted));
         let roll = Arc::new(Roll::new(Arc::clone(&ground), clock));
         let feed = Feed::new(Arc::clone(&ground), limits);
         let following = Task::new(watching::follow_root(Arc::clone(&shelf)));
@@ -107,6 +123,11 @@ impl ZooKeeper {
     /// Why the newest revision cannot be followed though a server answers: it refuses, what is there cannot be read, or it went back.
     pub fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.shelf.trouble.subscribe()
+    }
+
+    /// What a process after this one has to know of the database: `None` before anything is known.
+    pub fn acquainted(&self) -> watch::Receiver<Option<Acquainted>> {
+        self.shelf.acquainted.subscribe()
     }
 
     /// Why no server answers now, in words.

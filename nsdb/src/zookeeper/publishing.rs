@@ -32,7 +32,7 @@ impl Shelf {
         change: Change,
     ) -> Result<Revision, DocumentsError> {
         // What others published through another server counts.
-        let current = self.fresh_root().await?;
+        let (current, origin) = self.fresh_root().await?;
         let publication =
             Publication::after(current.as_ref().map(|root| &root.root), expected, shards, change)?;
         let access = self.ground.access_of_topology().await?;
@@ -43,7 +43,7 @@ impl Shelf {
         // What is left of it the next collection takes back, or it goes with our session.
         let _ = self.ground.coordinator.delete(&marker, None).await;
         published?;
-        self.take(Some(root));
+        self.take(Some(root), &origin);
         self.forget_before(revision.first_kept()).await;
         Ok(revision)
     }

@@ -32,25 +32,32 @@ impl Drop for Task {
 pub(super) async fn follow_root(shelf: Arc<Shelf>) {
     loop {
         match shelf.watched_root().await {
-            Ok((found, watch)) if shelf.contradiction(found.as_ref()).is_none() => {
-                shelf.take(found);
-                shelf.note_trouble(None);
-                wait_for(watch).await;
-            }
-            // A server that lags, or a revision that we published meanwhile, is no trouble.
-            Ok((_, watch)) => match shelf.fresh_root().await {
-                Ok(_) => {}
-                Err(error) if error.is_retryable() => tokio::time::sleep(AFTER_FAILURE).await,
-                Err(error) => {
-                    shelf.note_trouble(Some(error.to_string()));
-                    wait_for(watch).await;
+            Ok((found, origin, watch)) => match shelf.contradiction(found.as_ref(), &origin).await {
+                Ok(None) => {
+                    shelf.take(found, &origin);
+                    shelf.note_trouble(None);
+                    wait_for(watch, LOOK_AGAIN).await;
                 }
+                Ok(Some(_)) => look_closer(&shelf, watch).await,
+                Err(_) => tokio::time::sleep(AFTER_FAILURE).await,
             },
             Err(error) if error.is_retryable() => tokio::time::sleep(AFTER_FAILURE).await,
             Err(error) => {
                 shelf.note_trouble(Some(error.to_string()));
                 tokio::time::sleep(UNTIL_SOMEBODY_MENDS).await;
             }
+        }
+    }
+}
+
+/// A root cannot follow the one that is known. A server that lags, or a revision that we published meanwhile, is no trouble.
+async fn look_closer(shelf: &Shelf, watch: Watch) {
+    match shelf.fresh_root().await {
+        Ok(_) => {}
+        Err(error) if error.is_retryable() => tokio::time::sleep(AFTER_FAILURE).await,
+        Err(error) => {
+            shelf.note_trouble(Some(error.to_string()));
+            wait_for(watch, UNTIL_SOMEBODY_MENDS).await;
         }
     }
 }
@@ -89,8 +96,8 @@ async fn both(roll: &Roll) -> Result<(Watch, Watch, [Vec<String>; 2]), StoreErro
 }
 
 /// A watch is a hint; that it may be lost costs a while.
-async fn wait_for(watch: Watch) {
-    let _ = tokio::time::timeout(LOOK_AGAIN, watch.changed()).await;
+async fn wait_for(watch: Watch, longest: Duration) {
+    let _ = tokio::time::timeout(longest, watch.changed()).await;
 }
 
 const LOOK_AGAIN: Duration = Duration::from_secs(30);

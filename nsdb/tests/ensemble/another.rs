@@ -67,7 +67,10 @@ async fn a_database_made_anew_is_not_followed_and_told() {
         let refused = host.root().await.unwrap_err();
         assert!(!refused.is_retryable() && refused.to_string() == told, "{refused}");
         let known_one = told.split("in the place of ").nth(1).unwrap().split(':').next().unwrap();
-        assert!(known.contains(known_one), "{told}");
+        assert!(
+            known.contains(known_one) && told.contains(&format!("`l2gw store accept {known_one} FILE`")),
+            "{told}"
+        );
         let change = Change::new("alice", WallTime::from_millis(1), "");
         let refused = host.publish(Revision::new(3), BTreeMap::new(), change).await.unwrap_err();
         assert_eq!(refused.to_string(), told);

@@ -3,6 +3,7 @@
 // Clippy sees tests only where it sees #[test]; what these share is test code too.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accepted;
 mod another;
 mod collecting;
 mod connection;

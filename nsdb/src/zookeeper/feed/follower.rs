@@ -30,6 +30,8 @@ pub(super) struct Follower {
 #[derive(Debug)]
 struct Heard {
     known: Known,
+    /// The incarnation of the database in which it was read.
+    of: Option<String>,
     readers: broadcast::Sender<Arc<FeedBatch>>,
     /// Those who wait for their snapshot.
     joining: usize,
@@ -42,7 +44,7 @@ impl Follower {
         let follower = Arc::new(Self {
             log,
             limits,
-            heard: Mutex::new(Heard { known: Known::default(), readers, joining: 0 }),
+            heard: Mutex::new(Heard { known: Known::default(), of: None, readers, joining: 0 }),
             position: watch::Sender::new(None),
             expected: AtomicU64::new(0),
             ended: AtomicBool::new(false),
@@ -100,9 +102,17 @@ impl Follower {
     async fn run(self: Arc<Self>) {
         let mut is_behind = true;
         while !self.may_end() {
-            if is_behind {
+            let of = match self.log.ground.origin().await {
+                Ok(origin) => Some(origin.incarnation),
+                Err(error) => {
+                    self.wait_after(&error).await;
+                    continue;
+                }
+            };
+            // The log of a database in the place of the former has other numbers.
+            if is_behind || of != self.lock().of {
                 match self.log.snapshot().await {
-                    Ok(known) => self.begin_anew(known),
+                    Ok(known) => self.begin_anew(known, of),
                     Err(error) => self.wait_after(&error).await,
                 }
             }
@@ -160,8 +170,11 @@ impl Follower {
     }
 
     /// The log went on without us: whoever follows has to follow again.
-    fn begin_anew(&self, known: Known) {
+    fn begin_anew(&self, known: Known, of: Option<String>) {
         let mut heard = self.lock();
+        if std::mem::replace(&mut heard.of, of.clone()) != of {
+            self.expected.store(0, Ordering::Relaxed);
+        }
         if self.position.borrow().is_some() {
             heard.readers = broadcast::Sender::new(self.limits.backlog.max(1));
         }
@@ -181,7 +194,8 @@ impl Follower {
 
     async fn wait_after(&self, error: &StoreError) {
         debug!(segment = self.log.segment.0, %error, "the log of a segment cannot be read now");
-        tokio::time::sleep(AFTER_FAILURE).await;
+        let is_for_an_operator = matches!(error, StoreError::AnotherDatabase { .. });
+        tokio::time::sleep(if is_for_an_operator { UNTIL_SOMEBODY_MENDS } else { AFTER_FAILURE }).await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Heard> {
@@ -194,3 +208,4 @@ impl Follower {
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
+const UNTIL_SOMEBODY_MENDS: Duration = Duration::from_secs(10);
