@@ -88,7 +88,8 @@ async fn follow_segment(store: Arc<Store>, vni: u32, arrivals: mpsc::Sender<Inpu
                 }
                 let mut tail = following.tail;
                 while let Ok(batch) = tail.next().await {
-                    if arrivals.send(Input::Feed(FeedNews::Words(batch.records.clone()))).await.is_err() {
+                    let words = Arc::unwrap_or_clone(batch).records;
+                    if arrivals.send(Input::Feed(FeedNews::Words(words))).await.is_err() {
                         return;
                     }
                 }
@@ -107,17 +108,16 @@ async fn pass_snapshot_on(
     snapshot: FeedSnapshot,
     arrivals: &mpsc::Sender<Input>,
 ) -> Result<(), Gone> {
-    let mut pieces: Vec<Vec<AddressRecord>> =
-        snapshot.records.chunks(WORDS_AT_ONCE).map(<[AddressRecord]>::to_vec).collect();
-    if pieces.is_empty() {
-        pieces.push(Vec::new());
-    }
-    let last = pieces.len() - 1;
-    for (number, records) in pieces.into_iter().enumerate() {
-        let news = FeedNews::Snapshot { vni, records, is_last: number == last };
+    let mut rest = snapshot.records.as_slice();
+    loop {
+        let (piece, behind) = rest.split_at(rest.len().min(WORDS_AT_ONCE));
+        let news = FeedNews::Snapshot { vni, records: piece.to_vec(), is_last: behind.is_empty() };
         arrivals.send(Input::Feed(news)).await.map_err(|_| Gone)?;
+        if behind.is_empty() {
+            return Ok(());
+        }
+        rest = behind;
     }
-    Ok(())
 }
 
 /// Nobody takes what arrives any more.

@@ -2,6 +2,7 @@
 
 pub(crate) mod feed;
 pub(crate) mod record;
+mod runs;
 pub(crate) mod table;
 
 use std::future::Future;

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A layer 2 segment, by its VXLAN network identifier (1..2^24-1; behaviour.md 8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct SegmentId(pub u64);
 
 /// A host, by its number in the topology. Of equal counters that of the lower host counts.

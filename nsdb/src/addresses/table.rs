@@ -3,16 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::addresses::record::{AddressRecord, HostId, Mac, Presence, SegmentId};
+use crate::addresses::record::{AddressKey, AddressRecord, HostId, Mac, Mobility, Presence, SegmentId};
+use crate::addresses::runs::Runs;
 use crate::addresses::{FeedBatch, FeedSnapshot};
 
 /// What is known of one segment: the words of hosts, folded. All who have folded the same words have the same table.
+///
+/// A gateway has as many words as there are addresses in its network, so that what most of them have in common is kept once.
 #[derive(Debug, Default)]
 pub struct SegmentTable {
+    /// That of the words that came.
+    segment: SegmentId,
     sequence: u64,
     known: BTreeMap<Place, Known>,
+    runs: Runs,
     /// Withdrawn addresses, the longest-gone first.
     gone: BTreeSet<(u64, Place)>,
+    /// The same by address.
+    gone_at: BTreeMap<Place, u64>,
 }
 
 /// An address within its segment: the inner VID, or 0, and the MAC.
@@ -22,11 +30,18 @@ const fn place(record: &AddressRecord) -> Place {
     (record.key.inner, record.key.mac)
 }
 
-#[derive(Debug)]
+/// A word without its address: 24 bytes.
+#[derive(Debug, Clone, Copy)]
 struct Known {
-    record: AddressRecord,
-    sequence: u64,
+    mobility: Mobility,
+    number: u64,
+    /// Who said it in which run, and whether the address is [`GONE`].
+    run: u32,
+    by: u32,
 }
+
+/// The bit of [`Known::run`] that says so.
+const GONE: u32 = 1 << 31;
 
 /// What became of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,66 +60,55 @@ impl SegmentTable {
     /// each came.
     pub fn take(&mut self, record: AddressRecord, addresses: usize, tombstones: usize) -> Taken {
         let place = place(&record);
-        let was = self.known.get(&place);
-        if was.is_some_and(|known| !record.supersedes(&known.record)) {
+        let was = self.get(place.0, place.1);
+        if was.is_some_and(|known| !record.supersedes(&known)) {
             return Taken::Outdated;
         }
-        let was_present = was.is_some_and(|known| known.record.presence == Presence::Present);
+        let was_present = was.is_some_and(|known| known.presence == Presence::Present);
         let is_present = record.presence == Presence::Present;
         if is_present && !was_present && self.present() >= addresses {
             return Taken::Refused;
         }
-        if let Some(known) = was {
-            self.gone.remove(&(known.sequence, place));
-        }
         self.sequence += 1;
-        self.known.insert(place, Known { record, sequence: self.sequence });
-        if !is_present {
-            self.gone.insert((self.sequence, place));
-            self.forget_beyond(tombstones);
-        }
+        self.put(&record, self.sequence);
+        self.forget_beyond(tombstones);
         Taken::Accepted
     }
 
-    /// The word that holds of an address; `inner` as in [`AddressKey`](crate::AddressKey).
-    pub fn get(&self, inner: u16, mac: Mac) -> Option<&AddressRecord> {
-        self.known.get(&(inner, mac)).map(|known| &known.record)
+    /// The word that holds of an address; `inner` as in [`AddressKey`].
+    pub fn get(&self, inner: u16, mac: Mac) -> Option<AddressRecord> {
+        self.known.get(&(inner, mac)).map(|known| self.record((inner, mac), *known))
     }
 
     /// The words that hold of the addresses behind one, in the order of addresses; of all where there is none.
-    pub fn behind(&self, place: Option<(u16, Mac)>) -> impl Iterator<Item = &AddressRecord> {
+    pub fn behind(&self, place: Option<(u16, Mac)>) -> impl Iterator<Item = AddressRecord> {
         let from = place.map_or(Bound::Unbounded, Bound::Excluded);
-        self.known.range((from, Bound::Unbounded)).map(|(_, known)| &known.record)
+        self.known.range((from, Bound::Unbounded)).map(|(place, known)| self.record(*place, *known))
     }
 
     /// The records that say that everything `owner` has is gone.
     pub(crate) fn farewells(&self, owner: HostId) -> Vec<AddressRecord> {
-        self.known
-            .values()
-            .map(|known| known.record)
+        self.behind(None)
             .filter(|record| record.owner == owner && record.presence == Presence::Present)
             .map(AddressRecord::farewell)
             .collect()
     }
 
     pub(crate) fn snapshot(&self, segment: SegmentId) -> FeedSnapshot {
-        let records = self.known.values().map(|known| known.record).collect();
-        FeedSnapshot { segment, sequence: self.sequence, records }
+        FeedSnapshot { segment, sequence: self.sequence, records: self.behind(None).collect() }
     }
 
-    /// Every record with the sequence number under which it was accepted: what [`restored`](Self::restored) takes.
+    /// Every record, a withdrawn one with the sequence number under which it was accepted: what [`restored`](Self::restored) takes.
     pub(crate) fn records(&self) -> impl Iterator<Item = (AddressRecord, u64)> {
-        self.known.values().map(|known| (known.record, known.sequence))
+        self.behind(None)
+            .map(|record| (record, self.gone_at.get(&place(&record)).copied().unwrap_or_default()))
     }
 
     /// The table that had these records after `sequence` were accepted.
     pub(crate) fn restored(sequence: u64, records: impl IntoIterator<Item = (AddressRecord, u64)>) -> Self {
         let mut table = Self { sequence, ..Self::default() };
         for (record, sequence) in records {
-            if record.presence == Presence::Gone {
-                table.gone.insert((sequence, place(&record)));
-            }
-            table.known.insert(place(&record), Known { record, sequence });
+            table.put(&record, sequence);
         }
         table
     }
@@ -124,12 +128,41 @@ impl SegmentTable {
         self.known.len() - self.gone.len()
     }
 
+    /// Puts a word in the place of what is known of its address. `sequence` is when one of a withdrawn address was accepted.
+    fn put(&mut self, record: &AddressRecord, sequence: u64) {
+        let place = place(record);
+        self.forget(place);
+        let is_gone = record.presence == Presence::Gone;
+        if is_gone {
+            self.gone.insert((sequence, place));
+            self.gone_at.insert(place, sequence);
+        }
+        let run = self.runs.add((record.owner, record.session)) | if is_gone { GONE } else { 0 };
+        let (mobility, number, by) = (record.mobility, record.number, record.by);
+        self.segment = record.key.segment;
+        self.known.insert(place, Known { mobility, number, run, by });
+    }
+
+    fn forget(&mut self, place: Place) {
+        let Some(known) = self.known.remove(&place) else { return };
+        self.runs.remove(known.run & !GONE);
+        if let Some(sequence) = self.gone_at.remove(&place) {
+            self.gone.remove(&(sequence, place));
+        }
+    }
+
     fn forget_beyond(&mut self, tombstones: usize) {
         while self.gone.len() > tombstones {
-            if let Some((_, place)) = self.gone.pop_first() {
-                self.known.remove(&place);
-            }
+            let Some((_, place)) = self.gone.first().copied() else { return };
+            self.forget(place);
         }
+    }
+
+    fn record(&self, (inner, mac): Place, Known { mobility, number, run, by }: Known) -> AddressRecord {
+        let key = AddressKey { segment: self.segment, inner, mac };
+        let (owner, session) = self.runs.get(run & !GONE);
+        let presence = if run & GONE == 0 { Presence::Present } else { Presence::Gone };
+        AddressRecord { key, owner, mobility, session, number, by, presence }
     }
 }
 
@@ -138,7 +171,6 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::addresses::record::{AddressKey, Mobility};
 
     /// Any word of a few hosts about a few addresses.
     pub(crate) fn word() -> impl Strategy<Value = AddressRecord> {

@@ -114,7 +114,7 @@ impl OnEnsemble {
         make(&maker, None).await.unwrap();
         maker.close().await;
         let config = StoreConfig { documents: StorePlace::Ensemble(settings), ..StoreConfig::in_memory() };
-        let unused_for = Duration::from_secs(4);
+        let unused_for = Duration::from_secs(10);
         Some(Fixture { unused_for, ensemble: Some(ensemble), ..fixture(None, config) })
     }
 }

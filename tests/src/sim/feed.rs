@@ -94,7 +94,7 @@ impl SimFeed {
         for word in log {
             table.take(*word, limits.addresses, limits.tombstones);
         }
-        let records = table.behind(None).copied().collect();
+        let records = table.behind(None).collect();
         gateway.handle(Input::Feed(FeedNews::Snapshot { vni, records, is_last: true }));
         listener.heard.insert(vni, log.len());
         true

@@ -132,7 +132,7 @@ impl Feed {
     }
 
     /// The word that holds of an address.
-    fn word(&self, key: &AddressKey) -> Option<&AddressRecord> {
+    fn word(&self, key: &AddressKey) -> Option<AddressRecord> {
         self.segments.get(&vni_of(key))?.words.get(key.inner, key.mac)
     }
 
@@ -149,7 +149,7 @@ impl Feed {
 
     /// Says that an address is here, and comes by this VNI; or that it is not here any more.
     fn say(&mut self, key: AddressKey, by: u32, presence: Presence) {
-        let known = self.word(&key).copied();
+        let known = self.word(&key);
         let mobility = match known {
             None => Mobility(1),
             Some(known) if self.is_own(&known) => known.mobility,

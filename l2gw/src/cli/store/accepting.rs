@@ -110,7 +110,7 @@ impl Accepted {
         let Accepted { root, servers, known, incarnation, revision, is_new } = self;
         let is = if *is_new { "is accepted" } else { "was accepted before" };
         let accepted = format!(
-            "{root} on {} {is} in the place of {known}; its incarnation is {incarnation}",
+            "a database {is}: {root} on {}, in the place of {known}; its incarnation is {incarnation}",
             servers.join(",")
         );
         let next = match revision {
@@ -151,7 +151,7 @@ mod tests {
             revision: Some(revision),
             is_new: true,
         };
-        let first = "/l2gw on a:1,b:2 is accepted in the place of e558; its incarnation is 61c0";
+        let first = "a database is accepted: /l2gw on a:1,b:2, in the place of e558; its incarnation is 61c0";
         let next = "hosts that knew that one follow its revision 3, by alice at 2000-02-29T00:00:00.000Z";
         assert_eq!(accepted.lines(), [first, next]);
         let mut out = Vec::new();

@@ -166,7 +166,7 @@ impl Schedule {
             table.take(word, limits.addresses, limits.tombstones);
         }
         let key = words.first()?.key;
-        table.get(key.inner, key.mac).copied()
+        table.get(key.inner, key.mac)
     }
 
     /// From every port, a frame to a station comes to it, and nowhere else.

@@ -117,7 +117,7 @@ impl Feed {
         }
         let turn = self.asking.take_turn(now);
         // Another host's word may have come meanwhile: then there is nothing to be said.
-        let own = |key: &AddressKey| self.word(key).filter(|word| self.is_own(word)).copied();
+        let own = |key: &AddressKey| self.word(key).filter(|word| self.is_own(word));
         let words: Vec<AddressRecord> = turn.iter().filter_map(own).collect();
         if !words.is_empty() {
             self.asking.asked = words.iter().map(|word| word.key).collect();

@@ -32,7 +32,7 @@ impl<L: Lowering> Hearing<'_, L> {
 
     /// Takes in a word that was said in the store.
     pub(in crate::engine) fn take_word(&mut self, record: AddressRecord) {
-        let before = self.truth.feed.word(&record.key).copied();
+        let before = self.truth.feed.word(&record.key);
         match self.truth.feed.take(record) {
             None | Some(Taken::Outdated) => return,
             Some(Taken::Refused) => return self.truth.telling.counts.refuse("word", "address-limit"),
@@ -85,7 +85,7 @@ impl<L: Lowering> Hearing<'_, L> {
         }
         let entry = self.truth.switch.fdb.addresses.entry(self.now, segment, MacAddr(key.mac.0));
         let mine = entry.as_ref().and_then(|entry| self.by_of(segment, entry));
-        let word = self.truth.feed.word(&key).copied();
+        let word = self.truth.feed.word(&key);
         let own = word.filter(|word| self.truth.feed.is_own(word) && word.presence == Presence::Present);
         match (mine, own, word) {
             (Some(by), Some(own), _) if own.by == by => self.truth.feed.farewells.remove(&key),
@@ -117,7 +117,7 @@ impl<L: Lowering> Hearing<'_, L> {
 
     /// The time has come to take a word of an earlier run back, unless the address is here or was heard elsewhere.
     fn part_from(&mut self, key: AddressKey) {
-        let own = self.truth.feed.word(&key).copied();
+        let own = self.truth.feed.word(&key);
         let own = own.filter(|word| self.truth.feed.is_own(word) && word.presence == Presence::Present);
         let Some((own, segment)) = own.zip(self.segment_of(&key)) else { return };
         if self.truth.switch.fdb.addresses.find(self.now, segment, MacAddr(key.mac.0)).is_none() {
