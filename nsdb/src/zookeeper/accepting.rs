@@ -43,6 +43,7 @@ pub async fn accept(coordinator: &Coordinator, known: &str) -> Result<Acceptance
         );
         return Err(unaccepted(what));
     }
+    let known = &*known.to_ascii_lowercase();
     // Somebody else may have accepted one a moment ago.
     coordinator.catch_up().await.map_err(error(coordinator, "read", STORE))?;
     let (mut store, version) = read(coordinator).await?;
