@@ -170,6 +170,12 @@ impl Store {
         self.ensemble.as_deref()
     }
 
+    /// Which of all databases that hosts share its revisions are of: revisions of another one have nothing to do with them, though they
+    /// may have the same numbers. `None` where they are not shared, or no database is known yet.
+    pub fn database(&self) -> Option<String> {
+        self.ensemble.as_ref()?.database()
+    }
+
     /// Lets go of what was read of revisions that others can change, so that it is read again, as whoever looks for damage must. Whether
     /// anything is kept at all: of a store of one host nothing is.
     pub fn forget_read(&self) -> bool {

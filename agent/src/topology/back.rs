@@ -77,18 +77,21 @@ pub(super) fn turn(store: &Store, host: &str, topology: Option<&Topology>) -> Du
     first + (last - first).mul_f64((hasher.finish() >> 32) as f64 / f64::from(u32::MAX))
 }
 
-/// Publishes what the revision before `revision` says, if that is still the newest and waits for its confirmation.
+/// Publishes what the revision before `revision` of a database says, if that is still the newest and waits for its confirmation.
 ///
 /// # Errors
 /// The store refuses, or cannot be read; the revision before cannot be.
 pub(super) async fn take_back(
     (store, host, built): (Arc<Store>, String, Built),
+    database: Option<String>,
     revision: Revision,
     within: ConfirmWithin,
 ) -> Result<(), TopologyError> {
     store.catch_up().await.map_err(DocumentsError::from)?;
     let there = newest(&store).await?;
-    let there = there.filter(|there| there.revision == revision && there.confirm_within.is_some());
+    let is_it = |there: &Newest| there.revision == revision && there.confirm_within.is_some();
+    // One of this number in another database is none of ours.
+    let there = there.filter(|there| is_it(there) && store.database() == database);
     let (Some(there), Some(before)) = (there, Revision::new(revision.get() - 1)) else { return Ok(()) };
     let Some(Newest { stored: Ok(before), .. }) = of(&store, before).await? else {
         return Err(TopologyError::NoWayBack { revision: before.get() });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::{ConfirmWithin, Documents, Revision, Store};
+use nsdb::{ConfirmWithin, Documents, Revision, Root, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -28,8 +28,9 @@ pub async fn follow(store: Arc<Store>, host: String, built: Built, arrivals: mps
     let mut changes = store.watch_root();
     let scope = Scope::of_follower(&store, &host);
     let trial = Trial::default();
+    let (database, has_one, may_publish) = (store.database(), false, true);
     let mut follower =
-        Follower { store, host, scope, built, arrivals, trial, has_one: false, may_publish: true };
+        Follower { store, host, scope, built, arrivals, trial, database, has_one, may_publish };
     let mut pause = READ_AGAIN;
     follower.recall().await;
     if follower.take_kept_if_away().await.is_err() {
@@ -58,6 +59,8 @@ struct Follower {
     built: Built,
     arrivals: mpsc::Sender<Input>,
     trial: Trial,
+    /// The database of what was passed on last, or in an earlier run, as [`Store::database`] tells it.
+    database: Option<String>,
     /// Whether there was a revision that could be read.
     has_one: bool,
     /// Whether the store lets this host publish, as far as is known.
@@ -139,8 +142,10 @@ impl Follower {
             () = reach(Some(until)) => return Ok(()),
         };
         match root {
-            Ok(Some(root)) if root.revision > revision => {
-                self.take_newest(Some(root.revision), Some(until)).await.map(drop)
+            Ok(root)
+                if self.is_of_another() || root.as_ref().is_some_and(|root| root.revision > revision) =>
+            {
+                self.take_newest(root.map(|root| root.revision), Some(until)).await.map(drop)
             }
             _ => Ok(()),
         }
@@ -165,7 +170,7 @@ impl Follower {
         self.trial.go_back(self.may_publish.then(|| clock::now() + turn));
         self.built.tell_waits(self.trial.waits());
         self.send(input).await?;
-        kept::mark(&self.store, Mark { revision, within, is_over: true }).await;
+        self.mark(revision, within, true).await;
         let (revision, seconds) = (revision.get(), within.as_secs());
         let event = Event::RevisionUnconfirmed { revision, seconds, back };
         warn!("{event}");
@@ -181,7 +186,7 @@ impl Follower {
         }
         let by = (Arc::clone(&self.store), self.host.clone(), self.built.clone());
         // What has begun goes on to its end, also where it is not waited for.
-        let taking = tokio::spawn(back::take_back(by, revision, within));
+        let taking = tokio::spawn(back::take_back(by, self.database.clone(), revision, within));
         let next = match tokio::time::timeout(PATIENCE, taking).await {
             Ok(Ok(Ok(()))) => None,
             Ok(Ok(Err(error))) if error.is_denied() => {
@@ -198,9 +203,28 @@ impl Follower {
         self.trial.go_back(next);
     }
 
+    /// Whether the store has come to another database than what was passed on is of.
+    fn is_of_another(&self) -> bool {
+        self.database.is_some() && self.store.database() != self.database
+    }
+
+    /// What is passed on from now on is of this database. What waits in another, or is over there, has nothing to do with it.
+    fn come_to(&mut self, database: Option<String>) {
+        if self.database.is_some() && self.database != database {
+            self.trial.end();
+            self.built.tell_waits(None);
+        }
+        self.database = database;
+    }
+
+    async fn mark(&self, revision: Revision, within: ConfirmWithin, is_over: bool) {
+        kept::mark(&self.store, Mark { database: self.database.clone(), revision, within, is_over }).await;
+    }
+
     /// What this host knows of an earlier run.
     async fn recall(&mut self) {
-        let Some(mark) = kept::marked(&self.store).await.filter(|mark| mark.is_over) else { return };
+        let is_recalled = |mark: &Mark| mark.is_over && mark.database == self.database;
+        let Some(mark) = kept::marked(&self.store).await.filter(is_recalled) else { return };
         let before = back::before(&self.store, &self.host, mark.revision).await;
         let turn = match before.and_then(|before| before.stored.ok()) {
             Some(stored) => back::turn(&self.store, &self.host, build(&stored).as_ref()),
@@ -251,18 +275,20 @@ impl Follower {
         self.arrivals.send(input).await.map_err(|_| Gone)
     }
 
-    /// Takes what this host kept of a revision, where the store that it shares does not answer at the start.
+    /// Takes what this host kept of a revision, where the store that it shares does not answer at the start, or has none. Of a database that
+    /// has none and is the first that it knows, nothing is kept.
     async fn take_kept_if_away(&mut self) -> Result<(), Gone> {
-        let is_there = match self.store.is_of_one_host() {
-            true => true,
-            false => matches!(tokio::time::timeout(PATIENCE_AT_START, self.store.root()).await, Ok(Ok(_))),
-        };
-        if is_there {
+        if self.store.is_of_one_host() {
             return Ok(());
         }
+        let why = match tokio::time::timeout(PATIENCE_AT_START, self.store.root()).await {
+            Ok(Ok(None)) if self.database.is_some() => "the store has no revision",
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(_)) | Err(_) => "the store is away",
+        };
         let Some(kept) = kept::load(&self.store, &self.host).await else { return Ok(()) };
         let (revision, within) = (kept.revision.get(), kept.confirm_within);
-        info!(revision, "the store is away: the revision that was kept here is taken");
+        info!(revision, "{why}: the revision that was kept here is taken");
         let input = self.input(kept).await?;
         self.pass_on((input, within)).await
     }
@@ -271,8 +297,8 @@ impl Follower {
     async fn keep(&mut self, revision: Revision, within: Option<ConfirmWithin>) {
         if let Some(shards) = self.scope.take_last_read() {
             match within {
-                Some(within) => kept::mark(&self.store, Mark { revision, within, is_over: false }).await,
-                None => kept::unmark(&self.store, revision).await,
+                Some(within) => self.mark(revision, within, false).await,
+                None => kept::unmark(&self.store, revision, &self.database).await,
             }
             kept::keep(&self.store, &self.host, revision, &shards).await;
         }
@@ -283,12 +309,15 @@ impl Follower {
     ///
     /// Before there was one that could be read, the last one that can be comes before one that cannot.
     async fn arrive(&mut self) -> Result<Vec<Arrived>, TopologyError> {
+        let (root, database) = newest_of_one_database(&self.store).await?;
+        self.come_to(database);
+        let Some(root) = root else { return Ok(Vec::new()) };
         let (here, store) = (Handle::current(), Arc::clone(&self.store));
         let (host, built) = (self.host.clone(), self.built.clone());
         let fresh = Scope::of_follower(&self.store, &self.host);
         let (mut scope, has_one) = (std::mem::replace(&mut self.scope, fresh), self.has_one);
         let read = move || {
-            let newest = here.block_on(newest_revisions(&store, &host, &mut scope, has_one));
+            let newest = here.block_on(newest_revisions(&store, &host, &mut scope, &root, has_one));
             let input = |newest: Newest| {
                 let within = newest.confirm_within;
                 (input(newest, &host, &built), within)
@@ -302,17 +331,29 @@ impl Follower {
     }
 }
 
+/// The newest root, and the database of which it is.
+async fn newest_of_one_database(store: &Store) -> Result<(Option<Root>, Option<String>), TopologyError> {
+    loop {
+        let database = store.database();
+        let root = newest_root(store).await?;
+        // Which one it is may have been learned, or may have changed, by reading.
+        if store.database() == database {
+            return Ok((root, database));
+        }
+    }
+}
+
 async fn newest_revisions(
     store: &Store,
     host: &str,
     scope: &mut Scope,
+    root: &Root,
     has_one: bool,
 ) -> Result<Vec<Newest>, TopologyError> {
-    let Some(root) = newest_root(store).await? else { return Ok(Vec::new()) };
-    let mut newest = scope.read(store, &root).await?;
+    let mut newest = scope.read(store, root).await?;
     if root.confirm_within.is_some()
         && newest.stored.is_ok()
-        && let Err(why) = back::secure(store, host, &root).await?
+        && let Err(why) = back::secure(store, host, root).await?
     {
         newest.stored = Err(format!(
             "it is not confirmed yet, and the revision before, to go back to, cannot be had: {why}"

@@ -37,8 +37,10 @@ enum Place {
 }
 
 /// What is noted of a revision that has to be confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
+    /// The database of which it is, as [`Store::database`] tells it.
+    pub(super) database: Option<String>,
     /// The revision.
     pub(super) revision: Revision,
     /// Within which time it has to be confirmed.
@@ -69,7 +71,7 @@ pub(super) async fn keep_before(
 
 /// Notes of a revision that it has to be confirmed, and what has become of it.
 pub(super) async fn mark(store: &Store, mark: Mark) {
-    let saved = match nsdb::schema::encode(VERSION, &mark) {
+    let saved = match nsdb::schema::encode(MARK_VERSION, &mark) {
         Ok(bytes) => save(store, MARK, bytes).await,
         Err(error) => Err(error.to_string()),
     };
@@ -83,19 +85,20 @@ pub(super) async fn mark(store: &Store, mark: Mark) {
     }
 }
 
-/// A revision has not to be confirmed: what is noted of one of the same number is another database's.
-pub(super) async fn unmark(store: &Store, revision: Revision) {
-    if marked(store).await.is_some_and(|mark| mark.revision == revision)
+/// A revision of a database has not to be confirmed: what is noted of one of the same number is another database's, and none of another's
+/// is kept any more.
+pub(super) async fn unmark(store: &Store, revision: Revision, database: &Option<String>) {
+    if marked(store).await.is_some_and(|mark| mark.revision == revision || mark.database != *database)
         && let Err(error) = store.delete(MARK).await
     {
-        warn!(%error, revision = revision.get(), "what was noted of another revision of this number cannot be removed");
+        warn!(%error, revision = revision.get(), "what was noted of a revision of another database cannot be removed");
     }
 }
 
-/// What was noted last of a revision that has to be confirmed.
+/// What was noted last of a revision that has to be confirmed, of whichever database.
 pub(super) async fn marked(store: &Store) -> Option<Mark> {
     let bytes = store.load(MARK).await.ok()??;
-    nsdb::schema::decode(VERSION, &bytes).ok()
+    nsdb::schema::decode(MARK_VERSION, &bytes).ok()
 }
 
 async fn try_keep(
@@ -222,6 +225,8 @@ impl Place {
 const COVER: &str = "cover";
 const MARK: &str = "unconfirmed";
 const VERSION: u8 = 1;
+/// Since it names its database.
+const MARK_VERSION: u8 = 2;
 /// Well below what one record takes.
 const PIECE_BYTES: usize = 512 << 10;
 
@@ -287,21 +292,24 @@ mod tests {
         let store = Store::open(StoreConfig::in_memory()).unwrap();
         let within = ConfirmWithin::try_from(60).unwrap();
         keep_before(&store, "gw1", revision(1), &shards("p1", 0)).await.unwrap();
-        let mut marked = Mark { revision: revision(2), within, is_over: false };
-        mark(&store, marked).await;
+        let mut marked = Mark { database: None, revision: revision(2), within, is_over: false };
+        mark(&store, marked.clone()).await;
         keep(&store, "gw1", revision(2), &shards("p2", 0)).await;
         assert_eq!(load(&store, "gw1").await.unwrap().confirm_within, Some(within), "it still waits");
         assert_eq!(kept(&store, "gw1").await, Some((2, "p2".to_owned())));
         marked.is_over = true;
-        mark(&store, marked).await;
+        mark(&store, marked.clone()).await;
         assert_eq!(kept(&store, "gw1").await, Some((1, "p1".to_owned())));
         assert_eq!(load(&store, "gw1").await.unwrap().confirm_within, None);
         assert!(load_before(&store, "gw1", revision(3)).await.is_none(), "not the one before that");
         // In another database this number waits for nothing.
-        unmark(&store, revision(1)).await;
+        unmark(&store, revision(1), &None).await;
         assert_eq!(kept(&store, "gw1").await, Some((1, "p1".to_owned())), "the note is of another revision");
-        unmark(&store, revision(2)).await;
+        unmark(&store, revision(2), &None).await;
         assert_eq!(kept(&store, "gw1").await, Some((2, "p2".to_owned())));
+        mark(&store, marked.clone()).await;
+        unmark(&store, revision(1), &Some("another".to_owned())).await;
+        assert_eq!(kept(&store, "gw1").await, Some((2, "p2".to_owned())), "of another database");
         mark(&store, marked).await;
         // Once it is confirmed it is as any other.
         keep(&store, "gw1", revision(3), &shards("p2", 0)).await;

@@ -62,6 +62,11 @@ impl Trial {
         self.0 = Some(State { revision, within, stage: Stage::Over { publish_at } });
     }
 
+    /// What comes now is another database's: nothing of this one waits, or is over.
+    pub(super) fn end(&mut self) {
+        self.0 = None;
+    }
+
     /// The newest revision, and within which time it has to be confirmed. Whether it is to be in force.
     pub(super) fn see(&mut self, now: Instant, revision: Revision, within: Option<ConfirmWithin>) -> bool {
         match self.0 {
@@ -221,6 +226,23 @@ mod tests {
         trial.recall_over(revision(42), within(60), Some(at(2)));
         assert!(trial.see(at(1), revision(42), None));
         assert_eq!((trial.poll_timeout(), trial.waits()), (None, None));
+    }
+
+    #[test]
+    fn in_another_database_nothing_waits_and_nothing_is_over() {
+        for is_over in [false, true] {
+            let mut trial = waiting();
+            if is_over {
+                trial.go_back(Some(at(163)));
+            }
+            trial.end();
+            assert_eq!((trial.poll_timeout(), trial.waits(), trial.due(at(999))), (None, None, None));
+            assert!(
+                trial.see(at(170), revision(42), Some(within(60))),
+                "though number and time are the same"
+            );
+            assert_eq!(trial.poll_timeout(), Some(at(230)));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod accepting;
 use std::io::{self, Write};
 
 use agent::config::ensemble;
+use agent::config::store::Nsdb;
 use agent::life;
 use nsdb::StoreError;
 use nsdb::zookeeper::{Coordinator, DigestId, Login, StoreNode, ZooKeeperSettings, make};
@@ -24,17 +25,7 @@ pub use accepting::accept;
 /// The answer cannot be written.
 pub fn init(request: &InitRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let Some(config) = load(&request.file, err)? else { return Ok(BAD_CONFIGURATION) };
-    let settings = match ensemble::settings(&config.nsdb) {
-        Ok(Some(settings)) => settings,
-        Ok(None) => {
-            say(&format!("{}: {EMBEDDED}", config.file), err)?;
-            return Ok(BAD_CONFIGURATION);
-        }
-        Err(why) => {
-            say(&why, err)?;
-            return Ok(BAD_CONFIGURATION);
-        }
-    };
+    let Some(settings) = shared(&config.nsdb, &config.file, err)? else { return Ok(BAD_CONFIGURATION) };
     let agents = match request.agents_auth_file.as_deref().map(ensemble::login).transpose() {
         Ok(agents) => agents,
         Err(why) => {
@@ -44,12 +35,22 @@ pub fn init(request: &InitRequest, out: &mut impl Write, err: &mut impl Write) -
     };
     match life::block_on(made(settings, agents)) {
         Ok(Ok(made)) => {
-            tell(&made, request.json, out)?;
+            tell(&made, &made.lines(), request.json, out)?;
             Ok(DONE)
         }
-        Ok(Err(error)) => fail(&in_words(&error), err),
+        Ok(Err(error)) => fail(&in_words(&error, "init"), err),
         Err(error) => fail(&format!("cannot start: {error}"), err),
     }
+}
+
+/// How the database that hosts share is reached, as `named` says it; `None` if that is told to be none.
+fn shared(nsdb: &Nsdb, named: &str, err: &mut impl Write) -> io::Result<Option<ZooKeeperSettings>> {
+    match ensemble::settings(nsdb) {
+        Ok(Some(settings)) => return Ok(Some(settings)),
+        Ok(None) => say(&format!("{named}: {EMBEDDED}"), err)?,
+        Err(why) => say(&why, err)?,
+    }
+    Ok(None)
 }
 
 fn fail(why: &str, err: &mut impl Write) -> io::Result<u8> {
@@ -65,11 +66,11 @@ async fn made(settings: ZooKeeperSettings, agents: Option<Login>) -> Result<Made
     made.map(|node| Made::new(root, servers, node))
 }
 
-/// A making is gone on with by the next, which is more than can be said of other changes.
-fn in_words(error: &StoreError) -> String {
+/// What these verbs do may be done again, which is more than can be said of other changes.
+fn in_words(error: &StoreError, verb: &str) -> String {
     match error {
-        StoreError::Unavailable { what, why } => {
-            format!("{what} is not available: {why}; once it is, run `l2gw store init` again")
+        StoreError::Unavailable { what, why } | StoreError::Unanswered { what, why } => {
+            format!("{what} is not available: {why}; once it is, run `l2gw store {verb}` again")
         }
         error => error.to_string(),
     }
@@ -118,11 +119,11 @@ fn some(user: &str) -> String {
     )
 }
 
-fn tell(made: &Made, is_json: bool, out: &mut impl Write) -> io::Result<()> {
+fn tell(done: &impl Serialize, lines: &[String], is_json: bool, out: &mut impl Write) -> io::Result<()> {
     if is_json {
-        return writeln!(out, "{}", serde_json::to_string(made)?);
+        return writeln!(out, "{}", serde_json::to_string(done)?);
     }
-    made.lines().iter().try_for_each(|line| writeln!(out, "{}", printable(line)))
+    lines.iter().try_for_each(|line| writeln!(out, "{}", printable(line)))
 }
 
 const EMBEDDED: &str = "nsdb.backend: \"embedded\" is the store of a single host, which `l2gw run` makes by itself; the store of several hosts is \
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn as_json_it_is_one_object() {
         let mut out = Vec::new();
-        tell(&made(Some("gateway"), None), true, &mut out).unwrap();
+        tell(&made(Some("gateway"), None), &[], true, &mut out).unwrap();
         let expected = "{\"root\":\"/l2gw\",\"servers\":[\"a:1\",\"b:2\"],\"incarnation\":\"0af3\",\"gateways\":\"gateway\",\"agents\":null,\"open\":false}\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn a_making_that_got_no_answer_may_be_tried_again() {
         let why = "none of a:1 answers".to_owned();
-        let said = in_words(&StoreError::Unavailable { what: "the ZooKeeper ensemble", why });
+        let said = in_words(&StoreError::Unavailable { what: "the ZooKeeper ensemble", why }, "init");
         let expected = "the ZooKeeper ensemble is not available: none of a:1 answers; once it is, run `l2gw store init` again";
         assert_eq!(said, expected);
     }

@@ -51,6 +51,21 @@ impl Network {
 
     /// What was at the root of the database; puts `new` there if it is given.
     pub(crate) fn with_root(&self, new: Option<Vec<u8>>) -> Vec<u8> {
+        self.by_hand(async |coordinator| {
+            let (before, _) = coordinator.read("/root").await.unwrap().unwrap();
+            if let Some(new) = new {
+                coordinator.write("/root", &new, None).await.unwrap();
+            }
+            before
+        })
+    }
+
+    /// Takes the newest revision away.
+    pub(crate) fn without_root(&self) {
+        self.by_hand(async |coordinator| coordinator.delete("/root", None).await.unwrap());
+    }
+
+    fn by_hand<T>(&self, done: impl AsyncFnOnce(&Coordinator) -> T) -> T {
         let servers = self.ensemble.servers().iter().map(|server| server.address().to_string()).collect();
         let login = fs::read_to_string(self.gateway.path("zookeeper.auth")).unwrap();
         let login = Some(Login::parse(&login).unwrap());
@@ -58,12 +73,9 @@ impl Network {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let coordinator = Coordinator::open(settings);
-            let (before, _) = coordinator.read("/root").await.unwrap().unwrap();
-            if let Some(new) = new {
-                coordinator.write("/root", &new, None).await.unwrap();
-            }
+            let done = done(&coordinator).await;
             coordinator.close().await;
-            before
+            done
         })
     }
 

@@ -1,11 +1,8 @@
 //! How an operator says that a database is meant which hosts do not follow by themselves.
 //!
-//! | hosts knew | what is there | what accepting writes into `store` |
-//! |---|---|---|
-//! | another incarnation | a database made anew | that it is in the other's place |
-//! | this incarnation | it was put back, and is older | a new incarnation, in the place of this one |
-//!
-//! Nothing else is written, so that whoever knows the database as it is goes on with it.
+//! The database gets a new incarnation, which is in the place of the one that hosts knew and of its own before: so whoever knows the
+//! database as it is goes on with it. Since no database has been in the place of a number that was never there, no two are ever in each
+//! other's: a copy of the one before is not followed by who has come to this one.
 
 use crate::documents::layout::decode_root;
 use crate::documents::revision::RevisionInfo;
@@ -51,10 +48,11 @@ pub async fn accept(coordinator: &Coordinator, known: &str) -> Result<Acceptance
     if store.incarnation != known && store.replaces.iter().any(|name| name == known) {
         return Ok(Acceptance { store, newest, is_new: false });
     }
-    if store.incarnation == known {
-        store.incarnation = new_incarnation();
+    let own = std::mem::replace(&mut store.incarnation, new_incarnation());
+    if own != known {
+        store.replaces.push(known.to_owned());
     }
-    store.replaces.push(known.to_owned());
+    store.replaces.push(own);
     let too_old = store.replaces.len().saturating_sub(MOST_REPLACED);
     store.replaces.drain(..too_old);
     let bytes = serde_json::to_vec(&store).map_err(|error| unaccepted(error.to_string()))?;

@@ -25,10 +25,10 @@ pub(super) struct Shelf {
     pub(super) newest: watch::Sender<Option<Revision>>,
     /// Why the newest revision cannot be followed, where a server answers.
     pub(super) trouble: watch::Sender<Option<String>>,
-    /// The newest root that was taken, by this process or one before it.
-    known: Mutex<Option<Taken>>,
-    /// What a process after this one has to know to go on.
+    /// The newest root that was taken, by this process or one before it, and of which database.
     pub(super) acquainted: watch::Sender<Option<Acquainted>>,
+    /// The connection on which the database was last seen to go on from it. Held while a root is taken.
+    going_on: Mutex<Option<u64>>,
     /// What was read, for as long as a revision in hand names it.
     pub(super) read: Arc<Kept>,
     /// Documents that were not there, or damaged: who publishes them again writes them again.
@@ -51,29 +51,15 @@ pub(super) struct StoredRoot {
     pub(super) version: i32,
 }
 
-/// A root that was taken.
-#[derive(Debug, Clone)]
-struct Taken {
-    root: Root,
-    /// The incarnation of the database in which it was.
-    of: String,
-    /// The connection on which the database was last seen to go on from it.
-    connection: Option<u64>,
-}
-
 impl Shelf {
     /// `acquainted` is what a process before this one knew.
     pub(super) fn new(ground: Arc<Ground>, acquainted: Option<Acquainted>) -> Self {
-        let known = acquainted.as_ref().and_then(|acquainted| {
-            let root = acquainted.root.clone()?;
-            Some(Taken { root, of: acquainted.incarnation.clone(), connection: None })
-        });
         Self {
             ground,
             acquainted: watch::Sender::new(acquainted),
             newest: watch::Sender::new(None),
             trouble: watch::Sender::new(None),
-            known: Mutex::new(known),
+            going_on: Mutex::default(),
             read: Arc::default(),
             lost: Mutex::default(),
             collecting: tokio::sync::Mutex::default(),
@@ -85,7 +71,10 @@ impl Shelf {
     pub(super) async fn newest_root(&self) -> Result<Option<StoredRoot>, DocumentsError> {
         let (found, origin) = self.stored_root().await?;
         match self.contradiction(found.as_ref().map(|found| &found.root), &origin).await? {
-            None => Ok(found),
+            None => {
+                self.note_trouble(None);
+                Ok(found)
+            }
             Some(_) => Ok(self.fresh_root().await?.0),
         }
     }
@@ -98,6 +87,7 @@ impl Shelf {
             let (found, origin) = self.stored_root().await?;
             let Some(why) = self.contradiction(found.as_ref().map(|found| &found.root), &origin).await?
             else {
+                self.note_trouble(None);
                 return Ok((found, origin));
             };
             // Whose root this is says more than what is wrong with it; and it may have been accepted.
@@ -115,18 +105,20 @@ impl Shelf {
         found: Option<&Root>,
         origin: &Origin,
     ) -> Result<Option<String>, DocumentsError> {
-        let known = lock(&self.known).clone();
+        let known = self.acquainted.borrow().clone();
         // Of a database that an operator has accepted in the place of the one before any is right.
-        let Some(known) = known.filter(|known| known.of == origin.incarnation) else { return Ok(None) };
-        let why = match contradiction(&known.root, found) {
-            None if known.connection == Some(origin.connection) => return Ok(None),
-            None => self.gap(&known.root, found).await?,
+        let known = known.filter(|known| known.incarnation == origin.incarnation);
+        let Some(root) = known.and_then(|known| known.root) else { return Ok(None) };
+        let why = match contradiction(&root, found) {
+            None if *lock(&self.going_on) == Some(origin.connection) => return Ok(None),
+            None => self.gap(&root, found).await?,
             why => why,
         };
         if why.is_none() {
-            self.note_going_on(&known.root, origin);
+            *lock(&self.going_on) = Some(origin.connection);
         }
-        Ok(why.map(|why| format!("{why}: was it put back from a backup? If it is meant, `l2gw store accept {} FILE` tells all hosts", known.of)))
+        let of = &origin.incarnation;
+        Ok(why.map(|why| format!("{why}: was it put back from a backup? If it is meant, `l2gw store accept {of} FILE` tells all hosts")))
     }
 
     /// What is behind a new connection may have been put back, and have come past the root that is known: then the database has another
@@ -142,12 +134,6 @@ impl Shelf {
             Err(error) if error.is_retryable() => Err(error),
             // One that cannot be read says nothing.
             _ => Ok(None),
-        }
-    }
-
-    fn note_going_on(&self, root: &Root, origin: &Origin) {
-        if let Some(known) = lock(&self.known).as_mut().filter(|known| known.root == *root) {
-            known.connection = Some(origin.connection);
         }
     }
 
@@ -287,15 +273,17 @@ impl Shelf {
 
     /// Takes a root for the newest, and tells watchers, unless a newer one of the same database is known.
     pub(super) fn take(&self, root: Option<Root>, origin: &Origin) {
-        let mut known = lock(&self.known);
+        let mut going_on = lock(&self.going_on);
         let revision = root.as_ref().map(|root| root.revision);
-        let before = known.as_ref().filter(|known| known.of == origin.incarnation);
-        if before.is_some_and(|before| revision < Some(before.root.revision)) {
+        let acquainted = Some(Acquainted { incarnation: origin.incarnation.clone(), root });
+        let is_older = |known: &Acquainted| {
+            let before = known.root.as_ref().map(|root| root.revision);
+            known.incarnation == origin.incarnation && revision < before
+        };
+        if self.acquainted.borrow().as_ref().is_some_and(is_older) {
             return;
         }
-        let (of, connection) = (origin.incarnation.clone(), Some(origin.connection));
-        *known = root.clone().map(|root| Taken { root, of, connection });
-        let acquainted = Some(Acquainted { incarnation: origin.incarnation.clone(), root });
+        *going_on = Some(origin.connection);
         let is_news = self
             .acquainted
             .send_if_modified(|known| std::mem::replace(known, acquainted.clone()) != acquainted);

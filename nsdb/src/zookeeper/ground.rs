@@ -28,8 +28,8 @@ use crate::zookeeper::settings::ZooKeeperSettings;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreNode {
     pub(super) format: u64,
-    /// A number by chance, which a database has from its making on, or from when it was accepted in its own place: one made anew, or
-    /// put back over another, is told by it.
+    /// A number by chance, which a database has from its making on, or from when it was accepted last: one made anew, or put back
+    /// over another, is told by it.
     pub incarnation: String,
     /// The databases in whose place it is, the oldest first: hosts that knew one of them follow this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -97,6 +97,11 @@ impl Ground {
     pub(super) async fn origin(&self) -> Result<Origin, StoreError> {
         let (store, connection) = self.look().await?;
         Ok(Origin { incarnation: store.incarnation.clone(), connection })
+    }
+
+    /// The incarnation of the database that is followed; `None` where none is known yet.
+    pub(super) fn database(&self) -> Option<String> {
+        self.seen().known.clone()
     }
 
     /// The database is looked at again before anything else is read: something in it says that it is another.

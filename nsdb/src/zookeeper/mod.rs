@@ -125,6 +125,11 @@ impl ZooKeeper {
         self.shelf.trouble.subscribe()
     }
 
+    /// The incarnation of the database that is followed, by this process or one before it; `None` where none is known yet.
+    pub fn database(&self) -> Option<String> {
+        self.ground.database()
+    }
+
     /// What a process after this one has to know of the database: `None` before anything is known.
     pub fn acquainted(&self) -> watch::Receiver<Option<Acquainted>> {
         self.shelf.acquainted.subscribe()

@@ -100,7 +100,9 @@ async fn wait_for(watch: Watch, longest: Duration) {
     let _ = tokio::time::timeout(longest, watch.changed()).await;
 }
 
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
-const AFTER_FAILURE: Duration = Duration::from_millis(500);
-const UNTIL_SOMEBODY_MENDS: Duration = Duration::from_secs(10);
+/// How long a watch is trusted.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
+pub(super) const AFTER_FAILURE: Duration = Duration::from_millis(500);
+/// When what only an operator can put right is looked at again.
+pub(super) const UNTIL_SOMEBODY_MENDS: Duration = Duration::from_secs(10);
 const TOGETHER: Duration = Duration::from_millis(100);

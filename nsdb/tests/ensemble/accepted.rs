@@ -72,7 +72,7 @@ async fn what_went_back_is_followed_by_those_who_knew_it_once_it_is_accepted() {
     for host in [&running, &restarted] {
         let (said, known) = refused(host).await;
         assert!(said.contains("it has revision 1, and had revision 2 before"), "{said}");
-        assert_eq!(known, running.ensemble().unwrap().store().await.unwrap().incarnation);
+        assert_eq!(known, incarnation(&running).await);
     }
     // Whoever remembers nothing takes what is there.
     assert_eq!(newest(&open(&settings, None)).await, 1);
@@ -170,10 +170,46 @@ async fn what_cannot_be_accepted_is_left_as_it_is() {
     assert!(error.starts_with("cannot read /left/root: "), "{error}");
     raw.write("/root", &root, None).await.unwrap();
     assert_eq!(raw.read("/store").await.unwrap().unwrap().0, before);
-    // One made anew keeps its own incarnation, so that whoever follows it already goes on.
+    // Whoever follows it already goes on as well.
     let accepted = accept(&raw, &known).await.unwrap();
-    assert!(String::from_utf8(before).unwrap().contains(&accepted.store.incarnation));
-    assert_eq!(accepted.store.replaces, [known]);
+    assert!(accepted.store.replaces[0] == known && accepted.store.replaces.len() == 2);
+    assert!(String::from_utf8(before).unwrap().contains(&accepted.store.replaces[1]));
+}
+
+/// Two backups from before and after an acceptance, each put back: neither is followed by who has come to what came after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_from_before_an_acceptance_is_never_in_the_place_of_what_came_after() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let settings = database(straight(&ensemble), "/copies").await;
+    let raw = Coordinator::open(settings.clone());
+    let dir = tempfile::tempdir().unwrap();
+    publish(&open(&settings, Some(dir.path())), 0, "one").await;
+    let mut copies = vec![raw.read("/store").await.unwrap().unwrap().0];
+    for _ in 0..2 {
+        let known = incarnation(&open(&settings, None)).await;
+        accept(&raw, &known).await.unwrap();
+        copies.push(raw.read("/store").await.unwrap().unwrap().0);
+        // The oldest is put back, and accepted in the place of the newest.
+        raw.write("/store", &copies[0], None).await.unwrap();
+        let newest: serde_json::Value = serde_json::from_slice(copies.last().unwrap()).unwrap();
+        accept(&raw, newest["incarnation"].as_str().unwrap()).await.unwrap();
+    }
+    let host = open(&settings, Some(dir.path()));
+    assert_eq!(newest(&host).await, 1);
+    let followed = incarnation(&host).await;
+    close(host).await;
+    for copy in copies {
+        raw.write("/store", &copy, None).await.unwrap();
+        let (said, known) = refused(&open(&settings, Some(dir.path()))).await;
+        assert!(said.contains("another database") && known == followed, "{said}");
+    }
+}
+
+async fn incarnation(store: &Store) -> String {
+    store.ensemble().unwrap().store().await.unwrap().incarnation.clone()
 }
 
 fn word() -> AddressRecord {

@@ -2,15 +2,13 @@
 
 use std::io::{self, Write};
 
-use agent::config::ensemble;
 use agent::config::store::Nsdb;
 use agent::life;
 use nsdb::zookeeper::{self, Acceptance, Coordinator, ZooKeeperSettings};
 use nsdb::{RevisionInfo, StoreError};
 use serde::Serialize;
-use vlan::model::shown::printable;
 
-use super::{EMBEDDED, fail};
+use super::{fail, in_words, shared, tell};
 use crate::cli::args::{AcceptRequest, Place};
 use crate::cli::failure::say;
 use crate::cli::offline::load;
@@ -36,23 +34,13 @@ pub fn accept(request: &AcceptRequest, out: &mut impl Write, err: &mut impl Writ
     if let Nsdb::ZooKeeper { auth_file, .. } = &mut nsdb {
         *auth_file = request.auth_file.clone().or(auth_file.take());
     }
-    let settings = match ensemble::settings(&nsdb) {
-        Ok(Some(settings)) => settings,
-        Ok(None) => {
-            say(&format!("{named}: {EMBEDDED}"), err)?;
-            return Ok(BAD_CONFIGURATION);
-        }
-        Err(why) => {
-            say(&why, err)?;
-            return Ok(BAD_CONFIGURATION);
-        }
-    };
+    let Some(settings) = shared(&nsdb, &named, err)? else { return Ok(BAD_CONFIGURATION) };
     match life::block_on(accepted(settings, request.incarnation.clone())) {
         Ok(Ok(accepted)) => {
-            accepted.tell(request.json, out)?;
+            tell(&accepted, &accepted.lines(), request.json, out)?;
             Ok(DONE)
         }
-        Ok(Err(error)) => fail(&in_words(&error), err),
+        Ok(Err(error)) => fail(&in_words(&error, "accept"), err),
         Err(error) => fail(&format!("cannot start: {error}"), err),
     }
 }
@@ -65,16 +53,6 @@ async fn accepted(settings: ZooKeeperSettings, known: String) -> Result<Accepted
     let Acceptance { store, newest, is_new } = done?;
     let revision = newest.map(NewestRevision::from);
     Ok(Accepted { root, servers, known, incarnation: store.incarnation, revision, is_new })
-}
-
-/// To say it twice does no harm, which is more than can be said of other changes.
-fn in_words(error: &StoreError) -> String {
-    match error {
-        StoreError::Unavailable { what, why } | StoreError::Unanswered { what, why } => {
-            format!("{what} is not available: {why}; once it is, run `l2gw store accept` again")
-        }
-        error => error.to_string(),
-    }
 }
 
 /// A database that was accepted.
@@ -117,19 +95,12 @@ impl Accepted {
             None => "it has no revision: hosts keep what is in force until the first is published".to_owned(),
             Some(NewestRevision { number, author, at_ms }) => {
                 format!(
-                    "hosts that knew that one follow its revision {number}, by {author} at {}",
+                    "hosts that knew that one follow its revision {number}, by {author} at {}; `l2gw show status` on each says whether it does",
                     utc(*at_ms)
                 )
             }
         };
         [accepted, next]
-    }
-
-    fn tell(&self, is_json: bool, out: &mut impl Write) -> io::Result<()> {
-        if is_json {
-            return writeln!(out, "{}", serde_json::to_string(self)?);
-        }
-        self.lines().iter().try_for_each(|line| writeln!(out, "{}", printable(line)))
     }
 }
 
@@ -152,10 +123,10 @@ mod tests {
             is_new: true,
         };
         let first = "a database is accepted: /l2gw on a:1,b:2, in the place of e558; its incarnation is 61c0";
-        let next = "hosts that knew that one follow its revision 3, by alice at 2000-02-29T00:00:00.000Z";
+        let next = "hosts that knew that one follow its revision 3, by alice at 2000-02-29T00:00:00.000Z; `l2gw show status` on each says whether it does";
         assert_eq!(accepted.lines(), [first, next]);
         let mut out = Vec::new();
-        accepted.tell(true, &mut out).unwrap();
+        tell(&accepted, &[], true, &mut out).unwrap();
         let expected = "{\"root\":\"/l2gw\",\"servers\":[\"a:1\",\"b:2\"],\"known\":\"e558\",\"incarnation\":\"61c0\",\
                         \"revision\":{\"number\":3,\"author\":\"alice\",\"at_ms\":951782400000},\"is_new\":true}\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

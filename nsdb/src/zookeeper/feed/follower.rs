@@ -13,6 +13,7 @@ use crate::addresses::{FeedBatch, FeedError};
 use crate::error::StoreError;
 use crate::zookeeper::feed::log::{AHEAD, Known, Log};
 use crate::zookeeper::refusal::ENSEMBLE;
+use crate::zookeeper::watching::{AFTER_FAILURE, LOOK_AGAIN, UNTIL_SOMEBODY_MENDS};
 
 /// What this process knows of a segment, and who wants to hear more.
 #[derive(Debug)]
@@ -203,9 +204,3 @@ impl Follower {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How long a follower trusts a watch.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
-
-const AFTER_FAILURE: Duration = Duration::from_millis(500);
-const UNTIL_SOMEBODY_MENDS: Duration = Duration::from_secs(10);
