@@ -166,6 +166,32 @@ async fn a_compaction_that_dies_loses_no_word() {
     within(Duration::from_secs(20), "a cleared log", cleared).await;
 }
 
+/// A word that comes alone, as most do, costs each host that follows its segment five calls: that batch, the two behind it, the head, a watch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_that_comes_alone_costs_its_reader_few_calls() {
+    if !servers::are_there() {
+        return;
+    }
+    let ensemble = Ensemble::start(Options::one()).unwrap();
+    let settings = database(straight(&ensemble), "/feed-5").await;
+    let (store, reader) = (open(&settings), open(&settings));
+    store.announce(HostId(1), vec![record(0, 1, 1)]).await.unwrap();
+    let mut tail = reader.follow(SEGMENT).await.unwrap().tail;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let received = || ensemble.servers()[0].statistics().unwrap().received;
+    let before = received();
+    for mac in 1..=20 {
+        store.announce(HostId(1), vec![record(mac, 1, 1)]).await.unwrap();
+        assert_eq!(tail.next().await.unwrap().records, [record(mac, 1, 1)]);
+        // Until it has left its watch.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let asked = received() - before;
+    println!("{asked} packets for 20 words");
+    // Each is one more of who says it; some are signs of life.
+    assert!((100..=140).contains(&asked), "{asked} packets for 20 words");
+}
+
 /// Somebody makes a node in a log and deletes another, by hand, and a batch is of a version that nobody reads: what comes behind them is known
 /// all the same. A head that names a part that is not there is told, and not asked for again and again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
