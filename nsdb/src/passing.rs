@@ -137,8 +137,11 @@ macro_rules! pass_addresses_on {
                 match self { $($held => $to.announce(owner, records).await),+ }
             }
 
-            async fn withdraw(&self, owner: $crate::HostId) -> Result<(), $crate::FeedError> {
-                match self { $($held => $to.withdraw(owner).await),+ }
+            async fn withdraw(
+                &self,
+                owners: ::std::collections::BTreeSet<$crate::HostId>,
+            ) -> Result<::std::collections::BTreeMap<$crate::HostId, usize>, $crate::FeedError> {
+                match self { $($held => $to.withdraw(owners).await),+ }
             }
 
             async fn follow(&self, segment: $crate::SegmentId) -> Result<$crate::Following, $crate::FeedError> {

@@ -1,6 +1,6 @@
 //! The feed of one process: the address tables of all segments behind a lock, with a channel per followed segment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
@@ -104,14 +104,16 @@ impl AddressFeed for ProcessFeed {
         Ok(())
     }
 
-    async fn withdraw(&self, owner: HostId) -> Result<(), FeedError> {
-        self.with(|segments| {
+    async fn withdraw(&self, owners: BTreeSet<HostId>) -> Result<BTreeMap<HostId, usize>, FeedError> {
+        Ok(self.with(|segments| {
+            let mut withdrawn = BTreeMap::new();
             for (number, segment) in segments {
-                let farewells = segment.table.farewells(owner);
+                let farewells = segment.table.farewells(&owners);
+                count_by_owner(&farewells, &mut withdrawn);
                 segment.take(*number, farewells, &self.limits);
             }
-        });
-        Ok(())
+            withdrawn
+        }))
     }
 
     async fn follow(&self, segment: SegmentId) -> Result<Following, FeedError> {
@@ -155,6 +157,11 @@ impl Segment {
             let _ = batches.send(Arc::new(self.table.batch(accepted)));
         }
     }
+}
+
+/// Adds how many records there are of each owner.
+pub(crate) fn count_by_owner(records: &[AddressRecord], counts: &mut BTreeMap<HostId, usize>) {
+    records.iter().for_each(|record| *counts.entry(record.owner).or_default() += 1);
 }
 
 /// The same records, those of each segment in their order.

@@ -5,6 +5,7 @@ pub(crate) mod record;
 mod runs;
 pub(crate) mod table;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use thiserror::Error;
@@ -54,8 +55,12 @@ pub trait AddressFeed: Send + Sync {
         records: Vec<AddressRecord>,
     ) -> impl Future<Output = Result<(), FeedError>> + Send;
 
-    /// Everything `owner` has is gone: its host died, and somebody else says so. The owner's next word counts again.
-    fn withdraw(&self, owner: HostId) -> impl Future<Output = Result<(), FeedError>> + Send;
+    /// Everything that these owners have is gone: their hosts died, and somebody else says so. An owner's next word counts again. Returns of how
+    /// many words of each that was said; an owner that had none is not in it. Every segment is read for it.
+    fn withdraw(
+        &self,
+        owners: BTreeSet<HostId>,
+    ) -> impl Future<Output = Result<BTreeMap<HostId, usize>, FeedError>> + Send;
 
     /// What is known of a segment now, and everything that comes after it.
     fn follow(&self, segment: SegmentId) -> impl Future<Output = Result<Following, FeedError>> + Send;

@@ -87,9 +87,9 @@ impl SegmentTable {
     }
 
     /// The records that say that everything `owner` has is gone.
-    pub(crate) fn farewells(&self, owner: HostId) -> Vec<AddressRecord> {
+    pub(crate) fn farewells(&self, owners: &BTreeSet<HostId>) -> Vec<AddressRecord> {
         self.behind(None)
-            .filter(|record| record.owner == owner && record.presence == Presence::Present)
+            .filter(|record| owners.contains(&record.owner) && record.presence == Presence::Present)
             .map(AddressRecord::farewell)
             .collect()
     }
@@ -224,11 +224,11 @@ pub(crate) mod tests {
             AddressRecord { owner: HostId(2), mobility: mobility.next(), session: 1, number: 1, ..word },
         ] {
             let mut table = folded(&[word]);
-            let farewells = table.farewells(owner);
+            let farewells = table.farewells(&BTreeSet::from([owner]));
             assert_eq!(farewells, [AddressRecord { presence: Presence::Gone, ..word }]);
             assert_eq!(unlimited(&mut table, farewells[0]), Taken::Accepted);
             assert_eq!(unlimited(&mut table, word), Taken::Outdated);
-            assert_eq!(table.farewells(owner), [], "what is gone does not go again");
+            assert_eq!(table.farewells(&BTreeSet::from([owner])), [], "what is gone does not go again");
             assert_eq!(unlimited(&mut table, next), Taken::Accepted, "{next:?}");
             assert_eq!(unlimited(&mut table, farewells[0]), Taken::Outdated);
             assert_eq!(table.snapshot(SegmentId(1)).records, [next]);

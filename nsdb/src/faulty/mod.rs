@@ -2,7 +2,7 @@
 
 pub(crate) mod plan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -188,8 +188,8 @@ impl<S: AddressFeed> AddressFeed for Faulty<S> {
         self.call(Operation::Announce, self.store.announce(owner, records)).await
     }
 
-    async fn withdraw(&self, owner: HostId) -> Result<(), FeedError> {
-        self.call(Operation::Announce, self.store.withdraw(owner)).await
+    async fn withdraw(&self, owners: BTreeSet<HostId>) -> Result<BTreeMap<HostId, usize>, FeedError> {
+        self.call(Operation::Announce, self.store.withdraw(owners)).await
     }
 
     async fn follow(&self, segment: SegmentId) -> Result<Following, FeedError> {

@@ -26,7 +26,7 @@ mod settings;
 mod supervisor;
 mod watching;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -259,8 +259,8 @@ impl AddressFeed for ZooKeeper {
         self.feed.announce(owner, records).await
     }
 
-    async fn withdraw(&self, owner: HostId) -> Result<(), FeedError> {
-        self.feed.withdraw(owner).await
+    async fn withdraw(&self, owners: BTreeSet<HostId>) -> Result<BTreeMap<HostId, usize>, FeedError> {
+        self.feed.withdraw(&owners).await
     }
 
     async fn follow(&self, segment: SegmentId) -> Result<Following, FeedError> {

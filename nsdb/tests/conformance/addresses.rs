@@ -1,6 +1,6 @@
 //! What every backend of `AddressFeed` must do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nsdb::{
     AddressFeed, AddressKey, AddressRecord, FeedSnapshot, Following, HostId, Mac, Mobility, Presence,
@@ -70,9 +70,10 @@ pub(crate) async fn a_withdrawn_host_leaves_its_counters<S: AddressFeed>(fixture
     fixture.store.announce(HostId(1), vec![record(1, 1, 4), record(2, 1, 1)]).await.unwrap();
     announce(&fixture, record(3, 2, 1)).await;
     let mut tail = fixture.store.follow(SEGMENT).await.unwrap().tail;
-    fixture.store.withdraw(HostId(1)).await.unwrap();
+    let dead = BTreeSet::from([HostId(1), HostId(9)]);
+    assert_eq!(fixture.store.withdraw(dead.clone()).await.unwrap(), BTreeMap::from([(HostId(1), 2)]));
     assert_eq!(tail.next().await.unwrap().records, [gone(record(1, 1, 4)), gone(record(2, 1, 1))]);
-    fixture.store.withdraw(HostId(1)).await.unwrap();
+    assert_eq!(fixture.store.withdraw(dead).await.unwrap(), BTreeMap::new());
     assert_eq!(snapshot(&fixture).await.sequence, 5, "what is gone does not go again");
     announce(&fixture, record(1, 3, 3)).await;
     let expected = [gone(record(1, 1, 4)), gone(record(2, 1, 1)), record(3, 2, 1)];
@@ -118,7 +119,7 @@ pub(crate) async fn two_inner_tags_of_one_segment_are_two_addresses<S: AddressFe
         announce(&fixture, record).await;
     }
     assert_eq!(snapshot(&fixture).await.records, [plain, low, high]);
-    fixture.store.withdraw(HostId(2)).await.unwrap();
+    fixture.store.withdraw(BTreeSet::from([HostId(2)])).await.unwrap();
     announce(&fixture, said(gone(plain), 1, 2)).await;
     assert_eq!(snapshot(&fixture).await.records, [said(gone(plain), 1, 2), gone(low), high]);
     let error = fixture.store.announce(HostId(1), vec![low]).await.unwrap_err();

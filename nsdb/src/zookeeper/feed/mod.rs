@@ -15,12 +15,12 @@ mod follower;
 mod log;
 mod pace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::warn;
 
-use crate::addresses::feed::{FeedLimits, Following, by_segment};
+use crate::addresses::feed::{FeedLimits, Following, by_segment, count_by_owner};
 use crate::addresses::record::{AddressRecord, HostId, SegmentId};
 use crate::addresses::{FeedError, MAX_BATCH_RECORDS};
 use crate::error::StoreError;
@@ -56,14 +56,20 @@ impl Feed {
         Ok(())
     }
 
-    pub(super) async fn withdraw(&self, owner: HostId) -> Result<(), FeedError> {
+    pub(super) async fn withdraw(
+        &self,
+        owners: &BTreeSet<HostId>,
+    ) -> Result<BTreeMap<HostId, usize>, FeedError> {
+        let mut withdrawn = BTreeMap::new();
         let names = self.ground.children(log::FEED).await?;
         let segments = names.into_iter().filter_map(|name| name.parse().ok()).map(SegmentId);
         for segment in segments {
             let known = self.log(segment).load(&self.limits).await?;
-            self.append_all(segment, &known.table.farewells(owner)).await?;
+            let farewells = known.table.farewells(owners);
+            self.append_all(segment, &farewells).await?;
+            count_by_owner(&farewells, &mut withdrawn);
         }
-        Ok(())
+        Ok(withdrawn)
     }
 
     /// Follows a segment; what this process has announced is in the snapshot.
