@@ -69,11 +69,14 @@ pub struct Contender {
     kind: Kind,
     wire: Wire,
     engine: Engine,
+    /// The second host, of one that is two with a tunnel between them.
+    #[allow(dead_code, reason = "held for its end")]
+    far: Option<Engine>,
 }
 
-/// What keeps it running. Daemons go before the namespace that they are in.
+/// What keeps a host running. Daemons go before the namespace that they are in.
 #[derive(Debug)]
-enum Engine {
+pub(super) enum Engine {
     Kernel(Netns),
     #[allow(dead_code, reason = "held for their end")]
     Least(LeastProgram, Netns),
@@ -95,16 +98,22 @@ impl Contender {
                     kind,
                     wire,
                     engine: Engine::OpenVswitch(OpenVswitch::start(&inside, ovs), inside),
+                    far: None,
                 }
             }
             Kind::LeastProgram => {
                 let (inside, wire) = laid();
-                Contender { kind, wire, engine: Engine::Least(LeastProgram::start(&inside), inside) }
+                Contender {
+                    kind,
+                    wire,
+                    engine: Engine::Least(LeastProgram::start(&inside), inside),
+                    far: None,
+                }
             }
             _ => {
                 let (inside, wire) = laid();
                 set_up(kind, &inside);
-                Contender { kind, wire, engine: Engine::Kernel(inside) }
+                Contender { kind, wire, engine: Engine::Kernel(inside), far: None }
             }
         };
         match kind {
@@ -120,7 +129,16 @@ impl Contender {
         let mut gateway = Gateway::new("inside", file);
         let wire = Wire::lay(gateway.netns());
         gateway.start_up();
-        Contender { kind: Kind::Ours, wire, engine: Engine::Ours(Box::new(gateway)) }
+        Contender { kind: Kind::Ours, wire, engine: Engine::Ours(Box::new(gateway)), far: None }
+    }
+
+    /// Two hosts with a wire between them, which forward from [`STATION`] to [`TRUNK`] once they have heard of both ends.
+    ///
+    /// # Panics
+    /// They forward nothing.
+    pub(super) fn of_two(kind: Kind, wire: Wire, [near, far]: [Engine; 2]) -> Contender {
+        wire.establish(None);
+        Contender { kind, wire, engine: near, far: Some(far) }
     }
 
     /// Who it is.

@@ -11,6 +11,10 @@ use super::samples::Samples;
 pub enum Measure {
     /// A frame of an established flow; nanoseconds of the machine's clock a frame.
     Forwarding,
+    /// A frame of an established flow from one host's VM through a VXLAN tunnel to another host's; nanoseconds a frame.
+    Overlay,
+    /// From sending one first frame of one host's VM until it is read behind another host, which knows its source by then; nanoseconds.
+    FirstAcross,
     /// A first frame more than an established one, a window of them in flight; nanoseconds.
     SetUp,
     /// A first frame more than an established one, one in flight; nanoseconds.

@@ -7,6 +7,7 @@
 //!
 //!   inside:   station ══ `vm`  [ contender ]  `trunk` ══ switch          a wire; the contender is one of seven
 //!               └ pktgen, packet sockets ──► figures ──► report (table, ratios, aims)
+//!   overlay:  station ══ `vm` [ host ] ══ VXLAN ══ [ host ] `trunk` ══ station   the same, of two hosts
 //! ```
 //! [`scale`] is `make bench-scale`: how cost grows with size. [`agents`] is `make bench-agents`: a fleet of
 //! hosts on an ensemble. [`smp`] is `make test-smp`: what only two CPUs show.
@@ -25,6 +26,7 @@ pub mod init;
 pub mod large;
 pub mod least;
 pub mod missed;
+pub mod overlay;
 pub mod ovs;
 pub mod pktgen;
 pub mod report;

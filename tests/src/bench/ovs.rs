@@ -1,6 +1,7 @@
 //! Open vSwitch as its users run it: ovsdb-server and ovs-vswitchd, from a package that is unpacked and not installed.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -24,6 +25,31 @@ impl OpenVswitch {
     /// # Panics
     /// A step fails; what the daemons said is shown.
     pub fn start(netns: &Netns, tree: &Path) -> OpenVswitch {
+        let tag = format!("tag={VID}");
+        OpenVswitch::of_ports(
+            netns,
+            tree,
+            &["add-port", BRIDGE, STATION, &tag, "--", "add-port", BRIDGE, TRUNK],
+        )
+    }
+
+    /// The same of a link and a VXLAN tunnel to another host's address, with this VNI.
+    ///
+    /// # Panics
+    /// A step fails; what the daemons said is shown.
+    pub fn with_tunnel(
+        netns: &Netns,
+        tree: &Path,
+        (link, remote, vni): (&str, Ipv4Addr, u32),
+    ) -> OpenVswitch {
+        let (remote, key) = (format!("options:remote_ip={remote}"), format!("options:key={vni}"));
+        let tunnel =
+            ["add-port", BRIDGE, "vx0", "--", "set", "interface", "vx0", "type=vxlan", &remote, &key];
+        OpenVswitch::of_ports(netns, tree, &[&["add-port", BRIDGE, link, "--"][..], &tunnel].concat())
+    }
+
+    /// Starts both daemons and makes a bridge; `ports` are the words of ovs-vsctl that add its ports.
+    fn of_ports(netns: &Netns, tree: &Path, ports: &[&str]) -> OpenVswitch {
         let directory =
             tempfile::Builder::new().prefix("l2gw-ovs-").tempdir().expect("a directory of its own");
         let mut ovs = OpenVswitch { tree: tree.to_owned(), directory, daemons: Vec::new() };
@@ -36,13 +62,10 @@ impl OpenVswitch {
         wait_for_uptime();
         // By the file with its process number ovs-appctl finds it.
         ovs.daemon(netns, "usr/lib/openvswitch-switch/ovs-vswitchd", &[&ovs.socket(), "--pidfile"]);
-        let (tag, table) = (format!("tag={VID}"), format!("other-config:mac-table-size={MOST_ADDRESSES}"));
-        ovs.configure(
-            netns,
-            &["add-br", "br0", "--", "add-port", "br0", STATION, &tag, "--", "add-port", "br0", TRUNK],
-        );
-        let age = "other-config:mac-aging-time=3600";
-        ovs.configure(netns, &["set", "bridge", "br0", &table, age]);
+        ovs.configure(netns, &[&["add-br", BRIDGE, "--"], ports].concat());
+        let (table, age) =
+            (format!("other-config:mac-table-size={MOST_ADDRESSES}"), "other-config:mac-aging-time=3600");
+        ovs.configure(netns, &["set", "bridge", BRIDGE, &table, age]);
         ovs
     }
 
@@ -60,7 +83,7 @@ impl OpenVswitch {
     /// It does not answer.
     pub fn addresses(&self, netns: &Netns) -> usize {
         // Header, and one line for each address.
-        self.run(netns, "usr/bin/ovs-appctl", &["fdb/show", "br0"]).lines().count().saturating_sub(1)
+        self.run(netns, "usr/bin/ovs-appctl", &["fdb/show", BRIDGE]).lines().count().saturating_sub(1)
     }
 
     fn configure(&self, netns: &Netns, arguments: &[&str]) {
@@ -146,6 +169,7 @@ fn wait_for_uptime() {
     }
 }
 
+const BRIDGE: &str = "br0";
 /// Room for all addresses of any measurement.
 const MOST_ADDRESSES: u32 = 200_000;
 const STEP: Duration = Duration::from_millis(10);

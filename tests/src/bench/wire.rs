@@ -1,8 +1,11 @@
-//! The wire that every contender is put into: a station on its access port, a switch on its trunk.
+//! The wire that every contender is put into: a station on its access port, a switch on its trunk. Where a contender is two hosts, what
+//! stands at the other end is another station.
 //!
 //! ```text
 //!   outside:  vm ══ vm  [ contender ]  trunk ══ trunk
 //!             station      inside                switch
+//!
+//!   outside:  vm ══ vm  [ host ] ══ underlay ══ [ host ]  trunk ══ trunk
 //! ```
 
 use std::fs;
@@ -25,8 +28,16 @@ impl Wire {
     /// # Panics
     /// One of the names is taken.
     pub fn lay(inside: &Netns) -> Wire {
+        Wire::between(inside, inside)
+    }
+
+    /// Lays a cable called [`STATION`] from one namespace and one called [`TRUNK`] from another.
+    ///
+    /// # Panics
+    /// One of the names is taken.
+    pub fn between(near: &Netns, far: &Netns) -> Wire {
         let outside = Netns::new("outside");
-        for link in [STATION, TRUNK] {
+        for (inside, link) in [(near, STATION), (far, TRUNK)] {
             veth::connect((inside, link), (&outside, link));
         }
         Wire { outside }
