@@ -32,6 +32,8 @@ pub enum Loss {
     Refused,
     /// It was longer than every way out takes.
     OverMtu,
+    /// It may have come back from a fabric, and the host that has its source did not say in time whether it had sent it.
+    Unanswered,
     /// It was flooded beyond a storm limit. Counted by meter as well, so it is in no `l2gw_drops_total`.
     Storm(StormClass),
 }
@@ -74,6 +76,7 @@ impl Loss {
             Loss::Malformed(Flaw::Message) => "malformed-message",
             Loss::Refused => "refused-by-datapath",
             Loss::OverMtu => "over-mtu",
+            Loss::Unanswered => "unanswered",
             Loss::Storm(StormClass::Broadcast) => "storm-broadcast",
             Loss::Storm(StormClass::Multicast) => "storm-multicast",
             Loss::Storm(StormClass::Unknown) => "storm-unknown",
@@ -91,7 +94,7 @@ impl Loss {
                     | DropReason::Pinned
                     | DropReason::Frozen
             ),
-            Loss::Storm(_) | Loss::OverMtu => true,
+            Loss::Storm(_) | Loss::OverMtu | Loss::Unanswered => true,
             Loss::OverBudget | Loss::Malformed(_) | Loss::Refused => false,
         }
     }

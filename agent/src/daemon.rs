@@ -23,6 +23,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
+use crate::absent;
 use crate::driver::{Driver, NoDriver};
 use crate::engine::{Engine, Settings};
 use crate::feed;
@@ -161,18 +162,26 @@ pub async fn run<D: FlowTable + 'static>(
     Ok(())
 }
 
-/// The task by which other hosts see that this one is there.
+/// The task by which other hosts see that this one is there, and the one that looks after those that are not.
 fn keep_present(
     store: &Arc<Store>,
     (host, built): (&str, Built),
     requests: mpsc::Sender<Request>,
     arrivals: &mpsc::Sender<Input>,
-) -> AbortOnDropHandle<()> {
-    let (store, host, arrivals) = (Arc::clone(store), host.to_owned(), arrivals.clone());
-    keep("be there in the store", move || {
-        let ends = (requests.clone(), arrivals.clone());
-        presence::keep(Arc::clone(&store), host.clone(), Pace::default(), built.clone(), ends)
-    })
+) -> [AbortOnDropHandle<()>; 2] {
+    let (being, looking) = (Arc::clone(store), Arc::clone(store));
+    let (session, held) = watch::channel(None);
+    let (host, arrivals) = (host.to_owned(), arrivals.clone());
+    let looks = absent::Ends { session: held, requests: requests.clone(), arrivals: arrivals.clone() };
+    let ends = presence::Ends { requests, arrivals, session };
+    [
+        keep("be there in the store", move || {
+            presence::keep(Arc::clone(&being), host.clone(), Pace::default(), built.clone(), ends.clone())
+        }),
+        keep("look after absent hosts", move || {
+            absent::keep(Arc::clone(&looking), absent::LOOK_EVERY, looks.clone())
+        }),
+    ]
 }
 
 /// The tasks that can be started again at any moment.

@@ -89,6 +89,13 @@ pub enum Event {
         /// The host.
         host: String,
     },
+    /// A host is gone: it has no session in the store, and no host hears it. This one has taken back what it said of addresses, for all.
+    AddressesWithdrawn {
+        /// The host.
+        host: String,
+        /// How many addresses it had.
+        words: usize,
+    },
     /// Another host is heard, but not in frames as long as ports may send.
     UnderlayNarrow {
         /// The host.
@@ -331,6 +338,7 @@ impl Event {
             Event::TunnelStranger { .. } => "tunnel-stranger",
             Event::HostHeard { .. } => "host-heard",
             Event::HostSilent { .. } => "host-silent",
+            Event::AddressesWithdrawn { .. } => "addresses-withdrawn",
             Event::UnderlayNarrow { .. } => "underlay-narrow",
             Event::UnderlayWide { .. } => "underlay-wide",
             Event::AddressFrozen { .. } => "address-frozen",

@@ -3,15 +3,41 @@
 //!
 //! ```text
 //!   destination, source, 0x88b5 │ "l2gw" 2 │ session 8 │ sequence 4 │ revision 8 │ heard 4 │ long 4 │ name of a bridge, 1 + n
-//!                               │ 512 bytes, a bit for each VID that the host carries │ number 1, and marks 4 each, of trunks that are up │ zeros
+//!                               │ 512 bytes, a bit for each VID that the host carries │ number 1, and marks 4 each, of trunks that are up
+//!                               │ 1 if it answers questions ([`question`]), else 0 │ zeros
 //! ```
-//! Numbers are big-endian. Without a bridge its name is empty, and nothing follows but zeros.
+//! Numbers are big-endian. Without a bridge its name is empty, and neither bits nor marks follow. Version 0.1 of before questions ends with
+//! the marks, and reads nothing behind them.
 
 use vlan::addr::MacAddr;
 use vlan::policy::PROBE_TYPE;
 use vlan::vid::{Vid, VidSet};
 
-/// What a host says.
+use question::{Question, Reply};
+
+pub mod question;
+
+/// What one host says to another through the tunnel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// That it is there, and what it carries.
+    Hello(Hello),
+    /// It wants to know whether a frame was sent.
+    Question(Question),
+    /// It says whether a frame was sent.
+    Reply(Reply),
+}
+
+impl Said {
+    /// Reads a frame; `None` if it is nothing that this version understands.
+    pub fn from_frame(frame: &[u8]) -> Option<Said> {
+        let hello = || Hello::from_frame(frame).map(Said::Hello);
+        let question = || Question::from_frame(frame).map(Said::Question);
+        hello().or_else(question).or_else(|| Reply::from_frame(frame).map(Said::Reply))
+    }
+}
+
+/// What a host says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hello {
     /// Differs each time that the daemon starts.
@@ -26,6 +52,8 @@ pub struct Hello {
     pub long: u32,
     /// What the host carries of one VLAN-aware bridge, if it has trunks of one.
     pub carries: Option<Carries>,
+    /// Whether the host answers questions: hosts of an older version do not.
+    pub answers: bool,
 }
 
 /// What a host carries of a bridge.
@@ -46,10 +74,7 @@ impl Hello {
         let least = SHORTEST.max(self.long as usize);
         let [_, _, a, b] = self.sequence.to_be_bytes();
         let mut frame = Vec::with_capacity(least.max(USUAL));
-        frame.extend(HELLO_ADDRESS.0);
-        frame.extend([0x02, 0x6c, 0x32, 0x67, a, b]);
-        frame.extend(PROBE_TYPE.to_be_bytes());
-        frame.extend(MARK);
+        put_header(&mut frame, [a, b], MARK);
         frame.extend(self.session.to_be_bytes());
         frame.extend(self.sequence.to_be_bytes());
         frame.extend(self.revision.to_be_bytes());
@@ -59,16 +84,14 @@ impl Hello {
             None => frame.push(0),
             Some(carries) => carries.write(&mut frame),
         }
+        frame.push(u8::from(self.answers));
         frame.resize(frame.len().max(least), 0);
         frame
     }
 
     /// Reads a frame; `None` if it is no hello that this version understands.
     pub fn from_frame(frame: &[u8]) -> Option<Hello> {
-        let (head, mut rest) = frame.split_at_checked(ETHERNET_HEADER)?;
-        if head[12..] != PROBE_TYPE.to_be_bytes() || take::<6>(&mut rest)? != MARK {
-            return None;
-        }
+        let mut rest = behind_header(frame, MARK)?;
         let mut hello = Hello {
             session: u64::from_be_bytes(take(&mut rest)?),
             sequence: u32::from_be_bytes(take(&mut rest)?),
@@ -76,11 +99,14 @@ impl Hello {
             heard: u32::from_be_bytes(take(&mut rest)?),
             long: u32::from_be_bytes(take(&mut rest)?),
             carries: None,
+            answers: false,
         };
         let bridge = take_name(&mut rest)?;
         if !bridge.is_empty() {
             hello.carries = Some(Carries::read(bridge, &mut rest)?);
         }
+        // Where an older version ends.
+        hello.answers = take(&mut rest).is_some_and(|[answers]: [u8; 1]| answers == 1);
         Some(hello)
     }
 }
@@ -111,6 +137,21 @@ impl Carries {
 /// A trunk's name in four bytes: FNV-1a (Fowler, Noll, Vo), the same on every host and in every version.
 pub fn mark_of(trunk: &str) -> u32 {
     trunk.bytes().fold(0x811c_9dc5, |mark, byte| (mark ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Begins a frame that says what the mark says; the source address differs by two bytes, as routers may choose a path by it.
+fn put_header(frame: &mut Vec<u8>, [a, b]: [u8; 2], mark: [u8; 6]) {
+    frame.extend(HELLO_ADDRESS.0);
+    frame.extend([0x02, 0x6c, 0x32, 0x67, a, b]);
+    frame.extend(PROBE_TYPE.to_be_bytes());
+    frame.extend(mark);
+}
+
+/// What is behind the header of a frame that has this mark.
+fn behind_header(frame: &[u8], mark: [u8; 6]) -> Option<&[u8]> {
+    let (head, mut rest) = frame.split_at_checked(ETHERNET_HEADER)?;
+    let is_one = head[12..] == PROBE_TYPE.to_be_bytes() && take::<6>(&mut rest)? == mark;
+    is_one.then_some(rest)
 }
 
 /// Names are at most 63 bytes long.
@@ -167,16 +208,21 @@ mod tests {
                 up,
             });
         let numbers = (any::<u64>(), any::<u32>(), any::<u64>(), any::<u32>(), 0..2_000_u32);
-        (numbers, prop::option::of(carries)).prop_map(
-            |((session, sequence, revision, heard, long), carries)| Hello {
+        (numbers, prop::option::of(carries), any::<bool>()).prop_map(
+            |((session, sequence, revision, heard, long), carries, answers)| Hello {
                 session,
                 sequence,
                 revision,
                 heard,
                 long,
                 carries,
+                answers,
             },
         )
+    }
+
+    fn a_bridge() -> Carries {
+        Carries { bridge: "dc1".to_owned(), vids: [Vid::new(8).unwrap()].into_iter().collect(), up: vec![7] }
     }
 
     proptest! {
@@ -196,6 +242,21 @@ mod tests {
             let cut = &whole[..cut.min(whole.len())];
             prop_assert!(cut.len() > needed.min(43) || Hello::from_frame(cut).is_none());
             let _ = Hello::from_frame(&bytes);
+        }
+    }
+
+    /// It ends with its marks, and with zeros up to the shortest frame.
+    #[test]
+    fn a_host_of_an_older_version_answers_no_questions() {
+        for carries in [None, Some(a_bridge())] {
+            let frame = Hello { answers: true, carries: carries.clone(), ..Hello::default() }.to_frame();
+            assert!(Hello::from_frame(&frame).unwrap().answers);
+            let ends_with = frame.iter().rposition(|byte| *byte != 0).unwrap();
+            let mut older = frame[..ends_with].to_vec();
+            let read = Hello::from_frame(&older).unwrap();
+            assert_eq!((read.answers, &read.carries), (false, &carries));
+            older.resize(frame.len(), 0);
+            assert_eq!(Hello::from_frame(&older).unwrap(), read);
         }
     }
 

@@ -61,6 +61,13 @@ pub enum Input {
     StoreBack,
     /// Another process has this host's name in the store, on the machine that is named; `None` when no other has it any more.
     Namesake(Option<String>),
+    /// This host has taken back, on behalf of all, what a host that is gone has said of addresses.
+    Withdrawn {
+        /// The host.
+        host: String,
+        /// How many addresses.
+        words: usize,
+    },
     /// What the store says of which host has which address.
     Feed(FeedNews),
     /// Links of this host changed.

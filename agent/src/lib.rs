@@ -92,6 +92,7 @@
 // The same inputs give the same outputs, in the same order.
 #![warn(clippy::iter_over_hash_type)]
 
+pub mod absent;
 pub mod admin;
 pub mod budget;
 pub mod clock;

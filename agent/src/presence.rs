@@ -8,22 +8,27 @@
 //! ```
 //! Nothing hangs on a session: forwarding goes on without, and the address feed too.
 
+mod hears;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use nsdb::{MAX_WORD_BYTES, SessionId, Sessions, SessionsError};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use crate::clock;
+use crate::engine::Engine;
 use crate::engine::show::Progress;
 use crate::input::Input;
 use crate::revisions::Unconfirmed;
 use crate::runtime::{Request, ask};
 use crate::topology::Built;
 use crate::view::StatusView;
+
+pub use hears::Hears;
 
 /// What a host says of itself to all who read the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +41,20 @@ pub struct HostWord {
     pub said_ms: u64,
     /// What `l2gw show status` said on the host then.
     pub status: StatusView,
+    /// Which other hosts it heard then; `None` of a version that does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hears: Option<Hears>,
+}
+
+/// What it asks, and whom it tells.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// The engine.
+    pub requests: mpsc::Sender<Request>,
+    /// Where it is told that another has the name.
+    pub arrivals: mpsc::Sender<Input>,
+    /// Which session this host has.
+    pub session: watch::Sender<Option<SessionId>>,
 }
 
 /// How often what is done.
@@ -76,22 +95,19 @@ impl Default for Pace {
 }
 
 /// Keeps a session with the name `host` for as long as somebody takes what arrives.
-pub async fn keep<S: Sessions>(
-    store: Arc<S>,
-    host: String,
-    pace: Pace,
-    built: Built,
-    (requests, arrivals): (mpsc::Sender<Request>, mpsc::Sender<Input>),
-) {
+pub async fn keep<S: Sessions>(store: Arc<S>, host: String, pace: Pace, built: Built, ends: Ends) {
     let started_ms = clock::wall_ms();
-    let mut presence = Presence { store, host, pace, built, requests, arrivals, started_ms, told: None };
+    let mut presence = Presence { store, host, pace, built, ends, started_ms, told: None };
     let mut taken_since = None;
     let mut pause = AGAIN;
     loop {
         let ended = match presence.open().await {
             Ok(session) => {
                 (taken_since, pause) = (None, AGAIN);
-                presence.tell(None).await.and(presence.live(session).await)
+                presence.ends.session.send_replace(Some(session));
+                let ended = presence.tell(None).await.and(presence.live(session).await);
+                presence.ends.session.send_replace(None);
+                ended
             }
             Err(SessionsError::Elsewhere { machine, .. }) => {
                 let since = *taken_since.get_or_insert_with(Instant::now);
@@ -119,8 +135,7 @@ struct Presence<S> {
     pace: Pace,
     /// Which revision waits for its confirmation.
     built: Built,
-    requests: mpsc::Sender<Request>,
-    arrivals: mpsc::Sender<Input>,
+    ends: Ends,
     started_ms: u64,
     /// On which machine another process has the name, as was told last.
     told: Option<String>,
@@ -137,7 +152,8 @@ impl<S: Sessions> Presence<S> {
         let mut said: Option<(Progress, Instant)> = None;
         let mut alive_at = Instant::now();
         loop {
-            let progress = ask(&self.requests, |engine, _| engine.view().progress()).await.ok_or(Gone)?;
+            let progress =
+                ask(&self.ends.requests, |engine, _| engine.view().progress()).await.ok_or(Gone)?;
             let is_due =
                 said.as_ref().is_none_or(|(last, at)| at.elapsed() >= self.patience(last, &progress));
             let done = match (is_due, alive_at.elapsed() >= self.pace.alive) {
@@ -169,10 +185,17 @@ impl<S: Sessions> Presence<S> {
 
     /// Says what is so now; that is a sign of life too.
     async fn say(&self, session: SessionId) -> Result<Result<(), SessionsError>, Gone> {
-        let mut status = ask(&self.requests, |engine, now| engine.view().status(now)).await.ok_or(Gone)?;
+        let said = |engine: &Engine, now| (engine.view().status(now), engine.view().hears());
+        let (mut status, hears) = ask(&self.ends.requests, said).await.ok_or(Gone)?;
         status.unconfirmed = Unconfirmed::here(&self.built);
         let (version, said_ms) = (env!("CARGO_PKG_VERSION").to_owned(), clock::wall_ms());
-        let word = HostWord { version, started_ms: self.started_ms, said_ms, status };
+        let word = HostWord {
+            version,
+            started_ms: self.started_ms,
+            said_ms,
+            status,
+            hears: Some(hears.into_iter().collect()),
+        };
         Ok(self.store.say(session, in_bounds(word)).await)
     }
 
@@ -203,7 +226,7 @@ impl<S: Sessions> Presence<S> {
             return Ok(());
         }
         self.told.clone_from(&machine);
-        self.arrivals.send(Input::Namesake(machine)).await.map_err(|_| Gone)
+        self.ends.arrivals.send(Input::Namesake(machine)).await.map_err(|_| Gone)
     }
 }
 
@@ -229,6 +252,7 @@ fn in_bounds(mut word: HostWord) -> String {
     whys.into_iter().flatten().for_each(|why| *why = why.chars().take(WHY_CHARACTERS).collect());
     status.down.clear();
     status.no_such_host = None;
+    word.hears = None;
     let cut = encoded(&word);
     if cut.len() <= MAX_WORD_BYTES { cut } else { String::new() }
 }

@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::revisions::Unconfirmed;
 
 pub use others::{FeedView, OthersView};
-pub use trace::{AboutPort, Elsewhere, TraceOutput, TraceView};
+pub use trace::{AboutPort, Elsewhere, TraceOutput, TraceView, of_another_host};
 
 mod others;
 mod trace;

@@ -31,6 +31,7 @@ use crate::output::Output;
 use crate::view::Unread;
 
 use flows::Flows;
+use flows::hosts::Inquiry;
 use outbox::{Asked, Outbox};
 use revision::build;
 use saved::Saving;
@@ -167,6 +168,9 @@ impl Engine {
             Input::StoreAway { why } => self.note_store_away(now, why),
             Input::StoreBack => self.note_store_back(now),
             Input::Namesake(machine) => self.note_namesake(machine),
+            Input::Withdrawn { host, words } => {
+                truth.telling.tell(Event::AddressesWithdrawn { host, words });
+            }
             Input::Feed(news) => Hearing::new(now, truth, flows).hear(news),
             Input::Link(event) => truth.links.note_link(*event),
             Input::Upcalls(upcalls) => flows.judge_upcalls(now, truth, upcalls),
@@ -229,6 +233,7 @@ impl Engine {
         truth.feed.follow(&mut self.outbox);
         truth.feed.ask(now, &mut self.outbox);
         flows.cache.keep_time(now);
+        Inquiry::new(now, truth, flows).give_up();
         self.saving.go_on(now, truth);
         flows.strike_out_missing(now, truth);
         truth.tell_of_hands();

@@ -12,6 +12,7 @@ use vlan::model::topology::Topology;
 use vlan::time::Instant;
 
 use super::Engine;
+use super::flows::hosts::forget_questions;
 use crate::event::Event;
 use crate::view::Unread;
 
@@ -27,6 +28,7 @@ impl Engine {
         };
         self.unread = None;
         self.revision = revision;
+        forget_questions(&mut self.flows, &mut self.truth);
         self.truth.others.go_by(revision);
         self.truth.change_topology(&topology);
         if let Some(others) = self.truth.other_hosts() {

@@ -86,6 +86,9 @@ impl Event {
             Event::HostSilent { host } => {
                 format!("host {host} is not heard any more: what is behind it is flooded for")
             }
+            Event::AddressesWithdrawn { host, words } => {
+                format!("host {host} is gone: the {words} addresses that it had are withdrawn, for all hosts")
+            }
             Event::UnderlayNarrow { host, bytes } => {
                 format!("the underlay loses frames of {bytes} bytes to host {host}, and shorter ones arrive")
             }

@@ -14,7 +14,7 @@ fn word(why: &str) -> HostWord {
     let mut status = Engine::new(Settings::new("gw1")).view().status(vlan::time::Instant::ZERO);
     status.unread = Some(Unread { revision: 7, why: why.to_owned() });
     status.down = vec!["tap1".to_owned()];
-    HostWord { version: "0.1.0".to_owned(), started_ms: 1, said_ms: 2, status }
+    HostWord { version: "0.1.0".to_owned(), started_ms: 1, said_ms: 2, status, hears: None }
 }
 
 /// A store whose sessions `other` opens too, and in which another machine has the name while `is_elsewhere`.
@@ -110,7 +110,7 @@ impl Kept {
             "gw1".to_owned(),
             fast(),
             Built::default(),
-            (requests, arrivals),
+            Ends { requests, arrivals, session: watch::channel(None).0 },
         ));
         Kept { store, told, _tasks: [answering, keeping].map(AbortOnDropHandle::new) }
     }
@@ -202,7 +202,8 @@ async fn a_revision_is_told_at_once_and_who_is_heard_a_little_later() {
     let store = Arc::new(ProcessSessions::new(Arc::new(MonotonicClock::default()), 0));
     let (host, pace) = ("gw1".to_owned(), fast());
     let built = Built::default();
-    let presence = Presence { store, host, pace, built, requests, arrivals, started_ms: 0, told: None };
+    let ends = Ends { requests, arrivals, session: watch::channel(None).0 };
+    let presence = Presence { store, host, pace, built, ends, started_ms: 0, told: None };
     let last = Progress { revision: 7, settled: true, unread: None, heard: 2 };
     for (now, patience) in [
         (last, pace.say),

@@ -28,6 +28,9 @@ pub struct TraceView {
     /// How many hosts more a copy goes to, of which it is not told.
     #[serde(default, skip_serializing_if = "is_none")]
     pub elsewhere_too: usize,
+    /// What is taken for granted of links of which nobody has told, where the answer rests on it: a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
 }
 
 fn is_none(count: &usize) -> bool {
@@ -111,6 +114,7 @@ impl TraceView {
             about: story.about.into_iter().map(about).collect(),
             elsewhere: Vec::new(),
             elsewhere_too: 0,
+            assumed: Vec::new(),
         }
     }
 
@@ -130,8 +134,17 @@ impl TraceView {
             about: Vec::new(),
             elsewhere: Vec::new(),
             elsewhere_too: 0,
+            assumed: Vec::new(),
         }
     }
+}
+
+/// Why host `here` cannot say what becomes of a frame at a port of host `there`, and who can.
+pub fn of_another_host(port: &str, there: &str, here: &str) -> String {
+    format!(
+        "{port} is a port of host {there}, and the daemon that was asked is host {here}: run this on {there}; or, by a file and with \
+         all links taken to be up, `l2gw trace FILE --port {port}` (`l2gw show config` prints such a FILE)"
+    )
 }
 
 impl TraceOutput {

@@ -6,6 +6,7 @@ pub mod remote;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent::absent;
 use agent::door::{Door, Proposal};
 use agent::engine::{Engine, Settings};
 use agent::feed::{FeedAsks, asks, keep_feed};
@@ -20,7 +21,7 @@ use nsdb::{
     StoreConfig, StorePlace,
 };
 use servers::{Ensemble, Options};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::scale::meter::of_process;
@@ -212,9 +213,13 @@ impl Member {
         let host = name(number);
         let mut tasks: Vec<_> = keep_feed(&store, asked, &arrivals).into();
         let follow = topology::follow(Arc::clone(&store), host.clone(), Built::default(), arrivals.clone());
-        let present =
-            presence::keep(Arc::clone(&store), host, Pace::default(), Built::default(), (requests, arrivals));
-        tasks.extend([tokio::spawn(follow), tokio::spawn(present)].map(AbortOnDropHandle::new));
+        let (session, held) = watch::channel(None);
+        let looks = absent::Ends { session: held, requests: requests.clone(), arrivals: arrivals.clone() };
+        let absent = absent::keep(Arc::clone(&store), absent::LOOK_EVERY, looks);
+        let ends = presence::Ends { requests, arrivals, session };
+        let present = presence::keep(Arc::clone(&store), host, Pace::default(), Built::default(), ends);
+        let spawned = [tokio::spawn(follow), tokio::spawn(present), tokio::spawn(absent)];
+        tasks.extend(spawned.map(AbortOnDropHandle::new));
         Ok(Member { store, news, _feed: feed, _tasks: tasks })
     }
 

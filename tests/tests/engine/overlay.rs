@@ -22,6 +22,7 @@ use vlan::verdict::DropReason;
 
 mod feed;
 mod hostile;
+mod reflected;
 
 const PHYS: Mac = [2, 0, 0, 0, 0, 9];
 const VM1: Mac = [2, 0, 0, 0, 0, 1];

@@ -91,6 +91,36 @@ tests::kernel_tests! {
         everybody_is_reached(&cluster);
         nobody_started_again(&cluster);
     }
+
+    fn what_a_dead_host_had_is_withdrawn_by_one_for_all_and_comes_back_with_it() {
+        let Some(mut cluster) = start("dead") else { return };
+        everybody_is_known(&cluster);
+        cluster.host_mut("cn2").kill();
+        let has = |host: &Gateway, port| host.macs().iter().any(|row| row.mac.0 == mac(port));
+        let killed = Instant::now();
+        while ["gw1", "cn1"].into_iter().any(|name| has(cluster.host(name), "c8")) {
+            assert!(killed.elapsed() < BURIED_WITHIN, "c8 is known still\n{}", cluster.host("cn1").log());
+            std::thread::sleep(Duration::from_secs(10));
+            // A test kernel that says nothing for two minutes is taken to be stuck.
+            eprintln!("{} s after it was killed", killed.elapsed().as_secs());
+        }
+        eprintln!("withdrawn {} s after it was killed", killed.elapsed().as_secs());
+        assert!(killed.elapsed() > Duration::from_secs(90), "too soon");
+        let told = ["gw1", "cn1"].map(|name| cluster.host(name).log().matches("addresses that it had").count());
+        assert_eq!(told.iter().sum::<usize>(), 1, "{told:?}");
+        let others = ["leaf1", "d8", "a8", "b8"];
+        for name in ["gw1", "cn1"] {
+            assert!(others.into_iter().all(|port| has(cluster.host(name), port)), "{name}");
+        }
+        cluster.host_mut("cn2").start();
+        cluster.wait_until_together("cn2");
+        send(&cluster, "c8", (mac("c8"), BROADCAST));
+        for name in ["gw1", "cn1"] {
+            let back = |host: &Gateway| is_known(host, mac("c8"), "host cn2", "remote");
+            cluster.host(name).wait_for("the address to be back", back);
+        }
+        everybody_is_reached(&cluster);
+    }
 }
 
 fn start(name: &str) -> Option<Cluster> {
@@ -286,6 +316,8 @@ const WIRES: [Wire; 5] = [
     Wire { port: "c8", host: "cn2", vid: Some(8) },
 ];
 const PORTS: [&str; 5] = ["leaf1", "d8", "a8", "b8", "c8"];
+/// A session that nobody keeps (40 s), the time that is waited then (90 s), and two looks (30 s each).
+const BURIED_WITHIN: Duration = Duration::from_secs(200);
 const VM: Mac = [0x52, 0x54, 0, 0xaa, 0, 1];
 const OTHER: Mac = [0x52, 0x54, 0, 0xaa, 0, 2];
 /// By which conversations are told apart: unassigned by IEEE.

@@ -99,7 +99,7 @@ mod tests {
     use super::super::{LearnPolicy, Learned};
     use super::*;
     use crate::model::description::OnLimit;
-    use crate::model::id::{FabricId, Location, PortId};
+    use crate::model::id::{FabricId, HostId, Location, PortId};
 
     /// What may happen to a database.
     #[derive(Debug, Clone)]
@@ -116,7 +116,11 @@ mod tests {
     }
 
     fn place() -> impl Strategy<Value = Location> {
-        prop_oneof![(1..4_u32).prop_map(port), (0..2_u32).prop_map(|number| fabric(number, 8))]
+        prop_oneof![
+            3 => (1..4_u32).prop_map(port),
+            2 => (0..2_u32).prop_map(|number| fabric(number, 8)),
+            1 => (0..2_u32).prop_map(|number| Location::Host(HostId(number))),
+        ]
     }
 
     fn likeness() -> impl Strategy<Value = Likeness> {
@@ -128,14 +132,14 @@ mod tests {
         let on_limit = prop_oneof![Just(OnLimit::Evict), Just(OnLimit::Drop), Just(OnLimit::Flood)];
         let macs = prop_oneof![1..60_u8, 1..3_u8];
         let limits = prop_oneof![1..5_u32, 30..50_u32];
-        (macs, 1..60_u8, place(), limits, on_limit, likeness(), any::<bool>()).prop_map(
-            |(last, dst, location, limit, on_limit, likeness, is_complete)| {
+        let evidence = [Evidence::Complete, Evidence::FlowsUnasked, Evidence::HostUnasked];
+        (macs, 1..60_u8, place(), limits, on_limit, likeness(), prop::sample::select(evidence.to_vec()))
+            .prop_map(|(last, dst, location, limit, on_limit, likeness, evidence)| {
                 let policy = LearnPolicy {
                     ageing: Duration::from_secs(if last % 7 == 0 { 20 } else { 300 }),
                     limit,
                     on_limit,
                 };
-                let evidence = if is_complete { Evidence::Complete } else { Evidence::FlowsUnasked };
                 let learn = Learn {
                     segment: segment(1),
                     mac: mac(last),
@@ -146,8 +150,7 @@ mod tests {
                     is_hint: last % 5 == 0,
                 };
                 Step::Learn(learn, mac(dst))
-            },
-        )
+            })
     }
 
     fn step() -> impl Strategy<Value = Step> {

@@ -200,6 +200,11 @@ impl Fdb {
         if let Some(at) = self.shared.keeps_out(key, learn.location) {
             return Learned::Refused(Refused::Pinned { at });
         }
+        // What other hosts hear they have asked for themselves: asked is only for what this host hears from a fabric.
+        let may_be_theirs = echo.is_some() && matches!(at, Location::Host(_)) && !learn.is_hint;
+        if learn.evidence == Evidence::HostUnasked && may_be_theirs {
+            return Learned::Undecided { at, echo };
+        }
         if self.shared.places(key).is_some() {
             return self.hand_over(now, place, learn, &arrival);
         }

@@ -255,8 +255,8 @@ pub enum Learned {
     },
     /// It is not learned; its frame goes on.
     NotLearned(NotLearned),
-    /// It is heard from a fabric and known on the virtual side. A flow may have sent the frame there: nothing is learned before that is
-    /// known. Said only where [`Evidence::FlowsUnasked`] was.
+    /// It is heard from a fabric and known on the virtual side. A flow, or another host, may have sent the frame there: nothing is learned
+    /// before that is known. Said only where [`Evidence::FlowsUnasked`] or [`Evidence::HostUnasked`] was.
     Undecided {
         /// Where it is known to be.
         at: Location,

@@ -7,7 +7,8 @@
 //! a move: a VM that has migrated to a host behind the trunk is followed by its first announcement that differs, or by the first one
 //! after that second.
 //!
-//! What a flow of the kernel has sent is not seen here. Who has flows asks them first: [`Evidence::FlowsUnasked`].
+//! What a flow of the kernel has sent is not seen here. Who has flows asks them first: [`Evidence::FlowsUnasked`]. Nor is what another host
+//! has sent by another gateway: who hears from other hosts asks the one that has the address, [`Evidence::HostUnasked`].
 
 use std::collections::HashMap;
 
@@ -49,7 +50,11 @@ pub enum Evidence {
     Complete,
     /// Flows may have sent it, or the daemon itself, and have not been asked: where that would decide, nothing is learned.
     FlowsUnasked,
-    /// It is ours: we sent these very bytes within the last second, for a source elsewhere.
+    /// Our flows have been asked, and the host that has the address has not: where it may have sent it, and that would decide, nothing is
+    /// learned.
+    HostUnasked,
+    /// It is ours: we sent these very bytes within the last second, for a source elsewhere, or the host that has the address says that it
+    /// sent one that looks the same.
     OurOwn,
 }
 
@@ -87,8 +92,13 @@ impl Sent {
 
     /// Whether it was sent within the last second.
     pub(super) fn has(&self, now: Instant, what: Echo) -> bool {
-        let was_sent = |at: &Instant| now.since(*at) <= ECHO;
-        [&self.recent, &self.earlier].into_iter().any(|map| map.get(&what).is_some_and(was_sent))
+        self.last(now, what).is_some()
+    }
+
+    /// When it was sent last, if that was within the last second.
+    pub fn last(&self, now: Instant, what: Echo) -> Option<Instant> {
+        let times = [&self.recent, &self.earlier].into_iter().filter_map(|map| map.get(&what).copied());
+        times.max().filter(|at| now.since(*at) <= ECHO)
     }
 
     /// Knows of a frame what is known of it elsewhere.

@@ -38,7 +38,7 @@ impl Flows {
 
     /// Once ports and topology are known: learns from the flows, writes them into the book, and has them looked over.
     pub(in crate::engine) fn begin_with_heritage(&mut self, now: Instant, truth: &mut Truth) {
-        let Some((flows, saved)) = self.heritage.begin() else { return };
+        let Some((flows, saved)) = self.heritage.begin(now) else { return };
         let mut addresses: Vec<Saved> = flows.iter().filter_map(|flow| truth.lesson_of(now, flow)).collect();
         addresses.extend(saved.iter().filter_map(|one| truth.located(one)));
         let mut tally = Tally::of(truth.switch.restore(now, addresses));

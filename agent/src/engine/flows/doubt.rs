@@ -1,19 +1,42 @@
 //! Which frames wait, and for what: named by who asks and by who hears the answer.
 
-use datapath::flow::FlowId;
+use datapath::flow::{FlowId, FlowKey};
 use smallvec::SmallVec;
 use vlan::fdb::reflect::Echo;
+use vlan::model::id::HostId;
+use vlan::policy::Special;
 
-use super::upcall::Came;
+use crate::hello::question::Question;
 
-/// A frame that waits for what flows say.
+/// A frame that came up.
+#[derive(Debug)]
+pub(in crate::engine) struct Came {
+    pub(in crate::engine) key: FlowKey,
+    pub(in crate::engine) frame: Vec<u8>,
+    pub(in crate::engine) hash: Option<u64>,
+}
+
+/// A frame that waits for what flows say, or another host.
 #[derive(Debug)]
 pub(in crate::engine) struct Doubt {
     pub(in crate::engine) echo: Echo,
-    pub(in crate::engine) came: Came,
+    pub(in crate::engine) whose: Whose,
     /// Those that may have sent it.
     pub(in crate::engine) flows: SmallVec<[FlowId; 2]>,
 }
 
+/// Who waits for what flows say.
+#[derive(Debug)]
+pub(in crate::engine) enum Whose {
+    /// A frame that came up here.
+    Frame(Came),
+    /// A host that has asked.
+    Host(HostId, Question),
+}
+
 /// Flows that are asked for one frame: the last ones put of those that may have sent it. They differ in priorities and inner tags.
 pub(super) const MOST_ASKED: usize = 16;
+/// Most frames and questions that wait for flows at once; and as many frames wait for other hosts.
+pub(super) const MOST_WAITING: usize = 1_024;
+/// Only a frame that teaches where its source is can be in doubt: no special one does.
+pub(super) const ORDINARY: Option<Special> = None;

@@ -4,8 +4,9 @@
 //! ```text
 //!   a source known on the virtual side is heard from a fabric
 //!     ├── such a frame is known to have been sent there within the last second ───────────► reflected
-//!     ├── no flow can have sent one ──────────────────────────────────────────────────────► a move
-//!     └── those that can are asked ── what they say is known from then on ── judged ──► one of the two
+//!     ├── flows that can have sent one are asked ── what they say is known from then on ──► reflected
+//!     └── none has ──┬── it is at a port of this host ────────────────────────────────────► a move
+//!                    └── it is at another host ──► that is asked (`hosts`)
 //! ```
 //! Readings of all flows decide nothing here: half a second old, they would say of a frame that has just been sent that it never was.
 //!
@@ -16,14 +17,13 @@ use datapath::flow::FlowId;
 use smallvec::SmallVec;
 use vlan::fdb::reflect::{Echo, Evidence};
 use vlan::plane::Ingress;
-use vlan::policy::Special;
 use vlan::time::Instant;
 
 use super::Flows;
 use super::book::Record;
-use super::doubt::Doubt;
+use super::doubt::{Came, Doubt, MOST_WAITING, ORDINARY, Whose};
+use super::hosts::Inquiry;
 use super::turn::{Turn, last_sent};
-use super::upcall::Came;
 use crate::counters::Loss;
 use crate::engine::truth::Truth;
 use crate::input::Answer;
@@ -40,17 +40,17 @@ impl Flows {
         let flows = self.cache.book.may_have_sent(&echo);
         // One that is being withdrawn or diverted tells with an answer that comes before the one to what is asked now.
         if flows.is_empty() && !self.cache.is_one_to_tell() {
-            return self.judge_frame(now, truth, (ingress, Evidence::Complete, ORDINARY), came);
+            return self.judge_frame(now, truth, (ingress, Evidence::HostUnasked, ORDINARY), came);
         }
         if self.waiting >= MOST_WAITING {
             let key = truth.key_of_ingress(ingress);
             return truth.telling.counts.lose(key, Loss::OverBudget, None, 1);
         }
         self.waiting += 1;
-        self.cache.changes.doubts.push(Doubt { echo, came, flows });
+        self.cache.changes.doubts.push(Doubt { echo, whose: Whose::Frame(came), flows });
     }
 
-    /// Judges the frames that waited for these answers.
+    /// Judges the frames that waited for these answers, and says to other hosts what they have asked.
     pub(in crate::engine) fn note_uses(
         &mut self,
         now: Instant,
@@ -65,11 +65,12 @@ impl Flows {
                 truth.note_sent(now, doubt.echo, used);
             }
         }
-        for Doubt { came, .. } in doubts {
+        for Doubt { echo, whose, .. } in doubts {
             self.waiting -= 1;
-            match truth.ingress_of(&came.key) {
-                Some(ingress) => self.judge_frame(now, truth, (ingress, Evidence::Complete, ORDINARY), came),
-                None => truth.telling.counts.strangers += 1,
+            let mut inquiry = Inquiry::new(now, truth, self);
+            match whose {
+                Whose::Frame(came) => inquiry.judge_again(Evidence::HostUnasked, came),
+                Whose::Host(host, question) => inquiry.answer(host, &question, echo),
             }
         }
     }
@@ -118,8 +119,3 @@ impl Flows {
         }
     }
 }
-
-/// Only a frame that teaches where its source is can be in doubt: no special one does.
-const ORDINARY: Option<Special> = None;
-/// Most frames that wait at once.
-const MOST_WAITING: usize = 1_024;

@@ -1,6 +1,8 @@
 //! What an earlier run left and is not settled yet; and which revision is in force when no flow is stale.
 
 use datapath::flow::Flow;
+use vlan::fdb::ECHO;
+use vlan::time::Instant;
 
 use crate::event::Event;
 use crate::input::SavedAddress;
@@ -11,7 +13,8 @@ pub(in crate::engine) struct Heritage {
     flows: Vec<Flow>,
     /// Addresses that an earlier run saved.
     pub(in crate::engine) saved: Vec<SavedAddress>,
-    has_begun: bool,
+    /// When they were taken over.
+    begun: Option<Instant>,
     /// Counts flows as they are looked over; `None` when the event was told.
     tally: Option<Tally>,
     /// A revision that is in force when no stale flow is left.
@@ -41,7 +44,7 @@ pub(super) enum Renewed {
 impl Heritage {
     /// Keeps the flows that were found at the start until their ports are known; later ones are handed back.
     pub(super) fn keep(&mut self, flows: Vec<Flow>) -> Option<Vec<Flow>> {
-        if self.has_begun {
+        if self.begun.is_some() {
             return Some(flows);
         }
         self.flows = flows;
@@ -49,8 +52,9 @@ impl Heritage {
     }
 
     /// The flows and addresses that an earlier run left, once.
-    pub(super) fn begin(&mut self) -> Option<(Vec<Flow>, Vec<SavedAddress>)> {
-        let is_first = !std::mem::replace(&mut self.has_begun, true);
+    pub(super) fn begin(&mut self, now: Instant) -> Option<(Vec<Flow>, Vec<SavedAddress>)> {
+        let is_first = self.begun.is_none();
+        self.begun.get_or_insert(now);
         is_first.then(|| (std::mem::take(&mut self.flows), std::mem::take(&mut self.saved)))
     }
 
@@ -71,17 +75,23 @@ impl Heritage {
 
     /// Whether something is told when no flow is stale.
     pub(super) fn is_to_be_told(&self) -> bool {
-        self.has_begun && (self.tally.is_some() || self.in_force.is_some())
+        self.begun.is_some() && (self.tally.is_some() || self.in_force.is_some())
+    }
+
+    /// Whether what is not known to have been sent within the last second was not: flows that were found are in the book, and what an earlier
+    /// run sent by itself, or by a flow that it withdrew, is longer ago.
+    pub(super) fn is_past(&self, now: Instant) -> bool {
+        self.begun.is_some_and(|at| now.since(at) > ECHO)
     }
 
     /// What was taken over, if that was not asked yet.
     pub(super) fn take_tally(&mut self) -> Option<Tally> {
-        self.tally.take_if(|_| self.has_begun)
+        self.tally.take_if(|_| self.begun.is_some())
     }
 
     /// The revision that has come into force.
     pub(super) fn take_in_force(&mut self) -> Option<u64> {
-        self.in_force.take_if(|_| self.has_begun)
+        self.in_force.take_if(|_| self.begun.is_some())
     }
 }
 

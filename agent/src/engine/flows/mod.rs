@@ -7,6 +7,8 @@
 //!   statistics ────────────► statistics                                   └─ changes  on their way to the datapath
 //!   what was there ────────► adopt ───┘
 //! ```
+//! A frame that may be our own, come back, waits for what flows say (`echo`), and then for what another host says (`hosts`).
+//!
 //! A flow rests on pieces of state; when one of them changes, the flow becomes stale and is looked over again: left, replaced in place, or
 //! withdrawn.
 
@@ -24,6 +26,7 @@ use cache::Cache;
 use hands::Hands;
 use heritage::Heritage;
 use loops::Loops;
+use questions::Questions;
 
 mod adopt;
 mod answer;
@@ -37,9 +40,11 @@ mod echo;
 mod groups;
 mod hands;
 mod heritage;
+pub(super) mod hosts;
 pub(super) mod lengths;
 pub(super) mod loops;
 pub(super) mod meters;
+mod questions;
 mod renew;
 mod statistics;
 pub(super) mod turn;
@@ -57,8 +62,10 @@ pub(super) struct Flows {
     idle: Duration,
     /// Most flows in the datapath.
     most: usize,
-    /// How many frames wait for what flows say.
+    /// How many frames and questions wait for what flows say.
     waiting: usize,
+    /// What other hosts are asked of frames that wait for it.
+    questions: Questions,
     /// The last one's memory, when no frame is being judged. Boxed, since it is large and goes in and out with each frame.
     verdict: Option<Box<Verdict>>,
 }
@@ -75,6 +82,7 @@ impl Flows {
             idle: settings.flow_idle,
             most: settings.flow_limit,
             waiting: 0,
+            questions: Questions::default(),
             verdict: None,
         }
     }
@@ -103,7 +111,8 @@ impl Flows {
 
     /// When something is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        [self.cache.next_due(), self.hands.next_due()].into_iter().flatten().min()
+        let due = [self.cache.next_due(), self.hands.next_due(), self.questions.next_due()];
+        due.into_iter().flatten().min()
     }
 }
 

@@ -21,6 +21,8 @@ use super::Flows;
 use super::book::{Purpose, Record};
 use super::changes::{Sending, Wanted};
 use super::class::Class;
+use super::doubt::Came;
+use super::hosts::Inquiry;
 use super::lengths::Lengths;
 use super::loops::{Footing, Incoming};
 use crate::budget::UNTAGGED;
@@ -57,7 +59,8 @@ impl Flows {
         if let Ingress::Tunnel(tunnelled) = ingress
             && tunnelled.vni == HELLO_VNI
         {
-            return truth.take_hello(now, tunnelled, &upcall.frame, self);
+            let said = truth.hear(now, tunnelled, &upcall.frame, self);
+            return said.into_iter().for_each(|said| Inquiry::new(now, truth, self).hear(said));
         }
         let came = Came { key: flow_key, frame: upcall.frame, hash: upcall.hash };
         self.judge_frame(now, truth, (ingress, Evidence::FlowsUnasked, special), came);
@@ -89,13 +92,16 @@ impl Flows {
         let header = incoming.header;
         let mut learned =
             truth.switch.forward_by(now, (ingress, evidence, special), header, &mut verdict, &mut Silent);
-        if let Some(Learned::Undecided { echo, .. }) = learned {
-            let evidence = self.loops.evidence(now, &truth.switch, incoming, &verdict);
+        if let Some(Learned::Undecided { at, echo }) = learned {
+            let own = self.loops.evidence(now, &truth.switch, incoming, &verdict);
             self.verdict = Some(verdict);
             let came = Came { key: flow_key, frame, hash };
             return match echo {
+                Some(echo) if evidence == Evidence::HostUnasked => {
+                    Inquiry::new(now, truth, self).ask((ingress, at, echo), came)
+                }
                 Some(echo) => self.doubt(now, truth, (ingress, echo), came),
-                None => self.judge_frame(now, truth, (ingress, evidence, special), came),
+                None => self.judge_frame(now, truth, (ingress, own, special), came),
             };
         }
         if let Some(learned) = &learned {
@@ -266,14 +272,6 @@ impl Flows {
         self.cache.changes.put_flow(flow, known.is_none());
         true
     }
-}
-
-/// A frame that came up.
-#[derive(Debug)]
-pub(in crate::engine) struct Came {
-    pub(in crate::engine) key: FlowKey,
-    pub(in crate::engine) frame: Vec<u8>,
-    pub(in crate::engine) hash: Option<u64>,
 }
 
 /// Whose share of a budget a frame is: that of its first tag, or of its VNI. There are as many shares as VIDs.

@@ -83,6 +83,11 @@ impl<'a> View<'a> {
         Progress { revision, settled: revision > 0 && is_fresh, unread, heard }
     }
 
+    /// The numbers of the other hosts that are heard, rising.
+    pub fn hears(&self) -> Vec<u32> {
+        self.truth.others.hears(self.truth.switch.topology())
+    }
+
     /// The port of that name, or the port of this host on the link of that name.
     ///
     /// # Errors

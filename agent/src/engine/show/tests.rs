@@ -9,9 +9,10 @@ use smallvec::SmallVec;
 use vlan::addr::MacAddr;
 use vlan::frame::Header;
 use vlan::model::defaults::{DEFAULT_AGEING, DEFAULT_BRIDGE_MAC_LIMIT};
-use vlan::model::description::{Bridge, BridgeKind, Description, Host, Port};
+use vlan::model::description::{Bridge, BridgeKind, Description, Host, HostKind, Port};
 use vlan::model::id::SegmentId;
 use vlan::model::topology::Topology;
+use vlan::plane::PortState;
 use vlan::switch::Switch;
 use vlan::time::Instant;
 use vlan::verdict::{Consulted, DropReason};
@@ -270,4 +271,49 @@ fn a_port_is_found_by_its_link_and_a_wrong_name_is_told_with_the_nearest() {
     let mut expected = String::from("\"vm01\" is no port of the topology in force, nor a link of one");
     let _ = write!(expected, ", did you mean \"vm0\"?");
     assert_eq!(found("vm01"), Err(expected));
+}
+
+/// `gw1` on a bridge with a host of ours and a switch that is none, and nothing of a datapath.
+fn among_others() -> Engine {
+    let mut description = description(1);
+    let host = |name: &str, last: u8, kind| Host {
+        name: name.to_owned(),
+        underlay: Some([192, 0, 2, last].into()),
+        kind,
+        ..Host::default()
+    };
+    description.hosts =
+        vec![host("gw1", 1, HostKind::L2gw), host("gw2", 2, HostKind::L2gw), host("rack", 3, HostKind::Vtep)];
+    description.bridges[0].kind = BridgeKind::VlanUnaware { vni: Some(8008) };
+    let far = [("far", "gw2", "tap7"), ("rack-8", "rack", "")];
+    description.ports.extend(far.map(|(name, host, link)| Port::plain(name, "vub", host, link)));
+    let topology = Arc::new(Topology::build(&description).unwrap());
+    let mut engine = Engine::new(Settings::new("gw1"));
+    let mut switch = Switch::new(Arc::clone(&topology), topology.host_named("gw1").unwrap(), 0);
+    switch.set_port_state(topology.port_named("vm0").unwrap().id, PortState::Up);
+    engine.truth.switch = switch;
+    engine
+}
+
+const BROADCAST: [u8; 16] = [255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6, 0, 0];
+
+#[test]
+fn that_there_is_no_tunnel_port_is_told_once() {
+    let engine = among_others();
+    let told = engine.view().trace(NOW, "vm0", &BROADCAST).unwrap().view(&BROADCAST);
+    let none: Vec<&String> =
+        told.steps.iter().filter(|step| step.contains("there is no tunnel port")).collect();
+    assert_eq!(none, ["not to other hosts: there is no tunnel port: it is being made"], "{told:#?}");
+    assert_eq!(told.drop.as_deref(), Some("no-member"));
+}
+
+#[test]
+fn a_port_of_another_host_is_not_called_down() {
+    let engine = among_others();
+    let said = engine.view().trace(NOW, "far", &BROADCAST).unwrap_err();
+    let expected =
+        "far is a port of host gw2, and the daemon that was asked is host gw1: run this on gw2; or, ";
+    assert!(said.starts_with(expected), "{said}");
+    // A switch has no daemon of ours that could be asked: its frames come in here.
+    assert!(engine.view().trace(NOW, "rack-8", &BROADCAST).is_ok());
 }

@@ -11,29 +11,36 @@ use vlan::frame::Header;
 use vlan::model::id::{HostId, PortId};
 use vlan::model::port::Port;
 use vlan::model::topology::Topology;
+use vlan::plane::Ingress;
 use vlan::policy;
 use vlan::time::{Instant, span};
 use vlan::trace::reason::sentence;
-use vlan::trace::{Narrator, Story, copies, ending};
+use vlan::trace::{Narrator, Silent, Story, copies, ending};
 use vlan::verdict::{Decision, DropReason, Egress, Meter, Output, Verdict};
 
 use super::View;
 use crate::budget::UNTAGGED;
 use crate::counters::Loss;
 use crate::engine::flows::class::Class;
+use crate::engine::flows::hosts::who_is_asked;
 use crate::engine::flows::lengths::length_of_copy;
 use crate::engine::flows::loops::Incoming;
 use crate::engine::flows::turn::last_sent;
 use crate::engine::flows::upcall::kernel_mask;
-use crate::view::TraceView;
+use crate::view::{TraceView, of_another_host};
 
 impl View<'_> {
     /// What would become of a frame now; nothing is sent, learned or counted.
     ///
     /// # Errors
-    /// No port of that name, with the nearest one there is.
+    /// No port of that name, with the nearest one there is; or another host's, where nothing is known of its link.
     pub fn trace(&self, now: Instant, port: &str, frame: &[u8]) -> Result<Traced, String> {
         let port = self.find_port(port)?;
+        let (topology, here) = (self.truth.switch.topology(), self.truth.switch.host());
+        if port.host != here && !topology.is_vtep(port.host) {
+            let there = &topology.hosts()[port.host.0 as usize].name;
+            return Err(of_another_host(&port.name, there, &self.engine.settings.host));
+        }
         let header = match Header::parse(frame) {
             Ok(header) => header,
             Err(error) => {
@@ -58,8 +65,8 @@ impl View<'_> {
         Ok(Traced { topology, host: self.truth.switch.host(), verdict, story, lost: over.or(lost) })
     }
 
-    /// Has the frame forwarded. Where it may be our own, come back, the daemon would ask the flows that may have sent it; here what they
-    /// were last known to have done has to do.
+    /// Has the frame forwarded. Where it may be our own, come back, the daemon would ask the flows that may have sent it, and then the host
+    /// that has its source; here what the flows were last known to have done has to do, and what that host would say nobody knows.
     fn foresee(&self, now: Instant, incoming: Incoming<'_>, verdict: &mut Verdict, story: &mut Beginning) {
         let Incoming { from: port, header, .. } = incoming;
         let learned = self.truth.switch.peek(now, (port, Evidence::FlowsUnasked), header, verdict, story);
@@ -76,13 +83,35 @@ impl View<'_> {
             self.truth.switch.peek_after(now, (port, echo), header, verdict, story);
             return;
         }
+        let asked = self.who_is_asked(now, port, header, verdict);
         self.truth.switch.peek(now, (port, Evidence::Complete), header, verdict, story);
+        let span = span(ECHO);
         if was_sent.is_some() {
-            let span = span(ECHO);
             story.told.steps.push(format!(
                 "before, the flows that can have sent it are asked whether they did within the last {span}: as last read they did not"
             ));
         }
+        if let Some(host) = asked {
+            story.told.steps.push(format!(
+                "before, host {host}, which has the source, is asked whether it has sent such a frame there within the last {span}: if it has \
+                 (reflected), or does not answer (unanswered), the frame is dropped"
+            ));
+        }
+    }
+
+    /// The host that is asked about the frame, where the flows of this one have not sent it.
+    fn who_is_asked(
+        &self,
+        now: Instant,
+        from: Ingress,
+        header: &Header,
+        verdict: &mut Verdict,
+    ) -> Option<&str> {
+        let unasked = (from, Evidence::HostUnasked);
+        let learned = self.truth.switch.peek(now, unasked, header, verdict, &mut Silent)?;
+        let Learned::Undecided { at, echo: Some(echo) } = learned else { return None };
+        let (host, _) = who_is_asked(now, self.truth, at, &echo)?;
+        Some(&self.truth.switch.topology().hosts()[host.0 as usize].name)
     }
 
     /// Whether a flow has sent such a frame lately, as far as is known; `None` if none can have.
@@ -112,13 +141,17 @@ impl View<'_> {
         if let Some(at) = steps.iter().rposition(|step| *step == told) {
             steps.remove(at);
         }
-        let outputs = std::mem::take(&mut verdict.outputs);
+        let (outputs, mut last) = (std::mem::take(&mut verdict.outputs), None);
         for output in outputs {
             match self.hindrance(port, frame, header, &output) {
                 None => verdict.outputs.push(output),
                 Some((loss, why)) => {
                     lost = loss;
-                    steps.extend(why);
+                    // Of copies to several hosts it is the same.
+                    if why != last {
+                        steps.extend(why.clone());
+                        last = why;
+                    }
                 }
             }
         }

@@ -19,7 +19,7 @@ use crate::counters::{Flaw, Loss, PortKey};
 use crate::engine::outbox::{Asked, Outbox};
 use crate::engine::telling::Telling;
 use crate::event::Event;
-use crate::hello::Hello;
+use crate::hello::Said;
 use crate::input::Answer;
 use crate::lower::Lowering;
 use crate::output::Output;
@@ -179,18 +179,18 @@ impl Truth {
         self.redesignate(&fabrics, lowering);
     }
 
-    /// Takes in what came on the VNI of hellos.
-    pub(in crate::engine) fn take_hello(
+    /// Takes in what came on the VNI of hellos. What is no hello is handed back, with whose it is.
+    pub(in crate::engine) fn hear(
         &mut self,
         now: Instant,
         tunnelled: Tunnelled,
         frame: &[u8],
         lowering: &mut impl Lowering,
-    ) {
+    ) -> Option<(HostId, Said)> {
         let host = self.switch.topology().host_at(tunnelled.remote);
         let own = self.switch.host();
         let speaks = |host: &HostId| *host != own && !self.switch.topology().is_vtep(*host);
-        let Some((host, hello)) = host.filter(speaks).zip(Hello::from_frame(frame)) else {
+        let Some((host, said)) = host.filter(speaks).zip(Said::from_frame(frame)) else {
             let reason = match host {
                 None => DropReason::UnknownHost,
                 Some(host) if host == own => DropReason::OwnHost,
@@ -198,11 +198,14 @@ impl Truth {
             };
             let key = self.key_of_ingress(Ingress::Tunnel(tunnelled));
             self.telling.counts.lose(key, Loss::of(reason, None), None, 1);
-            return self.tell_of_stranger(now, tunnelled, reason);
+            self.tell_of_stranger(now, tunnelled, reason);
+            return None;
         };
+        let Said::Hello(hello) = said else { return Some((host, said)) };
         let Truth { others, switch, telling, .. } = self;
         let fabrics = others.hear(now, (host, hello, frame.len()), (switch, telling), lowering);
         self.redesignate(&fabrics, lowering);
+        None
     }
 
     /// By which way frames with this key come in; `None` where they come by a vport that is not ours.

@@ -28,6 +28,7 @@ use crate::hello::{Carries, Hello, mark_of};
 use crate::lower::Lowering;
 use crate::view::OthersView;
 
+mod asking;
 mod saying;
 
 /// What is known of the other hosts, and when something is said to them next.
@@ -48,7 +49,7 @@ pub(in crate::engine) struct Others {
     has_gateways: bool,
     /// When it was last looked who is silent.
     looked_at: Instant,
-    /// Hellos that are to be sent.
+    /// Hellos, questions and replies that are to be sent.
     unsent: Vec<Execute>,
 }
 
@@ -66,6 +67,8 @@ struct Other {
     sequence: u32,
     revision: u64,
     carries: BTreeMap<BridgeId, Carries>,
+    /// Whether it says that it answers questions.
+    answers: bool,
     long: Long,
 }
 
@@ -180,6 +183,14 @@ impl Others {
         self.of.values().filter(|other| other.is_heard()).count()
     }
 
+    /// Which of them are heard, by their numbers, rising.
+    pub(in crate::engine) fn hears(&self, topology: &Topology) -> Vec<u32> {
+        let heard = self.of.iter().filter(|(_, other)| other.is_heard());
+        let mut numbers: Vec<u32> = heard.filter_map(|(id, _)| topology.host_number(*id)).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
     /// At a glance, where there are any.
     pub(in crate::engine) fn view(&self, topology: &Topology, overlay: &Overlay) -> Option<OthersView> {
         let heard = self.heard();
@@ -265,6 +276,7 @@ impl Others {
             other.long.begin_anew();
         }
         (other.session, other.sequence, other.revision) = (hello.session, hello.sequence, hello.revision);
+        other.answers = hello.answers;
         other.heard = Some(now);
         let is_wide_again = other.long.hear(&hello, len);
         let named = |carries: Carries| Some((topology.bridge_named(&carries.bridge)?.id, carries));

@@ -106,11 +106,9 @@ impl Schedule {
                     // What is heard of a segment that a host has no part in leads nowhere, and ages.
                     Some((_, kind)) if kind == "dynamic" && !sharers.contains(&host) => {}
                     Some(found) => {
-                        let said = self.said(station.vlan);
-                        let said = said.iter().filter(|word| word.key.mac.0 == station.mac);
-                        let said: String = said.map(told).collect();
+                        let known = self.knowledge(&station);
                         return Err(format!(
-                            "{host} takes {station} to be at {found:?}, not at {expected}{said}"
+                            "{host} takes {station} to be at {found:?}, not at {expected}{known}"
                         ));
                     }
                 }
@@ -120,7 +118,7 @@ impl Schedule {
     }
 
     /// Where a host takes a station to be, and how it knows.
-    fn known(&mut self, host: &str, station: &Station) -> Option<(String, String)> {
+    pub(super) fn known(&mut self, host: &str, station: &Station) -> Option<(String, String)> {
         let (now, mac) = (self.cluster.now(), MacAddr(station.mac));
         let selection = Selection { mac: Some(mac), ..Selection::default() };
         let page = self.cluster.host(host).engine.view().mac_page(now, &selection, 0).ok()?;
@@ -200,6 +198,17 @@ impl Schedule {
         if is_right {
             return Ok(());
         }
-        Err(format!("from {into:?} to {station}: reached {reached:?}"))
+        let known = self.knowledge(&station);
+        Err(format!("from {into:?} to {station}: reached {reached:?}{known}"))
+    }
+
+    /// Where each host takes a station to be, and what was said of it: a line each.
+    fn knowledge(&mut self, station: &Station) -> String {
+        let hosts = self.hosts.clone();
+        let known = |host: &String| format!("\n    {host}: {:?}", self.known(host, station));
+        let known: String = hosts.iter().map(known).collect();
+        let said = self.said(station.vlan);
+        let said = said.iter().filter(|word| word.key.mac.0 == station.mac).map(told);
+        known + &said.collect::<String>()
     }
 }

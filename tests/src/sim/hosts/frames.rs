@@ -46,6 +46,11 @@ impl Shots {
         frame.payload(shot.kind, &payload(number))
     }
 
+    /// The bytes of the frame that was sent last.
+    pub(super) fn last_bytes(&self, is_trunk: bool) -> Vec<u8> {
+        self.bytes(self.last, is_trunk)
+    }
+
     /// Which frame this is or was; `None` if none of a station.
     pub(super) fn number_of(frame: &[u8]) -> Option<u32> {
         let at = frame.len().checked_sub(PAYLOAD)?;

@@ -1,8 +1,9 @@
 //! Several hosts that tell each other by the store which of them has which address: schedules of what happens to them, drawn at random.
 //!
-//! Stations speak, move, fall silent; hosts are cut off from the store and from each other, are started again, go by neighbouring
-//! revisions, hear words late, twice and in another order. Whatever happens, a frame stays in its VLAN, comes to no port twice and does
-//! not circle. When all is mended and each station has spoken once, every host knows each where it is, or not at all.
+//! Stations speak, move, fall silent; what they sent by one gateway comes back by another; hosts are cut off from the store and from each
+//! other, are started again, go by neighbouring revisions, hear words late, twice and in another order. Whatever happens, a frame stays in
+//! its VLAN, comes to no port twice and does not circle. When all is mended and each station has spoken once, every host knows each where
+//! it is, or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,6 +29,7 @@ use station::{Place, Station, told};
 mod disturbance;
 mod ending;
 mod frames;
+mod reflection;
 mod speech;
 mod station;
 mod world;
@@ -114,6 +116,8 @@ struct Counts {
     revisions: u64,
     /// Words that came late or once more.
     words: u64,
+    /// Frames that came back by another gateway.
+    reflections: u64,
     /// Schedules in whose end an address had to thaw first.
     thaws: u64,
     /// Places that a host was asked for in the end.
@@ -133,6 +137,7 @@ impl Counts {
         self.restarts += other.restarts;
         self.revisions += other.revisions;
         self.words += other.words;
+        self.reflections += other.reflections;
         self.thaws += other.thaws;
         self.asked += other.asked;
         self.unknown += other.unknown;
@@ -144,6 +149,7 @@ impl Counts {
         assert!(often.into_iter().all(|count| count > cases), "{self:?}");
         let sometimes = [self.cuts, self.partitions, self.restarts, self.revisions, self.words];
         assert!(sometimes.into_iter().all(|count| count > cases / 5), "{self:?}");
+        assert!(self.reflections > cases / 200, "{self:?}");
         assert!(self.thaws > cases / 200 && self.unknown < self.asked / 100, "{self:?}");
     }
 }
@@ -227,7 +233,8 @@ impl Schedule {
         match self.rng.below(most) {
             0..34 => self.somebody_speaks()?,
             34..38 => self.somebody_is_overtaken()?,
-            38..55 => self.pass_ms(&[50, 100, 300, 1_000, 2_000]),
+            38..52 => self.pass_ms(&[50, 100, 300, 1_000, 2_000]),
+            52..55 => self.somebody_is_reflected()?,
             55..60 => self.pass_ms(&[5_000, 11_000, 16_000]),
             60 => self.pass_ms(&[20_000, 60_000, 185_000, 310_000]),
             61..UNDISTURBED => self.somebody_moves()?,

@@ -28,7 +28,7 @@ impl Schedule {
     }
 
     /// The ports that a frame of a station goes into; none where it is cut off.
-    fn entries(&self, station: &Station) -> Vec<Site> {
+    pub(super) fn entries(&self, station: &Station) -> Vec<Site> {
         match &station.at {
             Place::Fabric => self.trunks(),
             Place::Port(site) => {

@@ -9,18 +9,19 @@ use nsdb::{AddressRecord, Presence};
 use tests::lab::frames::{BROADCAST, Mac};
 use tests::sim::cluster::Cluster;
 use vlan::addr::MacAddr;
+use vlan::model::description::Description;
 
 use super::{PHYS, VM1, VM2, bare, ip, parse, ports, sent, start, tagged, three, two_gateways};
 
 /// Where a host takes an address to be, and how it knows.
-fn known(cluster: &mut Cluster, host: &str, mac: Mac) -> Option<(String, String)> {
+pub(super) fn known(cluster: &mut Cluster, host: &str, mac: Mac) -> Option<(String, String)> {
     let (now, mac) = (cluster.now(), MacAddr(mac));
     let selection = Selection { mac: Some(mac), ..Selection::default() };
     let page = cluster.host(host).engine.view().mac_page(now, &selection, 0).unwrap();
     page.rows.into_iter().next().map(|(_, row)| (row.location, row.kind))
 }
 
-fn is(location: &str, kind: &str) -> Option<(String, String)> {
+pub(super) fn is(location: &str, kind: &str) -> Option<(String, String)> {
     Some((location.to_owned(), kind.to_owned()))
 }
 
@@ -330,18 +331,42 @@ fn a_daemon_that_starts_again_with_an_earlier_session_is_heard_all_the_same() {
 #[test]
 fn a_host_that_loses_its_last_port_of_a_segment_forgets_what_others_said_of_it() {
     let mut cluster = spoken_at_home();
-    let later = |ports: &[&str]| {
-        let text = three();
-        let wanted = |port: &&str| ports.iter().all(|name| !port.contains(&format!("name = \"{name}\"")));
-        let kept: Vec<&str> = text.split("[[ports]]").filter(wanted).collect();
-        parse(&kept.join("[[ports]]"))
-    };
     for (revision, gone) in [(2, &["c8"][..]), (3, &["c8", "c5"])] {
-        cluster.change(revision, &later(gone));
+        cluster.change(revision, &three_without(gone));
         cluster.pass(Duration::from_secs(1));
         assert_eq!(known(&mut cluster, "cn2", VM1), None, "{gone:?}");
         assert_eq!(known(&mut cluster, "gw1", VM1), is("host cn1", "remote"));
     }
+}
+
+#[test]
+fn what_a_host_said_of_a_segment_that_it_has_no_port_on_any_more_is_believed_by_nobody() {
+    let mut cluster = spoken_at_home();
+    // It keeps one port, and what it has said of an address that is not there any more is taken back; then its last one goes.
+    cluster.change(2, &three_without(&["b8"]));
+    cluster.pass(Duration::from_secs(1));
+    assert_eq!(known(&mut cluster, "cn2", VM1), is("host cn1", "remote"));
+    assert_eq!(known(&mut cluster, "cn2", VM2), None);
+    cluster.change(3, &three_without(&["a8", "b8"]));
+    cluster.pass(Duration::from_secs(1));
+    for host in ["gw1", "cn2"] {
+        assert_eq!(known(&mut cluster, host, VM1), None, "{host}");
+    }
+    assert_eq!(cluster.reached("c8", &bare(PHYS, VM1)), ["d8", "leaf1"], "it may be behind any of these now");
+    // With a port there again it has it only when it hears it.
+    cluster.change(4, &parse(&three()));
+    cluster.pass(Duration::from_secs(11));
+    assert_eq!(known(&mut cluster, "cn2", VM1), None);
+    cluster.reached("a8", &bare(VM1, VM2));
+    assert_eq!(known(&mut cluster, "cn2", VM1), is("host cn1", "remote"));
+}
+
+/// The three hosts, without some ports.
+fn three_without(ports: &[&str]) -> Description {
+    let text = three();
+    let wanted = |port: &&str| ports.iter().all(|name| !port.contains(&format!("name = \"{name}\"")));
+    let kept: Vec<&str> = text.split("[[ports]]").filter(wanted).collect();
+    parse(&kept.join("[[ports]]"))
 }
 
 #[test]

@@ -216,6 +216,40 @@ fn where_flows_may_have_sent_it_and_were_not_asked_nothing_is_decided() {
     assert_eq!(fdb.learn(at(3), learn(mac(1), fabric(0, 8))), moved(port(2)));
 }
 
+#[test]
+fn where_another_host_may_have_sent_it_and_was_not_asked_nothing_is_decided() {
+    let mut fdb = Fdb::new();
+    let unasked = |last, place| Learn { evidence: Evidence::HostUnasked, ..learn(mac(last), place) };
+    let host = Location::Host(HostId(3));
+    fdb.learn(at(0), learn(mac(1), host));
+    let doubt = Learned::Undecided { at: host, echo: Some(echo(1, mac(1))) };
+    assert_eq!(fdb.learn(at(1), unasked(1, fabric(0, 8))), doubt);
+    // By a gateway that hears it from another one, which has asked.
+    let hint = Learn { is_hint: true, ..unasked(1, fabric(0, 8)) };
+    assert_eq!(fdb.clone().learn(at(1), hint), moved(host));
+    // Its own port is no other host, and where the address may not go no word of any host changes that.
+    fdb.learn(at(0), learn(mac(2), port(1)));
+    assert_eq!(fdb.learn(at(1), unasked(2, fabric(0, 8))), moved(port(1)));
+    fdb.addresses.declare(segment(1), mac(4), host);
+    assert_eq!(fdb.learn(at(1), unasked(4, fabric(0, 8))), Learned::Refused(Refused::Pinned { at: host }));
+    // It says that it has sent it; and a second later that it has not.
+    let own = Learn { evidence: Evidence::OurOwn, ..learn(mac(1), fabric(0, 8)) };
+    assert_eq!(fdb.learn(at(1), own), Learned::Refused(Refused::Reflected { at: host }));
+    assert_eq!(fdb.learn(at(2), learn(mac(1), fabric(0, 8))), moved(host));
+}
+
+#[test]
+fn when_a_frame_was_sent_last_is_known_for_a_second() {
+    let mut fdb = Fdb::new();
+    let what = echo(1, mac(1));
+    assert_eq!(fdb.sent.last(at(1), what), None);
+    for ms in [1_000, 2_500, 2_200] {
+        fdb.sent.note(Instant::from_millis(ms), what);
+    }
+    assert_eq!(fdb.sent.last(at(3), what), Some(Instant::from_millis(2_500)));
+    assert_eq!(fdb.sent.last(Instant::from_millis(3_501), what), None);
+}
+
 /// Sent from where it is, and back at once.
 fn goes_round(fdb: &mut Fdb, ms: u64) -> Learned {
     let now = Instant::from_millis(ms);

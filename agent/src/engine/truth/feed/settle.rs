@@ -130,7 +130,8 @@ impl<L: Lowering> Hearing<'_, L> {
         Some(SegmentId { number, inner: key.inner })
     }
 
-    /// Where an address is by a word: behind a trunk group, or at the host that says so. `None` where that is not in the topology in force.
+    /// Where an address is by a word: behind a trunk group, or at the host that says so. `None` where that is not in the topology in force, or
+    /// that host has no port on the segment any more: it would drop what is sent there, and nobody takes its word back.
     pub(super) fn place_of(&self, record: &AddressRecord) -> Option<Location> {
         let topology = self.truth.switch.topology();
         let (segment, origin) = topology.by_vni(record.by)?;
@@ -144,7 +145,8 @@ impl<L: Lowering> Hearing<'_, L> {
             Origin::Plain | Origin::Isolated => Location::Host(host),
         };
         let is_here = at == Location::Host(self.truth.switch.host());
-        Some(at).filter(|_| is_its && !is_here)
+        let has_port = topology.hosts_of(segment).binary_search(&host).is_ok();
+        Some(at).filter(|_| is_its && !is_here && has_port)
     }
 
     /// By which VNI frames come from an address that this host hears by a port of its own; `None` if it does not.

@@ -9,6 +9,7 @@ use datapath::tunnel::TunnelTo;
 use smallvec::smallvec;
 use vlan::designation::Carrier;
 use vlan::model::id::{BridgeId, HostId};
+use vlan::model::topology::Topology;
 use vlan::plane::PortState;
 use vlan::switch::Switch;
 use vlan::time::Instant;
@@ -49,11 +50,11 @@ impl Others {
         self.next = None;
     }
 
-    /// Has hellos sent that are due, counted for this key.
+    /// Has sent what is to be said, counted for this key.
     pub(in crate::engine) fn send(&mut self, key: PortKey, outbox: &mut Outbox) {
-        let mut hellos = std::mem::take(&mut self.unsent).into_iter();
-        while hellos.len() > 0 {
-            let frames: Vec<Execute> = hellos.by_ref().take(BATCH).collect();
+        let mut unsent = std::mem::take(&mut self.unsent).into_iter();
+        while unsent.len() > 0 {
+            let frames: Vec<Execute> = unsent.by_ref().take(BATCH).collect();
             let asked = Asked::Frames(smallvec![key; frames.len()]);
             outbox.ask(asked, |id| Output::Execute { id, frames });
         }
@@ -101,9 +102,7 @@ impl Others {
             let behind = sequence.wrapping_add(1).max(1);
             self.sequence = behind;
             for id in &hosts {
-                let Some(remote) = topology.hosts().get(id.0 as usize).and_then(|host| host.underlay) else {
-                    continue;
-                };
+                let Some(to) = way_to(topology, *id) else { continue };
                 let Some(other) = self.of.get_mut(id) else { continue };
                 let is_long = is_for_all && longest >= LEAST_LONG && other.long.is_due(now);
                 if is_long {
@@ -111,11 +110,11 @@ impl Others {
                         (Some((behind, now, longest)), Some(now + LONG_EVERY));
                 }
                 let heard = other.long.heard;
-                let to = TunnelTo { remote, vni: HELLO_VNI, class: HELLO_CLASS };
                 // Beside a long one there is an ordinary one: where long ones are lost, the host is heard nevertheless.
                 let long = is_long.then_some((behind, longest as u32));
                 for (sequence, long) in std::iter::once((sequence, 0)).chain(long) {
-                    let hello = Hello { session, sequence, revision, heard, long, carries: carries.cloned() };
+                    let carries = carries.cloned();
+                    let hello = Hello { session, sequence, revision, heard, long, carries, answers: true };
                     let (frame, actions) = (hello.to_frame(), vec![Action::Tunnel(to)]);
                     self.unsent.push(Execute { vport: None, frame, actions, hash: None });
                 }
@@ -124,6 +123,12 @@ impl Others {
         (self.said, self.said_at) = (carried.clone(), now);
         self.carried = Some(carried);
     }
+}
+
+/// The way that what is said to a host goes.
+pub(super) fn way_to(topology: &Topology, host: HostId) -> Option<TunnelTo> {
+    let remote = topology.hosts().get(host.0 as usize)?.underlay?;
+    Some(TunnelTo { remote, vni: HELLO_VNI, class: HELLO_CLASS })
 }
 
 /// What this host carries of each bridge that it has trunks of a group of.

@@ -1,0 +1,155 @@
+//! A host that looks after those that are gone, on a store in memory.
+
+use nsdb::{AddressKey, AddressRecord, Change, Mac, Mobility, Presence, SegmentId, StoreConfig, WallTime};
+use tokio_util::task::AbortOnDropHandle;
+use vlan::model::description::{Description, Host};
+use vlan::model::numbers::Numbers;
+use vlan::time::Instant as Moment;
+
+use super::absences::PATIENCE;
+use super::*;
+use crate::documents::{Stored, to_shards};
+use crate::engine::{Engine, Settings};
+use crate::presence::Hears;
+
+const GW1: u32 = 1;
+const CN1: u32 = 2;
+const CN2: u32 = 3;
+/// Of a host that was removed.
+const REMOVED: u32 = 4;
+
+/// gw1, which looks; cn1, which is there; cn2, which is not.
+struct Net {
+    store: Arc<Store>,
+    keeper: Keeper,
+    told: mpsc::Receiver<Input>,
+    _session: watch::Sender<Option<SessionId>>,
+    _answering: AbortOnDropHandle<()>,
+}
+
+impl Net {
+    /// gw1 goes by `in_force` of the only revision, 1; what cn1 says it hears, `None` if it says nothing of it.
+    async fn new(in_force: u64, cn1_hears: Option<&[u32]>) -> Net {
+        let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
+        let hosts = ["gw1", "cn1", "cn2"].map(|name| Host { name: name.to_owned(), ..Host::default() });
+        let description = Description { hosts: hosts.to_vec(), ..Description::default() };
+        let hosts =
+            [("gw1", GW1), ("cn1", CN1), ("cn2", CN2)].map(|(name, number)| (name.to_owned(), number));
+        let numbers = Numbers { hosts: hosts.into(), next_host: REMOVED + 1, ..Numbers::default() };
+        let stored = Stored { description: description.clone(), numbers: Some(numbers), ..Stored::default() };
+        let shards = to_shards(&stored).unwrap();
+        store.publish(None, shards, Change::new("test", WallTime::default(), "")).await.unwrap();
+        for owner in [GW1, CN1, CN2, REMOVED] {
+            store.announce(HostId(owner), vec![word(owner)]).await.unwrap();
+        }
+        let mut engine = Engine::new(Settings::new("gw1"));
+        let description = Box::new(description);
+        engine.handle(
+            Moment::ZERO,
+            Input::Topology { revision: in_force, description, numbers: None, built: None },
+        );
+        let session = there(&store, &engine, "gw1", Some(&[CN1])).await;
+        there(&store, &engine, "cn1", cn1_hears).await;
+        let (requests, mut asked) = mpsc::channel(1);
+        let answering = tokio::spawn(async move {
+            while let Some(Request::Look(look)) = asked.recv().await {
+                look(&engine, Moment::ZERO);
+            }
+        });
+        let (arrivals, told) = mpsc::channel(8);
+        let (_session, session) = watch::channel(Some(session));
+        let keeper = Keeper {
+            store: Arc::clone(&store),
+            ends: Ends { session, requests, arrivals },
+            hosts: Default::default(),
+            absences: Absences::default(),
+            begun: Instant::now(),
+        };
+        Net { store, keeper, told, _session, _answering: AbortOnDropHandle::new(answering) }
+    }
+
+    /// Looks now, and `later`.
+    async fn look_twice(&mut self, later: Duration) -> bool {
+        let mut is_its = true;
+        for pause in [Duration::ZERO, later] {
+            self.keeper.begun -= pause;
+            is_its &= matches!(self.keeper.look().await, Ok(true));
+        }
+        is_its
+    }
+
+    /// Whose words are there.
+    async fn owners(&self) -> Vec<u32> {
+        let snapshot = self.store.follow(SegmentId(8)).await.unwrap().snapshot;
+        let present = snapshot.records.iter().filter(|record| record.presence == Presence::Present);
+        present.map(|record| record.owner.0).collect()
+    }
+
+    fn news(&mut self) -> Vec<(String, usize)> {
+        let news = std::iter::from_fn(|| self.told.try_recv().ok());
+        news.map(|news| match news {
+            Input::Withdrawn { host, words } => (host, words),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+    }
+}
+
+/// Opens a host's session and says a word there.
+async fn there(store: &Store, engine: &Engine, host: &str, hears: Option<&[u32]>) -> SessionId {
+    let session = store.open_session(host, Duration::from_secs(3_600)).await.unwrap();
+    let hears: Option<Hears> = hears.map(|hears| hears.iter().copied().collect());
+    let status = engine.view().status(Moment::ZERO);
+    let word = HostWord { version: "0.1.0".to_owned(), started_ms: 1, said_ms: 2, status, hears };
+    store.say(session, serde_json::to_string(&word).unwrap()).await.unwrap();
+    session
+}
+
+fn word(owner: u32) -> AddressRecord {
+    let key = AddressKey { segment: SegmentId(8), inner: 0, mac: Mac([2, 0, 0, 0, 0, owner as u8]) };
+    let (mobility, presence) = (Mobility(1), Presence::Present);
+    AddressRecord { key, owner: HostId(owner), mobility, session: 1, number: 1, by: 8, presence }
+}
+
+#[tokio::test]
+async fn words_of_hosts_that_are_gone_are_withdrawn_once() {
+    let mut net = Net::new(1, Some(&[GW1])).await;
+    assert!(net.look_twice(PATIENCE).await);
+    assert_eq!(net.owners().await, [GW1, CN1]);
+    let removed = "number 4, which the topology has no more".to_owned();
+    assert_eq!(net.news(), [("cn2".to_owned(), 1), (removed, 1)]);
+    // It says the same words again: it has lost nothing but time.
+    net.store.announce(HostId(CN2), vec![AddressRecord { number: 2, ..word(CN2) }]).await.unwrap();
+    assert!(net.look_twice(PATIENCE).await);
+    assert_eq!((net.owners().await, net.news()), (vec![GW1, CN1, CN2], vec![]));
+}
+
+#[tokio::test]
+async fn nothing_is_withdrawn_too_soon_or_while_one_hears_it_or_has_not_said_so() {
+    let soon = PATIENCE - Duration::from_secs(30);
+    for (in_force, cn1_hears, later, expected) in [
+        (1, Some(&[GW1][..]), soon, vec![GW1, CN1, CN2, REMOVED]),
+        (1, Some(&[GW1, CN2][..]), PATIENCE, vec![GW1, CN1, CN2]),
+        (1, None, PATIENCE, vec![GW1, CN1, CN2, REMOVED]),
+        (2, Some(&[GW1][..]), PATIENCE, vec![GW1, CN1, CN2, REMOVED]),
+    ] {
+        let mut net = Net::new(in_force, cn1_hears).await;
+        assert_eq!(net.look_twice(later).await, in_force == 1);
+        assert_eq!(net.owners().await, expected, "{in_force}, {cn1_hears:?}, {later:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_host_looks_and_another_that_was_away_has_its_time() {
+    let mut net = Net::new(1, Some(&[GW1])).await;
+    let cn1 = net.store.session_named("cn1").await.unwrap().unwrap().id;
+    net.store.acquire(cn1, LEASE).await.unwrap();
+    assert!(!net.look_twice(PATIENCE).await, "cn1 has the lease");
+    net.store.release(cn1, LEASE).await.unwrap();
+    let cn2 = net.store.open_session("cn2", Duration::from_secs(3_600)).await.unwrap();
+    assert!(net.look_twice(PATIENCE).await);
+    assert_eq!(net.owners().await, [GW1, CN1, CN2, REMOVED], "cn2 has not said yet whom it hears");
+    net.store.close_session(cn2).await.unwrap();
+    assert!(net.look_twice(PATIENCE - Duration::from_secs(1)).await);
+    assert_eq!(net.owners().await, [GW1, CN1, CN2], "it is gone for less");
+}
