@@ -166,7 +166,7 @@ impl Door {
                     continue;
                 }
                 // Going back to what waits would not end its wait.
-                self.check_waits(newest.as_ref())?;
+                self.check_waits(proposal, newest.as_ref())?;
                 return Ok((Accepted { revision: there, is_new: false }, Before::Same));
             }
             let known = known.map(|stored| &stored.description);

@@ -22,6 +22,9 @@ pub struct HostView {
     /// What it said of itself last; `None` without a session, before it has said anything, and where what it said cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub word: Option<HostWord>,
+    /// On which machine the process is that has the name, where the daemon that was asked would have it too. Nobody else knows of the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namesake: Option<String>,
 }
 
 /// The hosts, and the newest revision.
@@ -31,6 +34,16 @@ pub struct HostsView {
     pub revision: u64,
     /// Those that it has and those that have a session, by name.
     pub hosts: Vec<HostView>,
+}
+
+impl HostsView {
+    /// Says of a host on which machine another process has its name, if one has.
+    pub(crate) fn note_namesake(&mut self, host: &str, machine: Option<String>) {
+        let own = self.hosts.iter_mut().find(|view| view.host == host && view.alive);
+        if let Some(own) = own {
+            own.namesake = machine;
+        }
+    }
 }
 
 /// Why they are not shown.
@@ -64,7 +77,7 @@ pub async fn all(store: &Store) -> Result<HostsView, HostsError> {
 }
 
 fn together(declared: Vec<String>, sessions: Vec<SessionInfo>) -> Vec<HostView> {
-    let of = |host: String| HostView { host, alive: false, declared: true, word: None };
+    let of = |host: String| HostView { host, alive: false, declared: true, word: None, namesake: None };
     let mut hosts: BTreeMap<String, HostView> =
         declared.into_iter().map(|host| (host.clone(), of(host))).collect();
     for SessionInfo { name, word, .. } in sessions {

@@ -60,9 +60,9 @@ pub enum DoorError {
     },
     /// The newest revision waits for its confirmation: what would come on top of it could not be gone back from.
     #[error(
-        "revision {revision} of {author} waits for its confirmation, {left}: `l2gw confirm` keeps it, `l2gw rollback {before}` \
+        "revision {revision} of {author} waits for its confirmation, {left}: `l2gw confirm` keeps it, `l2gw rollback {before}`{how} \
          ends it now",
-        before = .revision.saturating_sub(1)
+        before = .revision.saturating_sub(1), how = if *.is_tried { " without --confirm" } else { "" }
     )]
     Waits {
         /// The revision.
@@ -71,9 +71,11 @@ pub enum DoorError {
         author: String,
         /// How long it still waits, in words.
         left: String,
+        /// Whether a rollback is refused, because it would have to be confirmed itself.
+        is_tried: bool,
     },
     /// A revision that has to be confirmed would be the first, or comes behind one that cannot be read.
-    #[error("{why}, so that there is nothing to go back to: apply this without --confirm")]
+    #[error("{why}, so that there is nothing to go back to: do this without --confirm")]
     NothingBefore {
         /// Which of the two.
         why: String,

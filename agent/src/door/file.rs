@@ -61,7 +61,8 @@ impl Door {
         {
             let revision = newest.revision.get();
             if !last.as_ref().is_some_and(is_unchanged) {
-                self.tell_refused(self.waits(revision, &newest.author, within).to_string()).await;
+                self.tell_refused(self.waits(&proposal, (revision, &newest.author), within).to_string())
+                    .await;
             }
             return Ok(AtStart::Kept { revision });
         }

@@ -56,7 +56,7 @@ impl Door {
     ) -> Result<(), DoorError> {
         let waits = newest.is_some_and(|newest| newest.confirm_within.is_some());
         if waits && !self.is_rollback(proposal).await? {
-            self.check_waits(newest)?;
+            self.check_waits(proposal, newest)?;
         }
         let nothing = |why: String| Err(DoorError::NothingBefore { why });
         match (proposal.confirm_within, newest) {
@@ -78,18 +78,23 @@ impl Door {
         }
     }
 
-    /// Refuses while the newest revision waits for its confirmation.
-    pub(super) fn check_waits(&self, newest: Option<&Newest>) -> Result<(), DoorError> {
+    /// Refuses a proposal while the newest revision waits for its confirmation.
+    pub(super) fn check_waits(&self, proposal: &Proposal, newest: Option<&Newest>) -> Result<(), DoorError> {
         match newest {
             Some(Newest { revision, confirm_within: Some(within), author, .. }) => {
-                Err(self.waits(revision.get(), author, *within))
+                Err(self.waits(proposal, (revision.get(), author), *within))
             }
             _ => Ok(()),
         }
     }
 
-    /// Why nothing comes on top of a root that waits.
-    pub(super) fn waits(&self, revision: u64, author: &str, within: ConfirmWithin) -> DoorError {
+    /// Why a proposal does not come on top of a root that waits, of this author.
+    pub(super) fn waits(
+        &self,
+        proposal: &Proposal,
+        (revision, author): (u64, &str),
+        within: ConfirmWithin,
+    ) -> DoorError {
         let counted = self.built.waits().filter(|waits| waits.revision.get() == revision);
         let left = match counted.map(|waits| waits.until) {
             Some(Some(until)) => {
@@ -99,7 +104,9 @@ impl Door {
             // No host is here that counts.
             None => format!("{within} at most from when hosts saw it"),
         };
-        DoorError::Waits { revision, author: printable(author), left }
+        // It would have to be confirmed itself, and what waits now come back where nobody does.
+        let is_tried = proposal.again.is_some() && proposal.confirm_within.is_some();
+        DoorError::Waits { revision, author: printable(author), left, is_tried }
     }
 }
 

@@ -103,7 +103,7 @@ pub enum Verb {
         after_help = help::APPLY
     )]
     Apply(ApplyRequest),
-    /// Let a revision stay that `apply --confirm` put into force for a while
+    /// Let a revision stay that `--confirm` put into force for a while
     #[command(after_help = help::CONFIRM)]
     Confirm(ConfirmRequest),
     /// Make what an earlier revision declares the next one, and wait until it is in force
@@ -209,7 +209,7 @@ pub struct TraceRequest {
     /// Let an address be known: at a port, on a trunk with its bridge VID, behind two tags with both
     #[arg(long, value_name = "PORT=MAC[@VID[.VID]]", requires = "file")]
     pub learn: Vec<String>,
-    /// Let a trunk carry a VLAN; each trunk carries the VLANs that are not named
+    /// Let a trunk carry a VLAN; the others are carried as while all links are up
     #[arg(long, value_name = "VID=TRUNK", requires = "file")]
     pub designated: Vec<String>,
     /// Which daemon, and how it answers: {verdict, drop, outputs: [{port, frame} or {host, vni, frame}...], steps}
@@ -250,6 +250,9 @@ pub struct RollbackRequest {
     /// The revision; `l2gw show revisions` lists those that are kept
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub revision: u64,
+    /// Go back to the revision before the rollback, on every host, unless `l2gw confirm` comes within this time: 1s to 24h
+    #[arg(long, value_name = "TIME", value_parser = confirm::time)]
+    pub confirm: Option<ConfirmWithin>,
     /// How it is published
     #[command(flatten)]
     pub publishing: Publishing,

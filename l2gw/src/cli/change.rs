@@ -253,8 +253,10 @@ fn print_applied(applied: &Applied, like: &str, json: bool, out: &mut impl Write
                 Some(_) => format!("revision {revision} is in force"),
                 None => format!("revision {revision} is stored"),
             };
+            // The daemon that was asked counts here. Where none was, others do, each from when it saw the revision, by no clock of this machine.
+            let whose = if in_force.is_some() { "" } else { " by this machine's clock, or later," };
             let confirm = |by: u64| {
-                format!("until {} unless confirmed: {}", time_of(by, wall_ms()), applied.confirmed_by)
+                format!("until {}{whose} unless confirmed: {}", time_of(by, wall_ms()), applied.confirmed_by)
             };
             match (in_force, applied.confirm_by_ms.map(confirm)) {
                 (Some(_), None) => writeln!(out, "{what}"),
@@ -275,14 +277,7 @@ fn try_apply(
         proposal(&request.file, declared(config), "apply", request.publishing.without_host.clone());
     proposal.expected = request.publishing.against;
     proposal.confirm_within = request.confirm;
-    if request.confirm.is_some() {
-        revisions.check_confirmable()?;
-    }
-    let (before, applied) = (wall_ms(), publish(revisions, proposal)?);
-    // Hosts count from when they see it, which is no earlier than this.
-    let by = request.confirm.filter(|_| applied.is_new).map(|within| before + within.as_secs() * 1_000);
-    let confirmed_by = confirmation(&request.publishing.of, applied.revision);
-    Ok(Applied { confirm_by_ms: by, confirmed_by, ..applied })
+    publish(revisions, proposal, &request.publishing.of)
 }
 
 /// The command that confirms a revision, as it can be typed.
@@ -301,11 +296,23 @@ fn time_of(ms: u64, now: u64) -> String {
 }
 
 /// Publishes a proposal, and waits until it is in force where a daemon can tell.
-pub(super) fn publish(revisions: &Revisions, mut proposal: Proposal) -> Result<Applied, RevisionsError> {
+pub(super) fn publish(
+    revisions: &Revisions,
+    mut proposal: Proposal,
+    of: &Of,
+) -> Result<Applied, RevisionsError> {
     if let Some(user) = on_behalf_of() {
         proposal.note += &format!(", for {user}");
     }
-    wait(revisions, revisions.publish(proposal)?)
+    let within = proposal.confirm_within;
+    if within.is_some() {
+        revisions.check_confirmable()?;
+    }
+    let (before, applied) = (wall_ms(), wait(revisions, revisions.publish(proposal)?)?);
+    // Hosts count from when they see it, which is no earlier than this.
+    let by = within.filter(|_| applied.is_new).map(|within| before + within.as_secs() * 1_000);
+    let confirmed_by = confirmation(of, applied.revision);
+    Ok(Applied { confirm_by_ms: by, confirmed_by, ..applied })
 }
 
 /// For whom this is run. Who connects, or runs it, is seen by the kernel; sudo alone knows for whom.

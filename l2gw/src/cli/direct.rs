@@ -45,7 +45,7 @@ pub(super) enum DirectError {
     Unshown(#[from] Unshown),
     /// Nobody counts the time of a revision that has to be confirmed.
     #[error(
-        "--confirm: no daemon runs with this directory that would count the time; start it, and apply by its socket"
+        "--confirm: no daemon runs with this directory that would count the time; start it, and ask it by its socket"
     )]
     NobodyCounts,
     /// The hosts are not shown.

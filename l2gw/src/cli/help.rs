@@ -33,7 +33,8 @@ mistake, each as FILE:LINE:COLUMN: key: value: what is allowed.";
 pub(super) const TABLE: &str = "\
 One row for all the VIDs that a port treats alike: [100-199]. A [v] in a copy is
 the VID with which the frame came. All ports are taken to be up and every trunk
-to carry its VLANs. A drop for want of another port says why.
+to carry its VLANs, also where one of several does at a time. A drop for want of
+another port says why.
 
 In JSON, `vids` has all VIDs of a row, `tags` the lowest of them; `follows` says
 which tags of an output (0 is the outermost) have the frame's own VID; of more
@@ -41,8 +42,10 @@ than 64 outputs `more` counts the rest.";
 
 pub(super) const TRACE: &str = "\
 With a FILE it needs no root and no daemon: all ports are taken to be up, no
-address to be known and every trunk to carry its VLANs, unless told by --learn
-and --designated. Frames of a capture teach addresses to those after them.
+address to be known, and of several trunks into one fabric one to carry each
+VLAN, as while all of them are up; the answer says which and why. It is other
+where --learn and --designated say so. Frames of a capture teach addresses to
+those that come after them.
 
 The port may be named by its link. A frame is made of its fields, or pasted:
 digits, what `tcpdump -xx` prints (not -x, which leaves the addresses out), or
@@ -60,7 +63,8 @@ Wireshark's hex dump.
 
 Without a FILE the running daemon is asked: what would it do with this frame
 now, by its ports, addresses and trunks as they are? Nothing is sent and nothing
-is learned.
+is learned. The port has to be one of its host: of other hosts' links it knows
+nothing.
 
   l2gw trace --port leaf1 --frame ffffffffffff02000000000181000008080600";
 
@@ -165,7 +169,8 @@ revision again. So whoever locks themselves out waits, and is back.
 
 Each host counts from when it saw the revision; one that is restarted meanwhile
 counts anew. Until then nothing else is applied, but `l2gw rollback` ends it at
-once. Where nothing waits, what became of it is said (exit code 1).
+once. Where nothing waits, what became of it is said (exit code 1). A rollback
+may be for a while too: `l2gw rollback 41 --confirm 60s`.
 
   l2gw apply gateway.toml --confirm 60s
   l2gw confirm
@@ -177,8 +182,13 @@ new revision, by the same rules as a file (`l2gw apply --help`). A daemon that w
 started with a file goes on with the rollback, also over a restart, until the
 file changes or SIGHUP has it read again.
 
+With --confirm TIME it is in force for that time only, unless `l2gw confirm`
+comes: then what was there before the rollback is in force again. On top of a
+revision that waits for its confirmation a rollback comes for good only.
+
   l2gw show revisions
-  l2gw rollback 41";
+  l2gw rollback 41
+  l2gw rollback 41 --confirm 60s";
 
 pub(super) const PORT_ADD: &str = "\
 The port goes into the newest revision beside what is there, and outlives

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use agent::admin::TraceQuestion;
 use agent::input::Command;
 use agent::revisions::Published;
-use agent::view::{StatusView, TraceView};
+use agent::view::{StatusView, TraceView, TrunkView, of_another_host};
+use vlan::model::port::Port;
 use vlan::model::shown::printable;
 use vlan::model::topology::Topology;
 use vlan::tag::Tpid;
@@ -16,7 +17,8 @@ use crate::cli::client::{Client, ClientError};
 use crate::cli::failure::say;
 use crate::cli::lines::Lines;
 use crate::cli::trace::across;
-use crate::cli::{DONE, trace as answers};
+use crate::cli::trace::assumed::Assumed;
+use crate::cli::{DONE, WRONG_USAGE, trace as answers};
 
 /// `l2gw trace` without a file: what the daemon would do with a frame, or with each frame of a capture, as it stands.
 ///
@@ -24,8 +26,12 @@ use crate::cli::{DONE, trace as answers};
 /// The answer cannot be written.
 pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write) -> io::Result<u8> {
     let client = Client::new(&request.at.socket);
-    // Without them the story is the same.
+    // Without it the story is the same.
     let whole = Whole::read(&client);
+    if let Some(why) = whole.why_not_here(&request.port) {
+        say(&why, err)?;
+        return Ok(WRONG_USAGE);
+    }
     let ask = |frame| ask(&client, &whole, &request.port, frame);
     if let Some(path) = &request.pcap {
         let answer = ask;
@@ -52,8 +58,8 @@ pub fn trace(request: &TraceRequest, out: &mut impl Write, err: &mut impl Write)
 
 fn ask(client: &Client, whole: &Whole, port: &str, frame: Vec<u8>) -> Result<TraceView, ClientError> {
     let mut story = client.send("/v1/trace", &TraceQuestion { port: port.to_owned(), frame })?;
-    if let Some((topology, host)) = &whole.topology {
-        across::follow_by_topology(topology, host, &mut story);
+    if let Some(Built { topology, host, assumed }) = &whole.built {
+        across::follow_by_topology(topology, host, assumed, &mut story);
     }
     whole.lines.add_to(&mut story);
     Ok(story)
@@ -63,8 +69,15 @@ fn ask(client: &Client, whole: &Whole, port: &str, frame: Vec<u8>) -> Result<Tra
 #[derive(Default)]
 struct Whole {
     lines: Lines,
-    /// With the name of the host that is asked.
-    topology: Option<(Arc<Topology>, String)>,
+    built: Option<Built>,
+}
+
+/// The whole topology, as it is in force on the host that is asked.
+struct Built {
+    topology: Arc<Topology>,
+    /// That host's name.
+    host: String,
+    assumed: Assumed,
 }
 
 impl Whole {
@@ -73,8 +86,29 @@ impl Whole {
         let Ok(published) = client.read::<Published>("/v1/topology") else { return Whole::default() };
         let status = client.read::<StatusView>("/v1/status").ok();
         let in_force = status.filter(|status| status.revision == published.revision);
-        let built = in_force.and_then(|status| Some((built(&published)?, status.host)));
-        Whole { lines: Lines::of_revision(&published), topology: built }
+        let built = in_force.and_then(|status| {
+            let topology = built(&published)?;
+            let trunks: Vec<TrunkView> = client.read("/v1/trunks").ok()?;
+            let assumed = Assumed::others_up(&topology, &status.host, &trunks);
+            Some(Built { topology, host: status.host, assumed })
+        });
+        Whole { lines: Lines::of_revision(&published), built }
+    }
+
+    /// Why the host that is asked knows nothing of a port, or of a link of this name: it is another host's.
+    fn why_not_here(&self, name: &str) -> Option<String> {
+        let Built { topology, host, .. } = self.built.as_ref()?;
+        let here = topology.host_named(host);
+        let is_here = |port: &&Port| Some(port.host) == here || topology.is_vtep(port.host);
+        let of_name = topology.port_named(name);
+        let mut on_link =
+            topology.ports().iter().filter(|port| port.link == name && !topology.is_vtep(port.host));
+        if of_name.is_none() && on_link.clone().any(|port| is_here(&port)) {
+            return None;
+        }
+        let port = of_name.or_else(|| on_link.next()).filter(|port| !is_here(port))?;
+        let there = &topology.hosts()[port.host.0 as usize].name;
+        Some(of_another_host(&port.name, there, host))
     }
 }
 

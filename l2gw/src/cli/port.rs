@@ -108,7 +108,7 @@ fn change(
             confirm_within: None,
         };
         tries += 1;
-        match publish(&revisions, proposal) {
+        match publish(&revisions, proposal, of) {
             Err(error) if error.is_conflict() && tries < MOST_TRIES => std::thread::sleep(PAUSE * tries),
             published => return Ok(published?),
         }

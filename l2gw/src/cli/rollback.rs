@@ -40,7 +40,7 @@ fn try_rollback(request: &RollbackRequest, revisions: &Revisions) -> Result<Appl
         text: earlier.text,
         origin: None,
         again: Some(request.revision),
-        confirm_within: None,
+        confirm_within: request.confirm,
     };
-    publish(revisions, proposal)
+    publish(revisions, proposal, &request.publishing.of)
 }

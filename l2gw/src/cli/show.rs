@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
+use agent::clock::wall_ms;
 use agent::list::{Asked, Listed};
-use agent::revisions::{Published, RevisionView};
+use agent::revisions::Published;
 use agent::tree::Tree;
 use agent::view::{BridgeView, CounterView, EventView, FlowView, MacView, PortView, StatusView, TrunkView};
 use serde::Serialize;
@@ -19,6 +20,7 @@ use crate::cli::{DONE, FAILED, WRONG_USAGE, lines};
 use crate::config::Config;
 
 mod hosts;
+mod revisions;
 mod status;
 
 /// Asks the daemon, or of revisions perhaps the store itself, and prints the answer.
@@ -42,7 +44,7 @@ pub fn show(
             Err(Failure::Usage(whole.to_owned()))
         }
         Subject::Config => config(of, out),
-        Subject::Revisions => revisions(of, out),
+        Subject::Revisions => revisions_of(of, out),
         Subject::Hosts => hosts_of(of, out),
         _ if of.nsdb.is_some() => {
             let whose = "only hosts, config and revisions are in the store: the rest a daemon knows, leave out --nsdb";
@@ -131,32 +133,14 @@ fn events(client: &Client, newest: usize, json: bool, out: &mut impl Write) -> P
     Ok(if json { print_json(&rows, out) } else { print_columns(&rows, out) })
 }
 
-fn revisions(of: &Of, out: &mut impl Write) -> Printed {
+fn revisions_of(of: &Of, out: &mut impl Write) -> Printed {
     let rows = Revisions::open(of)?.known()?;
-    Ok(if of.at.json { print_json(&rows, out) } else { print_revisions(&rows, out) })
+    Ok(if of.at.json { print_json(&rows, out) } else { revisions::print(&rows, wall_ms(), out) })
 }
 
 fn hosts_of(of: &Of, out: &mut impl Write) -> Printed {
     let view = Revisions::open(of)?.hosts()?;
     Ok(if of.at.json { print_json(&view, out) } else { hosts::print(view, out) })
-}
-
-/// Behind the list, what an operator looks for in vain in the file.
-fn print_revisions(rows: &[RevisionView], out: &mut impl Write) -> io::Result<()> {
-    print_columns(rows, out)?;
-    let Some(RevisionView { revision, sources, .. }) = rows.first() else { return Ok(()) };
-    let count = sources.others().count();
-    if count == 0 {
-        return Ok(());
-    }
-    writeln!(out, "\nin revision {revision}, and from no file:")?;
-    for other in sources.others().take(ORIGINS_SHOWN) {
-        writeln!(out, "  {}", printable(&other))?;
-    }
-    match count.saturating_sub(ORIGINS_SHOWN) {
-        0 => Ok(()),
-        more => writeln!(out, "  and {more} more; `l2gw show config` has all of them"),
-    }
 }
 
 /// As a file that `l2gw check` and `l2gw apply` take.
@@ -378,27 +362,6 @@ impl Row for CounterView {
     }
 }
 
-impl Row for RevisionView {
-    const HEADINGS: &'static [&'static str] = &["REVISION", "TIME", "BY", "WHAT"];
-
-    fn cells(&self) -> Vec<String> {
-        let number = self.revision.to_string();
-        match &self.unreadable {
-            None => vec![number, utc(self.at_ms), self.author.clone(), self.note.clone() + &waits(self)],
-            Some(why) => vec![number, dash(""), dash(""), why.clone()],
-        }
-    }
-}
-
-/// That a revision waits for its confirmation, if it does.
-fn waits(row: &RevisionView) -> String {
-    match (row.confirm_within_s.filter(|_| row.is_unconfirmed), row.seconds_left) {
-        (None, _) => String::new(),
-        (Some(_), Some(left)) => format!(" (unconfirmed, {left} s left)"),
-        (Some(within), None) => format!(" (unconfirmed, within {within})"),
-    }
-}
-
 impl Row for EventView {
     const HEADINGS: &'static [&'static str] = &["TIME", "EVENT", "WHAT"];
 
@@ -416,9 +379,6 @@ fn ether_type(number: u16) -> String {
         other => format!("{other:#06x}"),
     }
 }
-
-/// Objects from no file that `show revisions` lists.
-const ORIGINS_SHOWN: usize = 20;
 
 /// The first of a list, and how many more there are.
 fn some(list: &[String]) -> String {
@@ -443,27 +403,6 @@ const SHOWN: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn behind_the_revisions_stands_what_came_from_no_file() {
-        let said = |ports: usize| {
-            let port = |n: usize| {
-                (format!("ports.p{n:02}"), serde_json::json!({"origin": "socket", "author": "ann"}))
-            };
-            let mut sources: serde_json::Map<_, _> = (0..ports).map(port).collect();
-            sources.insert("ports.of-file".to_owned(), serde_json::json!({"author": "ann"}));
-            let newest = serde_json::json!({"revision": 7, "at_ms": 0, "author": "ann", "note": "", "sources": sources});
-            let older = serde_json::json!({"revision": 6, "at_ms": 0, "author": "file", "note": "run"});
-            let rows = serde_json::from_value::<Vec<RevisionView>>([newest, older].into()).unwrap();
-            let mut out = Vec::new();
-            print_revisions(&rows, &mut out).unwrap();
-            String::from_utf8(out).unwrap().lines().skip(3).map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert!(said(0).is_empty());
-        assert_eq!(said(1), ["", "in revision 7, and from no file:", "  ports.p00 (by socket, from ann)"]);
-        assert_eq!(said(23).len(), 23);
-        assert_eq!(said(23)[22], "  and 3 more; `l2gw show config` has all of them");
-    }
 
     #[test]
     fn a_long_list_is_cut_and_says_so() {

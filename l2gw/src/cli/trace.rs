@@ -1,5 +1,6 @@
 //! `l2gw trace`: what becomes of a frame, in words, without root and without a daemon.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,10 @@ use crate::cli::failure::{say, warn};
 use crate::cli::paste::{self, PasteError};
 use crate::cli::{DONE, FAILED, WRONG_USAGE, pcap};
 
+use assumed::{Asked, Assumed};
+
 pub(in crate::cli) mod across;
+pub(in crate::cli) mod assumed;
 
 /// Why a trace cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,6 +147,7 @@ pub struct Tracer {
     port: PortId,
     /// What was taught, for other hosts' switches as well.
     taught: Vec<String>,
+    assumed: Assumed,
 }
 
 impl Tracer {
@@ -153,10 +158,12 @@ impl Tracer {
     pub fn new(topology: &Arc<Topology>, port: &str) -> Result<Tracer, TraceError> {
         let found = find(topology, "port", port)?;
         let (id, host): (PortId, HostId) = (found.id, found.host);
-        Ok(Tracer { switch: Switch::offline(Arc::clone(topology), host), port: id, taught: Vec::new() })
+        let (mut switch, assumed) = (Switch::offline(Arc::clone(topology), host), Assumed::all_up(topology));
+        assumed.set(&mut switch);
+        Ok(Tracer { switch, port: id, taught: Vec::new(), assumed })
     }
 
-    /// Says which trunk carries a VLAN: `VID=TRUNK`.
+    /// Says which trunk carries a VLAN: `VID=TRUNK`. Of the others it is the one that is chosen while all links are up.
     ///
     /// # Errors
     /// Not of that form, no such trunk, one of no group, or one without that VLAN.
@@ -173,9 +180,8 @@ impl Tracer {
             let (port, vid) = (name.to_owned(), vid.to_string());
             return Err(TraceError::NoVlan { option: "designated", port, vid });
         }
-        let mut designation = self.switch.designation().clone();
-        designation.assign(&topology, trunk.bridge, vid, trunk.id);
-        self.switch.set_designation(designation);
+        self.assumed.tell(&topology, trunk, vid);
+        self.assumed.set(&mut self.switch);
         Ok(())
     }
 
@@ -193,10 +199,11 @@ impl Tracer {
     /// The switch of another host that knows the same.
     fn switch_at(&self, host: HostId) -> Switch {
         let switch = Switch::offline(Arc::clone(self.switch.topology()), host);
-        let mut there = Tracer { switch, port: self.port, taught: Vec::new() };
+        let (taught, assumed) = (Vec::new(), self.assumed.clone());
+        let mut there = Tracer { switch, port: self.port, taught, assumed };
         // What one host would not learn another may, and the other way round.
         self.taught.iter().for_each(|text| drop(there.learn_here(text)));
-        there.switch.set_designation(self.switch.designation().clone());
+        there.assumed.set(&mut there.switch);
         there.switch
     }
 
@@ -263,7 +270,10 @@ impl Tracer {
         self.switch.forward(Instant::ZERO, self.port, &header, &mut verdict, &mut story);
         let (topology, host) = (self.switch.topology(), self.switch.host());
         let mut view = TraceView::of((topology, host), frame, &verdict, story);
-        across::follow(topology, host, &mut view, |other| self.switch_at(other));
+        let mut asked = Asked::new();
+        assumed::note(&mut asked, &verdict);
+        across::follow(topology, host, (&mut view, &mut asked), |other| self.switch_at(other));
+        view.assumed = self.assumed.in_words(topology, &asked);
         view
     }
 }
@@ -395,10 +405,11 @@ pub fn print(answer: &TraceView, json: bool, out: &mut impl Write) -> io::Result
         print_story(story, out)?;
     }
     match answer.elsewhere_too {
-        0 => Ok(()),
-        1 => writeln!(out, "and at 1 more host"),
-        more => writeln!(out, "and at {more} more hosts"),
+        0 => {}
+        1 => writeln!(out, "and at 1 more host")?,
+        more => writeln!(out, "and at {more} more hosts")?,
     }
+    answer.assumed.iter().try_for_each(|assumed| writeln!(out, "{assumed}"))
 }
 
 fn print_story(answer: &TraceView, out: &mut impl Write) -> io::Result<()> {
@@ -437,12 +448,17 @@ pub fn tell_capture<E>(
             return Ok(Ok(FAILED));
         }
     };
+    let mut assumed = BTreeSet::new();
     for (index, frame) in capture.frames.into_iter().enumerate() {
         match answer(frame) {
-            Ok(answer) => print_line(index + 1, &answer, json, out)?,
+            Ok(answer) => {
+                print_line(index + 1, &answer, json, out)?;
+                assumed.extend(answer.assumed.into_iter().filter(|_| !json));
+            }
             Err(error) => return Ok(Err(error)),
         }
     }
+    assumed.iter().try_for_each(|assumed| warn(assumed, err))?;
     if let Some(remark) = capture.remark {
         warn(&remark, err)?;
     }

@@ -79,6 +79,13 @@ fn a_name_that_is_used_twice_is_told_to_the_first_that_had_it() {
     network.compute.wait_for("a word about the second", is_told);
     let status = network.compute.ask(&["show", "status"]).done();
     assert!(status.contains("another process has the name compute1, on this machine"), "{status}");
+    // What is shown of the name is the other's, and the one that does not have it says so; nobody else knows.
+    let twice = "this is another process, on this machine: the daemon that was asked has the same name";
+    network.compute.wait_for("the other's session", |host| {
+        let shown = host.ask(&["show", "hosts"]).out;
+        shown.lines().any(|line| line.starts_with("compute1  alive") && line.contains(twice))
+    });
+    assert!(!network.gateway.ask(&["show", "hosts"]).done().contains(twice));
     second.stop();
     network
         .compute
@@ -86,6 +93,39 @@ fn a_name_that_is_used_twice_is_told_to_the_first_that_had_it() {
     network.gateway.wait_for("the first again", |host| {
         named(&hosts_of(host), "compute1").is_some_and(|host| host.alive)
     });
+    network.gateway.stop();
+    network.compute.stop();
+}
+
+#[test]
+fn a_port_of_another_host_is_traced_there() {
+    if !servers::are_there() {
+        return;
+    }
+    let mut network = Network::running();
+    let there = |port: &str, there: &str, here: &str| {
+        format!(
+            "l2gw: {port} is a port of host {there}, and the daemon that was asked is host {here}: run this on {there}; or, by a file \
+             and with all links taken to be up, `l2gw trace FILE --port {port}` (`l2gw show config` prints such a FILE)\n"
+        )
+    };
+    // vm9 is on a bridge of both, vm5 on one of which the compute host has no share; tap5 is the link of vm5.
+    for (asked, port, expected) in [
+        (&network.gateway, "vm9", there("vm9", "compute1", "gw1")),
+        (&network.gateway, "tap9", there("vm9", "compute1", "gw1")),
+        (&network.compute, "leaf1", there("leaf1", "gw1", "compute1")),
+        (&network.compute, "vm5", there("vm5", "gw1", "compute1")),
+        (&network.compute, "tap5", there("vm5", "gw1", "compute1")),
+    ] {
+        let said = asked.ask(&["trace", "--port", port, "--vid", "8"]);
+        assert_eq!((said.code, said.out, said.err), (64, String::new(), expected), "{port}");
+    }
+    // Also by the socket, which others than this command ask.
+    let (code, said) = network.gateway.http("POST", "/v1/trace", br#"{"port":"vm9","frame":[1,2]}"#);
+    assert!(code == 404 && said.contains("vm9 is a port of host compute1"), "{said}");
+    for (asked, own) in [(&network.gateway, "tap8"), (&network.compute, "vm9")] {
+        assert_eq!(asked.ask(&["trace", "--port", own, "--vid", "8"]).code, 0, "{own}");
+    }
     network.gateway.stop();
     network.compute.stop();
 }

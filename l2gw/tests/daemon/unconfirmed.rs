@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::process::{FILE, Gateway, file_with_vlan_9};
+use crate::process::{FILE, Gateway, file_with_vlan_9, finish, l2gw};
 
 /// A daemon with its file as revision 1, and VLAN 9 in place of 8 as revision 2, to be confirmed within this time.
 fn with_one_that_waits(within: &str) -> Gateway {
@@ -109,6 +109,75 @@ fn a_rollback_ends_the_wait_at_once() {
     let plan = gateway.ask_about_file("plan", &[]).done();
     assert!(plan.starts_with("against revision 3:"), "{plan}");
     gateway.ask_about_file("apply", &[]).done();
+}
+
+/// A daemon with VLAN 9 as revision 2, and revision 1 again as revision 3, to be confirmed within this time.
+fn rolled_back_for(within: &str) -> Gateway {
+    let gateway = Gateway::running();
+    gateway.write(&file_with_vlan_9());
+    gateway.ask_about_file("apply", &[]).done();
+    let said = gateway.ask(&["rollback", "1", "--confirm", within]).done();
+    assert!(said.starts_with("revision 3 is in force until "), "{said}");
+    assert!(said.ends_with(" UTC unless confirmed: `l2gw confirm 3`\n"), "{said}");
+    assert_eq!(
+        gateway.ask(&["show", "config"]).done().lines().skip(1).collect::<Vec<_>>().join("\n") + "\n",
+        FILE
+    );
+    gateway
+}
+
+#[test]
+fn a_rollback_that_nobody_confirms_is_taken_back() {
+    let gateway = rolled_back_for("1s");
+    gateway.wait_for("what was before", |gateway| gateway.revision() == 4);
+    assert_eq!(gateway.ask(&["show", "config"]).done(), file_with_vlan_9());
+    let known = gateway.ask(&["show", "revisions", "--json"]).json();
+    assert_eq!(known[0]["note"], "revision 3 was not confirmed within 1 s");
+    assert_eq!(
+        (&known[1]["note"], &known[1]["confirm_within_s"]),
+        (&json!("rollback to revision 1"), &json!(1))
+    );
+}
+
+#[test]
+fn a_rollback_stays_once_it_is_confirmed_and_none_on_trial_comes_on_top_of_one() {
+    let gateway = rolled_back_for("10m");
+    let tried = gateway.ask(&["rollback", "2", "--confirm", "5m"]);
+    assert!(tried.code == 1 && tried.err.contains(" waits for its confirmation, another "), "{tried:?}");
+    assert!(tried.err.ends_with("`l2gw rollback 2` without --confirm ends it now\n"), "{tried:?}");
+    assert_eq!(gateway.revision(), 3);
+    assert_eq!(gateway.ask(&["confirm", "3"]).done(), "revision 4 is in force\n");
+    assert_eq!(gateway.ask(&["show", "config"]).done(), FILE);
+    let status = gateway.ask(&["show", "status", "--json"]).json();
+    assert!(status.get("unconfirmed").is_none(), "{status}");
+    // What is there already waits for nothing.
+    let same = gateway.ask(&["rollback", "1", "--confirm", "5m", "--json"]).json();
+    assert_eq!(
+        (&same["revision"], &same["is_new"], same.get("confirm_by_ms")),
+        (&json!(4), &json!(false), None)
+    );
+    let wrong = gateway.ask(&["rollback", "2", "--confirm", "60"]);
+    assert!(
+        wrong.code == 64 && wrong.err.contains("is no such time, allowed are whole seconds"),
+        "{wrong:?}"
+    );
+}
+
+/// Nobody counts where no daemon runs.
+#[test]
+fn a_rollback_past_a_daemon_that_does_not_run_is_none_on_trial() {
+    let mut gateway = Gateway::running();
+    gateway.write(&file_with_vlan_9());
+    gateway.ask_about_file("apply", &[]).done();
+    gateway.stop();
+    let place = format!("embedded:{}", gateway.path("state").display());
+    let ask = |words: &[&str]| finish(l2gw().args(words).args(["--nsdb", &place]));
+    let said = ask(&["rollback", "1", "--confirm", "60s"]);
+    assert!(
+        said.code == 64 && said.err.contains("--confirm: no daemon runs with this directory"),
+        "{said:?}"
+    );
+    assert!(ask(&["rollback", "1"]).done().starts_with("revision 3 is stored"));
 }
 
 #[test]

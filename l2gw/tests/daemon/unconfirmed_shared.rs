@@ -170,6 +170,7 @@ fn what_is_applied_from_anywhere_is_confirmed_from_anywhere() {
     let said = ask(&["apply", &file, "--confirm", "5m"]).done();
     assert!(
         said.starts_with("revision 2 is stored, and in force until ")
+            && said.contains(" UTC by this machine's clock, or later, unless confirmed: ")
             && said.contains("`l2gw confirm 2 --nsdb …`; each host takes"),
         "{said}"
     );
@@ -188,6 +189,14 @@ fn what_is_applied_from_anywhere_is_confirmed_from_anywhere() {
     for host in network.hosts() {
         host.wait_for("what was confirmed", |host| is_at(host, 3));
     }
+    // A rollback for a while, which nobody confirms: all are where they were before it.
+    let said = ask(&["rollback", "1", "--confirm", "2s"]).done();
+    assert!(said.starts_with("revision 4 is stored, and in force until "), "{said}");
+    for host in network.hosts() {
+        host.wait_for("what was before the rollback", |host| is_at(host, 5));
+    }
+    assert_eq!(notes(&network.gateway)[0], (5, "revision 4 was not confirmed within 2 s".to_owned()));
+    assert!(network.compute.ask(&["show", "config"]).done().contains("vid = 9"));
     fs::remove_file(&login).unwrap();
     network.gateway.stop();
     network.compute.stop();

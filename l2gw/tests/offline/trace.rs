@@ -8,7 +8,7 @@ use std::sync::Arc;
 use l2gw::cli::trace::{Tracer, from_hex};
 use l2gw::config;
 
-/// `$ PORT FRAME [--learn X]… [--designated X]…` below the topology, and below that the sentences.
+/// `$ PORT FRAME [--learn X]… [--designated X]…` below the topology, and below that the sentences, and what was taken for granted.
 const STORIES: &str = include_str!("../trace.txt");
 
 #[test]
@@ -53,6 +53,6 @@ fn told(topology: &Arc<vlan::model::topology::Topology>, command: &str) -> Strin
         }
     }
     let answer = tracer.trace(&from_hex(words[1]).unwrap());
-    let lines = answer.steps.iter().map(|step| format!("{step}\n"));
+    let lines = answer.steps.iter().chain(&answer.assumed).map(|step| format!("{step}\n"));
     lines.collect()
 }

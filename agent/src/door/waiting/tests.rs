@@ -32,7 +32,8 @@ async fn confirmed(door: &Door, revision: Option<u64>) -> Result<u64, String> {
 #[tokio::test]
 async fn nothing_but_a_rollback_comes_on_top_of_what_waits() {
     let (_store, door) = door();
-    let first = "this would be the first revision, so that there is nothing to go back to: apply this without --confirm";
+    let first =
+        "this would be the first revision, so that there is nothing to go back to: do this without --confirm";
     assert_eq!(refused(&door, to_be_confirmed(&["a"])).await, first);
     door.publish(with_ports(&["a"])).await.unwrap();
     assert_eq!(door.publish(to_be_confirmed(&["a", "b"])).await.unwrap().revision, 2);
@@ -45,12 +46,15 @@ async fn nothing_but_a_rollback_comes_on_top_of_what_waits() {
         Proposal { origin: Some(Origin::cli()), ..with_ports(&["a", "b", "c"]) },
         // As it is itself: that would not end its wait.
         Proposal { again: Some(2), ..with_ports(&["a", "b"]) },
-        // Called the revision before, and something else; and as one that waits itself, behind which what waits now would come back.
+        // Called the revision before, and something else.
         Proposal { again: Some(1), ..with_ports(&["a", "c"]) },
-        Proposal { again: Some(1), confirm_within: ConfirmWithin::try_from(60).ok(), ..with_ports(&["a"]) },
     ] {
         assert_eq!(refused(&door, next).await, waits);
     }
+    // As one that waits itself, behind which what waits now would come back.
+    let tried = Proposal { again: Some(1), ..to_be_confirmed(&["a"]) };
+    let without = "`l2gw rollback 1` without --confirm ends it now";
+    assert_eq!(refused(&door, tried).await, waits.replace("`l2gw rollback 1` ends it now", without));
     let back = Proposal { again: Some(1), ..with_ports(&["a"]) };
     assert_eq!(door.publish(back).await.unwrap().revision, 3);
     assert_eq!(door.publish(with_ports(&["a", "c"])).await.unwrap().revision, 4);

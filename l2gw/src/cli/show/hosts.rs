@@ -58,11 +58,16 @@ impl Row for HostRow {
 impl HostRow {
     /// What is to be said of a host, the worst first.
     fn what(&self) -> Vec<String> {
-        let HostView { alive, declared, word, .. } = &self.host;
+        let HostView { alive, declared, word, namesake, .. } = &self.host;
         let status = word.as_ref().map(|word| &word.status);
         let unknown = !declared && self.newest > 0;
         let is_unread = *alive && word.is_none();
         let of_host = [
+            namesake.as_ref().map(|machine| {
+                format!(
+                    "this is another process, on {machine}: the daemon that was asked has the same name, give one of them another by --host"
+                )
+            }),
             unknown.then(|| "the newest revision has no such host".to_owned()),
             (!alive).then(|| "no daemon of this name has a session in the store".to_owned()),
             is_unread.then(|| {

@@ -84,7 +84,7 @@ impl From<RevisionInfo> for NewestRevision {
 }
 
 impl Accepted {
-    fn lines(&self) -> [String; 2] {
+    fn lines(&self) -> Vec<String> {
         let Accepted { root, servers, known, incarnation, revision, is_new } = self;
         let is = if *is_new { "is accepted" } else { "was accepted before" };
         let accepted = format!(
@@ -93,16 +93,18 @@ impl Accepted {
         );
         let next = match revision {
             None => "it has no revision: hosts keep what is in force until the first is published".to_owned(),
-            Some(NewestRevision { number, author, at_ms }) => {
-                format!(
-                    "hosts that knew that one follow its revision {number}, by {author} at {}; `l2gw show status` on each says whether it does",
-                    utc(*at_ms)
-                )
-            }
+            Some(NewestRevision { number, author, at_ms }) => format!(
+                "hosts that knew that one follow its revision {number}, by {author} at {}",
+                utc(*at_ms)
+            ),
         };
-        [accepted, next]
+        vec![accepted, next, WHETHER.to_owned()]
     }
 }
+
+/// A host that does not follow has no session here, and says nothing that this command could read.
+const WHETHER: &str = "whether any host knew that one, hosts alone can tell: one that `l2gw show hosts` calls gone half a minute from now did not, \
+                       and `l2gw show status` on it says which it knew";
 
 const NAME_ONE: &str =
     "--nsdb: \"file\" names no database here: give FILE itself, or zookeeper:HOST:PORT,HOST:PORT/ROOT";
@@ -123,8 +125,8 @@ mod tests {
             is_new: true,
         };
         let first = "a database is accepted: /l2gw on a:1,b:2, in the place of e558; its incarnation is 61c0";
-        let next = "hosts that knew that one follow its revision 3, by alice at 2000-02-29T00:00:00.000Z; `l2gw show status` on each says whether it does";
-        assert_eq!(accepted.lines(), [first, next]);
+        let next = "hosts that knew that one follow its revision 3, by alice at 2000-02-29T00:00:00.000Z";
+        assert_eq!(accepted.lines(), [first, next, WHETHER]);
         let mut out = Vec::new();
         tell(&accepted, &[], true, &mut out).unwrap();
         let expected = "{\"root\":\"/l2gw\",\"servers\":[\"a:1\",\"b:2\"],\"known\":\"e558\",\"incarnation\":\"61c0\",\
@@ -132,6 +134,7 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), expected);
         (accepted.revision, accepted.is_new) = (None, false);
         let next = "it has no revision: hosts keep what is in force until the first is published";
-        assert_eq!(accepted.lines(), [first.replace("is accepted", "was accepted before"), next.to_owned()]);
+        let before = first.replace("is accepted", "was accepted before");
+        assert_eq!(accepted.lines(), [&before, next, WHETHER]);
     }
 }

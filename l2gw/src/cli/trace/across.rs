@@ -13,31 +13,42 @@ use vlan::time::Instant;
 use vlan::trace::Story;
 use vlan::verdict::Verdict;
 
+use super::assumed::{self, Asked, Assumed};
+
 /// Adds to the story of a frame at `from` what the hosts do with it that it goes to, the first [`FOLLOWED`] of them. `switch_at` is what is
-/// known of a host.
+/// known of a host, `asked` hears what the stories rest on.
 pub(super) fn follow(
     topology: &Arc<Topology>,
     from: HostId,
-    view: &mut TraceView,
+    (view, asked): (&mut TraceView, &mut Asked),
     switch_at: impl Fn(HostId) -> Switch,
 ) {
     let (reached, more) = copies(topology, view);
     let told = reached.into_iter().filter_map(|copy| {
-        let story = story_at(&mut switch_at(copy.host), from, &copy)?;
+        let story = story_at(&mut switch_at(copy.host), from, &copy, asked)?;
         Some(Elsewhere { host: copy.name.to_owned(), unknown: String::new(), story })
     });
     (view.elsewhere, view.elsewhere_too) = (told.collect(), more);
 }
 
 /// The same where nothing is known of hosts but the topology: of a known address which of a host's ports it is behind, that host alone knows.
-pub(in crate::cli) fn follow_by_topology(topology: &Arc<Topology>, from: &str, view: &mut TraceView) {
+/// Which trunk carries a VLAN is `assumed`.
+pub(in crate::cli) fn follow_by_topology(
+    topology: &Arc<Topology>,
+    from: &str,
+    assumed: &Assumed,
+    view: &mut TraceView,
+) {
     let Some(from) = topology.host_named(from) else { return };
     let (reached, more) = copies(topology, view);
+    let mut asked = Asked::new();
     let told = reached.into_iter().filter_map(|copy| {
         let is_group = Header::parse(&copy.frame).is_ok_and(|header| header.dst.is_group());
         let host = copy.name.to_owned();
         if is_group {
-            let story = story_at(&mut Switch::offline(Arc::clone(topology), copy.host), from, &copy)?;
+            let mut switch = Switch::offline(Arc::clone(topology), copy.host);
+            assumed.set(&mut switch);
+            let story = story_at(&mut switch, from, &copy, &mut asked)?;
             let unknown = format!("which of its links are up, {host} alone knows");
             return Some(Elsewhere { host, unknown, story });
         }
@@ -57,6 +68,7 @@ pub(in crate::cli) fn follow_by_topology(topology: &Arc<Topology>, from: &str, v
         Some(Elsewhere { host, unknown, story: TraceView { verdict, drop: None, steps: vec![step], ..story } })
     });
     (view.elsewhere, view.elsewhere_too) = (told.collect(), more);
+    view.assumed = assumed.in_words(topology, &asked);
 }
 
 /// A copy that goes to a host of ours.
@@ -80,7 +92,7 @@ fn copies<'a>(topology: &'a Topology, view: &TraceView) -> (Vec<Copy<'a>>, usize
     (all.by_ref().take(FOLLOWED).collect(), all.count())
 }
 
-fn story_at(switch: &mut Switch, from: HostId, copy: &Copy<'_>) -> Option<TraceView> {
+fn story_at(switch: &mut Switch, from: HostId, copy: &Copy<'_>, asked: &mut Asked) -> Option<TraceView> {
     let topology = Arc::clone(switch.topology());
     let remote = topology.hosts()[from.0 as usize].underlay?;
     let class = Pcp::new(copy.class)?;
@@ -88,6 +100,7 @@ fn story_at(switch: &mut Switch, from: HostId, copy: &Copy<'_>) -> Option<TraceV
     let ingress = Ingress::Tunnel(Tunnelled { remote, vni: copy.vni, class });
     let (mut verdict, mut story) = (Verdict::default(), Story::default());
     switch.forward(Instant::ZERO, ingress, &header, &mut verdict, &mut story);
+    assumed::note(asked, &verdict);
     Some(TraceView::of((&topology, copy.host), &copy.frame, &verdict, story))
 }
 
@@ -211,7 +224,8 @@ link = "tap3"
         let topology = Arc::new(config::parse("file.toml", FILE).unwrap().topology);
         let follow = |frame: &str, taught: &[&str]| {
             let mut view = tracer(taught).trace(&from_hex(frame).unwrap());
-            follow_by_topology(&topology, "gw1", &mut view);
+            let assumed = Assumed::others_up(&topology, "gw1", &[]);
+            follow_by_topology(&topology, "gw1", &assumed, &mut view);
             view.elsewhere
         };
         let known = follow(UNICAST, &["vm2=02:00:00:00:00:62"]);
