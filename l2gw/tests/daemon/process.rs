@@ -358,5 +358,6 @@ pub(crate) fn with_file(verb: &str, file: &Path, words: &[&str]) -> Said {
     finish(l2gw().arg(verb).arg(file).args(words))
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// On two CPUs that others use too, a daemon takes ten seconds and more to read a large file that is wrong.
+const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
