@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::{AddressFeed, Documents, DocumentsError, FeedError, HostId, Root, SessionId, SessionInfo};
-use nsdb::{Sessions, SessionsError, ShardId, ShardName, Store};
+use nsdb::{
+    AddressFeed, Documents, HostId, Root, SessionId, SessionInfo, Sessions, ShardId, ShardName, Store,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
@@ -25,7 +26,7 @@ use crate::documents::{HOSTS, NUMBERS, from_shards};
 use crate::input::Input;
 use crate::presence::HostWord;
 use crate::runtime::{Request, ask};
-use crate::topology::{TopologyError, newest_root};
+use crate::topology::newest_root;
 use absences::Absences;
 
 /// What it asks, and whom it tells.
@@ -44,7 +45,7 @@ pub async fn keep(store: Arc<Store>, look: Duration, ends: Ends) {
     let mut keeper = Keeper {
         store,
         ends,
-        hosts: Default::default(),
+        declared: Declared::default(),
         absences: Absences::default(),
         begun: Instant::now(),
     };
@@ -65,19 +66,18 @@ pub async fn keep(store: Arc<Store>, look: Duration, ends: Ends) {
 struct Keeper {
     store: Arc<Store>,
     ends: Ends,
-    /// The hosts, and what was read to know them.
-    hosts: (BTreeMap<ShardName, ShardId>, Declared),
+    declared: Declared,
     absences: Absences,
     begun: Instant,
 }
 
-/// Which host has which number.
+/// Which host has which number, as far as was read.
 #[derive(Debug, Default)]
 struct Declared {
-    /// Those that run an agent.
-    numbers: BTreeMap<String, u32>,
-    /// Numbers that were dealt out to hosts which the topology has no more.
-    retired: BTreeSet<u32>,
+    /// By their documents; `None` for a VTEP, on which no daemon of ours runs.
+    hosts: BTreeMap<ShardName, (ShardId, Option<(String, u32)>)>,
+    /// The next number that is dealt out.
+    next: u32,
 }
 
 enum Failed {
@@ -90,20 +90,26 @@ impl Keeper {
     /// Looks once, if that is this host's part. Whether it was.
     async fn look(&mut self) -> Result<bool, Failed> {
         let Some(session) = *self.ends.session.borrow() else { return Ok(false) };
+        // In a fleet that is all that the others ask.
+        if self.store.holder(LEASE).await?.is_some_and(|lease| lease.session != session) {
+            return Ok(false);
+        }
+        let progress = ask(&self.ends.requests, |engine, _| engine.view().progress()).await;
+        let in_force = progress.ok_or(Failed::Gone)?.revision;
+        let Some(root) = newest_root(&self.store).await?.filter(|root| root.revision.get() == in_force)
+        else {
+            // By another revision than the newest it does not know who is declared: let another host look.
+            self.store.release(session, LEASE).await?;
+            return Ok(false);
+        };
         match self.store.acquire(session, LEASE).await {
             Ok(_) => {}
             Err(error) if error.is_held() || error.is_lost() => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        let progress = ask(&self.ends.requests, |engine, _| engine.view().progress()).await;
-        let in_force = progress.ok_or(Failed::Gone)?.revision;
-        let Some(root) = newest_root(&self.store).await? else { return Ok(false) };
-        if root.revision.get() != in_force {
-            return Ok(false);
-        }
         self.read_hosts(&root).await?;
         let sessions = self.store.sessions().await?;
-        let gone = self.hosts.1.without(&sessions);
+        let gone = self.declared.without(&sessions);
         let due = self.absences.look(self.begun.elapsed(), &gone, heard_of(&gone, &sessions).as_ref());
         if !due.is_empty() {
             self.withdraw(due).await?;
@@ -111,24 +117,26 @@ impl Keeper {
         Ok(true)
     }
 
-    /// Reads them anew where they are others than before.
+    /// Reads the documents of hosts that are others than before.
     async fn read_hosts(&mut self, root: &Root) -> Result<(), Failed> {
         let names = self.store.names(root, &[HOSTS, NUMBERS]).await?;
-        if names == self.hosts.0 {
-            return Ok(());
+        self.declared.hosts.retain(|name, (id, _)| names.get(name) == Some(id));
+        let known = &self.declared.hosts;
+        let new = names.into_iter().filter(|(name, _)| !known.contains_key(name));
+        let new: BTreeMap<ShardName, ShardId> = new.collect();
+        // The counters of numbers are always among them.
+        let contents = self.store.read_all(new.values().copied().collect()).await?;
+        let shards = new.iter().filter_map(|(name, id)| Some((name.as_str(), contents.get(id)?.as_slice())));
+        let read = from_shards(shards)?;
+        let numbers = read.numbers.unwrap_or_default();
+        self.declared.next = numbers.next_host;
+        for host in read.description.hosts {
+            let name = ShardName::new(&format!("{HOSTS}{}", host.name))?;
+            let Some(id) = new.get(&name).copied() else { continue };
+            let number = numbers.hosts.get(&host.name).filter(|_| host.kind == HostKind::L2gw);
+            let numbered = number.map(|number| (host.name, *number));
+            self.declared.hosts.insert(name, (id, numbered));
         }
-        let shards = self.store.read_shards(root, &[HOSTS, NUMBERS]).await?;
-        let stored = from_shards(shards.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
-            .map_err(|error| Failed::Store(error.to_string()))?;
-        let numbers = stored.numbers.unwrap_or_default();
-        let taken: BTreeSet<u32> = numbers.hosts.values().copied().collect();
-        let lately = numbers.next_host.saturating_sub(REMEMBERED).max(1)..numbers.next_host;
-        let retired = lately.filter(|number| !taken.contains(number)).collect();
-        // On a VTEP no daemon of ours runs, and it says nothing.
-        let ours = stored.description.hosts.into_iter().filter(|host| host.kind == HostKind::L2gw);
-        let numbers = ours.filter_map(|host| Some((numbers.hosts.get(&host.name).copied()?, host.name)));
-        let numbers = numbers.map(|(number, name)| (name, number)).collect();
-        self.hosts = (names, Declared { numbers, retired });
         Ok(())
     }
 
@@ -137,25 +145,34 @@ impl Keeper {
         let withdrawn = self.store.withdraw(owners).await?;
         self.absences.note_withdrawn(due);
         for (owner, words) in withdrawn {
-            let host = self.name_of(owner.0);
+            let host = self.declared.name_of(owner.0);
             let news = Input::Withdrawn { host, words };
             self.ends.arrivals.send(news).await.map_err(|_| Failed::Gone)?;
         }
         Ok(())
     }
-
-    fn name_of(&self, number: u32) -> String {
-        let name = self.hosts.1.numbers.iter().find(|(_, of)| **of == number).map(|(name, _)| name.clone());
-        name.unwrap_or_else(|| format!("number {number}, which the topology has no more"))
-    }
 }
 
 impl Declared {
+    fn numbered(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.hosts
+            .values()
+            .filter_map(|(_, host)| host.as_ref().map(|(name, number)| (name.as_str(), *number)))
+    }
+
     /// The numbers of hosts that have no session, and of those that are no more.
     fn without(&self, sessions: &[SessionInfo]) -> BTreeSet<u32> {
         let there: BTreeSet<&str> = sessions.iter().map(|session| session.name.as_str()).collect();
-        let gone = self.numbers.iter().filter(|(name, _)| !there.contains(name.as_str()));
-        gone.map(|(_, number)| *number).chain(self.retired.iter().copied()).collect()
+        let taken: BTreeSet<u32> = self.numbered().map(|(_, number)| number).collect();
+        let lately = self.next.saturating_sub(REMEMBERED).max(1)..self.next;
+        let retired = lately.filter(|number| !taken.contains(number));
+        let gone = self.numbered().filter(|(name, _)| !there.contains(name)).map(|(_, number)| number);
+        gone.chain(retired).collect()
+    }
+
+    fn name_of(&self, number: u32) -> String {
+        let name = self.numbered().find(|(_, of)| *of == number).map(|(name, _)| name.to_owned());
+        name.unwrap_or_else(|| format!("number {number}, which the topology has no more"))
     }
 }
 
@@ -170,26 +187,9 @@ fn heard_of(gone: &BTreeSet<u32>, sessions: &[SessionInfo]) -> Option<BTreeSet<u
     Some(heard)
 }
 
-impl From<DocumentsError> for Failed {
-    fn from(error: DocumentsError) -> Failed {
-        Failed::Store(error.to_string())
-    }
-}
-
-impl From<SessionsError> for Failed {
-    fn from(error: SessionsError) -> Failed {
-        Failed::Store(error.to_string())
-    }
-}
-
-impl From<TopologyError> for Failed {
-    fn from(error: TopologyError) -> Failed {
-        Failed::Store(error.to_string())
-    }
-}
-
-impl From<FeedError> for Failed {
-    fn from(error: FeedError) -> Failed {
+/// Whatever the store has said: it is asked again when the time comes.
+impl<E: std::error::Error> From<E> for Failed {
+    fn from(error: E) -> Failed {
         Failed::Store(error.to_string())
     }
 }

@@ -31,14 +31,7 @@ impl Net {
     /// gw1 goes by `in_force` of the only revision, 1; what cn1 says it hears, `None` if it says nothing of it.
     async fn new(in_force: u64, cn1_hears: Option<&[u32]>) -> Net {
         let store = Arc::new(Store::open(StoreConfig::in_memory()).unwrap());
-        let hosts = ["gw1", "cn1", "cn2"].map(|name| Host { name: name.to_owned(), ..Host::default() });
-        let description = Description { hosts: hosts.to_vec(), ..Description::default() };
-        let hosts =
-            [("gw1", GW1), ("cn1", CN1), ("cn2", CN2)].map(|(name, number)| (name.to_owned(), number));
-        let numbers = Numbers { hosts: hosts.into(), next_host: REMOVED + 1, ..Numbers::default() };
-        let stored = Stored { description: description.clone(), numbers: Some(numbers), ..Stored::default() };
-        let shards = to_shards(&stored).unwrap();
-        store.publish(None, shards, Change::new("test", WallTime::default(), "")).await.unwrap();
+        let description = publish(&store, &[("gw1", GW1), ("cn1", CN1), ("cn2", CN2)], REMOVED + 1).await;
         for owner in [GW1, CN1, CN2, REMOVED] {
             store.announce(HostId(owner), vec![word(owner)]).await.unwrap();
         }
@@ -61,7 +54,7 @@ impl Net {
         let keeper = Keeper {
             store: Arc::clone(&store),
             ends: Ends { session, requests, arrivals },
-            hosts: Default::default(),
+            declared: Declared::default(),
             absences: Absences::default(),
             begun: Instant::now(),
         };
@@ -93,6 +86,19 @@ impl Net {
         })
         .collect()
     }
+}
+
+/// Publishes a revision with these hosts.
+async fn publish(store: &Store, hosts: &[(&str, u32)], next_host: u32) -> Description {
+    let host = |(name, _): &(&str, u32)| Host { name: (*name).to_owned(), ..Host::default() };
+    let description = Description { hosts: hosts.iter().map(host).collect(), ..Description::default() };
+    let numbers = hosts.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect();
+    let numbers = Numbers { hosts: numbers, next_host, ..Numbers::default() };
+    let stored = Stored { description: description.clone(), numbers: Some(numbers), ..Stored::default() };
+    let before = newest_root(store).await.unwrap();
+    let change = Change::new("test", WallTime::default(), "");
+    store.publish(before.map(|root| root.revision), to_shards(&stored).unwrap(), change).await.unwrap();
+    description
 }
 
 /// Opens a host's session and says a word there.
@@ -152,4 +158,33 @@ async fn one_host_looks_and_another_that_was_away_has_its_time() {
     net.store.close_session(cn2).await.unwrap();
     assert!(net.look_twice(PATIENCE - Duration::from_secs(1)).await);
     assert_eq!(net.owners().await, [GW1, CN1, CN2], "it is gone for less");
+}
+
+#[tokio::test]
+async fn a_host_that_goes_by_another_revision_lets_another_look() {
+    let mut net = Net::new(2, Some(&[GW1])).await;
+    let gw1 = net.store.session_named("gw1").await.unwrap().unwrap().id;
+    net.store.acquire(gw1, LEASE).await.unwrap();
+    assert!(!net.look_twice(PATIENCE).await);
+    assert!(net.store.holder(LEASE).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn hosts_that_another_revision_has_no_more_and_has_anew_are_known() {
+    let mut net = Net::new(1, Some(&[GW1])).await;
+    for (hosts, gone) in [
+        (vec![("gw1", GW1), ("cn1", CN1), ("cn2", CN2)], vec![GW1, CN1, CN2, REMOVED]),
+        (vec![("gw1", GW1), ("cn1", CN1), ("cn9", 5)], vec![GW1, CN1, CN2, REMOVED, 5]),
+    ] {
+        if hosts.iter().any(|(_, number)| *number == 5) {
+            publish(&net.store, &hosts, 6).await;
+        }
+        let root = newest_root(&net.store).await.unwrap().unwrap();
+        for _ in 0..2 {
+            assert!(net.keeper.read_hosts(&root).await.is_ok());
+            let known: BTreeSet<(&str, u32)> = net.keeper.declared.numbered().collect();
+            assert_eq!(known, hosts.iter().copied().collect());
+        }
+        assert_eq!(net.keeper.declared.without(&[]), gone.into_iter().collect());
+    }
 }

@@ -100,7 +100,7 @@ tests::kernel_tests! {
         let killed = Instant::now();
         while ["gw1", "cn1"].into_iter().any(|name| has(cluster.host(name), "c8")) {
             assert!(killed.elapsed() < BURIED_WITHIN, "c8 is known still\n{}", cluster.host("cn1").log());
-            std::thread::sleep(Duration::from_secs(10));
+            std::thread::sleep(Duration::from_secs(2));
             // A test kernel that says nothing for two minutes is taken to be stuck.
             eprintln!("{} s after it was killed", killed.elapsed().as_secs());
         }
