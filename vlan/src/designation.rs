@@ -51,17 +51,21 @@ impl Designation {
         }
     }
 
-    /// Tells which trunk carries one VLAN, on every bridge of the fabric that has it. Other VLANs stay as they are.
-    pub fn assign(&mut self, topology: &Topology, bridge: BridgeId, vid: Vid, trunk: PortId) {
+    /// Tells which trunks carry which VLANs, each on every bridge of the fabric that has it. Other VLANs stay as they are.
+    pub fn assign(&mut self, topology: &Topology, told: impl IntoIterator<Item = ((BridgeId, Vid), PortId)>) {
         if let Designation::Everyone = self {
             *self = Designation::Told(FxHashMap::default());
         }
         if let Designation::Map(map) | Designation::Told(map) = self {
             let trunks = TrunkGroups::of(topology);
-            let mut groups = trunks.by_fabric.values().flatten();
-            let group = groups.find(|group| group.vlans.contains(&(bridge, vid)));
-            map.extend(group.iter().flat_map(|group| &group.vlans).map(|vlan| (*vlan, trunk)));
-            map.insert((bridge, vid), trunk);
+            let groups = trunks.by_fabric.values().flatten();
+            let of_vlan = groups.flat_map(|group| group.vlans.iter().map(move |vlan| (*vlan, group)));
+            let of_vlan: FxHashMap<(BridgeId, Vid), &Group> = of_vlan.collect();
+            for (vlan, trunk) in told {
+                let vlans = of_vlan.get(&vlan).into_iter().flat_map(|group| &group.vlans);
+                map.extend(vlans.map(|vlan| (*vlan, trunk)));
+                map.insert(vlan, trunk);
+            }
         }
     }
 

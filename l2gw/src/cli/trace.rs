@@ -180,7 +180,7 @@ impl Tracer {
             let (port, vid) = (name.to_owned(), vid.to_string());
             return Err(TraceError::NoVlan { option: "designated", port, vid });
         }
-        self.assumed.tell(&topology, trunk, vid);
+        self.assumed.tell(&topology, [(trunk, vid)]);
         self.assumed.set(&mut self.switch);
         Ok(())
     }

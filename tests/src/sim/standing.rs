@@ -67,7 +67,7 @@ impl Standing {
         let names = (topology.bridge_named(bridge), Vid::new(vid), topology.port_named(trunk));
         let (Some(bridge), Some(vid), Some(trunk)) = names else { panic!("no {trunk} for {bridge}/{vid}") };
         let mut designation = self.switch.designation().clone();
-        designation.assign(&topology, bridge.id, vid, trunk.id);
+        designation.assign(&topology, [((bridge.id, vid), trunk.id)]);
         self.tell(Some(designation));
     }
 

@@ -131,7 +131,7 @@ impl Stage {
         let topology = Arc::clone(self.switch.topology());
         let bridge = topology.bridge_named(bridge).ok_or("no such bridge")?.id;
         let mut designation = self.switch.set_designation(Designation::Everyone);
-        designation.assign(&topology, bridge, Vid::new(vid).ok_or("no VID")?, trunk);
+        designation.assign(&topology, [((bridge, Vid::new(vid).ok_or("no VID")?), trunk)]);
         self.switch.set_designation(designation);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent::view::TrunkView;
 use vlan::designation::{Carrier, Designation};
-use vlan::model::id::{BridgeId, FabricId, PortId};
+use vlan::model::id::{FabricId, PortId};
 use vlan::model::port::Port;
 use vlan::model::topology::Topology;
 use vlan::peers::Peers;
@@ -49,25 +49,26 @@ impl Assumed {
         let down = topology.trunks().iter().filter(|port| !is_up(port)).map(|port| port.id).collect();
         let designation = choose(topology, is_up);
         let mut assumed = Assumed { designation, told: BTreeSet::new(), up: Up::OfOthers(down) };
-        for port in topology.trunks().iter().filter(|port| Some(port.host) == here && port.group.is_some()) {
+        let own = topology.trunks().iter().filter(|port| Some(port.host) == here && port.group.is_some());
+        let carried = own.flat_map(|port| {
             let carries: Option<VidSet> = says(port).and_then(|trunk| trunk.carries.parse().ok());
-            carries.unwrap_or_default().iter().for_each(|vid| assumed.tell(topology, port, vid));
-        }
+            let vids: Vec<Vid> = carries.unwrap_or_default().iter().collect();
+            vids.into_iter().map(move |vid| (port, vid))
+        });
+        assumed.tell(topology, carried);
         assumed
     }
 
-    /// A trunk of a group carries a VLAN of it.
-    pub(super) fn tell(&mut self, topology: &Topology, trunk: &Port, vid: Vid) {
-        let before = chosen(&self.designation, trunk, vid);
-        let is_of_group = |port: &&Port| {
-            port.group == trunk.group && port.is_member(vid) && chosen(&self.designation, port, vid) == before
-        };
-        let others = topology.trunks().iter().filter(is_of_group).map(|port| port.bridge);
-        let bridges: BTreeSet<BridgeId> = others.chain([trunk.bridge]).collect();
-        for bridge in bridges {
-            self.designation.set((bridge, vid), Some(trunk.id));
-        }
-        self.told.insert((trunk.id, vid));
+    /// Trunks of groups carry VLANs of them.
+    pub(super) fn tell<'a>(
+        &mut self,
+        topology: &Topology,
+        carried: impl IntoIterator<Item = (&'a Port, Vid)>,
+    ) {
+        let carried: Vec<(&Port, Vid)> = carried.into_iter().collect();
+        self.told.extend(carried.iter().map(|(trunk, vid)| (trunk.id, *vid)));
+        self.designation
+            .assign(topology, carried.into_iter().map(|(trunk, vid)| ((trunk.bridge, vid), trunk.id)));
     }
 
     /// Has a switch know it, as if all hosts had told which VLANs they carry.
