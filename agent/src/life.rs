@@ -94,8 +94,8 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 /// # Errors
 /// There is no runtime.
 pub fn block_on<T>(task: impl Future<Output = T>) -> io::Result<T> {
-    // The allocator asks for huge pages (madvise(2)), and each thread takes some for itself: 15 MiB of memory where 2 are used, at no gain in
-    // what a daemon does most (docs/benchmarks.md). A kernel without huge pages refuses, and needs nothing.
+    // The allocator asks for huge pages (madvise(2)), and each thread takes some for itself: 17 MiB of memory where 2.4 are used.
+    // What is given up by that, with a million addresses, is told in docs/benchmarks.md. A kernel without huge pages refuses, and needs nothing.
     let _ = nix::sys::prctl::set_thp_disable(true);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(task);

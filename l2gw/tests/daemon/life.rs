@@ -20,6 +20,12 @@ fn sigterm_and_sigint_end_it_in_order() {
     }
 }
 
+/// Each thread would have some of its own (docs/benchmarks.md).
+#[test]
+fn it_takes_no_huge_pages() {
+    assert_eq!(Gateway::running().kernel_says("THP_enabled"), "0");
+}
+
 #[test]
 fn teardown_is_an_end_in_order_too() {
     let mut gateway = Gateway::new();

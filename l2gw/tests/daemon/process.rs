@@ -209,16 +209,21 @@ impl Gateway {
         kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
     }
 
+    /// What the kernel says of the process: a line of proc_pid_status(5).
+    pub(crate) fn kernel_says(&self, what: &str) -> String {
+        let status = format!("/proc/{}/status", self.child.as_ref().unwrap().id());
+        let status = fs::read_to_string(status).unwrap();
+        let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(name, _)| *name == what).unwrap().1.trim().to_owned()
+    }
+
     /// Starts the daemon and waits until it listens to signals, and for nothing else.
     pub(crate) fn launch_until_it_listens(&mut self, extra: &[&str]) {
         self.launch(extra);
-        let status = format!("/proc/{}/status", self.child.as_ref().unwrap().id());
         let caught =
             [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].map(|signal| 1_u64 << (signal as u64 - 1));
-        self.wait_for("signals to be caught", |_| {
-            let status = fs::read_to_string(&status).unwrap();
-            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
-            let mask = u64::from_str_radix(mask, 16).unwrap();
+        self.wait_for("signals to be caught", |gateway| {
+            let mask = u64::from_str_radix(&gateway.kernel_says("SigCgt"), 16).unwrap();
             caught.iter().all(|bit| mask & bit != 0)
         });
     }
@@ -358,6 +363,5 @@ pub(crate) fn with_file(verb: &str, file: &Path, words: &[&str]) -> Said {
     finish(l2gw().arg(verb).arg(file).args(words))
 }
 
-/// On two CPUs that others use too, a daemon takes ten seconds and more to read a large file that is wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(10);

@@ -11,6 +11,8 @@ use crate::process::Gateway;
 
 /// How long an end may take.
 const SOON: Duration = Duration::from_secs(2);
+/// Bridges of 4 094 VLANs each.
+const MANY: usize = 40;
 
 /// Ends it, and says how long that took.
 fn stop(gateway: &mut Gateway) -> Duration {
@@ -122,10 +124,10 @@ fn a_file_that_became_a_fifo_keeps_nobody_waiting() {
     assert!(took < SOON, "{took:?}");
 }
 
-/// A file that takes seconds to check.
-fn large_file() -> String {
+/// A file that takes seconds to check, with [`MANY`] bridges.
+fn large_file(bridges: usize) -> String {
     let mut text = String::from("[hosts.gw1]\n");
-    for number in 0..40 {
+    for number in 0..bridges {
         text.push_str(&format!(
             "[bridges.d{number}]\nkind = \"vlan-aware\"\nfabric = \"f{number}\"\n[[vlans]]\nbridge = \"d{number}\"\n\
              vid = \"1-4094\"\nto = \"v{number}-{{vid}}\"\n"
@@ -144,7 +146,7 @@ fn a_signal_while_the_file_is_being_checked_ends_it_in_order() {
         &[Signal::SIGHUP, Signal::SIGHUP, Signal::SIGINT],
     ] {
         let mut gateway = Gateway::new();
-        gateway.write(&large_file());
+        gateway.write(&large_file(MANY));
         gateway.launch_until_it_listens(&[]);
         let begun = Instant::now();
         signals.iter().for_each(|signal| gateway.signal(*signal));
@@ -173,7 +175,8 @@ fn a_sighup_during_the_start_is_acted_upon_once_it_runs() {
 #[test]
 fn a_sighup_behind_another_does_not_silence_it() {
     let mut gateway = Gateway::running();
-    let wrong = large_file()
+    // Long enough for the second to come meanwhile, and read twice.
+    let wrong = large_file(MANY / 4)
         + "[[ports]]\nname = \"p1\"\nbridge = \"d0\"\nhost = \"gw9\"\nlink = \"tap1\"\nvid = 5\nmode = \"access\"\n";
     gateway.write(&wrong);
     gateway.signal(Signal::SIGHUP);
