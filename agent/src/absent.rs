@@ -131,7 +131,7 @@ impl Keeper {
         let numbers = read.numbers.unwrap_or_default();
         self.declared.next = numbers.next_host;
         for host in read.description.hosts {
-            let name = ShardName::new(&format!("{HOSTS}{}", host.name))?;
+            let name = ShardName::new(format!("{HOSTS}{}", host.name))?;
             let Some(id) = new.get(&name).copied() else { continue };
             let number = numbers.hosts.get(&host.name).filter(|_| host.kind == HostKind::L2gw);
             let numbered = number.map(|number| (host.name, *number));
