@@ -21,6 +21,7 @@ use vlan::time::Instant;
 use vlan::verdict::DropReason;
 
 mod feed;
+mod handover;
 mod hostile;
 mod reflected;
 

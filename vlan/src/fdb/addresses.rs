@@ -95,6 +95,7 @@ impl Addresses {
         let was_live = self.is_live(now, place);
         self.table[place].hear(used.min(now));
         match (was_live, self.is_live(now, place)) {
+            (true, _) if self.table[place].kind == Kind::Remote => Touched::Told,
             (true, _) => Touched::Refreshed,
             (false, true) => Touched::Revived,
             (false, false) => Touched::Unknown,
@@ -165,6 +166,8 @@ pub enum Touched {
     Unknown,
     /// It is as it was, and fresh.
     Refreshed,
+    /// It is where another host says that it is.
+    Told,
     /// It was past its age and no longer found, and is found again: what depended on it is to be withdrawn.
     Revived,
 }

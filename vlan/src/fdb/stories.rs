@@ -174,6 +174,7 @@ impl Story {
         let was_live = known.is_live(self.now);
         known.used = known.used.max(used);
         let expected = match (was_live, known.is_live(self.now)) {
+            (true, _) if known.kind == Kind::Remote => Touched::Told,
             (true, _) => Touched::Refreshed,
             (false, true) => Touched::Revived,
             (false, false) => Touched::Unknown,

@@ -11,6 +11,7 @@ use super::Flows;
 use super::book::heat;
 use super::counted::Counted;
 use crate::engine::truth::Truth;
+use crate::engine::truth::feed::Hearing;
 use crate::lower::Lowering;
 
 impl Flows {
@@ -59,7 +60,8 @@ impl Flows {
         record.stats = *stats;
         record.heat = heat(packets);
         record.used = record.used.max(stats.used.unwrap_or(Instant::ZERO));
-        let read = Read { used: record.used, is_hit: packets > 0, source: record.source };
+        let (is_hit, is_local) = (packets > 0, record.key.tunnel.is_none());
+        let read = Read { used: record.used, is_hit, is_local, source: record.source };
         counted.go_on(stats, &mut self.cache.meters, &mut truth.telling.counts);
         Some(read)
     }
@@ -80,6 +82,8 @@ impl Flows {
         let Some(seen) = read.source.filter(|_| read.is_hit) else { return };
         match truth.switch.fdb.addresses.touch(now, seen.segment, seen.mac, read.used) {
             Touched::Refreshed => {}
+            Touched::Told if read.is_local => Hearing::new(now, truth, self).hear_by_flow(&seen),
+            Touched::Told => {}
             Touched::Revived => self.spoil(Dependency::Address(seen.segment, seen.mac)),
             // It passes unlearned: the next frame is to be seen.
             Touched::Unknown => self.cache.withdraw(id),
@@ -101,6 +105,8 @@ impl Flows {
 struct Read {
     used: Instant,
     is_hit: bool,
+    /// Whether its frames come by a port of this host.
+    is_local: bool,
     source: Option<Seen>,
 }
 

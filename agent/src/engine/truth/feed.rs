@@ -28,6 +28,7 @@ use crate::view::FeedView;
 use asking::Asking;
 
 pub(in crate::engine) mod asking;
+mod fabric;
 mod scope;
 mod settle;
 mod telling;

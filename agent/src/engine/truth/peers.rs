@@ -130,6 +130,13 @@ impl Others {
         Others { session: seed, ..Others::default() }
     }
 
+    /// Whether a host that is heard says that it does not carry a VLAN of a bridge.
+    pub(super) fn says_it_leaves(&self, host: HostId, (bridge, vid): (BridgeId, Vid)) -> bool {
+        let other = self.of.get(&host).filter(|other| other.is_heard());
+        let carries = other.and_then(|other| other.carries.get(&bridge));
+        carries.is_some_and(|carries| !carries.vids.contains(vid))
+    }
+
     /// Whether a host says that a trunk of it is up.
     pub(super) fn is_up(&self, host: HostId, bridge: BridgeId, trunk: &str) -> bool {
         let other = self.of.get(&host).filter(|other| !other.is_silent);

@@ -11,7 +11,7 @@ use tests::sim::cluster::Cluster;
 use vlan::addr::MacAddr;
 use vlan::model::description::Description;
 
-use super::{PHYS, VM1, VM2, bare, ip, parse, ports, sent, start, tagged, three, two_gateways};
+use super::{PHYS, VM1, VM2, bare, ip, parse, ports, sent, start, three};
 
 /// Where a host takes an address to be, and how it knows.
 pub(super) fn known(cluster: &mut Cluster, host: &str, mac: Mac) -> Option<(String, String)> {
@@ -26,7 +26,7 @@ pub(super) fn is(location: &str, kind: &str) -> Option<(String, String)> {
 }
 
 /// What was said of an address, in the order of the log.
-fn words(cluster: &Cluster, vni: u32, mac: Mac) -> Vec<AddressRecord> {
+pub(super) fn words(cluster: &Cluster, vni: u32, mac: Mac) -> Vec<AddressRecord> {
     cluster.feed.log(vni).iter().filter(|word| word.key.mac.0 == mac).copied().collect()
 }
 
@@ -206,14 +206,6 @@ fn a_daemon_that_starts_again_says_nothing_twice_and_takes_back_what_it_does_not
     assert_eq!(known(&mut cluster, "cn2", VM2), None);
 }
 
-/// Who carries VLAN 8 and by which trunk, and who would instead.
-fn taking_over(cluster: &mut Cluster) -> (&'static str, &'static str, &'static str, &'static str) {
-    match super::carriers(cluster).0[0].as_str() {
-        "leaf1" => ("gw1", "leaf1", "gw2", "leaf2"),
-        _ => ("gw2", "leaf2", "gw1", "leaf1"),
-    }
-}
-
 /// As where the store was put back from a backup.
 #[test]
 fn a_word_that_the_store_has_lost_is_said_again() {
@@ -228,65 +220,6 @@ fn a_word_that_the_store_has_lost_is_said_again() {
     cluster.listener("cn1").begin_anew();
     cluster.settle();
     assert_eq!(cluster.feed.log(8008).len(), said, "what the store has is not");
-}
-
-/// Another gateway takes over: no address moves, none is forgotten, and who is still heard is told of by the gateway that hears it.
-#[test]
-fn behind_a_fabric_an_address_stays_known_whichever_gateway_carries_its_vlan() {
-    const OTHER: Mac = [2, 0, 0, 0, 0, 0x0a];
-    let mut cluster = start(&two_gateways());
-    cluster.pass(Duration::from_secs(1));
-    let (host, carrier, other, standby) = taking_over(&mut cluster);
-    cluster.reached(carrier, &tagged(8, 0, PHYS, VM2));
-    cluster.reached(carrier, &tagged(8, 0, OTHER, VM2));
-    for at in ["cn1", "cn2", other] {
-        assert_eq!(known(&mut cluster, at, PHYS), is("trunks of fabric", "remote"), "{at}");
-    }
-    cluster.host(host).set_carrier(carrier, false);
-    cluster.pass(Duration::from_millis(500));
-    for at in ["cn1", "cn2", other] {
-        assert_eq!(known(&mut cluster, at, PHYS), is("trunks of fabric", "remote"), "{at}");
-    }
-    assert_eq!(known(&mut cluster, host, PHYS), is("trunks of fabric", "dynamic"));
-    assert_eq!(cluster.reached("a8", &bare(VM1, PHYS)), [standby]);
-    // One of them goes on to speak, by the trunk that carries the VLAN now.
-    cluster.reached(standby, &tagged(8, 0, PHYS, VM1));
-    assert_eq!(known(&mut cluster, other, PHYS), is("trunks of fabric", "dynamic"));
-    let of = |cluster: &Cluster| {
-        let vni = 8008;
-        words(cluster, vni, PHYS).last().map(|word| (word.owner, word.mobility.0, word.presence))
-    };
-    let (owner, mobility, presence) = of(&cluster).unwrap();
-    assert_eq!((mobility, presence), (2, Presence::Present));
-    assert_ne!(owner, words(&cluster, 8008, PHYS)[0].owner);
-    for _ in 0..4 {
-        cluster.pass(Duration::from_secs(90));
-        cluster.reached(standby, &tagged(8, 0, PHYS, VM1));
-    }
-    assert_eq!(known(&mut cluster, "cn1", PHYS), is("trunks of fabric", "remote"));
-    assert_eq!(known(&mut cluster, "cn1", OTHER), None, "whom nobody hears is taken back after its time");
-}
-
-/// Another gateway sent it into the fabric, and this one takes over while the switches bring it back.
-#[test]
-fn a_frame_of_ours_that_a_fabric_brings_back_to_another_gateway_moves_no_address() {
-    let mut cluster = start(&two_gateways());
-    cluster.pass(Duration::from_secs(1));
-    let (host, carrier, other, standby) = taking_over(&mut cluster);
-    for by_flow in [false, true] {
-        assert!(
-            cluster.reached("a8", &bare(VM2, BROADCAST)).iter().any(|port| port == carrier),
-            "by a flow: {by_flow}"
-        );
-    }
-    cluster.host(host).set_carrier(carrier, false);
-    cluster.pass(Duration::from_millis(300));
-    assert_eq!(cluster.reached(standby, &tagged(8, 0, VM2, BROADCAST)), Vec::<String>::new());
-    assert_eq!(known(&mut cluster, other, VM2), is("host cn1", "remote"));
-    // A second later it is a machine behind the fabric that speaks.
-    cluster.pass(Duration::from_millis(1_200));
-    assert_eq!(cluster.reached(standby, &tagged(8, 0, VM2, BROADCAST)), ["a8", "b8", "c8", "d8"]);
-    assert_eq!(known(&mut cluster, "cn2", VM2), is("trunks of fabric", "remote"));
 }
 
 #[test]

@@ -160,14 +160,8 @@ impl<L: Lowering> Hearing<'_, L> {
             Location::Port { port, .. } if topology.port(port).host != self.truth.switch.host() => None,
             Location::Port { .. } => topology.vni(segment.number, Origin::Plain),
             Location::Fabric { fabric, vid } => {
-                let plane = self.truth.switch.state();
-                let mut members = plane.members_at(segment.number, entry.location);
-                let is_carried = members.any(|member| {
-                    let port = topology.port(member.port);
-                    port.host == self.truth.switch.host()
-                        && plane.may_leave(None, port, Some(vid), &mut |_| {}).is_ok()
-                });
-                topology.vni(segment.number, Origin::Group(fabric)).filter(|_| is_carried)
+                let vni = topology.vni(segment.number, Origin::Group(fabric));
+                vni.filter(|_| self.carrier_of(segment, (fabric, vid)).is_some())
             }
         }
     }
