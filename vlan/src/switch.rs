@@ -16,7 +16,7 @@ use crate::model::defaults::DEFAULT_BRIDGE_MAC_LIMIT;
 use crate::model::description::OnLimit;
 use crate::model::id::{BridgeId, FabricId, HostId, Location, PortId, SegmentId};
 use crate::model::port::Port;
-use crate::model::renumber::renumber;
+use crate::model::renumber::{renumber, renumber_way};
 use crate::model::topology::Topology;
 use crate::peers::Peers;
 use crate::plane::Ingress;
@@ -241,13 +241,8 @@ impl Switch {
         // Many were sent into one fabric, and many addresses are in one place.
         let (mut fabrics, mut places) = (FxHashMap::default(), FxHashMap::default());
         self.fdb.sent.rename(|segment, fabric| {
-            *fabrics.entry((segment, fabric)).or_insert_with(|| {
-                let at = Location::Fabric { fabric, vid: vid_of(&old, segment, fabric)? };
-                match renumber(&old, &topology, segment, at)? {
-                    (segment, Location::Fabric { fabric, .. }) => Some((segment, fabric)),
-                    _ => None,
-                }
-            })
+            let way = (segment, fabric);
+            *fabrics.entry(way).or_insert_with(|| renumber_way(&old, &topology, way))
         });
         self.fdb.undeclare_all();
         self.fdb.addresses.remap(|segment, location| {
@@ -421,15 +416,6 @@ fn ageing_at(topology: &Topology, segment: SegmentId, location: Location) -> Opt
         Location::Host(_) => return Some(ageing_of(topology, segment.number)),
     };
     Some(topology.bridge(bridge).ageing)
-}
-
-/// The VLAN of a fabric that leads to a segment; none where there is no such segment: what a flow had sent before it was withdrawn may
-/// be noted under another topology.
-fn vid_of(topology: &Topology, segment: SegmentId, fabric: FabricId) -> Option<Vid> {
-    let segment = topology.segments().get(segment.number as usize)?;
-    let mut members = segment.trunk_members(topology).iter();
-    let member = members.find(|member| topology.port(member.port).group == Some(fabric))?;
-    segment.domain(member.domain).vid
 }
 
 /// The reason that a refused frame is counted by: whoever sends from the address of a router declared behind a trunk is spoofing.

@@ -35,7 +35,7 @@ impl Engine {
             let (host, hosts) = (self.settings.host.clone(), others.to_string());
             self.truth.telling.tell(Event::HostUnknown { host, revision, hosts });
         }
-        self.flows.note_revision(revision);
+        self.flows.note_revision(revision, topology);
     }
 
     pub(super) fn note_store_away(&mut self, now: Instant, why: String) {

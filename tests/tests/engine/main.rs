@@ -2,6 +2,7 @@
 
 mod host;
 mod overlay;
+mod renumbered;
 mod replay;
 mod scale;
 mod stragglers;

@@ -14,6 +14,8 @@ pub(super) struct Index {
     bridges: ByName,
     /// Bridges by the name that they had before.
     renamed: BTreeMap<String, BridgeId>,
+    /// And those names by bridge.
+    before: BTreeMap<BridgeId, String>,
     hosts: ByName,
     fabrics: ByName,
     ports: ByName,
@@ -27,11 +29,12 @@ impl Index {
         for port in ports.iter().filter(|port| port.is_trunk) {
             trunks[port.bridge.0 as usize].push(port.id);
         }
-        let bridges = description.bridges.iter().zip(0..);
-        let renamed =
-            bridges.filter_map(|(bridge, number)| Some((bridge.renamed_from.clone()?, BridgeId(number))));
+        let bridges = description.bridges.iter().zip((0..).map(BridgeId));
+        let before: BTreeMap<BridgeId, String> =
+            bridges.filter_map(|(bridge, id)| Some((id, bridge.renamed_from.clone()?))).collect();
         Index {
-            renamed: renamed.collect(),
+            renamed: before.iter().map(|(id, name)| (name.clone(), *id)).collect(),
+            before,
             bridges: ByName::new(description.bridges.iter().map(|bridge| bridge.name.as_str())),
             hosts: ByName::new(description.hosts.iter().map(|host| host.name.as_str())),
             fabrics: ByName::new(fabrics.iter().map(String::as_str)),
@@ -46,6 +49,10 @@ impl Index {
 
     pub(super) fn bridge_once(&self, name: &str) -> Option<BridgeId> {
         self.renamed.get(name).copied()
+    }
+
+    pub(super) fn name_before(&self, bridge: BridgeId) -> Option<&str> {
+        self.before.get(&bridge).map(String::as_str)
     }
 
     pub(super) fn host(&self, name: &str) -> Option<HostId> {

@@ -23,7 +23,7 @@ pub mod numbers;
 mod objects;
 mod payloads;
 pub mod port;
-pub(crate) mod renumber;
+pub mod renumber;
 pub mod segment;
 pub mod share;
 pub mod shown;

@@ -1,6 +1,6 @@
 //! Carries addresses from one topology to the next: identifiers change, names stay.
 
-use crate::model::id::{Location, SegmentId};
+use crate::model::id::{BridgeId, FabricId, Location, SegmentId};
 use crate::model::port::Port;
 use crate::model::topology::Topology;
 
@@ -24,8 +24,7 @@ pub(crate) fn renumber(
         }
         Location::Fabric { fabric, vid } => {
             let was = old.bridge_on(segment.number, fabric, vid)?;
-            let name = &old.bridge(was).name;
-            let bridge = new.bridge_named(name).or_else(|| new.bridge_once_named(name))?.id;
+            let bridge = renumber_bridge(old, new, was)?;
             let fabric = new.fabric_named(old.fabrics.get(fabric.0 as usize)?)?;
             let is_its = |port: &&Port| port.group == Some(fabric) && port.is_member(vid);
             let port = new.trunks_of(bridge).find(is_its)?;
@@ -36,14 +35,37 @@ pub(crate) fn renumber(
         Location::Host(host) => {
             let host = new.host_named(&old.hosts().get(host.0 as usize)?.name)?;
             let named = old.segments.get(segment.number as usize)?.domain(0);
-            let name = &old.bridge(named.bridge).name;
-            let bridge = new.bridge_named(name).or_else(|| new.bridge_once_named(name))?.id;
+            let bridge = renumber_bridge(old, new, named.bridge)?;
             let inner = old.next_vid(segment, named.bridge, named.vid);
             let located = new.locate(bridge, named.vid, inner)?;
             let has_ports = new.hosts_of(located.segment.number).binary_search(&host).is_ok();
             has_ports.then_some((located.segment, Location::Host(host)))
         }
     }
+}
+
+/// What a segment and a fabric that it is sent into are called in `new`; `None` where that fabric has no VLAN on the segment any more.
+pub fn renumber_way(
+    old: &Topology,
+    new: &Topology,
+    (segment, fabric): (SegmentId, FabricId),
+) -> Option<(SegmentId, FabricId)> {
+    let its = old.segments.get(segment.number as usize)?;
+    let mut members = its.trunk_members(old).iter();
+    let member = members.find(|member| old.port(member.port).group == Some(fabric))?;
+    let vid = its.domain(member.domain).vid?;
+    match renumber(old, new, segment, Location::Fabric { fabric, vid })? {
+        (segment, Location::Fabric { fabric, .. }) => Some((segment, fabric)),
+        _ => None,
+    }
+}
+
+/// A bridge by its name, by that of before a change, or by that which it gets back.
+fn renumber_bridge(old: &Topology, new: &Topology, bridge: BridgeId) -> Option<BridgeId> {
+    let was = old.bridge(bridge);
+    let back = || new.bridge_named(old.name_before(bridge)?);
+    let renamed = || new.bridge_once_named(&was.name).or_else(back);
+    Some(new.bridge_named(&was.name).or_else(renamed)?.id)
 }
 
 #[cfg(test)]
@@ -53,7 +75,6 @@ mod tests {
     use crate::model::description::{
         Bridge, BridgeKind, Description, Host, Mode, Port, Redundancy, TrunkMode,
     };
-    use crate::model::id::FabricId;
     use crate::tag::Tpid;
     use crate::vid::{Vid, VidSet};
 
@@ -92,6 +113,11 @@ mod tests {
             (network("dc2", None), None),
         ] {
             assert_eq!(renumber(&old, &new, segment, there), expected);
+            let way = expected.map(|_| (segment, FabricId(0)));
+            assert_eq!(renumber_way(&old, &new, (segment, FabricId(0))), way);
+            // And back, as in a rollback.
+            let back = expected.and_then(|(segment, there)| renumber(&new, &old, segment, there));
+            assert_eq!(back, expected);
         }
     }
 }

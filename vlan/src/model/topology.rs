@@ -248,6 +248,11 @@ impl Topology {
         self.index.bridge_once(name).map(|id| self.bridge(id))
     }
 
+    /// What a bridge was called once, as it says by `renamed-from`.
+    pub(crate) fn name_before(&self, bridge: BridgeId) -> Option<&str> {
+        self.index.name_before(bridge)
+    }
+
     /// The host with this name.
     pub fn host_named(&self, name: &str) -> Option<HostId> {
         self.index.host(name)

@@ -11,6 +11,7 @@ use vlan::fdb::saved::Saved;
 use vlan::time::Instant;
 
 use super::Flows;
+use super::book::eras::Era;
 use super::book::{Purpose, Record};
 use super::changes::Wanted;
 use super::heritage::Tally;
@@ -140,6 +141,7 @@ impl Record {
             purpose: Purpose::Forward,
             judge: None,
             source: None,
+            era: Era::UNKNOWN,
             likeness: Likeness::default(),
             depends: SmallVec::new(),
             into_fabrics: SmallVec::new(),

@@ -48,7 +48,7 @@ impl Flows {
         counted.go_on(&stats, &mut self.cache.meters, &mut truth.telling.counts);
         let used = last_sent(&stats, last_words.turned_at);
         for echo in last_words.echoes {
-            truth.note_sent(now, echo, used);
+            self.note_sent(now, truth, echo, used);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::hash_map::HashMap;
 use datapath::flow::{Action, FlowId, FlowKey, FlowStats, MeterId};
 use smallvec::SmallVec;
 use vlan::fdb::key::Seed;
-use vlan::fdb::reflect::{Echo, Likeness};
+use vlan::fdb::reflect::Likeness;
 use vlan::model::id::FabricId;
 use vlan::time::Instant;
 use vlan::verdict::{Consulted, Dependency, DropReason, Seen};
@@ -18,6 +18,7 @@ use super::class::Class;
 use crate::counters::PortKey;
 
 use alike::Alike;
+use eras::{Dated, Era, Eras};
 use ids::Ids;
 use reading::Readings;
 use stale::{Dependents, Stale, keep_distinct};
@@ -25,6 +26,7 @@ use stale::{Dependents, Stale, keep_distinct};
 pub(in crate::engine) use stale::heat;
 
 mod alike;
+pub(in crate::engine) mod eras;
 mod ids;
 mod reading;
 mod stale;
@@ -38,6 +40,7 @@ pub(in crate::engine) struct Book {
     by_class: HashMap<Class, u32, Seed>,
     by_state: HashMap<Dependency, Dependents, Seed>,
     alike: Alike,
+    pub(in crate::engine) eras: Eras,
     stale: Stale,
     pub(in crate::engine) readings: Readings,
     pub(in crate::engine) ids: Ids,
@@ -71,6 +74,8 @@ pub(in crate::engine) struct Record {
     pub(in crate::engine) judge: Option<MeterId>,
     /// Where its source address must be for it to be right.
     pub(in crate::engine) source: Option<Seen>,
+    /// That of the topology by which it was made, or looked over last: whose identifiers those of segments and fabrics are.
+    pub(in crate::engine) era: Era,
     /// What its frames look like if they come back.
     pub(in crate::engine) likeness: Likeness,
     /// What it rests on; in the book, where that is much, each once.
@@ -106,9 +111,10 @@ impl Record {
     }
 
     /// What may come back of its frames.
-    pub(in crate::engine) fn echoes(&self) -> impl Iterator<Item = Echo> {
-        let source = self.source;
-        self.into_fabrics.iter().filter_map(move |to| Some(source?.echo(self.likeness, *to)))
+    pub(in crate::engine) fn echoes(&self) -> impl Iterator<Item = Dated> {
+        let Record { source, era, .. } = *self;
+        let echo = move |to: &FabricId| Some(Dated { era, echo: source?.echo(self.likeness, *to) });
+        self.into_fabrics.iter().filter_map(echo)
     }
 }
 
@@ -142,6 +148,7 @@ impl Book {
             by_class: HashMap::with_hasher(hashing),
             by_state: HashMap::with_hasher(hashing),
             alike: Alike::new(hashing),
+            eras: Eras::default(),
             stale: Stale::default(),
             readings: Readings::default(),
             ids: Ids::new(seed),

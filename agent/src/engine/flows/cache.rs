@@ -92,11 +92,15 @@ impl Cache {
         self.withdrawn.remove(&id)
     }
 
-    /// A flow goes elsewhere than before: what may come back of it is asked, how often and when last it was used until then.
-    pub(super) fn divert(&mut self, before: SmallVec<[Echo; 1]>, after: &Record) {
-        let gains = after.echoes().any(|new| !before.contains(&new));
-        let lost = before.into_iter().filter(|echo| !after.echoes().any(|still| still == *echo));
-        let turns = lost.map(Turn::Loses).chain(gains.then_some(Turn::Gains));
+    /// A flow goes elsewhere than before: what may come back of it is asked, how often and when last it was used until then. Where it is not
+    /// known what may, all that it was used for is taken for what it does now.
+    pub(super) fn divert(&mut self, before: Option<SmallVec<[Echo; 1]>>, after: &Record) {
+        let Some(before) = before else { return };
+        let after_all = self.book.echoes_of(after).unwrap_or_default();
+        let gains = after_all.iter().any(|new| !before.contains(new));
+        let lost = before.into_iter().filter(|echo| !after_all.contains(echo));
+        let lost = lost.map(|echo| Turn::Loses(self.book.eras.date(echo)));
+        let turns = lost.chain(gains.then_some(Turn::Gains));
         self.changes.diverted.extend(turns.map(|turn| (after.id, turn)));
     }
 
@@ -108,6 +112,13 @@ impl Cache {
     /// Whether a flow is being withdrawn or diverted: what it sent last it tells with an answer that is still to come.
     pub(super) fn is_one_to_tell(&self) -> bool {
         !self.withdrawn.is_empty() || self.diverting > 0
+    }
+
+    /// No flow of the book names anything by an earlier topology. If none that is gone, or goes elsewhere, is to tell what it sent, nothing does.
+    pub(super) fn forget_past(&mut self) {
+        if !self.is_one_to_tell() {
+            self.book.eras.forget_past();
+        }
     }
 
     /// A flow was put. One that was not is struck out: its frames go on coming up, and the next of them tries again.

@@ -2,10 +2,10 @@
 
 use datapath::flow::{FlowId, FlowKey};
 use smallvec::SmallVec;
-use vlan::fdb::reflect::Echo;
 use vlan::model::id::HostId;
 use vlan::policy::Special;
 
+use super::book::eras::Dated;
 use crate::hello::question::Question;
 
 /// A frame that came up.
@@ -19,7 +19,7 @@ pub(in crate::engine) struct Came {
 /// A frame that waits for what flows say, or another host.
 #[derive(Debug)]
 pub(in crate::engine) struct Doubt {
-    pub(in crate::engine) echo: Echo,
+    pub(in crate::engine) echo: Dated,
     pub(in crate::engine) whose: Whose,
     /// Those that may have sent it.
     pub(in crate::engine) flows: SmallVec<[FlowId; 2]>,

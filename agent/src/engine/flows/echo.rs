@@ -14,13 +14,12 @@
 //! it sent until then may come back as it may no longer later, and what it sends from then on is what it counts beyond.
 
 use datapath::flow::FlowId;
-use smallvec::SmallVec;
 use vlan::fdb::reflect::{Echo, Evidence};
 use vlan::plane::Ingress;
 use vlan::time::Instant;
 
 use super::Flows;
-use super::book::Record;
+use super::book::eras::Dated;
 use super::doubt::{Came, Doubt, MOST_WAITING, ORDINARY, Whose};
 use super::hosts::Inquiry;
 use super::turn::{Turn, last_sent};
@@ -47,6 +46,7 @@ impl Flows {
             return truth.telling.counts.lose(key, Loss::OverBudget, None, 1);
         }
         self.waiting += 1;
+        let echo = self.cache.book.eras.date(echo);
         self.cache.changes.doubts.push(Doubt { echo, whose: Whose::Frame(came), flows });
     }
 
@@ -62,16 +62,25 @@ impl Flows {
         for doubt in &doubts {
             for (flow, answer) in doubt.flows.iter().zip(answers.by_ref()) {
                 let used = self.last_use(now, truth, *flow, answer);
-                truth.note_sent(now, doubt.echo, used);
+                self.note_sent(now, truth, doubt.echo, used);
             }
         }
         for Doubt { echo, whose, .. } in doubts {
             self.waiting -= 1;
+            let echo = self.cache.book.eras.today(echo);
             let mut inquiry = Inquiry::new(now, truth, self);
-            match whose {
-                Whose::Frame(came) => inquiry.judge_again(Evidence::HostUnasked, came),
-                Whose::Host(host, question) => inquiry.answer(host, &question, echo),
+            match (whose, echo) {
+                (Whose::Frame(came), _) => inquiry.judge_again(Evidence::HostUnasked, came),
+                (Whose::Host(host, question), Some(echo)) => inquiry.answer(host, &question, echo),
+                (Whose::Host(..), None) => {}
             }
+        }
+    }
+
+    /// Frames that may come back were sent last at this time.
+    pub(super) fn note_sent(&self, now: Instant, truth: &mut Truth, echo: Dated, used: Option<Instant>) {
+        if let Some(echo) = self.cache.book.eras.today(echo) {
+            truth.note_sent(now, echo, used);
         }
     }
 
@@ -88,14 +97,6 @@ impl Flows {
         }
     }
 
-    /// A flow is about to go elsewhere than before: it is asked how often, and when last, it was used until then.
-    pub(super) fn divert(&mut self, before: SmallVec<[Echo; 1]>, after: &Record) {
-        // Identifiers of another topology say nothing in this one.
-        if self.heritage.in_force.is_none() {
-            self.cache.divert(before, after);
-        }
-    }
-
     /// Remembers when diverted flows were last used, and how often. One that cannot be asked is taken to have been used just now.
     pub(in crate::engine) fn note_diverted_uses(
         &mut self,
@@ -105,15 +106,17 @@ impl Flows {
         answers: Vec<Answer>,
     ) {
         self.cache.note_diverted(diverted.len());
-        let book = &mut self.cache.book;
         for ((flow, turn), answer) in diverted.iter().zip(answers) {
             match (turn, answer) {
                 (Turn::Loses(echo), Answer::Counted(stats)) => {
-                    truth.note_sent(now, *echo, last_sent(&stats, book.turned_at(*flow)));
+                    let used = last_sent(&stats, self.cache.book.turned_at(*flow));
+                    self.note_sent(now, truth, *echo, used);
                 }
                 (Turn::Loses(_), Answer::Refused(refusal)) if refusal.is_not_found() => {}
-                (Turn::Loses(echo), _) => truth.note_sent(now, *echo, Some(now)),
-                (Turn::Gains, Answer::Counted(stats)) => book.note_turned(*flow, stats.packets),
+                (Turn::Loses(echo), _) => self.note_sent(now, truth, *echo, Some(now)),
+                (Turn::Gains, Answer::Counted(stats)) => {
+                    self.cache.book.note_turned(*flow, stats.packets);
+                }
                 (Turn::Gains, _) => {}
             }
         }

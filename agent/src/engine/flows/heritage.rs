@@ -78,6 +78,11 @@ impl Heritage {
         self.begun.is_some() && (self.tally.is_some() || self.in_force.is_some())
     }
 
+    /// Whether all flows that were found are known to have been looked over.
+    pub(super) fn is_looked_over(&self) -> bool {
+        self.begun.is_some() && self.tally.is_none()
+    }
+
     /// Whether what is not known to have been sent within the last second was not: flows that were found are in the book, and what an earlier
     /// run sent by itself, or by a flow that it withdrew, is longer ago.
     pub(super) fn is_past(&self, now: Instant) -> bool {

@@ -125,13 +125,14 @@ impl<'a> Inquiry<'a> {
         if may_look_up && self.flows.waiting < MOST_WAITING {
             self.flows.waiting += 1;
             let whose = Whose::Host(host, *question);
+            let echo = self.flows.cache.book.eras.date(echo);
             self.flows.cache.changes.doubts.push(Doubt { echo, whose, flows });
         }
     }
 
     /// Says to another host when this one has last sent such a frame.
     pub(super) fn answer(&mut self, host: HostId, question: &Question, echo: Echo) {
-        // Another topology has come in between: the flows were asked about something else.
+        // Another topology has come in between, by which the VNI is something else.
         if echo_of(self.truth.switch.topology(), question) != Some(echo) {
             return;
         }
@@ -141,12 +142,11 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// Whether a frame of which nothing is known was not sent within the last second. Flows that were made by another topology are not found by
-    /// this one's identifiers until they were looked over, and a daemon that has just started does not know what the one before it did.
+    /// Whether a frame of which nothing is known was not sent within the last second. A daemon that has just started does not know what the one
+    /// before it did, nor what flows that it found do, until it has looked them over.
     fn knows_what_was_not_sent(&self) -> bool {
         let Flows { heritage, cache, .. } = &*self.flows;
-        let is_settled = heritage.in_force.is_none() || cache.book.is_fresh();
-        is_settled && heritage.is_past(self.now)
+        (heritage.is_looked_over() || cache.book.is_fresh()) && heritage.is_past(self.now)
     }
 
     /// Says something to one host on the VNI of hellos; nothing without a tunnel.

@@ -12,8 +12,10 @@
 //! A flow rests on pieces of state; when one of them changes, the flow becomes stale and is looked over again: left, replaced in place, or
 //! withdrawn.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use vlan::model::topology::Topology;
 use vlan::time::Instant;
 use vlan::verdict::{Dependency, Verdict};
 
@@ -88,9 +90,10 @@ impl Flows {
     }
 
     /// The topology is another one: this revision is in force when no flow is stale.
-    pub(super) fn note_revision(&mut self, revision: u64) {
+    pub(super) fn note_revision(&mut self, revision: u64, topology: Arc<Topology>) {
         self.loops.forget_frames();
-        self.spoil_all();
+        self.cache.groups.note_shift();
+        self.cache.book.begin_era(topology);
         self.heritage.in_force = Some(revision);
     }
 
@@ -100,6 +103,9 @@ impl Flows {
         self.cache.meters.sweep();
         if self.cache.book.is_fresh() {
             self.cache.groups.sweep();
+            if self.waiting == 0 {
+                self.cache.forget_past();
+            }
         }
     }
 

@@ -88,6 +88,7 @@ impl Flows {
             port,
             purpose,
             source: verdict.source,
+            era: self.cache.book.eras.now(),
             likeness: verdict.likeness,
             depends: verdict.depends.clone(),
             into_fabrics,
@@ -96,8 +97,8 @@ impl Flows {
             ..record.clone()
         });
         if !is_same {
-            let (key, before) = (record.key.clone(), record.echoes().collect());
-            self.divert(before, &renewed);
+            let (key, before) = (record.key.clone(), self.cache.book.echoes_of(record));
+            self.cache.divert(before, &renewed);
             self.cache.changes.put_flow(Wanted { id, key, mask, actions }, false);
         }
         let class = renewed.class();

@@ -2,16 +2,16 @@
 
 use datapath::flow::FlowStats;
 use smallvec::SmallVec;
-use vlan::fdb::reflect::Echo;
 use vlan::time::Instant;
 
 use super::book::Record;
+use super::book::eras::Dated;
 
 /// How it is another what may come back of a flow's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Turn {
     /// This may not any more.
-    Loses(Echo),
+    Loses(Dated),
     /// Something may that could not before. It comes behind what is lost of the same flow.
     Gains,
 }
@@ -19,7 +19,7 @@ pub(in crate::engine) enum Turn {
 /// What may come back of the last frames of a flow that is withdrawn.
 #[derive(Debug, Clone, Default)]
 pub(in crate::engine) struct LastWords {
-    pub(in crate::engine) echoes: SmallVec<[Echo; 1]>,
+    pub(in crate::engine) echoes: SmallVec<[Dated; 1]>,
     /// As the flow's.
     pub(in crate::engine) turned_at: u64,
 }

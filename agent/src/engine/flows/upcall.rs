@@ -233,14 +233,14 @@ impl Flows {
         let book = &mut self.cache.book;
         let class = Class::of(&key, &mask);
         let known = book.find_class(class);
-        let (mut stats, mut turned_at, mut before) = (FlowStats::default(), 0, SmallVec::new());
+        let (mut stats, mut turned_at, mut before) = (FlowStats::default(), 0, None);
         if let Some(record) = known.and_then(|id| book.get(id)) {
             // It came up before the flow was there, as did others like it.
             if record.actions == actions {
                 return true;
             }
             // The datapath replaces it in place and counts on.
-            (stats, turned_at, before) = (record.stats, record.turned_at, record.echoes().collect());
+            (stats, turned_at, before) = (record.stats, record.turned_at, book.echoes_of(record));
         } else if book.len() >= self.most {
             return false;
         }
@@ -255,6 +255,7 @@ impl Flows {
             purpose,
             judge: None,
             source: verdict.source,
+            era: self.cache.book.eras.now(),
             likeness: verdict.likeness,
             depends: SmallVec::from_slice(&verdict.depends),
             into_fabrics,
@@ -265,7 +266,7 @@ impl Flows {
             heat: 1,
         });
         if known.is_some() {
-            self.divert(before, &record);
+            self.cache.divert(before, &record);
         }
         self.cache.enter(record, class);
         let flow = Wanted { id, key, mask, actions: actions.to_vec() };

@@ -18,6 +18,7 @@ use vlan::time::Instant;
 use vlan::verdict::{Consulted, DropReason};
 
 use crate::counters::Loss;
+use crate::engine::flows::book::eras::Era;
 use crate::engine::flows::book::{Purpose, Record};
 use crate::engine::{Engine, Settings};
 use crate::input::Input;
@@ -81,6 +82,7 @@ fn enter_flow(engine: &mut Engine, number: u32, outputs: usize) {
         purpose: Purpose::Forward,
         judge: None,
         source: None,
+        era: Era::UNKNOWN,
         likeness: Default::default(),
         depends: SmallVec::new(),
         into_fabrics: SmallVec::new(),

@@ -7,6 +7,7 @@ use agent::hello::question::{Question, Reply};
 use agent::hello::{HELLO_VNI, Said};
 use agent::input::Input;
 use datapath::fake::Packet;
+use l2gw::config;
 use tests::lab::frames::{BROADCAST, Frame, Mac};
 use tests::sim::cluster::Cluster;
 use vlan::addr::MacAddr;
@@ -17,6 +18,8 @@ use super::{PHYS, VM1, VM2, VM5, bare, carriers, ip, packet, parse, start, tagge
 
 const CN1: &str = "192.0.2.11";
 const CN2: &str = "192.0.2.12";
+/// The EtherType of the frames of `bare`.
+const IPV4: u16 = 0x0800;
 /// Reverse ARP (RFC 903): how a hypervisor announces a VM that has migrated.
 const RARP: u16 = 0x8035;
 
@@ -327,37 +330,48 @@ fn a_host_that_has_just_started_says_of_no_frame_that_it_was_not_sent() {
     assert_eq!(story.comes(&rarp(VM1)), ["a8", "b8", "c8", "d8"]);
 }
 
-/// Its flows are found by identifiers of the topology before.
+/// By the new revision each segment and each fabric has another before it.
 #[test]
-fn a_host_whose_flows_are_looked_over_says_of_no_frame_that_it_was_not_sent() {
+fn a_host_whose_flows_are_looked_over_knows_what_they_have_sent() {
     let mut story = HandedOver::new();
     for number in 0..500_u16 {
         let [a, b] = number.to_be_bytes();
         story.cluster.host("cn1").inject("b8", &bare(VM5, [2, 0, 0, 1, a, b]));
         story.cluster.host("cn1").settle();
     }
-    story.pass_ms(1_100);
-    story.comes(&rarp(VM1));
-    let asked = story.asked()[0];
-    let (description, numbers) = (story.cluster.description().clone(), story.cluster.numbers().clone());
+    let mut description = story.cluster.description().clone();
+    let before = "[hosts.gw1]\n[bridges.a0]\nkind = \"vlan-aware\"\nfabric = \"a0\"\n[[trunks]]\nname = \"a0\"\nbridge = \"a0\"\nhost = \"gw1\"\nlink = \"a0\"\n\
+                  vlans = [\"8\"]\n";
+    let before = config::parse("before.toml", before).unwrap().description;
+    description.bridges.splice(0..0, before.bridges);
+    description.trunks.splice(0..0, before.trunks);
+    let numbers = Box::new(story.cluster.numbers().clone());
+    let description = Box::new(description);
     story.cluster.host("cn1").handle(Input::Topology {
         revision: 2,
-        description: Box::new(description),
-        numbers: Some(Box::new(numbers)),
+        description,
+        numbers: Some(numbers),
         built: None,
     });
-    let replies = |story: &mut HandedOver| {
+    let of_segment = &story.cluster.numbers().further[&"vub8".parse().unwrap()];
+    let vni = of_segment.fabrics["fabric"];
+    let mut says = |dst: Mac, ether_type: u16| {
+        let likeness = Likeness { dst: MacAddr(dst), ether_type };
+        let question = Question { session: 7, number: 1, vni, inner: 0, mac: MacAddr(VM1), likeness };
         story.cluster.underlay.sent();
-        story.cluster.underlay.inject(packet((story.address, CN1), HELLO_VNI, asked.to_frame()));
+        story.cluster.underlay.inject(packet((story.address, CN1), HELLO_VNI, question.to_frame()));
         let host = story.cluster.host("cn1");
         let question = host.next_upcall();
         host.handle(question);
         let sent = story.cluster.underlay.sent().into_iter();
-        sent.filter(|packet| matches!(Said::from_frame(&packet.frame), Some(Said::Reply(_)))).count()
+        let said = sent.filter_map(|packet| match Said::from_frame(&packet.frame)? {
+            Said::Reply(reply) => Some(reply.sent.is_some()),
+            _ => None,
+        });
+        said.collect::<Vec<bool>>()
     };
-    assert_eq!(replies(&mut story), 0);
-    story.cluster.host("cn1").settle();
-    assert_eq!(replies(&mut story), 1);
+    assert_eq!(says(PHYS, IPV4), [true]);
+    assert_eq!(says(BROADCAST, RARP), [false]);
 }
 
 #[test]

@@ -39,15 +39,24 @@ impl Alike {
 impl Book {
     /// Flows that may have sent a frame of which an echo is heard, at most [`MOST_ASKED`].
     pub(in crate::engine) fn may_have_sent(&self, echo: &Echo) -> SmallVec<[FlowId; 2]> {
-        let hash = self.alike.hashing.hash_one((echo.segment, echo.mac, echo.likeness));
-        let mut next = self.alike.first.get(&hash).copied().unwrap_or(NO_SLOT);
         let mut flows = SmallVec::new();
-        while let Some(slot) = self.records.get(next as usize).filter(|_| flows.len() < MOST_ASKED) {
-            let its = slot.record.as_ref().filter(|record| record.echoes().any(|its| its == *echo));
-            flows.extend(its.map(|record| record.id));
-            next = slot.next_alike;
+        for dated in self.eras.ever(*echo) {
+            let Echo { segment, mac, likeness, .. } = dated.echo;
+            let hash = self.alike.hashing.hash_one((segment, mac, likeness));
+            let mut next = self.alike.first.get(&hash).copied().unwrap_or(NO_SLOT);
+            while let Some(slot) = self.records.get(next as usize).filter(|_| flows.len() < MOST_ASKED) {
+                let its = slot.record.as_ref().filter(|record| record.echoes().any(|its| its == dated));
+                flows.extend(its.map(|record| record.id));
+                next = slot.next_alike;
+            }
         }
         flows
+    }
+
+    /// What may come back of a flow's frames, as it is called now; `None` where an earlier run has made it, and it was not looked over yet.
+    pub(in crate::engine) fn echoes_of(&self, record: &Record) -> Option<SmallVec<[Echo; 1]>> {
+        let echoes = record.echoes().filter_map(|dated| self.eras.today(dated));
+        record.era.is_known().then(|| echoes.collect())
     }
 
     /// How many packets a flow had counted when it began to send what it sends now.

@@ -4,11 +4,13 @@
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use datapath::flow::FlowId;
 use smallvec::SmallVec;
 use vlan::addr::MacAddr;
 use vlan::model::id::SegmentId;
+use vlan::model::topology::Topology;
 use vlan::verdict::Dependency;
 
 use super::{Book, Record, Reference, Slot};
@@ -139,8 +141,16 @@ impl Book {
     /// A flow was looked over, and stays as it is.
     pub(in crate::engine) fn note_right(&mut self, id: FlowId) {
         if let Some(slot) = self.by_id.get(&id) {
-            self.records[*slot as usize].is_stale = false;
+            let slot = &mut self.records[*slot as usize];
+            slot.is_stale = false;
+            slot.record.iter_mut().for_each(|record| record.era = self.eras.now());
         }
+    }
+
+    /// Another topology is in force: every flow is looked over.
+    pub(in crate::engine) fn begin_era(&mut self, topology: Arc<Topology>) {
+        self.eras.begin(topology);
+        self.spoil_all();
     }
 
     /// Whether no flow waits to be looked over.

@@ -28,6 +28,7 @@ fn record(book: &mut Book, last: u8, heat: u8, depends: &[Dependency]) -> Record
         purpose: Purpose::Forward,
         judge: None,
         source: None,
+        era: Era::UNKNOWN,
         likeness: Likeness::default(),
         depends: depends.iter().copied().collect(),
         into_fabrics: SmallVec::new(),
