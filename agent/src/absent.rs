@@ -51,14 +51,8 @@ pub async fn keep(store: Arc<Store>, look: Duration, ends: Ends) {
     };
     loop {
         sleep(look).await;
-        match keeper.look().await {
-            Ok(true) => {}
-            Ok(false) => keeper.absences.break_off(),
-            Err(Failed::Store(why)) => {
-                debug!(why, "the store does not say which hosts are gone now");
-                keeper.absences.break_off();
-            }
-            Err(Failed::Gone) => return,
+        if !keeper.take_turn().await {
+            return;
         }
     }
 }
@@ -87,6 +81,21 @@ enum Failed {
 }
 
 impl Keeper {
+    /// Looks, if that is this host's part. Whether somebody is there to be told.
+    async fn take_turn(&mut self) -> bool {
+        match self.look().await {
+            Ok(true) => return true,
+            Ok(false) => {}
+            Err(Failed::Store(why)) => {
+                debug!(why, "the store does not say which hosts are gone now");
+                self.let_go().await;
+            }
+            Err(Failed::Gone) => return false,
+        }
+        self.absences.break_off();
+        true
+    }
+
     /// Looks once, if that is this host's part. Whether it was.
     async fn look(&mut self) -> Result<bool, Failed> {
         let Some(session) = *self.ends.session.borrow() else { return Ok(false) };
@@ -117,6 +126,14 @@ impl Keeper {
         Ok(true)
     }
 
+    /// Lets another host look, which may find what this one does not.
+    async fn let_go(&self) {
+        let Some(session) = *self.ends.session.borrow() else { return };
+        if let Err(error) = self.store.release(session, LEASE).await {
+            debug!(%error, "the lease to look which hosts are gone is not given back");
+        }
+    }
+
     /// Reads the documents of hosts that are others than before.
     async fn read_hosts(&mut self, root: &Root) -> Result<(), Failed> {
         let names = self.store.names(root, &[HOSTS, NUMBERS]).await?;
@@ -143,8 +160,8 @@ impl Keeper {
     async fn withdraw(&mut self, due: BTreeSet<u32>) -> Result<(), Failed> {
         let owners = due.iter().copied().map(HostId).collect();
         let withdrawn = self.store.withdraw(owners).await?;
-        self.absences.note_withdrawn(due);
-        for (owner, words) in withdrawn {
+        self.absences.note_withdrawn(self.begun.elapsed(), due);
+        for (owner, words) in withdrawn.into_iter().filter(|(_, words)| *words > 0) {
             let host = self.declared.name_of(owner.0);
             let news = Input::Withdrawn { host, words };
             self.ends.arrivals.send(news).await.map_err(|_| Failed::Gone)?;

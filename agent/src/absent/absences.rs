@@ -8,13 +8,14 @@ use std::time::Duration;
 pub(super) struct Absences {
     /// Since when each has been gone without a break, as far as one has looked.
     since: BTreeMap<u32, Duration>,
-    /// Those whose words were taken back since.
-    withdrawn: BTreeSet<u32>,
+    /// Those whose words were taken back since, and when.
+    withdrawn: BTreeMap<u32, Duration>,
 }
 
 impl Absences {
     /// Takes in who is gone now, and which hosts others hear; `None` where some host that is there has not said whom it hears. Returns those
-    /// whose words are to be taken back: gone for [`PATIENCE`], and heard by nobody.
+    /// whose words are to be taken back: gone at every look for [`PATIENCE`], and heard by nobody; and once more [`AGAIN`], since one may have been
+    /// there between two looks, and said something.
     ///
     /// A host that is heard is there, though the store is out of its reach: its time begins anew.
     pub(super) fn look(
@@ -24,7 +25,7 @@ impl Absences {
         heard: Option<&BTreeSet<u32>>,
     ) -> BTreeSet<u32> {
         self.since.retain(|host, _| gone.contains(host));
-        self.withdrawn.retain(|host| gone.contains(host));
+        self.withdrawn.retain(|host, _| gone.contains(host));
         for host in gone {
             let since = self.since.entry(*host).or_insert(now);
             if heard.is_some_and(|heard| heard.contains(host)) {
@@ -37,12 +38,13 @@ impl Absences {
         }
         let is_due = |since: &Duration| now.saturating_sub(*since) >= PATIENCE;
         let due = self.since.iter().filter(|(_, since)| is_due(since)).map(|(host, _)| *host);
-        due.filter(|host| !self.withdrawn.contains(host)).collect()
+        let is_long_ago = |at: &Duration| now.saturating_sub(*at) >= AGAIN;
+        due.filter(|host| self.withdrawn.get(host).is_none_or(is_long_ago)).collect()
     }
 
     /// The words of these were taken back.
-    pub(super) fn note_withdrawn(&mut self, hosts: BTreeSet<u32>) {
-        self.withdrawn.extend(hosts);
+    pub(super) fn note_withdrawn(&mut self, now: Duration, hosts: BTreeSet<u32>) {
+        self.withdrawn.extend(hosts.into_iter().map(|host| (host, now)));
     }
 
     /// Nobody has looked for a while: each is gone since it is seen to be gone again.
@@ -54,6 +56,9 @@ impl Absences {
 /// One session timeout (60 s, [`Pace`](crate::presence::Pace)) and 30 s (behaviour.md 7): after the store was away, hosts that are there have a
 /// session again by then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Until it is looked once more whether words of a host came back: that reads the log of every segment.
+pub(super) const AGAIN: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
@@ -76,10 +81,10 @@ mod tests {
         assert_eq!(absences.look(s(89), &set([3, 4, 5]), Some(&nobody)), set([]));
         assert_eq!(absences.look(s(90), &set([3, 5]), Some(&nobody)), set([3]), "4 was there again");
         assert_eq!(absences.look(s(120), &set([3, 4, 5]), Some(&nobody)), set([3]), "it was not done");
-        absences.note_withdrawn(set([3]));
+        absences.note_withdrawn(s(120), set([3]));
         assert_eq!(absences.look(s(150), &set([3, 4, 5]), Some(&nobody)), set([5]));
         assert_eq!(absences.look(s(210), &set([3, 4, 5]), Some(&nobody)), set([4, 5]));
-        absences.note_withdrawn(set([4, 5]));
+        absences.note_withdrawn(s(210), set([4, 5]));
         // It came back, said words, and is gone once more.
         assert_eq!(absences.look(s(240), &set([4, 5]), Some(&nobody)), set([]));
         assert_eq!(absences.look(s(270), &set([3, 4, 5]), Some(&nobody)), set([]));
@@ -92,9 +97,21 @@ mod tests {
         assert_eq!(absences.look(s(0), &set([3, 4]), Some(&set([]))), set([]));
         assert_eq!(absences.look(s(80), &set([3, 4]), Some(&set([3]))), set([]));
         assert_eq!(absences.look(s(100), &set([3, 4]), Some(&set([]))), set([4]));
-        absences.note_withdrawn(set([4]));
+        absences.note_withdrawn(s(100), set([4]));
         assert_eq!(absences.look(s(170), &set([3, 4]), Some(&set([4]))), set([3]));
         assert_eq!(absences.look(s(260), &set([3, 4]), Some(&set([]))), set([3, 4]), "4 was heard meanwhile");
+    }
+
+    /// It may have been there between two looks.
+    #[test]
+    fn whose_words_were_taken_back_is_due_again_ten_minutes_later() {
+        let mut absences = Absences::default();
+        let nobody = set([]);
+        absences.look(s(0), &set([3]), Some(&nobody));
+        assert_eq!(absences.look(s(90), &set([3]), Some(&nobody)), set([3]));
+        absences.note_withdrawn(s(90), set([3]));
+        assert_eq!(absences.look(s(689), &set([3]), Some(&nobody)), set([]));
+        assert_eq!(absences.look(s(690), &set([3]), Some(&nobody)), set([3]));
     }
 
     #[test]
@@ -110,7 +127,7 @@ mod tests {
         let mut absences = Absences::default();
         let nobody = set([]);
         absences.look(s(0), &set([3, 4]), Some(&nobody));
-        absences.note_withdrawn(set([3]));
+        absences.note_withdrawn(s(0), set([3]));
         absences.break_off();
         assert_eq!(absences.look(s(91), &set([3, 4]), Some(&nobody)), set([]));
         assert_eq!(absences.look(s(180), &set([3, 4]), Some(&nobody)), set([]));

@@ -6,7 +6,7 @@ use vlan::model::description::{Description, Host};
 use vlan::model::numbers::Numbers;
 use vlan::time::Instant as Moment;
 
-use super::absences::PATIENCE;
+use super::absences::{AGAIN, PATIENCE};
 use super::*;
 use crate::documents::{Stored, to_shards};
 use crate::engine::{Engine, Settings};
@@ -124,10 +124,12 @@ async fn words_of_hosts_that_are_gone_are_withdrawn_once() {
     assert_eq!(net.owners().await, [GW1, CN1]);
     let removed = "number 4, which the topology has no more".to_owned();
     assert_eq!(net.news(), [("cn2".to_owned(), 1), (removed, 1)]);
-    // It says the same words again: it has lost nothing but time.
+    // It says the same words again between two looks.
     net.store.announce(HostId(CN2), vec![AddressRecord { number: 2, ..word(CN2) }]).await.unwrap();
     assert!(net.look_twice(PATIENCE).await);
     assert_eq!((net.owners().await, net.news()), (vec![GW1, CN1, CN2], vec![]));
+    assert!(net.look_twice(AGAIN).await);
+    assert_eq!((net.owners().await, net.news()), (vec![GW1, CN1], vec![("cn2".to_owned(), 1)]));
 }
 
 #[tokio::test]
@@ -161,15 +163,6 @@ async fn one_host_looks_and_another_that_was_away_has_its_time() {
 }
 
 #[tokio::test]
-async fn a_host_that_goes_by_another_revision_lets_another_look() {
-    let mut net = Net::new(2, Some(&[GW1])).await;
-    let gw1 = net.store.session_named("gw1").await.unwrap().unwrap().id;
-    net.store.acquire(gw1, LEASE).await.unwrap();
-    assert!(!net.look_twice(PATIENCE).await);
-    assert!(net.store.holder(LEASE).await.unwrap().is_none());
-}
-
-#[tokio::test]
 async fn hosts_that_another_revision_has_no_more_and_has_anew_are_known() {
     let mut net = Net::new(1, Some(&[GW1])).await;
     for (hosts, gone) in [
@@ -187,4 +180,19 @@ async fn hosts_that_another_revision_has_no_more_and_has_anew_are_known() {
         }
         assert_eq!(net.keeper.declared.without(&[]), gone.into_iter().collect());
     }
+}
+
+#[tokio::test]
+async fn a_host_that_goes_by_another_revision_or_cannot_read_it_lets_another_look() {
+    let mut net = Net::new(2, Some(&[GW1])).await;
+    let gw1 = net.store.session_named("gw1").await.unwrap().unwrap().id;
+    net.store.acquire(gw1, LEASE).await.unwrap();
+    assert!(!net.look_twice(PATIENCE).await);
+    assert!(net.store.holder(LEASE).await.unwrap().is_none());
+    let mut shards = to_shards(&Stored::default()).unwrap();
+    shards.insert(ShardName::new(format!("{HOSTS}odd")).unwrap(), b"{".to_vec());
+    let before = newest_root(&net.store).await.unwrap().map(|root| root.revision);
+    net.store.publish(before, shards, Change::new("test", WallTime::default(), "")).await.unwrap();
+    assert!(net.keeper.look().await.is_err() && net.store.holder(LEASE).await.unwrap().is_some());
+    assert!(net.keeper.take_turn().await && net.store.holder(LEASE).await.unwrap().is_none());
 }

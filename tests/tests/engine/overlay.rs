@@ -24,6 +24,7 @@ mod feed;
 mod handover;
 mod hostile;
 mod reflected;
+mod unclear;
 
 const PHYS: Mac = [2, 0, 0, 0, 0, 9];
 const VM1: Mac = [2, 0, 0, 0, 0, 1];

@@ -51,13 +51,15 @@ pub fn renumber_way(
     (segment, fabric): (SegmentId, FabricId),
 ) -> Option<(SegmentId, FabricId)> {
     let its = old.segments.get(segment.number as usize)?;
-    let mut members = its.trunk_members(old).iter();
-    let member = members.find(|member| old.port(member.port).group == Some(fabric))?;
-    let vid = its.domain(member.domain).vid?;
-    match renumber(old, new, segment, Location::Fabric { fabric, vid })? {
+    let members = its.trunk_members(old).iter();
+    let mut vids = members
+        .filter(|member| old.port(member.port).group == Some(fabric))
+        .filter_map(|member| its.domain(member.domain).vid);
+    // Several of its VLANs may be one segment, of which some are no more.
+    vids.find_map(|vid| match renumber(old, new, segment, Location::Fabric { fabric, vid })? {
         (segment, Location::Fabric { fabric, .. }) => Some((segment, fabric)),
         _ => None,
-    }
+    })
 }
 
 /// A bridge by its name, by that of before a change, or by that which it gets back.

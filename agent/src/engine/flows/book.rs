@@ -25,7 +25,7 @@ use stale::{Dependents, Stale, keep_distinct};
 
 pub(in crate::engine) use stale::heat;
 
-mod alike;
+pub(in crate::engine) mod alike;
 pub(in crate::engine) mod eras;
 mod ids;
 mod reading;

@@ -5,7 +5,8 @@ use datapath::flow::{Action, FlowChange, FlowId, FlowKey};
 use smallvec::SmallVec;
 use vlan::verdict::Consulted;
 
-use super::doubt::{Doubt, MOST_ASKED};
+use super::book::alike::MOST_ASKED;
+use super::doubt::Doubt;
 use super::meters::MeterChange;
 use super::turn::Turn;
 use crate::counters::PortKey;
@@ -138,7 +139,7 @@ fn ask_diverted(diverted: &[(FlowId, Turn)], outbox: &mut Outbox) {
 fn ask_flows(mut doubts: Vec<Doubt>, outbox: &mut Outbox) {
     while !doubts.is_empty() {
         let rest = doubts.split_off(doubts.len().min(DOUBTS_AT_ONCE));
-        let flows = doubts.iter().flat_map(|doubt| doubt.flows.iter().copied()).collect();
+        let flows = doubts.iter().flat_map(|doubt| doubt.suspects.flows.iter().copied()).collect();
         outbox.ask(Asked::Uses(doubts), |id| Output::ReadFlows { id, flows });
         doubts = rest;
     }
@@ -154,7 +155,7 @@ pub(super) struct Wanted {
 }
 
 /// Frames whose flows are asked by one output: with [`MOST_ASKED`] flows each, 1 024 flows.
-const DOUBTS_AT_ONCE: usize = 64;
+const DOUBTS_AT_ONCE: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,10 @@
 //! Which frames wait, and for what: named by who asks and by who hears the answer.
 
-use datapath::flow::{FlowId, FlowKey};
-use smallvec::SmallVec;
+use datapath::flow::FlowKey;
 use vlan::model::id::HostId;
 use vlan::policy::Special;
 
+use super::book::alike::Suspects;
 use super::book::eras::Dated;
 use crate::hello::question::Question;
 
@@ -21,8 +21,8 @@ pub(in crate::engine) struct Came {
 pub(in crate::engine) struct Doubt {
     pub(in crate::engine) echo: Dated,
     pub(in crate::engine) whose: Whose,
-    /// Those that may have sent it.
-    pub(in crate::engine) flows: SmallVec<[FlowId; 2]>,
+    /// The flows that may have sent it.
+    pub(in crate::engine) suspects: Suspects,
 }
 
 /// Who waits for what flows say.
@@ -34,8 +34,6 @@ pub(in crate::engine) enum Whose {
     Host(HostId, Question),
 }
 
-/// Flows that are asked for one frame: the last ones put of those that may have sent it. They differ in priorities and inner tags.
-pub(super) const MOST_ASKED: usize = 16;
 /// Most frames and questions that wait for flows at once; and as many frames wait for other hosts.
 pub(super) const MOST_WAITING: usize = 1_024;
 /// Only a frame that teaches where its source is can be in doubt: no special one does.

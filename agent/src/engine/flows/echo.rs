@@ -5,6 +5,7 @@
 //!   a source known on the virtual side is heard from a fabric
 //!     ├── such a frame is known to have been sent there within the last second ───────────► reflected
 //!     ├── flows that can have sent one are asked ── what they say is known from then on ──► reflected
+//!     ├── none has, and there are more than are asked ── it is dropped, and nothing moves
 //!     └── none has ──┬── it is at a port of this host ────────────────────────────────────► a move
 //!                    └── it is at another host ──► that is asked (`hosts`)
 //! ```
@@ -36,9 +37,10 @@ impl Flows {
         (ingress, echo): (Ingress, Echo),
         came: Came,
     ) {
-        let flows = self.cache.book.may_have_sent(&echo);
+        let suspects = self.cache.book.may_have_sent(&echo);
+        let is_none = suspects.flows.is_empty() && !suspects.may_be_more;
         // One that is being withdrawn or diverted tells with an answer that comes before the one to what is asked now.
-        if flows.is_empty() && !self.cache.is_one_to_tell() {
+        if is_none && !self.cache.is_one_to_tell() {
             return self.judge_frame(now, truth, (ingress, Evidence::HostUnasked, ORDINARY), came);
         }
         if self.waiting >= MOST_WAITING {
@@ -47,7 +49,7 @@ impl Flows {
         }
         self.waiting += 1;
         let echo = self.cache.book.eras.date(echo);
-        self.cache.changes.doubts.push(Doubt { echo, whose: Whose::Frame(came), flows });
+        self.cache.changes.doubts.push(Doubt { echo, whose: Whose::Frame(came), suspects });
     }
 
     /// Judges the frames that waited for these answers, and says to other hosts what they have asked.
@@ -60,16 +62,20 @@ impl Flows {
     ) {
         let mut answers = answers.into_iter();
         for doubt in &doubts {
-            for (flow, answer) in doubt.flows.iter().zip(answers.by_ref()) {
+            for (flow, answer) in doubt.suspects.flows.iter().zip(answers.by_ref()) {
                 let used = self.last_use(now, truth, *flow, answer);
                 self.note_sent(now, truth, doubt.echo, used);
             }
         }
-        for Doubt { echo, whose, .. } in doubts {
+        for Doubt { echo, whose, suspects } in doubts {
             self.waiting -= 1;
             let echo = self.cache.book.eras.today(echo);
+            let is_sent = echo.is_some_and(|echo| truth.switch.fdb.sent.last(now, echo).is_some());
+            let is_open = suspects.may_be_more && !is_sent;
             let mut inquiry = Inquiry::new(now, truth, self);
             match (whose, echo) {
+                (Whose::Frame(came), _) if is_open => inquiry.lose(&came),
+                (Whose::Host(..), _) if is_open => {}
                 (Whose::Frame(came), _) => inquiry.judge_again(Evidence::HostUnasked, came),
                 (Whose::Host(host, question), Some(echo)) => inquiry.answer(host, &question, echo),
                 (Whose::Host(..), None) => {}

@@ -91,6 +91,11 @@ impl<'a> Inquiry<'a> {
         }
     }
 
+    /// A frame is dropped of which nobody can say whether it is our own.
+    pub(super) fn lose(&mut self, came: &Came) {
+        lose_came(self.truth, came);
+    }
+
     /// Judges a frame that has waited.
     pub(super) fn judge_again(&mut self, evidence: Evidence, came: Came) {
         match self.truth.ingress_of(&came.key) {
@@ -115,18 +120,19 @@ impl<'a> Inquiry<'a> {
     /// Another host wants to know whether this one has sent a frame: its flows are asked, unless that is known.
     fn hear_question(&mut self, host: HostId, question: &Question) {
         let Some(echo) = echo_of(self.truth.switch.topology(), question) else { return };
-        let flows = self.flows.cache.book.may_have_sent(&echo);
+        let suspects = self.flows.cache.book.may_have_sent(&echo);
+        let is_none = suspects.flows.is_empty() && !suspects.may_be_more;
         let is_known = self.truth.switch.fdb.sent.last(self.now, echo).is_some();
         // As in `doubt`: what is withdrawn or diverted is still to tell.
-        if is_known || (flows.is_empty() && !self.flows.cache.is_one_to_tell()) {
+        if is_known || (is_none && !self.flows.cache.is_one_to_tell()) {
             return self.answer(host, question, echo);
         }
-        let may_look_up = flows.is_empty() || self.flows.questions.may_look_up(self.now, host);
+        let may_look_up = suspects.flows.is_empty() || self.flows.questions.may_look_up(self.now, host);
         if may_look_up && self.flows.waiting < MOST_WAITING {
             self.flows.waiting += 1;
             let whose = Whose::Host(host, *question);
             let echo = self.flows.cache.book.eras.date(echo);
-            self.flows.cache.changes.doubts.push(Doubt { echo, whose, flows });
+            self.flows.cache.changes.doubts.push(Doubt { echo, whose, suspects });
         }
     }
 

@@ -79,13 +79,13 @@ impl<'a> View<'a> {
         let revision = self.engine.revision;
         let is_fresh = self.flows.heritage.in_force.is_none() && self.flows.cache.book.is_fresh();
         let unread = self.engine.unread.as_ref().map(|unread| unread.revision);
-        let heard = self.truth.others.heard();
+        let heard = self.truth.others.heard(&self.truth.overlay);
         Progress { revision, settled: revision > 0 && is_fresh, unread, heard }
     }
 
     /// The numbers of the other hosts that are heard, rising.
     pub fn hears(&self) -> Vec<u32> {
-        self.truth.others.hears(self.truth.switch.topology())
+        self.truth.others.hears(self.truth.switch.topology(), &self.truth.overlay)
     }
 
     /// The port of that name, or the port of this host on the link of that name.

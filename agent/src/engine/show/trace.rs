@@ -116,7 +116,7 @@ impl View<'_> {
 
     /// Whether a flow has sent such a frame lately, as far as is known; `None` if none can have.
     fn was_sent(&self, now: Instant, echo: &Echo) -> Option<bool> {
-        let flows = self.flows.cache.book.may_have_sent(echo);
+        let flows = self.flows.cache.book.may_have_sent(echo).flows;
         let is_lately = |used: Instant| now.since(used) <= ECHO;
         let sent = flows.iter().filter_map(|flow| self.flows.cache.book.get(*flow));
         let used = sent.filter_map(|flow| last_sent(&flow.stats, flow.turned_at));

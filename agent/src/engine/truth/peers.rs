@@ -130,11 +130,18 @@ impl Others {
         Others { session: seed, ..Others::default() }
     }
 
-    /// Whether a host that is heard says that it does not carry a VLAN of a bridge.
-    pub(super) fn says_it_leaves(&self, host: HostId, (bridge, vid): (BridgeId, Vid)) -> bool {
-        let other = self.of.get(&host).filter(|other| other.is_heard());
-        let carries = other.and_then(|other| other.carries.get(&bridge));
-        carries.is_some_and(|carries| !carries.vids.contains(vid))
+    /// Whether a host that is heard says that it does not carry a VLAN of a bridge, or has no trunk of that by the revision that is in force on
+    /// both. What it says by another revision may be about another bridge of that name.
+    pub(super) fn says_it_leaves(
+        &self,
+        topology: &Topology,
+        host: HostId,
+        (bridge, vid): (BridgeId, Vid),
+    ) -> bool {
+        let is_alike = |other: &&Other| other.is_heard() && other.revision == self.revision;
+        let Some(other) = self.of.get(&host).filter(is_alike) else { return false };
+        let says_so = || other.carries.get(&bridge).is_some_and(|carries| !carries.vids.contains(vid));
+        !topology.trunks_of(bridge).any(|port| port.host == host) || says_so()
     }
 
     /// Whether a host says that a trunk of it is up.
@@ -186,13 +193,13 @@ impl Others {
     }
 
     /// How many of them are heard.
-    pub(in crate::engine) fn heard(&self) -> usize {
-        self.of.values().filter(|other| other.is_heard()).count()
+    pub(in crate::engine) fn heard(&self, overlay: &Overlay) -> usize {
+        self.of.values().filter(|other| overlay.is_open() && other.is_heard()).count()
     }
 
     /// Which of them are heard, by their numbers, rising.
-    pub(in crate::engine) fn hears(&self, topology: &Topology) -> Vec<u32> {
-        let heard = self.of.iter().filter(|(_, other)| other.is_heard());
+    pub(in crate::engine) fn hears(&self, topology: &Topology, overlay: &Overlay) -> Vec<u32> {
+        let heard = self.of.iter().filter(|(_, other)| overlay.is_open() && other.is_heard());
         let mut numbers: Vec<u32> = heard.filter_map(|(id, _)| topology.host_number(*id)).collect();
         numbers.sort_unstable();
         numbers
@@ -200,7 +207,7 @@ impl Others {
 
     /// At a glance, where there are any.
     pub(in crate::engine) fn view(&self, topology: &Topology, overlay: &Overlay) -> Option<OthersView> {
-        let heard = self.heard();
+        let heard = self.heard(overlay);
         let silent = self.of.iter().filter(|(_, other)| !other.is_heard()).take(NAMED);
         let silent = silent.map(|(id, _)| topology.hosts()[id.0 as usize].name.clone()).collect();
         let no_tunnel = (!overlay.is_open()).then(|| overlay.why_not().unwrap_or("not yet").to_owned());

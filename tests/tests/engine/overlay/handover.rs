@@ -7,10 +7,10 @@ use tests::lab::frames::{BROADCAST, Mac};
 use tests::sim::cluster::Cluster;
 
 use super::feed::{is, known, words};
-use super::{PHYS, VM1, VM2, bare, ip, start, tagged, two_gateways};
+use super::{PHYS, VM1, VM2, bare, ip, parse, start, tagged, two_gateways};
 
 /// Who carries VLAN 8 and by which trunk, and who would instead.
-fn taking_over(cluster: &mut Cluster) -> (&'static str, &'static str, &'static str, &'static str) {
+pub(super) fn taking_over(cluster: &mut Cluster) -> (&'static str, &'static str, &'static str, &'static str) {
     match super::carriers(cluster).0[0].as_str() {
         "leaf1" => ("gw1", "leaf1", "gw2", "leaf2"),
         _ => ("gw2", "leaf2", "gw1", "leaf1"),
@@ -156,6 +156,38 @@ fn of_gateways_that_both_carry_a_vlan_none_takes_a_word_by_flows() {
     assert_eq!((story.said(), story.owner(), story.came_up()), (said, owner, before));
 }
 
+/// What a gateway says by another revision of a bridge may be about another bridge of that name: dc1 and dc2 have changed names.
+#[test]
+fn of_gateways_by_two_revisions_none_takes_a_word_by_flows() {
+    let trunk = |name: &str, host: &str| {
+        format!(
+            "[[trunks]]\nname = \"{name}\"\nbridge = \"dc2\"\nhost = \"{host}\"\nlink = \"{name}\"\nvlans = [\"9\"]\n"
+        )
+    };
+    let more = "[bridges.dc2]\nkind = \"vlan-aware\"\nfabric = \"other\"\n".to_owned()
+        + &trunk("o1", "gw1")
+        + &trunk("o2", "gw2");
+    let one = two_gateways() + &more;
+    let two = one
+        .replace("dc1", "dcx")
+        .replace("dc2", "dc1")
+        .replace("[bridges.dcx]\n", "[bridges.dc2]\nfabric = \"fabric\"\n")
+        .replace("dcx", "dc2");
+    let mut cluster = start(&one);
+    cluster.pass(Duration::from_secs(3));
+    cluster.publish(2, &parse(&two));
+    ["gw2", "cn1", "cn2"].into_iter().for_each(|host| cluster.adopt(host));
+    cluster.pass(Duration::from_secs(3));
+    for _ in 0..20 {
+        for trunk in ["leaf1", "leaf2"] {
+            cluster.reached(trunk, &tagged(8, 0, PHYS, BROADCAST));
+        }
+        cluster.pass(Duration::from_millis(500));
+    }
+    let said = words(&cluster, 8008, PHYS).len();
+    assert!(said <= 3, "{said} words in ten seconds");
+}
+
 /// Another gateway sent it into the fabric, and this one takes over while the switches bring it back.
 #[test]
 fn a_frame_of_ours_that_a_fabric_brings_back_to_another_gateway_moves_no_address() {
@@ -176,6 +208,30 @@ fn a_frame_of_ours_that_a_fabric_brings_back_to_another_gateway_moves_no_address
     cluster.pass(Duration::from_millis(1_200));
     assert_eq!(cluster.reached(standby, &tagged(8, 0, VM2, BROADCAST)), ["a8", "b8", "c8", "d8"]);
     assert_eq!(known(&mut cluster, "cn2", VM2), is("trunks of fabric", "remote"));
+}
+
+/// Two VLANs of the fabric are one segment, and the first of them is taken away while a frame is under way in the other.
+#[test]
+fn what_was_sent_in_a_vlan_that_stays_is_known_when_another_goes() {
+    let vlan = |vid: u16| format!("[[vlans]]\nbridge = \"dc1\"\nvid = {vid}\nto = \"vub8\"\n");
+    let joined = two_gateways()
+        .replace("kind = \"vlan-aware\"\n", "kind = \"vlan-aware\"\njoin-vids = true\n")
+        + &vlan(9);
+    for (gone, stays) in [(8, 9), (9, 8)] {
+        let mut cluster = start(&joined);
+        cluster.pass(Duration::from_secs(3));
+        assert!(cluster.reached("d8", &bare(VM1, BROADCAST)).len() > 4, "into both VLANs");
+        cluster.change(2, &parse(&joined.replace(&vlan(gone), "")));
+        cluster.pass(Duration::from_millis(100));
+        for trunk in ["leaf1", "leaf2"] {
+            assert_eq!(
+                cluster.reached(trunk, &tagged(stays, 0, VM1, BROADCAST)),
+                Vec::<String>::new(),
+                "{gone} {trunk}"
+            );
+        }
+        assert_eq!(known(&mut cluster, "gw1", VM1), is("d8", "dynamic"), "{gone}");
+    }
 }
 
 /// Where a frame that is flooded on VLAN 8 comes out of the fabric.

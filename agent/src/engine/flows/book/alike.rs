@@ -9,7 +9,6 @@ use vlan::fdb::key::Seed;
 use vlan::fdb::reflect::Echo;
 
 use super::{Book, NO_SLOT, Record};
-use crate::engine::flows::doubt::MOST_ASKED;
 
 /// The flows that send frames into fabrics, by what these look like.
 #[derive(Debug)]
@@ -36,21 +35,34 @@ impl Alike {
     }
 }
 
+/// Flows that may have sent a frame of which an echo is heard.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Suspects {
+    /// At most [`MOST_ASKED`], the last ones put.
+    pub(in crate::engine) flows: SmallVec<[FlowId; 2]>,
+    /// Whether there may be others. Then it says nothing that none of these has sent it.
+    pub(in crate::engine) may_be_more: bool,
+}
+
 impl Book {
-    /// Flows that may have sent a frame of which an echo is heard, at most [`MOST_ASKED`].
-    pub(in crate::engine) fn may_have_sent(&self, echo: &Echo) -> SmallVec<[FlowId; 2]> {
-        let mut flows = SmallVec::new();
+    /// Flows that may have sent a frame of which an echo is heard.
+    pub(in crate::engine) fn may_have_sent(&self, echo: &Echo) -> Suspects {
+        let mut suspects = Suspects { flows: SmallVec::new(), may_be_more: self.eras.are_some_lost() };
         for dated in self.eras.ever(*echo) {
             let Echo { segment, mac, likeness, .. } = dated.echo;
             let hash = self.alike.hashing.hash_one((segment, mac, likeness));
             let mut next = self.alike.first.get(&hash).copied().unwrap_or(NO_SLOT);
-            while let Some(slot) = self.records.get(next as usize).filter(|_| flows.len() < MOST_ASKED) {
+            while let Some(slot) = self.records.get(next as usize) {
                 let its = slot.record.as_ref().filter(|record| record.echoes().any(|its| its == dated));
-                flows.extend(its.map(|record| record.id));
+                if its.is_some() && suspects.flows.len() == MOST_ASKED {
+                    suspects.may_be_more = true;
+                    return suspects;
+                }
+                suspects.flows.extend(its.map(|record| record.id));
                 next = slot.next_alike;
             }
         }
-        flows
+        suspects
     }
 
     /// What may come back of a flow's frames, as it is called now; `None` where an earlier run has made it, and it was not looked over yet.
@@ -93,3 +105,6 @@ impl Book {
         }
     }
 }
+
+/// Flows that are asked for one frame: the last ones put of those that may have sent it. They differ in priorities and inner tags.
+pub(in crate::engine) const MOST_ASKED: usize = 64;

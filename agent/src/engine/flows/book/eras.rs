@@ -15,6 +15,8 @@ pub(in crate::engine) struct Eras {
     topologies: VecDeque<Arc<Topology>>,
     /// How many there have been; the first is 1.
     begun: u32,
+    /// Whether something may be named by one that is known no more.
+    are_some_lost: bool,
 }
 
 /// A topology that was in force, by how many there had been.
@@ -49,6 +51,7 @@ impl Eras {
         self.topologies.push_back(topology);
         if self.topologies.len() > MOST_ERAS {
             self.topologies.pop_front();
+            self.are_some_lost = true;
         }
     }
 
@@ -56,6 +59,12 @@ impl Eras {
     pub(in crate::engine) fn forget_past(&mut self) {
         let past = self.topologies.len().saturating_sub(1);
         drop(self.topologies.drain(..past));
+        self.are_some_lost = false;
+    }
+
+    /// Whether topologies came so fast that what was named by an early one is not found any more.
+    pub(super) fn are_some_lost(&self) -> bool {
+        self.are_some_lost
     }
 
     /// An echo of now, to be told later.
@@ -92,5 +101,6 @@ fn rename(from: &Topology, to: &Topology, echo: Echo) -> Option<Echo> {
     Some(Echo { segment, fabric, ..echo })
 }
 
-/// Topologies that follow each other before all flows were looked over: what is named by an earlier one says nothing any more.
+/// Topologies that follow each other before all flows were looked over. What is named by an earlier one says nothing any more, and until all
+/// were, nobody says of a frame that it was not sent.
 const MOST_ERAS: usize = 16;

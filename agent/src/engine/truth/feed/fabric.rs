@@ -43,8 +43,8 @@ impl<L: Lowering> Hearing<'_, L> {
         let owner =
             topology.host_numbered(word.owner.0).filter(|owner| *owner != self.truth.switch.host())?;
         let bridge = topology.bridge_on(seen.segment.number, fabric, vid)?;
-        let is_left =
-            word.presence == Presence::Present && self.truth.others.says_it_leaves(owner, (bridge, vid));
+        let is_left = word.presence == Presence::Present
+            && self.truth.others.says_it_leaves(topology, owner, (bridge, vid));
         self.carrier_of(seen.segment, (fabric, vid)).filter(|_| is_left)
     }
 }
