@@ -217,6 +217,10 @@ impl Schedule {
     }
 
     fn go(&mut self) -> Result<(), String> {
+        // There may be no place for anybody.
+        if self.stations.is_empty() {
+            return Ok(());
+        }
         let steps = self.rng.between(10, MOST_STEPS);
         for step in (0..steps).filter(|step| !self.left_out.contains(step)).collect::<Vec<_>>() {
             self.rng = Rng::new(self.seed.wrapping_mul(1_000) + step as u64);
