@@ -23,6 +23,7 @@ use vlan::verdict::DropReason;
 mod feed;
 mod handover;
 mod hostile;
+mod pace;
 mod reflected;
 mod unclear;
 

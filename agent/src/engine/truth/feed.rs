@@ -26,9 +26,11 @@ use crate::engine::due::Due;
 use crate::lower::Lowering;
 use crate::view::FeedView;
 use asking::Asking;
+use pace::Pace;
 
 pub(in crate::engine) mod asking;
 mod fabric;
+mod pace;
 mod scope;
 mod settle;
 mod telling;
@@ -50,6 +52,7 @@ pub(in crate::engine) struct Feed {
     /// Own words of an earlier run, and when each is taken back unless its address is here by then.
     farewells: Due<AddressKey>,
     pub(in crate::engine) asking: Asking,
+    pace: Pace,
     looking: Option<scope::Looking>,
     is_to_follow: bool,
     pub(in crate::engine) counted: Counted,
@@ -183,7 +186,7 @@ impl Feed {
         }
         // While the store is away nothing can be said.
         let asking = self.asking.next_due().filter(|_| !self.is_away);
-        [self.farewells.next(), asking].into_iter().flatten().min()
+        [self.farewells.next(), self.pace.next_due(), asking].into_iter().flatten().min()
     }
 
     /// At a glance; `None` where this host shares no segment.
@@ -192,7 +195,7 @@ impl Feed {
             segments: self.segments.len(),
             heard: self.segments.len() - self.unheard,
             addresses: self.segments.values().map(|segment| segment.words.present()).sum(),
-            unsaid: self.asking.len(),
+            unsaid: self.asking.len() + self.pace.len(),
             refused: self.asking.refused().map(str::to_owned),
         })
     }

@@ -10,6 +10,7 @@ use vlan::model::topology::Topology;
 use vlan::model::vnis::Origin;
 use vlan::verdict::Dependency;
 
+use super::pace::Pace;
 use super::{Feed, Hearing, vni_of};
 use crate::engine::outbox::Outbox;
 use crate::lower::Lowering;
@@ -38,6 +39,8 @@ impl Feed {
         }
         self.is_to_follow |= is_less || self.segments.len() > had;
         self.unheard = self.segments.values().filter(|segment| !segment.is_heard).count();
+        // All addresses are settled anew.
+        self.pace = Pace::default();
         let segments = &self.segments;
         self.asking.retain(|key| segments.contains_key(&vni_of(key)));
         // Where nothing is shared any more, what others had is to be forgotten.

@@ -24,6 +24,12 @@ impl<L: Lowering> Hearing<'_, L> {
             }
         }
         for _ in 0..SETTLED_AT_ONCE {
+            let Some(key) = self.truth.feed.pace.take(self.now) else { break };
+            if let Some(segment) = self.segment_of(&key) {
+                self.settle(segment, key);
+            }
+        }
+        for _ in 0..SETTLED_AT_ONCE {
             let Some(key) = self.truth.feed.farewells.take(self.now) else { break };
             self.part_from(key);
         }
@@ -87,8 +93,13 @@ impl<L: Lowering> Hearing<'_, L> {
         let mine = entry.as_ref().and_then(|entry| self.by_of(segment, entry));
         let word = self.truth.feed.word(&key);
         let own = word.filter(|word| self.truth.feed.is_own(word) && word.presence == Presence::Present);
+        if mine.is_none() {
+            self.truth.feed.pace.forget(&key);
+        }
+        let at = entry.as_ref().map(|entry| entry.location);
         match (mine, own, word) {
             (Some(by), Some(own), _) if own.by == by => self.truth.feed.farewells.remove(&key),
+            (Some(_), None, _) if at.is_some_and(|at| !self.may_say(at, key)) => {}
             (Some(by), ..) => self.truth.feed.say(key, by, Presence::Present),
             (None, Some(own), _) => self.miss(&own, entry.is_some()),
             (None, None, Some(word)) if word.presence == Presence::Present => {
@@ -101,6 +112,13 @@ impl<L: Lowering> Hearing<'_, L> {
             (None, None, Some(word)) => self.follow_word(&word),
             (None, None, None) => {}
         }
+    }
+
+    /// Whether an address that is new here may be said now; if not, it is settled again when its turn comes.
+    fn may_say(&mut self, at: Location, key: AddressKey) -> bool {
+        let Location::Port { port, .. } = at else { return true };
+        let is_trunk = self.truth.switch.topology().port(port).is_trunk;
+        is_trunk || self.truth.feed.pace.may_say(self.now, port, key)
     }
 
     /// An own address is not here, though this host has said that it is. What was heard from another host is left to that host's word.
