@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::HINT;
 use super::addresses::Addresses;
 use super::entry::Gone;
 use super::key::Key;
@@ -57,6 +58,9 @@ impl Addresses {
         for place in places {
             let node = &self.table[place];
             let Some(ageing) = of(node.key.segment(), node.location) else { continue };
+            // What is believed until a word comes is no longer believed than that.
+            let is_brief = node.is_hint && self.queues.ageing_of(&self.table, place) == HINT;
+            let ageing = if is_brief { HINT } else { ageing };
             self.queues.set_ageing(&mut self.table, place, ageing);
         }
     }

@@ -70,6 +70,18 @@ pub fn play_all(target: &str, first: u64, cases: u64) {
     }
 }
 
+/// Plays these schedules, whatever is asked.
+///
+/// # Panics
+/// As [`play_all`].
+pub fn play_again(target: &str, seeds: &[u64]) {
+    for seed in seeds {
+        if let Err(story) = Schedule::play(*seed) {
+            panic!("{}: {story}", again(*seed, target, "hosts::every"));
+        }
+    }
+}
+
 /// One schedule on its way.
 struct Schedule {
     seed: u64,

@@ -1,6 +1,7 @@
 //! When addresses are forgotten.
 
 use super::*;
+use crate::fdb::HINT;
 use crate::fdb::addresses::Touched;
 use crate::fdb::age::Aged;
 
@@ -41,6 +42,24 @@ fn an_address_that_never_ages_is_never_due() {
     // The operator sets an ageing time: the next frame brings it in.
     fdb.learn(at(10), learn(mac(1), port(1)));
     assert_eq!(fdb.addresses.find(at(311), segment(1), mac(1)), None);
+}
+
+#[test]
+fn another_ageing_time_is_none_for_what_is_believed_until_a_word_comes() {
+    let mut fdb = Fdb::new();
+    let hint = |number| Learn { is_hint: true, ..learn(mac(number), port(1)) };
+    let mut brief = hint(1);
+    brief.policy.ageing = HINT;
+    fdb.learn(at(0), brief);
+    fdb.learn(at(0), hint(2));
+    fdb.learn(at(0), learn(mac(3), port(1)));
+    fdb.addresses.set_ageing(|_, _| Some(Duration::from_secs(100)));
+    for (now, known) in
+        [(10, [true; 3]), (11, [false, true, true]), (100, [false, true, true]), (101, [false; 3])]
+    {
+        let found = [1, 2, 3].map(|number| fdb.addresses.find(at(now), segment(1), mac(number)).is_some());
+        assert_eq!(found, known, "{now}");
+    }
 }
 
 #[test]
