@@ -88,7 +88,10 @@ impl Keeper {
             Ok(false) => {}
             Err(Failed::Store(why)) => {
                 debug!(why, "the store does not say which hosts are gone now");
-                self.let_go().await;
+                let session = *self.ends.session.borrow();
+                if let Some(session) = session {
+                    self.let_go(session).await;
+                }
             }
             Err(Failed::Gone) => return false,
         }
@@ -108,7 +111,7 @@ impl Keeper {
         let Some(root) = newest_root(&self.store).await?.filter(|root| root.revision.get() == in_force)
         else {
             // By another revision than the newest it does not know who is declared: let another host look.
-            self.store.release(session, LEASE).await?;
+            self.let_go(session).await;
             return Ok(false);
         };
         match self.store.acquire(session, LEASE).await {
@@ -127,8 +130,7 @@ impl Keeper {
     }
 
     /// Lets another host look, which may find what this one does not.
-    async fn let_go(&self) {
-        let Some(session) = *self.ends.session.borrow() else { return };
+    async fn let_go(&self, session: SessionId) {
         if let Err(error) = self.store.release(session, LEASE).await {
             debug!(%error, "the lease to look which hosts are gone is not given back");
         }

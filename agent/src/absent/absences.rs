@@ -8,14 +8,22 @@ use std::time::Duration;
 pub(super) struct Absences {
     /// Since when each has been gone without a break, as far as one has looked.
     since: BTreeMap<u32, Duration>,
-    /// Those whose words were taken back since, and when.
-    withdrawn: BTreeMap<u32, Duration>,
+    /// Those whose words were taken back since.
+    withdrawn: BTreeMap<u32, Again>,
+}
+
+/// When it is looked once more whether words of a host came back.
+#[derive(Debug)]
+struct Again {
+    at: Duration,
+    /// How long that is behind the last time.
+    behind: Duration,
 }
 
 impl Absences {
     /// Takes in who is gone now, and which hosts others hear; `None` where some host that is there has not said whom it hears. Returns those
-    /// whose words are to be taken back: gone at every look for [`PATIENCE`], and heard by nobody; and once more [`AGAIN`], since one may have been
-    /// there between two looks, and said something.
+    /// whose words are to be taken back: gone at every look for [`PATIENCE`], and heard by nobody. And once more later, since one may have been there
+    /// between two looks, and said something: that reads the log of every segment, so that it is done ever more seldom ([`AGAIN`]).
     ///
     /// A host that is heard is there, though the store is out of its reach: its time begins anew.
     pub(super) fn look(
@@ -38,13 +46,15 @@ impl Absences {
         }
         let is_due = |since: &Duration| now.saturating_sub(*since) >= PATIENCE;
         let due = self.since.iter().filter(|(_, since)| is_due(since)).map(|(host, _)| *host);
-        let is_long_ago = |at: &Duration| now.saturating_sub(*at) >= AGAIN;
-        due.filter(|host| self.withdrawn.get(host).is_none_or(is_long_ago)).collect()
+        due.filter(|host| self.withdrawn.get(host).is_none_or(|again| now >= again.at)).collect()
     }
 
     /// The words of these were taken back.
     pub(super) fn note_withdrawn(&mut self, now: Duration, hosts: BTreeSet<u32>) {
-        self.withdrawn.extend(hosts.into_iter().map(|host| (host, now)));
+        for host in hosts {
+            let behind = self.withdrawn.get(&host).map_or(AGAIN, |last| SELDOM.min(last.behind * 2));
+            self.withdrawn.insert(host, Again { at: now + behind, behind });
+        }
     }
 
     /// Nobody has looked for a while: each is gone since it is seen to be gone again.
@@ -57,8 +67,9 @@ impl Absences {
 /// session again by then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Until it is looked once more whether words of a host came back: that reads the log of every segment.
+/// Until it is looked for the first time whether words of a host came back; each time twice as long, up to [`SELDOM`].
 pub(super) const AGAIN: Duration = Duration::from_secs(600);
+const SELDOM: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]
 mod tests {
@@ -104,14 +115,18 @@ mod tests {
 
     /// It may have been there between two looks.
     #[test]
-    fn whose_words_were_taken_back_is_due_again_ten_minutes_later() {
+    fn whose_words_were_taken_back_is_due_again_ever_more_seldom() {
         let mut absences = Absences::default();
         let nobody = set([]);
         absences.look(s(0), &set([3]), Some(&nobody));
         assert_eq!(absences.look(s(90), &set([3]), Some(&nobody)), set([3]));
-        absences.note_withdrawn(s(90), set([3]));
-        assert_eq!(absences.look(s(689), &set([3]), Some(&nobody)), set([]));
-        assert_eq!(absences.look(s(690), &set([3]), Some(&nobody)), set([3]));
+        let mut at = 90;
+        for behind in [600, 1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 76_800, 86_400, 86_400] {
+            absences.note_withdrawn(s(at), set([3]));
+            at += behind;
+            assert_eq!(absences.look(s(at - 1), &set([3]), Some(&nobody)), set([]));
+            assert_eq!(absences.look(s(at), &set([3]), Some(&nobody)), set([3]));
+        }
     }
 
     #[test]

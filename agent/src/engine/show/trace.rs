@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use datapath::flow::FlowKey;
+use datapath::flow::{FlowId, FlowKey};
 use datapath::port::VportNo;
-use vlan::fdb::reflect::{Echo, Evidence};
+use vlan::fdb::reflect::Evidence;
 use vlan::fdb::{ECHO, Learned};
 use vlan::frame::Header;
 use vlan::model::id::{HostId, PortId};
@@ -78,7 +78,8 @@ impl View<'_> {
             self.truth.switch.peek(now, (port, evidence), header, verdict, story);
             return;
         };
-        let was_sent = self.was_sent(now, &echo);
+        let suspects = self.flows.cache.book.may_have_sent(&echo);
+        let was_sent = self.was_sent(now, &suspects.flows);
         if was_sent == Some(true) {
             self.truth.switch.peek_after(now, (port, echo), header, verdict, story);
             return;
@@ -89,6 +90,12 @@ impl View<'_> {
         if was_sent.is_some() {
             story.told.steps.push(format!(
                 "before, the flows that can have sent it are asked whether they did within the last {span}: as last read they did not"
+            ));
+        }
+        if suspects.may_be_more {
+            story.told.steps.push(format!(
+                "before, if none of the {} flows that are asked has sent it, the frame is dropped (unanswered): there are others that may have",
+                suspects.flows.len()
             ));
         }
         if let Some(host) = asked {
@@ -114,9 +121,8 @@ impl View<'_> {
         Some(&self.truth.switch.topology().hosts()[host.0 as usize].name)
     }
 
-    /// Whether a flow has sent such a frame lately, as far as is known; `None` if none can have.
-    fn was_sent(&self, now: Instant, echo: &Echo) -> Option<bool> {
-        let flows = self.flows.cache.book.may_have_sent(echo).flows;
+    /// Whether one of these flows has sent its frames lately, as far as is known; `None` if none can have.
+    fn was_sent(&self, now: Instant, flows: &[FlowId]) -> Option<bool> {
         let is_lately = |used: Instant| now.since(used) <= ECHO;
         let sent = flows.iter().filter_map(|flow| self.flows.cache.book.get(*flow));
         let used = sent.filter_map(|flow| last_sent(&flow.stats, flow.turned_at));

@@ -25,6 +25,16 @@ fn acquainted() -> Cluster {
     cluster
 }
 
+/// A frame of VM1 in a VLAN of its own.
+fn inner(vid: u16) -> Vec<u8> {
+    Frame::new(VM1, PHYS).tag(100 + vid, 0).payload(0x0800, &[7; 46])
+}
+
+/// The first of them as a fabric brings it back.
+fn back() -> Vec<u8> {
+    Frame::new(VM1, PHYS).tag(8, 0).tag(100, 0).payload(0x0800, &[7; 46])
+}
+
 fn dropped(cluster: &mut Cluster, host: &str, reason: &str) -> u64 {
     let counters = cluster.host(host).counters();
     let is_its = |labels: &[(String, String)]| {
@@ -48,7 +58,6 @@ fn of_a_guest_with_more_flows_alike_than_are_asked_nobody_knows() {
     ] {
         let mut cluster = acquainted();
         let (host, carrier, other, standby) = taking_over(&mut cluster);
-        let inner = |vid: u16| Frame::new(VM1, PHYS).tag(100 + vid, 0).payload(0x0800, &[7; 46]);
         for _ in 0..2 {
             (0..vlans).for_each(|vid| assert_eq!(cluster.reached("a8", &inner(vid)), [carrier], "{vid}"));
             cluster.pass(Duration::from_millis(1_500));
@@ -56,8 +65,7 @@ fn of_a_guest_with_more_flows_alike_than_are_asked_nobody_knows() {
         assert_eq!(cluster.reached("a8", &inner(0)), [carrier]);
         cluster.host(host).set_carrier(carrier, false);
         cluster.pass(Duration::from_millis(200));
-        let back = Frame::new(VM1, PHYS).tag(8, 0).tag(100, 0).payload(0x0800, &[7; 46]);
-        assert_eq!(cluster.reached(standby, &back), Vec::<String>::new());
+        assert_eq!(cluster.reached(standby, &back()), Vec::<String>::new());
         cluster.pass(Duration::from_millis(300));
         assert_eq!(known(&mut cluster, other, VM1), is("host cn1", "remote"), "{vlans}");
         let (is_one, is_none) = expected;
@@ -70,6 +78,31 @@ fn of_a_guest_with_more_flows_alike_than_are_asked_nobody_knows() {
         let moved = Frame::new(VM1, BROADCAST).tag(8, 0).payload(0x8035, &[7; 46]);
         assert_eq!(cluster.reached(standby, &moved), ["a8", "b8", "c8", "d8"]);
         assert_eq!(known(&mut cluster, other, VM1), is("trunks of fabric", "dynamic"));
+    }
+}
+
+/// And the host that has the source does not know it of itself; a trace says so beforehand.
+#[test]
+fn of_a_guest_of_its_own_with_as_many_flows_alike_a_gateway_does_not_know() {
+    for (vlans, reason) in [(64, "reflected"), (65, "unanswered")] {
+        let mut cluster = start(&two_gateways());
+        cluster.host("gw2").set_carrier("leaf2", false);
+        cluster.pass(Duration::from_secs(3));
+        cluster.reached("leaf1", &tagged(8, 0, PHYS, VM1));
+        for _ in 0..2 {
+            (0..vlans).for_each(|vid| assert_eq!(cluster.reached("d8", &inner(vid)), ["leaf1"], "{vid}"));
+            cluster.pass(Duration::from_millis(1_500));
+        }
+        assert_eq!(cluster.reached("d8", &inner(0)), ["leaf1"]);
+        cluster.pass(Duration::from_millis(300));
+        let now = cluster.now();
+        let traced = cluster.host("gw1").engine.view().trace(now, "leaf1", &back()).unwrap().view(&back());
+        let said =
+            traced.steps.iter().any(|step| step.contains("none of the 64 flows that are asked has sent it"));
+        assert_eq!(said, vlans > 64, "{:?}", traced.steps);
+        assert_eq!(cluster.reached("leaf1", &back()), Vec::<String>::new());
+        assert_eq!(dropped(&mut cluster, "gw1", reason), 1, "{vlans}");
+        assert_eq!(known(&mut cluster, "gw1", VM1), is("d8", "dynamic"), "{vlans}");
     }
 }
 
