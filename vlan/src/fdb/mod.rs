@@ -62,7 +62,7 @@ mod learn;
 pub mod lifetime;
 mod moves;
 pub mod news;
-mod page;
+pub mod page;
 mod place;
 mod queue;
 mod queues;

@@ -33,8 +33,21 @@ impl Queue {
 
     /// All, as they stand in the queue.
     pub(super) fn places<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Place> + 'a {
+        self.places_from(table, 0, None)
+    }
+
+    /// Those from a second on, of that second from a place in its bucket on.
+    pub(super) fn places_from<'a>(
+        &'a self,
+        table: &'a Table,
+        second: u32,
+        place: Option<Place>,
+    ) -> impl Iterator<Item = Place> + 'a {
         let next = |place: &Place| Some(table[*place].next).filter(|next| *next != Place::NONE);
-        self.buckets.values().flat_map(move |bucket| std::iter::successors(Some(bucket.first), next))
+        self.buckets.range(second..).flat_map(move |(at, bucket)| {
+            let first = place.filter(|_| *at == second).unwrap_or(bucket.first);
+            std::iter::successors(Some(first), next)
+        })
     }
 
     pub(super) fn put_in(&mut self, table: &mut Table, place: Place) {

@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 use super::Slot;
 use super::frozen::{Freeze, Frozen};
 use super::lifetime::{self, NEVER, second_of};
+use super::page::Reached;
 use super::place::Place;
 use super::queue::Queue;
 use super::table::{FROZEN, NO_QUEUE, Node, Table};
@@ -296,6 +297,24 @@ impl Queues {
         places.extend(tally.queues.iter().flat_map(|queue| self.queues[*queue as usize].places(table)));
         places.extend(self.frozen.in_slot(slot));
         places
+    }
+
+    /// The addresses in a slot's queues from a point on, in an order that stays while there is a walk: an address that changes its place in
+    /// it is either heard, and goes behind, or attached anew.
+    pub(super) fn places_from<'a>(
+        &'a self,
+        table: &'a Table,
+        slot: Slot,
+        from: Option<Reached>,
+    ) -> impl Iterator<Item = Place> + 'a {
+        let mut queues = self.slots.get(&slot).map(|tally| tally.queues.clone()).unwrap_or_default();
+        queues.sort_unstable();
+        queues.retain(|queue| from.is_none_or(|from| *queue >= from.queue));
+        queues.into_iter().flat_map(move |queue| {
+            let from = from.filter(|from| from.queue == queue);
+            let (second, place) = from.map_or((0, None), |from| (from.second, from.place_in(table)));
+            self.queues[queue as usize].places_from(table, second, place)
+        })
     }
 
     /// The front of a queue once those heard since have left it. At most [`FRONT_STEPS`] do so in one call, so that no

@@ -247,6 +247,10 @@ impl Truth {
             }
             if let Some(fabric) = trunk.or(before).and_then(|trunk| topology.port(trunk).group) {
                 lowering.spoil(Dependency::Designation(fabric, vid));
+                let is_own = |trunk: PortId| topology.port(trunk).host == self.switch.host();
+                if trunk.is_some_and(is_own) && !before.is_some_and(is_own) {
+                    self.feed.look_behind(fabric);
+                }
             }
             if trunk.is_none() {
                 orphans.entry(topology.bridge(bridge).name.clone()).or_default().insert(vid);

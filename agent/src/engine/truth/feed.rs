@@ -53,7 +53,7 @@ pub(in crate::engine) struct Feed {
     farewells: Due<AddressKey>,
     pub(in crate::engine) asking: Asking,
     pace: Pace,
-    looking: Option<scope::Looking>,
+    looking: scope::Looking,
     is_to_follow: bool,
     pub(in crate::engine) counted: Counted,
 }
@@ -181,7 +181,7 @@ impl Feed {
 
     /// When something of it is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        if self.looking.is_some() {
+        if self.looking.is_any() {
             return Some(Instant::ZERO);
         }
         // While the store is away nothing can be said.

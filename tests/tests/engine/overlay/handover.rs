@@ -140,6 +140,32 @@ fn an_address_that_is_heard_by_flows_alone_is_the_word_of_the_gateway_that_hears
     assert_eq!(known(&mut story.cluster, "cn1", PHYS), is("trunks of fabric", "remote"));
 }
 
+/// It heard it while the store was away, and lost the VLAN before it might say so: then the address is nobody's word, and no frame is needed
+/// for it to become one.
+#[test]
+fn what_a_gateway_knew_before_it_lost_a_vlan_is_its_word_when_it_carries_that_again() {
+    let mut cluster = start(&two_gateways());
+    cluster.pass(Duration::from_secs(1));
+    let (host, carrier, other, _) = taking_over(&mut cluster);
+    cluster.cut_off(host, true, true);
+    cluster.restart(host);
+    cluster.pass(Duration::from_secs(3));
+    cluster.reached(carrier, &tagged(8, 0, PHYS, BROADCAST));
+    cluster.host(host).set_carrier(carrier, false);
+    cluster.pass(Duration::from_millis(500));
+    cluster.cut_off(host, false, true);
+    cluster.pass(Duration::from_secs(1));
+    assert_eq!(known(&mut cluster, host, PHYS), is("trunks of fabric", "dynamic"));
+    assert_eq!(words(&cluster, 8008, PHYS), [], "another gateway carries the VLAN");
+    cluster.host(host).set_carrier(carrier, true);
+    cluster.pass(Duration::from_secs(1));
+    let said: Vec<_> = words(&cluster, 8008, PHYS).iter().map(|word| word.presence).collect();
+    assert_eq!(said, [Presence::Present], "it is said once");
+    for at in ["cn1", "cn2", other] {
+        assert_eq!(known(&mut cluster, at, PHYS), is("trunks of fabric", "remote"), "{at}");
+    }
+}
+
 /// Each would take the word from the other whenever it reads its flows.
 #[test]
 fn of_gateways_that_both_carry_a_vlan_none_takes_a_word_by_flows() {

@@ -1,11 +1,13 @@
-//! Which segments this host hears words of, and what becomes of all addresses when the topology is another.
+//! Which segments this host hears words of, and what becomes of addresses when the topology or who carries a VLAN is another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nsdb::{AddressKey, Mac};
 use vlan::addr::MacAddr;
+use vlan::fdb::Slot;
 use vlan::fdb::entry::{Entry, Kind};
-use vlan::model::id::HostId;
+use vlan::fdb::page::Reached;
+use vlan::model::id::{FabricId, HostId};
 use vlan::model::topology::Topology;
 use vlan::model::vnis::Origin;
 use vlan::verdict::Dependency;
@@ -23,6 +25,15 @@ pub(super) struct Looking {
     behind: Option<(u32, Option<(u16, Mac)>)>,
     /// The place in the address table where it goes on; `None` when that is done.
     from: Option<u32>,
+    /// Fabrics whose addresses are gone over, and how far that is.
+    fabrics: BTreeMap<FabricId, Option<Reached>>,
+}
+
+impl Looking {
+    /// Whether there is anything left to go over.
+    pub(super) fn is_any(&self) -> bool {
+        self.behind.is_some() || self.from.is_some() || !self.fabrics.is_empty()
+    }
 }
 
 impl Feed {
@@ -46,8 +57,15 @@ impl Feed {
         // Where nothing is shared any more, what others had is to be forgotten.
         let is_to_look = before > 0 || !self.segments.is_empty();
         let first = self.segments.keys().next();
-        self.looking =
-            is_to_look.then(|| Looking { behind: first.map(|first| (*first, None)), from: Some(0) });
+        let behind = first.map(|first| (*first, None));
+        self.looking = Looking { behind, from: is_to_look.then_some(0), ..Looking::default() };
+    }
+
+    /// This host carries a VLAN of a fabric from now on. What it knows behind that fabric from before may be nobody's word.
+    pub(in crate::engine::truth) fn look_behind(&mut self, fabric: FabricId) {
+        if !self.segments.is_empty() {
+            self.looking.fabrics.insert(fabric, None);
+        }
     }
 
     /// Has the store followed for other segments than before.
@@ -59,26 +77,36 @@ impl Feed {
 }
 
 impl<L: Lowering> Hearing<'_, L> {
-    /// Goes on through all words and addresses after the topology has become another.
+    /// Goes on through all words and addresses after the topology has become another, and through those behind fabrics.
     pub(super) fn look_at_all(&mut self) {
         self.look_at_words();
-        let Some(looking) = &self.truth.feed.looking else { return };
-        if let Some(from) = looking.from {
-            let addresses = &self.truth.switch.fdb.addresses;
-            let entries: Vec<Entry> =
-                addresses.page(self.now, from, LOOKED_AT_ONCE as u32).map(|(_, entry)| entry).collect();
-            let next = addresses.page_after(from, LOOKED_AT_ONCE as u32);
-            entries.iter().for_each(|entry| self.look_at(entry));
-            if let Some(looking) = &mut self.truth.feed.looking {
-                looking.from = next;
-            }
+        self.look_at_addresses();
+        self.look_behind_fabrics();
+    }
+
+    fn look_at_addresses(&mut self) {
+        let Some(from) = self.truth.feed.looking.from else { return };
+        let addresses = &self.truth.switch.fdb.addresses;
+        let entries: Vec<Entry> =
+            addresses.page(self.now, from, LOOKED_AT_ONCE as u32).map(|(_, entry)| entry).collect();
+        let next = addresses.page_after(from, LOOKED_AT_ONCE as u32);
+        entries.iter().for_each(|entry| self.look_at(entry));
+        self.truth.feed.looking.from = next;
+    }
+
+    fn look_behind_fabrics(&mut self) {
+        let Some((fabric, from)) = self.truth.feed.looking.fabrics.pop_first() else { return };
+        let addresses = &mut self.truth.switch.fdb.addresses;
+        let (known, next) = addresses.walk(Slot::Fabric(fabric), from, LOOKED_AT_ONCE);
+        known.into_iter().for_each(|(segment, mac)| addresses.news.add(segment, mac));
+        if next.is_some() {
+            self.truth.feed.looking.fabrics.insert(fabric, next);
         }
-        self.truth.feed.looking.take_if(|looking| looking.behind.is_none() && looking.from.is_none());
     }
 
     fn look_at_words(&mut self) {
         let feed = &self.truth.feed;
-        let Some((vni, behind)) = feed.looking.as_ref().and_then(|looking| looking.behind) else { return };
+        let Some((vni, behind)) = feed.looking.behind else { return };
         let words = feed.segments.get(&vni).into_iter().flat_map(|segment| segment.words.behind(behind));
         let keys: Vec<AddressKey> = words.take(LOOKED_AT_ONCE).map(|word| word.key).collect();
         let next = match keys.last() {
@@ -86,9 +114,7 @@ impl<L: Lowering> Hearing<'_, L> {
             None => feed.segments.range(vni + 1..).next().map(|(vni, _)| (*vni, None)),
         };
         keys.iter().for_each(|key| self.note(key));
-        if let Some(looking) = &mut self.truth.feed.looking {
-            looking.behind = next;
-        }
+        self.truth.feed.looking.behind = next;
     }
 
     /// An address is settled if its segment is shared. If it is not any more, nobody tells when another host has it no longer.
