@@ -23,10 +23,12 @@ check: setup
 # Every test but the slow ones. A test that cannot run on this machine fails it, unless L2GW_ALLOW_SKIP=1.
 test: setup
 	@tests/setup/captures.sh
+	@tests/setup/cassandra.sh
 	@tests/setup/run-tests.sh test
 
 # The test targets that take over 20 s. With `make test` that is every test, once.
 test-slow: setup
+	@tests/setup/cassandra.sh
 	@tests/setup/run-tests.sh test-slow
 
 # The gateway, and what boots a test kernel for it where that is needed: no test is built.

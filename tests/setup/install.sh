@@ -21,6 +21,8 @@ need iputils-ping ping
 # The servers that tests start: libraries alone, nothing that a boot would start. They need no display, so Java does not either.
 need default-jre-headless java
 need libzookeeper-java /usr/share/java/zookeeper.jar
+# Apache Cassandra is not in Debian: tests/setup/cassandra.sh fetches it by Maven.
+need maven mvn
 # Manual pages are shown by it to a test.
 need groff-base groff
 # The tunnel to them, of docs/operations/zookeeper.md; without a configuration it starts nothing.

@@ -14,7 +14,7 @@ case $mode in build | check | test | test-slow | demo | demo-cluster | targets) 
 esac
 
 # Targets of tests that take over 20 s on two cores; `make test` leaves them to `make test-slow`.
-slow=" conformance ensemble kernel_slow simulation_slow "
+slow=" cassandra cluster conformance ensemble kernel_slow simulation_slow "
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -71,7 +71,7 @@ targets() { # targets STAGE [CRATE...]
       [ -e "$file" ] || continue
       name=$(basename "$(dirname "$file")")
       case $name in
-        conformance* | ensemble*) stage_of=conformance ;;
+        cassandra* | cluster* | conformance* | ensemble*) stage_of=conformance ;;
         golden*) stage_of=golden ;;
         simulation* | faults*) stage_of=simulation ;;
         kernel*) stage_of=kernel ;;

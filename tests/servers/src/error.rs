@@ -9,6 +9,9 @@ pub enum ServersError {
     /// A program or library that servers need is not on this machine.
     #[error("{0} is not there: make setup installs it")]
     NotInstalled(String),
+    /// Cassandra's libraries, of this name, are not in the build directory.
+    #[error("{0} is not in the build directory: tests/setup/cassandra.sh, which make test runs, fetches it")]
+    NotFetched(&'static str),
     /// The options ask for what there is not.
     #[error("{what} is {value}: allowed are {allowed}")]
     Options {

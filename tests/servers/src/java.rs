@@ -19,16 +19,36 @@ pub(crate) struct Java {
 /// # Errors
 /// Either is missing.
 pub(crate) fn find() -> Result<Java, ServersError> {
-    let missing = |what: &str| ServersError::NotInstalled(what.to_owned());
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let programs = std::env::split_paths(&path).map(|folder| folder.join("java"));
-    let program = programs.into_iter().find(|file| file.is_file()).ok_or_else(|| missing("java"))?;
+    let program = program()?;
     for jar in JARS {
         if !Path::new(jar).exists() {
-            return Err(missing(jar));
+            return Err(ServersError::NotInstalled(jar.to_owned()));
         }
     }
     Ok(Java { program })
+}
+
+/// Finds Java alone.
+///
+/// # Errors
+/// It is missing.
+pub(crate) fn program() -> Result<PathBuf, ServersError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut programs = std::env::split_paths(&path).map(|folder| folder.join("java"));
+    programs.find(|file| file.is_file()).ok_or_else(|| ServersError::NotInstalled("java".to_owned()))
+}
+
+/// The command that runs Java in a folder and writes into the log there. One compiler and one collector: a server starts sooner, takes less
+/// memory and leaves the CPUs to the test. No file in /tmp.
+///
+/// # Errors
+/// The log cannot be opened.
+pub(crate) fn in_folder(program: &Path, folder: &Path) -> io::Result<Command> {
+    let log = File::options().create(true).append(true).open(folder.join(LOG))?;
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir(folder);
+    command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]);
+    Ok(command)
 }
 
 impl Java {
@@ -42,13 +62,9 @@ impl Java {
         configuration: &Path,
         folder: &Path,
     ) -> io::Result<Command> {
-        let log = File::options().create(true).append(true).open(folder.join(LOG))?;
         let yes_no = if options.forces_sync { "yes" } else { "no" };
-        let mut command = Command::new(&self.program);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir(folder);
-        // One compiler and one collector: a server starts sooner, takes less memory and leaves the CPUs to the test. No file in /tmp.
-        command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xms16m"]);
-        command.arg(format!("-Xmx{}m", options.heap_mib));
+        let mut command = in_folder(&self.program, folder)?;
+        command.arg("-Xms16m").arg(format!("-Xmx{}m", options.heap_mib));
         let mut property = |name: &str, value: &str| {
             command.arg(format!("-D{name}={value}"));
         };

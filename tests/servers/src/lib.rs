@@ -1,4 +1,4 @@
-//! Real ZooKeeper servers for tests, and what can go wrong with them.
+//! Real ZooKeeper and Cassandra servers for tests, and what can go wrong with them.
 //!
 //! An [`Ensemble`] is one server or several, as Debian's `libzookeeper-java` has them, on loopback addresses that nobody else has and in a
 //! folder that goes with it. A [`Server`] can be killed, restarted with what it had, stopped and continued. In front of each is a [`Relay`]:
@@ -21,10 +21,26 @@
 //! # Ok::<(), servers::ServersError>(())
 //! ```
 //!
+//! A [`Cassandra`] is one real node, beside that: the same can befall it, and it may have a login, a certificate or a small disk
+//! ([`CassandraOptions`]). Its test asks [`cassandra_is_there()`].
+//!
+//! ```no_run
+//! use servers::{Cassandra, CassandraOptions};
+//!
+//! let node = Cassandra::start(CassandraOptions::plain().login())?;
+//! node.run("CREATE ROLE gateway WITH PASSWORD = 'for-tests' AND LOGIN = true")?;
+//! node.kill()?;
+//! node.restart()?;
+//! node.wait_until_ready()?;
+//! # Ok::<(), servers::ServersError>(())
+//! ```
+//!
 //! Nothing is left behind. Servers end with the ensemble, and with the process if that is killed. Its folder is then removed by the next
-//! ensemble that starts on this machine.
+//! that starts on this machine. So it is with a node.
 
 mod address;
+mod cassandra;
+mod certificates;
 mod disk;
 mod ensemble;
 mod error;
@@ -39,11 +55,13 @@ mod server;
 mod skip;
 mod words;
 
+pub use cassandra::{CASSANDRA_ROLE, Cassandra, CassandraOptions};
+pub use certificates::{Certificates, certificates};
 pub use disk::SmallDisk;
 pub use ensemble::Ensemble;
 pub use error::ServersError;
 pub use options::{Options, SUPER_PASSWORD};
 pub use relay::{Relay, Traffic};
 pub use server::Server;
-pub use skip::are_there;
+pub use skip::{are_there, cassandra_is_there};
 pub use words::{Connection, Dump, Mode, Statistics, Watching};

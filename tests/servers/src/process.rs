@@ -3,6 +3,7 @@
 use std::io;
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -26,6 +27,25 @@ impl Process {
     /// Kills it and waits until it is gone. None if it is not there.
     pub(crate) fn kill(&self) -> Option<io::Result<()>> {
         self.act(|child| child.kill().and_then(|()| child.wait()).map(drop))
+    }
+
+    /// Asks it to end, and lets it go on if it is stopped. Returns when it is gone; after `limit` it is killed, which is an error. None if it
+    /// is not there.
+    pub(crate) fn terminate(&self, limit: Duration) -> Option<io::Result<()>> {
+        self.act(|child| {
+            kill(pid(child), Signal::SIGTERM)?;
+            kill(pid(child), Signal::SIGCONT)?;
+            let start = Instant::now();
+            while child.try_wait()?.is_none() {
+                if start.elapsed() > limit {
+                    child.kill().and_then(|()| child.wait())?;
+                    let late = format!("it had not ended {limit:?} after SIGTERM and was killed");
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, late));
+                }
+                std::thread::sleep(POLL);
+            }
+            Ok(())
+        })
     }
 
     /// Stops it. Returns when all its threads stand, or it has ended. None if it is not there.
@@ -63,3 +83,5 @@ impl Process {
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
 }
+
+const POLL: Duration = Duration::from_millis(20);
