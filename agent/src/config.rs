@@ -9,20 +9,21 @@ use vlan::model::words::Worded;
 
 use crate::budget::Rates;
 use crate::reader::draft::Drafts;
-use crate::reader::finding::{Finding, Problems};
+use crate::reader::finding::Problems;
 use crate::reader::section::{Heading, Reading, Section, Value, refuse};
 use crate::reader::{self, Opened, source, value};
 use crate::start::Choice;
 use defaults::{DEFAULT_DEVICE, DEFAULT_FILE, DEFAULT_SOCKET, UPCALL_RATES};
 use store::Stores;
-use unrun::File;
 
+pub mod cluster;
 pub mod defaults;
 pub mod ensemble;
+pub mod file;
 pub mod host;
+
 pub mod place;
 pub mod store;
-pub mod unrun;
 
 /// What `agent.toml` says, and what holds where it does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +42,6 @@ pub struct Config {
     pub upcall_rate: u32,
     /// `[nsdb]` and `[journal]`.
     pub stores: Stores,
-    /// What of it this version does not run, sorted by position.
-    pub unrun: Vec<Finding>,
 }
 
 impl Default for Config {
@@ -55,7 +54,6 @@ impl Default for Config {
             device: DEFAULT_DEVICE.to_owned(),
             upcall_rate: Rates::default().port,
             stores: Stores::default(),
-            unrun: Vec::new(),
         }
     }
 }
@@ -91,9 +89,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
     let Opened { root, positions, mut drafts } = reader::open(file, text)?;
     let config = read(&root, &mut drafts);
     if drafts.is_empty() {
-        let mut unrun = File { root: &root, positions: &positions }.of_stores(&config.stores);
-        unrun.sort();
-        return Ok(Config { file: Some(file.to_owned()), unrun, ..config });
+        return Ok(Config { file: Some(file.to_owned()), ..config });
     }
     let (mistakes, more) = drafts.into_findings(&positions);
     Err(Problems::new(file, mistakes, more))

@@ -6,7 +6,7 @@
 //!   links of the host ──── 1024, a new list ──►│                │
 //!   follow, watch the store, be there in it,   │                ├── 4, with the next round ──────► save addresses
 //!   follow addresses ────────── 1, they wait ─►│    runtime     ├── 1, answered before the next ─► announce addresses
-//!   socket, be there ──── 256, askers wait ───►│ engine thread  ├── 1024, logged, but not kept ──► keep the journal
+//!   socket, be there ──── 256, askers wait ───►│ engine thread  ├── 1024, then 16 MiB, then lost ► keep the journal
 //!   whoever stops it ──────────── a watch ────►│                │
 //!                                              └────────────────┘
 //! ```
@@ -140,17 +140,16 @@ pub async fn run<D: FlowTable + 'static>(
     let (ended, rest) = driver.ended().await;
     drop(answering);
     drop((kept, feeding, present));
-    let addresses = ended?;
     tasks.close();
-    let write = async {
-        tasks.wait().await;
-        save_addresses(&store, &addresses).await;
+    let addresses = match ended {
+        Ok(addresses) => addresses,
+        Err(why) => {
+            // What tells why it ends is written.
+            let _ = tokio::time::timeout(LAST_WRITES, tasks.wait()).await;
+            return Err(why.into());
+        }
     };
-    if tokio::time::timeout(LAST_WRITES, write).await.is_err() {
-        warn!(
-            "the state directory does not take the last events and addresses in time; those saved before are there"
-        );
-    }
+    write_last(&store, &addresses, &tasks).await;
     rest.finish(launch.teardown)?;
     if launch.teardown {
         info!("the datapath is removed");
@@ -160,6 +159,19 @@ pub async fn run<D: FlowTable + 'static>(
         info!("stopped");
     }
     Ok(())
+}
+
+/// Writes the last addresses, and has the last events written, each for so long at most.
+async fn write_last(store: &Store, addresses: &[SavedAddress], tasks: &TaskTracker) {
+    let saving = tokio::time::timeout(LAST_WRITES, save_addresses(store, addresses));
+    let (saved, told) = tokio::join!(saving, tokio::time::timeout(LAST_WRITES, tasks.wait()));
+    if saved.is_err() {
+        warn!("the state directory does not take the last addresses in time; those saved before are there");
+    }
+    if told.is_err() {
+        let waiting = store.backlog().waiting();
+        warn!(waiting, "the journal does not take the last events in time; the log has them");
+    }
 }
 
 /// The task by which other hosts see that this one is there, and the one that looks after those that are not.

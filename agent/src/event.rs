@@ -128,6 +128,18 @@ pub enum Event {
         /// Who published that one, and what about.
         by: String,
     },
+    /// The journal does not take what is told; it waits.
+    JournalAway {
+        /// Why not.
+        why: String,
+    },
+    /// The journal takes it again.
+    JournalBack {
+        /// How long it did not, in seconds.
+        seconds: u64,
+        /// How many events did not fit into what waits, and are not in the journal.
+        lost: u64,
+    },
     /// At the start: the file is as it was published last; the newest revision came after it and stays.
     FileKept {
         /// The file.
@@ -327,6 +339,8 @@ impl Event {
             Event::HostUnknown { .. } => "host-unknown",
             Event::HostTwice { .. } => "host-twice",
             Event::HostOnce { .. } => "host-once",
+            Event::JournalAway { .. } => "journal-away",
+            Event::JournalBack { .. } => "journal-back",
             Event::FileApplied { .. } => "file-applied",
             Event::FileKept { .. } => "file-kept",
             Event::FileRefused { .. } => "file-refused",

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nsdb::Store;
 use nsdb::zookeeper::ZooKeeperSettings;
+use nsdb::{JournalPlace, Store};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
@@ -46,8 +46,8 @@ pub struct Life {
     pub state: PathBuf,
     /// The ensemble where the topology is that this host shares with others; `None`: it is in the state directory.
     pub ensemble: Option<ZooKeeperSettings>,
-    /// How long its journal keeps what happened.
-    pub keep: Duration,
+    /// Where its journal is, and how long that keeps what happened.
+    pub journal: (JournalPlace, Duration),
     /// Path of the socket.
     pub socket: PathBuf,
     /// The datapath.
@@ -163,10 +163,21 @@ impl Life {
 
     /// Opens what is there before the datapath is.
     async fn open(self) -> Result<Opened, Failure> {
-        let Life { host, state, ensemble, keep, socket, datapath, device, rates, teardown, record, mut file } =
-            self;
+        let Life {
+            host,
+            state,
+            ensemble,
+            journal,
+            socket,
+            datapath,
+            device,
+            rates,
+            teardown,
+            record,
+            mut file,
+        } = self;
         // It reads the whole file, and SIGTERM is obeyed meanwhile.
-        let store = tokio::task::spawn_blocking(move || start::open_store(&state, ensemble, keep)).await;
+        let store = tokio::task::spawn_blocking(move || start::open_store(&state, ensemble, journal)).await;
         let store = store.map_err(failed)?.map_err(failed)?;
         if let Some(ensemble) = store.ensemble() {
             info!(%ensemble, "the topology is the one on the ensemble; `l2gw apply` changes it there");
@@ -253,7 +264,7 @@ mod tests {
             host: "gw1".to_owned(),
             state: directory.join("state"),
             ensemble: None,
-            keep: Duration::from_secs(3_600),
+            journal: (JournalPlace::State, Duration::from_secs(3_600)),
             socket: directory.join("l2gw.sock"),
             datapath: Choice::Fake,
             device: "l2gw".to_owned(),

@@ -17,10 +17,10 @@ use vlan::model::words::Worded;
 use crate::budget::Rates;
 use crate::config::defaults::DEFAULT_FILE;
 use crate::config::store::Nsdb;
-use crate::config::{self, Config, ensemble, host};
+use crate::config::{self, Config, cluster, ensemble, host};
 use crate::life::exit::{self, BAD_CONFIGURATION, DONE, FAILED, WRONG_USAGE};
 use crate::life::{self, Life};
-use crate::reader::finding::{Finding, Problems};
+use crate::reader::finding::Problems;
 use options::Arguments;
 use report::Report;
 
@@ -48,9 +48,9 @@ fn check(options: Arguments) -> u8 {
     let is_json = options.json;
     let planned = plan(options);
     let said = match &planned {
-        Ok((plan, unrun)) if !is_json => lines_of(plan, unrun),
+        Ok(plan) if !is_json => line_of(plan),
         Err(Refusal::File(problems)) if is_json => Report::refused(problems).to_string(),
-        Ok((plan, unrun)) => Report::of(plan, unrun).to_string(),
+        Ok(plan) => Report::of(plan).to_string(),
         Err(_) => String::new(),
     };
     if let Err(error) = io::stdout().write_all(said.as_bytes()) {
@@ -63,10 +63,8 @@ fn check(options: Arguments) -> u8 {
     }
 }
 
-fn lines_of(plan: &Plan, unrun: &[Finding]) -> String {
-    let file = plan.file_name();
-    let warnings = unrun.iter().map(|finding| format!("warning: {}\n", finding.line_for(&file)));
-    warnings.chain([format!("{}: ok: {plan}\n", printable(&file))]).collect()
+fn line_of(plan: &Plan) -> String {
+    format!("{}: ok: {plan}\n", printable(&plan.file_name()))
 }
 
 async fn live(options: Arguments) -> u8 {
@@ -75,13 +73,10 @@ async fn live(options: Arguments) -> u8 {
         Ok(None) => return DONE,
         Err(failure) => return fail(failure.code(), &failure),
     };
-    let (plan, unrun) = match planned {
+    let plan = match planned {
         Ok(planned) => planned,
         Err(refusal) => return refusal.tell(),
     };
-    if !unrun.is_empty() {
-        return Refusal::File(Problems::new(&plan.file_name(), unrun, 0)).tell();
-    }
     info!(host = plan.host, "the topology is that of the store; `l2gw apply` brings another");
     let life = match plan.life() {
         Ok(life) => life,
@@ -102,8 +97,8 @@ struct Plan {
     record: Option<PathBuf>,
 }
 
-/// Reads the file and puts the options over it; with what of the result this version does not run.
-fn plan(options: Arguments) -> Result<(Plan, Vec<Finding>), Refusal> {
+/// Reads the file and puts the options over it.
+fn plan(options: Arguments) -> Result<Plan, Refusal> {
     let mut config = config::load(options.config.as_deref()).map_err(Refusal::File)?;
     let host = match (options.host, config.host.take()) {
         (Some(given), _) => {
@@ -115,7 +110,6 @@ fn plan(options: Arguments) -> Result<(Plan, Vec<Finding>), Refusal> {
             host::host_of(&name).ok_or_else(|| no_host("the hostname", &name, "give one by --host"))?
         }
     };
-    let unrun = std::mem::take(&mut config.unrun);
     if let Some(place) = options.nsdb {
         config.stores.nsdb = place.over(config.stores.nsdb);
     }
@@ -133,7 +127,7 @@ fn plan(options: Arguments) -> Result<(Plan, Vec<Finding>), Refusal> {
         upcall_rate: options.upcall_rate.unwrap_or(config.upcall_rate),
         ..config
     };
-    Ok((Plan { config, host, teardown: options.teardown, record: options.record }, unrun))
+    Ok(Plan { config, host, teardown: options.teardown, record: options.record })
 }
 
 fn no_host(whose: &str, name: &str, advice: &str) -> Refusal {
@@ -148,15 +142,16 @@ impl Plan {
     }
 
     /// # Errors
-    /// How the ensemble is reached cannot be told.
+    /// How the ensemble or the journal is reached cannot be told.
     fn life(self) -> Result<Life, String> {
         let ensemble = ensemble::settings(&self.config.stores.nsdb)?;
+        let journal = cluster::place(&self.config.stores.journal, &self.host)?;
         let Config { socket, datapath, device, upcall_rate, stores, .. } = self.config;
         Ok(Life {
             host: self.host,
             state: stores.nsdb.path().to_owned(),
             ensemble,
-            keep: stores.journal.keep,
+            journal: (journal, stores.journal.keep),
             socket,
             datapath,
             device,
@@ -212,13 +207,13 @@ mod tests {
     use super::*;
 
     /// What is told of `words` over a file of `text`.
-    fn told(text: &str, words: &[&str]) -> Result<(String, usize), String> {
+    fn told(text: &str, words: &[&str]) -> Result<String, String> {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("agent.toml");
         std::fs::write(&file, text).unwrap();
         let first = ["l2gw-agent", "--config", file.to_str().unwrap()];
         match plan(Arguments::try_parse_from(first.iter().chain(words)).unwrap()) {
-            Ok((plan, unrun)) => Ok((plan.to_string(), unrun.len())),
+            Ok(plan) => Ok(plan.to_string()),
             Err(Refusal::Usage(why)) => Err(why),
             Err(Refusal::File(problems)) => Err(problems.to_string()),
         }
@@ -228,10 +223,10 @@ mod tests {
     fn options_win_over_the_file() {
         let text = "host = \"gw1\"\nsocket = \"/run/a\"\ndatapath = \"ovs\"\ndevice = \"a\"\n[nsdb]\npath = \"/a\"\n";
         let expected = "host gw1, nsdb embedded:/a, socket /run/a, datapath ovs, device a";
-        assert_eq!(told(text, &[]), Ok((expected.to_owned(), 0)));
+        assert_eq!(told(text, &[]), Ok(expected.to_owned()));
         let words = ["--host", "GW2.lab", "--nsdb", "embedded:b", "--socket", "/run/b", "--datapath", "fake"];
         let expected = "host gw2, nsdb embedded:b, socket /run/b, datapath fake, device b";
-        assert_eq!(told(text, &[&words[..], &["--device", "b"]].concat()), Ok((expected.to_owned(), 0)));
+        assert_eq!(told(text, &[&words[..], &["--device", "b"]].concat()), Ok(expected.to_owned()));
     }
 
     #[test]
@@ -241,14 +236,12 @@ mod tests {
             format!("host g, nsdb {nsdb}, socket /run/l2gw/l2gw.sock, datapath auto, device l2gw")
         };
         let told = |text, words: &[&str]| told(text, &[&["--host", "g"], words].concat());
-        assert_eq!(told(text, &[]), Ok((expected("zookeeper:10.0.0.1:2181/l2gw"), 0)));
-        assert_eq!(told(text, &["--nsdb", "embedded:/b"]), Ok((expected("embedded:/b"), 0)));
+        assert_eq!(told(text, &[]), Ok(expected("zookeeper:10.0.0.1:2181/l2gw")));
+        assert_eq!(told(text, &["--nsdb", "embedded:/b"]), Ok(expected("embedded:/b")));
         let words = ["--nsdb", "zookeeper:zk1:2181,zk2:2181/own", "--auth-file", "/b"];
-        assert_eq!(told("", &words), Ok((expected("zookeeper:zk1:2181,zk2:2181/own"), 0)));
+        assert_eq!(told("", &words), Ok(expected("zookeeper:zk1:2181,zk2:2181/own")));
         let why = "--auth-file is for a store on ZooKeeper: name one by --nsdb zookeeper:HOST:PORT";
         assert_eq!(told("", &["--auth-file", "/b"]), Err(why.to_owned()));
-        let unrun = "[journal]\nbackend = \"cassandra\"\ncontact-points = [\"10.0.0.1:9042\"]\n";
-        assert_eq!(told(unrun, &[]).unwrap().1, 1);
     }
 
     #[test]
@@ -261,8 +254,8 @@ mod tests {
             plan(Arguments::try_parse_from(words).unwrap())
         };
         let name = file.display().to_string();
-        let (right, unrun) = planned("host = \"gw1\"\n[nsdb]\npath = \"/a\"\n").unwrap();
-        let said: serde_json::Value = serde_json::from_str(&Report::of(&right, &unrun).to_string()).unwrap();
+        let right = planned("host = \"gw1\"\n[nsdb]\npath = \"/a\"\n").unwrap();
+        let said: serde_json::Value = serde_json::from_str(&Report::of(&right).to_string()).unwrap();
         let summary = serde_json::json!({"host": "gw1", "nsdb": "embedded:/a", "socket": "/run/l2gw/l2gw.sock",
             "datapath": "auto", "device": "l2gw", "upcall-rate": 5_000});
         let expected =

@@ -13,7 +13,7 @@ use datapath::fake::{FakeDatapath, FakeWire, Options as FakeOptions};
 use datapath::link::Links;
 use datapath::ovs::Ovs;
 use nsdb::zookeeper::ZooKeeperSettings;
-use nsdb::{JournalLimits, Store, StoreConfig, StoreError, StorePlace};
+use nsdb::{JournalLimits, JournalPlace, Store, StoreConfig, StoreError, StorePlace};
 use tokio::sync::watch;
 use tracing::info;
 use vlan::model::description::Description;
@@ -70,7 +70,8 @@ pub struct Start {
     pub record: Option<RecordFile>,
 }
 
-/// Opens the state directory, and makes it if it is missing. Its journal is kept for the time `keep`. The topology is on the ensemble, if
+/// Opens the state directory, and makes it if it is missing. Its journal is where
+/// it is said to be, and kept for so long. The topology is on the ensemble, if
 /// there is one, which is not waited for.
 ///
 /// # Errors
@@ -78,10 +79,10 @@ pub struct Start {
 pub fn open_store(
     state: &Path,
     ensemble: Option<ZooKeeperSettings>,
-    keep: Duration,
+    (journal, keep): (JournalPlace, Duration),
 ) -> Result<Arc<Store>, StoreError> {
     let journal_limits = JournalLimits { keep, ..JournalLimits::default() };
-    let config = StoreConfig { journal_limits, ..StoreConfig::in_directory(state) };
+    let config = StoreConfig { journal, journal_limits, ..StoreConfig::in_directory(state) };
     let documents = ensemble.map_or(StorePlace::State, StorePlace::Ensemble);
     Store::open(StoreConfig { documents, ..config }).map(Arc::new)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::addresses::feed::ProcessFeed;
+use crate::cassandra::Cassandra;
 use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::passing::{
@@ -38,6 +39,7 @@ pub(crate) enum AddressBackend {
 pub(crate) enum JournalBackend {
     Memory(Arc<Memory>),
     Embedded(Arc<Embedded>),
+    Cassandra(Arc<Cassandra>),
 }
 
 /// Where the host's own notes are.
@@ -50,5 +52,5 @@ pub(crate) enum LocalBackend {
 pass_documents_on!(DocumentsBackend, held: Self::Memory(held), Self::Embedded(held), Self::ZooKeeper(held));
 pass_sessions_on!(SessionsBackend, held: Self::Process(held), Self::ZooKeeper(held));
 pass_addresses_on!(AddressBackend, held: Self::Process(held), Self::ZooKeeper(held));
-pass_journal_on!(JournalBackend, held: Self::Memory(held), Self::Embedded(held));
+pass_journal_on!(JournalBackend, held: Self::Memory(held), Self::Embedded(held), Self::Cassandra(held));
 pass_local_on!(LocalBackend, held: Self::Memory(held), Self::Embedded(held));

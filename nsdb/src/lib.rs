@@ -31,12 +31,13 @@
 //! | trait | backends |
 //! |---|---|
 //! | [`Documents`] | [`Memory`], [`Embedded`], [`ZooKeeper`](zookeeper::ZooKeeper) |
-//! | [`Journal`], [`Local`] | [`Memory`], [`Embedded`] |
+//! | [`Journal`] | [`Memory`], [`Embedded`], [`Cassandra`](cassandra::Cassandra) |
+//! | [`Local`] | [`Memory`], [`Embedded`] |
 //! | [`Sessions`] | [`ProcessSessions`], [`ZooKeeper`](zookeeper::ZooKeeper) |
 //! | [`AddressFeed`] | [`ProcessFeed`], [`ZooKeeper`](zookeeper::ZooKeeper) |
 //!
 //! [`Memory`] forgets with its process and is the honest twin in tests. [`Embedded`] is one redb file with one writer
-//! thread and group commit. [`zookeeper`] is what hosts share, on an ensemble of servers. [`Store`] has one backend for each trait, as a [`StoreConfig`] asks for, each in a [`Faulty`], which fails on
+//! thread and group commit. [`zookeeper`] is what hosts share, on an ensemble of servers; [`cassandra`] is what they remember, on a cluster. [`Store`] has one backend for each trait, as a [`StoreConfig`] asks for, each in a [`Faulty`], which fails on
 //! demand. What a host keeps for itself is in its own directory whenever it has one, wherever the rest is.
 //! All pass the one suite in `tests/conformance/`.
 //!
@@ -57,6 +58,7 @@ mod acquaintance;
 mod addresses;
 mod again;
 mod backends;
+pub mod cassandra;
 mod clock;
 mod digest;
 mod documents;
@@ -90,6 +92,7 @@ pub use embedded::{Embedded, EmbeddedOptions, Statistics};
 pub use error::{Corruption, StoreError};
 pub use faulty::Faulty;
 pub use faulty::plan::{Fault, Faults, Operation};
+pub use journal::backlog::Backlog;
 pub use journal::entry::{EntryId, EntryKind, JournalEntry, JournalLimits, NewEntry, Query};
 pub use journal::{Journal, JournalError, MAX_ENTRY_BYTES};
 pub use local::{Local, LocalError, MAX_LOCAL_BYTES};
@@ -99,4 +102,4 @@ pub use reread::{Reread, reread};
 pub use sessions::book::ProcessSessions;
 pub use sessions::lease::{Lease, LeaseToken, SessionId, SessionInfo};
 pub use sessions::{MAX_WORD_BYTES, Sessions, SessionsError};
-pub use store::{Store, StoreConfig, StorePlace};
+pub use store::{JournalPlace, Store, StoreConfig, StorePlace};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::acquaintance;
 use crate::addresses::feed::{FeedLimits, ProcessFeed};
 use crate::backends::{AddressBackend, DocumentsBackend, JournalBackend, LocalBackend, SessionsBackend};
+use crate::cassandra::{Cassandra, CassandraSettings};
 use crate::clock::{Clock, MonotonicClock};
 use crate::documents::keeping::Keeping;
 use crate::documents::kept::Kept;
@@ -13,6 +14,7 @@ use crate::embedded::{Embedded, EmbeddedOptions};
 use crate::error::StoreError;
 use crate::faulty::Faulty;
 use crate::faulty::plan::Faults;
+use crate::journal::backlog::{BACKLOG_BYTES, Backlog};
 use crate::journal::entry::JournalLimits;
 use crate::memory::Memory;
 use crate::passing::{
@@ -33,6 +35,8 @@ pub struct Store {
     pub(crate) local: Faulty<LocalBackend>,
     is_of_one_host: bool,
     ensemble: Option<Arc<ZooKeeper>>,
+    backlog: Backlog,
+    has_near_journal: bool,
 }
 
 /// Where each part of a store is, and how much it keeps. Sessions and addresses are where the revisions are, if that is an ensemble;
@@ -44,8 +48,8 @@ pub struct StoreConfig {
     pub state: Option<PathBuf>,
     /// Where revisions are.
     pub documents: StorePlace,
-    /// Where the journal is: in memory or in the state directory.
-    pub journal: StorePlace,
+    /// Where the journal is.
+    pub journal: JournalPlace,
     /// How much journal is kept.
     pub journal_limits: JournalLimits,
     /// How many addresses are kept.
@@ -56,7 +60,7 @@ pub struct StoreConfig {
     pub faults: Faults,
 }
 
-/// Where a part of a store is.
+/// Where revisions are.
 #[derive(Debug, Clone)]
 pub enum StorePlace {
     /// In this process, with which it ends.
@@ -67,13 +71,24 @@ pub enum StorePlace {
     Ensemble(ZooKeeperSettings),
 }
 
+/// Where a journal is.
+#[derive(Debug, Clone)]
+pub enum JournalPlace {
+    /// In this process, with which it ends.
+    Memory,
+    /// In the state directory.
+    State,
+    /// On a Cassandra cluster, which hosts share.
+    Cluster(CassandraSettings),
+}
+
 impl StoreConfig {
     /// Everything in memory.
     pub fn in_memory() -> Self {
         Self {
             state: None,
             documents: StorePlace::Memory,
-            journal: StorePlace::Memory,
+            journal: JournalPlace::Memory,
             journal_limits: JournalLimits::default(),
             feed_limits: FeedLimits::default(),
             clock: Arc::new(MonotonicClock::default()),
@@ -86,7 +101,7 @@ impl StoreConfig {
         Self {
             state: Some(state.into()),
             documents: StorePlace::State,
-            journal: StorePlace::State,
+            journal: JournalPlace::State,
             ..Self::in_memory()
         }
     }
@@ -107,23 +122,13 @@ impl Store {
         let memory = Arc::new(Memory::with(Arc::clone(&clock), journal_limits));
         let in_state = |what| embedded.clone().ok_or(StoreError::NoDirectory { what });
         let is_of_one_host = matches!(documents, StorePlace::State);
+        let has_near_journal = !matches!(journal, JournalPlace::Cluster(_));
         let mut ensemble = None;
         let documents_backend = match documents {
             StorePlace::Memory => DocumentsBackend::Memory(Arc::clone(&memory)),
             StorePlace::State => DocumentsBackend::Embedded(in_state("revisions")?),
             StorePlace::Ensemble(settings) => {
-                let known = embedded.as_deref().map(|local| acquaintance::load(local, &settings.root));
-                let known = known.transpose()?.flatten();
-                let root = settings.root.clone();
-                let opened = ZooKeeper::open_again(
-                    Coordinator::open(settings),
-                    Arc::clone(&clock),
-                    feed_limits,
-                    known,
-                );
-                if let Some(local) = &embedded {
-                    acquaintance::keep(local, root, opened.acquainted());
-                }
+                let opened = open_ensemble(settings, embedded.as_ref(), (Arc::clone(&clock), feed_limits))?;
                 DocumentsBackend::ZooKeeper(Arc::clone(ensemble.insert(Arc::new(opened))))
             }
         };
@@ -133,9 +138,11 @@ impl Store {
             None => (!is_of_one_host).then(Arc::<Kept>::default),
         };
         let journal_backend = match journal {
-            StorePlace::Memory => JournalBackend::Memory(Arc::clone(&memory)),
-            StorePlace::State => JournalBackend::Embedded(in_state("the journal")?),
-            StorePlace::Ensemble(_) => return Err(StoreError::NoDirectory { what: "the journal" }),
+            JournalPlace::Memory => JournalBackend::Memory(Arc::clone(&memory)),
+            JournalPlace::State => JournalBackend::Embedded(in_state("the journal")?),
+            JournalPlace::Cluster(settings) => {
+                JournalBackend::Cassandra(Arc::new(Cassandra::open(settings, journal_limits)))
+            }
         };
         let last_number = embedded.as_ref().map_or(0, |embedded| embedded.last_number());
         let local_backend = embedded.map_or(LocalBackend::Memory(memory), LocalBackend::Embedded);
@@ -157,12 +164,24 @@ impl Store {
             local: Faulty::new(local_backend, faults),
             is_of_one_host,
             ensemble,
+            backlog: Backlog::new(BACKLOG_BYTES),
+            has_near_journal,
         })
     }
 
     /// Whether its revisions are in this host's own directory, where no other host reads them.
     pub fn is_of_one_host(&self) -> bool {
         self.is_of_one_host
+    }
+
+    /// Whether its journal is on this host, so that to write it takes as long as a disk does.
+    pub fn has_near_journal(&self) -> bool {
+        self.has_near_journal
+    }
+
+    /// What waits to be written into its journal.
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// The ensemble that it shares with other hosts, if it does.
@@ -200,6 +219,21 @@ impl Store {
             ensemble.close().await;
         }
     }
+}
+
+/// Opens a database on an ensemble, as the one that this host has met before, if it remembers one.
+fn open_ensemble(
+    settings: ZooKeeperSettings,
+    local: Option<&Arc<Embedded>>,
+    (clock, limits): (Arc<dyn Clock>, FeedLimits),
+) -> Result<ZooKeeper, StoreError> {
+    let known = local.map(|local| acquaintance::load(local, &settings.root)).transpose()?.flatten();
+    let root = settings.root.clone();
+    let opened = ZooKeeper::open_again(Coordinator::open(settings), clock, limits, known);
+    if let Some(local) = local {
+        acquaintance::keep(local, root, opened.acquainted());
+    }
+    Ok(opened)
 }
 
 pass_documents_on!(Store, held: Self { documents: held, .. });

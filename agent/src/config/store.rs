@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nsdb::cassandra::Sureness;
 use toml::de::DeTable;
 use vlan::model::shown::is_shown;
 use vlan::model::value::quote;
@@ -74,14 +75,24 @@ pub enum JournalBackend {
     /// On this host, beside the embedded store.
     Embedded,
     /// A Cassandra cluster.
-    Cassandra {
-        /// Nodes to ask first, at least one.
-        contact_points: Vec<Server>,
-        /// The keyspace. Default [`DEFAULT_KEYSPACE`].
-        keyspace: String,
-        /// A file with `user:password`, absolute.
-        auth_file: Option<PathBuf>,
-    },
+    Cassandra(Cluster),
+}
+
+/// How a Cassandra cluster is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Nodes to ask first, at least one.
+    pub contact_points: Vec<Server>,
+    /// The keyspace. Default [`DEFAULT_KEYSPACE`].
+    pub keyspace: String,
+    /// The data centre whose nodes are asked.
+    pub datacenter: Option<String>,
+    /// How many replicas have to have answered.
+    pub consistency: Sureness,
+    /// A file with `user:password`, absolute.
+    pub auth_file: Option<PathBuf>,
+    /// A file with certificates of who vouches for the nodes, absolute. With it the connection is by TLS.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A server's address: a host name or an IP address, and a TCP port.
@@ -171,14 +182,20 @@ fn journal(section: &mut Section<'_, '_>) -> Journal {
     let contact_points =
         section.optional_if(is_cluster, &cluster("contact-points"), "contact-points", |v| servers(v, 9042));
     let keyspace = section.optional_if(is_cluster, &cluster("keyspace"), "keyspace", keyspace);
+    let datacenter = section.optional_if(is_cluster, &cluster("datacenter"), "datacenter", datacenter);
+    let consistency = section
+        .optional_if(is_cluster, &cluster("consistency"), "consistency", |v| value::choice(v, CONSISTENCIES));
     let auth_file = section.optional_if(is_cluster, &cluster("auth-file"), "auth-file", value::absolute_path);
+    let ca_file = section.optional_if(is_cluster, &cluster("ca-file"), "ca-file", value::absolute_path);
     let keep = section.optional("keep", |v| value::duration(v, &KEEP)).unwrap_or(DEFAULT_KEEP);
     if chosen != Some(Where::Cluster) {
         return Journal { keep, backend: JournalBackend::Embedded };
     }
     let keyspace = keyspace.unwrap_or_else(|| DEFAULT_KEYSPACE.to_owned());
     let contact_points = contact_points.unwrap_or_default();
-    Journal { keep, backend: JournalBackend::Cassandra { contact_points, keyspace, auth_file } }
+    let consistency = consistency.unwrap_or_default();
+    let cluster = Cluster { contact_points, keyspace, datacenter, consistency, auth_file, ca_file };
+    Journal { keep, backend: JournalBackend::Cassandra(cluster) }
 }
 
 /// Whether this is a node's path as ZooKeeper has it (`PathUtils.validatePath`): no empty part, no `.` or `..`, no `/` at the end; and not
@@ -202,11 +219,24 @@ fn keyspace(value: &Value<'_>) -> Reading<String> {
     let name = value::text(value, "a keyspace's name, in double quotes")?;
     let is_inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    let lower = name.to_ascii_lowercase();
+    if lower == "system" || lower.starts_with("system_") {
+        return refuse(value, format!("{} is one of Cassandra's own, allowed is any other", quote(name)));
+    }
     if starts_well && name.len() <= 48 && name.bytes().all(is_inner) {
         return Ok(name.to_owned());
     }
     let allowed = "1 to 48 letters, digits and '_', a letter first";
     refuse(value, format!("{} is not a keyspace's name, allowed are {allowed}", quote(name)))
+}
+
+/// A data centre's name, as the cluster has it: 1 to 64 characters that can be shown.
+fn datacenter(value: &Value<'_>) -> Reading<String> {
+    let name = value::text(value, "a data centre's name, in double quotes")?;
+    if (1..=64).contains(&name.chars().count()) && name.chars().all(is_shown) {
+        return Ok(name.to_owned());
+    }
+    refuse(value, format!("{} is not a data centre's name, allowed are 1 to 64 characters", quote(name)))
 }
 
 fn servers(value: &Value<'_>, example_port: u16) -> Reading<Vec<Server>> {
@@ -274,7 +304,15 @@ pub const DEFAULT_KEEP: Duration = Duration::from_secs(30 * DAY);
 /// Keys of `[nsdb]`.
 const NSDB_KEYS: &[&str] = &["backend", "path", "servers", "root", "auth-file"];
 /// Keys of `[journal]`.
-const JOURNAL_KEYS: &[&str] = &["backend", "contact-points", "keyspace", "keep", "auth-file"];
+const JOURNAL_KEYS: &[&str] =
+    &["backend", "contact-points", "keyspace", "datacenter", "consistency", "keep", "auth-file", "ca-file"];
+/// Cassandra's consistency levels, as the file writes them.
+const CONSISTENCIES: &[(&str, Sureness)] = &[
+    ("local-quorum", Sureness::LocalQuorum),
+    ("quorum", Sureness::Quorum),
+    ("local-one", Sureness::LocalOne),
+    ("one", Sureness::One),
+];
 const DAY: u64 = 86_400;
 /// The longest is well within a Cassandra TTL (20 years).
 const KEEP: DurationRange = DurationRange {

@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use super::store::{Journal, Nsdb};
+use nsdb::cassandra::Sureness;
+
+use super::store::{Journal, JournalBackend, Nsdb};
 use super::*;
 
 fn said(text: &str) -> String {
@@ -89,12 +91,38 @@ fn mistakes_are_told_all_at_once_with_their_places() {
 }
 
 #[test]
-fn what_is_not_run_is_right_and_told() {
-    let text = "[journal]\nbackend = \"cassandra\"\ncontact-points = [\"10.0.0.1:9042\"]\n[nsdb]\nbackend = \"zookeeper\"\nservers = [\"10.0.0.1:2181\"]\n";
-    let told: Vec<String> =
-        parse("f", text).unwrap().unrun.iter().map(|finding| finding.line_for("f")).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("f:2:11: journal.backend: \"cassandra\" is checked but not run"), "{told:?}");
+fn a_cluster_has_its_usual_keyspace_and_sureness_unless_told() {
+    let read = |more: &str| {
+        let text =
+            format!("[journal]\nbackend = \"cassandra\"\ncontact-points = [\"10.0.0.1:9042\"]\n{more}");
+        let JournalBackend::Cassandra(cluster) = parse("f", &text).unwrap().stores.journal.backend else {
+            panic!("a cluster")
+        };
+        cluster
+    };
+    let usual = read("");
+    assert_eq!((usual.keyspace.as_str(), usual.consistency), ("l2gw", Sureness::LocalQuorum));
+    assert_eq!((usual.datacenter, usual.ca_file, usual.auth_file), (None, None, None));
+    let told = read("datacenter = \"east\"\nconsistency = \"one\"\nca-file = \"/c\"\nkeyspace = \"k\"\n");
+    assert_eq!((told.keyspace.as_str(), told.consistency), ("k", Sureness::One));
+    assert_eq!((told.datacenter.as_deref(), told.ca_file), (Some("east"), Some(PathBuf::from("/c"))));
+}
+
+#[test]
+fn what_is_of_a_cluster_alone_is_refused_elsewhere() {
+    for key in ["datacenter = \"east\"", "consistency = \"one\"", "ca-file = \"/c\"", "keyspace = \"k\""] {
+        let name = key.split(' ').next().unwrap();
+        let said = parse("f", &format!("[journal]\n{key}\n")).unwrap_err().to_string();
+        assert!(said.contains(&format!("\"{name}\" is for backend \"cassandra\"")), "{said}");
+    }
+    let text = "[journal]\nbackend = \"cassandra\"\ncontact-points = [\"a:1\"]\nconsistency = \"most\"\ndatacenter = \"\"\n";
+    let said = parse("f", text).unwrap_err().to_string();
+    let own = parse(
+        "f",
+        "[journal]\nbackend = \"cassandra\"\ncontact-points = [\"a:1\"]\nkeyspace = \"System_auth\"\n",
+    );
+    assert!(own.unwrap_err().to_string().contains("is one of Cassandra's own"));
+    assert!(said.contains("\"most\" is unknown") && said.contains("is not a data centre's name"), "{said}");
 }
 
 #[test]

@@ -43,6 +43,15 @@ impl Event {
             Event::HostUnknown { host, revision, hosts } => format!(
                 "{host:?}, this host, is no host of revision {revision}, so nothing is forwarded here; its hosts: {hosts}"
             ),
+            Event::JournalAway { why } => {
+                format!("{why}; events wait here until it is back, and the log has them all")
+            }
+            Event::JournalBack { seconds, lost: 0 } => {
+                format!("the journal takes events again, after {seconds} s; none was lost")
+            }
+            Event::JournalBack { seconds, lost } => format!(
+                "the journal takes events again, after {seconds} s; {lost} did not fit into what waits, the log has them"
+            ),
             Event::FileApplied { file, revision, replaced, by } => {
                 format!("{file} is revision {revision} now; it replaces revision {replaced} ({by})")
             }

@@ -4,13 +4,15 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use agent::budget::Rates;
-use agent::config::ensemble;
 use agent::config::host::hostname;
+use agent::config::{cluster, ensemble};
 use agent::life::file::{FileContents, FileSource};
 use agent::life::{self, Life};
 use agent::start::Choice;
+use nsdb::JournalPlace;
 use nsdb::zookeeper::ZooKeeperSettings;
 use vlan::model::description::DatapathKind;
 
@@ -72,10 +74,17 @@ async fn run_on(request: &RunRequest, err: &mut impl Write) -> io::Result<u8> {
             return Ok(BAD_CONFIGURATION);
         }
     };
+    let journal = match cluster::place(&config.journal, &plan.host) {
+        Ok(place) => (place, config.journal.keep),
+        Err(why) => {
+            say(&why, err)?;
+            return Ok(BAD_CONFIGURATION);
+        }
+    };
     for warning in &config.warnings {
         writeln!(err, "warning: {}", warning.line_for(&config.file))?;
     }
-    match life(request, plan, ensemble, config).live(signals).await {
+    match life(request, plan, (ensemble, journal), config).live(signals).await {
         Ok(()) => Ok(DONE),
         Err(failure) => {
             say(&failure, err)?;
@@ -120,8 +129,13 @@ fn datapath(request: &RunRequest, host: &str, config: &Config) -> Option<Choice>
 }
 
 /// The file of a host that shares its store says where that is; the topology in it comes in by `l2gw apply` alone.
-fn life(request: &RunRequest, plan: Plan, ensemble: Option<ZooKeeperSettings>, config: Config) -> Life {
-    let (keep, is_shared) = (config.journal.keep, ensemble.is_some());
+fn life(
+    request: &RunRequest,
+    plan: Plan,
+    (ensemble, journal): (Option<ZooKeeperSettings>, (JournalPlace, Duration)),
+    config: Config,
+) -> Life {
+    let is_shared = ensemble.is_some();
     let file = FileSource {
         path: request.file.clone(),
         first: Some(declared(config)),
@@ -132,7 +146,7 @@ fn life(request: &RunRequest, plan: Plan, ensemble: Option<ZooKeeperSettings>, c
         host: plan.host,
         state: plan.state,
         ensemble,
-        keep,
+        journal,
         socket: request.socket.clone(),
         datapath: plan.datapath,
         device: request.device.clone(),

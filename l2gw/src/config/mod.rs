@@ -10,8 +10,8 @@
 
 use std::path::Path;
 
+use agent::config::file::File;
 use agent::config::store::{Journal, Nsdb};
-use agent::config::unrun::File;
 use agent::reader::finding::{Finding, Problems, first_in_order};
 use agent::reader::{self, Opened, source};
 use vlan::model::description::Description;
@@ -112,7 +112,7 @@ pub fn parse_as(file: &str, text: &str, store: StoreSaid) -> Result<Config, Prob
     match judge::judge(&document, &drafts, store) {
         Ok(topology) => {
             let looked_through = File { root: &root, positions: &positions };
-            let unrun = unrun::unrun(&looked_through, &document.stores, &document.description.hosts);
+            let unrun = unrun::unrun(&looked_through, &document.description.hosts);
             let shared = shared::warnings(&looked_through, &document);
             Ok(config((file, text), document, topology, unrun, shared))
         }

@@ -1,25 +1,40 @@
-//! What `check` warns of where hosts share a store: who may change it and who may listen, and how many servers it has.
+//! What `check` warns of where hosts share a store or a journal: who may change it and who may listen, and how many servers it has.
 
 use std::net::IpAddr;
 
-use agent::config::store::{Nsdb, Server};
-use agent::config::unrun::File;
+use agent::config::file::File;
+use agent::config::store::{Cluster, JournalBackend, Nsdb, Server};
 use agent::reader::finding::Finding;
 
 use super::document::Document;
 
 /// The warnings of a right file, in no order.
 pub(super) fn warnings(file: &File<'_, '_>, document: &Document) -> Vec<Finding> {
-    let Nsdb::ZooKeeper { servers, auth_file, .. } = &document.stores.nsdb else { return Vec::new() };
-    let at = |key, text: &str| {
-        let position = file.position(&["nsdb", key]).unwrap_or_default();
-        Finding {
-            line: position.line,
-            column: position.column,
-            key: format!("nsdb.{key}"),
-            text: text.to_owned(),
-        }
-    };
+    let mut all = of_ensemble(file, &document.stores.nsdb);
+    if let JournalBackend::Cassandra(cluster) = &document.stores.journal.backend {
+        all.extend(of_cluster(file, cluster));
+    }
+    all
+}
+
+/// A warning about the value of a key.
+fn at(file: &File<'_, '_>, keys: [&str; 2], text: &str) -> Finding {
+    let position = file.position(&keys).unwrap_or_default();
+    Finding { line: position.line, column: position.column, key: keys.join("."), text: text.to_owned() }
+}
+
+fn of_cluster(file: &File<'_, '_>, cluster: &Cluster) -> Vec<Finding> {
+    let Cluster { contact_points, auth_file, ca_file, .. } = cluster;
+    let at = |key, text: &str| at(file, ["journal", key], text);
+    let is_far = ca_file.is_none() && contact_points.iter().any(|node| !is_here(node));
+    let heard = is_far.then(|| at("contact-points", CLUSTER_IN_CLEAR));
+    let open = auth_file.is_none().then(|| at("backend", OPEN_CLUSTER));
+    [open, heard].into_iter().flatten().collect()
+}
+
+fn of_ensemble(file: &File<'_, '_>, nsdb: &Nsdb) -> Vec<Finding> {
+    let Nsdb::ZooKeeper { servers, auth_file, .. } = nsdb else { return Vec::new() };
+    let at = |key, text: &str| at(file, ["nsdb", key], text);
     let open = auth_file.is_none().then(|| at("backend", OPEN));
     let heard = if auth_file.is_some() { "the password and all else" } else { "all that is said" };
     let told = servers.iter().any(|server| !is_here(server)).then(|| at("servers", &in_clear(heard)));
@@ -56,6 +71,10 @@ fn of_count(servers: usize) -> Option<String> {
     })
 }
 
+const OPEN_CLUSTER: &str =
+    "no \"auth-file\": everybody who reaches the nodes may read and change what happened";
+const CLUSTER_IN_CLEAR: &str = "the connection to the nodes is not encrypted: who listens on the way reads all that is said; \"ca-file\" makes it TLS \
+                                (docs/operations/cassandra.md)";
 const OPEN: &str = "no \"auth-file\": everybody who reaches the servers may read and change everything";
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What is right in a file, but not run by this version. `check` warns of it. Whoever would run the file refuses it, in the same words.
 
-use agent::config::store::Stores;
-use agent::config::unrun::File;
+use agent::config::file::File;
 use agent::reader::finding::Finding;
 use vlan::model::description::{DatapathKind, Host};
 
@@ -15,13 +14,12 @@ pub struct Unrun {
 }
 
 /// Everything in a file that this version does not run, in no order.
-pub(super) fn unrun(file: &File<'_, '_>, stores: &Stores, hosts: &[Host]) -> Vec<Unrun> {
-    let of_all = |finding| Unrun { finding, host: None };
-    let mut all: Vec<Unrun> = file.of_stores(stores).into_iter().map(of_all).collect();
-    for host in hosts.iter().filter(|host| host.datapath == DatapathKind::Ebpf) {
+pub(super) fn unrun(file: &File<'_, '_>, hosts: &[Host]) -> Vec<Unrun> {
+    let hosts = hosts.iter().filter(|host| host.datapath == DatapathKind::Ebpf);
+    let unrun = |host: &Host| {
         let keys = ["hosts", &host.name, "datapath"];
         let finding = file.finding(&keys, ("ebpf", "\"auto\" and \"ovs\" are"));
-        all.push(Unrun { finding, host: Some(host.name.clone()) });
-    }
-    all
+        Unrun { finding, host: Some(host.name.clone()) }
+    };
+    hosts.map(unrun).collect()
 }

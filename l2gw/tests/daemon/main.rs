@@ -2,6 +2,7 @@
 
 mod accepted;
 mod agent_program;
+mod cassandra;
 mod door;
 mod file;
 mod frames;

@@ -1,5 +1,6 @@
 //! The trait [`Journal`] and its errors.
 
+pub(crate) mod backlog;
 pub(crate) mod entry;
 
 use std::future::Future;
@@ -22,10 +23,10 @@ use crate::schema::SchemaError;
 /// ahead for a while leaves entries that [`trim`](Self::trim) keeps until their time has come; the size limit still
 /// holds.
 ///
-/// On Cassandra a partition is a host's day, the time to live is `keep`, and a query by kind reads the partitions of
-/// its time span.
+/// What hosts share is each host's own part of a cluster: an append is about the own part, and so are its limits.
 pub trait Journal: Send + Sync {
-    /// Writes `entries`, in this order and together: all of them or, on an error, none.
+    /// Writes `entries`, in this order and together: all of them or, on an error that is not retryable, none. On a cluster whoever tries
+    /// again with the same entries, before any other, writes them once.
     fn append(
         &self,
         entries: Vec<NewEntry>,
@@ -53,15 +54,27 @@ pub enum JournalError {
     /// The entry could not be encoded.
     #[error("an entry cannot be encoded")]
     Schema(#[from] SchemaError),
+    /// The cluster does not answer, or not to us. What was to be written may have been.
+    #[error("the journal on {cluster} cannot be used: {why}")]
+    Away {
+        /// The nodes that are asked first.
+        cluster: String,
+        /// Why it cannot be used now.
+        why: String,
+    },
     /// The backend failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl JournalError {
-    /// Whether the same call may succeed later; it may also have been carried out, so that an entry appears twice.
+    /// Whether the same call may succeed later; it may also have been carried out.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_retryable())
+        match self {
+            Self::Away { .. } => true,
+            Self::Store(error) => error.is_retryable(),
+            Self::TooLarge { .. } | Self::Schema(_) => false,
+        }
     }
 
     /// Whether stored data is damaged.
@@ -70,12 +83,18 @@ impl JournalError {
     }
 }
 
+/// Whether each of `entries` is small enough.
+pub(crate) fn check_sizes(entries: &[NewEntry]) -> Result<(), JournalError> {
+    let too_large = entries.iter().find(|entry| entry.body.len() > MAX_ENTRY_BYTES);
+    match too_large {
+        None => Ok(()),
+        Some(entry) => Err(JournalError::TooLarge { kind: entry.kind.clone(), length: entry.body.len() }),
+    }
+}
+
 /// The stored forms of `entries`, if each is small enough.
 pub(crate) fn encode_all(entries: &[NewEntry]) -> Result<Vec<Vec<u8>>, JournalError> {
-    let too_large = entries.iter().find(|entry| entry.body.len() > MAX_ENTRY_BYTES);
-    if let Some(entry) = too_large {
-        return Err(JournalError::TooLarge { kind: entry.kind.clone(), length: entry.body.len() });
-    }
+    check_sizes(entries)?;
     entries.iter().map(|entry| entry.encode().map_err(JournalError::from)).collect()
 }
 

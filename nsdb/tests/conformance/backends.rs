@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use nsdb::cassandra::CassandraSettings;
 use nsdb::zookeeper::{Coordinator, ZooKeeperSettings, make};
-use nsdb::{Faults, Faulty, FeedLimits, JournalLimits, ManualClock, Store, StoreConfig, StorePlace};
-use servers::{Ensemble, Options};
+use nsdb::{
+    Faults, Faulty, FeedLimits, JournalLimits, JournalPlace, ManualClock, Store, StoreConfig, StorePlace,
+};
+use servers::{Cassandra, CassandraOptions, Ensemble, Options};
 
 /// A store under test, its clock, and what it lives in.
 pub(crate) struct Fixture<S> {
@@ -16,6 +19,7 @@ pub(crate) struct Fixture<S> {
     /// How long a document has to be out of use in these tests.
     pub(crate) unused_for: Duration,
     ensemble: Option<Arc<Ensemble>>,
+    _node: Option<Arc<Cassandra>>,
     _dir: Option<tempfile::TempDir>,
 }
 
@@ -43,7 +47,7 @@ fn fixture(dir: Option<tempfile::TempDir>, config: StoreConfig) -> Fixture<Store
     let clock = Arc::new(ManualClock::default());
     let limits = StoreConfig { journal_limits: JOURNAL, feed_limits: FEED, clock: clock.clone(), ..config };
     let store = Arc::new(Store::open(limits).unwrap());
-    Fixture { store, clock, unused_for: Duration::from_secs(3600), ensemble: None, _dir: dir }
+    Fixture { store, clock, unused_for: Duration::from_secs(3600), ensemble: None, _node: None, _dir: dir }
 }
 
 /// Everything in memory.
@@ -85,13 +89,14 @@ pub(crate) struct Faultless;
 
 impl Faultless {
     pub(crate) async fn fixture() -> Option<Fixture<Faulty<Store>>> {
-        let Fixture { store, clock, unused_for, ensemble, _dir } = Memory::fixture().await?;
+        let Fixture { store, clock, unused_for, ensemble, _node, _dir } = Memory::fixture().await?;
         let store = Arc::into_inner(store).unwrap();
         Some(Fixture {
             store: Arc::new(Faulty::new(store, Faults::none())),
             clock,
             unused_for,
             ensemble,
+            _node,
             _dir,
         })
     }
@@ -117,6 +122,37 @@ impl OnEnsemble {
         let unused_for = Duration::from_secs(10);
         Some(Fixture { unused_for, ensemble: Some(ensemble), ..fixture(None, config) })
     }
+}
+
+/// The journal on a real node, each test as a host of its own.
+pub(crate) struct OnCluster;
+
+impl OnCluster {
+    pub(crate) async fn fixture() -> Option<Fixture<Store>> {
+        static TESTS: AtomicUsize = AtomicUsize::new(0);
+        if !servers::cassandra_is_there() {
+            return None;
+        }
+        let node = tokio::task::spawn_blocking(shared_node).await.unwrap();
+        let host = format!("host-{}", TESTS.fetch_add(1, Ordering::Relaxed));
+        let settings = CassandraSettings {
+            patience: Duration::from_secs(20),
+            ..CassandraSettings::new(vec![node.contact_point().to_string()], "conformance", host)
+        };
+        let config = StoreConfig { journal: JournalPlace::Cluster(settings), ..StoreConfig::in_memory() };
+        Some(Fixture { _node: Some(node), ..fixture(None, config) })
+    }
+}
+
+/// One node for all tests that run at a time.
+fn shared_node() -> Arc<Cassandra> {
+    static SHARED: Mutex<Weak<Cassandra>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
+        let node = Arc::new(Cassandra::start(CassandraOptions::plain()).unwrap());
+        *shared = Arc::downgrade(&node);
+        node
+    })
 }
 
 /// One ensemble for all tests that run at a time; it ends with the last of them.

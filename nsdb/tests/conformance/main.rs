@@ -15,11 +15,18 @@ mod local_cases;
 #[path = "sessions.rs"]
 mod sessions_cases;
 
-/// Makes a test of every case on every backend: `documents::embedded::a_case`; of what hosts share, also on a real ensemble.
+/// Makes a test of every case on every backend: `documents::embedded::a_case`; of what hosts share, also on a real ensemble; of what
+/// they remember, also on a real Cassandra node.
 macro_rules! on_every_backend {
     ($suite:ident, $cases:ident, shared: $($case:ident),* $(,)?) => {
         mod $suite {
             on_every_backend!(@backend ensemble, OnEnsemble, $cases, $($case),*);
+            on_every_backend!(@here $cases, $($case),*);
+        }
+    };
+    ($suite:ident, $cases:ident, remembered: $($case:ident),* $(,)?) => {
+        mod $suite {
+            on_every_backend!(@backend cluster, OnCluster, $cases, $($case),*);
             on_every_backend!(@here $cases, $($case),*);
         }
     };
@@ -89,7 +96,7 @@ on_every_backend!(addresses, addresses_cases, shared:
     a_full_segment_keeps_what_it_has_and_forgets_the_longest_gone,
     racing_hosts_leave_every_reader_with_the_same,
 );
-on_every_backend!(journal, journal_cases:
+on_every_backend!(journal, journal_cases, remembered:
     entries_come_back_in_the_order_they_were_written,
     a_query_narrows_by_kind_time_and_number,
     what_is_too_old_is_trimmed,

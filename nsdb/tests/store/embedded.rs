@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsdb::{Documents, Local, Sessions, Store, StoreConfig, StorePlace};
+use nsdb::{Documents, JournalPlace, Local, Sessions, Store, StoreConfig, StorePlace};
 use redb::{Database, ReadableDatabase};
 use tokio::task::JoinSet;
 
@@ -49,7 +49,7 @@ async fn notes_of_a_host_are_in_its_directory_wherever_the_rest_is() {
     let dir = tempfile::tempdir().unwrap();
     let config = || StoreConfig {
         documents: StorePlace::Memory,
-        journal: StorePlace::Memory,
+        journal: JournalPlace::Memory,
         ..StoreConfig::in_directory(dir.path())
     };
     let store = Store::open(config()).unwrap();

@@ -44,7 +44,7 @@ fn check_agent(text: &str) {
     let read = agent::config::parse(FILE, text);
     assert_eq!(read, agent::config::parse(FILE, text));
     match &read {
-        Ok(config) => check_findings(text, &config.unrun),
+        Ok(_) => {}
         Err(problems) => check_findings(text, &problems.mistakes),
     }
 }

@@ -12,6 +12,7 @@ use agent::view::StatusView;
 use l2gw::cli::client::{Client, ClientError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use nsdb::JournalPlace;
 
 use super::meter::{self, Ended};
 use super::reading::{Growth, Notes, Reading};
@@ -83,7 +84,8 @@ pub fn end_with_addresses(world: World, count: u32) -> Vec<Reading> {
 fn write_addresses(directory: &Path, world: World, count: u32) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let store = open_store(&directory.join("state"), None, PATIENCE).expect("a state directory");
+        let store = open_store(&directory.join("state"), None, (JournalPlace::State, PATIENCE))
+            .expect("a state directory");
         save_addresses(&store, &world.saved(count)).await;
     });
 }

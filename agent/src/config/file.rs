@@ -1,14 +1,12 @@
-//! What is right in `[journal]`, but not run by this version. A check warns of it. A daemon refuses the file, in
-//! the same words.
+//! A file that was read, for who has something to say about a place in it: a warning, or what this version does not run.
 
 use toml::de::{DeTable, DeValue};
 
-use super::store::{JournalBackend, Stores};
 use crate::reader::finding::Finding;
 use crate::reader::paths::path_of;
 use crate::reader::position::{Position, Positions};
 
-/// A file that is looked through for what this version does not run.
+/// A file that is looked through.
 #[derive(Debug, Clone, Copy)]
 pub struct File<'f, 'a> {
     /// Its tree.
@@ -18,15 +16,6 @@ pub struct File<'f, 'a> {
 }
 
 impl File<'_, '_> {
-    /// Everything in the sections of stores that this version does not run.
-    pub fn of_stores(&self, stores: &Stores) -> Vec<Finding> {
-        let mut all = Vec::new();
-        if matches!(stores.journal.backend, JournalBackend::Cassandra { .. }) {
-            all.push(self.finding(&["journal", "backend"], ("cassandra", "\"embedded\" is")));
-        }
-        all
-    }
-
     /// The value of a key, which is not run; `instead` says which ones are.
     pub fn finding(&self, keys: &[&str], (value, instead): (&str, &str)) -> Finding {
         let Position { line, column } = self.position(keys).unwrap_or(Position { line: 0, column: 0 });
