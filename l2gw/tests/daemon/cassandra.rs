@@ -62,7 +62,12 @@ fn events_are_on_the_cluster_and_wait_while_it_is_away() {
 
     node.restart().unwrap();
     node.wait_until_ready().unwrap();
-    gateway.wait_for("what waited", |gateway| count(gateway, "journal-back") == 1);
+    // A node that was away is left alone for a while, by the daemon and by the client.
+    let until = Instant::now() + Duration::from_secs(90);
+    while count(&gateway, "journal-back") == 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(count(&gateway, "journal-back"), 1, "{}", gateway.log());
     assert_eq!((count(&gateway, "applied"), count(&gateway, "journal-away")), (3, 1));
     let (code, metrics) = gateway.http("GET", "/metrics", b"");
     assert_eq!(code, 200, "{metrics}");
@@ -89,7 +94,7 @@ fn a_gateway_starts_and_stops_without_its_journal() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     let begun = Instant::now();
     frozen.stop();
-    assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert!(frozen.log().contains("the journal does not take the last events in time"), "{}", frozen.log());
 
     node.thaw().unwrap();

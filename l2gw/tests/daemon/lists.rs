@@ -154,5 +154,5 @@ fn a_limit_of_counters_is_one_of_those_that_are_shown() {
     // A column is as wide as what is shown in it.
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(words(one[0]), words(all[0]));
-    assert_eq!((one.len(), one.last()), (3, all.last()), "{one:?}");
+    assert!(one.len() == 3 && one[2].ends_with("more are 0; --json has them all)"), "{one:?}");
 }
