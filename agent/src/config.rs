@@ -21,7 +21,6 @@ pub mod defaults;
 pub mod ensemble;
 pub mod file;
 pub mod host;
-
 pub mod place;
 pub mod store;
 

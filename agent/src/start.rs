@@ -70,9 +70,8 @@ pub struct Start {
     pub record: Option<RecordFile>,
 }
 
-/// Opens the state directory, and makes it if it is missing. Its journal is where
-/// it is said to be, and kept for so long. The topology is on the ensemble, if
-/// there is one, which is not waited for.
+/// Opens the state directory, and makes it if it is missing. The journal is where it is said to be, and kept for so long. The topology is on
+/// the ensemble, if there is one. Neither an ensemble nor a cluster is waited for.
 ///
 /// # Errors
 /// Another process has the directory, it is corrupt, of a newer version, not writable.

@@ -39,10 +39,20 @@ fn away() -> (Arc<Store>, Faults) {
 
 /// Keeps what is told, and tries a journal that is away again after milliseconds.
 fn keep_soon(store: &Arc<Store>, told: mpsc::Receiver<Event>) -> tokio::task::JoinHandle<()> {
+    keep_with(store, told, (Duration::from_millis(5), Duration::from_millis(40)))
+}
+
+fn keep_with(
+    store: &Arc<Store>,
+    told: mpsc::Receiver<Event>,
+    pauses: (Duration, Duration),
+) -> tokio::task::JoinHandle<()> {
     let store = Arc::clone(store);
-    let pauses = (Duration::from_millis(5), Duration::from_millis(40));
     tokio::spawn(async move { keep_at(&store, told, pauses).await })
 }
+
+/// Longer than any of these tests takes.
+const MINUTE: Duration = Duration::from_secs(60);
 
 async fn wait_until_written(store: &Store) {
     while store.backlog().waiting() > 0 {
@@ -109,10 +119,7 @@ async fn what_waits_and_is_written_is_shown_once() {
     let (store, faults) = away();
     faults.always(Operation::Append, Fault::LoseAnswer);
     let (tell, told) = mpsc::channel(8);
-    let keeping = tokio::spawn({
-        let store = Arc::clone(&store);
-        async move { keep_at(&store, told, (Duration::from_secs(60), Duration::from_secs(60))).await }
-    });
+    let keeping = keep_with(&store, told, (MINUTE, MINUTE));
     tell.send(Event::Applied { revision: 1 }).await.unwrap();
     while faults.struck() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -132,10 +139,7 @@ async fn what_waits_and_is_written_is_shown_once() {
 async fn an_end_tries_once_more() {
     let (store, faults) = away();
     let (tell, told) = mpsc::channel(8);
-    let keeping = tokio::spawn({
-        let store = Arc::clone(&store);
-        async move { keep_at(&store, told, (Duration::from_secs(60), Duration::from_secs(60))).await }
-    });
+    let keeping = keep_with(&store, told, (MINUTE, MINUTE));
     tell.send(Event::Applied { revision: 1 }).await.unwrap();
     while faults.struck() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -50,6 +50,7 @@ fn events_are_on_the_cluster_and_wait_while_it_is_away() {
     let mut gateway = gateway(&node, "");
     gateway.start(&[]);
     gateway.wait_for("the first events", |gateway| count(gateway, "applied") == 1);
+    // A node that is alone loses what it has not synced when it is killed: this one syncs each second.
     std::thread::sleep(Duration::from_secs(2));
 
     node.kill().unwrap();

@@ -63,7 +63,6 @@ impl Addresses {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
     use std::time::Duration;
 
     use super::super::tests::{fabric, port, segment};
